@@ -1,1 +1,24 @@
-//! Placeholder.
+//! The words of Grail as types: networks, epochs, rosters, request terms, protocol parameters.
+//!
+//! Owns what every other crate must agree on, and the byte encodings that get hashed. Does no I/O,
+//! reads no clock, draws no randomness.
+
+mod bridge;
+mod bytes;
+mod hash;
+mod measurement;
+mod network;
+mod params;
+mod roster;
+mod terms;
+
+pub use bridge::BridgeApp;
+pub use hash::TaggedHasher;
+pub use measurement::Measurement;
+pub use network::{DevelopmentAllowed, MockAllowed, Network, UnknownNetwork};
+pub use params::{Params, ParamsError, ParamsHash};
+pub use roster::{Epoch, Roster, RosterError, SIGNERS_MAX, SIGNERS_MIN, SignerIndex, Threshold};
+pub use terms::{Destination, DestinationError, Kind, RequestId, Terms};
+
+/// All satoshis that can ever exist (21 million BTC).
+pub const SUPPLY_MAX_SAT: u64 = 2_100_000_000_000_000;
