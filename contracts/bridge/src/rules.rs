@@ -1,0 +1,289 @@
+//! The rules of every spell that lists one of the bridge's two apps.
+//!
+//! Owns the decision; trusts what the Charms runner shows; never answers with a bare `bool` except in
+//! [`app_contract`], the outermost wrapper that the runner calls.
+//!
+//! What the rules keep true, by induction over the life of the NFT: **the coins at `vault_script` are worth at
+//! least `supply`**. It holds at deployment (nothing exists). A settlement changes tokens, counted vault coins
+//! and `supply` by one and the same amount. A rotation to another script must bring at least `supply` along.
+//! Coins that reach the vault in any other way are donations: they count when spent, so they can only go back
+//! into the vault.
+//!
+//! What they cannot see, and a signer's policy must judge: outputs past those of the spell, beamed outputs, a
+//! spend of vault coins by a transaction that does not run this contract.
+
+use charms_data::{App, B32, Charms, Data, NFT, TOKEN, Transaction, UtxoId};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    RosterState,
+    sides::{Items, sides},
+    violation::{Side, Violation},
+};
+
+/// What a spell asks of the roster NFT: its public input, a CBOR text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Create the NFT.
+    Deploy,
+    /// Move vault coins, mint and burn; also rotates the roster when the epoch grows by one.
+    Settle,
+}
+
+impl Action {
+    /// The text that stands for the action.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Settle => "settle",
+        }
+    }
+
+    /// The public input that asks for the action.
+    pub fn to_data(self) -> Data {
+        Data::from(&self.as_str())
+    }
+
+    /// Reads a public input; anything but the exact text of an action is none.
+    pub fn from_data(data: &Data) -> Option<Self> {
+        [Self::Deploy, Self::Settle]
+            .into_iter()
+            .find(|action| action.to_data() == *data)
+    }
+}
+
+/// The contract as the Charms runner calls it: [`check`], with its answer flattened to what the runner takes.
+#[must_use]
+pub fn app_contract(app: &App, tx: &Transaction, x: &Data, w: &Data) -> bool {
+    match check(app, tx, x, w) {
+        Ok(()) => true,
+        Err(violation) => {
+            // The runner passes standard error on: without it a prover sees only that the program trapped.
+            eprintln!("bridge contract: {}: {violation}", violation.code());
+            false
+        }
+    }
+}
+
+/// Checks one app of a spell: `x` is its public input, `w` its private input.
+///
+/// A spell obeys the contract when this accepts each app of the bridge that the spell lists.
+pub fn check(app: &App, tx: &Transaction, x: &Data, w: &Data) -> Result<(), Violation> {
+    if !w.is_empty() {
+        return Err(Violation::PrivateInput);
+    }
+    match app.tag {
+        NFT => match Action::from_data(x) {
+            Some(Action::Deploy) => check_deployment(app, tx),
+            Some(Action::Settle) => check_settlement(app, tx),
+            None => Err(Violation::UnknownAction),
+        },
+        TOKEN => check_token(app, tx, x),
+        tag => Err(Violation::Tag(tag)),
+    }
+}
+
+/// Identity of the bridge whose deployment spends `first_input` first: no two deployments can spend it.
+pub fn identity_of(first_input: &UtxoId) -> B32 {
+    B32(Sha256::digest(first_input.to_bytes()).into())
+}
+
+/// The roster NFT's app of the same bridge.
+pub fn nft_app(app: &App) -> App {
+    App {
+        tag: NFT,
+        identity: app.identity.clone(),
+        vk: app.vk.clone(),
+    }
+}
+
+/// The zkBTC app of the same bridge.
+pub fn token_app(app: &App) -> App {
+    App {
+        tag: TOKEN,
+        identity: app.identity.clone(),
+        vk: app.vk.clone(),
+    }
+}
+
+fn check_deployment(nft: &App, tx: &Transaction) -> Result<(), Violation> {
+    let (ins, outs) = sides(tx)?;
+    let (first_input, _) = tx.ins.first().ok_or(Violation::NoInput)?;
+    if nft.identity != identity_of(first_input) {
+        return Err(Violation::Identity);
+    }
+    let nfts_in = ins.nft_count(nft);
+    if nfts_in != 0 {
+        return Err(Violation::NftCount {
+            side: Side::In,
+            expected: 0,
+            got: nfts_in,
+        });
+    }
+    let placed = outs.the_nft(nft)?;
+    if placed.index != 0 {
+        return Err(Violation::NftIndex(placed.index));
+    }
+    if placed.state.epoch != 0 {
+        return Err(Violation::DeployEpoch(placed.state.epoch));
+    }
+    if placed.state.supply != 0 {
+        return Err(Violation::DeploySupply(placed.state.supply));
+    }
+    let token = token_app(nft);
+    if ins.carries(&token) || outs.carries(&token) {
+        return Err(Violation::DeployTokens);
+    }
+    Ok(())
+}
+
+fn check_settlement(nft: &App, tx: &Transaction) -> Result<(), Violation> {
+    let (ins, outs) = sides(tx)?;
+    let old = ins.the_nft(nft)?.state;
+    let new = outs.the_nft(nft)?.state;
+    check_succession(&old, &new)?;
+
+    let token = token_app(nft);
+    for side in [&ins, &outs] {
+        side.refuse_tokens_at(&token, &old.vault_script)?;
+        side.refuse_tokens_at(&token, &new.vault_script)?;
+    }
+    let tokens_in = sum_tokens(&token, tx.ins.iter().map(|(_, charms)| charms), Side::In)?;
+    let tokens_out = sum_tokens(&token, tx.outs.iter(), Side::Out)?;
+    let vault_in = ins.sum_vault(nft, &old.vault_script)?;
+    let vault_out = outs.sum_vault(nft, &new.vault_script)?;
+
+    let supply = delta(old.supply, new.supply);
+    let tokens = delta(tokens_in, tokens_out);
+    let vault = delta(vault_in, vault_out);
+    if tokens != supply {
+        return Err(Violation::TokenDelta { supply, tokens });
+    }
+    if vault != supply {
+        return Err(Violation::VaultDelta { supply, vault });
+    }
+    if old.vault_script != new.vault_script {
+        check_move(&ins, &outs, &old, &new, vault_out)?;
+    }
+    Ok(())
+}
+
+/// From one state to the next: all stays within an epoch, and epochs are not skipped.
+fn check_succession(old: &RosterState, new: &RosterState) -> Result<(), Violation> {
+    if old.epoch.checked_add(1) == Some(new.epoch) {
+        return Ok(());
+    }
+    if old.epoch != new.epoch {
+        return Err(Violation::Epoch {
+            from: old.epoch,
+            to: new.epoch,
+        });
+    }
+    let changed = [
+        ("signers", old.signers != new.signers),
+        ("threshold", old.threshold != new.threshold),
+        ("vault_script", old.vault_script != new.vault_script),
+        ("params_hash", old.params_hash != new.params_hash),
+    ];
+    match changed.into_iter().find(|(_, changed)| *changed) {
+        Some((field, _)) => Err(Violation::ChangedInEpoch { field }),
+        None => Ok(()),
+    }
+}
+
+/// A rotation to another vault script moves the whole backing, one way.
+///
+/// Afterwards only the new script counts as the vault. Were backing left at the old one, a later settlement
+/// could bring it in as if it were a deposit and mint against it a second time; so at least `supply` has to
+/// arrive with the rotation, and what may stay behind is donations. A vault of more coins than one transaction
+/// can spend is consolidated by settlements first.
+///
+/// In the same transaction, coins already at the new script are not vault coins yet: spending one would let its
+/// value be minted against although nobody pegged it in. And a coin paid to the old script would count for
+/// neither vault. Both are refused.
+fn check_move(
+    ins: &Items<'_>,
+    outs: &Items<'_>,
+    old: &RosterState,
+    new: &RosterState,
+    vault_out: u64,
+) -> Result<(), Violation> {
+    if ins.pays(&new.vault_script) {
+        return Err(Violation::RotationSpendsNewVault);
+    }
+    if outs.pays(&old.vault_script) {
+        return Err(Violation::RotationPaysOldVault);
+    }
+    if vault_out < new.supply {
+        return Err(Violation::RotationUnbacked {
+            vault: vault_out,
+            supply: new.supply,
+        });
+    }
+    Ok(())
+}
+
+/// zkBTC is conserved, or else the roster NFT's own rules run and account for the difference.
+///
+/// They do run, so there is no need to repeat them here, at twice the cost in the proof: Charms evaluates every
+/// app that the spell lists, and skips a contract only for a plain transfer, which one with a public input never
+/// is. (Charms also skips all contracts when the prover supplies none, but then it demands that zkBTC
+/// balances, and this function would not be running.) The one NFT on each side is asked for although the NFT's
+/// rules ask for it too: this contract should hold without reading the other.
+fn check_token(token: &App, tx: &Transaction, x: &Data) -> Result<(), Violation> {
+    if !x.is_empty() {
+        return Err(Violation::TokenPublicInput);
+    }
+    let tokens_in = sum_tokens(token, tx.ins.iter().map(|(_, charms)| charms), Side::In)?;
+    let tokens_out = sum_tokens(token, tx.outs.iter(), Side::Out)?;
+    if tokens_in == tokens_out {
+        return Ok(());
+    }
+    let nft = nft_app(token);
+    let nfts_in = tx
+        .ins
+        .iter()
+        .filter(|(_, charms)| charms.contains_key(&nft))
+        .count();
+    let nfts_out = tx
+        .outs
+        .iter()
+        .filter(|charms| charms.contains_key(&nft))
+        .count();
+    for (side, got) in [(Side::In, nfts_in), (Side::Out, nfts_out)] {
+        if got != 1 {
+            return Err(Violation::NftCount {
+                side,
+                expected: 1,
+                got,
+            });
+        }
+    }
+    match tx.app_public_inputs.get(&nft).and_then(Action::from_data) {
+        Some(Action::Settle) => Ok(()),
+        _ => Err(Violation::UnbalancedWithoutSettlement {
+            tokens_in,
+            tokens_out,
+        }),
+    }
+}
+
+fn sum_tokens<'a>(
+    token: &App,
+    charms: impl Iterator<Item = &'a Charms>,
+    side: Side,
+) -> Result<u64, Violation> {
+    charms
+        .filter_map(|charms| charms.get(token))
+        .try_fold(0_u64, |sum, amount| {
+            // Read as Charms reads it when it decides on a plain transfer: one amount, one meaning.
+            let amount = amount.value::<u64>().ok().filter(|amount| *amount > 0);
+            sum.checked_add(amount.ok_or(Violation::TokenAmount(side))?)
+                .ok_or(Violation::TokenOverflow(side))
+        })
+}
+
+fn delta(from: u64, to: u64) -> i128 {
+    // The difference of two 64-bit numbers always fits; `saturating` only says so without a panic path.
+    i128::from(to).saturating_sub(i128::from(from))
+}
