@@ -1,0 +1,189 @@
+//! What Grail asks of a chain: two ports and the types of their answers.
+//!
+//! An `Option` answer means "the node has it" or "the node does not have it (yet)". The second is never proof that a
+//! thing is invalid: the node may be behind, pruned, or on the other side of a reorg.
+
+use bitcoin::block::Header;
+use bitcoin::{
+    Amount, Block, BlockHash, FeeRate, OutPoint, Transaction, TxOut, Txid, Weight, Wtxid,
+};
+
+use crate::{ChainError, SendError};
+
+/// A block by both of its names. The hash decides; the height alone names nothing across a reorg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct BlockRef {
+    /// Blocks below it.
+    pub height: u32,
+    /// Its hash.
+    pub hash: BlockHash,
+}
+
+impl std::fmt::Display for BlockRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}", self.hash, self.height)
+    }
+}
+
+/// A header and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeaderAt {
+    /// The header.
+    pub header: Header,
+    /// Blocks below it.
+    pub height: u32,
+    /// Whether it is in the node's best chain now.
+    pub is_in_best_chain: bool,
+}
+
+/// An output that is unspent in the node's view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TxOutStatus {
+    /// The output.
+    pub output: TxOut,
+    /// 0 when it is in the mempool only.
+    pub confirmations: u32,
+    /// Whether a coinbase made it: it cannot be spent before 100 confirmations.
+    pub is_coinbase: bool,
+    /// The tip that this was true at.
+    pub best_block: BlockHash,
+}
+
+/// Which view of the outputs is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    /// The chain alone.
+    Confirmed,
+    /// The chain and the mempool: an output spent by a mempool transaction is gone.
+    WithMempool,
+}
+
+/// What the mempool would do with a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Would be taken.
+    Accepted {
+        /// Size that its fee is counted over, in vbytes.
+        vsize: u64,
+        /// Its fee.
+        fee: Amount,
+    },
+    /// Would not be taken, for this reason in Bitcoin Core's words.
+    Rejected {
+        /// Why.
+        reason: String,
+    },
+    /// Not looked at, because another of the same list failed.
+    NotTested,
+}
+
+/// [`Verdict`] and the transaction that it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tested {
+    /// The transaction.
+    pub txid: Txid,
+    /// With its witnesses.
+    pub wtxid: Wtxid,
+    /// The answer.
+    pub verdict: Verdict,
+}
+
+/// Where blocks come from: all that following a chain needs.
+pub trait BlockSource {
+    /// The best block.
+    fn tip(&self) -> Result<BlockRef, ChainError>;
+    /// The best chain's block at `height`; `None` above the tip.
+    fn block_hash(&self, height: u32) -> Result<Option<BlockHash>, ChainError>;
+    /// A block, of the best chain or not; `None` when the node has never seen it.
+    fn block(&self, hash: &BlockHash) -> Result<Option<Block>, ChainError>;
+}
+
+/// A chain that can be read and written to.
+pub trait Chain: BlockSource + Send + Sync {
+    /// A header, of the best chain or not; `None` when the node has never seen it.
+    fn header(&self, hash: &BlockHash) -> Result<Option<HeaderAt>, ChainError>;
+    /// All transactions in the mempool.
+    fn mempool_txids(&self) -> Result<Vec<Txid>, ChainError>;
+    /// A transaction of the mempool; `None` when it is not there (which may mean confirmed).
+    fn mempool_tx(&self, txid: &Txid) -> Result<Option<Transaction>, ChainError>;
+    /// A transaction of a given block; `None` when the block is unknown or does not hold it. Needs no index.
+    fn tx_in_block(
+        &self,
+        txid: &Txid,
+        block: &BlockHash,
+    ) -> Result<Option<Transaction>, ChainError>;
+    /// An unspent output; `None` when it is spent or unknown: the node does not tell which.
+    fn tx_out(&self, outpoint: &OutPoint, view: View) -> Result<Option<TxOutStatus>, ChainError>;
+    /// What the mempool would do with these, one answer each in their order. Later ones may spend earlier ones;
+    /// at most 25.
+    fn test_mempool_accept(&self, transactions: &[Transaction]) -> Result<Vec<Tested>, ChainError>;
+    /// Hands a transaction to the node for relay. Sending one that is in the mempool already is a success.
+    fn send(&self, transaction: &Transaction) -> Result<Txid, SendError>;
+    /// The node's estimate to be mined within `target_blocks`; `None` when it has too little to go by.
+    fn estimate_fee_rate(&self, target_blocks: u16) -> Result<Option<FeeRate>, ChainError>;
+    /// Below this the node takes nothing now.
+    fn mempool_min_fee_rate(&self) -> Result<FeeRate, ChainError>;
+}
+
+/// Confirmations of something mined at `height` when the tip is at `tip_height`: 1 in the tip itself, 0 above it.
+pub fn confirmations(tip_height: u32, height: u32) -> u32 {
+    tip_height
+        .checked_sub(height)
+        .map_or(0, |above| above.saturating_add(1))
+}
+
+/// The fee of `weight` at `fee_rate`, rounded up; `None` past all money.
+pub fn fee_at(fee_rate: FeeRate, weight: Weight) -> Option<Amount> {
+    fee_rate.checked_mul_by_weight(weight)
+}
+
+/// An output that a block pays, with what a watcher must know about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BlockOutput<'a> {
+    /// Its name.
+    pub outpoint: OutPoint,
+    /// The output.
+    pub output: &'a TxOut,
+    /// The transaction that makes it.
+    pub transaction: &'a Transaction,
+    /// Whether that is the block's coinbase: mining pools pay to deposit addresses too.
+    pub is_coinbase: bool,
+}
+
+/// Every output of every transaction of a block, the coinbase's included, in order.
+pub fn outputs(block: &Block) -> impl Iterator<Item = BlockOutput<'_>> {
+    block.txdata.iter().flat_map(|transaction| {
+        let txid = transaction.compute_txid();
+        let is_coinbase = transaction.is_coinbase();
+        (0u32..)
+            .zip(&transaction.output)
+            .map(move |(vout, output)| BlockOutput {
+                outpoint: OutPoint { txid, vout },
+                output,
+                transaction,
+                is_coinbase,
+            })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_confirmations_at_one_below_at_and_above() {
+        // A rule "k confirmations" with k = 6 on a block at 100 holds from tip 105 on.
+        assert_eq!(confirmations(104, 100), 5);
+        assert_eq!(confirmations(105, 100), 6);
+        assert_eq!(confirmations(106, 100), 7);
+    }
+
+    #[test]
+    fn the_tip_has_one_confirmation_and_the_future_none() {
+        assert_eq!(confirmations(100, 100), 1);
+        assert_eq!(confirmations(99, 100), 0);
+        assert_eq!(confirmations(0, 0), 1);
+        assert_eq!(confirmations(0, u32::MAX), 0);
+        assert_eq!(confirmations(u32::MAX, 0), u32::MAX);
+    }
+}

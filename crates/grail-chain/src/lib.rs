@@ -1,0 +1,22 @@
+//! Bitcoin as the backend sees it: a port to a chain, its Bitcoin Core adapter, and a reader that follows reorgs.
+//!
+//! Owns the questions put to a node and the meaning of its answers. Trusts the node for liveness only: what the node
+//! says can delay Grail, and can never make an operator sign, since operators are shown transactions and not chain
+//! views. Never stores, signs, or retries.
+//!
+//! Everything here blocks; async callers use a blocking thread.
+
+mod chain;
+mod core;
+mod error;
+mod rpc;
+mod scanner;
+
+pub use chain::{
+    BlockOutput, BlockRef, BlockSource, Chain, HeaderAt, Tested, TxOutStatus, Verdict, View,
+    confirmations, fee_at, outputs,
+};
+pub use core::BitcoinCore;
+pub use error::{ChainError, ErrorKind, SendError};
+pub use rpc::{Auth, CALL_TIMEOUT, RpcClient};
+pub use scanner::{CURSOR_BLOCKS_MAX, Cursor, CursorGap, ScanError, Step, next_step};
