@@ -1,0 +1,191 @@
+//! One request: its deposit in, its output out, its share of the fee.
+
+use std::collections::BTreeSet;
+
+use bitcoin::{
+    Amount, TxOut,
+    secp256k1::{Secp256k1, Verification},
+};
+use grail_script::{DepositTree, VaultTree};
+use grail_types::{Kind, Params, RequestId, Roster, Terms};
+
+use crate::{charms::Carried, outline::Spent, refusal::Refusal};
+
+/// One request as the transaction serves it.
+pub(crate) struct Item<'a> {
+    pub terms: &'a Terms,
+    pub tree: DepositTree,
+    pub input_index: usize,
+    pub spent: &'a Spent,
+    pub output_index: usize,
+    pub output: &'a TxOut,
+    pub carried: Carried,
+}
+
+/// What a request does to the books, satoshis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Effect {
+    pub minted: u64,
+    pub burned: u64,
+    pub share: Amount,
+}
+
+/// Terms that this bridge serves, each once. What the deposit address commits to is compared here; what only the
+/// backend can know (deadlines, margins before the reclaim) is not.
+pub(crate) fn check_terms(
+    requests: &[Terms],
+    params: &Params,
+    roster: &Roster,
+    vault: &VaultTree,
+) -> Result<(), Refusal> {
+    let mut seen = BTreeSet::<RequestId>::new();
+    for terms in requests {
+        let request = terms.id();
+        if !seen.insert(request) {
+            return Err(Refusal::RepeatedRequest(request));
+        }
+        let delays = params.reclaim_delay_min..=params.reclaim_delay_max;
+        let rules = [
+            (terms.network == params.network, "another network"),
+            (terms.bridge == params.bridge, "another bridge"),
+            (terms.epoch == roster.epoch(), "another epoch"),
+            (
+                delays.contains(&terms.reclaim_delay),
+                "reclaim delay out of range",
+            ),
+            (
+                terms.destination.script() != vault.script_pubkey.as_script(),
+                "the destination is the vault",
+            ),
+        ];
+        for (holds, reason) in rules {
+            if !holds {
+                return Err(Refusal::TermsUnfit { request, reason });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Derives the deposit output of `terms` and compares: a deposit can serve only the request that it was made for.
+pub(crate) fn check_deposit<C: Verification>(
+    secp: &Secp256k1<C>,
+    terms: &Terms,
+    roster: &Roster,
+    input_index: usize,
+    spent: &Spent,
+) -> Result<DepositTree, Refusal> {
+    let tree = DepositTree::new(secp, terms, roster);
+    if tree.script_pubkey == spent.output.script_pubkey {
+        Ok(tree)
+    } else {
+        Err(Refusal::DepositMismatch {
+            input_index,
+            request: tree.request,
+        })
+    }
+}
+
+impl Item<'_> {
+    pub(crate) fn check(&self, params: &Params) -> Result<Effect, Refusal> {
+        let request = self.tree.request;
+        if self.output.script_pubkey.as_script() != self.terms.destination.script() {
+            return Err(Refusal::WrongDestination {
+                output_index: self.output_index,
+                request,
+            });
+        }
+        let effect = match self.terms.kind {
+            Kind::PegIn => self.peg_in(params),
+            Kind::PegOut => self.peg_out(params),
+        }?;
+        if effect.share > self.terms.fee_cap {
+            return Err(Refusal::FeeAboveCap {
+                request,
+                share: effect.share,
+                cap: self.terms.fee_cap,
+            });
+        }
+        Ok(effect)
+    }
+
+    /// `deposit = minted + carrier + share`.
+    fn peg_in(&self, params: &Params) -> Result<Effect, Refusal> {
+        if self.spent.carried != Carried::Nothing {
+            return Err(Refusal::UnexpectedCharms {
+                input_index: self.input_index,
+            });
+        }
+        let deposit = self.spent.output.value;
+        self.check_amount(deposit, params)?;
+        let Carried::Token(minted) = self.carried else {
+            return Err(self.wrong_output("a peg-in's output must carry zkBTC alone"));
+        };
+        if minted == 0 {
+            return Err(self.wrong_output("nothing is minted"));
+        }
+        if self.output.value != params.carrier {
+            return Err(self.wrong_output("the coin under zkBTC must be the carrier"));
+        }
+        let out = Amount::from_sat(minted)
+            .checked_add(self.output.value)
+            .ok_or(Refusal::Overflow)?;
+        Ok(Effect {
+            minted,
+            burned: 0,
+            share: self.share(deposit, out)?,
+        })
+    }
+
+    /// `burned + coin under the deposit = payout + share`.
+    fn peg_out(&self, params: &Params) -> Result<Effect, Refusal> {
+        let Carried::Token(burned) = self.spent.carried else {
+            return Err(Refusal::UnexpectedCharms {
+                input_index: self.input_index,
+            });
+        };
+        self.check_amount(Amount::from_sat(burned), params)?;
+        if self.carried != Carried::Nothing {
+            return Err(self.wrong_output("a payout must carry no charms"));
+        }
+        if self.output.value < self.output.script_pubkey.minimal_non_dust() {
+            return Err(self.wrong_output("the payout is dust"));
+        }
+        let put_in = Amount::from_sat(burned)
+            .checked_add(self.spent.output.value)
+            .ok_or(Refusal::Overflow)?;
+        Ok(Effect {
+            minted: 0,
+            burned,
+            share: self.share(put_in, self.output.value)?,
+        })
+    }
+
+    fn check_amount(&self, got: Amount, params: &Params) -> Result<(), Refusal> {
+        if (params.deposit_min..=params.deposit_max).contains(&got) {
+            return Ok(());
+        }
+        Err(Refusal::DepositAmount {
+            request: self.tree.request,
+            allowed_min: params.deposit_min,
+            allowed_max: params.deposit_max,
+            got,
+        })
+    }
+
+    fn share(&self, put_in: Amount, out: Amount) -> Result<Amount, Refusal> {
+        put_in.checked_sub(out).ok_or(Refusal::Overpaid {
+            request: self.tree.request,
+            put_in,
+            out,
+        })
+    }
+
+    fn wrong_output(&self, reason: &'static str) -> Refusal {
+        Refusal::WrongOutput {
+            output_index: self.output_index,
+            request: self.tree.request,
+            reason,
+        }
+    }
+}

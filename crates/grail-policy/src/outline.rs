@@ -1,0 +1,182 @@
+//! The transaction's outline: form, previous outputs, spell. Knows nothing of requests.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bitcoin::{Sequence, TxOut, Txid, absolute::LockTime, transaction::Version};
+use charms_data::Data;
+use grail_spell::{PrevTx, ProofError, SpellError, VerifiedSpell, read_strict};
+use grail_types::{MockAllowed, Params};
+
+use crate::{
+    charms::{ACTION_SETTLE, Carried, carried, nft_app, token_app},
+    proposal::{PREVIOUS_MAX_BYTES, Proposal},
+    refusal::Refusal,
+};
+
+/// One input: what it spends and what that carries.
+pub(crate) struct Spent {
+    pub output: TxOut,
+    pub carried: Carried,
+}
+
+/// A transaction of the right form, with all that it spends and the spell that it carries.
+pub(crate) struct Outline {
+    pub spent: Vec<Spent>,
+    pub spell: VerifiedSpell,
+}
+
+impl Outline {
+    pub(crate) fn read(proposal: &Proposal, params: &Params) -> Result<Self, Refusal> {
+        let expected = params.hash();
+        if proposal.params_hash != expected {
+            return Err(Refusal::WrongParams {
+                expected,
+                got: proposal.params_hash,
+            });
+        }
+        check_form(proposal, params)?;
+        let mock = MockAllowed::on(params.network);
+        let previous = read_previous(proposal, mock)?;
+        let spent = resolve_inputs(proposal, &previous, params)?;
+        let spell = read_strict(&proposal.transaction, mock).map_err(|error| match error {
+            SpellError::Proof(ProofError::MockRefused) => Refusal::MockSpell,
+            other => Refusal::SpellInvalid(other.to_string()),
+        })?;
+        check_apps(&spell, params)?;
+        check_spell_place(proposal, &spell)?;
+        Ok(Self { spent, spell })
+    }
+}
+
+/// The unsigned transaction's own fields, before anything costly.
+fn check_form(proposal: &Proposal, params: &Params) -> Result<(), Refusal> {
+    let transaction = &proposal.transaction;
+    let allowed = usize::from(params.roster_inputs_max);
+    if transaction.input.len() > allowed {
+        return Err(Refusal::TooManyInputs {
+            allowed,
+            got: transaction.input.len(),
+        });
+    }
+    if transaction.version != Version::TWO {
+        return Err(Refusal::MalformedTransaction("version must be 2"));
+    }
+    if transaction.lock_time != LockTime::ZERO {
+        return Err(Refusal::MalformedTransaction("lock time must be 0"));
+    }
+    let mut seen = BTreeSet::new();
+    for input in &transaction.input {
+        if input.sequence != Sequence::ENABLE_RBF_NO_LOCKTIME {
+            return Err(Refusal::MalformedTransaction("sequence must be 0xfffffffd"));
+        }
+        if !input.script_sig.is_empty() || !input.witness.is_empty() {
+            return Err(Refusal::MalformedTransaction("inputs must be unsigned"));
+        }
+        if !seen.insert(input.previous_output) {
+            return Err(Refusal::RepeatedInput(input.previous_output));
+        }
+    }
+    Ok(())
+}
+
+/// Every previous transaction once, each needed, all together of bounded size. Their ids are computed here, so
+/// that nobody's word is taken for what an outpoint stands for.
+fn read_previous(
+    proposal: &Proposal,
+    mock: Option<MockAllowed>,
+) -> Result<BTreeMap<Txid, PrevTx>, Refusal> {
+    let needed: BTreeSet<Txid> = proposal
+        .transaction
+        .input
+        .iter()
+        .map(|input| input.previous_output.txid)
+        .collect();
+    let size: usize = proposal
+        .previous
+        .iter()
+        .map(bitcoin::Transaction::total_size)
+        .sum();
+    if proposal.previous.len() > needed.len() || size > PREVIOUS_MAX_BYTES {
+        return Err(Refusal::PreviousExcess);
+    }
+    let mut previous = BTreeMap::new();
+    for transaction in &proposal.previous {
+        let read = PrevTx::read(transaction.clone(), mock);
+        if !needed.contains(&read.txid()) || previous.insert(read.txid(), read).is_some() {
+            return Err(Refusal::PreviousExcess);
+        }
+    }
+    Ok(previous)
+}
+
+fn resolve_inputs(
+    proposal: &Proposal,
+    previous: &BTreeMap<Txid, PrevTx>,
+    params: &Params,
+) -> Result<Vec<Spent>, Refusal> {
+    proposal
+        .transaction
+        .input
+        .iter()
+        .enumerate()
+        .map(|(input_index, input)| {
+            let outpoint = input.previous_output;
+            let missing = Refusal::PreviousMissing {
+                input_index,
+                outpoint,
+            };
+            let Some(transaction) = previous.get(&outpoint.txid) else {
+                return Err(missing);
+            };
+            let output = transaction.output(outpoint.vout).ok_or(missing)?.clone();
+            // Charms that were sent to another chain are not here any more, whatever the output says.
+            let beamed = transaction
+                .spell()
+                .is_some_and(|spell| spell.is_beamed_at(outpoint.vout));
+            let carried = if beamed {
+                Carried::Other
+            } else {
+                carried(&transaction.charms_at(outpoint.vout), &params.bridge)
+            };
+            Ok(Spent { output, carried })
+        })
+        .collect()
+}
+
+fn check_apps(spell: &VerifiedSpell, params: &Params) -> Result<(), Refusal> {
+    let expected = [
+        (nft_app(&params.bridge), Data::from(&ACTION_SETTLE)),
+        (token_app(&params.bridge), Data::empty()),
+    ];
+    let apps = &spell.spell().app_public_inputs;
+    if apps
+        .iter()
+        .eq(expected.iter().map(|(app, input)| (app, input)))
+    {
+        Ok(())
+    } else {
+        Err(Refusal::WrongApps)
+    }
+}
+
+/// The spell's `OP_RETURN` is the last output and the spell speaks of every other one.
+fn check_spell_place(proposal: &Proposal, spell: &VerifiedSpell) -> Result<(), Refusal> {
+    let outputs = &proposal.transaction.output;
+    let Some((last, paying)) = outputs.split_last() else {
+        return Err(Refusal::MalformedTransaction("no outputs"));
+    };
+    if !last.script_pubkey.is_op_return() {
+        return Err(Refusal::MalformedTransaction(
+            "the spell must be the last output",
+        ));
+    }
+    let spoken_of = spell.spell().tx.outs.len();
+    if spoken_of != paying.len() {
+        return Err(Refusal::WrongCount {
+            what: "outputs in the spell",
+            expected: paying.len(),
+            got: spoken_of,
+        });
+    }
+    Ok(())
+}
