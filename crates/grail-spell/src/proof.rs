@@ -1,0 +1,337 @@
+//! Spell proofs: which key, which encoding and which public values belong to each protocol version.
+//!
+//! Versions 0 to 11 carry an SP1 v5 proof (4-byte key prefix, 256-byte Groth16 proof), 12 to 15 an SP1 v6 proof (prefix,
+//! exit code, vk root, nonce, Groth16 proof). A mock spell of any version carries a proof of a dummy circuit on
+//! BLS12-381 whose proving key is public.
+
+use std::sync::OnceLock;
+
+use ark_bls12_381::Bls12_381;
+use ark_bn254::{Bn254, Fr};
+use ark_ec::pairing::Pairing;
+use ark_ff::PrimeField as _;
+use ark_groth16::{Groth16, PreparedVerifyingKey, VerifyingKey, prepare_verifying_key};
+use ark_serialize::CanonicalDeserialize as _;
+use bitcoin::hex::DisplayHex as _;
+use grail_types::MockAllowed;
+use sha2::{Digest as _, Sha256};
+use thiserror::Error;
+
+use crate::gnark::{self, PointError};
+use crate::spell::NormalizedSpell;
+
+/// Verification key of the version 15 spell checker, as `charms-lib` 15.0.0 pins it.
+pub const SPELL_VK: [u8; 32] =
+    bytes32("00425796f4c4fa050043eee14d801b4f935244e44aad6a28de0cd5cb3de0ae52");
+
+/// Stands in for the spell checker's key in the public values of a mock spell of any version.
+pub const MOCK_SPELL_VK: [u8; 32] =
+    bytes32("7c38e8639a2eac0074cee920982b92376513e8940f4a7ca6859f17a728af5b0e");
+
+/// The spell checker's verification key of each version before the current one, from `charms-client` 15.0.0.
+const EARLIER_SPELL_VKS: [[u8; 32]; 15] = [
+    bytes32("00e9398ac819e6dd281f81db3ada3fe5159c3cc40222b5ddb0e7584ed2327c5d"),
+    bytes32("009f38f590ebca4c08c1e97b4064f39e4cd336eea4069669c5f5170a38a1ff97"),
+    bytes32("00bd312b6026dbe4a2c16da1e8118d4fea31587a4b572b63155252d2daf69280"),
+    bytes32("0034872b5af38c95fe82fada696b09a448f7ab0928273b7ac8c58ba29db774b9"),
+    bytes32("00c707a155bf8dc18dc41db2994c214e93e906a3e97b4581db4345b3edd837c5"),
+    bytes32("00e98665c417bd2e6e81c449af63b26ed5ad5c400ef55811b592450bf62c67cd"),
+    bytes32("005a1df17094445572e4dd474b3e5dd9093936cba62ca3a62bb2ce63d9db8cba"),
+    bytes32("0041d9843ec25ba04797a0ce29af364389f7eda9f7126ef39390c357432ad9aa"),
+    bytes32("00e440d40e331c16bc4c78d2dbc6bb35876e6ea944e943de359a075e07385abc"),
+    bytes32("00713f077ec2bd68157512835dc678053565a889935ecd5789ce2fa097c93ee9"),
+    bytes32("00ccf030317cae019a4cd3c8557b2c5b522050e7e562e3adf287cd5ad596511f"),
+    bytes32("00d41d49f54303acee4e7d064a31e0c9bd2e1bbdb60f39170a1461c71015c308"),
+    bytes32("00cd44537c67da0dc50b88e794deed43c4507a862070ed83c99941789811a6a0"),
+    bytes32("004ef5bd2f6ed0c33b022dcc263bde479421d81a82ca0cb1a99d9ff361f89895"),
+    bytes32("001a2396afb7e376736d9cf82d33c0dec55cb66866bf7f141fdaa92ab70a0506"),
+];
+
+/// Root of the recursion keys that SP1 6.0 proofs commit to.
+const SP1_V6_0_VK_ROOT: [u8; 32] =
+    bytes32("008cd56e10c2fe24795cff1e1d1f40d3a324528d315674da45d26afb376e8670");
+/// Root of the recursion keys that SP1 6.2 proofs commit to.
+const SP1_V6_2_VK_ROOT: [u8; 32] =
+    bytes32("002f850ee998974d6cc00e50cd0814b098c05bfade466d28573240d057f25352");
+
+/// A proof begins with this many bytes of the SHA-256 of the key that checks it.
+const KEY_PREFIX_BYTES: usize = 4;
+/// A compressed BLS12-381 Groth16 proof.
+const MOCK_PROOF_BYTES: usize = 192;
+
+/// Why a proof does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProofError {
+    /// No such protocol version here.
+    #[error("unsupported spell version {version}")]
+    Version {
+        /// The version.
+        version: u32,
+    },
+    /// A mock spell where mock spells are not allowed.
+    #[error("the spell is a mock, expected a real proof")]
+    MockRefused,
+    /// The spell cannot be encoded as the proof would have committed to it.
+    #[error("cannot encode the spell's public values: {0}")]
+    PublicValues(String),
+    /// Too short or too long.
+    #[error("proof of {length} bytes does not fit spell version {version}")]
+    Length {
+        /// Its length.
+        length: usize,
+        /// The version.
+        version: u32,
+    },
+    /// Made for another key.
+    #[error("proof was made for another verification key")]
+    KeyPrefix,
+    /// Made by other recursion programs.
+    #[error("proof commits to another vk root")]
+    VkRoot,
+    /// The proven program failed.
+    #[error("proof is of a run that failed")]
+    ExitCode,
+    /// A point is malformed.
+    #[error("malformed proof: {0}")]
+    Point(#[from] PointError),
+    /// A point of a mock proof is malformed.
+    #[error("malformed mock proof")]
+    MockPoint,
+    /// Well-formed, and false.
+    #[error("proof does not hold for this spell and transaction")]
+    False,
+}
+
+/// Checks the proof of a spell in its proving form (with the inputs and coins that its version commits to).
+pub(crate) fn verify(
+    spell: &NormalizedSpell,
+    proof: &[u8],
+    mock: Option<MockAllowed>,
+) -> Result<(), ProofError> {
+    if spell.mock {
+        mock.ok_or(ProofError::MockRefused)?;
+        let values = public_values(spell.version, &MOCK_SPELL_VK, spell)?;
+        return verify_mock(proof, &values);
+    }
+    let keys = VersionKeys::of(spell.version)?;
+    let values = public_values(spell.version, keys.spell_vk, spell)?;
+    let (inputs, points) = match keys.vk_root {
+        None => sp1_v5_inputs(&keys, &values, proof),
+        Some(vk_root) => sp1_v6_inputs(&keys, &values, proof, vk_root),
+    }
+    .ok_or(ProofError::Length {
+        length: proof.len(),
+        version: spell.version,
+    })??;
+    let points = gnark::read_proof(points)?;
+    holds(keys.groth16.prepared(), &points, &inputs)
+}
+
+/// The bytes that the proof of `spell` commits to: the checker's key and the spell in its proving form.
+pub fn public_values(
+    version: u32,
+    spell_vk: &[u8; 32],
+    spell: &NormalizedSpell,
+) -> Result<Vec<u8>, ProofError> {
+    let mut values = Vec::new();
+    let written = match version {
+        // Version 0 committed to bincode and predates the public networks: not one such spell is known, and the
+        // encoding has no maintained implementation.
+        0 => return Err(ProofError::Version { version }),
+        1..=14 => ciborium::into_writer(&(format!("0x{}", spell_vk.as_hex()), spell), &mut values),
+        _ => ciborium::into_writer(&(spell_vk, spell), &mut values),
+    };
+    written.map_err(|error| ProofError::PublicValues(error.to_string()))?;
+    Ok(values)
+}
+
+/// What the proof of one protocol version is checked with.
+struct VersionKeys {
+    spell_vk: &'static [u8; 32],
+    groth16: &'static Groth16Key,
+    /// Present in SP1 v6 proofs.
+    vk_root: Option<[u8; 32]>,
+}
+
+impl VersionKeys {
+    fn of(version: u32) -> Result<Self, ProofError> {
+        let spell_vk = match usize::try_from(version) {
+            Ok(15) => &SPELL_VK,
+            Ok(index) => EARLIER_SPELL_VKS
+                .get(index)
+                .ok_or(ProofError::Version { version })?,
+            Err(_) => return Err(ProofError::Version { version }),
+        };
+        let (groth16, vk_root) = match version {
+            0 => (&V0_KEY, None),
+            1..=3 => (&V1_KEY, None),
+            4..=11 => (&V4_KEY, None),
+            12 | 13 => (&V12_KEY, Some(SP1_V6_0_VK_ROOT)),
+            14 | 15 => (&V14_KEY, Some(SP1_V6_2_VK_ROOT)),
+            _ => return Err(ProofError::Version { version }),
+        };
+        Ok(Self {
+            spell_vk,
+            groth16,
+            vk_root,
+        })
+    }
+}
+
+static V0_KEY: Groth16Key = Groth16Key::new(include_bytes!("../vk/v0.bin"));
+static V1_KEY: Groth16Key = Groth16Key::new(include_bytes!("../vk/v1.bin"));
+static V4_KEY: Groth16Key = Groth16Key::new(include_bytes!("../vk/v4.bin"));
+static V12_KEY: Groth16Key = Groth16Key::new(include_bytes!("../vk/v12.bin"));
+static V14_KEY: Groth16Key = Groth16Key::new(include_bytes!("../vk/v14.bin"));
+
+/// A committed key file, read once.
+struct Groth16Key {
+    bytes: &'static [u8],
+    prepared: OnceLock<PreparedVerifyingKey<Bn254>>,
+    prefix: OnceLock<[u8; KEY_PREFIX_BYTES]>,
+}
+
+impl Groth16Key {
+    const fn new(bytes: &'static [u8]) -> Self {
+        Self {
+            bytes,
+            prepared: OnceLock::new(),
+            prefix: OnceLock::new(),
+        }
+    }
+
+    fn prepared(&self) -> &PreparedVerifyingKey<Bn254> {
+        self.prepared.get_or_init(|| {
+            let key = gnark::read_verification_key(self.bytes)
+                .expect("committed key files are read by a test");
+            prepare_verifying_key(&key)
+        })
+    }
+
+    fn prefix(&self) -> &[u8; KEY_PREFIX_BYTES] {
+        self.prefix.get_or_init(|| {
+            let digest: [u8; 32] = Sha256::digest(self.bytes).into();
+            let [a, b, c, d, ..] = digest;
+            [a, b, c, d]
+        })
+    }
+}
+
+/// Public inputs of the circuit and the points of the proof. `None`: too short.
+type Split<'a> = Option<Result<(Vec<Fr>, &'a [u8]), ProofError>>;
+
+fn sp1_v5_inputs<'a>(keys: &VersionKeys, values: &[u8], proof: &'a [u8]) -> Split<'a> {
+    let (prefix, points) = proof.split_first_chunk::<KEY_PREFIX_BYTES>()?;
+    if prefix != keys.groth16.prefix() {
+        return Some(Err(ProofError::KeyPrefix));
+    }
+    Some(Ok((
+        vec![scalar(keys.spell_vk), values_scalar(values)],
+        points,
+    )))
+}
+
+fn sp1_v6_inputs<'a>(
+    keys: &VersionKeys,
+    values: &[u8],
+    proof: &'a [u8],
+    expected_vk_root: [u8; 32],
+) -> Split<'a> {
+    let (prefix, rest) = proof.split_first_chunk::<KEY_PREFIX_BYTES>()?;
+    let (exit_code, rest) = rest.split_first_chunk::<32>()?;
+    let (vk_root, rest) = rest.split_first_chunk::<32>()?;
+    let (nonce, points) = rest.split_first_chunk::<32>()?;
+    if prefix != keys.groth16.prefix() {
+        return Some(Err(ProofError::KeyPrefix));
+    }
+    if *vk_root != expected_vk_root {
+        return Some(Err(ProofError::VkRoot));
+    }
+    if *exit_code != [0; 32] {
+        return Some(Err(ProofError::ExitCode));
+    }
+    // The nonce is the prover's choice; Charms reduces it, and so must we.
+    let inputs = [
+        keys.spell_vk,
+        &values_hash(values),
+        exit_code,
+        vk_root,
+        nonce,
+    ]
+    .map(scalar);
+    Some(Ok((inputs.to_vec(), points)))
+}
+
+fn scalar(bytes: &[u8; 32]) -> Fr {
+    Fr::from_be_bytes_mod_order(bytes)
+}
+
+/// SP1 hashes the public values with SHA-256 and drops the top three bits, to fit the scalar field.
+fn values_hash(values: &[u8]) -> [u8; 32] {
+    let mut digest: [u8; 32] = Sha256::digest(values).into();
+    digest[0] &= 0b0001_1111;
+    digest
+}
+
+fn values_scalar(values: &[u8]) -> Fr {
+    scalar(&values_hash(values))
+}
+
+fn verify_mock(proof: &[u8], values: &[u8]) -> Result<(), ProofError> {
+    static KEY: OnceLock<PreparedVerifyingKey<Bls12_381>> = OnceLock::new();
+    let key = KEY.get_or_init(|| {
+        let key = VerifyingKey::deserialize_compressed(include_bytes!("../vk/mock.bin").as_slice())
+            .expect("the committed mock key is read by a test");
+        prepare_verifying_key(&key)
+    });
+    // Charms ignores what follows the proof; nothing that Grail reads on regtest has anything there.
+    if proof.len() != MOCK_PROOF_BYTES {
+        return Err(ProofError::MockPoint);
+    }
+    let points =
+        ark_groth16::Proof::deserialize_compressed(proof).map_err(|_| ProofError::MockPoint)?;
+    holds(key, &points, &[mock_input(values)])
+}
+
+/// The dummy circuit's one public input: the first 31 bytes of the hash, little-endian, so that they fit the field.
+fn mock_input(values: &[u8]) -> ark_bls12_381::Fr {
+    let mut digest: [u8; 32] = Sha256::digest(values).into();
+    digest[31] = 0;
+    ark_bls12_381::Fr::from_le_bytes_mod_order(&digest)
+}
+
+/// The pairing check. The number of inputs is compared first: arkworks would ignore one too many or too few.
+fn holds<E: Pairing>(
+    key: &PreparedVerifyingKey<E>,
+    points: &ark_groth16::Proof<E>,
+    inputs: &[E::ScalarField],
+) -> Result<(), ProofError> {
+    if key.vk.gamma_abc_g1.len() != inputs.len().saturating_add(1) {
+        return Err(ProofError::False);
+    }
+    match Groth16::<E>::verify_proof(key, points, inputs) {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(ProofError::False),
+    }
+}
+
+/// Reads 64 hexadecimal digits while compiling.
+const fn bytes32(hex: &str) -> [u8; 32] {
+    let digits = hex.as_bytes();
+    assert!(digits.len() == 64, "expected 64 hexadecimal digits");
+    let mut bytes = [0; 32];
+    let mut index = 0;
+    while index < 32 {
+        bytes[index] = nibble(digits[2 * index]) << 4 | nibble(digits[2 * index + 1]);
+        index += 1;
+    }
+    bytes
+}
+
+const fn nibble(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        b'a'..=b'f' => digit - b'a' + 10,
+        _ => panic!("expected a lowercase hexadecimal digit"),
+    }
+}
