@@ -9,6 +9,7 @@
 //! Never proves, never runs an app contract, never does I/O. A mock spell (its proving key is public) is read only with
 //! a [`grail_types::MockAllowed`], which exists on regtest alone.
 
+mod bridge;
 mod envelope;
 mod error;
 mod gnark;
@@ -16,6 +17,10 @@ mod proof;
 mod read;
 mod spell;
 
+pub use bridge::{
+    BridgeCharmError, BuildError, SettlementItem, deployment_identity, deployment_spell, nft_app,
+    roster_state, settlement_spell, token_amount, token_app, transfer_spell,
+};
 pub use envelope::{
     EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES, Place, SPELL_MARKER, UnverifiedSpell,
     decode_op_return, encode_op_return, find_spell,
