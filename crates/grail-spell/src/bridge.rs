@@ -82,7 +82,7 @@ pub enum BuildError {
     State(#[from] StateError),
 }
 
-/// What an output of a settlement behind NFT and vault is for.
+/// What an output of a settlement behind the NFT carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettlementItem {
     /// zkBTC for the recipient of a peg-in, in satoshis.
@@ -90,8 +90,8 @@ pub enum SettlementItem {
         /// Amount minted.
         amount: u64,
     },
-    /// Bitcoin for the user of a peg-out: no charms.
-    Payout,
+    /// Bitcoin alone: the vault, or a payout.
+    Plain,
 }
 
 /// The spell that creates the roster NFT on output 0. The first input of `tx` must be the outpoint that the bridge's
@@ -108,7 +108,8 @@ pub fn deployment_spell(
     })
 }
 
-/// The spell of a settlement: output 0 the NFT with its new `state`, output 1 the vault, then one output per item.
+/// The spell of a settlement: output 0 the NFT with its new `state`, then one output per item (the vault, where there
+/// is one, is the first of them).
 /// Also the spell of a rotation, whose state is of the next epoch.
 pub fn settlement_spell(
     tx: &Transaction,
@@ -123,11 +124,11 @@ pub fn settlement_spell(
         (token.clone(), Data::empty()),
     ];
     proving_form(tx, apps, |apps| {
-        let mut outs = vec![apps.charm(&nft, state.to_data()), NormalizedCharms::new()];
+        let mut outs = vec![apps.charm(&nft, state.to_data())];
         for item in items {
             let charms = match *item {
                 SettlementItem::PegIn { amount } => apps.amount(&token, amount, outs.len())?,
-                SettlementItem::Payout => NormalizedCharms::new(),
+                SettlementItem::Plain => NormalizedCharms::new(),
             };
             outs.push(charms);
         }
