@@ -1,0 +1,34 @@
+//! Naming a block.
+
+use bitcoin::BlockHash;
+use serde::{Deserialize, Serialize};
+
+/// A block by height and hash: the hash decides, the height alone names nothing across a reorg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockRef {
+    /// Blocks below it.
+    pub height: u32,
+    /// Its hash.
+    pub hash: BlockHash,
+}
+
+/// Confirmations of something mined at `height` when the tip is at `tip_height`: 1 in the tip itself, 0 above it.
+pub fn confirmations(tip_height: u32, height: u32) -> u32 {
+    tip_height
+        .checked_sub(height)
+        .map_or(0, |above| above.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tip_has_one_confirmation_and_the_future_none() {
+        assert_eq!(confirmations(100, 99), 2);
+        assert_eq!(confirmations(100, 100), 1);
+        assert_eq!(confirmations(100, 101), 0);
+        assert_eq!(confirmations(u32::MAX, 0), u32::MAX);
+    }
+}

@@ -1,0 +1,179 @@
+//! A deposit and whether it can be served.
+
+use bitcoin::{Amount, OutPoint};
+use grail_types::{Kind, Params};
+use serde::{Deserialize, Serialize};
+
+/// An output at a request's deposit address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deposit {
+    /// Where it is.
+    pub outpoint: OutPoint,
+    /// Its coin.
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
+    pub value: Amount,
+    /// Its charms, as a verified spell tells.
+    pub charms: DepositCharms,
+}
+
+/// What charms a deposit carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DepositCharms {
+    /// None: a plain coin, or a spell that does not verify.
+    None,
+    /// This much zkBTC and nothing else.
+    ZkBtc(#[serde(with = "bitcoin::amount::serde::as_sat")] Amount),
+    /// Any other charm, alone or beside zkBTC.
+    Other,
+}
+
+/// Why a deposit is not served, and the user takes it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReclaimCode {
+    /// Less than `Params::deposit_min`.
+    BelowMinimum,
+    /// More than `Params::deposit_max`.
+    AboveMaximum,
+    /// Charms in a peg-in, none or others than zkBTC in a peg-out.
+    WrongCharms,
+    /// Not in a block up to the request's deadline.
+    Late,
+    /// The request has another deposit already.
+    DuplicateDeposit,
+    /// Its share of the fee stayed above what the terms allow.
+    FeeAboveCap,
+    /// Not settled before the margin ahead of its reclaim.
+    TooCloseToReclaim,
+    /// The operators' policy refuses it.
+    Refused,
+}
+
+/// The text is no [`ReclaimCode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown reclaim code")]
+pub struct UnknownCode;
+
+impl ReclaimCode {
+    /// All codes.
+    pub const ALL: [Self; 8] = [
+        Self::BelowMinimum,
+        Self::AboveMaximum,
+        Self::WrongCharms,
+        Self::Late,
+        Self::DuplicateDeposit,
+        Self::FeeAboveCap,
+        Self::TooCloseToReclaim,
+        Self::Refused,
+    ];
+
+    /// Stable name, the same in JSON, SQL and API.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BelowMinimum => "below-minimum",
+            Self::AboveMaximum => "above-maximum",
+            Self::WrongCharms => "wrong-charms",
+            Self::Late => "late",
+            Self::DuplicateDeposit => "duplicate-deposit",
+            Self::FeeAboveCap => "fee-above-cap",
+            Self::TooCloseToReclaim => "too-close-to-reclaim",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+impl std::str::FromStr for ReclaimCode {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        Self::ALL
+            .into_iter()
+            .find(|code| code.code() == text)
+            .ok_or(UnknownCode)
+    }
+}
+
+/// Whether a deposit's amount and charms can serve a request of `kind`. A peg-in is measured by its coin, a peg-out
+/// by its zkBTC.
+///
+/// # Errors
+/// The code under which the user takes it back.
+pub fn acceptable(params: &Params, kind: Kind, deposit: &Deposit) -> Result<(), ReclaimCode> {
+    let amount = match (kind, deposit.charms) {
+        (Kind::PegIn, DepositCharms::None) => deposit.value,
+        (Kind::PegOut, DepositCharms::ZkBtc(amount)) => amount,
+        (Kind::PegIn | Kind::PegOut, _) => return Err(ReclaimCode::WrongCharms),
+    };
+    if amount < params.deposit_min {
+        Err(ReclaimCode::BelowMinimum)
+    } else if amount > params.deposit_max {
+        Err(ReclaimCode::AboveMaximum)
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::request::tests_support::params;
+
+    fn deposit(value_sat: u64, charms: DepositCharms) -> Deposit {
+        Deposit {
+            outpoint: OutPoint::null(),
+            value: Amount::from_sat(value_sat),
+            charms,
+        }
+    }
+
+    #[test]
+    fn a_peg_in_is_measured_by_its_coin_with_both_edges() {
+        let check = |sat| acceptable(&params(), Kind::PegIn, &deposit(sat, DepositCharms::None));
+        assert_eq!(check(0), Err(ReclaimCode::BelowMinimum));
+        assert_eq!(check(19_999), Err(ReclaimCode::BelowMinimum));
+        assert_eq!(check(20_000), Ok(()));
+        assert_eq!(check(100_000_000_000), Ok(()));
+        assert_eq!(check(100_000_000_001), Err(ReclaimCode::AboveMaximum));
+        assert_eq!(check(u64::MAX), Err(ReclaimCode::AboveMaximum));
+    }
+
+    #[test]
+    fn a_peg_out_is_measured_by_its_zkbtc_with_both_edges() {
+        let check = |sat| {
+            let charms = DepositCharms::ZkBtc(Amount::from_sat(sat));
+            acceptable(&params(), Kind::PegOut, &deposit(330, charms))
+        };
+        assert_eq!(check(19_999), Err(ReclaimCode::BelowMinimum));
+        assert_eq!(check(20_000), Ok(()));
+        assert_eq!(check(100_000_000_000), Ok(()));
+        assert_eq!(check(100_000_000_001), Err(ReclaimCode::AboveMaximum));
+    }
+
+    #[test]
+    fn charms_of_the_wrong_kind_are_not_served() {
+        let zkbtc = DepositCharms::ZkBtc(Amount::from_sat(50_000));
+        for (kind, charms) in [
+            (Kind::PegIn, zkbtc),
+            (Kind::PegIn, DepositCharms::Other),
+            (Kind::PegOut, DepositCharms::None),
+            (Kind::PegOut, DepositCharms::Other),
+        ] {
+            assert_eq!(
+                acceptable(&params(), kind, &deposit(50_000, charms)),
+                Err(ReclaimCode::WrongCharms)
+            );
+        }
+    }
+
+    #[test]
+    fn codes_are_the_same_in_json_and_text() {
+        for code in ReclaimCode::ALL {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.code());
+            assert_eq!(code.code().parse(), Ok(code));
+        }
+        assert_eq!("".parse::<ReclaimCode>(), Err(UnknownCode));
+    }
+}

@@ -1,0 +1,23 @@
+//! State machines: `(state, event, situation) -> (state, duties)`.
+//!
+//! Owns what may follow what in the life of a request and of a settlement. Trusts the caller to report events that
+//! happened. Does no I/O, reads no clock, draws no randomness. The shell saves the new state and the duties in one
+//! transaction, then acts; an event told twice is answered with [`Unexpected`] of kind [`UnexpectedKind::Superseded`],
+//! so that repeating one never changes an outcome.
+
+mod block;
+mod deadline;
+mod deposit;
+mod request;
+mod settlement;
+mod unexpected;
+
+pub use block::{BlockRef, confirmations};
+pub use deadline::{deposit_deadline_height, sweep_end_height};
+pub use deposit::{Deposit, DepositCharms, ReclaimCode, UnknownCode, acceptable};
+pub use request::{DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestState};
+pub use settlement::{
+    AbandonCode, SettlementDuty, SettlementEvent, SettlementId, SettlementSituation,
+    SettlementState,
+};
+pub use unexpected::{Unexpected, UnexpectedKind};

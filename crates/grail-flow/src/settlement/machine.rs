@@ -1,0 +1,184 @@
+//! Transitions of a settlement.
+
+use grail_types::Params;
+
+use super::{SettlementDuty, SettlementEvent, SettlementState};
+use crate::{BlockRef, Unexpected, UnexpectedKind, confirmations};
+
+/// What a transition may depend on besides state and event.
+#[derive(Clone, Copy, Debug)]
+pub struct SettlementSituation<'a> {
+    /// Protocol parameters.
+    pub params: &'a Params,
+    /// Height of the best block, as of the event.
+    pub tip_height: u32,
+}
+
+use SettlementDuty as Duty;
+use SettlementEvent as Event;
+use SettlementState as State;
+use UnexpectedKind::{Impossible, Superseded};
+
+type Step = Result<(State, Vec<Duty>), UnexpectedKind>;
+
+impl SettlementState {
+    /// The first duty of a new settlement is its proof; whoever creates the draft sees to it.
+    ///
+    /// The next state and the duties that come with it. An answer always differs from `self` or carries a duty.
+    ///
+    /// # Errors
+    /// [`Unexpected`] when the event does not apply; nothing changed.
+    pub fn apply(
+        self,
+        event: &SettlementEvent,
+        situation: &SettlementSituation<'_>,
+    ) -> Result<(Self, Vec<SettlementDuty>), Unexpected> {
+        self.step(event, situation).map_err(|kind| Unexpected {
+            state: self.name(),
+            event: event.name(),
+            kind,
+        })
+    }
+
+    fn step(self, event: &Event, situation: &SettlementSituation<'_>) -> Step {
+        match *event {
+            Event::Mined { block } => self.mined(block, situation),
+            Event::Unmined => self.unmined(),
+            Event::SpellProven => match self {
+                Self::Draft {} => Ok((State::Proven {}, vec![Duty::DryRun])),
+                _ => Err(Superseded),
+            },
+            Event::DryRunPassed => match self {
+                Self::Proven {} => Ok((State::Asked { round: 1 }, vec![Duty::Ask { round: 1 }])),
+                Self::Draft {} => Err(Impossible),
+                _ => Err(Superseded),
+            },
+            Event::RoundTimedOut { round } => self.round_timed_out(round),
+            Event::QuorumReached => match self {
+                Self::Asked { .. } => Ok((State::Signed {}, vec![Duty::Publish])),
+                Self::Draft {} | Self::Proven {} => Err(Impossible),
+                _ => Err(Superseded),
+            },
+            Event::NodeAccepted => match self {
+                Self::Signed {} => Ok((State::Broadcast {}, Vec::new())),
+                Self::Draft {} | Self::Proven {} | Self::Asked { .. } => Err(Impossible),
+                _ => Err(Superseded),
+            },
+            Event::ProvingFailed => match self {
+                Self::Draft {} => self.abandon(event),
+                _ => Err(Superseded),
+            },
+            Event::DryRunRefused => match self {
+                Self::Proven {} => self.abandon(event),
+                Self::Draft {} => Err(Impossible),
+                _ => Err(Superseded),
+            },
+            Event::QuorumRefused => match self {
+                Self::Asked { .. } => self.abandon(event),
+                Self::Draft {} | Self::Proven {} => Err(Impossible),
+                _ => Err(Superseded),
+            },
+            Event::NodeRejected => match self {
+                Self::Signed {} | Self::Broadcast {} => self.abandon(event),
+                Self::Draft {} | Self::Proven {} | Self::Asked { .. } => Err(Impossible),
+                _ => Err(Superseded),
+            },
+            Event::Cancelled => match self {
+                Self::Draft {} | Self::Proven {} | Self::Asked { .. } => self.abandon(event),
+                // Signed: it may be mined at any time, so it is not ours to call off.
+                _ => Err(Superseded),
+            },
+            Event::Replaced => match self {
+                Self::Signed {} | Self::Broadcast {} => self.abandon(event),
+                Self::Draft {} | Self::Proven {} | Self::Asked { .. } => Err(Impossible),
+                _ => Err(Superseded),
+            },
+            Event::ConflictFound | Event::ParentAbandoned => match self {
+                Self::Draft {}
+                | Self::Proven {}
+                | Self::Asked { .. }
+                | Self::Signed {}
+                | Self::Broadcast {} => self.abandon(event),
+                Self::Confirmed { .. } | Self::Final { .. } => Err(Impossible),
+                Self::Abandoned { .. } => Err(Superseded),
+            },
+        }
+    }
+
+    fn round_timed_out(self, ended: u32) -> Step {
+        match self {
+            // Operators are waited for as long as it takes; the deposits' own deadlines bound the wait.
+            Self::Asked { round } if round == ended => {
+                let round = round.checked_add(1).ok_or(Superseded)?;
+                Ok((State::Asked { round }, vec![Duty::Ask { round }]))
+            }
+            Self::Draft {} | Self::Proven {} => Err(Impossible),
+            _ => Err(Superseded),
+        }
+    }
+
+    fn mined(self, block: BlockRef, situation: &SettlementSituation<'_>) -> Step {
+        let BlockRef { height, hash } = block;
+        let confirmed = confirmations(situation.tip_height, height);
+        let is_final = confirmed >= situation.params.settlement_confirmations;
+        let next = if is_final {
+            State::Final { height, hash }
+        } else {
+            State::Confirmed { height, hash }
+        };
+        if next == self {
+            return Err(Superseded);
+        }
+        match self {
+            // Without a proof there is no transaction that could be mined.
+            Self::Draft {} => Err(Impossible),
+            Self::Final { .. } if self.block() == Some(block) => Err(Superseded),
+            // A final settlement moves to another block only through `Unmined`.
+            Self::Final { .. } => Err(Impossible),
+            // Asked and proven: another process combined and published it.
+            Self::Proven {}
+            | Self::Asked { .. }
+            | Self::Signed {}
+            | Self::Broadcast {}
+            | Self::Confirmed { .. } => Ok((next, confirmed_duty(is_final))),
+            Self::Abandoned { .. } => {
+                let mut duties = vec![Duty::SignalIncluded];
+                duties.extend(confirmed_duty(is_final));
+                Ok((next, duties))
+            }
+        }
+    }
+
+    fn unmined(self) -> Step {
+        match self {
+            Self::Confirmed { .. } => Ok((State::Broadcast {}, vec![Duty::Publish])),
+            Self::Final { .. } => Ok((
+                State::Broadcast {},
+                vec![Duty::Publish, Duty::SignalUnconfirmed],
+            )),
+            Self::Draft {}
+            | Self::Proven {}
+            | Self::Asked { .. }
+            | Self::Signed {}
+            | Self::Broadcast {}
+            | Self::Abandoned { .. } => Err(Superseded),
+        }
+    }
+
+    /// Ends the settlement; the caller has checked that this event may.
+    fn abandon(self, event: &Event) -> Step {
+        let code = event.abandon_code().ok_or(Impossible)?;
+        Ok((
+            State::Abandoned { code },
+            vec![Duty::SignalAbandoned { code }],
+        ))
+    }
+}
+
+fn confirmed_duty(is_final: bool) -> Vec<Duty> {
+    if is_final {
+        vec![Duty::SignalConfirmed]
+    } else {
+        Vec::new()
+    }
+}

@@ -1,0 +1,11 @@
+//! The life of a settlement.
+
+mod duty;
+mod event;
+mod machine;
+mod state;
+
+pub use duty::SettlementDuty;
+pub use event::SettlementEvent;
+pub use machine::SettlementSituation;
+pub use state::{AbandonCode, SettlementId, SettlementState};
