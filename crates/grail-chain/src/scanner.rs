@@ -240,3 +240,7 @@ fn not_there(hash: &BlockHash) -> ChainError {
         detail: "named in the best chain, but not there".into(),
     }
 }
+
+#[cfg(test)]
+#[path = "scanner_tests.rs"]
+mod tests;

@@ -12,7 +12,7 @@ use bitcoin::{
     Amount, Block, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Weight,
     Witness, absolute,
 };
-use grail_chain::{BitcoinCore, Chain, View};
+use grail_chain::{BitcoinCore, BlockSource, Chain, View};
 
 /// Not secret: it guards regtest money only.
 const MINER_SECRET: [u8; 32] = [0x11; 32];
@@ -38,6 +38,8 @@ pub(crate) struct MinerCoin {
     output: TxOut,
     /// Unconfirmed transactions that it rested on when made; 0 for a coinbase.
     depth: u32,
+    /// Height of the tip from which it can be spent.
+    mature_height: u32,
 }
 
 /// The key and its coins.
@@ -65,11 +67,12 @@ impl Miner {
         ScriptBuf::new_p2tr_tweaked(key)
     }
 
-    pub(crate) fn note_coinbase(&self, block: &Block) {
+    pub(crate) fn note_coinbase(&self, block: &Block, height: u32) {
         let Some(coinbase) = block.coinbase() else {
             return;
         };
-        let rewards = self.own_outputs(coinbase, 0);
+        let mature_height = height + COINBASE_MATURITY - 1;
+        let rewards = self.own_outputs(coinbase, 0, mature_height);
         self.lock_coins().extend(rewards);
     }
 
@@ -78,7 +81,12 @@ impl Miner {
         self.coins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn own_outputs(&self, transaction: &Transaction, depth: u32) -> Vec<MinerCoin> {
+    fn own_outputs(
+        &self,
+        transaction: &Transaction,
+        depth: u32,
+        mature_height: u32,
+    ) -> Vec<MinerCoin> {
         let (script, txid) = (self.script(), transaction.compute_txid());
         (0u32..)
             .zip(&transaction.output)
@@ -87,6 +95,7 @@ impl Miner {
                 outpoint: OutPoint { txid, vout },
                 output: output.clone(),
                 depth,
+                mature_height,
             })
             .collect()
     }
@@ -112,11 +121,15 @@ impl Miner {
             let weight = transaction.weight() + inputs + Weight::from_wu(2 + 8);
             paid + FUNDING_FEE_RATE.fee_wu(weight).expect("small")
         };
+        let tip_height = chain.tip().expect("tip of the node").height;
         // Held until the payment is sent, so that two payments never choose the same coin.
         let mut coins = self.lock_coins();
         // The oldest coin first; coins that a reorg or a foreign spend took are dropped on the way.
         coins.retain(|coin| {
             if chosen.len() == INPUTS_MAX || (!chosen.is_empty() && total >= needed(chosen.len())) {
+                return true;
+            }
+            if coin.mature_height > tip_height {
                 return true;
             }
             let status = chain
@@ -128,8 +141,7 @@ impl Miner {
             } else {
                 coin.depth
             };
-            let is_mature = !status.is_coinbase || status.confirmations >= COINBASE_MATURITY;
-            if is_mature && coin_depth < CHANGE_DEPTH_MAX {
+            if coin_depth < CHANGE_DEPTH_MAX {
                 total += coin.output.value;
                 depth = depth.max(coin_depth);
                 chosen.push(coin.clone());
@@ -158,7 +170,7 @@ impl Miner {
             .send(&transaction)
             .unwrap_or_else(|error| panic!("funding: {error}"));
         // The spent coins go at the next payment, when the node no longer has them.
-        coins.extend(self.own_outputs(&transaction, depth + 1));
+        coins.extend(self.own_outputs(&transaction, depth + 1, 0));
         Some(txid)
     }
 }

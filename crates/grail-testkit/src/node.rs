@@ -23,9 +23,9 @@ use crate::binary::bitcoind_path;
 use crate::miner::Miner;
 
 /// A node that has not answered by then never will.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// Mining a thousand blocks on a busy machine takes a few seconds.
-const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+const CALL_TIMEOUT: Duration = Duration::from_mins(2);
 /// Between two looks at a node that starts.
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Another process may take the port between our look and the node's.
@@ -172,8 +172,8 @@ impl Node {
     /// Mines `count` blocks with all that fits of the mempool, paying the built-in key.
     pub fn mine(&self, count: u32) -> Vec<BlockHash> {
         let hashes = self.mine_to(count, &self.miner.script());
-        for hash in &hashes {
-            self.miner.note_coinbase(&self.block(hash));
+        for (hash, height) in hashes.iter().rev().zip((0..=self.height()).rev()) {
+            self.miner.note_coinbase(&self.block(hash), height);
         }
         hashes
     }
@@ -216,7 +216,7 @@ impl Node {
             .as_str()
             .and_then(|hash| hash.parse().ok())
             .expect("a hash");
-        self.miner.note_coinbase(&self.block(&hash));
+        self.miner.note_coinbase(&self.block(&hash), self.height());
         hash
     }
 
@@ -299,7 +299,7 @@ fn cookie_path(data_dir: &Path) -> PathBuf {
 
 /// Any script as an output descriptor; without a checksum, which mining does not ask for.
 fn raw_descriptor(script: &Script) -> String {
-    format!("raw({:x})", script)
+    format!("raw({script:x})")
 }
 
 fn launch(
@@ -331,7 +331,7 @@ fn try_launch(
     // One left by a killed node would be read in place of the new one.
     let _ = fs::remove_file(&cookie);
     let log = data_dir.join("console.log");
-    let mut process = Process::spawn(command(binary, data_dir, extra_args, port), &log)?;
+    let process = Process::spawn(command(binary, data_dir, extra_args, port), &log)?;
     let core = BitcoinCore::new(&url(port), Auth::Cookie(cookie), CALL_TIMEOUT)
         .map_err(|error| error.to_string())?;
     let deadline = Instant::now() + START_TIMEOUT;
@@ -399,8 +399,6 @@ fn free_port() -> u16 {
 #[derive(Debug)]
 struct Process {
     id: u32,
-    ended: Receiver<()>,
-    has_ended: bool,
     kill: Option<Sender<Ending>>,
     owner: Option<JoinHandle<()>>,
 }
@@ -422,12 +420,10 @@ impl Process {
         command.stdin(Stdio::null()).stdout(output).stderr(copy);
         let (started, start) = channel();
         let (kill, orders) = channel();
-        let (end, ended) = channel();
         let owner = std::thread::spawn(move || match command.spawn() {
             Ok(mut child) => {
                 let _ = started.send(Ok(child.id()));
                 watch(&mut child, &orders);
-                let _ = end.send(());
             }
             Err(error) => {
                 let _ = started.send(Err(format!("{command:?}: {error}")));
@@ -436,16 +432,13 @@ impl Process {
         let id = start.recv().map_err(|error| error.to_string())??;
         Ok(Self {
             id,
-            ended,
-            has_ended: false,
             kill: Some(kill),
             owner: Some(owner),
         })
     }
 
-    fn has_ended(&mut self) -> bool {
-        self.has_ended |= self.ended.try_recv().is_ok();
-        self.has_ended
+    fn has_ended(&self) -> bool {
+        self.owner.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Waits until it has ended by itself; kills it when that takes too long.
