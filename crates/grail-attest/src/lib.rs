@@ -1,0 +1,42 @@
+//! Attestation: what a TEE says about itself, and whether to believe it (design, section 7).
+//!
+//! Owns the verification of AWS Nitro attestation documents, the binding of a signer's key and the
+//! protocol parameters into such a document, and the traits of a TEE. Trusts one certificate, the
+//! [`TrustAnchor`], and the caller's clock. Verification is one code path for every anchor; there is no
+//! switch that turns it off. Does no I/O, reads no clock and draws no randomness.
+//!
+//! A document proves what ran and when its certificates were valid, not that it is fresh and not
+//! which channel it came over: freshness comes from a nonce, binding from `user_data`.
+
+mod anchor;
+mod cbor;
+mod certificate;
+mod chain;
+mod cose;
+pub mod dev;
+mod document;
+mod error;
+mod evidence;
+mod tee;
+mod time;
+mod verify;
+
+#[cfg(test)]
+mod forgeries;
+
+pub use anchor::TrustAnchor;
+pub use cbor::CborError;
+pub use document::{
+    CABUNDLE_MAX, DOCUMENT_BYTES_MAX, MODULE_ID_BYTES_MAX, NONCE_BYTES_MAX, PCR_COUNT_MAX,
+    PUBLIC_KEY_BYTES_MAX, USER_DATA_BYTES_MAX,
+};
+pub use error::{CertificateFault, EvidenceError, Position};
+pub use evidence::{
+    AttestedSigner, SignerExpectation, attest_signer, evidence_user_data, verify_signer_evidence,
+};
+pub use tee::{
+    AttestError, AttestRequest, Attester, SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError,
+    SealNonce, Sealer, Tee,
+};
+pub use time::UnixTime;
+pub use verify::{Attested, Expected, FUTURE_TOLERANCE_MS, VerifiedDocument, verify};
