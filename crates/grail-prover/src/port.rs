@@ -1,0 +1,88 @@
+//! What every prover is asked and answers.
+
+use std::collections::BTreeMap;
+
+use bitcoin::{ScriptBuf, Transaction};
+use charms_data::{App, B32, Data};
+use grail_spell::{EnvelopeError, NormalizedSpell, Proof};
+use thiserror::Error;
+
+use crate::check::CheckError;
+
+/// A spell to prove, and all that its checker looks at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProveRequest {
+    /// The spell in its proving form: inputs and coins filled.
+    pub spell: NormalizedSpell,
+    /// The transaction behind every input, in full; no others.
+    pub prev_txs: Vec<Transaction>,
+    /// Wasm of the apps whose contract has to run, by its SHA-256. Empty for a spell of plain transfers.
+    pub app_binaries: BTreeMap<B32, Vec<u8>>,
+    /// Private inputs of those apps. The bridge's contract takes none.
+    pub app_private_inputs: BTreeMap<App, Data>,
+}
+
+/// A proven spell, ready to be put into its transaction.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proven {
+    /// The spell in its wire form.
+    pub spell_wire: NormalizedSpell,
+    /// Its proof.
+    pub proof: Proof,
+    /// Script of the output that carries both.
+    pub op_return: ScriptBuf,
+    /// Fuel that the app contracts burned.
+    pub fuel: u64,
+}
+
+/// Why there is no proof.
+#[derive(Debug, Error)]
+pub enum ProverError {
+    /// The spell is wrong: no prover will ever prove it.
+    #[error("spell rejected: {0}")]
+    Rejected(#[from] CheckError),
+    /// The proven spell cannot be written into an output.
+    #[error("cannot encode the proven spell: {0}")]
+    Encoding(#[from] EnvelopeError),
+    /// The proving itself failed.
+    #[error("cannot make the proof: {reason}")]
+    Proof {
+        /// What the proof system said.
+        reason: String,
+    },
+    /// The prover is not available now: the same request may succeed later.
+    #[error("prover unavailable: {0}")]
+    Transient(#[from] TransientError),
+}
+
+impl ProverError {
+    /// Whether the same request may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Transient(_))
+    }
+
+    /// Stable code for logs, APIs and the UI.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Rejected(error) => error.code(),
+            Self::Encoding(_) => "prove-encoding",
+            Self::Proof { .. } => "prove-proof",
+            Self::Transient(_) => "prove-unavailable",
+        }
+    }
+}
+
+/// A prover cannot answer now.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{reason}")]
+pub struct TransientError {
+    /// What happened, in words.
+    pub reason: String,
+}
+
+/// Makes proofs of spells. Blocks until done, which takes milliseconds for a mock and minutes for a real proof: call it where
+/// blocking is allowed.
+pub trait Prover: Send + Sync {
+    /// Proves the spell, or says why not.
+    fn prove(&self, request: &ProveRequest) -> Result<Proven, ProverError>;
+}

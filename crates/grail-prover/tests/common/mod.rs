@@ -1,0 +1,193 @@
+//! A bridge on paper: transactions that follow from each other, and wasm that always agrees or never does.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::collections::BTreeMap;
+
+use bitcoin::absolute::LockTime;
+use bitcoin::hashes::Hash as _;
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use charms_data::B32;
+use grail_bridge_contract::RosterState;
+use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
+use grail_spell::{
+    NormalizedSpell, SettlementItem, deployment_identity, deployment_spell, settlement_spell,
+};
+use grail_types::{BridgeApp, MockAllowed, Network};
+use sha2::{Digest as _, Sha256};
+
+/// The bridge's own contract.
+pub const BRIDGE: &[u8] = include_bytes!("../../../../contracts/bridge.wasm");
+/// `_start` returns: a contract that agrees to everything.
+pub const AGREES: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+/// `_start` traps: a contract that agrees to nothing.
+pub const REFUSES: &[u8] =
+    b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x05\x01\x03\0\0\x0b";
+/// `_start` loops: a contract that never answers.
+pub const LOOPS: &[u8] =
+    b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x09\x01\x07\0\x03\x40\x0c\0\x0b\x0b";
+
+pub fn mock_allowed() -> MockAllowed {
+    MockAllowed::on(Network::Regtest).expect("regtest allows mock proofs")
+}
+
+pub fn vk_of(wasm: &[u8]) -> [u8; 32] {
+    Sha256::digest(wasm).into()
+}
+
+/// A P2TR script told apart by `byte`.
+pub fn script(byte: u8) -> ScriptBuf {
+    ScriptBuf::from_bytes([[0x51, 0x20].as_slice(), &[byte; 32]].concat())
+}
+
+pub fn output(sats: u64, byte: u8) -> TxOut {
+    TxOut {
+        value: Amount::from_sat(sats),
+        script_pubkey: script(byte),
+    }
+}
+
+/// An unsigned transaction.
+pub fn transaction(inputs: &[OutPoint], output: Vec<TxOut>) -> Transaction {
+    let input = inputs
+        .iter()
+        .map(|&previous_output| TxIn {
+            previous_output,
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            witness: Witness::new(),
+        })
+        .collect();
+    Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input,
+        output,
+    }
+}
+
+/// Where money comes from: no spell, spends what nobody asks about.
+pub fn funding(byte: u8, sats: &[u64]) -> Transaction {
+    let source = OutPoint {
+        txid: Txid::from_byte_array([byte; 32]),
+        vout: 0,
+    };
+    transaction(
+        &[source],
+        sats.iter().map(|&sats| output(sats, byte)).collect(),
+    )
+}
+
+pub fn at(tx: &Transaction, vout: u32) -> OutPoint {
+    OutPoint {
+        txid: tx.compute_txid(),
+        vout,
+    }
+}
+
+pub fn request(
+    spell: NormalizedSpell,
+    prev_txs: &[&Transaction],
+    wasm: Option<&[u8]>,
+) -> ProveRequest {
+    ProveRequest {
+        spell,
+        prev_txs: prev_txs.iter().map(|tx| (*tx).clone()).collect(),
+        app_binaries: wasm
+            .map(|wasm| (B32(vk_of(wasm)), wasm.to_vec()))
+            .into_iter()
+            .collect(),
+        app_private_inputs: BTreeMap::new(),
+    }
+}
+
+pub fn prove(request: &ProveRequest) -> Result<Proven, ProverError> {
+    MockProver::new(mock_allowed()).prove(request)
+}
+
+/// The transaction with its proven spell as last output.
+pub fn enchanted(mut tx: Transaction, proven: &Proven) -> Transaction {
+    tx.output.push(TxOut {
+        value: Amount::ZERO,
+        script_pubkey: proven.op_return.clone(),
+    });
+    tx
+}
+
+pub const VAULT: u8 = 0xaa;
+const DUST: u64 = 1_000;
+
+/// A deployed bridge with zkBTC in circulation.
+pub struct Bridge {
+    pub wasm: Vec<u8>,
+    pub app: BridgeApp,
+    pub funding: Transaction,
+    pub deployment: Transaction,
+    /// Outputs: 0 NFT, 1 vault, 2 zkBTC (60,000), 3 zkBTC (40,000), 4 `OP_RETURN`.
+    pub settlement: Transaction,
+    pub state: RosterState,
+}
+
+pub fn roster(supply: u64) -> RosterState {
+    RosterState {
+        epoch: 0,
+        signers: (1..=4).map(|byte| [byte; 32]).collect(),
+        threshold: 3,
+        vault_script: script(VAULT).into_bytes(),
+        supply,
+        params_hash: [7; 32],
+    }
+}
+
+impl Bridge {
+    /// Deploys a bridge with contract `wasm` and pegs 100,000 satoshis in.
+    pub fn with_contract(wasm: &[u8]) -> Self {
+        let funding = funding(1, &[10_000, 110_000]);
+        let app = BridgeApp {
+            identity: deployment_identity(at(&funding, 0)),
+            vk: vk_of(wasm),
+        };
+
+        let tx = transaction(&[at(&funding, 0)], vec![output(DUST, VAULT)]);
+        let spell = deployment_spell(&tx, &app, &roster(0)).expect("a valid deployment");
+        let proven = prove(&request(spell, &[&funding], Some(wasm))).expect("the contract agrees");
+        let deployment = enchanted(tx, &proven);
+
+        let state = roster(100_000);
+        let tx = transaction(
+            &[at(&deployment, 0), at(&funding, 1)],
+            vec![
+                output(DUST, VAULT),
+                output(100_000, VAULT),
+                output(DUST, 3),
+                output(DUST, 4),
+            ],
+        );
+        let items = [
+            SettlementItem::Plain,
+            SettlementItem::PegIn { amount: 60_000 },
+            SettlementItem::PegIn { amount: 40_000 },
+        ];
+        let spell = settlement_spell(&tx, &app, &state, &items).expect("a valid settlement");
+        let proven = prove(&request(spell, &[&deployment, &funding], Some(wasm)))
+            .expect("the contract agrees");
+        let settlement = enchanted(tx, &proven);
+        Self {
+            wasm: wasm.to_vec(),
+            app,
+            funding,
+            deployment,
+            settlement,
+            state,
+        }
+    }
+
+    /// A transaction that spends both zkBTC outputs of the settlement.
+    pub fn transfer_tx(&self) -> Transaction {
+        transaction(
+            &[at(&self.settlement, 2), at(&self.settlement, 3)],
+            vec![output(DUST, 5), output(500, 6)],
+        )
+    }
+}
