@@ -1,28 +1,9 @@
 //! Exact readings of an output's charms: what is there must be all that is there.
 
-use charms_data::{App, B32, Charms, NFT, TOKEN};
+use charms_data::Charms;
 use grail_bridge_contract::RosterState;
+use grail_spell::{nft_app, token_app};
 use grail_types::BridgeApp;
-
-/// Public input of the roster NFT's app in a settlement. Being non-empty it makes the Charms checker run the
-/// contract, which it skips for apps whose charms are merely passed on.
-pub(crate) const ACTION_SETTLE: &str = "settle";
-
-pub(crate) fn nft_app(bridge: &BridgeApp) -> App {
-    App {
-        tag: NFT,
-        identity: B32(bridge.identity),
-        vk: B32(bridge.vk),
-    }
-}
-
-pub(crate) fn token_app(bridge: &BridgeApp) -> App {
-    App {
-        tag: TOKEN,
-        identity: B32(bridge.identity),
-        vk: B32(bridge.vk),
-    }
-}
 
 /// What an output carries, as far as a settlement may touch it.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Sequence, TxOut, Txid, absolute::LockTime, transaction::Version};
 use charms_data::Data;
-use grail_spell::{PrevTx, ProofError, SpellError, VerifiedSpell, read_strict};
+use grail_bridge_contract::Action;
+use grail_spell::{PrevTx, ProofError, SpellError, VerifiedSpell, nft_app, read_strict, token_app};
 use grail_types::{MockAllowed, Params};
 
 use crate::{
-    charms::{ACTION_SETTLE, Carried, carried, nft_app, token_app},
+    charms::{Carried, carried},
     proposal::{PREVIOUS_MAX_BYTES, Proposal},
     refusal::Refusal,
 };
@@ -143,9 +144,11 @@ fn resolve_inputs(
         .collect()
 }
 
+/// The action is a non-empty public input, which makes the Charms checker run the contract even where all charms
+/// are merely passed on.
 fn check_apps(spell: &VerifiedSpell, params: &Params) -> Result<(), Refusal> {
     let expected = [
-        (nft_app(&params.bridge), Data::from(&ACTION_SETTLE)),
+        (nft_app(&params.bridge), Action::Settle.to_data()),
         (token_app(&params.bridge), Data::empty()),
     ];
     let apps = &spell.spell().app_public_inputs;

@@ -1,0 +1,161 @@
+//! The transaction that creates the roster NFT.
+
+use bitcoin::{
+    Amount, FeeRate, ScriptBuf, Sequence, TapSighashType, Transaction, TxIn, TxOut, Weight,
+    Witness,
+    absolute::LockTime,
+    hashes::Hash,
+    key::TapTweak,
+    secp256k1::{Keypair, Message, Secp256k1, Signing, Verification},
+    sighash::{Prevouts, SighashCache},
+    transaction::Version,
+};
+use grail_bridge_contract::RosterState;
+use grail_script::VaultTree;
+use grail_spell::{BuildError, NormalizedSpell, deployment_identity, deployment_spell};
+use grail_types::{Params, Roster};
+
+use crate::settlement::Coin;
+
+/// Why the NFT cannot be deployed so.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeployError {
+    /// The parameters name a bridge that another output must deploy.
+    #[error("the parameters' bridge identity does not come from output {0}")]
+    WrongIdentity(bitcoin::OutPoint),
+    /// The funding output is not the key's taproot output.
+    #[error("the funding output is not the key path output of the key given")]
+    WrongKey,
+    /// The funding output is too small.
+    #[error("expected at least {needed} to fund the deployment, got {got}")]
+    Underfunded {
+        /// NFT's coin, fee and dust.
+        needed: Amount,
+        /// The funding output.
+        got: Amount,
+    },
+    /// The spell cannot be built.
+    #[error(transparent)]
+    Spell(#[from] BuildError),
+    /// The digest could not be computed.
+    #[error("sighash: {0}")]
+    Sighash(String),
+}
+
+/// All that a deployment is made from.
+#[derive(Clone, Debug)]
+pub struct Deployment<'a> {
+    /// Protocol parameters; their bridge identity must come from `funding`.
+    pub params: &'a Params,
+    /// The first roster.
+    pub roster: &'a Roster,
+    /// A taproot key-path output (BIP-86) of the funding key.
+    pub funding: Coin,
+    /// Fee rate.
+    pub fee_rate: FeeRate,
+}
+
+/// A planned deployment, ready to be proven.
+#[derive(Clone, Debug)]
+pub struct DeploymentPlan {
+    /// The transaction without spell and change.
+    pub transaction: Transaction,
+    /// The spell, in proving form.
+    pub spell: NormalizedSpell,
+    /// State on the NFT.
+    pub state: RosterState,
+}
+
+impl Deployment<'_> {
+    /// Plans the transaction: input 0 the funding output, output 0 the NFT at the roster's address.
+    pub fn plan<C: Verification>(
+        &self,
+        secp: &Secp256k1<C>,
+    ) -> Result<DeploymentPlan, DeployError> {
+        if deployment_identity(self.funding.outpoint) != self.params.bridge.identity {
+            return Err(DeployError::WrongIdentity(self.funding.outpoint));
+        }
+        let vault = VaultTree::new(secp, self.roster);
+        let state = RosterState {
+            epoch: self.roster.epoch().0,
+            signers: self
+                .roster
+                .signers()
+                .iter()
+                .map(bitcoin::XOnlyPublicKey::serialize)
+                .collect(),
+            threshold: self.roster.threshold().0,
+            vault_script: vault.script_pubkey.to_bytes(),
+            supply: 0,
+            params_hash: self.params.hash().0,
+        };
+        let transaction = Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input: vec![TxIn {
+                previous_output: self.funding.outpoint,
+                script_sig: ScriptBuf::new(),
+                sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+                witness: Witness::new(),
+            }],
+            output: vec![TxOut {
+                value: self.params.nft_carrier,
+                script_pubkey: vault.script_pubkey,
+            }],
+        };
+        let spell = deployment_spell(&transaction, &self.params.bridge, &state)?;
+        Ok(DeploymentPlan {
+            transaction,
+            spell,
+            state,
+        })
+    }
+
+    /// Adds the proven spell and the change, and signs with the funding key.
+    pub fn finish<C: Signing + Verification>(
+        &self,
+        secp: &Secp256k1<C>,
+        plan: DeploymentPlan,
+        op_return: ScriptBuf,
+        key: &Keypair,
+    ) -> Result<Transaction, DeployError> {
+        let tweaked = key.tap_tweak(secp, None);
+        let own_script = ScriptBuf::new_p2tr(secp, key.x_only_public_key().0, None);
+        if self.funding.output.script_pubkey != own_script {
+            return Err(DeployError::WrongKey);
+        }
+        let mut transaction = plan.transaction;
+        transaction.output.push(TxOut {
+            value: Amount::ZERO,
+            script_pubkey: op_return,
+        });
+        let dust = own_script.minimal_non_dust();
+        let mut change = TxOut {
+            value: Amount::ZERO,
+            script_pubkey: own_script,
+        };
+        // Marker, flag, item count, length, signature.
+        let weight = transaction.weight() + change.weight() + Weight::from_wu(2 + 1 + 1 + 64);
+        let got = self.funding.output.value;
+        let fee = self.fee_rate.fee_wu(weight).unwrap_or(Amount::MAX_MONEY);
+        let spent = fee
+            .checked_add(self.params.nft_carrier)
+            .unwrap_or(Amount::MAX_MONEY);
+        let needed = spent.checked_add(dust).unwrap_or(Amount::MAX_MONEY);
+        change.value = got
+            .checked_sub(spent)
+            .filter(|rest| *rest >= dust)
+            .ok_or(DeployError::Underfunded { needed, got })?;
+        transaction.output.push(change);
+        let prevouts = [self.funding.output.clone()];
+        let sighash = SighashCache::new(&transaction)
+            .taproot_key_spend_signature_hash(0, &Prevouts::All(&prevouts), TapSighashType::Default)
+            .map_err(|error| DeployError::Sighash(error.to_string()))?;
+        let message = Message::from_digest(sighash.to_byte_array());
+        let signature = secp.sign_schnorr_no_aux_rand(&message, &tweaked.to_keypair());
+        for input in &mut transaction.input {
+            input.witness = Witness::from_slice(&[signature.as_ref().as_slice()]);
+        }
+        Ok(transaction)
+    }
+}

@@ -1,0 +1,16 @@
+//! Builds Grail's transactions: the deployment of the roster NFT, and settlements.
+//!
+//! Pure: coins, rates and terms in, transactions and spells out. Trusted by nobody: what is built here passes
+//! the operators' policy or is not signed. Never proves and never broadcasts.
+
+mod complete;
+mod deploy;
+mod fees;
+mod settlement;
+
+pub use complete::{CompleteError, complete};
+pub use deploy::{DeployError, Deployment, DeploymentPlan};
+pub use settlement::{
+    Coin, Deposit, LeftOut, LeftOutReason, PlanError, PlannedItem, SettlementPlan,
+    SettlementRequest,
+};

@@ -1,0 +1,509 @@
+//! Plans a settlement: which requests, which coins, what each pays, and the spell to prove.
+
+use bitcoin::{
+    Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
+    absolute::LockTime,
+    secp256k1::{Secp256k1, Verification},
+    transaction::Version,
+};
+use grail_bridge_contract::RosterState;
+use grail_policy::PREVIOUS_MAX_BYTES;
+use grail_script::{DepositTree, VaultTree};
+use grail_spell::{
+    BuildError, NormalizedSpell, SettlementItem, encode_op_return, settlement_spell,
+};
+use grail_types::{Kind, Params, RequestId, Roster, Terms};
+
+use crate::fees::shares;
+
+/// Vault outputs that one settlement merges at most; the largest go first.
+const VAULT_INPUTS_MAX: usize = 50;
+
+/// An unspent output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coin {
+    /// Where it is.
+    pub outpoint: OutPoint,
+    /// Amount and script.
+    pub output: TxOut,
+}
+
+/// A deposit to be settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deposit {
+    /// What it was made for.
+    pub terms: Terms,
+    /// The deposit.
+    pub coin: Coin,
+    /// zkBTC on it, satoshis; zero for a peg-in.
+    pub token: u64,
+    /// Size of the transaction that made it: operators need it in full.
+    pub previous_bytes: usize,
+}
+
+/// All that a settlement is planned from.
+#[derive(Clone, Debug)]
+pub struct SettlementRequest<'a> {
+    /// Protocol parameters.
+    pub params: &'a Params,
+    /// The roster that signs.
+    pub roster: &'a Roster,
+    /// State on the NFT.
+    pub state: &'a RosterState,
+    /// The NFT's output.
+    pub nft: Coin,
+    /// The vault's outputs.
+    pub vault: Vec<Coin>,
+    /// Deposits that are ready, most urgent first.
+    pub deposits: Vec<Deposit>,
+    /// Fee rate to aim at; clamped to the parameters.
+    pub fee_rate: FeeRate,
+    /// Bytes of the proof that the prover will make.
+    pub proof_bytes: usize,
+}
+
+/// A planned settlement, ready to be proven.
+#[derive(Clone, Debug)]
+pub struct SettlementPlan {
+    /// The transaction without the spell's output, which comes last.
+    pub transaction: Transaction,
+    /// The spell, in proving form.
+    pub spell: NormalizedSpell,
+    /// The NFT's state after.
+    pub state: RosterState,
+    /// The requests served, in order.
+    pub items: Vec<PlannedItem>,
+    /// Their terms, in order.
+    pub requests: Vec<Terms>,
+    /// Requests that were not taken, and why.
+    pub left_out: Vec<LeftOut>,
+    /// Sum of the shares.
+    pub fee: Amount,
+}
+
+impl SettlementPlan {
+    /// The unsigned transaction with the proven spell.
+    pub fn with_spell(&self, op_return: ScriptBuf) -> Transaction {
+        let mut transaction = self.transaction.clone();
+        transaction.output.push(TxOut {
+            value: Amount::ZERO,
+            script_pubkey: op_return,
+        });
+        transaction
+    }
+}
+
+/// What a request gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlannedItem {
+    /// The request.
+    pub request: RequestId,
+    /// Its deposit.
+    pub deposit: OutPoint,
+    /// Peg-in: zkBTC minted. Peg-out: BTC paid.
+    pub amount_out: Amount,
+    /// Its part of the fee.
+    pub fee_share: Amount,
+}
+
+/// A request that is not in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The request.
+    pub request: RequestId,
+    /// Why.
+    pub reason: LeftOutReason,
+}
+
+/// Why a request is not in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LeftOutReason {
+    /// The batch is full; it comes next.
+    BatchFull,
+    /// Its part of the fee is above its cap at this fee rate.
+    FeeAboveCap,
+    /// After the fee less than dust would remain.
+    TooSmall,
+    /// Paying it would leave the vault with an amount too small to relay; it comes with others.
+    VaultDust,
+    /// More zkBTC than the vault holds: the books do not fit, somebody must look.
+    VaultShort,
+}
+
+impl LeftOutReason {
+    /// Stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BatchFull => "batch-full",
+            Self::FeeAboveCap => "fee-above-cap",
+            Self::TooSmall => "too-small",
+            Self::VaultDust => "vault-dust",
+            Self::VaultShort => "vault-short",
+        }
+    }
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// No request can be served now.
+    #[error("no request can be served now: {left_out:?}")]
+    Nothing {
+        /// All of them, with reasons.
+        left_out: Vec<LeftOut>,
+    },
+    /// Sums leave the range of amounts.
+    #[error("amounts overflow")]
+    Overflow,
+    /// The spell cannot be built.
+    #[error(transparent)]
+    Spell(#[from] BuildError),
+    /// The spell cannot be encoded.
+    #[error("spell: {0}")]
+    Envelope(String),
+}
+
+struct Candidate {
+    deposit: Deposit,
+    tree: DepositTree,
+}
+
+/// One way to serve a list of candidates.
+struct Draft {
+    transaction: Transaction,
+    state: RosterState,
+    spell_items: Vec<SettlementItem>,
+    vault_out: Option<u64>,
+}
+
+impl SettlementRequest<'_> {
+    /// Plans a settlement of as many deposits as fit, in the order given.
+    ///
+    /// Drops what cannot be served at this rate and starts over until everything left fits, so the work is at most
+    /// quadratic in the batch, which the parameters bound.
+    pub fn plan<C: Verification>(
+        mut self,
+        secp: &Secp256k1<C>,
+    ) -> Result<SettlementPlan, PlanError> {
+        let vault = VaultTree::new(secp, self.roster);
+        self.vault.sort_by(|a, b| {
+            b.output
+                .value
+                .cmp(&a.output.value)
+                .then(a.outpoint.cmp(&b.outpoint))
+        });
+        self.vault.truncate(
+            VAULT_INPUTS_MAX.min(usize::from(self.params.roster_inputs_max).saturating_sub(2)),
+        );
+        let fee_rate = self
+            .fee_rate
+            .clamp(self.params.fee_rate_min, self.params.fee_rate_max);
+
+        let mut left_out = Vec::new();
+        let mut chosen = self.choose(secp, &mut left_out);
+        loop {
+            if chosen.is_empty() {
+                return Err(PlanError::Nothing { left_out });
+            }
+            let outcome = self.attempt(&vault, &chosen, fee_rate)?;
+            let (index, reason) = match outcome {
+                Ok((draft, shares)) => return self.finish(draft, &chosen, &shares, left_out),
+                Err(unfit) => unfit,
+            };
+            let removed = chosen.remove(index.min(chosen.len().saturating_sub(1)));
+            left_out.push(LeftOut {
+                request: removed.tree.request,
+                reason,
+            });
+        }
+    }
+
+    /// The first deposits that fit the limits on number and on bytes of previous transactions.
+    fn choose<C: Verification>(
+        &mut self,
+        secp: &Secp256k1<C>,
+        left_out: &mut Vec<LeftOut>,
+    ) -> Vec<Candidate> {
+        let room = usize::from(self.params.roster_inputs_max)
+            .saturating_sub(self.vault.len())
+            .saturating_sub(1);
+        // Half of what operators take, since the NFT's and the vault's previous transactions count too.
+        let mut bytes_left = PREVIOUS_MAX_BYTES / 2;
+        let mut chosen = Vec::new();
+        for deposit in std::mem::take(&mut self.deposits) {
+            let tree = DepositTree::new(secp, &deposit.terms, self.roster);
+            if chosen.len() < room && deposit.previous_bytes <= bytes_left {
+                bytes_left = bytes_left.saturating_sub(deposit.previous_bytes);
+                chosen.push(Candidate { deposit, tree });
+            } else {
+                left_out.push(LeftOut {
+                    request: tree.request,
+                    reason: LeftOutReason::BatchFull,
+                });
+            }
+        }
+        chosen
+    }
+
+    /// Tries to serve exactly `chosen`. `Ok(Err((index, reason)))`: not without leaving out that one.
+    #[allow(clippy::type_complexity)]
+    fn attempt(
+        &self,
+        vault: &VaultTree,
+        chosen: &[Candidate],
+        fee_rate: FeeRate,
+    ) -> Result<Result<(Draft, Vec<Amount>), (usize, LeftOutReason)>, PlanError> {
+        let last = chosen.len().saturating_sub(1);
+        // With no fee every amount is at its largest, and so is the spell that carries it.
+        let free = vec![Amount::ZERO; chosen.len()];
+        let largest = match self.draft(vault, chosen, &free)? {
+            Ok(draft) => draft,
+            Err(unfit) => return Ok(Err(unfit)),
+        };
+        let own: Vec<Weight> = chosen
+            .iter()
+            .map(|candidate| self.own_weight(candidate))
+            .collect();
+        let total = self.signed_weight(vault, chosen, &largest)?;
+        if total > self.params.settlement_weight_max {
+            return Ok(Err((last, LeftOutReason::BatchFull)));
+        }
+        let own_sum: Weight = own.iter().copied().sum();
+        let shared = Weight::from_wu(total.to_wu().saturating_sub(own_sum.to_wu()));
+        let shares = shares(fee_rate, shared, &own).ok_or(PlanError::Overflow)?;
+        let above_cap = chosen
+            .iter()
+            .zip(&shares)
+            .position(|(candidate, share)| *share > candidate.deposit.terms.fee_cap);
+        if let Some(index) = above_cap {
+            return Ok(Err((index, LeftOutReason::FeeAboveCap)));
+        }
+        Ok(self
+            .draft(vault, chosen, &shares)?
+            .map(|draft| (draft, shares)))
+    }
+
+    fn draft(
+        &self,
+        vault: &VaultTree,
+        chosen: &[Candidate],
+        shares: &[Amount],
+    ) -> Result<Result<Draft, (usize, LeftOutReason)>, PlanError> {
+        let mut outputs = Vec::with_capacity(chosen.len());
+        let mut items = Vec::with_capacity(chosen.len());
+        let (mut minted, mut burned) = (0_u64, 0_u64);
+        for (index, (candidate, share)) in chosen.iter().zip(shares).enumerate() {
+            let Some((output, item)) = self.output(candidate, *share) else {
+                return Ok(Err((index, LeftOutReason::TooSmall)));
+            };
+            match item {
+                SettlementItem::PegIn { amount } => {
+                    minted = minted.checked_add(amount).ok_or(PlanError::Overflow)?;
+                }
+                SettlementItem::Plain => {
+                    burned = burned
+                        .checked_add(candidate.deposit.token)
+                        .ok_or(PlanError::Overflow)?;
+                }
+            }
+            outputs.push(output);
+            items.push(item);
+        }
+        let vault_in = self
+            .vault
+            .iter()
+            .try_fold(0_u64, |sum, coin| {
+                sum.checked_add(coin.output.value.to_sat())
+            })
+            .ok_or(PlanError::Overflow)?;
+        let last_peg_out = items
+            .iter()
+            .rposition(|item| *item == SettlementItem::Plain)
+            .unwrap_or(chosen.len().saturating_sub(1));
+        let after = |start: u64| {
+            start
+                .checked_add(minted)
+                .and_then(|sum| sum.checked_sub(burned))
+        };
+        let (Some(vault_out), Some(supply)) = (after(vault_in), after(self.state.supply)) else {
+            return Ok(Err((last_peg_out, LeftOutReason::VaultShort)));
+        };
+        if vault_out > 0 && vault_out < vault.script_pubkey.minimal_non_dust().to_sat() {
+            return Ok(Err((last_peg_out, LeftOutReason::VaultDust)));
+        }
+        let vault_out = (vault_out > 0).then_some(vault_out);
+        let vault_output = vault_out.map(|value| TxOut {
+            value: Amount::from_sat(value),
+            script_pubkey: vault.script_pubkey.clone(),
+        });
+        let vault_item = vault_out.map(|_| SettlementItem::Plain);
+        let input = std::iter::once(&self.nft)
+            .chain(&self.vault)
+            .chain(chosen.iter().map(|candidate| &candidate.deposit.coin))
+            .map(|coin| TxIn {
+                previous_output: coin.outpoint,
+                script_sig: ScriptBuf::new(),
+                sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+                witness: Witness::new(),
+            })
+            .collect();
+        let transaction = Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input,
+            output: std::iter::once(self.nft.output.clone())
+                .chain(vault_output)
+                .chain(outputs)
+                .collect(),
+        };
+        Ok(Ok(Draft {
+            transaction,
+            state: RosterState {
+                supply,
+                ..self.state.clone()
+            },
+            spell_items: vault_item.into_iter().chain(items).collect(),
+            vault_out,
+        }))
+    }
+
+    /// What a request gets when it pays `share`; none when less than dust remains.
+    fn output(&self, candidate: &Candidate, share: Amount) -> Option<(TxOut, SettlementItem)> {
+        let Deposit {
+            terms, coin, token, ..
+        } = &candidate.deposit;
+        let script_pubkey = terms.destination.script().to_owned();
+        match terms.kind {
+            Kind::PegIn => {
+                let minted = coin
+                    .output
+                    .value
+                    .checked_sub(self.params.carrier)?
+                    .checked_sub(share)?
+                    .to_sat();
+                let item = SettlementItem::PegIn { amount: minted };
+                let value = self.params.carrier;
+                let output = TxOut {
+                    value,
+                    script_pubkey,
+                };
+                (minted > 0).then_some((output, item))
+            }
+            Kind::PegOut => {
+                let value = Amount::from_sat(*token)
+                    .checked_add(coin.output.value)?
+                    .checked_sub(share)?;
+                let dust = script_pubkey.minimal_non_dust();
+                let output = TxOut {
+                    value,
+                    script_pubkey,
+                };
+                (value >= dust).then_some((output, SettlementItem::Plain))
+            }
+        }
+    }
+
+    /// Weight that a request adds by itself: its signed input and its output.
+    fn own_weight(&self, candidate: &Candidate) -> Weight {
+        // Outpoint, empty script with its length byte, sequence: 41 bytes outside the witness.
+        let input = Weight::from_non_witness_data_size(41);
+        let output = TxOut {
+            value: Amount::ZERO,
+            script_pubkey: candidate.deposit.terms.destination.script().to_owned(),
+        };
+        input + candidate.tree.spend.witness_weight(self.roster) + output.weight()
+    }
+
+    fn signed_weight(
+        &self,
+        vault: &VaultTree,
+        chosen: &[Candidate],
+        draft: &Draft,
+    ) -> Result<Weight, PlanError> {
+        let mut transaction = draft.transaction.clone();
+        let spell = settlement_spell(
+            &transaction,
+            &self.params.bridge,
+            &draft.state,
+            &draft.spell_items,
+        )?;
+        let op_return = encode_op_return(&spell.to_wire(), &vec![0xff; self.proof_bytes])
+            .map_err(|error| PlanError::Envelope(error.to_string()))?;
+        transaction.output.push(TxOut {
+            value: Amount::ZERO,
+            script_pubkey: op_return,
+        });
+        let of_vault = vault.spend.witness_weight(self.roster).to_wu();
+        let roster_own = u64::try_from(self.vault.len())
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
+        let witnesses = chosen
+            .iter()
+            .map(|candidate| candidate.tree.spend.witness_weight(self.roster).to_wu())
+            .try_fold(
+                of_vault
+                    .checked_mul(roster_own)
+                    .ok_or(PlanError::Overflow)?,
+                u64::checked_add,
+            )
+            .ok_or(PlanError::Overflow)?;
+        // Marker and flag.
+        transaction
+            .weight()
+            .checked_add(Weight::from_wu(witnesses))
+            .and_then(|weight| weight.checked_add(Weight::from_wu(2)))
+            .ok_or(PlanError::Overflow)
+    }
+
+    fn finish(
+        &self,
+        draft: Draft,
+        chosen: &[Candidate],
+        shares: &[Amount],
+        left_out: Vec<LeftOut>,
+    ) -> Result<SettlementPlan, PlanError> {
+        let spell = settlement_spell(
+            &draft.transaction,
+            &self.params.bridge,
+            &draft.state,
+            &draft.spell_items,
+        )?;
+        let behind_vault = if draft.vault_out.is_some() { 2 } else { 1 };
+        let outputs = draft.transaction.output.iter().skip(behind_vault);
+        let spell_items = draft
+            .spell_items
+            .iter()
+            .skip(behind_vault.saturating_sub(1));
+        let items = chosen
+            .iter()
+            .zip(shares)
+            .zip(outputs.zip(spell_items))
+            .map(|((candidate, share), (output, item))| PlannedItem {
+                request: candidate.tree.request,
+                deposit: candidate.deposit.coin.outpoint,
+                amount_out: match item {
+                    SettlementItem::PegIn { amount } => Amount::from_sat(*amount),
+                    SettlementItem::Plain => output.value,
+                },
+                fee_share: *share,
+            })
+            .collect();
+        let fee = shares
+            .iter()
+            .copied()
+            .try_fold(Amount::ZERO, Amount::checked_add)
+            .ok_or(PlanError::Overflow)?;
+        Ok(SettlementPlan {
+            transaction: draft.transaction,
+            spell,
+            state: draft.state,
+            items,
+            requests: chosen
+                .iter()
+                .map(|candidate| candidate.deposit.terms.clone())
+                .collect(),
+            left_out,
+            fee,
+        })
+    }
+}
