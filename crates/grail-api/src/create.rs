@@ -1,0 +1,381 @@
+//! New requests: their wire form, and its parsing at the edge.
+
+use bitcoin::{
+    Address, Amount, ScriptBuf, Weight, XOnlyPublicKey, address::NetworkUnchecked,
+    secp256k1::Secp256k1,
+};
+use grail_script::{DepositTree, VaultTree};
+use grail_types::{Destination, Params, Roster, Terms};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use utoipa::ToSchema;
+
+use crate::{Kind, Problem, ProblemCode};
+
+/// Largest body read: several times the longest valid one.
+pub const BODY_BYTES_MAX: usize = 4 * 1024;
+/// Name of the header that makes asking twice the same as asking once.
+pub const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
+/// Longest idempotency key.
+pub const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 64;
+
+/// Longest address text looked at: bech32's own limit.
+const ADDRESS_LENGTH_MAX: usize = 90;
+/// Weight of an input without its witness.
+const INPUT_WEIGHT: Weight = Weight::from_wu(41 * 4);
+/// Weight of the smallest output that serves a request (P2WPKH).
+const OUTPUT_WEIGHT: Weight = Weight::from_wu(31 * 4);
+
+/// `POST /v1/peg-ins`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreatePegIn {
+    /// Who gets the zkBTC: a segwit address of the network.
+    pub recipient_address: String,
+    /// The user's x-only public key for the way out, hex.
+    pub reclaim_public_key: String,
+    /// Most that the request may contribute to a settlement's fee.
+    pub fee_cap_sat: u64,
+    /// Blocks after which the user may take the deposit back; the shortest served when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reclaim_delay: Option<u16>,
+    /// What the user is going to deposit, if known: checked against the limits, and put into the payment URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_sat: Option<u64>,
+}
+
+/// `POST /v1/peg-outs`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreatePegOut {
+    /// Who gets the BTC: an address of the network.
+    pub payout_address: String,
+    /// The user's x-only public key for the way out, hex.
+    pub reclaim_public_key: String,
+    /// Most that the request may contribute to a settlement's fee.
+    pub fee_cap_sat: u64,
+    /// Blocks after which the user may take the deposit back; the shortest served when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reclaim_delay: Option<u16>,
+    /// The zkBTC that the user is going to deposit, if known: checked against the limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_sat: Option<u64>,
+}
+
+/// A wish that this bridge can serve; lacks only the nonce to become terms.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wish {
+    terms: Terms,
+    amount: Option<Amount>,
+}
+
+impl Wish {
+    /// The terms, made unlike all others by `nonce`.
+    pub fn into_terms(self, nonce: [u8; 16]) -> Terms {
+        Terms {
+            nonce,
+            ..self.terms
+        }
+    }
+
+    /// Whether `terms` are this wish with some nonce: what a client asks about the terms that it is given.
+    pub fn matches(&self, terms: &Terms) -> bool {
+        self.clone().into_terms(terms.nonce) == *terms
+    }
+
+    /// What the user is going to deposit, if known.
+    pub fn amount(&self) -> Option<Amount> {
+        self.amount
+    }
+}
+
+impl CreatePegIn {
+    /// Reads a body.
+    pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
+        read(body)
+    }
+
+    /// Checks the wish against what the bridge serves.
+    pub fn parse(&self, params: &Params, roster: &Roster) -> Result<Wish, Problem> {
+        Fields {
+            kind: Kind::PegIn,
+            address: &self.recipient_address,
+            reclaim_public_key: &self.reclaim_public_key,
+            fee_cap_sat: self.fee_cap_sat,
+            reclaim_delay: self.reclaim_delay,
+            amount_sat: self.amount_sat,
+        }
+        .parse(params, roster)
+    }
+}
+
+impl CreatePegOut {
+    /// Reads a body.
+    pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
+        read(body)
+    }
+
+    /// Checks the wish against what the bridge serves.
+    pub fn parse(&self, params: &Params, roster: &Roster) -> Result<Wish, Problem> {
+        Fields {
+            kind: Kind::PegOut,
+            address: &self.payout_address,
+            reclaim_public_key: &self.reclaim_public_key,
+            fee_cap_sat: self.fee_cap_sat,
+            reclaim_delay: self.reclaim_delay,
+            amount_sat: self.amount_sat,
+        }
+        .parse(params, roster)
+    }
+}
+
+/// A client's own name for one wish: the same key and body give the same request.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Reads the header's value; `None` when it is absent.
+    pub fn parse(header: Option<&[u8]>) -> Result<Self, Problem> {
+        let bytes = header.ok_or_else(|| {
+            Problem::new(
+                ProblemCode::IdempotencyKeyMissing,
+                "expected an Idempotency-Key header, got none",
+            )
+        })?;
+        let is_plain = bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        match std::str::from_utf8(bytes) {
+            Ok(text) if is_plain && (1..=IDEMPOTENCY_KEY_LENGTH_MAX).contains(&text.len()) => {
+                Ok(Self(text.to_owned()))
+            }
+            _ => Err(Problem::new(
+                ProblemCode::BadIdempotencyKey,
+                format!(
+                    "expected 1 to {IDEMPOTENCY_KEY_LENGTH_MAX} letters, digits, - or _, got {} bytes",
+                    bytes.len()
+                ),
+            )),
+        }
+    }
+
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Lowest fee cap that makes sense: the weight that a request adds to a settlement, at the lowest fee rate.
+pub fn fee_cap_min(params: &Params, deposit: &DepositTree, roster: &Roster) -> Amount {
+    let weight = INPUT_WEIGHT + deposit.spend.witness_weight(roster) + OUTPUT_WEIGHT;
+    params.fee_rate_min.fee_wu(weight).unwrap_or(Amount::MAX)
+}
+
+/// The payment URI of a deposit address (BIP-21).
+pub fn bip21(deposit_address: &str, amount: Option<Amount>) -> String {
+    amount.map_or_else(
+        || format!("bitcoin:{deposit_address}"),
+        |amount| {
+            format!(
+                "bitcoin:{deposit_address}?amount={}",
+                amount.to_string_in(bitcoin::Denomination::Bitcoin)
+            )
+        },
+    )
+}
+
+/// Both bodies, with their differences named.
+struct Fields<'a> {
+    kind: Kind,
+    address: &'a str,
+    reclaim_public_key: &'a str,
+    fee_cap_sat: u64,
+    reclaim_delay: Option<u16>,
+    amount_sat: Option<u64>,
+}
+
+impl Fields<'_> {
+    fn parse(&self, params: &Params, roster: &Roster) -> Result<Wish, Problem> {
+        let secp = Secp256k1::verification_only();
+        let destination = parse_address(self.address, params)?;
+        if destination.script() == VaultTree::new(&secp, roster).script_pubkey.as_script() {
+            return Err(Problem::new(
+                ProblemCode::UnsupportedAddress,
+                "the destination is the vault",
+            ));
+        }
+        if self.kind == Kind::PegIn {
+            check_carries_zkbtc(&destination, params)?;
+        }
+        let amount = self
+            .amount_sat
+            .map(|amount| parse_amount(amount, params))
+            .transpose()?;
+        let terms = Terms {
+            kind: self.kind.into(),
+            network: params.network,
+            bridge: params.bridge,
+            destination,
+            fee_cap: Amount::from_sat(self.fee_cap_sat),
+            epoch: roster.epoch(),
+            reclaim_key: parse_public_key(self.reclaim_public_key)?,
+            reclaim_delay: parse_delay(self.reclaim_delay, params)?,
+            nonce: [0; 16],
+        };
+        let deposit = DepositTree::new(&secp, &terms, roster);
+        self.check_fee_cap(
+            &terms,
+            amount,
+            fee_cap_min(params, &deposit, roster),
+            params,
+        )?;
+        Ok(Wish { terms, amount })
+    }
+
+    /// A cap within which no settlement fits is refused, and one that could leave the user nothing.
+    fn check_fee_cap(
+        &self,
+        terms: &Terms,
+        amount: Option<Amount>,
+        min: Amount,
+        params: &Params,
+    ) -> Result<(), Problem> {
+        if terms.fee_cap < min {
+            return Err(Problem::new(
+                ProblemCode::FeeCapTooLow,
+                format!(
+                    "expected at least {} sat, got {} sat",
+                    min.to_sat(),
+                    self.fee_cap_sat
+                ),
+            ));
+        }
+        // What must be left: a carrier with zkBTC on it, or a payout above dust.
+        let rest = match self.kind {
+            Kind::PegIn => params.carrier + Amount::ONE_SAT,
+            Kind::PegOut => terms.destination.script().minimal_non_dust(),
+        };
+        let max = amount
+            .unwrap_or(params.deposit_max)
+            .checked_sub(rest)
+            .unwrap_or(Amount::ZERO);
+        if terms.fee_cap > max {
+            return Err(Problem::new(
+                ProblemCode::FeeCapTooHigh,
+                format!(
+                    "expected at most {} sat, got {} sat",
+                    max.to_sat(),
+                    self.fee_cap_sat
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    if body.len() > BODY_BYTES_MAX {
+        return Err(Problem::new(
+            ProblemCode::BodyTooLarge,
+            format!(
+                "expected at most {BODY_BYTES_MAX} bytes, got {}",
+                body.len()
+            ),
+        ));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        let text = error.to_string();
+        // serde has no kind for it; its wording is pinned by a test.
+        let code = if text.starts_with("unknown field") {
+            ProblemCode::UnknownField
+        } else {
+            ProblemCode::MalformedBody
+        };
+        Problem::new(code, text)
+    })
+}
+
+fn parse_address(text: &str, params: &Params) -> Result<Destination, Problem> {
+    if text.len() > ADDRESS_LENGTH_MAX {
+        return Err(Problem::new(
+            ProblemCode::BadAddress,
+            format!(
+                "expected at most {ADDRESS_LENGTH_MAX} characters, got {}",
+                text.len()
+            ),
+        ));
+    }
+    let unchecked: Address<NetworkUnchecked> = text
+        .parse()
+        .map_err(|error| Problem::new(ProblemCode::BadAddress, format!("{error}")))?;
+    let address = unchecked
+        .require_network(params.network.into())
+        .map_err(|_| {
+            Problem::new(
+                ProblemCode::WrongNetworkAddress,
+                format!("expected an address of {}", params.network),
+            )
+        })?;
+    Destination::try_from(ScriptBuf::from(address))
+        .map_err(|error| Problem::new(ProblemCode::UnsupportedAddress, error.to_string()))
+}
+
+/// The coin under zkBTC is the carrier, always: at an address with a higher dust limit it would never be relayed.
+fn check_carries_zkbtc(recipient: &Destination, params: &Params) -> Result<(), Problem> {
+    let dust = recipient.script().minimal_non_dust();
+    if dust > params.carrier {
+        return Err(Problem::new(
+            ProblemCode::UnsupportedAddress,
+            format!(
+                "zkBTC comes with a coin of {} sat, an output to this type of address needs {} sat: use a segwit address",
+                params.carrier.to_sat(),
+                dust.to_sat()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn parse_amount(amount_sat: u64, params: &Params) -> Result<Amount, Problem> {
+    let (min, max) = (params.deposit_min.to_sat(), params.deposit_max.to_sat());
+    let code = if amount_sat == 0 {
+        ProblemCode::AmountZero
+    } else if amount_sat < min {
+        ProblemCode::AmountBelowMinimum
+    } else if amount_sat > max {
+        ProblemCode::AmountAboveMaximum
+    } else {
+        return Ok(Amount::from_sat(amount_sat));
+    };
+    Err(Problem::new(
+        code,
+        format!("expected {min} to {max} sat, got {amount_sat} sat"),
+    ))
+}
+
+fn parse_public_key(text: &str) -> Result<XOnlyPublicKey, Problem> {
+    text.parse().map_err(|_| {
+        Problem::new(
+            ProblemCode::BadPublicKey,
+            format!(
+                "expected an x-only public key of 64 hex characters, got {} characters",
+                text.len()
+            ),
+        )
+    })
+}
+
+fn parse_delay(delay: Option<u16>, params: &Params) -> Result<u16, Problem> {
+    let allowed = params.reclaim_delay_min..=params.reclaim_delay_max;
+    let delay = delay.unwrap_or(params.reclaim_delay_min);
+    if allowed.contains(&delay) {
+        Ok(delay)
+    } else {
+        Err(Problem::new(
+            ProblemCode::ReclaimDelayOutOfRange,
+            format!(
+                "expected {} to {} blocks, got {delay}",
+                params.reclaim_delay_min, params.reclaim_delay_max
+            ),
+        ))
+    }
+}

@@ -1,0 +1,53 @@
+//! Server-sent events: hints that something changed. The answer of a plain call is the truth.
+
+use bitcoin::{BlockHash, Txid};
+use grail_types::RequestId;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{Kind, ReclaimCode, RequestState, SettlementState};
+
+/// One server-sent event: the JSON in its `data` line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A request is in another state, or more is known of its deposit or settlement.
+    Request {
+        /// The request.
+        #[schema(value_type = String)]
+        id: RequestId,
+        /// Direction.
+        kind: Kind,
+        /// State now.
+        state: RequestState,
+        /// Why it is not served, if it is not.
+        code: Option<ReclaimCode>,
+    },
+    /// A settlement is in another state.
+    Settlement {
+        /// The settlement's transaction.
+        #[schema(value_type = String)]
+        txid: Txid,
+        /// State now.
+        state: SettlementState,
+    },
+    /// The chain has another best block.
+    Tip {
+        /// Its height.
+        height: u32,
+        /// Its hash.
+        #[schema(value_type = String)]
+        block_hash: BlockHash,
+    },
+}
+
+impl Event {
+    /// The name of the event, for the `event` line.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Request { .. } => "request",
+            Self::Settlement { .. } => "settlement",
+            Self::Tip { .. } => "tip",
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The HTTP API under `/v1` as types, shared by server and clients.
+//!
+//! Owns the wire form of every request and answer, the closed list of problems, the parsing of foreign input at the
+//! edge, the receipt that suffices to reclaim offline, and the OpenAPI document. Wire types live apart from domain
+//! types: amounts are `u64` satoshis named `_sat`, instants unix seconds named `_at`, hashes and ids hex text.
+//! Pure, but for the client behind the feature `client`. Trusts neither side: a server parses what it is sent, a
+//! client checks the receipt it is given.
+
+mod create;
+mod event;
+mod health;
+mod openapi;
+mod page;
+mod problem;
+mod receipt;
+mod request;
+mod reserves;
+mod roster;
+mod schema;
+mod settlement;
+
+#[cfg(feature = "client")]
+pub mod client;
+
+pub use create::{
+    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER, IDEMPOTENCY_KEY_LENGTH_MAX,
+    IdempotencyKey, Wish, bip21, fee_cap_min,
+};
+pub use event::Event;
+pub use health::{Component, Health, HealthStatus};
+pub use openapi::openapi;
+pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page, PageQuery};
+pub use problem::{Problem, ProblemCode};
+pub use receipt::{CheckedReceipt, RECEIPT_BYTES_MAX, RECEIPT_VERSION, Receipt, ReceiptError};
+pub use request::{
+    Deposit, Kind, OtherDeposit, ReclaimCode, ReclaimInfo, Refused, Request, RequestSettlement,
+    RequestState, RequestStatus, RequestSummary, UnknownName,
+};
+pub use reserves::{Reserves, VaultOutput};
+pub use roster::{ParamsAnswer, RosterAnswer, Signer};
+pub use settlement::{
+    Settlement, SettlementInput, SettlementOutput, SettlementState, SignerAnswer, SignerOutcome,
+};

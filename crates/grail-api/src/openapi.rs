@@ -1,0 +1,136 @@
+//! The OpenAPI document.
+//!
+//! The functions here are descriptions of routes and are never called; the server implements each of them.
+#![expect(dead_code, reason = "descriptions, never called")]
+
+use utoipa::OpenApi;
+
+use crate::{
+    CreatePegIn, CreatePegOut, Event, Health, Page, PageQuery, ParamsAnswer, Problem, Request,
+    RequestState, RequestStatus, RequestSummary, Reserves, RosterAnswer, Settlement,
+    problem::MEDIA_TYPE,
+};
+
+/// The OpenAPI 3.1 document of the API.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Grail",
+        description = "Peg-ins, peg-outs, settlements and reserves. Amounts are satoshis (`_sat`), instants unix seconds (`_at`), ids hex. \
+            Every error is a problem detail (RFC 9457) with a stable code."
+    ),
+    paths(
+        params,
+        roster,
+        create_peg_in,
+        create_peg_out,
+        peg_in,
+        peg_out,
+        requests,
+        settlements,
+        settlement,
+        reserves,
+        events,
+        healthz,
+        metrics,
+        openapi_json
+    ),
+    components(schemas(Problem, Event))
+)]
+struct Document;
+
+/// Protocol parameters.
+#[utoipa::path(get, path = "/v1/params", responses((status = 200, body = ParamsAnswer)))]
+fn params() {}
+
+/// The roster of now, with every signer's evidence.
+#[utoipa::path(get, path = "/v1/roster", responses(
+    (status = 200, body = RosterAnswer),
+    (status = 503, body = Problem, content_type = MEDIA_TYPE),
+))]
+fn roster() {}
+
+/// Asks for a peg-in: BTC to zkBTC.
+#[utoipa::path(post, path = "/v1/peg-ins", request_body = CreatePegIn,
+    params(("Idempotency-Key" = String, Header, description = "1 to 64 letters, digits, - or _")),
+    responses(
+        (status = 201, body = Request),
+        (status = 200, body = Request, description = "asked before with the same key and body"),
+        (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
+        (status = 503, body = Problem, content_type = MEDIA_TYPE),
+    ))]
+fn create_peg_in() {}
+
+/// Asks for a peg-out: zkBTC to BTC.
+#[utoipa::path(post, path = "/v1/peg-outs", request_body = CreatePegOut,
+    params(("Idempotency-Key" = String, Header, description = "1 to 64 letters, digits, - or _")),
+    responses(
+        (status = 201, body = Request),
+        (status = 200, body = Request, description = "asked before with the same key and body"),
+        (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
+        (status = 503, body = Problem, content_type = MEDIA_TYPE),
+    ))]
+fn create_peg_out() {}
+
+/// A peg-in.
+#[utoipa::path(get, path = "/v1/peg-ins/{id}", params(("id" = String, Path, description = "request id, hex")),
+    responses((status = 200, body = RequestStatus), (status = "4XX", body = Problem, content_type = MEDIA_TYPE)))]
+fn peg_in() {}
+
+/// A peg-out.
+#[utoipa::path(get, path = "/v1/peg-outs/{id}", params(("id" = String, Path, description = "request id, hex")),
+    responses((status = 200, body = RequestStatus), (status = "4XX", body = Problem, content_type = MEDIA_TYPE)))]
+fn peg_out() {}
+
+/// Requests, newest first.
+#[utoipa::path(get, path = "/v1/requests",
+    params(("state" = Option<RequestState>, Query, description = "only those in this state"), PageQuery),
+    responses(
+        (status = 200, body = Page<RequestSummary>),
+        (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
+    ))]
+fn requests() {}
+
+/// Settlements, newest first.
+#[utoipa::path(get, path = "/v1/settlements", params(PageQuery), responses(
+    (status = 200, body = Page<Settlement>),
+    (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
+))]
+fn settlements() {}
+
+/// A settlement.
+#[utoipa::path(get, path = "/v1/settlements/{txid}", params(("txid" = String, Path, description = "transaction id, hex")),
+    responses((status = 200, body = Settlement), (status = "4XX", body = Problem, content_type = MEDIA_TYPE)))]
+fn settlement() {}
+
+/// What is locked against what exists.
+#[utoipa::path(get, path = "/v1/reserves", responses(
+    (status = 200, body = Reserves),
+    (status = 503, body = Problem, content_type = MEDIA_TYPE),
+))]
+fn reserves() {}
+
+/// Server-sent events: the data of each is an `Event`. Hints only; ask again for the truth.
+#[utoipa::path(get, path = "/v1/events",
+    params(("request" = Option<String>, Query, description = "only events of this request, and tips")),
+    responses((status = 200, body = Event, content_type = "text/event-stream"), (status = "4XX", body = Problem, content_type = MEDIA_TYPE)))]
+fn events() {}
+
+/// How each part of the backend is.
+#[utoipa::path(get, path = "/healthz", responses(
+    (status = 200, body = Health, description = "ok or degraded"),
+    (status = 503, body = Health, description = "failing"),
+))]
+fn healthz() {}
+
+/// Metrics in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
+fn metrics() {}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200, body = Object, content_type = "application/json")))]
+fn openapi_json() {}

@@ -1,0 +1,36 @@
+//! `GET /v1/reserves`.
+
+use bitcoin::{BlockHash, OutPoint};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// What is locked against what exists, as of a block. Anyone can recompute it from the chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Reserves {
+    /// Coins at vault outputs, without the coin under the NFT and without donations.
+    pub vault_sat: u64,
+    /// zkBTC in existence, by the roster NFT's state.
+    pub supply_sat: u64,
+    /// Coins sent to the vault outside a settlement.
+    pub donations_sat: u64,
+    /// Where the roster NFT is.
+    #[schema(value_type = String)]
+    pub nft_outpoint: OutPoint,
+    /// Every vault output, donations included.
+    pub outpoints: Vec<VaultOutput>,
+    /// Height that this is as of.
+    pub height: u32,
+    /// Block that this is as of.
+    #[schema(value_type = String)]
+    pub block_hash: BlockHash,
+}
+
+/// An output at the vault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VaultOutput {
+    /// Where.
+    #[schema(value_type = String)]
+    pub outpoint: OutPoint,
+    /// How much.
+    pub amount_sat: u64,
+}

@@ -1,0 +1,67 @@
+//! `GET /v1/params` and `GET /v1/roster`.
+
+use bitcoin::{OutPoint, XOnlyPublicKey};
+use grail_types::{Epoch, Params, ParamsHash, Roster, RosterError, Threshold};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::schema::ParamsSchema;
+
+/// The protocol parameters and their hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ParamsAnswer {
+    /// The parameters.
+    #[schema(value_type = ParamsSchema)]
+    pub params: Params,
+    /// Their hash; a client recomputes it.
+    #[schema(value_type = String)]
+    pub params_hash: ParamsHash,
+}
+
+/// The roster of now, with every signer's evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RosterAnswer {
+    /// Number of the roster.
+    #[schema(value_type = u64)]
+    pub epoch: Epoch,
+    /// Signers that must agree.
+    #[schema(value_type = u16)]
+    pub threshold: Threshold,
+    /// The Grail address of the epoch.
+    pub address: String,
+    /// Where the roster NFT is.
+    #[schema(value_type = String)]
+    pub nft_outpoint: OutPoint,
+    /// In signing order: strictly ascending by public key.
+    pub signers: Vec<Signer>,
+}
+
+/// One signer of the roster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Signer {
+    /// Position in the roster.
+    pub index: u16,
+    /// X-only public key.
+    #[schema(value_type = String)]
+    pub public_key: XOnlyPublicKey,
+    /// The operator's name for itself; says nothing.
+    pub name: String,
+    /// The attestation document that binds the key to an enclave image, base64 with padding.
+    pub evidence: String,
+    /// PCR0 of the image according to the evidence, hex.
+    pub pcr0: String,
+    /// When the evidence was made.
+    pub attested_at: u64,
+}
+
+impl RosterAnswer {
+    /// The roster as a domain type.
+    pub fn roster(&self) -> Result<Roster, RosterError> {
+        let signers = self
+            .signers
+            .iter()
+            .map(|signer| signer.public_key)
+            .collect();
+        Roster::new(self.epoch, signers, self.threshold)
+    }
+}

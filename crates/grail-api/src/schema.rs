@@ -1,0 +1,108 @@
+//! Schemas of domain types, for the OpenAPI document only. Never constructed; a test holds them against the JSON of
+//! the types that they describe.
+
+use utoipa::ToSchema;
+
+/// Protocol parameters.
+#[derive(ToSchema)]
+#[schema(as = Params)]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) struct ParamsSchema {
+    network: NetworkSchema,
+    bridge: BridgeSchema,
+    /// Shortest reclaim delay served, blocks.
+    reclaim_delay_min: u16,
+    /// Longest reclaim delay served, blocks.
+    reclaim_delay_max: u16,
+    /// A deposit this close to its reclaim, in blocks, is no longer swept.
+    sweep_margin: u16,
+    /// Confirmations before a deposit is settled.
+    deposit_confirmations: u32,
+    /// Confirmations after which a settlement counts as final.
+    settlement_confirmations: u32,
+    /// Smallest deposit, satoshis.
+    deposit_min: u64,
+    /// Largest deposit, satoshis.
+    deposit_max: u64,
+    /// Coin that every zkBTC output of a settlement carries, satoshis.
+    carrier: u64,
+    /// Coin that the roster NFT's output carries, satoshis.
+    nft_carrier: u64,
+    /// Lowest fee rate of a settlement, satoshis per 1,000 weight units.
+    fee_rate_min: u64,
+    /// Highest fee rate of a settlement, satoshis per 1,000 weight units.
+    fee_rate_max: u64,
+    /// Most roster inputs in one settlement.
+    roster_inputs_max: u16,
+    /// Most weight of a signed settlement.
+    settlement_weight_max: u64,
+    /// Most settlements that may be unconfirmed in a row.
+    settlements_unconfirmed_max: u16,
+    /// Enclave images that may hold a signer's key.
+    measurements: Vec<MeasurementSchema>,
+}
+
+/// A Bitcoin network.
+#[derive(ToSchema)]
+#[schema(as = Network, rename_all = "lowercase")]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) enum NetworkSchema {
+    Regtest,
+    Signet,
+    Testnet4,
+    Mainnet,
+}
+
+/// The bridge app.
+#[derive(ToSchema)]
+#[schema(as = Bridge)]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) struct BridgeSchema {
+    /// 32 bytes, hex.
+    identity: String,
+    /// 32 bytes, hex.
+    vk: String,
+}
+
+/// An enclave image: PCR0 to PCR2, 48 bytes each, hex.
+#[derive(ToSchema)]
+#[schema(as = Measurement)]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) struct MeasurementSchema {
+    pcr0: String,
+    pcr1: String,
+    pcr2: String,
+}
+
+/// A request's terms: what its deposit address commits to.
+#[derive(ToSchema)]
+#[schema(as = Terms)]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) struct TermsSchema {
+    kind: crate::Kind,
+    network: NetworkSchema,
+    bridge: BridgeSchema,
+    /// Output script that is paid, hex.
+    destination: String,
+    /// Most that the request may contribute to a settlement's fee, satoshis.
+    fee_cap: u64,
+    /// Roster that holds the deposit.
+    epoch: u64,
+    /// X-only public key of the way out, hex.
+    reclaim_key: String,
+    /// Blocks after which the user may take the deposit back.
+    reclaim_delay: u16,
+    /// 16 bytes, hex.
+    nonce: String,
+}
+
+/// Signers in order, and how many must agree.
+#[derive(ToSchema)]
+#[schema(as = Roster)]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) struct RosterSchema {
+    epoch: u64,
+    /// X-only public keys, hex, strictly ascending.
+    signers: Vec<String>,
+    threshold: u16,
+}
