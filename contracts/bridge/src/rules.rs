@@ -58,8 +58,9 @@ pub fn app_contract(app: &App, tx: &Transaction, x: &Data, w: &Data) -> bool {
     match check(app, tx, x, w) {
         Ok(()) => true,
         Err(violation) => {
-            // The runner passes standard error on: without it a prover sees only that the program trapped.
-            eprintln!("bridge contract: {}: {violation}", violation.code());
+            // The runner passes standard error on: without it a prover sees only that the program trapped. Only
+            // the code, since the texts would grow the wasm, which every proof hashes and parses.
+            eprintln!("bridge contract refuses: {}", violation.code());
             false
         }
     }

@@ -46,8 +46,10 @@ impl<'a> Items<'a> {
             });
         }
         // Charms gives every coin of another ledger a content and no coin of Bitcoin one. There, `dest` is an
-        // address in that ledger's encoding, which could equal a vault script byte for byte.
-        if coins.iter().any(|coin| coin.content.is_some()) {
+        // address in that ledger's encoding, which could equal a vault script byte for byte. A
+        // null content counts as none, because it reads back as none once encoded for the wasm.
+        let foreign = |coin: &NativeOutput| coin.content.as_ref().is_some_and(|it| !it.is_empty());
+        if coins.iter().any(foreign) {
             return Err(Violation::ForeignCoin(side));
         }
         Ok(Self {

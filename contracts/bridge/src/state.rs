@@ -233,8 +233,5 @@ fn keys(bytes: &[u8]) -> Result<Vec<[u8; KEY_LEN]>, StateError> {
             expected: "a whole number of 32-byte keys",
         });
     }
-    if keys.len() > MAX_SIGNERS {
-        return Err(StateError::SignerCount { got: keys.len() });
-    }
     Ok(keys.to_vec())
 }

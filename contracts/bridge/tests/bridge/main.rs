@@ -1,0 +1,19 @@
+//! The rules of the bridge contract, each with its yes, its edges and the no that breaks exactly it.
+//!
+//! Every spell here is judged twice, by the native code and by the committed wasm, and the two must agree:
+//! see [`spell::Spell::judge`].
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+
+mod coins;
+mod deployment;
+mod fuel;
+mod nft;
+mod rotation;
+mod settlement;
+mod spell;
+mod state;
+mod tokens;

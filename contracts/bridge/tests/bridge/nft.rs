@@ -1,0 +1,172 @@
+//! The NFT in a settlement: one on each side, in its place, within its epoch; and what the spell may ask for.
+
+use charms_data::{App, B32, Data};
+use grail_bridge_contract::{Action, RosterState, Side, StateError, Violation};
+
+use crate::spell::{DUST, Spell, USER, VAULT, nft, peg_in, rotated, script, state, token};
+
+#[test]
+fn refuses_a_settlement_without_the_nft() {
+    let no_input = peg_in(1_000).with(|tx| tx.ins[0].1.clear());
+    no_input.refused(&Violation::NftCount {
+        side: Side::In,
+        expected: 1,
+        got: 0,
+    });
+    let no_output = peg_in(1_000).with(|tx| tx.outs[0].clear());
+    no_output.refused(&Violation::NftCount {
+        side: Side::Out,
+        expected: 1,
+        got: 0,
+    });
+}
+
+#[test]
+fn refuses_two_nfts() {
+    peg_in(1_000)
+        .output_at(script(VAULT), DUST, [(nft(), state(6_000).to_data())])
+        .refused(&Violation::NftCount {
+            side: Side::Out,
+            expected: 1,
+            got: 2,
+        });
+    peg_in(1_000)
+        .input_at(script(VAULT), DUST, [(nft(), state(5_000).to_data())])
+        .refused(&Violation::NftCount {
+            side: Side::In,
+            expected: 1,
+            got: 2,
+        });
+}
+
+#[test]
+fn refuses_the_nft_of_another_bridge() {
+    let other = App {
+        identity: B32([5; 32]),
+        ..nft()
+    };
+    Spell::settlement(&state(0), &state(0))
+        .with(|tx| {
+            tx.ins[0].1 = [(other, state(0).to_data())].into();
+        })
+        .refused(&Violation::NftCount {
+            side: Side::In,
+            expected: 1,
+            got: 0,
+        });
+}
+
+#[test]
+fn refuses_the_nft_on_another_script() {
+    peg_in(1_000)
+        .with(|tx| tx.coin_outs.as_mut().unwrap()[0].dest = script(USER))
+        .refused(&Violation::NftNotAtVault(Side::Out));
+    peg_in(1_000)
+        .with(|tx| tx.coin_ins.as_mut().unwrap()[0].dest = script(USER))
+        .refused(&Violation::NftNotAtVault(Side::In));
+}
+
+#[test]
+fn refuses_a_roster_changed_in_the_same_epoch() {
+    let other = rotated(0);
+    let changes: [(&str, RosterState); 4] = [
+        (
+            "signers",
+            RosterState {
+                signers: other.signers,
+                ..state(0)
+            },
+        ),
+        (
+            "threshold",
+            RosterState {
+                threshold: 13,
+                ..state(0)
+            },
+        ),
+        (
+            "vault_script",
+            RosterState {
+                vault_script: other.vault_script,
+                ..state(0)
+            },
+        ),
+        (
+            "params_hash",
+            RosterState {
+                params_hash: other.params_hash,
+                ..state(0)
+            },
+        ),
+    ];
+    for (field, new) in changes {
+        Spell::settlement(&state(0), &new).refused(&Violation::ChangedInEpoch { field });
+    }
+}
+
+#[test]
+fn refuses_a_garbled_state_on_either_side() {
+    let error = StateError::NotAnArray;
+    Spell::settlement(&state(0), &state(0))
+        .with(|tx| _ = tx.ins[0].1.insert(nft(), Data::from(&7)))
+        .refused(&Violation::State {
+            side: Side::In,
+            error: error.clone(),
+        });
+    Spell::settlement(&state(0), &state(0))
+        .with(|tx| _ = tx.outs[0].insert(nft(), Data::empty()))
+        .refused(&Violation::State {
+            side: Side::Out,
+            error,
+        });
+}
+
+#[test]
+fn refuses_every_public_input_but_the_exact_action() {
+    let inputs = [
+        Data::empty(),
+        Data::from(&""),
+        Data::from(&"Settle"),
+        Data::from(&"settle "),
+        Data::from(&"rotate"),
+        Data::from(&b"settle".as_slice()),
+        Data::from(&["settle"]),
+        Data::from(&0),
+        Data::from(&true),
+    ];
+    for x in inputs {
+        peg_in(1_000)
+            .public_input(x)
+            .refused(&Violation::UnknownAction);
+    }
+}
+
+#[test]
+fn refuses_a_settlement_that_calls_itself_a_deployment() {
+    peg_in(1_000)
+        .action(Action::Deploy)
+        .refused(&Violation::NftCount {
+            side: Side::In,
+            expected: 0,
+            got: 1,
+        });
+}
+
+#[test]
+fn refuses_a_private_input() {
+    let mut spell = peg_in(1_000);
+    spell.w = Data::from(&0);
+    spell.refused(&Violation::PrivateInput);
+    let mut spell = peg_in(1_000).judged_as(token());
+    spell.w = Data::from(&"");
+    spell.refused(&Violation::PrivateInput);
+}
+
+#[test]
+fn refuses_other_tags() {
+    for tag in ['s', 'x', 'N', '\0'] {
+        let mut spell = peg_in(1_000);
+        spell.app.tag = tag;
+        spell.refused(&Violation::Tag(tag));
+    }
+}

@@ -1,0 +1,266 @@
+//! Builds spells for the tests and judges them.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use charms_app_runner::AppRunner;
+use charms_data::{App, B32, Charms, Data, NativeOutput, Transaction, TxId, UtxoId};
+use grail_bridge_contract::{
+    Action, RosterState, Violation, app_contract, check, identity_of, nft_app, token_app,
+};
+
+/// The committed wasm: what proofs run.
+const WASM: &[u8] = include_bytes!("../../../bridge.wasm");
+
+static RUNNER: LazyLock<AppRunner> = LazyLock::new(|| AppRunner::new(true));
+
+/// Satoshis under a charm.
+pub const DUST: u64 = 330;
+
+pub fn runner_vk() -> B32 {
+    RUNNER.vk(WASM)
+}
+
+/// A taproot script that differs per `seed`.
+pub fn script(seed: u8) -> Vec<u8> {
+    [&[0x51, 0x20][..], &[seed; 32]].concat()
+}
+
+pub const VAULT: u8 = 0xaa;
+pub const NEXT_VAULT: u8 = 0xbb;
+pub const USER: u8 = 0x11;
+
+pub fn utxo(seed: u8) -> UtxoId {
+    UtxoId(TxId([seed; 32]), u32::from(seed))
+}
+
+/// A roster of 16 signers, threshold 12, at epoch 3.
+pub fn state(supply: u64) -> RosterState {
+    RosterState {
+        epoch: 3,
+        signers: (1..=16).map(|seed| [seed; 32]).collect(),
+        threshold: 12,
+        vault_script: script(VAULT),
+        supply,
+        params_hash: [0x77; 32],
+    }
+}
+
+/// The state after `state(supply)` rotates to another vault.
+pub fn rotated(supply: u64) -> RosterState {
+    RosterState {
+        epoch: 4,
+        signers: (2..=17).map(|seed| [seed; 32]).collect(),
+        vault_script: script(NEXT_VAULT),
+        params_hash: [0x78; 32],
+        ..state(supply)
+    }
+}
+
+/// The roster NFT of the bridge under test.
+pub fn nft() -> App {
+    App {
+        tag: 'n',
+        identity: identity_of(&utxo(0)),
+        vk: runner_vk(),
+    }
+}
+
+/// zkBTC of the bridge under test.
+pub fn token() -> App {
+    token_app(&nft())
+}
+
+/// A token that the bridge knows nothing of.
+pub fn foreign_token() -> App {
+    App {
+        tag: 't',
+        identity: B32([0xee; 32]),
+        vk: B32([0xef; 32]),
+    }
+}
+
+/// A spell being built: charms and coins side by side.
+pub struct Spell {
+    pub tx: Transaction,
+    pub app: App,
+    pub x: Data,
+    pub w: Data,
+}
+
+impl Spell {
+    /// An empty spell, judged as `app` with the public input that this app takes.
+    pub fn new(app: App) -> Self {
+        Self {
+            tx: Transaction {
+                ins: vec![],
+                refs: vec![],
+                outs: vec![],
+                coin_ins: Some(vec![]),
+                coin_outs: Some(vec![]),
+                prev_txs: BTreeMap::new(),
+                app_public_inputs: BTreeMap::new(),
+            },
+            app,
+            x: Data::empty(),
+            w: Data::empty(),
+        }
+    }
+
+    /// A settlement with both NFTs, judged by the NFT's rules: input 0 and output 0 are the NFT.
+    pub fn settlement(old: &RosterState, new: &RosterState) -> Self {
+        Self::new(nft())
+            .action(Action::Settle)
+            .input_at(old.vault_script.clone(), DUST, [(nft(), old.to_data())])
+            .output_at(new.vault_script.clone(), DUST, [(nft(), new.to_data())])
+    }
+
+    pub fn action(mut self, action: Action) -> Self {
+        self.tx
+            .app_public_inputs
+            .insert(nft_app(&self.app), action.to_data());
+        if self.app.tag == 'n' {
+            self.x = action.to_data();
+        }
+        self
+    }
+
+    pub fn public_input(mut self, x: Data) -> Self {
+        self.tx
+            .app_public_inputs
+            .insert(self.app.clone(), x.clone());
+        self.x = x;
+        self
+    }
+
+    pub fn input(self, to: u8, amount: u64) -> Self {
+        self.input_at(script(to), amount, [])
+    }
+
+    pub fn output(self, to: u8, amount: u64) -> Self {
+        self.output_at(script(to), amount, [])
+    }
+
+    /// A user's zkBTC as input.
+    pub fn tokens_in(self, amount: u64) -> Self {
+        self.input_at(script(USER), DUST, [(token(), Data::from(&amount))])
+    }
+
+    /// A user's zkBTC as output.
+    pub fn tokens_out(self, amount: u64) -> Self {
+        self.output_at(script(USER), DUST, [(token(), Data::from(&amount))])
+    }
+
+    pub fn input_at<const N: usize>(
+        mut self,
+        script: Vec<u8>,
+        amount: u64,
+        charms: [(App, Data); N],
+    ) -> Self {
+        let seed = u8::try_from(self.tx.ins.len()).unwrap();
+        self.tx.ins.push((utxo(seed), Charms::from(charms)));
+        self.tx
+            .coin_ins
+            .as_mut()
+            .unwrap()
+            .push(coin(script, amount));
+        self
+    }
+
+    pub fn output_at<const N: usize>(
+        mut self,
+        script: Vec<u8>,
+        amount: u64,
+        charms: [(App, Data); N],
+    ) -> Self {
+        self.tx.outs.push(Charms::from(charms));
+        self.tx
+            .coin_outs
+            .as_mut()
+            .unwrap()
+            .push(coin(script, amount));
+        self
+    }
+
+    pub fn with(mut self, change: impl FnOnce(&mut Transaction)) -> Self {
+        change(&mut self.tx);
+        self
+    }
+
+    /// The same transaction, judged as another app.
+    pub fn judged_as(mut self, app: App) -> Self {
+        self.x = self
+            .tx
+            .app_public_inputs
+            .get(&app)
+            .cloned()
+            .unwrap_or_default();
+        self.app = app;
+        self
+    }
+
+    /// The verdict, which native code and wasm must share.
+    pub fn judge(&self) -> Result<(), Violation> {
+        let native = check(&self.app, &self.tx, &self.x, &self.w);
+        assert_eq!(
+            app_contract(&self.app, &self.tx, &self.x, &self.w),
+            native.is_ok()
+        );
+        let wasm = self.run_wasm();
+        assert_eq!(
+            native.is_ok(),
+            wasm.is_ok(),
+            "native code says {native:?}, contracts/bridge.wasm says {wasm:?}: rebuild it with `cargo xtask contracts`"
+        );
+        native
+    }
+
+    /// Fuel that the wasm takes to accept.
+    pub fn fuel(&self) -> u64 {
+        self.run_wasm().unwrap()
+    }
+
+    fn run_wasm(&self) -> Result<u64, String> {
+        let none = BTreeMap::new();
+        // The runner insists on an app whose `vk` is the wasm's hash; a spell about another app keeps its tag.
+        let app = App {
+            vk: runner_vk(),
+            ..self.app.clone()
+        };
+        RUNNER
+            .run(
+                WASM,
+                &app,
+                &self.tx,
+                &self.x,
+                &self.w,
+                &none,
+                &BTreeMap::new(),
+            )
+            .map_err(|error| error.to_string())
+    }
+
+    pub fn accepted(&self) {
+        assert_eq!(self.judge(), Ok(()));
+    }
+
+    pub fn refused(&self, violation: &Violation) {
+        assert_eq!(self.judge().as_ref(), Err(violation));
+    }
+}
+
+pub fn coin(script: Vec<u8>, amount: u64) -> NativeOutput {
+    NativeOutput {
+        amount,
+        dest: script,
+        content: None,
+    }
+}
+
+/// One peg-in of `amount` on top of a vault and supply of 5,000.
+pub fn peg_in(amount: u64) -> Spell {
+    Spell::settlement(&state(5_000), &state(5_000 + amount))
+        .input(VAULT, 5_000)
+        .input(USER, amount + DUST)
+        .output(VAULT, 5_000 + amount)
+        .tokens_out(amount)
+}
