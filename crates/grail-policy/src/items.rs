@@ -57,6 +57,11 @@ pub(crate) fn check_terms(
                 terms.destination.script() != vault.script_pubkey.as_script(),
                 "the destination is the vault",
             ),
+            (
+                terms.kind == Kind::PegOut
+                    || terms.destination.script().minimal_non_dust() <= params.carrier,
+                "the carrier is dust at the destination",
+            ),
         ];
         for (holds, reason) in rules {
             if !holds {
