@@ -10,7 +10,7 @@ use grail_types::DevelopmentAllowed;
 /// <https://aws-nitro-enclaves.amazonaws.com/AWS_NitroEnclaves_Root-G1.zip>.
 static AWS_NITRO_ROOT_G1: &[u8] = include_bytes!("../roots/aws-nitro-root-g1.der");
 
-/// What `dev::development_root` builds; a test compares the two.
+/// The root that the simulated hardware of `dev` issues under; a test compares the two.
 static DEVELOPMENT_ROOT: &[u8] = include_bytes!("../roots/development-root.der");
 
 /// A pinned root certificate. Only these constructors make one: evidence never brings its own root.
