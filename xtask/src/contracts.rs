@@ -29,32 +29,47 @@ const RUST_SOURCES: [&str; 2] = ["/usr/lib/rustlib/src/rust", "/usr/src/rustc-1.
 const TOOLS: [(&str, &str); 5] = [
     (RUSTC, "rustc-web"),
     (CARGO, "cargo-web"),
-    ("/usr/lib/rustlib/src/rust/library/std/Cargo.toml", "rust-web-src"),
+    (
+        "/usr/lib/rustlib/src/rust/library/std/Cargo.toml",
+        "rust-web-src",
+    ),
     (LINKER, "lld-19"),
     ("/usr/lib/wasm32-wasi/crt1-command.o", "wasi-libc"),
 ];
 
 /// Variables that say where crates come from, not what is compiled.
-const KEPT_VARIABLES: [&str; 6] =
-    ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTRIES_", "CARGO_REGISTRY_", "CARGO_SOURCE_"];
+const KEPT_VARIABLES: [&str; 6] = [
+    "CARGO_HOME",
+    "CARGO_HTTP_",
+    "CARGO_NET_",
+    "CARGO_REGISTRIES_",
+    "CARGO_REGISTRY_",
+    "CARGO_SOURCE_",
+];
 
 /// Builds `contracts/bridge.wasm`; with `verify`, compares it bit for bit with the committed one instead of
 /// writing it and its `vk`.
 pub fn build(verify: bool) -> Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent folder")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("xtask has no parent folder")?;
     let contracts = root.join("contracts");
     let built = compile(&contracts, &root.join("target/contracts"))?;
     let vk = hex::encode(Sha256::digest(&built));
     let (wasm_path, vk_path) = (contracts.join("bridge.wasm"), contracts.join("bridge.vk"));
 
     if !verify {
-        fs::write(&wasm_path, &built).with_context(|| format!("writing {}", wasm_path.display()))?;
-        fs::write(&vk_path, format!("{vk}\n")).with_context(|| format!("writing {}", vk_path.display()))?;
+        fs::write(&wasm_path, &built)
+            .with_context(|| format!("writing {}", wasm_path.display()))?;
+        fs::write(&vk_path, format!("{vk}\n"))
+            .with_context(|| format!("writing {}", vk_path.display()))?;
         println!("bridge.wasm: {} bytes, vk {vk}", built.len());
         return Ok(());
     }
-    let committed = fs::read(&wasm_path).with_context(|| format!("reading {}", wasm_path.display()))?;
-    let stated = fs::read_to_string(&vk_path).with_context(|| format!("reading {}", vk_path.display()))?;
+    let committed =
+        fs::read(&wasm_path).with_context(|| format!("reading {}", wasm_path.display()))?;
+    let stated =
+        fs::read_to_string(&vk_path).with_context(|| format!("reading {}", vk_path.display()))?;
     let committed_vk = hex::encode(Sha256::digest(&committed));
     ensure!(
         stated.trim() == committed_vk,
@@ -77,8 +92,19 @@ fn compile(contracts: &Path, target_dir: &Path) -> Result<Vec<u8>> {
     run(cargo(contracts).args(["fetch", "--locked"]))?;
     let flags = rustflags(contracts, target_dir, &registry_sources()?);
     run(cargo(contracts)
-        .args(["build", "--locked", "--release", "--package", "grail-bridge-wasm"])
-        .args(["--target", TARGET, "-Zbuild-std=std,panic_abort", "--target-dir"])
+        .args([
+            "build",
+            "--locked",
+            "--release",
+            "--package",
+            "grail-bridge-wasm",
+        ])
+        .args([
+            "--target",
+            TARGET,
+            "-Zbuild-std=std,panic_abort",
+            "--target-dir",
+        ])
         .arg(target_dir)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_TARGET_WASM32_WASIP1_LINKER", LINKER)
@@ -98,15 +124,21 @@ fn compile(contracts: &Path, target_dir: &Path) -> Result<Vec<u8>> {
 }
 
 fn check_toolchain() -> Result<()> {
-    let missing: Vec<&str> =
-        TOOLS.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
+    let missing: Vec<&str> = TOOLS
+        .iter()
+        .filter(|(file, _)| !Path::new(file).exists())
+        .map(|(_, package)| *package)
+        .collect();
     if !missing.is_empty() {
         bail!(
             "missing Debian packages; install them with: apt-get install -y --no-install-recommends {}",
             missing.join(" ")
         );
     }
-    let output = Command::new(RUSTC).arg("--version").output().context("running rustc")?;
+    let output = Command::new(RUSTC)
+        .arg("--version")
+        .output()
+        .context("running rustc")?;
     let version = String::from_utf8_lossy(&output.stdout);
     ensure!(
         version.starts_with(&format!("{RUSTC_VERSION} ")),
@@ -135,7 +167,9 @@ fn cargo(folder: &Path) -> Command {
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("running {}", command.get_program().display()))?;
+    let status = command
+        .status()
+        .with_context(|| format!("running {}", command.get_program().display()))?;
     ensure!(status.success(), "building the contract failed: {status}");
     Ok(())
 }

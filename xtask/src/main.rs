@@ -1,2 +1,101 @@
-//! Development tasks of the project.
-fn main() {}
+//! Development tasks of the project: `cargo xtask <task>`.
+//!
+//! Owns everything between a bare Debian with Rust and a tested tree. Fetches nothing but Debian packages and crates.
+
+mod bitcoind;
+mod contracts;
+mod setup;
+mod shell;
+mod tidy;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Development tasks of Grail.
+#[derive(Parser)]
+#[command(name = "cargo xtask", version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install the system packages that are missing.
+    Setup {
+        /// Those for `contracts` too.
+        #[arg(long)]
+        contracts: bool,
+    },
+    /// Find Bitcoin Core, or build it once, and print its path.
+    Bitcoind,
+    /// Build the contracts to wasm.
+    Contracts {
+        /// Compare with the committed wasm and write nothing.
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Run the whole system on this machine: node, operators, backend, users.
+    Demo {
+        /// Leave it running at the end.
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Build everything and run every test.
+    Test {
+        /// The slow ones too: reproduce the contracts, compare with upstream's checker.
+        #[arg(long)]
+        slow: bool,
+    },
+    /// Format, lints, tidiness, dependencies.
+    Check,
+    /// The rules that no compiler knows: crate order, bans, the enclave's dependencies, texts.
+    Tidy {
+        /// Accept the enclave's dependencies as they are now.
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Write the HTTP API's description to `docs/openapi.json`.
+    Openapi {
+        /// Compare with the committed one and write nothing.
+        #[arg(long)]
+        verify: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Setup { contracts } => {
+            setup::install(setup::BASE)?;
+            if contracts {
+                setup::install(setup::CONTRACTS)?;
+            }
+            Ok(())
+        }
+        Task::Bitcoind => {
+            println!("{}", bitcoind::find_or_build()?.display());
+            Ok(())
+        }
+        Task::Contracts { verify } => {
+            setup::install(setup::CONTRACTS)?;
+            contracts::build(verify)
+        }
+        Task::Demo { keep } => verbs::demo(keep),
+        Task::Test { slow } => verbs::test(slow),
+        Task::Check => verbs::check(),
+        Task::Tidy { bless } => tidy::run(bless),
+        Task::Openapi { verify } => verbs::openapi(verify),
+    }
+}

@@ -1,0 +1,101 @@
+//! Rules that no compiler knows.
+//!
+//! Each rule is a pure function from what it looks at to the complaints it has; this module gathers what they look at.
+
+mod bans;
+mod closure;
+mod order;
+mod text;
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::shell::{cargo, output_of, root};
+
+/// The enclave's dependencies, committed so that a change of them is seen and reviewed.
+const CLOSURE: &str = "docs/enclave-closure.txt";
+const ENCLAVE: &str = "grail-enclave";
+
+/// Checks all rules and prints every complaint; `bless` accepts the enclave's dependencies as they are.
+pub fn run(bless: bool) -> Result<()> {
+    let metadata: Value = serde_json::from_str(&output_of(cargo().args([
+        "metadata",
+        "--format-version=1",
+        "--filter-platform",
+        PLATFORM,
+    ]))?)?;
+    let mut complaints = order::check(&order::crates(&metadata)?);
+    complaints.extend(bans::check(&bans::names(&metadata)?));
+    complaints.extend(enclave_closure(&metadata, bless)?);
+    complaints.extend(texts()?);
+    for complaint in &complaints {
+        eprintln!("tidy: {complaint}");
+    }
+    match complaints.len() {
+        0 => Ok(()),
+        count => bail!("{count} breaches of the project's rules"),
+    }
+}
+
+/// What the enclave is built for.
+const PLATFORM: &str = "x86_64-unknown-linux-gnu";
+
+fn enclave_closure(metadata: &Value, bless: bool) -> Result<Vec<String>> {
+    let exists = bans::names(metadata)?.iter().any(|name| name == ENCLAVE);
+    if !exists {
+        return Ok(vec![format!("there is no crate {ENCLAVE}")]);
+    }
+    // `tree` and not `metadata`: the latter mixes in features that only other members ask for.
+    let tree = output_of(cargo().args([
+        "tree",
+        "--package",
+        ENCLAVE,
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--target",
+        PLATFORM,
+    ]))?;
+    let now = closure::from_tree(&tree);
+    let path = root().join(CLOSURE);
+    if bless {
+        fs::create_dir_all(path.parent().context("a file in a folder")?)?;
+        fs::write(&path, closure::to_text(&now)).with_context(|| format!("writing {CLOSURE}"))?;
+        return Ok(Vec::new());
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    Ok(closure::check(&closure::from_text(&committed), &now))
+}
+
+fn texts() -> Result<Vec<String>> {
+    let list = Command::new("git")
+        .current_dir(root())
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .output()
+        .context("running git")?;
+    if !list.status.success() {
+        bail!(
+            "git ls-files failed: {}",
+            String::from_utf8_lossy(&list.stderr)
+        );
+    }
+    let mut complaints = Vec::new();
+    for name in String::from_utf8(list.stdout)?.split_terminator('\0') {
+        // Deleted but not yet staged, or no text: nothing to read.
+        let Ok(content) = fs::read_to_string(root().join(name)) else {
+            continue;
+        };
+        complaints.extend(text::check(name, &content));
+    }
+    Ok(complaints)
+}

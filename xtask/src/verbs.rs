@@ -1,0 +1,117 @@
+//! The tasks that string others together.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::shell::{cargo, output_of, root, run, succeeds};
+use crate::{bitcoind, contracts, setup, tidy};
+
+/// The programs that a running system consists of.
+const PROGRAMS: [&str; 4] = ["grail-backend", "grail-cli", "grail-enclave", "grail-host"];
+/// The committed description of the HTTP API.
+const OPENAPI: &str = "docs/openapi.json";
+
+/// Runs the demonstration; `keep` leaves it running.
+pub fn demo(keep: bool) -> Result<()> {
+    setup::install(setup::BASE)?;
+    let bitcoind = bitcoind::find_or_build()?;
+    let packages = PROGRAMS.iter().flat_map(|program| ["--package", program]);
+    run(cargo().args(["build", "--bins"]).args(packages))?;
+    run(cargo()
+        .args([
+            "run",
+            "--package",
+            "grail-testkit",
+            "--bin",
+            "grail-demo",
+            "--",
+        ])
+        .args(keep.then_some("--keep"))
+        .env("BITCOIND_EXE", bitcoind))
+}
+
+/// Builds everything and runs every test; the runner's summary comes last.
+pub fn test(slow: bool) -> Result<()> {
+    setup::install(setup::BASE)?;
+    let bitcoind = bitcoind::find_or_build()?;
+    if slow {
+        setup::install(setup::CONTRACTS)?;
+        contracts::build(true)?;
+        openapi(true)?;
+        oracle()?;
+    }
+    // Tests start the programs as processes, and so need them built.
+    run(cargo().args(["build", "--workspace", "--bins"]))?;
+    let has_nextest = succeeds(cargo().args(["nextest", "--version"]));
+    let runner: &[&str] = if has_nextest {
+        &["nextest", "run"]
+    } else {
+        &["test"]
+    };
+    run(cargo()
+        .args(runner)
+        .arg("--workspace")
+        .env("BITCOIND_EXE", bitcoind))
+}
+
+/// The tests against upstream's own, heavy, checker: a workspace of its own.
+fn oracle() -> Result<()> {
+    let manifest = root().join("oracle/Cargo.toml");
+    ensure!(manifest.is_file(), "{} is missing", manifest.display());
+    run(cargo()
+        .args(["test", "--locked", "--manifest-path"])
+        .arg(manifest)
+        .env("CARGO_TARGET_DIR", root().join("target/oracle")))
+}
+
+/// Format, lints, tidiness and dependencies.
+pub fn check() -> Result<()> {
+    tidy::run(false)?;
+    run(cargo().args(["fmt", "--all", "--check"]))?;
+    if succeeds(cargo().args(["deny", "--version"])) {
+        run(cargo().args(["deny", "check", "bans", "licenses", "sources"]))?;
+    } else {
+        eprintln!(
+            "cargo-deny is not installed: licences are not checked (cargo install cargo-deny)"
+        );
+    }
+    run(cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+/// Writes the HTTP API's description, or compares it with the committed one.
+pub fn openapi(verify: bool) -> Result<()> {
+    let backend = [
+        "run",
+        "--quiet",
+        "--package",
+        "grail-backend",
+        "--",
+        "openapi",
+    ];
+    let described = output_of(cargo().args(backend))?;
+    let path = root().join(OPENAPI);
+    if verify {
+        let committed = fs::read_to_string(&path).with_context(|| format!("reading {OPENAPI}"))?;
+        ensure!(
+            committed == described,
+            "{OPENAPI} is not what the code says: cargo xtask openapi"
+        );
+        return Ok(());
+    }
+    write_whole(&path, &described)
+}
+
+fn write_whole(path: &Path, text: &str) -> Result<()> {
+    let folder = path.parent().context("a file in a folder")?;
+    fs::create_dir_all(folder)?;
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
+}
