@@ -335,3 +335,106 @@ const fn nibble(digit: u8) -> u8 {
         _ => panic!("expected a lowercase hexadecimal digit"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn every_key_is_the_committed_one_and_reads() {
+        for (key, sha256, input_count) in [
+            (
+                &V0_KEY,
+                "090690902a12d1d02c07a1ad25aa76bded5f6499e12a11ba127669501b553998",
+                2,
+            ),
+            (
+                &V1_KEY,
+                "11b6a09d63d255ad425ee3a7f6211d5ec63fbde9805b40551c3136275b6f4eb4",
+                2,
+            ),
+            (
+                &V4_KEY,
+                "a4594c59bbc142f3b81c3ecb7f50a7c34bc9af7c4c444b5d48b795427e285913",
+                2,
+            ),
+            (
+                &V12_KEY,
+                "0e78f4db7a6771a3a6a7d9c3b0de6fe73d58781368967a7fe84d87aefffec896",
+                5,
+            ),
+            (
+                &V14_KEY,
+                "4388a21c687fdd5f218d7e3d13190cac4c5355818d3605fd5fb811df468ee696",
+                5,
+            ),
+        ] {
+            assert_eq!(Sha256::digest(key.bytes).as_slice(), bytes32(sha256));
+            assert_eq!(key.prefix(), &bytes32(sha256)[..KEY_PREFIX_BYTES]);
+            assert_eq!(key.prepared().vk.gamma_abc_g1.len(), input_count + 1);
+        }
+    }
+
+    /// Charms uses the hash of the mock key as the mock spell checker's key.
+    #[test]
+    fn mock_key_is_the_committed_one_and_reads() {
+        assert_eq!(
+            Sha256::digest(include_bytes!("../vk/mock.bin")).as_slice(),
+            MOCK_SPELL_VK
+        );
+        assert_eq!(
+            verify_mock(&[0; MOCK_PROOF_BYTES], &[]),
+            Err(ProofError::MockPoint)
+        );
+        assert_eq!(verify_mock(&[], &[]), Err(ProofError::MockPoint));
+    }
+
+    #[test]
+    fn versions_end_at_the_current_one() {
+        for version in 0..=15 {
+            assert!(VersionKeys::of(version).is_ok(), "{version}");
+        }
+        for version in [16, 17, u32::MAX] {
+            assert_eq!(
+                VersionKeys::of(version).err(),
+                Some(ProofError::Version { version })
+            );
+        }
+        assert_eq!(VersionKeys::of(15).unwrap().spell_vk, &SPELL_VK);
+        assert_eq!(
+            VersionKeys::of(14).unwrap().spell_vk[..4],
+            [0x00, 0x1a, 0x23, 0x96]
+        );
+    }
+
+    #[test]
+    fn one_input_too_many_or_too_few_is_false() {
+        let key = V14_KEY.prepared();
+        let points = ark_groth16::Proof {
+            a: key.vk.alpha_g1,
+            b: key.vk.beta_g2,
+            c: key.vk.alpha_g1,
+        };
+        for count in [0, 4, 5, 6] {
+            assert_eq!(
+                holds(key, &points, &vec![Fr::from(1); count]),
+                Err(ProofError::False)
+            );
+        }
+    }
+
+    #[test]
+    fn public_values_name_the_checker_as_text_until_14_and_as_bytes_after() {
+        let spell = NormalizedSpell::default();
+        let of = |version| public_values(version, &[0xab; 32], &spell).unwrap();
+        assert_eq!(of(1), of(14));
+        assert!(of(14).starts_with(&[0x82, 0x78, 66, b'0', b'x', b'a', b'b']));
+        assert!(of(15).starts_with(&[0x82, 0x98, 32, 0x18, 0xab]));
+        assert_eq!(
+            public_values(0, &[0; 32], &spell),
+            Err(ProofError::Version { version: 0 })
+        );
+    }
+}
