@@ -1,0 +1,180 @@
+//! What operators answered. The first answer of a signer counts and stays.
+
+use grail_flow::SettlementId;
+use grail_types::SignerIndex;
+
+use crate::{
+    Reader, StoreError, StoreTx,
+    column::{Columns, after, at_most, integer},
+    db::DbRow,
+};
+
+/// Longest details of a refusal; operators are not trusted to be brief.
+pub const DETAILS_BYTES_MAX: usize = 4 << 10;
+/// Longest code.
+const CODE_BYTES_MAX: usize = 64;
+/// Most bytes of one operator's signatures: 64 for each of some 200 inputs, and framing.
+pub const SIGNATURES_BYTES_MAX: usize = 64 << 10;
+
+/// Whether a thing told to the store is new to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Recorded {
+    /// It is.
+    New,
+    /// It was there, and stays as it was.
+    Known,
+}
+
+/// An operator's answer about a settlement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The settlement.
+    pub settlement: SettlementId,
+    /// Who.
+    pub signer: SignerIndex,
+    /// What.
+    pub verdict: Verdict,
+    /// When it came, unix seconds.
+    pub received_at: u64,
+    /// Whether it came when nobody was waiting: the settlement was not in state `asked`. Set by the store.
+    pub late: bool,
+}
+
+/// What an operator answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Valid signatures, in the form that the caller keeps them.
+    Signed {
+        /// The signatures.
+        signatures: Vec<u8>,
+    },
+    /// Its policy's no.
+    Refused {
+        /// The refusal's code.
+        code: String,
+        /// The refusal's details.
+        details: String,
+    },
+    /// An answer that is wrong: bad signatures, or nonsense.
+    Faulty {
+        /// What kind of wrong.
+        code: String,
+        /// How.
+        details: String,
+    },
+}
+
+impl Verdict {
+    /// Stable name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Signed { .. } => "signed",
+            Self::Refused { .. } => "refused",
+            Self::Faulty { .. } => "faulty",
+        }
+    }
+}
+
+impl Reader {
+    /// All answers about a settlement, by signer.
+    pub async fn answers(&mut self, settlement: SettlementId) -> Result<Vec<Answer>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT settlement, signer_index, verdict, code, details, signatures, late, received_at FROM answers \
+             WHERE settlement = $1 ORDER BY signer_index",
+        )
+        .bind(after(settlement.0))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(read).collect()
+    }
+}
+
+impl StoreTx {
+    /// Records an answer, also a late one. A second answer of the same signer changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] without such a settlement; [`StoreError::OutOfRange`] when a part is too long.
+    pub async fn record_answer(
+        &mut self,
+        settlement: SettlementId,
+        signer: SignerIndex,
+        verdict: &Verdict,
+        now: u64,
+    ) -> Result<Recorded, StoreError> {
+        let (code, details, signatures) = match verdict {
+            Verdict::Signed { signatures } => (None, None, Some(signatures.as_slice())),
+            Verdict::Refused { code, details } | Verdict::Faulty { code, details } => {
+                (Some(code.as_str()), Some(details.as_str()), None)
+            }
+        };
+        at_most(
+            "length of the code",
+            code.map_or(0, str::len),
+            CODE_BYTES_MAX,
+        )?;
+        at_most(
+            "length of the details",
+            details.map_or(0, str::len),
+            DETAILS_BYTES_MAX,
+        )?;
+        at_most(
+            "length of the signatures",
+            signatures.map_or(0, <[u8]>::len),
+            SIGNATURES_BYTES_MAX,
+        )?;
+        let asked = self
+            .settlement(settlement)
+            .await?
+            .ok_or(StoreError::NotFound { what: "settlement" })?;
+        let is_late = asked.state.name() != "asked";
+        let added = sqlx::query(
+            "INSERT INTO answers (settlement, signer_index, verdict, code, details, signatures, late, received_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+        )
+        .bind(after(settlement.0))
+        .bind(i64::from(signer.0))
+        .bind(verdict.name())
+        .bind(code)
+        .bind(details)
+        .bind(signatures)
+        .bind(i64::from(is_late))
+        .bind(integer("now", now)?)
+        .execute(self.connection())
+        .await?
+        .rows_affected();
+        Ok(if added == 1 {
+            Recorded::New
+        } else {
+            Recorded::Known
+        })
+    }
+}
+
+fn read(row: &DbRow) -> Result<Answer, StoreError> {
+    let verdict = match row.text("verdict")?.as_str() {
+        "signed" => Verdict::Signed {
+            signatures: row.bytes("signatures")?,
+        },
+        "refused" => Verdict::Refused {
+            code: row.text("code")?,
+            details: row.text("details")?,
+        },
+        "faulty" => Verdict::Faulty {
+            code: row.text("code")?,
+            details: row.text("details")?,
+        },
+        other => return Err(StoreError::corrupt("answers.verdict", other)),
+    };
+    Ok(Answer {
+        settlement: row.settlement_id("settlement")?,
+        signer: SignerIndex(
+            row.u64("signer_index")?
+                .try_into()
+                .map_err(|error| StoreError::corrupt("signer_index", error))?,
+        ),
+        verdict,
+        received_at: row.u64("received_at")?,
+        late: row.u64("late")? != 0,
+    })
+}

@@ -1,0 +1,126 @@
+//! All that is particular to SQLite; a second database brings a second module like this one.
+
+use std::{str::FromStr, time::Duration};
+
+use sqlx::{
+    Pool, SqlSafeStr,
+    error::{DatabaseError, ErrorKind},
+    migrate::{Migration, MigrationType, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use crate::StoreError;
+
+/// The database.
+pub(crate) type Db = sqlx::Sqlite;
+/// A connection to it.
+pub(crate) type Connection = sqlx::SqliteConnection;
+/// A row of it.
+pub(crate) type DbRow = sqlx::sqlite::SqliteRow;
+
+/// Begins a transaction that writes: takes the write lock at once, so that what it reads cannot change before it writes.
+pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
+/// How long a statement waits for another process's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a caller waits for a connection of this process.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections that read at the same time. SQLite has a thread for each.
+const READERS_MAX: u32 = 8;
+/// Tries to migrate: another process may be migrating at the same moment.
+const MIGRATE_TRIES_MAX: u32 = 5;
+
+const MIGRATIONS: [(i64, &str, &str); 1] = [(
+    1,
+    "start",
+    include_str!("../migrations/sqlite/0001_start.sql"),
+)];
+
+/// The connections of one process. SQLite has one writer at a time: a pool of one queues them fairly.
+#[derive(Clone, Debug)]
+pub(crate) struct Pools {
+    pub(crate) writer: Pool<Db>,
+    pub(crate) readers: Pool<Db>,
+}
+
+impl Pools {
+    /// Opens `url` (`sqlite:<path>`), creates the file when it is missing, and migrates.
+    pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::from_str(url)?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // With WAL the default of `NORMAL` may lose the newest commits with the power; what was told to others
+            // must not be forgotten.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options.clone())
+            .await?;
+        migrate(&writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS_MAX)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(options)
+            .await?;
+        Ok(Self { writer, readers })
+    }
+}
+
+async fn migrate(pool: &Pool<Db>) -> Result<(), StoreError> {
+    let migrations = MIGRATIONS
+        .into_iter()
+        .map(|(version, name, sql)| {
+            Migration::new(
+                version,
+                name.into(),
+                MigrationType::Simple,
+                sql.into_sql_str(),
+                false,
+            )
+        })
+        .collect();
+    let migrator = Migrator::with_migrations(migrations);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match migrator.run(pool).await {
+            Ok(()) => return Ok(()),
+            // Two processes that start together: the second fails on the first one's tables, and finds them done.
+            Err(_) if tries < MIGRATE_TRIES_MAX => {}
+            Err(error) => return Err(StoreError::Database(error.into())),
+        }
+    }
+}
+
+/// What an error of the database means.
+pub(crate) enum Failure {
+    Transient,
+    Constraint,
+    Corrupt,
+    Other,
+}
+
+/// Sorts SQLite's result codes (<https://www.sqlite.org/rescode.html>).
+pub(crate) fn classify(error: &(dyn DatabaseError + 'static)) -> Failure {
+    match error.kind() {
+        ErrorKind::UniqueViolation
+        | ErrorKind::ForeignKeyViolation
+        | ErrorKind::NotNullViolation
+        | ErrorKind::CheckViolation
+        | ErrorKind::ExclusionViolation => return Failure::Constraint,
+        _ => {}
+    }
+    let code = error
+        .code()
+        .and_then(|code| code.parse::<u32>().ok())
+        .unwrap_or(0);
+    // The low byte is the primary code: BUSY, LOCKED, IOERR, FULL, CANTOPEN; CORRUPT, NOTADB.
+    match code & 0xff {
+        5 | 6 | 10 | 13 | 14 => Failure::Transient,
+        11 | 26 => Failure::Corrupt,
+        _ => Failure::Other,
+    }
+}

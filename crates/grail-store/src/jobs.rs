@@ -1,0 +1,514 @@
+//! Work that follows from a step: outbox and queue in one table. A job is put in with the state change that asks for it,
+//! leased with a fencing token, and ends done or dead; a dead one stands in nobody's way.
+
+use grail_types::TaggedHasher;
+use serde_json::Value;
+
+use crate::{
+    Reader, Store, StoreError, StoreTx,
+    column::{Columns, after, at_most, integer, json, page},
+    db::DbRow,
+};
+
+/// Leases of one job before it is dead: with the backoff about an hour.
+pub const ATTEMPTS_MAX: u64 = 20;
+/// Longest wait between two attempts.
+pub const BACKOFF_MAX_SECONDS: u64 = 300;
+/// Wait after the first failure, before jitter; it doubles with each further one.
+const BACKOFF_FIRST_SECONDS: u64 = 2;
+/// Longest key and kind.
+const KEY_BYTES_MAX: usize = 255;
+/// Longest payload, as JSON: jobs carry names of rows, not their contents.
+const PAYLOAD_BYTES_MAX: usize = 16 << 10;
+/// Longest error kept; the rest is cut.
+const ERROR_CHARS_MAX: usize = 1_000;
+
+/// Number of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(pub u64);
+
+/// A job to put in.
+#[derive(Clone, Copy, Debug)]
+pub struct NewJob<'a> {
+    /// Which worker it is for.
+    pub kind: &'a str,
+    /// Names this piece of work for good: a second job with the key of one that exists, even a done one, is that one.
+    /// So a key says also which time it is, for instance `publish:<settlement>:<round>`.
+    pub idempotency_key: &'a str,
+    /// What the worker needs to find its rows.
+    pub payload: &'a Value,
+    /// Earliest lease, unix seconds.
+    pub run_after: u64,
+    /// The time, unix seconds.
+    pub now: u64,
+}
+
+/// Whether a job is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It is.
+    New(JobId),
+    /// The key was known: this is its job.
+    Existing(JobId),
+}
+
+/// A job as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Its number.
+    pub id: JobId,
+    /// Which worker it is for.
+    pub kind: String,
+    /// Its name.
+    pub idempotency_key: String,
+    /// What the worker needs.
+    pub payload: Value,
+    /// Where it stands.
+    pub state: JobState,
+    /// Leases so far.
+    pub attempts: u64,
+    /// When it may be leased: for a leased job when its lease ends.
+    pub due_at: u64,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobState {
+    /// Waits for a worker.
+    Ready,
+    /// Has one.
+    Leased,
+    /// Done.
+    Done,
+    /// Given up; a person may revive it.
+    Dead,
+}
+
+/// The right to do a job, until `due_at` of the job. A later lease makes it void.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lease {
+    /// The job.
+    pub job: Job,
+    /// Proves who holds the lease; grows with every lease of any job.
+    pub token: u64,
+}
+
+/// What became of a failed job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failed {
+    /// Another attempt will be made.
+    Retry {
+        /// Not before this, unix seconds.
+        run_after: u64,
+    },
+    /// It was the last attempt.
+    Dead,
+}
+
+impl JobState {
+    const ALL: [Self; 4] = [Self::Ready, Self::Leased, Self::Done, Self::Dead];
+
+    /// Stable name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Leased => "leased",
+            Self::Done => "done",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, kind, idempotency_key, payload, state, attempts, due_at, last_error FROM jobs ",
+            $rest
+        )
+    };
+}
+
+impl Store {
+    /// Leases the job of a kind that is due longest, in a step of its own. See [`StoreTx::lease_job`].
+    pub async fn lease_job(
+        &self,
+        kind: &str,
+        now: u64,
+        lease_seconds: u64,
+    ) -> Result<Option<Lease>, StoreError> {
+        let mut tx = self.begin().await?;
+        let lease = tx.lease_job(kind, now, lease_seconds).await?;
+        tx.commit().await?;
+        Ok(lease)
+    }
+}
+
+impl Reader {
+    /// A job.
+    pub async fn job(&mut self, id: JobId) -> Result<Option<Job>, StoreError> {
+        let row = sqlx::query(select!("WHERE id = $1"))
+            .bind(after(id.0))
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// The job of this name.
+    pub async fn job_by_key(&mut self, idempotency_key: &str) -> Result<Option<Job>, StoreError> {
+        let row = sqlx::query(select!("WHERE idempotency_key = $1"))
+            .bind(idempotency_key)
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// Jobs in a state, in order of creation, from behind `after_id` (0: from the start).
+    pub async fn jobs_in_state(
+        &mut self,
+        state: JobState,
+        after_id: u64,
+        limit: u32,
+    ) -> Result<Vec<Job>, StoreError> {
+        let rows = sqlx::query(select!("WHERE state = $1 AND id > $2 ORDER BY id LIMIT $3"))
+            .bind(state.name())
+            .bind(after(after_id))
+            .bind(page(limit))
+            .fetch_all(self.connection())
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// When the next job of a kind is due, unix seconds; a worker without a hint sleeps until then.
+    pub async fn next_job_due_at(&mut self, kind: &str) -> Result<Option<u64>, StoreError> {
+        let row = sqlx::query(
+            "SELECT MIN(due_at) AS due FROM jobs WHERE kind = $1 AND state IN ('ready', 'leased')",
+        )
+        .bind(kind)
+        .fetch_one(self.connection())
+        .await?;
+        row.maybe_u64("due")
+    }
+}
+
+impl StoreTx {
+    /// Puts a job in, with the state change that asks for it.
+    pub async fn enqueue(&mut self, new: &NewJob<'_>) -> Result<Enqueued, StoreError> {
+        at_most("length of the job's kind", new.kind.len(), KEY_BYTES_MAX)?;
+        at_most(
+            "length of the job's key",
+            new.idempotency_key.len(),
+            KEY_BYTES_MAX,
+        )?;
+        let payload = json("jobs.payload", new.payload)?;
+        at_most(
+            "length of the job's payload",
+            payload.len(),
+            PAYLOAD_BYTES_MAX,
+        )?;
+        let run_after = integer("run after", new.run_after)?;
+        let now = integer("now", new.now)?;
+        if let Some(known) = self.job_by_key(new.idempotency_key).await? {
+            return Ok(Enqueued::Existing(known.id));
+        }
+        let id = self.next_number("job").await?;
+        sqlx::query(
+            "INSERT INTO jobs (id, kind, idempotency_key, payload, state, attempts, due_at, token, created_at, \
+             updated_at) VALUES ($1, $2, $3, $4, 'ready', 0, $5, 0, $6, $6)",
+        )
+        .bind(id)
+        .bind(new.kind)
+        .bind(new.idempotency_key)
+        .bind(payload)
+        .bind(run_after)
+        .bind(now)
+        .execute(self.connection())
+        .await?;
+        u64::try_from(id)
+            .map(|id| Enqueued::New(JobId(id)))
+            .map_err(|error| StoreError::corrupt("counters.value", error))
+    }
+
+    /// Leases the job of a kind that is due longest: a ready one, or one whose lease has ended. One whose leases are
+    /// used up is dead, and the next one is looked at: it may be what ends the process of its worker.
+    pub async fn lease_job(
+        &mut self,
+        kind: &str,
+        now: u64,
+        lease_seconds: u64,
+    ) -> Result<Option<Lease>, StoreError> {
+        let until = integer("end of the lease", now.saturating_add(lease_seconds))?;
+        let at = integer("now", now)?;
+        sqlx::query(
+            "UPDATE jobs SET state = 'dead', updated_at = $2, \
+             last_error = COALESCE(last_error, 'no worker ended its attempt') \
+             WHERE kind = $1 AND state IN ('ready', 'leased') AND due_at <= $2 AND attempts >= $3",
+        )
+        .bind(kind)
+        .bind(at)
+        .bind(integer("attempts", ATTEMPTS_MAX)?)
+        .execute(self.connection())
+        .await?;
+        let due = sqlx::query(
+            "SELECT id FROM jobs WHERE kind = $1 AND state IN ('ready', 'leased') AND due_at <= $2 \
+             ORDER BY due_at, id LIMIT 1",
+        )
+        .bind(kind)
+        .bind(at)
+        .fetch_optional(self.connection())
+        .await?;
+        let Some(due) = due else { return Ok(None) };
+        let id = JobId(due.u64("id")?);
+        let token = self.next_number("lease").await?;
+        sqlx::query(
+            "UPDATE jobs SET state = 'leased', attempts = attempts + 1, due_at = $2, token = $3, updated_at = $4 \
+             WHERE id = $1",
+        )
+        .bind(after(id.0))
+        .bind(until)
+        .bind(token)
+        .bind(at)
+        .execute(self.connection())
+        .await?;
+        let job = self
+            .job(id)
+            .await?
+            .ok_or(StoreError::NotFound { what: "job" })?;
+        let token =
+            u64::try_from(token).map_err(|error| StoreError::corrupt("counters.value", error))?;
+        Ok(Some(Lease { job, token }))
+    }
+
+    /// Prolongs a lease.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the lease is void.
+    pub async fn extend_lease(
+        &mut self,
+        id: JobId,
+        token: u64,
+        now: u64,
+        lease_seconds: u64,
+    ) -> Result<(), StoreError> {
+        let until = integer("end of the lease", now.saturating_add(lease_seconds))?;
+        let changed = sqlx::query(
+            "UPDATE jobs SET due_at = $3, updated_at = $4 WHERE id = $1 AND token = $2 AND state = 'leased'",
+        )
+        .bind(after(id.0))
+        .bind(after(token))
+        .bind(until)
+        .bind(integer("now", now)?)
+        .execute(self.connection())
+        .await?
+        .rows_affected();
+        held(changed)
+    }
+
+    /// Ends a job as done, in the step that its work belongs to.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the lease is void: somebody else has or had the job, so drop the step.
+    pub async fn complete_job(
+        &mut self,
+        id: JobId,
+        token: u64,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let changed = sqlx::query(
+            "UPDATE jobs SET state = 'done', updated_at = $3 WHERE id = $1 AND token = $2 AND state = 'leased'",
+        )
+        .bind(after(id.0))
+        .bind(after(token))
+        .bind(integer("now", now)?)
+        .execute(self.connection())
+        .await?
+        .rows_affected();
+        held(changed)
+    }
+
+    /// Gives a job back after a failed attempt: for later, with growing, jittered waits, or dead after the last one.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the lease is void.
+    pub async fn fail_job(
+        &mut self,
+        id: JobId,
+        token: u64,
+        error: &str,
+        now: u64,
+    ) -> Result<Failed, StoreError> {
+        let job = self
+            .job(id)
+            .await?
+            .ok_or(StoreError::NotFound { what: "job" })?;
+        if job.attempts >= ATTEMPTS_MAX {
+            self.poison_job(id, token, error, now).await?;
+            return Ok(Failed::Dead);
+        }
+        let run_after = now.saturating_add(backoff_seconds(id, job.attempts));
+        let changed = sqlx::query(
+            "UPDATE jobs SET state = 'ready', due_at = $3, last_error = $4, updated_at = $5 \
+             WHERE id = $1 AND token = $2 AND state = 'leased'",
+        )
+        .bind(after(id.0))
+        .bind(after(token))
+        .bind(integer("run after", run_after)?)
+        .bind(cut(error))
+        .bind(integer("now", now)?)
+        .execute(self.connection())
+        .await?
+        .rows_affected();
+        held(changed)?;
+        Ok(Failed::Retry { run_after })
+    }
+
+    /// Gives a job back unharmed: what it needs is not there now (a node that is down, operators that are away), which
+    /// is no fault of the job, so the attempt does not count.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the lease is void.
+    pub async fn defer_job(
+        &mut self,
+        id: JobId,
+        token: u64,
+        reason: &str,
+        run_after: u64,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let changed = sqlx::query(
+            "UPDATE jobs SET state = 'ready', attempts = attempts - 1, due_at = $3, last_error = $4, \
+             updated_at = $5 WHERE id = $1 AND token = $2 AND state = 'leased'",
+        )
+        .bind(after(id.0))
+        .bind(after(token))
+        .bind(integer("run after", run_after)?)
+        .bind(cut(reason))
+        .bind(integer("now", now)?)
+        .execute(self.connection())
+        .await?
+        .rows_affected();
+        held(changed)
+    }
+
+    /// Ends a job that can never succeed as dead.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the lease is void.
+    pub async fn poison_job(
+        &mut self,
+        id: JobId,
+        token: u64,
+        error: &str,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let changed = sqlx::query(
+            "UPDATE jobs SET state = 'dead', last_error = $3, updated_at = $4 \
+             WHERE id = $1 AND token = $2 AND state = 'leased'",
+        )
+        .bind(after(id.0))
+        .bind(after(token))
+        .bind(cut(error))
+        .bind(integer("now", now)?)
+        .execute(self.connection())
+        .await?
+        .rows_affected();
+        held(changed)
+    }
+
+    /// Gives a dead job all its attempts back.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when there is no such dead job.
+    pub async fn revive_job(&mut self, id: JobId, now: u64) -> Result<(), StoreError> {
+        let changed = sqlx::query(
+            "UPDATE jobs SET state = 'ready', attempts = 0, due_at = $2, updated_at = $2 \
+             WHERE id = $1 AND state = 'dead'",
+        )
+        .bind(after(id.0))
+        .bind(integer("now", now)?)
+        .execute(self.connection())
+        .await?
+        .rows_affected();
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::NotFound { what: "dead job" })
+        }
+    }
+}
+
+fn held(changed: u64) -> Result<(), StoreError> {
+    if changed == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::Stale { what: "lease" })
+    }
+}
+
+fn cut(error: &str) -> String {
+    error.chars().take(ERROR_CHARS_MAX).collect()
+}
+
+/// Seconds to wait after attempt number `attempts`: doubling up to the cap, of which a half to the whole is taken by a
+/// hash of job and attempt, so that jobs that failed together do not come back together.
+fn backoff_seconds(id: JobId, attempts: u64) -> u64 {
+    let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
+    let whole = 2_u64
+        .saturating_pow(doublings)
+        .saturating_mul(BACKOFF_FIRST_SECONDS)
+        .min(BACKOFF_MAX_SECONDS);
+    let half = whole / 2;
+    let [byte, ..] = TaggedHasher::new("grail/job-jitter/v1")
+        .u64(id.0)
+        .u64(attempts)
+        .finish();
+    half + (whole - half) * u64::from(byte) / 255
+}
+
+fn read(row: &DbRow) -> Result<Job, StoreError> {
+    let name = row.text("state")?;
+    let state = JobState::ALL
+        .into_iter()
+        .find(|state| state.name() == name)
+        .ok_or_else(|| StoreError::corrupt("jobs.state", &name))?;
+    Ok(Job {
+        id: JobId(row.u64("id")?),
+        kind: row.text("kind")?,
+        idempotency_key: row.text("idempotency_key")?,
+        payload: row.from_json("payload")?,
+        state,
+        attempts: row.u64("attempts")?,
+        due_at: row.u64("due_at")?,
+        last_error: row.maybe_text("last_error")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_from_one_or_two_seconds_up_to_the_cap() {
+        let bounds = [
+            (1, 1, 2),
+            (2, 2, 4),
+            (5, 16, 32),
+            (9, 150, 300),
+            (u64::MAX, 150, 300),
+        ];
+        for (attempts, least, most) in bounds {
+            for id in 0..200 {
+                let wait = backoff_seconds(JobId(id), attempts);
+                assert!((least..=most).contains(&wait), "attempt {attempts}: {wait}");
+            }
+        }
+    }
+
+    #[test]
+    fn waits_of_jobs_that_failed_together_differ() {
+        let waits: std::collections::BTreeSet<_> =
+            (0..50).map(|id| backoff_seconds(JobId(id), 9)).collect();
+        assert!(waits.len() > 25, "{}", waits.len());
+    }
+}

@@ -1,0 +1,43 @@
+//! The backend's database. Its rows are the truth (invariants I5, I6); everything else is a hint.
+//!
+//! Owns the schema, the uniqueness rules (one live settlement per NFT, per deposit, per request), the cursor over blocks
+//! with all rows that depend on a height, the outbox of jobs with leases and fencing, and the feed of events. One step
+//! is one [`StoreTx`]: its writes are all there after [`StoreTx::commit`], or none is. Trusts its caller to apply the
+//! machines of `grail-flow`; never decides what follows what, reads no clock, and holds neither secrets nor personal data.
+//!
+//! SQL is written for SQLite and PostgreSQL alike; what is particular to the first is in `db` and in `migrations/sqlite`.
+
+mod alarms;
+mod answers;
+mod blocks;
+mod column;
+mod db;
+mod deposits;
+mod error;
+mod facts;
+mod feed;
+mod jobs;
+mod requests;
+mod settlements;
+mod store;
+mod transactions;
+
+pub use alarms::Alarm;
+pub use answers::{Answer, DETAILS_BYTES_MAX, Recorded, SIGNATURES_BYTES_MAX, Verdict};
+pub use blocks::{BLOCKS_KEPT, Rewound};
+pub use deposits::{DepositRow, DepositState, Reclaim};
+pub use error::{Conflict, StoreError};
+pub use feed::{Event, NewEvent, Subject};
+pub use grail_flow::BlockRef;
+pub use jobs::{
+    ATTEMPTS_MAX, BACKOFF_MAX_SECONDS, Enqueued, Failed, Job, JobId, JobState, Lease, NewJob,
+};
+pub use requests::{Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, Request};
+pub use settlements::{
+    BuiltTransaction, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX, Settlement,
+    SettlementItem,
+};
+pub use store::{Reader, Store, StoreTx};
+
+/// Rows that one list call returns at most, whatever the limit asked for.
+pub const PAGE_ROWS_MAX: u32 = 1_000;
