@@ -128,6 +128,9 @@ fn check_deployment(nft: &App, tx: &Transaction) -> Result<(), Violation> {
     if placed.state.epoch != 0 {
         return Err(Violation::DeployEpoch(placed.state.epoch));
     }
+    if placed.state.serial != 0 {
+        return Err(Violation::DeploySerial(placed.state.serial));
+    }
     if placed.state.supply != 0 {
         return Err(Violation::DeploySupply(placed.state.supply));
     }
@@ -169,8 +172,18 @@ fn check_settlement(nft: &App, tx: &Transaction) -> Result<(), Violation> {
     Ok(())
 }
 
-/// From one state to the next: all stays within an epoch, and epochs are not skipped.
+/// From one state to the next: the serial counts, all else stays within an epoch, and epochs are not skipped.
+///
+/// The serial is what makes a proof worth something: given no app programs, Charms proves any spell that leaves
+/// the NFT's state and the sum of zkBTC as they are, whatever its public inputs, and runs no contract. A spell in
+/// which the serial grows is not of that kind, so its proof exists only if this function agreed.
 fn check_succession(old: &RosterState, new: &RosterState) -> Result<(), Violation> {
+    if old.serial.checked_add(1) != Some(new.serial) {
+        return Err(Violation::Serial {
+            from: old.serial,
+            to: new.serial,
+        });
+    }
     if old.epoch.checked_add(1) == Some(new.epoch) {
         return Ok(());
     }

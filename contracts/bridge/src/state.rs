@@ -1,7 +1,7 @@
 //! The state that the roster NFT carries, and its encoding.
 //!
-//! A CBOR array of exactly seven items: `[format, epoch, signers, threshold, vault_script, supply,
-//! params_hash]`, the signers as one byte string of 32 bytes each. It travels in every settlement's
+//! A CBOR array of exactly eight items: `[format, epoch, serial, signers, threshold, vault_script,
+//! supply, params_hash]`, the signers as one byte string of 32 bytes each. It travels in every settlement's
 //! `OP_RETURN`, hence compact: 16 signers take about 625 bytes.
 //!
 //! Decoding trusts nothing: a state that [`RosterState::from_data`] returns is structurally valid, and each
@@ -25,13 +25,16 @@ pub const VAULT_SCRIPT_LEN: usize = 34;
 
 const KEY_LEN: usize = 32;
 const P2TR_PREFIX: [u8; 2] = [0x51, 0x20];
-const FIELD_COUNT: usize = 7;
+const FIELD_COUNT: usize = 8;
 
 /// Who controls the vault at an epoch, and how much zkBTC exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RosterState {
     /// Number of the roster; starts at zero and grows by one per rotation.
     pub epoch: u64,
+    /// Number of settlements since the deployment. It makes each settlement change the state, so that none can
+    /// pass for a plain transfer, of which Charms runs no contract.
+    pub serial: u64,
     /// X-only public keys, strictly ascending, hence without duplicates.
     pub signers: Vec<[u8; 32]>,
     /// How many signers must agree; more than half of them.
@@ -51,7 +54,7 @@ pub enum StateError {
     #[error("roster state: expected an array")]
     NotAnArray,
     /// An array of another length.
-    #[error("roster state: expected 7 items, got {got}")]
+    #[error("roster state: expected 8 items, got {got}")]
     Length {
         /// Items found.
         got: usize,
@@ -122,6 +125,7 @@ impl RosterState {
         Data::from(&Value::Array(vec![
             Value::from(STATE_FORMAT),
             Value::from(self.epoch),
+            Value::from(self.serial),
             Value::Bytes(self.signers.concat()),
             Value::from(self.threshold),
             Value::Bytes(self.vault_script.clone()),
@@ -142,6 +146,7 @@ impl RosterState {
         let [
             format,
             epoch,
+            serial,
             signers,
             threshold,
             vault_script,
@@ -155,6 +160,7 @@ impl RosterState {
         }
         let state = Self {
             epoch: integer(&epoch, "epoch")?,
+            serial: integer(&serial, "serial")?,
             signers: keys(&bytes(signers, "signers")?)?,
             threshold: integer(&threshold, "threshold")?.try_into().map_err(|_| {
                 StateError::Field {

@@ -97,12 +97,23 @@ pub enum Violation {
     /// Deployment at another epoch than zero.
     #[error("expected deployment at epoch 0, got {0}")]
     DeployEpoch(u64),
+    /// Deployment that claims settlements before it.
+    #[error("expected deployment at serial 0, got {0}")]
+    DeploySerial(u64),
     /// Deployment with zkBTC on the books.
     #[error("expected deployment with supply 0, got {0}")]
     DeploySupply(u64),
     /// Deployment that moves zkBTC.
     #[error("deployment moves zkBTC")]
     DeployTokens,
+    /// A serial that is not the next.
+    #[error("serial goes from {from} to {to}")]
+    Serial {
+        /// Serial of the spent state.
+        from: u64,
+        /// Serial of the new state.
+        to: u64,
+    },
     /// An epoch that is neither the same nor the next.
     #[error("epoch goes from {from} to {to}")]
     Epoch {
@@ -181,8 +192,10 @@ impl Violation {
             Self::Identity => "identity",
             Self::NftIndex(_) => "nft-index",
             Self::DeployEpoch(_) => "deploy-epoch",
+            Self::DeploySerial(_) => "deploy-serial",
             Self::DeploySupply(_) => "deploy-supply",
             Self::DeployTokens => "deploy-tokens",
+            Self::Serial { .. } => "serial",
             Self::Epoch { .. } => "epoch",
             Self::ChangedInEpoch { .. } => "changed-in-epoch",
             Self::TokensAtVault(_) => "tokens-at-vault",

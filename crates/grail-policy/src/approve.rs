@@ -218,8 +218,17 @@ fn nft_output(
         return Err(Refusal::NftOutput("it does not carry the NFT alone"));
     };
     let after = after.map_err(Refusal::NftStateInvalid)?;
+    // With the next serial the NFT's state changes, so the proof exists only because the contract ran.
+    let expected = before.serial.checked_add(1).ok_or(Refusal::Overflow)?;
+    if after.serial != expected {
+        return Err(Refusal::SerialMismatch {
+            expected,
+            got: after.serial,
+        });
+    }
     if after
         != (RosterState {
+            serial: after.serial,
             supply: after.supply,
             ..before.clone()
         })

@@ -66,7 +66,15 @@ pub enum Refusal {
     /// Output 0 is not the roster NFT at the vault with its coin.
     #[error("output 0 is not the roster NFT: {0}")]
     NftOutput(&'static str),
-    /// The settlement changes more of the NFT's state than the supply.
+    /// The NFT's serial is not the next, so the spell may be proven without the contract.
+    #[error("expected serial {expected} on the roster NFT, got {got}")]
+    SerialMismatch {
+        /// One more than before.
+        expected: u64,
+        /// The serial found.
+        got: u64,
+    },
+    /// The settlement changes more of the NFT's state than serial and supply.
     #[error("a settlement may not change the roster")]
     RosterChanged,
     /// The operator's key is not in the roster.
@@ -234,6 +242,7 @@ impl Refusal {
             Self::NftStateInvalid(_) => "nft-state-invalid",
             Self::NftParams { .. } => "nft-params",
             Self::NftOutput(_) => "nft-output",
+            Self::SerialMismatch { .. } => "serial-mismatch",
             Self::RosterChanged => "roster-changed",
             Self::NotInRoster(_) => "not-in-roster",
             Self::UnknownTemplate { .. } => "unknown-template",

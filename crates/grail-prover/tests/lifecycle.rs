@@ -71,7 +71,7 @@ fn payout_carries_no_charms() {
     let spell = settlement_spell(
         &tx,
         &bridge.app,
-        &common::roster(40_000),
+        &common::roster(2, 40_000),
         &[SettlementItem::Plain, SettlementItem::Plain],
     )
     .unwrap();

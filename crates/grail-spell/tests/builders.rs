@@ -25,6 +25,7 @@ fn bridge() -> BridgeApp {
 fn state() -> RosterState {
     RosterState {
         epoch: 3,
+        serial: 8,
         signers: (1..=4).map(|byte| [byte; 32]).collect(),
         threshold: 3,
         vault_script: output(0).script_pubkey.into_bytes(),

@@ -78,6 +78,7 @@ impl Deployment<'_> {
         let vault = VaultTree::new(secp, self.roster);
         let state = RosterState {
             epoch: self.roster.epoch().0,
+            serial: 0,
             signers: self
                 .roster
                 .signers()

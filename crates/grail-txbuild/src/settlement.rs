@@ -337,6 +337,11 @@ impl SettlementRequest<'_> {
             script_pubkey: vault.script_pubkey.clone(),
         });
         let vault_item = vault_out.map(|_| SettlementItem::Plain);
+        let serial = self
+            .state
+            .serial
+            .checked_add(1)
+            .ok_or(PlanError::Overflow)?;
         let input = std::iter::once(&self.nft)
             .chain(&self.vault)
             .chain(chosen.iter().map(|candidate| &candidate.deposit.coin))
@@ -359,6 +364,7 @@ impl SettlementRequest<'_> {
         Ok(Ok(Draft {
             transaction,
             state: RosterState {
+                serial,
                 supply,
                 ..self.state.clone()
             },

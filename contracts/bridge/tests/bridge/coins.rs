@@ -9,6 +9,7 @@ use crate::spell::{DUST, Spell, USER, VAULT, coin, nft, script, state};
 fn refused_everywhere(fault: impl Fn(&mut Transaction), violation: &Violation) {
     let first = RosterState {
         epoch: 0,
+        serial: 0,
         ..state(0)
     };
     Spell::settlement(&state(5_000), &state(5_000))

@@ -8,6 +8,7 @@ use crate::spell::{DUST, Spell, USER, VAULT, nft, script, state, token, utxo};
 fn first_state() -> RosterState {
     RosterState {
         epoch: 0,
+        serial: 0,
         ..state(0)
     }
 }
@@ -125,6 +126,17 @@ fn refuses_a_deployment_at_a_later_epoch() {
         ..first_state()
     })
     .refused(&Violation::DeployEpoch(u64::MAX));
+}
+
+#[test]
+fn refuses_a_deployment_that_claims_earlier_settlements() {
+    for serial in [1, u64::MAX] {
+        deployment(&RosterState {
+            serial,
+            ..first_state()
+        })
+        .refused(&Violation::DeploySerial(serial));
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@ fn batch(requests: u64) -> Spell {
 fn fuel_stays_within_bounds() {
     let first = RosterState {
         epoch: 0,
+        serial: 0,
         ..state(0)
     };
     let deployment = Spell::new(nft())

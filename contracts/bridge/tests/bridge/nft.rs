@@ -1,9 +1,11 @@
 //! The NFT in a settlement: one on each side, in its place, within its epoch; and what the spell may ask for.
 
-use charms_data::{App, B32, Data};
+use charms_data::{App, B32, Data, is_simple_transfer};
 use grail_bridge_contract::{Action, RosterState, Side, StateError, Violation};
 
-use crate::spell::{DUST, Spell, USER, VAULT, nft, peg_in, rotated, script, state, token};
+use crate::spell::{
+    DUST, NEXT_VAULT, Spell, USER, VAULT, nft, peg_in, rotated, script, state, token,
+};
 
 #[test]
 fn refuses_a_settlement_without_the_nft() {
@@ -101,6 +103,73 @@ fn refuses_a_roster_changed_in_the_same_epoch() {
     ];
     for (field, new) in changes {
         Spell::settlement(&state(0), &new).refused(&Violation::ChangedInEpoch { field });
+    }
+}
+
+/// A settlement and a rotation, each netted, from serial `from` to serial `to`.
+fn from_serial_to(from: u64, to: u64) -> [Spell; 2] {
+    [(state(5_000), VAULT), (rotated(5_000), NEXT_VAULT)].map(|(new, vault)| {
+        let old = RosterState {
+            serial: from,
+            ..state(5_000)
+        };
+        Spell::succession(&old, &RosterState { serial: to, ..new })
+            .input(VAULT, 5_000)
+            .tokens_in(700)
+            .output(vault, 5_000)
+            .tokens_out(700)
+    })
+}
+
+#[test]
+fn accepts_the_next_serial() {
+    for from in [0, 8, u64::MAX - 1] {
+        for spell in from_serial_to(from, from + 1) {
+            spell.accepted();
+        }
+    }
+}
+
+#[test]
+fn refuses_a_serial_that_stays() {
+    for serial in [0, 8] {
+        let violation = Violation::Serial {
+            from: serial,
+            to: serial,
+        };
+        for spell in from_serial_to(serial, serial) {
+            spell.refused(&violation);
+        }
+    }
+}
+
+#[test]
+fn refuses_a_serial_that_is_skipped_or_falls() {
+    for to in [0, 7, 10, u64::MAX] {
+        for spell in from_serial_to(8, to) {
+            spell.refused(&Violation::Serial { from: 8, to });
+        }
+    }
+}
+
+#[test]
+fn refuses_to_wrap_the_serial() {
+    let from = u64::MAX;
+    for to in [0, u64::MAX] {
+        for spell in from_serial_to(from, to) {
+            spell.refused(&Violation::Serial { from, to });
+        }
+    }
+}
+
+#[test]
+fn a_settlement_is_never_a_plain_transfer() {
+    // What Charms would prove without running a contract is what the contract refuses.
+    for (to, plain) in [(8, true), (9, false)] {
+        let [netted, _] = from_serial_to(8, to);
+        assert!(is_simple_transfer(&token(), &netted.tx));
+        assert_eq!(is_simple_transfer(&nft(), &netted.tx), plain);
+        assert_eq!(netted.judge().is_ok(), !plain);
     }
 }
 

@@ -33,10 +33,11 @@ pub fn utxo(seed: u8) -> UtxoId {
     UtxoId(TxId([seed; 32]), u32::from(seed))
 }
 
-/// A roster of 16 signers, threshold 12, at epoch 3.
+/// A roster of 16 signers, threshold 12, at epoch 3, after 8 settlements.
 pub fn state(supply: u64) -> RosterState {
     RosterState {
         epoch: 3,
+        serial: 8,
         signers: (1..=16).map(|seed| [seed; 32]).collect(),
         threshold: 12,
         vault_script: script(VAULT),
@@ -106,8 +107,17 @@ impl Spell {
         }
     }
 
-    /// A settlement with both NFTs, judged by the NFT's rules: input 0 and output 0 are the NFT.
+    /// A settlement from `old` to `new`, which gets the next serial.
     pub fn settlement(old: &RosterState, new: &RosterState) -> Self {
+        let next = RosterState {
+            serial: old.serial + 1,
+            ..new.clone()
+        };
+        Self::succession(old, &next)
+    }
+
+    /// A settlement with both NFTs, judged by the NFT's rules: input 0 and output 0 are the NFT.
+    pub fn succession(old: &RosterState, new: &RosterState) -> Self {
         Self::new(nft())
             .action(Action::Settle)
             .input_at(old.vault_script.clone(), DUST, [(nft(), old.to_data())])

@@ -36,6 +36,7 @@ fn invalid(state: &RosterState, error: &StateError) {
 fn encodes_to_these_bytes() {
     let state = RosterState {
         epoch: 258,
+        serial: 65_536,
         signers: (1..=4).map(|seed| [seed; 32]).collect(),
         threshold: 3,
         vault_script: [&[0x51, 0x20][..], &[0xaa; 32]].concat(),
@@ -43,7 +44,7 @@ fn encodes_to_these_bytes() {
         params_hash: [0x77; 32],
     };
     let expected = [
-        "8701190102".to_owned(),
+        "88011901021a00010000".to_owned(),
         format!(
             "5880{}{}{}{}",
             "01".repeat(32),
@@ -70,6 +71,14 @@ fn decodes_what_it_encodes_at_the_limits() {
             ..state(1)
         },
         RosterState {
+            serial: 0,
+            ..state(1)
+        },
+        RosterState {
+            serial: u64::MAX,
+            ..state(1)
+        },
+        RosterState {
             signers: signers(4),
             threshold: 3,
             ..state(1)
@@ -91,7 +100,7 @@ fn decodes_what_it_encodes_at_the_limits() {
 }
 
 #[test]
-fn refuses_what_is_not_an_array_of_seven() {
+fn refuses_what_is_not_an_array_of_eight() {
     for data in [
         Data::empty(),
         Data::from(&7),
@@ -104,13 +113,13 @@ fn refuses_what_is_not_an_array_of_seven() {
     short.pop();
     refused(
         &Data::from(&Value::Array(short)),
-        &StateError::Length { got: 6 },
+        &StateError::Length { got: 7 },
     );
     let mut long = items(&state(7));
     long.push(Value::Null);
     refused(
         &Data::from(&Value::Array(long)),
-        &StateError::Length { got: 8 },
+        &StateError::Length { got: 9 },
     );
     refused(
         &Data::from(&Value::Array(vec![])),
@@ -138,6 +147,7 @@ fn refuses_items_of_another_type() {
     let expected = [
         ("format", integer),
         ("epoch", integer),
+        ("serial", integer),
         ("signers", bytes),
         ("threshold", integer),
         ("vault_script", bytes),
@@ -173,11 +183,11 @@ fn refuses_byte_strings_of_another_length() {
     let field = "signers";
     let expected = "a whole number of 32-byte keys";
     for len in [1, 31, 33, 511] {
-        let data = with_item(2, Value::Bytes(vec![1; len]));
+        let data = with_item(3, Value::Bytes(vec![1; len]));
         refused(&data, &StateError::Field { field, expected });
     }
     for len in [0, 31, 33] {
-        let data = with_item(6, Value::Bytes(vec![1; len]));
+        let data = with_item(7, Value::Bytes(vec![1; len]));
         refused(
             &data,
             &StateError::Field {
@@ -190,7 +200,7 @@ fn refuses_byte_strings_of_another_length() {
 
 #[test]
 fn refuses_a_threshold_over_16_bits() {
-    let data = with_item(3, Value::from(65_536 + 12));
+    let data = with_item(4, Value::from(65_536 + 12));
     refused(
         &data,
         &StateError::Field {

@@ -129,9 +129,11 @@ pub struct Bridge {
     pub state: RosterState,
 }
 
-pub fn roster(supply: u64) -> RosterState {
+/// The NFT's state after `serial` settlements.
+pub fn roster(serial: u64, supply: u64) -> RosterState {
     RosterState {
         epoch: 0,
+        serial,
         signers: (1..=4).map(|byte| [byte; 32]).collect(),
         threshold: 3,
         vault_script: script(VAULT).into_bytes(),
@@ -150,11 +152,11 @@ impl Bridge {
         };
 
         let tx = transaction(&[at(&funding, 0)], vec![output(DUST, VAULT)]);
-        let spell = deployment_spell(&tx, &app, &roster(0)).expect("a valid deployment");
+        let spell = deployment_spell(&tx, &app, &roster(0, 0)).expect("a valid deployment");
         let proven = prove(&request(spell, &[&funding], Some(wasm))).expect("the contract agrees");
         let deployment = enchanted(tx, &proven);
 
-        let state = roster(100_000);
+        let state = roster(1, 100_000);
         let tx = transaction(
             &[at(&deployment, 0), at(&funding, 1)],
             vec![
