@@ -40,6 +40,14 @@ impl<'a> Sighashes<'a> {
         input_index: usize,
         leaf: TapLeafHash,
     ) -> Result<Message, SighashError> {
+        // The library hashes any index, as long as there is one prevout per input.
+        let inputs = self.prevouts.len();
+        if input_index >= inputs {
+            return Err(SighashError {
+                input_index,
+                reason: format!("expected an index below {inputs}"),
+            });
+        }
         let sighash = self
             .cache
             .taproot_script_spend_signature_hash(

@@ -1,0 +1,254 @@
+//! Deposit addresses and the user's way out.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use bitcoin::{
+    Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Txid, Weight, hashes::Hash,
+    secp256k1::Secp256k1,
+};
+use grail_script::{DepositTree, Reclaim, ReclaimError, VaultTree};
+use grail_types::{Kind, Network, Roster, Terms};
+use proptest::prelude::*;
+use support::{keypair, p2wpkh, public, roster, roster_with, tapscript, terms, user};
+
+fn address(terms: &Terms, roster: &Roster) -> ScriptBuf {
+    DepositTree::new(&Secp256k1::new(), terms, roster).script_pubkey
+}
+
+#[test]
+fn every_field_of_the_terms_changes_the_address() {
+    let (_, roster) = roster();
+    let changes: [fn(&mut Terms); 10] = [
+        |t| t.kind = Kind::PegOut,
+        |t| t.network = Network::Signet,
+        |t| t.bridge.identity[31] ^= 1,
+        |t| t.bridge.vk[31] ^= 1,
+        |t| t.destination = p2wpkh(10).try_into().unwrap(),
+        |t| t.fee_cap += Amount::ONE_SAT,
+        |t| t.epoch.0 += 1,
+        |t| t.reclaim_key = public(&keypair(0x7778)),
+        |t| t.reclaim_delay += 1,
+        |t| t.nonce[15] ^= 1,
+    ];
+    let mut seen = vec![address(&terms(), &roster)];
+    for (index, change) in changes.iter().enumerate() {
+        let mut changed = terms();
+        change(&mut changed);
+        let address = address(&changed, &roster);
+        assert!(!seen.contains(&address), "change {index}");
+        seen.push(address);
+    }
+}
+
+#[test]
+fn the_roster_changes_the_address() {
+    let mut seen = Vec::new();
+    for (signers, threshold) in [(16, 12), (16, 11), (17, 12)] {
+        let (_, roster) = roster_with(0, signers, threshold);
+        let address = address(&terms(), &roster);
+        assert!(!seen.contains(&address), "{threshold} of {signers}");
+        seen.push(address);
+    }
+}
+
+#[test]
+fn a_deposit_address_is_never_the_vault() {
+    let (_, roster) = roster();
+    let vault = VaultTree::new(&Secp256k1::new(), &roster);
+    assert_ne!(address(&terms(), &roster), vault.script_pubkey);
+}
+
+#[test]
+fn the_address_is_stable() {
+    // A snapshot: a change of this value strands every open deposit.
+    let (_, roster) = roster();
+    assert_eq!(
+        address(&terms(), &roster).to_hex_string(),
+        "51200abdf5410b2508783c4864cccd9dad226b0ec8285f027161b5bbb217c97c8e55"
+    );
+}
+
+fn outpoint() -> OutPoint {
+    OutPoint {
+        txid: Txid::from_byte_array([5; 32]),
+        vout: 1,
+    }
+}
+
+fn reclaim<'a>(terms: &'a Terms, roster: &'a Roster, value: u64, rate: u64) -> Reclaim<'a> {
+    Reclaim {
+        terms,
+        roster,
+        outpoint: outpoint(),
+        output: TxOut {
+            value: Amount::from_sat(value),
+            script_pubkey: address(terms, roster),
+        },
+        to: p2wpkh(1),
+        fee_rate: FeeRate::from_sat_per_kwu(rate),
+    }
+}
+
+fn reclaimed(reclaim: &Reclaim<'_>) -> Result<Transaction, ReclaimError> {
+    let secp = Secp256k1::new();
+    let unsigned = reclaim.unsigned(&secp, Weight::ZERO)?;
+    reclaim.sign(&secp, unsigned, &user())
+}
+
+#[test]
+fn the_user_alone_takes_a_deposit_back() {
+    let (_, roster) = roster();
+    let terms = terms();
+    let wish = reclaim(&terms, &roster, 100_000, 500);
+    let transaction = reclaimed(&wish).unwrap();
+    let [input] = transaction.input.as_slice() else {
+        panic!("one input");
+    };
+    assert_eq!(input.previous_output, outpoint());
+    assert_eq!(input.sequence, Sequence::from_height(1_008));
+    tapscript::verify_all(&transaction, std::slice::from_ref(&wish.output)).unwrap();
+}
+
+#[test]
+fn reclaiming_before_the_delay_is_not_valid() {
+    let (_, roster) = roster();
+    let terms = terms();
+    let wish = reclaim(&terms, &roster, 100_000, 500);
+    let secp = Secp256k1::new();
+    for sequence in [Sequence::from_height(1_007), Sequence::MAX] {
+        let mut unsigned = wish.unsigned(&secp, Weight::ZERO).unwrap();
+        unsigned.input[0].sequence = sequence;
+        let signed = wish.sign(&secp, unsigned, &user()).unwrap();
+        assert_eq!(
+            tapscript::verify_all(&signed, std::slice::from_ref(&wish.output)),
+            Err("input 0: spent before 1008 blocks".to_owned())
+        );
+    }
+}
+
+#[test]
+fn the_signature_binds_what_the_caller_added() {
+    let (_, roster) = roster();
+    let terms = terms();
+    let wish = reclaim(&terms, &roster, 100_000, 500);
+    let secp = Secp256k1::new();
+    let reserved = Weight::from_wu(4_000);
+    let mut unsigned = wish.unsigned(&secp, reserved).unwrap();
+    let without = wish.unsigned(&secp, Weight::ZERO).unwrap();
+    // 4,000 weight units at 500 sat/kwu.
+    assert_eq!(
+        without.output[0].value - unsigned.output[0].value,
+        Amount::from_sat(2_000)
+    );
+    unsigned.output.push(TxOut {
+        value: Amount::ZERO,
+        script_pubkey: ScriptBuf::new_op_return([7; 40]),
+    });
+    let signed = wish.sign(&secp, unsigned, &user()).unwrap();
+    let prevouts = std::slice::from_ref(&wish.output);
+    tapscript::verify_all(&signed, prevouts).unwrap();
+    let mut changed = signed;
+    changed.output.pop();
+    assert!(tapscript::verify_all(&changed, prevouts).is_err());
+}
+
+#[test]
+fn another_key_is_refused() {
+    let (_, roster) = roster();
+    let terms = terms();
+    let wish = reclaim(&terms, &roster, 100_000, 500);
+    let secp = Secp256k1::new();
+    let unsigned = wish.unsigned(&secp, Weight::ZERO).unwrap();
+    assert_eq!(
+        wish.sign(&secp, unsigned, &keypair(1)),
+        Err(ReclaimError::WrongKey)
+    );
+}
+
+#[test]
+fn an_output_at_another_address_is_refused() {
+    let (_, roster) = roster();
+    let terms = terms();
+    let mut other = terms.clone();
+    other.nonce[0] ^= 1;
+    let mut wish = reclaim(&terms, &roster, 100_000, 500);
+    let secp = Secp256k1::new();
+    let unsigned = wish.unsigned(&secp, Weight::ZERO).unwrap();
+    wish.output.script_pubkey = address(&other, &roster);
+    assert_eq!(
+        wish.unsigned(&secp, Weight::ZERO),
+        Err(ReclaimError::WrongOutput)
+    );
+    assert_eq!(
+        wish.sign(&secp, unsigned, &user()),
+        Err(ReclaimError::WrongOutput)
+    );
+}
+
+#[test]
+fn a_transaction_with_a_second_input_is_not_signed() {
+    let (_, roster) = roster();
+    let terms = terms();
+    let wish = reclaim(&terms, &roster, 100_000, 500);
+    let secp = Secp256k1::new();
+    let mut unsigned = wish.unsigned(&secp, Weight::ZERO).unwrap();
+    unsigned.input.push(unsigned.input[0].clone());
+    assert!(matches!(
+        wish.sign(&secp, unsigned, &user()),
+        Err(ReclaimError::Sighash(_))
+    ));
+}
+
+#[test]
+fn a_deposit_that_leaves_dust_is_refused_and_one_satoshi_more_is_not() {
+    let (_, roster) = roster();
+    let terms = terms();
+    let large = reclaim(&terms, &roster, 100_000, 500);
+    let rest = reclaimed(&large).unwrap().output[0].value;
+    let fee = large.output.value - rest;
+    let dust = p2wpkh(1).minimal_non_dust();
+    let least = fee + dust;
+
+    let transaction = reclaimed(&reclaim(&terms, &roster, least.to_sat(), 500)).unwrap();
+    assert_eq!(transaction.output[0].value, dust);
+    for value in [least.to_sat() - 1, fee.to_sat() - 1, 0] {
+        assert_eq!(
+            reclaimed(&reclaim(&terms, &roster, value, 500)),
+            Err(ReclaimError::TooSmall {
+                deposit: Amount::from_sat(value),
+                fee
+            })
+        );
+    }
+}
+
+#[test]
+fn an_absurd_rate_is_refused_without_overflow() {
+    let (_, roster) = roster();
+    let terms = terms();
+    assert!(matches!(
+        reclaimed(&reclaim(&terms, &roster, 100_000, u64::MAX)),
+        Err(ReclaimError::TooSmall { .. })
+    ));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_reclaim_pays_its_rate_by_its_signed_weight(
+        delay in 24_u16..=8_064,
+        rate in 25_u64..=100_000,
+        value in 1_000_000_u64..=100_000_000_000,
+    ) {
+        let (_, roster) = roster_with(0, 4, 3);
+        let terms = Terms { reclaim_delay: delay, ..terms() };
+        let wish = reclaim(&terms, &roster, value, rate);
+        let transaction = reclaimed(&wish).unwrap();
+        tapscript::verify_all(&transaction, std::slice::from_ref(&wish.output)).unwrap();
+        let fee = wish.output.value - transaction.output[0].value;
+        prop_assert_eq!(fee, wish.fee_rate.fee_wu(transaction.weight()).unwrap());
+    }
+}

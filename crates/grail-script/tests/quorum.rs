@@ -1,0 +1,308 @@
+//! The roster's leaf, its witness and its weight.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use bitcoin::{
+    Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
+    absolute::LockTime,
+    secp256k1::{Keypair, Message, Secp256k1, schnorr::Signature},
+    transaction::Version,
+};
+use grail_script::{
+    DepositTree, RosterSpend, Sighashes, VaultTree, WitnessError, nums_key, quorum_leaf,
+    quorum_witness,
+};
+use grail_types::{Roster, SignerIndex};
+use miniscript::{Descriptor, Miniscript, Tap};
+use proptest::prelude::*;
+use support::{p2wpkh, roster, roster_with, tapscript, terms};
+
+type Signatures = BTreeMap<SignerIndex, Signature>;
+
+/// A transaction that spends one output of `script`, and that output.
+fn spending(script: &ScriptBuf) -> (Transaction, [TxOut; 1]) {
+    let transaction = Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: OutPoint::null(),
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            witness: Witness::new(),
+        }],
+        output: vec![TxOut {
+            value: Amount::from_sat(90_000),
+            script_pubkey: p2wpkh(1),
+        }],
+    };
+    let prevout = TxOut {
+        value: Amount::from_sat(100_000),
+        script_pubkey: script.clone(),
+    };
+    (transaction, [prevout])
+}
+
+fn sighash(transaction: &Transaction, prevouts: &[TxOut], spend: &RosterSpend) -> Message {
+    Sighashes::new(transaction, prevouts)
+        .script_path(0, spend.leaf_hash())
+        .unwrap()
+}
+
+/// Signatures of the signers at `positions`.
+fn sign(
+    keys: &[Keypair],
+    positions: impl IntoIterator<Item = u16>,
+    sighash: &Message,
+) -> Signatures {
+    let secp = Secp256k1::new();
+    positions
+        .into_iter()
+        .map(|position| {
+            let key = &keys[usize::from(position)];
+            let signature = secp.sign_schnorr_no_aux_rand(sighash, key);
+            (SignerIndex(position), signature)
+        })
+        .collect()
+}
+
+/// The spend, signed by the signers at `positions`.
+fn signed(
+    keys: &[Keypair],
+    roster: &Roster,
+    script: &ScriptBuf,
+    spend: &RosterSpend,
+    positions: impl IntoIterator<Item = u16>,
+) -> (Transaction, [TxOut; 1]) {
+    let (mut transaction, prevouts) = spending(script);
+    let signatures = sign(keys, positions, &sighash(&transaction, &prevouts, spend));
+    transaction.input[0].witness = quorum_witness(spend, roster, &signatures).unwrap();
+    (transaction, prevouts)
+}
+
+#[test]
+fn the_leaf_is_the_multi_a_of_miniscript() {
+    for (signers, threshold) in [(4, 3), (16, 12), (17, 16), (20, 17), (100, 67)] {
+        let (_, roster) = roster_with(0, signers, threshold);
+        let keys: Vec<_> = roster.signers().iter().map(ToString::to_string).collect();
+        let text = format!("multi_a({threshold},{})", keys.join(","));
+        let expected = Miniscript::<bitcoin::XOnlyPublicKey, Tap>::from_str(&text).unwrap();
+        assert_eq!(
+            quorum_leaf(&roster),
+            expected.encode(),
+            "{threshold} of {signers}"
+        );
+    }
+}
+
+#[test]
+fn the_vault_is_the_taproot_address_of_the_descriptor() {
+    let (_, roster) = roster();
+    let keys: Vec<_> = roster.signers().iter().map(ToString::to_string).collect();
+    let text = format!("tr({},multi_a(12,{}))", nums_key(), keys.join(","));
+    let descriptor = Descriptor::<bitcoin::XOnlyPublicKey>::from_str(&text).unwrap();
+    let vault = VaultTree::new(&Secp256k1::new(), &roster);
+    assert_eq!(vault.script_pubkey, descriptor.script_pubkey());
+    // Miniscript's own bound of a satisfaction, which allows a signature a 65th byte.
+    let bound = descriptor.max_weight_to_satisfy().unwrap();
+    let weight = vault.spend.witness_weight(&roster);
+    assert!(
+        weight <= bound && bound <= weight + Weight::from_wu(20),
+        "{weight} {bound}"
+    );
+}
+
+#[test]
+fn twelve_of_sixteen_has_the_sizes_of_the_design() {
+    let (keys, roster) = roster();
+    let secp = Secp256k1::new();
+    let vault = VaultTree::new(&secp, &roster);
+    assert_eq!(vault.spend.leaf().len(), 546);
+    assert_eq!(vault.spend.control_block().size(), 33);
+    assert_eq!(vault.spend.witness_weight(&roster).to_wu(), 1_368);
+
+    let (transaction, _) = signed(&keys, &roster, &vault.script_pubkey, &vault.spend, 0..12);
+    let input = transaction.input[0].segwit_weight().to_wu();
+    assert_eq!((input, input.div_ceil(4)), (1_532, 383));
+
+    let deposit = DepositTree::new(&secp, &terms(), &roster);
+    assert_eq!(deposit.spend.leaf().len(), 546 + 34);
+    let (transaction, _) = signed(
+        &keys,
+        &roster,
+        &deposit.script_pubkey,
+        &deposit.spend,
+        0..12,
+    );
+    let input = transaction.input[0].segwit_weight().to_wu();
+    assert_eq!((input, input.div_ceil(4)), (1_598, 400));
+}
+
+#[test]
+fn any_quorum_spends_vault_and_deposit() {
+    let (keys, roster) = roster();
+    let secp = Secp256k1::new();
+    let vault = VaultTree::new(&secp, &roster);
+    let deposit = DepositTree::new(&secp, &terms(), &roster);
+    let quorums: [Vec<u16>; 3] = [
+        (0..12).collect(),
+        (4..16).collect(),
+        [0, 1, 3, 4, 6, 7, 9, 10, 12, 13, 14, 15].into(),
+    ];
+    for quorum in quorums {
+        for (script, spend) in [
+            (&vault.script_pubkey, &vault.spend),
+            (&deposit.script_pubkey, &deposit.spend),
+        ] {
+            let (transaction, prevouts) =
+                signed(&keys, &roster, script, spend, quorum.iter().copied());
+            tapscript::verify_all(&transaction, &prevouts).unwrap();
+        }
+    }
+}
+
+#[test]
+fn surplus_signatures_are_left_out() {
+    let (keys, roster) = roster();
+    let vault = VaultTree::new(&Secp256k1::new(), &roster);
+    let (all, prevouts) = signed(&keys, &roster, &vault.script_pubkey, &vault.spend, 0..16);
+    let (first, _) = signed(&keys, &roster, &vault.script_pubkey, &vault.spend, 0..12);
+    assert_eq!(all, first);
+    tapscript::verify_all(&all, &prevouts).unwrap();
+}
+
+#[test]
+fn eleven_signatures_make_no_witness() {
+    let (keys, roster) = roster();
+    let vault = VaultTree::new(&Secp256k1::new(), &roster);
+    let (transaction, prevouts) = spending(&vault.script_pubkey);
+    let sighash = sighash(&transaction, &prevouts, &vault.spend);
+    let signatures = sign(&keys, 0..11, &sighash);
+    assert_eq!(
+        quorum_witness(&vault.spend, &roster, &signatures),
+        Err(WitnessError::TooFew {
+            expected: 12,
+            got: 11
+        })
+    );
+}
+
+#[test]
+fn a_signature_of_nobody_makes_no_witness() {
+    let (keys, roster) = roster();
+    let vault = VaultTree::new(&Secp256k1::new(), &roster);
+    let (transaction, prevouts) = spending(&vault.script_pubkey);
+    let sighash = sighash(&transaction, &prevouts, &vault.spend);
+    let mut signatures = sign(&keys, 0..11, &sighash);
+    let surplus = *signatures.values().next().unwrap();
+    signatures.insert(SignerIndex(16), surplus);
+    assert_eq!(
+        quorum_witness(&vault.spend, &roster, &signatures),
+        Err(WitnessError::UnknownSigner(SignerIndex(16)))
+    );
+}
+
+#[test]
+fn a_signature_in_anothers_place_does_not_spend() {
+    let (keys, roster) = roster();
+    let vault = VaultTree::new(&Secp256k1::new(), &roster);
+    let (mut transaction, prevouts) = spending(&vault.script_pubkey);
+    let sighash = sighash(&transaction, &prevouts, &vault.spend);
+    let mut signatures = sign(&keys, 0..12, &sighash);
+    let of_first = signatures[&SignerIndex(0)];
+    signatures.insert(SignerIndex(1), of_first);
+    transaction.input[0].witness = quorum_witness(&vault.spend, &roster, &signatures).unwrap();
+    assert!(tapscript::verify_all(&transaction, &prevouts).is_err());
+}
+
+#[test]
+fn a_quorum_of_another_roster_does_not_spend() {
+    let (_, roster) = roster();
+    let (others, other_roster) = roster_with(0, 17, 12);
+    let secp = Secp256k1::new();
+    let vault = VaultTree::new(&secp, &roster);
+    let other = VaultTree::new(&secp, &other_roster);
+    let (transaction, prevouts) = signed(
+        &others,
+        &other_roster,
+        &vault.script_pubkey,
+        &other.spend,
+        0..12,
+    );
+    assert_eq!(
+        tapscript::verify_all(&transaction, &prevouts),
+        Err("input 0: the leaf is not in the output's tree".to_owned())
+    );
+}
+
+#[test]
+fn the_epoch_is_not_in_the_vault_address_but_in_every_deposit_address() {
+    let secp = Secp256k1::new();
+    let (_, first) = roster_with(0, 16, 12);
+    let (_, second) = roster_with(1, 16, 12);
+    assert_eq!(
+        VaultTree::new(&secp, &first),
+        VaultTree::new(&secp, &second)
+    );
+    let mut later = terms();
+    later.epoch = second.epoch();
+    assert_ne!(
+        DepositTree::new(&secp, &terms(), &first).script_pubkey,
+        DepositTree::new(&secp, &later, &second).script_pubkey
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn predicted_weight_is_the_weight_of_the_real_witness(
+        (signers, threshold) in (4_u16..=100).prop_flat_map(|n| (Just(n), n / 2 + 1..=n)),
+        of_deposit: bool,
+        skip in 0_usize..100,
+    ) {
+        let (keys, roster) = roster_with(7, signers, threshold);
+        let secp = Secp256k1::new();
+        let (script, spend) = if of_deposit {
+            let tree = DepositTree::new(&secp, &terms(), &roster);
+            (tree.script_pubkey, tree.spend)
+        } else {
+            let tree = VaultTree::new(&secp, &roster);
+            (tree.script_pubkey, tree.spend)
+        };
+        let absent = usize::from(signers - threshold).min(skip);
+        let quorum = (0..signers).skip(absent).take(usize::from(threshold));
+        let (transaction, prevouts) = signed(&keys, &roster, &script, &spend, quorum);
+        let real = bitcoin::consensus::serialize(&transaction.input[0].witness).len();
+        prop_assert_eq!(
+            spend.witness_weight(&roster),
+            Weight::from_witness_data_size(real as u64)
+        );
+        tapscript::verify_all(&transaction, &prevouts).unwrap();
+    }
+
+    #[test]
+    fn one_flipped_bit_in_a_witness_does_not_spend(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
+        let (keys, roster) = roster_with(0, 4, 3);
+        let vault = VaultTree::new(&Secp256k1::new(), &roster);
+        let (mut transaction, prevouts) =
+            signed(&keys, &roster, &vault.script_pubkey, &vault.spend, 0..3);
+        let mut elements = transaction.input[0].witness.to_vec();
+        let bytes: usize = elements.iter().map(Vec::len).sum();
+        let mut position = at.index(bytes);
+        for element in &mut elements {
+            match element.get_mut(position) {
+                Some(byte) => {
+                    *byte ^= 1 << bit;
+                    break;
+                }
+                None => position -= element.len(),
+            }
+        }
+        transaction.input[0].witness = Witness::from_slice(&elements);
+        prop_assert!(tapscript::verify_all(&transaction, &prevouts).is_err());
+    }
+}
