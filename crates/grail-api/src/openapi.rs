@@ -1,4 +1,4 @@
-//! The OpenAPI document.
+//! The `OpenAPI` document.
 //!
 //! The functions here are descriptions of routes and are never called; the server implements each of them.
 #![expect(dead_code, reason = "descriptions, never called")]
@@ -11,7 +11,7 @@ use crate::{
     problem::MEDIA_TYPE,
 };
 
-/// The OpenAPI 3.1 document of the API.
+/// The `OpenAPI` 3.1 document of the API.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     Document::openapi()
 }

@@ -1,4 +1,4 @@
-//! Schemas of domain types, for the OpenAPI document only. Never constructed; a test holds them against the JSON of
+//! Schemas of domain types, for the `OpenAPI` document only. Never constructed; a test holds them against the JSON of
 //! the types that they describe.
 
 use utoipa::ToSchema;
