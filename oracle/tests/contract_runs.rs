@@ -1,0 +1,74 @@
+//! Charms proves a balanced spell that leaves the NFT's state as it is without the bridge's contract, and one with the next
+//! serial only with it: the ground of `docs/adr/0002-settlements-run-the-contract.md`.
+
+#![allow(missing_docs)]
+
+#[path = "../../crates/grail-prover/tests/common/mod.rs"]
+mod common;
+
+use common::{BRIDGE, Bridge, VAULT, at, mock_allowed, output, request, transaction};
+use grail_oracle::charms_check;
+use grail_prover::{ProveRequest, check};
+use grail_spell::{SettlementItem, settlement_spell};
+
+/// A settlement that passes 60,000 zkBTC on and leaves `vault_out` of the vault's 100,000 satoshis there.
+fn balanced(bridge: &Bridge, vault_out: u64, serial: u64, wasm: Option<&[u8]>) -> ProveRequest {
+    let tx = transaction(
+        &[
+            at(&bridge.settlement, 0),
+            at(&bridge.settlement, 1),
+            at(&bridge.settlement, 2),
+        ],
+        vec![
+            output(1_000, VAULT),
+            output(vault_out, VAULT),
+            output(1_000, 3),
+            output(100_000 - vault_out, 9),
+        ],
+    );
+    let items = [
+        SettlementItem::Plain,
+        SettlementItem::PegIn { amount: 60_000 },
+        SettlementItem::Plain,
+    ];
+    let spell =
+        settlement_spell(&tx, &bridge.app, &common::roster(serial, 100_000), &items).unwrap();
+    let mut request = request(spell, &[&bridge.settlement], wasm);
+    request.spell.mock = true;
+    request
+}
+
+#[test]
+fn charms_runs_the_contract_of_every_settlement_with_the_next_serial() {
+    let bridge = Bridge::with_contract(BRIDGE);
+    let (kept, next) = (1, 2);
+    let cases = [
+        ("honest, contract", 100_000, next, Some(BRIDGE), true),
+        ("honest, none", 100_000, next, None, false),
+        ("theft, contract", 40_000, next, Some(BRIDGE), false),
+        ("theft, none", 40_000, next, None, false),
+        ("serial kept, contract", 100_000, kept, Some(BRIDGE), false),
+        (
+            "theft, serial kept, contract",
+            40_000,
+            kept,
+            Some(BRIDGE),
+            false,
+        ),
+        // The way past the contract, which is why operators compare serials.
+        ("theft, serial kept, none", 40_000, kept, None, true),
+    ];
+    for (name, vault_out, serial, wasm, provable) in cases {
+        let request = balanced(&bridge, vault_out, serial, wasm);
+        assert_eq!(
+            charms_check(&request) == Ok(true),
+            provable,
+            "{name}, Charms"
+        );
+        assert_eq!(
+            check(&request, Some(mock_allowed())).is_ok(),
+            provable,
+            "{name}, Grail"
+        );
+    }
+}
