@@ -164,7 +164,7 @@ pub enum ScanError {
 ///
 /// # Errors
 /// [`ScanError`]; with a transient [`ChainError`] nothing has been learnt and the same call may be repeated.
-pub fn next_step(cursor: &Cursor, source: &impl BlockSource) -> Result<Step, ScanError> {
+pub fn next_step(cursor: &Cursor, source: &(impl BlockSource + ?Sized)) -> Result<Step, ScanError> {
     let mut next_hash = None;
     for _ in 0..MOVED_MAX {
         if let Some(away) = leave_branch(cursor, source)? {
@@ -198,7 +198,7 @@ pub fn next_step(cursor: &Cursor, source: &impl BlockSource) -> Result<Step, Sca
 }
 
 /// The step away from a branch that is no longer, or not yet, the node's best chain; `None` when the cursor is on it.
-fn leave_branch(cursor: &Cursor, source: &impl BlockSource) -> Result<Option<Step>, ScanError> {
+fn leave_branch(cursor: &Cursor, source: &(impl BlockSource + ?Sized)) -> Result<Option<Step>, ScanError> {
     let Some(last) = cursor.last() else {
         return Ok(None);
     };
