@@ -21,7 +21,7 @@ struct Arguments {
     task: Task,
 }
 
-#[derive(Subcommand)]
+#[derive(Clone, Copy, Subcommand)]
 enum Task {
     /// Install the system packages that are missing.
     Setup {
@@ -57,7 +57,7 @@ enum Task {
         #[arg(long)]
         bless: bool,
     },
-    /// Write the HTTP API's description to `docs/openapi.json`.
+    /// Write the HTTP API's description to `docs/api/openapi.json`.
     Openapi {
         /// Compare with the committed one and write nothing.
         #[arg(long)]

@@ -11,7 +11,7 @@ use crate::{bitcoind, contracts, setup, tidy};
 /// The programs that a running system consists of.
 const PROGRAMS: [&str; 4] = ["grail-backend", "grail-cli", "grail-enclave", "grail-host"];
 /// The committed description of the HTTP API.
-const OPENAPI: &str = "docs/openapi.json";
+const OPENAPI: &str = "docs/api/openapi.json";
 
 /// Runs the demonstration; `keep` leaves it running.
 pub fn demo(keep: bool) -> Result<()> {
@@ -39,7 +39,6 @@ pub fn test(slow: bool) -> Result<()> {
     if slow {
         setup::install(setup::CONTRACTS)?;
         contracts::build(true)?;
-        openapi(true)?;
         oracle()?;
     }
     // Tests start the programs as processes, and so need them built.
@@ -66,9 +65,10 @@ fn oracle() -> Result<()> {
         .env("CARGO_TARGET_DIR", root().join("target/oracle")))
 }
 
-/// Format, lints, tidiness and dependencies.
+/// Tidiness, the API's description, format, dependencies and lints.
 pub fn check() -> Result<()> {
     tidy::run(false)?;
+    openapi(true)?;
     run(cargo().args(["fmt", "--all", "--check"]))?;
     if succeeds(cargo().args(["deny", "--version"])) {
         run(cargo().args(["deny", "check", "bans", "licenses", "sources"]))?;
@@ -89,15 +89,15 @@ pub fn check() -> Result<()> {
 
 /// Writes the HTTP API's description, or compares it with the committed one.
 pub fn openapi(verify: bool) -> Result<()> {
-    let backend = [
+    let writer = [
         "run",
         "--quiet",
         "--package",
-        "grail-backend",
-        "--",
-        "openapi",
+        "grail-api",
+        "--bin",
+        "grail-openapi",
     ];
-    let described = output_of(cargo().args(backend))?;
+    let described = output_of(cargo().args(writer))?;
     let path = root().join(OPENAPI);
     if verify {
         let committed = fs::read_to_string(&path).with_context(|| format!("reading {OPENAPI}"))?;
