@@ -198,7 +198,10 @@ pub fn next_step(cursor: &Cursor, source: &(impl BlockSource + ?Sized)) -> Resul
 }
 
 /// The step away from a branch that is no longer, or not yet, the node's best chain; `None` when the cursor is on it.
-fn leave_branch(cursor: &Cursor, source: &(impl BlockSource + ?Sized)) -> Result<Option<Step>, ScanError> {
+fn leave_branch(
+    cursor: &Cursor,
+    source: &(impl BlockSource + ?Sized),
+) -> Result<Option<Step>, ScanError> {
     let Some(last) = cursor.last() else {
         return Ok(None);
     };

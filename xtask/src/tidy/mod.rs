@@ -67,7 +67,11 @@ fn enclave_closure(metadata: &Value, bless: bool) -> Result<Vec<String>> {
         fs::write(&path, closure::to_text(&now)).with_context(|| format!("writing {CLOSURE}"))?;
         return Ok(Vec::new());
     }
-    let committed = fs::read_to_string(&path).unwrap_or_default();
+    let Ok(committed) = fs::read_to_string(&path) else {
+        return Ok(vec![format!(
+            "{CLOSURE} is missing: cargo xtask tidy --bless"
+        )]);
+    };
     Ok(closure::check(&closure::from_text(&committed), &now))
 }
 
