@@ -88,7 +88,7 @@ pub struct Fault {
 
 impl Fault {
     /// A fault with code and details.
-    pub fn new(code: &'static str, details: impl ToString) -> Self {
+    pub fn new(code: &'static str, details: &(impl ToString + ?Sized)) -> Self {
         Self {
             code: code.to_owned(),
             details: details.to_string(),

@@ -90,7 +90,7 @@ impl Signer {
                 Some(&nonce),
             )
             .map(Response::Evidence)
-            .map_err(|error| Fault::new(error.code(), error)),
+            .map_err(|error| Fault::new(error.code(), &error)),
             (Phase::Ready(ready), Request::Decide { proposal }) => ready
                 .decide(&self.secp, &proposal, entropy)
                 .map(Response::Decided),
@@ -106,24 +106,21 @@ impl Signer {
         let Boot { params, sealed } = boot;
         params
             .validate()
-            .map_err(|error| Fault::new("params-invalid", error))?;
+            .map_err(|error| Fault::new("params-invalid", &error))?;
         let params_hash = params.hash();
         let context = SealContext {
             purpose: SEAL_PURPOSE,
             params_hash,
         };
-        let (key, sealed) = match sealed {
-            Some(sealed) => {
-                let secret = self
-                    .tee
-                    .open(&sealed, &context)
-                    .map_err(|error| Fault::new(error.code(), error))?;
-                (self.restore(&secret)?, None)
-            }
-            None => {
-                let (key, sealed) = self.give_birth(&context, entropy)?;
-                (key, Some(sealed))
-            }
+        let (key, sealed) = if let Some(sealed) = sealed {
+            let secret = self
+                .tee
+                .open(&sealed, &context)
+                .map_err(|error| Fault::new(error.code(), &error))?;
+            (self.restore(&secret)?, None)
+        } else {
+            let (key, sealed) = self.give_birth(&context, entropy)?;
+            (key, Some(sealed))
         };
         let public_key = key.public();
         self.phase = Phase::Ready(Box::new(Ready {
@@ -161,7 +158,7 @@ impl Signer {
             let sealed = self
                 .tee
                 .seal(secret.as_ref(), context, SealNonce::from_random(nonce))
-                .map_err(|error| Fault::new(error.code(), error))?;
+                .map_err(|error| Fault::new(error.code(), &error))?;
             return Ok((key, sealed));
         }
         Err(Fault::new("entropy-broken", "no draw gave a valid key"))
@@ -186,7 +183,7 @@ impl Ready {
     ) -> Result<Answer, Fault> {
         let id = proposal_id(encoded);
         let proposal =
-            decode_proposal(encoded).map_err(|error| Fault::new("proposal-malformed", error))?;
+            decode_proposal(encoded).map_err(|error| Fault::new("proposal-malformed", &error))?;
         let verdict = match approve(secp, &proposal, &self.params, Some(&self.key.public())) {
             Ok(approved) => Verdict::Signed(self.sign(secp, &approved, entropy)?),
             Err(refusal) => Verdict::Refused(refusal.record()),
@@ -209,7 +206,7 @@ impl Ready {
             .map(|(input_index, spend)| {
                 let sighash = sighashes
                     .script_path(input_index, spend.leaf_hash())
-                    .map_err(|error| Fault::new("sighash", error))?;
+                    .map_err(|error| Fault::new("sighash", &error))?;
                 let mut aux = [0; 32];
                 entropy.fill(&mut aux)?;
                 Ok(secp.sign_schnorr_with_aux_rand(&sighash, &self.key.0, &aux))

@@ -1,0 +1,150 @@
+//! What all roles share.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use bitcoin::{
+    OutPoint, Transaction,
+    secp256k1::{All, Secp256k1},
+};
+use grail_broker::Broker;
+use grail_prover::Prover;
+use grail_script::VaultTree;
+use grail_store::Store;
+use grail_types::{MockAllowed, Params, Roster};
+use tokio::sync::Notify;
+
+use crate::{deployment::Deployment, health::RolesHealth, node::Node, operators::Operators};
+
+/// Local settings: nothing here can change what gets signed.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Seconds that a ready request waits for company.
+    pub batch_seconds: u64,
+    /// Seconds until operators that have not answered are asked again.
+    pub ask_seconds: u64,
+}
+
+/// Hints that work may be waiting. Lost ones cost a poll interval.
+#[derive(Debug, Default)]
+pub struct Hints {
+    /// A job was put in.
+    pub jobs: Notify,
+    /// A request became ready, or room for a settlement.
+    pub build: Notify,
+    /// The feed has a new event.
+    pub feed: Notify,
+}
+
+/// The backend's parts, shared by its roles.
+pub struct Backend {
+    /// The deployed bridge.
+    pub deployment: Deployment,
+    /// Its deployment transaction.
+    pub deployment_tx: Transaction,
+    /// The vault of the roster.
+    pub vault: VaultTree,
+    /// Rows.
+    pub store: Store,
+    /// The node.
+    pub node: Node,
+    /// Messages to and from operators.
+    pub broker: Arc<dyn Broker>,
+    /// The prover.
+    pub prover: Arc<dyn Prover>,
+    /// The bridge contract.
+    pub wasm: Vec<u8>,
+    /// Operators by evidence.
+    pub operators: Arc<Operators>,
+    /// Local settings.
+    pub config: Config,
+    /// Wake-ups between roles.
+    pub hints: Hints,
+    /// How its roles are.
+    pub health: RolesHealth,
+    /// Precomputed curve tables.
+    pub secp: Secp256k1<All>,
+}
+
+/// Parts that `Backend::new` needs.
+pub struct Parts {
+    /// The deployed bridge.
+    pub deployment: Deployment,
+    /// Rows.
+    pub store: Store,
+    /// The node.
+    pub node: Node,
+    /// Messages.
+    pub broker: Arc<dyn Broker>,
+    /// The prover.
+    pub prover: Arc<dyn Prover>,
+    /// The bridge contract.
+    pub wasm: Vec<u8>,
+    /// Local settings.
+    pub config: Config,
+}
+
+impl Backend {
+    /// Puts the parts together; the database must be this deployment's or new.
+    pub async fn new(parts: Parts) -> anyhow::Result<Arc<Self>> {
+        let Parts {
+            deployment,
+            store,
+            node,
+            broker,
+            prover,
+            wasm,
+            config,
+        } = parts;
+        let deployment_tx = deployment.transaction()?;
+        let mut tx = store.begin().await?;
+        let facts = [
+            ("network", deployment.params.network.to_string()),
+            ("params_hash", deployment.params.hash().to_string()),
+            ("deployment", deployment_tx.compute_txid().to_string()),
+        ];
+        for (name, value) in facts {
+            tx.put_fact(name, &value)
+                .await
+                .context("the database belongs to another bridge")?;
+        }
+        tx.put_transaction(&deployment_tx).await?;
+        tx.commit().await?;
+        let secp = Secp256k1::new();
+        Ok(Arc::new(Self {
+            vault: VaultTree::new(&secp, &deployment.roster),
+            operators: Operators::new(deployment.params.clone()),
+            deployment,
+            deployment_tx,
+            store,
+            node,
+            broker,
+            prover,
+            wasm,
+            config,
+            hints: Hints::default(),
+            health: RolesHealth::default(),
+            secp,
+        }))
+    }
+
+    /// Protocol parameters.
+    pub const fn params(&self) -> &Params {
+        &self.deployment.params
+    }
+
+    /// The roster.
+    pub const fn roster(&self) -> &Roster {
+        &self.deployment.roster
+    }
+
+    /// The permission to read mock spells, where there is one.
+    pub fn mock(&self) -> Option<MockAllowed> {
+        MockAllowed::on(self.params().network)
+    }
+
+    /// The first output of the roster NFT.
+    pub fn deployment_nft(&self) -> OutPoint {
+        OutPoint::new(self.deployment_tx.compute_txid(), 0)
+    }
+}

@@ -1,0 +1,309 @@
+//! Role *build*: ready requests to a settlement draft.
+
+use anyhow::{Context, ensure};
+use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
+use grail_bridge_contract::RosterState;
+use grail_flow::{DepositCharms, RequestEvent, SettlementState};
+use grail_policy::Proposal;
+use grail_spell::{PrevTx, nft_app, roster_state};
+use grail_store::{NewSettlement, Reader, Request, SettlementItem};
+use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, SettlementRequest};
+use grail_types::Network;
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    backend::Backend,
+    clock,
+    draft::Draft,
+    prover::MOCK_PROOF_BYTES,
+    step::{JOB_PROVE, Step},
+};
+
+/// Blocks within which a settlement should be mined.
+const FEE_TARGET_BLOCKS: u16 = 6;
+/// Longest sleep without a hint.
+const BUILD_POLL: Duration = Duration::from_secs(1);
+/// Ready requests looked at in one go, oldest first: more than one settlement holds.
+const READY_MAX: u32 = 1_000;
+/// Pause after a plan that came to nothing or a settlement that was refused: the reason is still there.
+const HOLD_SECONDS: u64 = 15;
+
+/// Runs the role until something fails that a restart may heal.
+pub async fn run(backend: &Backend) -> anyhow::Result<()> {
+    let mut hold_until = 0;
+    loop {
+        if clock::now() >= hold_until {
+            match build_once(backend).await? {
+                Built::Draft => continue,
+                Built::Nothing => {}
+                Built::Hold => hold_until = clock::now().saturating_add(HOLD_SECONDS),
+            }
+        }
+        let _ = tokio::time::timeout(BUILD_POLL, backend.hints.build.notified()).await;
+    }
+}
+
+/// What one look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Built {
+    /// A draft was created.
+    Draft,
+    /// Nothing to do, or not yet.
+    Nothing,
+    /// Something is in the way that will not go away at once.
+    Hold,
+}
+
+/// The newest unspent roster NFT with all that a settlement needs of it.
+struct Tip {
+    nft: Coin,
+    state: RosterState,
+    vault: Option<Coin>,
+    transaction: Transaction,
+}
+
+/// Looks once whether a settlement can be built, and drafts it.
+pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
+    let mut reader = backend.store.read().await?;
+    // Every refusal by policy, prover or quorum has raised one: without a person's look the next would fare alike.
+    if reader.open_alarm_count().await? > 0 {
+        return Ok(Built::Hold);
+    }
+    let ready = reader.requests_in_state("ready", 0, READY_MAX).await?;
+    if !is_due(backend, &ready) {
+        return Ok(Built::Nothing);
+    }
+    let unconfirmed = reader.unconfirmed_settlement_count().await?;
+    if unconfirmed >= u64::from(backend.params().settlements_unconfirmed_max) {
+        return Ok(Built::Nothing);
+    }
+    let Some(tip) = tip(backend, &mut reader).await? else {
+        return Ok(Built::Nothing);
+    };
+    let Some(fee_rate) = fee_rate(backend).await? else {
+        tracing::warn!("no fee rate to be had: no settlement");
+        return Ok(Built::Hold);
+    };
+    let (deposits, mut previous) = deposits(&mut reader, ready).await?;
+    drop(reader);
+    previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
+    let request = SettlementRequest {
+        params: backend.params(),
+        roster: backend.roster(),
+        state: &tip.state,
+        nft: tip.nft.clone(),
+        vault: tip.vault.clone().into_iter().collect(),
+        deposits,
+        fee_rate,
+        proof_bytes: MOCK_PROOF_BYTES,
+    };
+    match request.plan(&backend.secp) {
+        Ok(plan) => {
+            draft(backend, &tip, &plan, &previous).await?;
+            Ok(Built::Draft)
+        }
+        Err(PlanError::Nothing { left_out }) => {
+            for left in &left_out {
+                tracing::warn!(request = %left.request, reason = left.reason.code(), "left out");
+            }
+            if left_out
+                .iter()
+                .any(|left| left.reason == LeftOutReason::VaultShort)
+            {
+                let mut tx = backend.store.begin().await?;
+                tx.raise_alarm("vault-short", &format!("{left_out:?}"), clock::now())
+                    .await?;
+                tx.commit().await?;
+            }
+            Ok(Built::Hold)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Requests wait for company: the oldest long enough, or as many as fit.
+fn is_due(backend: &Backend, ready: &[Request]) -> bool {
+    let full = usize::from(backend.params().roster_inputs_max).saturating_sub(2);
+    let patience_ends = ready
+        .iter()
+        .map(|request| request.updated_at)
+        .min()
+        .unwrap_or(u64::MAX);
+    ready.len() >= full
+        || patience_ends.saturating_add(backend.config.batch_seconds) <= clock::now()
+}
+
+/// The NFT to build on: of the newest settlement once it is published, or of the deployment. None while a settlement
+/// is on its way, since only what is published can be built on.
+async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Tip>> {
+    let nft = match reader.settlement_tip().await? {
+        None => backend.deployment_nft(),
+        Some(settlement) => {
+            let is_published = matches!(
+                settlement.state,
+                SettlementState::Broadcast {}
+                    | SettlementState::Confirmed { .. }
+                    | SettlementState::Final { .. }
+            );
+            match settlement.nft_output {
+                Some(nft) if is_published => nft,
+                _ => return Ok(None),
+            }
+        }
+    };
+    let transaction = reader
+        .transaction(&nft.txid)
+        .await?
+        .context("the NFT's transaction is not stored")?;
+    let read = PrevTx::read(transaction.clone(), backend.mock());
+    let state = roster_state(
+        &read.charms_at(nft.vout),
+        &nft_app(&backend.params().bridge),
+    )?
+    .context("the NFT's output does not carry the NFT")?;
+    let coin = |vout: u32| {
+        let output = read.output(vout)?.clone();
+        Some(Coin {
+            outpoint: OutPoint::new(nft.txid, vout),
+            output,
+        })
+    };
+    let nft_coin = coin(nft.vout).context("the NFT's output does not exist")?;
+    // A settlement's own vault output is behind the NFT's, if it has one. Stray coins at the vault are left alone.
+    let vault = coin(1).filter(|coin| {
+        coin.output.script_pubkey == backend.vault.script_pubkey && read.charms_at(1).is_empty()
+    });
+    Ok(Some(Tip {
+        nft: nft_coin,
+        state,
+        vault,
+        transaction,
+    }))
+}
+
+/// The node's estimate, never below what its mempool takes. Regtest has no fee market to estimate, so there the
+/// lowest rate stands in; anywhere else no estimate means no settlement (hazard 22).
+async fn fee_rate(backend: &Backend) -> anyhow::Result<Option<FeeRate>> {
+    let (estimate, floor) = backend
+        .node
+        .call(|chain| {
+            Ok::<_, grail_chain::ChainError>((
+                chain.estimate_fee_rate(FEE_TARGET_BLOCKS)?,
+                chain.mempool_min_fee_rate()?,
+            ))
+        })
+        .await?;
+    let params = backend.params();
+    let estimate = match (estimate, params.network) {
+        (Some(rate), _) => Some(rate),
+        (None, Network::Regtest) => Some(params.fee_rate_min),
+        (None, _) => None,
+    };
+    Ok(estimate.map(|rate| {
+        rate.max(floor)
+            .clamp(params.fee_rate_min, params.fee_rate_max)
+    }))
+}
+
+async fn deposits(
+    reader: &mut Reader,
+    ready: Vec<Request>,
+) -> anyhow::Result<(Vec<Deposit>, BTreeMap<Txid, Transaction>)> {
+    let mut deposits = Vec::with_capacity(ready.len());
+    let mut previous = BTreeMap::new();
+    for request in ready {
+        let outpoint = request
+            .state
+            .deposit()
+            .context("a ready request without a deposit")?;
+        let row = reader
+            .deposit(&outpoint)
+            .await?
+            .context("a ready request whose deposit is not stored")?;
+        let transaction = reader
+            .transaction(&outpoint.txid)
+            .await?
+            .context("a deposit whose transaction is not stored")?;
+        let vout = usize::try_from(outpoint.vout)?;
+        let output = transaction
+            .output
+            .get(vout)
+            .context("a deposit that does not exist")?
+            .clone();
+        ensure!(
+            output.script_pubkey == request.deposit_script,
+            "a deposit at another script"
+        );
+        deposits.push(Deposit {
+            terms: request.terms,
+            coin: Coin { outpoint, output },
+            token: match row.deposit.charms {
+                DepositCharms::ZkBtc(amount) => amount.to_sat(),
+                DepositCharms::None | DepositCharms::Other => 0,
+            },
+            previous_bytes: transaction.total_size(),
+        });
+        previous.insert(outpoint.txid, transaction);
+    }
+    Ok((deposits, previous))
+}
+
+async fn draft(
+    backend: &Backend,
+    tip: &Tip,
+    plan: &SettlementPlan,
+    previous: &BTreeMap<Txid, Transaction>,
+) -> anyhow::Result<()> {
+    let needed: std::collections::BTreeSet<_> = plan
+        .transaction
+        .input
+        .iter()
+        .map(|input| input.previous_output.txid)
+        .collect();
+    let proposal = Proposal {
+        params_hash: backend.params().hash(),
+        transaction: plan.transaction.clone(),
+        previous: needed
+            .iter()
+            .filter_map(|txid| previous.get(txid).cloned())
+            .collect(),
+        requests: plan.requests.clone(),
+    };
+    let draft = Draft {
+        proposal,
+        spell: plan.spell.clone(),
+    }
+    .encode()?;
+    let items: Vec<_> = plan
+        .items
+        .iter()
+        .map(|item| SettlementItem {
+            request: item.request,
+            deposit: item.deposit,
+            amount_out: item.amount_out,
+            fee_share: item.fee_share,
+        })
+        .collect();
+    let mut step = Step::begin(backend).await?;
+    let new = NewSettlement {
+        nft_input: tip.nft.outpoint,
+        proposal: &draft,
+        items: &items,
+        now: step.now(),
+    };
+    let id = step.tx.create_settlement(&new).await?;
+    for item in &items {
+        step.tell_request(item.request, RequestEvent::Included { settlement: id })
+            .await?;
+    }
+    let now = step.now();
+    step.enqueue(JOB_PROVE, id, 0, now).await?;
+    step.commit().await?;
+    tracing::info!(
+        settlement = id.0,
+        requests = items.len(),
+        fee_sat = plan.fee.to_sat(),
+        "settlement drafted"
+    );
+    Ok(())
+}

@@ -1,0 +1,40 @@
+//! The backend's program: reads arguments, starts what they name.
+
+use clap::{Parser, Subcommand};
+use grail_backend::{alarms, deploy, init, run};
+
+#[derive(Debug, Parser)]
+#[command(version, about = "Grail's backend")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write the parameters of a bridge that is about to be deployed.
+    InitParams(init::InitArgs),
+    /// Admit operators by evidence and create the roster NFT.
+    Deploy(deploy::DeployArgs),
+    /// Show alarms, and acknowledge them.
+    Alarms(alarms::AlarmArgs),
+    /// Run all roles for a deployed bridge.
+    Run(run::RunArgs),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    match Cli::parse().command {
+        Command::InitParams(args) => init::init_params(&args),
+        Command::Deploy(args) => deploy::deploy(args).await,
+        Command::Alarms(args) => alarms::alarms(args).await,
+        Command::Run(args) => Box::pin(run::run(args)).await,
+    }
+}

@@ -1,0 +1,150 @@
+//! Which operators are there, by evidence.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use bitcoin::XOnlyPublicKey;
+use grail_attest::{SignerExpectation, TrustAnchor, verify_signer_evidence};
+use grail_broker::{
+    Broker, BrokerError,
+    messages::{BrokerMessage, Challenge, Evidence, Hello, decode, encode},
+};
+use grail_types::Params;
+
+use crate::{
+    clock,
+    deployment::{SignerRecord, trust_anchor},
+};
+
+/// How often everybody is challenged afresh.
+const CHALLENGE_INTERVAL: Duration = Duration::from_mins(10);
+/// Fastest that hellos can make us challenge: each challenge reaches everybody.
+const CHALLENGE_SPACING: Duration = Duration::from_millis(250);
+/// Most signers remembered; a stranger with good evidence costs a whole enclave.
+const OPERATORS_MAX: usize = 4 * grail_types::SIGNERS_MAX;
+
+/// The operators that have shown evidence since we started.
+pub struct Operators {
+    params: Params,
+    anchor: TrustAnchor,
+    known: Mutex<BTreeMap<XOnlyPublicKey, SignerRecord>>,
+}
+
+impl Operators {
+    /// Knows nobody yet.
+    pub fn new(params: Params) -> Arc<Self> {
+        let anchor = trust_anchor(&params);
+        Arc::new(Self {
+            params,
+            anchor,
+            known: Mutex::default(),
+        })
+    }
+
+    /// Everybody with evidence.
+    pub fn known(&self) -> Vec<SignerRecord> {
+        self.lock().values().cloned().collect()
+    }
+
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<XOnlyPublicKey, SignerRecord>> {
+        // The map is valid after any single insert, so a panic elsewhere does not spoil it.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Challenges operators and takes their evidence, for as long as it is polled.
+    pub async fn run(self: Arc<Self>, broker: Arc<dyn Broker>) -> anyhow::Result<()> {
+        let mut hellos = broker.subscribe(Hello::subject()).await?;
+        let mut evidence = broker.subscribe(Evidence::subject()).await?;
+        let mut nonce = self.challenge(broker.as_ref()).await?;
+        let mut due = tokio::time::interval(CHALLENGE_INTERVAL);
+        due.tick().await;
+        // A hello is answered by one challenge for all; several at once share it.
+        let mut greeted = false;
+        let mut spacing = tokio::time::interval(CHALLENGE_SPACING);
+        spacing.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                message = hellos.next() => match message {
+                    Some(message) => match decode::<Hello>(&message.payload) {
+                        Ok(hello) => {
+                            tracing::debug!(name = %hello.name, public_key = %hello.public_key, "operator says hello");
+                            greeted = true;
+                        }
+                        Err(error) => tracing::debug!(code = error.code(), %error, "hello ignored"),
+                    },
+                    None => return Ok(()),
+                },
+                message = evidence.next() => match message {
+                    Some(message) => self.take(&message.payload, &nonce),
+                    None => return Ok(()),
+                },
+                _ = due.tick() => greeted = true,
+                _ = spacing.tick(), if greeted => {
+                    greeted = false;
+                    nonce = self.challenge(broker.as_ref()).await?;
+                }
+            }
+        }
+    }
+
+    async fn challenge(&self, broker: &dyn Broker) -> anyhow::Result<[u8; 32]> {
+        let mut nonce = [0; 32];
+        getrandom::fill(&mut nonce)?;
+        match broker
+            .publish(Challenge::subject(), encode(&Challenge { nonce })?)
+            .await
+        {
+            Ok(()) | Err(BrokerError::Disconnected | BrokerError::Overloaded(_)) => Ok(nonce),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn take(&self, payload: &[u8], nonce: &[u8; 32]) {
+        let evidence = match decode::<Evidence>(payload) {
+            Ok(evidence) => evidence,
+            Err(error) => return tracing::debug!(code = error.code(), %error, "evidence ignored"),
+        };
+        if evidence.nonce != *nonce {
+            // An answer to the challenge before this one; the next is on its way.
+            return;
+        }
+        let expectation = SignerExpectation {
+            references: &self.params.measurements,
+            params_hash: self.params.hash(),
+            nonce: Some(nonce),
+        };
+        match verify_signer_evidence(
+            &evidence.document,
+            &self.anchor,
+            &expectation,
+            clock::unix_time(),
+        ) {
+            Ok(attested) => {
+                let record = SignerRecord {
+                    name: evidence.name.to_string(),
+                    public_key: attested.public_key(),
+                    evidence: BASE64_STANDARD.encode(&evidence.document),
+                    nonce: hex::encode(nonce),
+                    pcr0: hex::encode(attested.measurement().pcr0),
+                    attested_at: attested.at().as_secs(),
+                };
+                let mut known = self.lock();
+                if known.len() < OPERATORS_MAX || known.contains_key(&record.public_key) {
+                    known.insert(record.public_key, record);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(name = %evidence.name, %error, "evidence does not verify");
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Roles *prove* and the policy's dry run.
+
+use anyhow::{Context, anyhow};
+use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
+use charms_data::B32;
+use grail_flow::{SettlementEvent, SettlementState};
+use grail_policy::{Proposal, approve};
+use grail_prover::{ProveRequest, ProverError};
+use grail_signer::{decode_proposal, encode_proposal};
+use grail_store::{BuiltTransaction, Lease};
+
+use crate::{
+    backend::Backend,
+    draft::Draft,
+    step::Step,
+    work::{JobError, JobOutcome, settlement_of},
+};
+
+/// Proves a draft's spell and completes its transaction.
+pub async fn prove(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
+    let id = settlement_of(&lease)?;
+    let mut reader = backend.store.read().await?;
+    let settlement = reader
+        .settlement(id)
+        .await?
+        .context("the settlement is gone")?;
+    if settlement.state != (SettlementState::Draft {}) {
+        return Ok(Step::begin(backend).await?);
+    }
+    let stored = reader
+        .proposal(id)
+        .await?
+        .context("the settlement has no draft")?;
+    let items = reader.settlement_items(id).await?;
+    drop(reader);
+    let draft = Draft::decode(&stored).map_err(|error| JobError::Poison(error.into()))?;
+    let request = ProveRequest {
+        spell: draft.spell,
+        prev_txs: draft.proposal.previous.clone(),
+        app_binaries: [(B32(backend.params().bridge.vk), backend.wasm.clone())].into(),
+        app_private_inputs: std::collections::BTreeMap::new(),
+    };
+    let prover = std::sync::Arc::clone(&backend.prover);
+    let outcome = tokio::task::spawn_blocking(move || prover.prove(&request)).await?;
+    let mut step = Step::begin(backend).await?;
+    let now = step.now();
+    let proven = match outcome {
+        Ok(proven) => proven,
+        Err(error) if error.is_transient() => return Err(JobError::Retry(error.into())),
+        Err(error) => {
+            give_up(&mut step, id.0, &error).await?;
+            step.tell_settlement(id, SettlementEvent::ProvingFailed)
+                .await?;
+            return Ok(step);
+        }
+    };
+    let transaction = with_spell(draft.proposal.transaction, proven.op_return);
+    let proposal = Proposal {
+        transaction,
+        ..draft.proposal
+    };
+    let fee = items.iter().map(|item| item.fee_share).sum::<Amount>();
+    let built = BuiltTransaction {
+        unsigned: &proposal.transaction,
+        nft_vout: 0,
+        fee,
+        // The dry run replaces it by the signed weight, which the policy computes.
+        weight: proposal.transaction.weight(),
+    };
+    step.tx.set_built(id, &built, now).await?;
+    step.tx
+        .set_proposal(id, &encode_proposal(&proposal)?, now)
+        .await?;
+    step.tell_settlement(id, SettlementEvent::SpellProven)
+        .await?;
+    Ok(step)
+}
+
+/// A spell that cannot be proven was built wrong: somebody must look.
+async fn give_up(step: &mut Step<'_>, id: u64, error: &ProverError) -> Result<(), JobError> {
+    let now = step.now();
+    let details = format!("settlement {id}: {}: {error}", error.code());
+    step.tx.raise_alarm("proving-failed", &details, now).await?;
+    Ok(())
+}
+
+fn with_spell(mut transaction: Transaction, op_return: ScriptBuf) -> Transaction {
+    transaction.output.push(TxOut {
+        value: Amount::ZERO,
+        script_pubkey: op_return,
+    });
+    transaction
+}
+
+/// Runs the operators' policy here before anybody is asked. Its no is a bug of ours, so it raises an alarm.
+pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
+    let id = settlement_of(&lease)?;
+    let mut reader = backend.store.read().await?;
+    let settlement = reader
+        .settlement(id)
+        .await?
+        .context("the settlement is gone")?;
+    if settlement.state != (SettlementState::Proven {}) {
+        return Ok(Step::begin(backend).await?);
+    }
+    let stored = reader
+        .proposal(id)
+        .await?
+        .context("the settlement has no proposal")?;
+    drop(reader);
+    let proposal = decode_proposal(&stored).map_err(|error| JobError::Poison(error.into()))?;
+    let params = backend.params().clone();
+    let secp = backend.secp.clone();
+    let (outcome, proposal) = tokio::task::spawn_blocking(move || {
+        let outcome = approve(&secp, &proposal, &params, None);
+        (outcome, proposal)
+    })
+    .await?;
+    let testable = proposal.transaction.clone();
+    let mut step = Step::begin(backend).await?;
+    let now = step.now();
+    match outcome {
+        Ok(approved) => {
+            let settlement = approved.get();
+            let built = BuiltTransaction {
+                unsigned: &proposal.transaction,
+                nft_vout: 0,
+                fee: settlement.fee,
+                weight: settlement.weight,
+            };
+            step.tx.set_built(id, &built, now).await?;
+            drop(step);
+            // Everything but the signatures: the node must find no other fault (hazard 10).
+            test_unsigned(backend, testable).await?;
+            let mut step = Step::begin(backend).await?;
+            step.tx.set_built(id, &built, now).await?;
+            step.tell_settlement(id, SettlementEvent::DryRunPassed)
+                .await?;
+            Ok(step)
+        }
+        Err(refusal) => {
+            let details = format!("settlement {id}: {}: {refusal}", refusal.code());
+            step.tx
+                .raise_alarm("dry-run-refused", &details, now)
+                .await?;
+            step.tell_settlement(id, SettlementEvent::DryRunRefused)
+                .await?;
+            Ok(step)
+        }
+    }
+}
+
+/// Hands the unsigned transaction to `testmempoolaccept`. The only reason that may come back is the missing witness.
+async fn test_unsigned(backend: &Backend, transaction: Transaction) -> Result<(), JobError> {
+    let verdict = backend
+        .node
+        .call(move |chain| chain.test_mempool_accept(&[transaction]))
+        .await?
+        .pop()
+        .context("the node gave no verdict")?
+        .verdict;
+    match verdict {
+        grail_chain::Verdict::Rejected { reason } if is_missing_witness(&reason) => Ok(()),
+        other => Err(JobError::Retry(anyhow!(
+            "the node finds more than missing signatures: {other:?}"
+        ))),
+    }
+}
+
+fn is_missing_witness(reason: &str) -> bool {
+    reason.contains("script-verify-flag-failed") || reason.contains("script verify flag failed")
+}

@@ -1,0 +1,131 @@
+//! Role *publish*: hands signed settlements to the network. Doing so again is harmless (I6).
+
+use anyhow::{Context, anyhow};
+use bitcoin::Transaction;
+use grail_chain::{SendError, View};
+use grail_flow::{SettlementEvent, SettlementId, SettlementState};
+use grail_store::Lease;
+
+use crate::{
+    backend::Backend,
+    step::{JOB_PUBLISH, Step},
+    work::{JobError, JobOutcome, settlement_of},
+};
+
+/// Publishes a settlement, or finds out why it cannot be.
+pub async fn publish(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
+    let id = settlement_of(&lease)?;
+    let mut reader = backend.store.read().await?;
+    let settlement = reader
+        .settlement(id)
+        .await?
+        .context("the settlement is gone")?;
+    if !matches!(
+        settlement.state,
+        SettlementState::Signed {} | SettlementState::Broadcast {}
+    ) {
+        return Ok(Step::begin(backend).await?);
+    }
+    let transaction = reader
+        .signed_transaction(id)
+        .await?
+        .context("the settlement is not signed")?;
+    drop(reader);
+    let sent = transaction.clone();
+    let outcome = backend.node.call(move |chain| chain.send(&sent)).await;
+    let mut step = Step::begin(backend).await?;
+    match outcome {
+        Ok(_) | Err(SendError::AlreadyInMempool | SendError::AlreadyConfirmed) => {
+            step.tell_settlement(id, SettlementEvent::NodeAccepted)
+                .await?;
+            Ok(step)
+        }
+        Err(SendError::Rejected { code, reason }) => {
+            let now = step.now();
+            let details = format!("settlement {id}: {reason} ({code})");
+            step.tx
+                .raise_alarm("settlement-rejected", &details, now)
+                .await?;
+            step.tell_settlement(id, SettlementEvent::NodeRejected)
+                .await?;
+            Ok(step)
+        }
+        Err(SendError::MissingInputs { reason }) => {
+            drop(step);
+            find_the_missing(backend, id, &transaction)
+                .await?
+                .ok_or_else(|| JobError::Retry(anyhow!(reason)))
+        }
+        Err(error) => Err(JobError::Retry(error.into())),
+    }
+}
+
+/// Which input is missing, and whether it can come back. Unknown is not invalid: only a spend in the chain ends a
+/// settlement.
+async fn find_the_missing<'a>(
+    backend: &'a Backend,
+    id: SettlementId,
+    transaction: &Transaction,
+) -> Result<Option<Step<'a>>, JobError> {
+    for input in &transaction.input {
+        let outpoint = input.previous_output;
+        let unspent = backend
+            .node
+            .call(move |chain| chain.tx_out(&outpoint, View::WithMempool))
+            .await?;
+        if unspent.is_some() {
+            continue;
+        }
+        let mut reader = backend.store.read().await?;
+        if let Some(parent) = reader.settlement_by_txid(&outpoint.txid).await?
+            && matches!(
+                parent.state,
+                SettlementState::Signed {} | SettlementState::Broadcast {}
+            )
+        {
+            drop(reader);
+            // The settlement that this one builds on is not there yet: it goes first.
+            let mut step = Step::begin(backend).await?;
+            let now = step.now();
+            step.enqueue(JOB_PUBLISH, parent.id, now, now).await?;
+            step.commit().await?;
+            return Ok(None);
+        }
+        let row = reader.deposit(&outpoint).await?;
+        let parent = reader.transaction(&outpoint.txid).await?;
+        drop(reader);
+        let is_mined = match row {
+            Some(row) => row.block.is_some(),
+            None => true,
+        };
+        if is_mined {
+            // Its transaction is in the chain and the output is not: something else spent it. If that is only in
+            // the mempool, the node says conflict and not missing.
+            let confirmed = backend
+                .node
+                .call(move |chain| chain.tx_out(&outpoint, View::Confirmed))
+                .await?;
+            if confirmed.is_none() {
+                return conflict(backend, id).await.map(Some);
+            }
+            continue;
+        }
+        let Some(parent) = parent else { continue };
+        match backend.node.call(move |chain| chain.send(&parent)).await {
+            Ok(_) | Err(SendError::AlreadyInMempool | SendError::AlreadyConfirmed) => {
+                return Ok(None);
+            }
+            // The deposit's own inputs are spent by something else: it will never be.
+            Err(SendError::MissingInputs { .. }) => return conflict(backend, id).await.map(Some),
+            Err(error) => return Err(JobError::Retry(error.into())),
+        }
+    }
+    Ok(None)
+}
+
+async fn conflict(backend: &Backend, id: SettlementId) -> Result<Step<'_>, JobError> {
+    let mut step = Step::begin(backend).await?;
+    step.tell_settlement(id, SettlementEvent::ConflictFound)
+        .await?;
+    Ok(step)
+}

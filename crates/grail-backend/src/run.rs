@@ -1,0 +1,188 @@
+//! `run`: all roles in one process.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use grail_broker::EmbeddedBroker;
+use grail_store::Store;
+
+use crate::{
+    api,
+    backend::{Backend, Config, Parts},
+    build,
+    deploy::load_wasm,
+    deployment::Deployment,
+    node::{Node, NodeArgs},
+    prove,
+    prover::prover_for,
+    publish, scan, sign,
+    step::{JOB_ASK, JOB_ASK_TIMEOUT, JOB_DRY_RUN, JOB_PROVE, JOB_PUBLISH},
+    work,
+};
+
+/// Seconds after which another worker may take a job over. Proving on regtest takes milliseconds.
+const LEASE_SECONDS: u64 = 60;
+
+/// Arguments of `run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RunArgs {
+    /// The deployment file.
+    #[arg(long)]
+    deployment: PathBuf,
+    /// The database, `sqlite:PATH`.
+    #[arg(long)]
+    database: String,
+    #[command(flatten)]
+    node: NodeArgs,
+    /// The bridge contract.
+    #[arg(long)]
+    wasm: PathBuf,
+    /// Where operators' hosts connect to.
+    #[arg(long)]
+    broker: SocketAddr,
+    /// Where the HTTP API listens.
+    #[arg(long)]
+    api: SocketAddr,
+    /// Seconds that a ready request waits for company.
+    #[arg(long, default_value_t = 30)]
+    batch_seconds: u64,
+    /// Seconds until operators that have not answered are asked again.
+    #[arg(long, default_value_t = 10)]
+    ask_seconds: u64,
+}
+
+/// Runs `run`.
+pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    let deployment = Deployment::load(&args.deployment)?;
+    let network = deployment.params.network;
+    let prover = prover_for(network)?;
+    let wasm = load_wasm(&args.wasm, &deployment.params)?;
+    let node = Node::connect(&args.node, network).await?;
+    let store = Store::open(&args.database)
+        .await
+        .context("cannot open the database")?;
+    let broker = EmbeddedBroker::listen(args.broker)
+        .await
+        .with_context(|| format!("cannot listen for operators on {}", args.broker))?;
+    let broker_address = broker.address();
+    let config = Config {
+        batch_seconds: args.batch_seconds,
+        ask_seconds: args.ask_seconds,
+    };
+    let parts = Parts {
+        deployment,
+        store,
+        node,
+        broker: Arc::new(broker),
+        prover,
+        wasm,
+        config,
+    };
+    let backend = Backend::new(parts).await?;
+    let listener = tokio::net::TcpListener::bind(args.api)
+        .await
+        .with_context(|| format!("cannot listen for the API on {}", args.api))?;
+    let ready = serde_json::json!({
+        "ready": true,
+        "api": format!("http://{}", listener.local_addr()?),
+        "broker": broker_address.to_string(),
+    });
+    println!("{ready}");
+    tokio::select! {
+        ended = serve(Arc::clone(&backend), listener) => ended,
+        _ = tokio::signal::ctrl_c() => Ok(()),
+        () = terminated() => Ok(()),
+    }
+}
+
+async fn terminated() {
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut signal) => {
+            signal.recv().await;
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Runs every role. A role that fails is begun again after a pause: the rows say where it was.
+pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
+    let b = backend.as_ref();
+    let operators = Arc::clone(&backend.operators);
+    let broker = Arc::clone(&backend.broker);
+    tokio::join!(
+        role(b, "scan", || scan::run(b)),
+        role(b, "build", || build::run(b)),
+        role(b, JOB_PROVE, || work::run(
+            b,
+            JOB_PROVE,
+            LEASE_SECONDS,
+            prove::prove
+        )),
+        role(b, JOB_DRY_RUN, || work::run(
+            b,
+            JOB_DRY_RUN,
+            LEASE_SECONDS,
+            prove::dry_run
+        )),
+        role(b, JOB_ASK, || work::run(
+            b,
+            JOB_ASK,
+            LEASE_SECONDS,
+            sign::ask
+        )),
+        role(b, JOB_ASK_TIMEOUT, || work::run(
+            b,
+            JOB_ASK_TIMEOUT,
+            LEASE_SECONDS,
+            sign::ask_timeout
+        )),
+        role(b, "sign", || sign::listen(b)),
+        role(b, JOB_PUBLISH, || work::run(
+            b,
+            JOB_PUBLISH,
+            LEASE_SECONDS,
+            publish::publish
+        )),
+        role(b, "operators", || Arc::clone(&operators)
+            .run(Arc::clone(&broker))),
+        async {
+            if let Err(error) = api::serve(Arc::clone(&backend), listener).await {
+                tracing::error!(error = %format!("{error:#}"), "the API ended");
+            }
+        },
+    );
+    Ok(())
+}
+
+/// Pauses between two runs of a failing role: growing, so that a dead node is not hammered.
+const RESTART_SECONDS: [u64; 5] = [1, 1, 2, 5, 10];
+
+async fn role<F, Fut>(backend: &Backend, name: &'static str, run: F)
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = anyhow::Result<()>>,
+{
+    let mut failures = 0_usize;
+    loop {
+        backend.health.running(name);
+        let began = crate::clock::now();
+        let ended = run().await;
+        if crate::clock::now().saturating_sub(began) > 60 {
+            failures = 0;
+        }
+        let pause = RESTART_SECONDS
+            .get(failures)
+            .or(RESTART_SECONDS.last())
+            .copied()
+            .unwrap_or(1);
+        failures = failures.saturating_add(1);
+        match ended {
+            Ok(()) => tracing::warn!(role = name, pause, "role ended"),
+            Err(error) => {
+                tracing::error!(role = name, pause, error = %format!("{error:#}"), "role failed");
+            }
+        }
+        backend.health.failed(name);
+        tokio::time::sleep(std::time::Duration::from_secs(pause)).await;
+    }
+}

@@ -1,0 +1,366 @@
+//! Role *sign*: asks operators, checks every signature, combines a quorum's.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use bitcoin::secp256k1::{Message, schnorr::Signature};
+use grail_broker::messages::{Ask, BrokerMessage, Reply, decode, encode};
+use grail_chain::Verdict as NodeVerdict;
+use grail_flow::{SettlementEvent, SettlementId, SettlementState};
+use grail_policy::{Approved, Settlement, approve};
+use grail_script::{Sighashes, verify_signature};
+use grail_signer::{
+    ProposalId, SettlementSignatures, Verdict as SignerVerdict, VerifiedAnswer, decode_answer,
+    decode_proposal, proposal_id,
+};
+use grail_store::{Lease, Recorded, Verdict};
+use grail_txbuild::complete;
+use grail_types::SignerIndex;
+
+use crate::{
+    backend::Backend,
+    step::{JOB_ASK_TIMEOUT, Step},
+    work::{JobError, JobOutcome, field, settlement_of},
+};
+
+/// Bytes of a signature.
+const SIGNATURE_BYTES: usize = 64;
+/// Longest that an idle loop waits before it looks at rows by itself.
+const SIGN_POLL: Duration = Duration::from_secs(2);
+
+/// Asks operators about a settlement; comes back for another round as long as it is needed.
+pub async fn ask(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
+    let id = settlement_of(&lease)?;
+    let round = field(&lease, "round")?;
+    let mut reader = backend.store.read().await?;
+    let settlement = reader
+        .settlement(id)
+        .await?
+        .context("the settlement is gone")?;
+    let proposal = reader
+        .proposal(id)
+        .await?
+        .context("the settlement has no proposal")?;
+    let is_paused = reader.open_alarm_count().await? > 0;
+    drop(reader);
+    let mut step = Step::begin(backend).await?;
+    let SettlementState::Asked { round: current } = settlement.state else {
+        return Ok(step);
+    };
+    if u64::from(current) != round {
+        return Ok(step);
+    }
+    if is_paused {
+        return Err(JobError::Retry(anyhow::anyhow!(
+            "an alarm is open: nothing is signed"
+        )));
+    }
+    let ask = Ask {
+        settlement: i64::try_from(id.0)?,
+        proposal,
+    };
+    backend
+        .broker
+        .publish(Ask::subject(), encode(&ask)?)
+        .await?;
+    // The next round, unless a quorum comes first: its job finds the settlement in another state then.
+    let later = step.now().saturating_add(backend.config.ask_seconds);
+    step.enqueue(JOB_ASK_TIMEOUT, id, round, later).await?;
+    Ok(step)
+}
+
+/// Ends a round of asking.
+pub async fn ask_timeout(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
+    let id = settlement_of(&lease)?;
+    let round = u32::try_from(field(&lease, "round")?)?;
+    let mut step = Step::begin(backend).await?;
+    step.tell_settlement(id, SettlementEvent::RoundTimedOut { round })
+        .await?;
+    Ok(step)
+}
+
+/// A settlement that operators are deciding on, with what their signatures are checked against.
+struct Pending {
+    id: SettlementId,
+    proposal: ProposalId,
+    approved: Approved<Settlement>,
+    sighashes: Vec<Message>,
+}
+
+impl Pending {
+    fn new(
+        id: SettlementId,
+        approved: Approved<Settlement>,
+        proposal: ProposalId,
+    ) -> anyhow::Result<Self> {
+        let settlement = approved.get();
+        let mut cache = Sighashes::new(&settlement.transaction, &settlement.prevouts);
+        let sighashes = settlement
+            .spends
+            .iter()
+            .enumerate()
+            .map(|(index, spend)| cache.script_path(index, spend.leaf_hash()))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            id,
+            proposal,
+            approved,
+            sighashes,
+        })
+    }
+}
+
+/// Takes answers until the broker closes.
+pub async fn listen(backend: &Backend) -> anyhow::Result<()> {
+    let mut replies = backend.broker.subscribe(Reply::subject()).await?;
+    let mut pending: Option<Arc<Pending>> = None;
+    loop {
+        match tokio::time::timeout(SIGN_POLL, replies.next()).await {
+            Ok(Some(message)) => {
+                if let Err(error) = take(backend, &mut pending, &message.payload).await {
+                    // One bad message is its sender's matter; the rows stay as they were.
+                    tracing::warn!(error = %format!("{error:#}"), "answer not taken");
+                }
+            }
+            Ok(None) => return Ok(()),
+            // A quorum may be in the rows though the process that took the last answer is gone.
+            Err(_) => finish_waiting(backend, &mut pending).await?,
+        }
+    }
+}
+
+async fn finish_waiting(
+    backend: &Backend,
+    pending: &mut Option<Arc<Pending>>,
+) -> anyhow::Result<()> {
+    let asked = backend
+        .store
+        .read()
+        .await?
+        .settlements_in_state("asked", 0, 100)
+        .await?;
+    for settlement in asked {
+        if let Some(current) = load(backend, pending, settlement.id).await? {
+            try_to_finish(backend, &current).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The settlement's pending form, from memory or rows; none when there is nothing to sign.
+async fn load(
+    backend: &Backend,
+    pending: &mut Option<Arc<Pending>>,
+    id: SettlementId,
+) -> anyhow::Result<Option<Arc<Pending>>> {
+    if let Some(current) = pending.as_ref().filter(|current| current.id == id) {
+        return Ok(Some(Arc::clone(current)));
+    }
+    let mut reader = backend.store.read().await?;
+    let Some(settlement) = reader.settlement(id).await? else {
+        return Ok(None);
+    };
+    if matches!(
+        settlement.state,
+        SettlementState::Draft {} | SettlementState::Proven {} | SettlementState::Abandoned { .. }
+    ) {
+        return Ok(None);
+    }
+    let stored = reader
+        .proposal(id)
+        .await?
+        .context("the settlement has no proposal")?;
+    drop(reader);
+    let params = backend.params().clone();
+    let secp = backend.secp.clone();
+    let loaded = tokio::task::spawn_blocking(move || {
+        let proposal = decode_proposal(&stored)?;
+        let approved = approve(&secp, &proposal, &params, None)?;
+        Pending::new(id, approved, proposal_id(&stored))
+    })
+    .await??;
+    let loaded = Arc::new(loaded);
+    *pending = Some(Arc::clone(&loaded));
+    Ok(Some(loaded))
+}
+
+async fn take(
+    backend: &Backend,
+    pending: &mut Option<Arc<Pending>>,
+    payload: &[u8],
+) -> anyhow::Result<()> {
+    let message = match decode::<Reply>(payload)? {
+        Reply::Answer(message) => message,
+        Reply::Fault(fault) => {
+            // Anybody can say this in anybody's name: it informs.
+            tracing::warn!(settlement = fault.settlement, signer = %fault.public_key, code = fault.code, "operator reports a fault");
+            return Ok(());
+        }
+    };
+    let id = SettlementId(u64::try_from(message.settlement)?);
+    let answer = decode_answer(&message.answer)?.verify(&backend.secp)?;
+    let signer = backend
+        .roster()
+        .position(&answer.get().signer)
+        .context("the answer is of somebody who is not in the roster")?;
+    let Some(current) = load(backend, pending, id).await? else {
+        return Ok(());
+    };
+    if answer.get().proposal != current.proposal {
+        anyhow::bail!("signer {signer} answers another proposal");
+    }
+    let checked = Arc::clone(&current);
+    let secp = backend.secp.clone();
+    let verdict =
+        tokio::task::spawn_blocking(move || check(&secp, &checked, signer, answer)).await?;
+    let mut step = Step::begin(backend).await?;
+    let now = step.now();
+    let recorded = step.tx.record_answer(id, signer, &verdict, now).await?;
+    step.commit().await?;
+    if recorded == Recorded::Known {
+        return Ok(());
+    }
+    match &verdict {
+        Verdict::Signed { .. } => tracing::info!(settlement = id.0, signer = signer.0, "signed"),
+        Verdict::Refused { code, details } => {
+            tracing::warn!(
+                settlement = id.0,
+                signer = signer.0,
+                code,
+                details,
+                "refused"
+            );
+        }
+        Verdict::Faulty { code, details } => {
+            tracing::error!(
+                settlement = id.0,
+                signer = signer.0,
+                code,
+                details,
+                "faulty answer"
+            );
+        }
+    }
+    try_to_finish(backend, &current).await
+}
+
+/// What an authenticated answer is worth: each signature must verify against its own input's sighash.
+fn check(
+    secp: &bitcoin::secp256k1::Secp256k1<bitcoin::secp256k1::All>,
+    pending: &Pending,
+    signer: SignerIndex,
+    answer: VerifiedAnswer,
+) -> Verdict {
+    let SettlementSignatures(signatures) = match answer.into_inner().verdict {
+        SignerVerdict::Signed(signatures) => signatures,
+        SignerVerdict::Refused(record) => {
+            return Verdict::Refused {
+                code: record.code,
+                details: record.details,
+            };
+        }
+    };
+    let expected = pending.sighashes.len();
+    if signatures.len() != expected {
+        let details = format!("expected {expected} signatures, got {}", signatures.len());
+        return Verdict::Faulty {
+            code: "signature-count".to_owned(),
+            details,
+        };
+    }
+    let roster = &pending.approved.get().roster;
+    for (input_index, (signature, sighash)) in signatures.iter().zip(&pending.sighashes).enumerate()
+    {
+        if let Err(error) = verify_signature(secp, roster, signer, sighash, signature) {
+            let details = format!("input {input_index}: {error}");
+            return Verdict::Faulty {
+                code: "signature-invalid".to_owned(),
+                details,
+            };
+        }
+    }
+    Verdict::Signed {
+        signatures: signatures
+            .iter()
+            .flat_map(|signature| *signature.as_ref())
+            .collect(),
+    }
+}
+
+/// Completes the settlement when a quorum has signed, gives it up when none can any more.
+async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<()> {
+    let id = pending.id;
+    let mut reader = backend.store.read().await?;
+    let Some(settlement) = reader.settlement(id).await? else {
+        return Ok(());
+    };
+    if !matches!(settlement.state, SettlementState::Asked { .. }) {
+        return Ok(());
+    }
+    let answers = reader.answers(id).await?;
+    drop(reader);
+    let threshold = usize::from(backend.roster().threshold().0);
+    let no_count = answers
+        .iter()
+        .filter(|answer| !matches!(answer.verdict, Verdict::Signed { .. }))
+        .count();
+    let signed: BTreeMap<SignerIndex, Vec<Signature>> = answers
+        .into_iter()
+        .filter_map(|answer| match answer.verdict {
+            Verdict::Signed { signatures } => Some((answer.signer, signatures)),
+            Verdict::Refused { .. } | Verdict::Faulty { .. } => None,
+        })
+        .map(|(signer, bytes)| Ok((signer, parse_signatures(&bytes)?)))
+        .collect::<anyhow::Result<_>>()?;
+    if signed.len() < threshold {
+        let possible = backend.roster().signers().len().saturating_sub(no_count);
+        if possible < threshold {
+            let mut step = Step::begin(backend).await?;
+            let now = step.now();
+            let details = format!("settlement {id}: {no_count} operators will not sign");
+            step.tx.raise_alarm("quorum-refused", &details, now).await?;
+            step.tell_settlement(id, SettlementEvent::QuorumRefused)
+                .await?;
+            step.commit().await?;
+        }
+        return Ok(());
+    }
+    let transaction = complete(&pending.approved, &signed)?;
+    let tested = transaction.clone();
+    let verdict = backend
+        .node
+        .call(move |chain| chain.test_mempool_accept(&[tested]))
+        .await?
+        .pop()
+        .context("the node gave no verdict")?
+        .verdict;
+    let mut step = Step::begin(backend).await?;
+    let now = step.now();
+    if let NodeVerdict::Rejected { reason } = &verdict {
+        tracing::warn!(
+            settlement = id.0,
+            reason,
+            "the node would not take the signed settlement now"
+        );
+        if reason.contains("script-verify") || reason.contains("script verify") {
+            let details = format!("settlement {id}: {reason}");
+            step.tx
+                .raise_alarm("script-verification", &details, now)
+                .await?;
+            return Ok(step.commit().await?);
+        }
+    }
+    step.tx.set_signed(id, &transaction, now).await?;
+    step.tx.put_transaction(&transaction).await?;
+    step.tell_settlement(id, SettlementEvent::QuorumReached)
+        .await?;
+    step.commit().await?;
+    Ok(())
+}
+
+fn parse_signatures(bytes: &[u8]) -> anyhow::Result<Vec<Signature>> {
+    bytes
+        .chunks(SIGNATURE_BYTES)
+        .map(|chunk| Signature::from_slice(chunk).context("a stored signature is malformed"))
+        .collect()
+}

@@ -1,0 +1,386 @@
+//! One step: machines are told what happened, and their rows, jobs and events commit together (I6).
+
+use std::collections::VecDeque;
+
+use bitcoin::OutPoint;
+use grail_flow::{
+    DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestState, SettlementDuty,
+    SettlementEvent, SettlementId, SettlementSituation, Unexpected, UnexpectedKind,
+};
+use grail_store::{Conflict, DepositState, NewEvent, NewJob, StoreError, StoreTx, Subject};
+use grail_types::RequestId;
+use serde_json::json;
+
+use crate::{backend::Backend, clock};
+
+/// Kind of the jobs that prove.
+pub const JOB_PROVE: &str = "prove";
+/// Kind of the jobs that run the policy here.
+pub const JOB_DRY_RUN: &str = "dry-run";
+/// Kind of the jobs that ask operators.
+pub const JOB_ASK: &str = "ask";
+/// Kind of the jobs that end a round of asking.
+pub const JOB_ASK_TIMEOUT: &str = "ask-timeout";
+/// Kind of the jobs that publish.
+pub const JOB_PUBLISH: &str = "publish";
+
+/// Events of one step at most: every item of every unconfirmed settlement, several times over. More means a loop.
+const EVENTS_MAX: usize = 100_000;
+
+enum Told {
+    Request(RequestId, RequestEvent),
+    Settlement(SettlementId, SettlementEvent),
+}
+
+/// A database transaction with the machines' events in it. Dropped, it leaves nothing.
+#[must_use = "dropping it undoes its writes"]
+pub struct Step<'a> {
+    backend: &'a Backend,
+    /// The transaction, for writes that belong to the step.
+    pub tx: StoreTx,
+    tip_height: u32,
+    now: u64,
+    told: VecDeque<Told>,
+    wakes_build: bool,
+}
+
+impl<'a> Step<'a> {
+    /// Begins a step, as of the newest block taken.
+    pub async fn begin(backend: &'a Backend) -> Result<Self, StoreError> {
+        let mut tx = backend.store.begin().await?;
+        let tip_height = tx
+            .last_block()
+            .await?
+            .map_or(backend.deployment.start_height, |block| block.height);
+        Ok(Self {
+            backend,
+            tx,
+            tip_height,
+            now: clock::now(),
+            told: VecDeque::new(),
+            wakes_build: false,
+        })
+    }
+
+    /// The time of the step, unix seconds.
+    pub const fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Height of the newest block taken.
+    pub const fn tip_height(&self) -> u32 {
+        self.tip_height
+    }
+
+    /// Takes note that a block was connected or undone within the step.
+    pub fn set_tip_height(&mut self, height: u32) {
+        self.tip_height = height;
+    }
+
+    /// Tells a request what happened.
+    pub async fn tell_request(
+        &mut self,
+        id: RequestId,
+        event: RequestEvent,
+    ) -> Result<(), StoreError> {
+        self.told.push_back(Told::Request(id, event));
+        self.settle().await
+    }
+
+    /// Tells a settlement what happened.
+    pub async fn tell_settlement(
+        &mut self,
+        id: SettlementId,
+        event: SettlementEvent,
+    ) -> Result<(), StoreError> {
+        self.told.push_back(Told::Settlement(id, event));
+        self.settle().await
+    }
+
+    /// Commits, then wakes who may have work.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        let Self {
+            backend,
+            tx,
+            wakes_build,
+            ..
+        } = self;
+        tx.commit().await?;
+        backend.hints.jobs.notify_waiters();
+        backend.hints.feed.notify_waiters();
+        if wakes_build {
+            backend.hints.build.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Puts in a job of a settlement. `round` makes the key of repeated work.
+    pub async fn enqueue(
+        &mut self,
+        kind: &str,
+        id: SettlementId,
+        round: u64,
+        run_after: u64,
+    ) -> Result<(), StoreError> {
+        let key = format!("{kind}:{id}:{round}");
+        let payload = json!({ "settlement": id.0, "round": round });
+        let job = NewJob {
+            kind,
+            idempotency_key: &key,
+            payload: &payload,
+            run_after,
+            now: self.now,
+        };
+        self.tx.enqueue(&job).await?;
+        Ok(())
+    }
+
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        for _ in 0..EVENTS_MAX {
+            match self.told.pop_front() {
+                Some(Told::Request(id, event)) => self.apply_to_request(id, event).await?,
+                Some(Told::Settlement(id, event)) => self.apply_to_settlement(id, event).await?,
+                None => return Ok(()),
+            }
+        }
+        self.told.clear();
+        self.alarm("event-loop", "a step did not come to an end")
+            .await
+    }
+
+    async fn alarm(&mut self, code: &str, details: &str) -> Result<(), StoreError> {
+        tracing::error!(code, details, "alarm");
+        self.tx
+            .raise_alarm(code, details, self.now)
+            .await
+            .map(|_| ())
+    }
+
+    async fn unexpected(&mut self, what: &str, error: Unexpected) -> Result<(), StoreError> {
+        match error.kind {
+            UnexpectedKind::Superseded => Ok(()),
+            UnexpectedKind::Impossible => {
+                self.alarm("impossible-event", &format!("{what}: {error}"))
+                    .await
+            }
+        }
+    }
+
+    async fn apply_to_request(
+        &mut self,
+        id: RequestId,
+        event: RequestEvent,
+    ) -> Result<(), StoreError> {
+        let Some(request) = self.tx.request(&id).await? else {
+            return Err(StoreError::NotFound { what: "request" });
+        };
+        let situation = RequestSituation {
+            params: self.backend.params(),
+            kind: request.terms.kind,
+            deadline_height: request.deadline_height,
+            tip_height: self.tip_height,
+        };
+        let (next, duties) = match request.state.apply(&event, &situation) {
+            Ok(step) => step,
+            Err(error) => return self.unexpected(&format!("request {id}"), error).await,
+        };
+        if next != request.state {
+            self.tx
+                .set_request_state(&id, &request.state, &next, self.now)
+                .await?;
+            self.mirror_deposit(&request.state, &next).await?;
+            let code = next.code().map(grail_flow::ReclaimCode::code);
+            tracing::info!(request = %id, from = request.state.name(), to = next.name(), event = event.name(), code);
+            let body = json!({ "from": request.state.name(), "to": next.name(), "code": code });
+            self.append(Subject::Request(id), event.name(), &body)
+                .await?;
+        }
+        for duty in duties {
+            match duty {
+                RequestDuty::Build => self.wakes_build = true,
+                RequestDuty::OfferReclaim { deposit, code } => {
+                    self.tx
+                        .set_deposit_state(
+                            &deposit,
+                            DepositState::Reclaimable,
+                            Some(code),
+                            self.now,
+                        )
+                        .await?;
+                }
+                RequestDuty::AbandonSettlement { settlement } => {
+                    self.told
+                        .push_back(Told::Settlement(settlement, SettlementEvent::ConflictFound));
+                }
+                RequestDuty::RecheckSettlement { settlement } => {
+                    self.enqueue(JOB_PUBLISH, settlement, self.now, self.now)
+                        .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The deposit's row follows the request that goes by it.
+    async fn mirror_deposit(
+        &mut self,
+        before: &RequestState,
+        after: &RequestState,
+    ) -> Result<(), StoreError> {
+        let (deposit, state) = match after {
+            RequestState::AwaitingDeposit {} | RequestState::Expired {} => match before.deposit() {
+                Some(gone) => (gone, DepositState::Vanished),
+                None => return Ok(()),
+            },
+            RequestState::Unconfirmed { deposit, .. } => (*deposit, DepositState::Unconfirmed),
+            RequestState::Ready { deposit } => (*deposit, DepositState::Ready),
+            RequestState::Settling { deposit, .. } => (*deposit, DepositState::Settling),
+            RequestState::Paid { deposit, .. } => (*deposit, DepositState::Settled),
+            RequestState::Reclaimable { deposit, .. } => (*deposit, DepositState::Reclaimable),
+            RequestState::Reclaimed { deposit, .. } => (*deposit, DepositState::Reclaimed),
+        };
+        self.tx
+            .set_deposit_state(&deposit, state, after.code(), self.now)
+            .await
+    }
+
+    async fn apply_to_settlement(
+        &mut self,
+        id: SettlementId,
+        event: SettlementEvent,
+    ) -> Result<(), StoreError> {
+        let Some(settlement) = self.tx.settlement(id).await? else {
+            return Err(StoreError::NotFound { what: "settlement" });
+        };
+        let situation = SettlementSituation {
+            params: self.backend.params(),
+            tip_height: self.tip_height,
+        };
+        let (next, duties) = match settlement.state.apply(&event, &situation) {
+            Ok(step) => step,
+            Err(error) => return self.unexpected(&format!("settlement {id}"), error).await,
+        };
+        if next != settlement.state {
+            match self
+                .tx
+                .set_settlement_state(id, &settlement.state, &next, self.now)
+                .await
+            {
+                Ok(()) => {}
+                // The chain revived a settlement whose place another one took: nothing can be signed until a person
+                // has looked.
+                Err(StoreError::Conflict(
+                    conflict @ (Conflict::NftSpent { .. } | Conflict::DepositUsed { .. }),
+                )) => {
+                    return self
+                        .alarm(
+                            "settlement-conflict",
+                            &format!("settlement {id}: {conflict}"),
+                        )
+                        .await;
+                }
+                Err(error) => return Err(error),
+            }
+            tracing::info!(
+                settlement = id.0,
+                from = settlement.state.name(),
+                to = next.name(),
+                event = event.name()
+            );
+            let body = json!({ "from": settlement.state.name(), "to": next.name() });
+            self.append(Subject::Settlement(id), event.name(), &body)
+                .await?;
+            self.wakes_build = true;
+        }
+        for duty in duties {
+            self.settlement_duty(id, settlement.nft_output, duty)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn settlement_duty(
+        &mut self,
+        id: SettlementId,
+        nft_output: Option<OutPoint>,
+        duty: SettlementDuty,
+    ) -> Result<(), StoreError> {
+        match duty {
+            SettlementDuty::DryRun => self.enqueue(JOB_DRY_RUN, id, 0, self.now).await,
+            SettlementDuty::Ask { round } => {
+                self.enqueue(JOB_ASK, id, u64::from(round), self.now).await
+            }
+            SettlementDuty::Publish => self.enqueue(JOB_PUBLISH, id, self.now, self.now).await,
+            SettlementDuty::SignalIncluded => {
+                self.signal(id, |settlement| RequestEvent::Included { settlement })
+                    .await
+            }
+            SettlementDuty::SignalConfirmed => {
+                self.signal(id, |settlement| RequestEvent::SettlementConfirmed {
+                    settlement,
+                })
+                .await
+            }
+            SettlementDuty::SignalUnconfirmed => {
+                self.signal(id, |settlement| RequestEvent::SettlementUnconfirmed {
+                    settlement,
+                })
+                .await
+            }
+            SettlementDuty::SignalAbandoned { .. } => {
+                if let Some(nft) = nft_output
+                    && let Some(child) = self.tx.settlement_spending_nft(&nft).await?
+                {
+                    self.told
+                        .push_back(Told::Settlement(child.id, SettlementEvent::ParentAbandoned));
+                }
+                for item in self.tx.settlement_items(id).await? {
+                    let block = self
+                        .tx
+                        .deposit(&item.deposit)
+                        .await?
+                        .and_then(|row| row.block);
+                    let standing = block.map_or(DepositStanding::Unconfirmed, |block| {
+                        DepositStanding::Confirmed {
+                            height: block.height,
+                        }
+                    });
+                    let event = RequestEvent::SettlementAbandoned {
+                        settlement: id,
+                        standing,
+                    };
+                    self.told.push_back(Told::Request(item.request, event));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn signal(
+        &mut self,
+        id: SettlementId,
+        event: impl Fn(SettlementId) -> RequestEvent,
+    ) -> Result<(), StoreError> {
+        for item in self.tx.settlement_items(id).await? {
+            self.told.push_back(Told::Request(item.request, event(id)));
+        }
+        Ok(())
+    }
+
+    async fn append(
+        &mut self,
+        subject: Subject,
+        kind: &str,
+        body: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        self.tx
+            .append_event(&NewEvent {
+                subject,
+                kind,
+                body,
+                now: self.now,
+            })
+            .await
+            .map(|_| ())
+    }
+}
