@@ -5,6 +5,8 @@ mod event;
 mod machine;
 mod state;
 #[cfg(test)]
+mod tests;
+#[cfg(test)]
 pub(crate) mod tests_support;
 
 pub use duty::RequestDuty;

@@ -22,9 +22,8 @@ use UnexpectedKind::{Impossible, Superseded};
 type Step = Result<(State, Vec<Duty>), UnexpectedKind>;
 
 impl SettlementState {
-    /// The first duty of a new settlement is its proof; whoever creates the draft sees to it.
-    ///
-    /// The next state and the duties that come with it. An answer always differs from `self` or carries a duty.
+    /// The next state and the duties that come with it. An answer always differs from `self` or carries a duty. A new
+    /// settlement's first duty is its proof; whoever creates the draft sees to it.
     ///
     /// # Errors
     /// [`Unexpected`] when the event does not apply; nothing changed.
@@ -65,31 +64,31 @@ impl SettlementState {
                 _ => Err(Superseded),
             },
             Event::ProvingFailed => match self {
-                Self::Draft {} => self.abandon(event),
+                Self::Draft {} => abandon(event),
                 _ => Err(Superseded),
             },
             Event::DryRunRefused => match self {
-                Self::Proven {} => self.abandon(event),
+                Self::Proven {} => abandon(event),
                 Self::Draft {} => Err(Impossible),
                 _ => Err(Superseded),
             },
             Event::QuorumRefused => match self {
-                Self::Asked { .. } => self.abandon(event),
+                Self::Asked { .. } => abandon(event),
                 Self::Draft {} | Self::Proven {} => Err(Impossible),
                 _ => Err(Superseded),
             },
             Event::NodeRejected => match self {
-                Self::Signed {} | Self::Broadcast {} => self.abandon(event),
+                Self::Signed {} | Self::Broadcast {} => abandon(event),
                 Self::Draft {} | Self::Proven {} | Self::Asked { .. } => Err(Impossible),
                 _ => Err(Superseded),
             },
             Event::Cancelled => match self {
-                Self::Draft {} | Self::Proven {} | Self::Asked { .. } => self.abandon(event),
+                Self::Draft {} | Self::Proven {} | Self::Asked { .. } => abandon(event),
                 // Signed: it may be mined at any time, so it is not ours to call off.
                 _ => Err(Superseded),
             },
             Event::Replaced => match self {
-                Self::Signed {} | Self::Broadcast {} => self.abandon(event),
+                Self::Signed {} | Self::Broadcast {} => abandon(event),
                 Self::Draft {} | Self::Proven {} | Self::Asked { .. } => Err(Impossible),
                 _ => Err(Superseded),
             },
@@ -98,7 +97,7 @@ impl SettlementState {
                 | Self::Proven {}
                 | Self::Asked { .. }
                 | Self::Signed {}
-                | Self::Broadcast {} => self.abandon(event),
+                | Self::Broadcast {} => abandon(event),
                 Self::Confirmed { .. } | Self::Final { .. } => Err(Impossible),
                 Self::Abandoned { .. } => Err(Superseded),
             },
@@ -130,11 +129,9 @@ impl SettlementState {
             return Err(Superseded);
         }
         match self {
-            // Without a proof there is no transaction that could be mined.
-            Self::Draft {} => Err(Impossible),
             Self::Final { .. } if self.block() == Some(block) => Err(Superseded),
-            // A final settlement moves to another block only through `Unmined`.
-            Self::Final { .. } => Err(Impossible),
+            // A draft has no transaction that could be mined; a final one moves to another block only by `Unmined`.
+            Self::Draft {} | Self::Final { .. } => Err(Impossible),
             // Asked and proven: another process combined and published it.
             Self::Proven {}
             | Self::Asked { .. }
@@ -164,15 +161,15 @@ impl SettlementState {
             | Self::Abandoned { .. } => Err(Superseded),
         }
     }
+}
 
-    /// Ends the settlement; the caller has checked that this event may.
-    fn abandon(self, event: &Event) -> Step {
-        let code = event.abandon_code().ok_or(Impossible)?;
-        Ok((
-            State::Abandoned { code },
-            vec![Duty::SignalAbandoned { code }],
-        ))
-    }
+/// Ends the settlement; the caller has checked that this event may.
+fn abandon(event: &Event) -> Step {
+    let code = event.abandon_code().ok_or(Impossible)?;
+    Ok((
+        State::Abandoned { code },
+        vec![Duty::SignalAbandoned { code }],
+    ))
 }
 
 fn confirmed_duty(is_final: bool) -> Vec<Duty> {

@@ -4,6 +4,8 @@ mod duty;
 mod event;
 mod machine;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use duty::SettlementDuty;
 pub use event::SettlementEvent;
