@@ -116,11 +116,10 @@ pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
         (outcome, proposal)
     })
     .await?;
-    let testable = proposal.transaction.clone();
-    let mut step = Step::begin(backend).await?;
-    let now = step.now();
     match outcome {
         Ok(approved) => {
+            // Everything but the signatures: the node must find no other fault (hazard 10).
+            test_unsigned(backend, proposal.transaction.clone()).await?;
             let settlement = approved.get();
             let built = BuiltTransaction {
                 unsigned: &proposal.transaction,
@@ -128,17 +127,16 @@ pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
                 fee: settlement.fee,
                 weight: settlement.weight,
             };
-            step.tx.set_built(id, &built, now).await?;
-            drop(step);
-            // Everything but the signatures: the node must find no other fault (hazard 10).
-            test_unsigned(backend, testable).await?;
             let mut step = Step::begin(backend).await?;
+            let now = step.now();
             step.tx.set_built(id, &built, now).await?;
             step.tell_settlement(id, SettlementEvent::DryRunPassed)
                 .await?;
             Ok(step)
         }
         Err(refusal) => {
+            let mut step = Step::begin(backend).await?;
+            let now = step.now();
             let details = format!("settlement {id}: {}: {refusal}", refusal.code());
             step.tx
                 .raise_alarm("dry-run-refused", &details, now)
