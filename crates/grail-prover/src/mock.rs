@@ -28,6 +28,14 @@ impl MockProver {
     pub fn new(allowed: MockAllowed) -> Self {
         Self { allowed }
     }
+
+    /// Proves whatever it is given, right or wrong: the forger against whom readers and policies are tested, since the mock
+    /// proving key is public.
+    pub fn prove_unchecked(&self, spell: &NormalizedSpell) -> Result<Proven, ProverError> {
+        let mut spell = spell.clone();
+        spell.mock = true;
+        proven(&spell, 0)
+    }
 }
 
 impl Prover for MockProver {
@@ -35,16 +43,20 @@ impl Prover for MockProver {
         let mut request = request.clone();
         request.spell.mock = true;
         let checked = check(&request, Some(self.allowed))?;
-        let proof = prove_dummy(&request.spell)?;
-        let spell_wire = request.spell.to_wire();
-        let op_return = encode_op_return(&spell_wire, &proof)?;
-        Ok(Proven {
-            spell_wire,
-            proof,
-            op_return,
-            fuel: checked.fuel(),
-        })
+        proven(&request.spell, checked.fuel())
     }
+}
+
+fn proven(spell: &NormalizedSpell, fuel: u64) -> Result<Proven, ProverError> {
+    let proof = prove_dummy(spell)?;
+    let spell_wire = spell.to_wire();
+    let op_return = encode_op_return(&spell_wire, &proof)?;
+    Ok(Proven {
+        spell_wire,
+        proof,
+        op_return,
+        fuel,
+    })
 }
 
 /// A Groth16 proof of the dummy circuit for the hash of the spell's public values.
