@@ -109,7 +109,7 @@ pub(crate) trait Columns {
             .transpose()
     }
 
-    fn from_json<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, StoreError> {
+    fn json<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, StoreError> {
         serde_json::from_str(&self.text(name)?).map_err(|error| StoreError::corrupt(name, error))
     }
 

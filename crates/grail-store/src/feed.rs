@@ -151,6 +151,6 @@ fn read(row: &DbRow) -> Result<Event, StoreError> {
         at: row.u64("at")?,
         subject,
         kind: row.text("kind")?,
-        body: row.from_json("body")?,
+        body: row.json("body")?,
     })
 }

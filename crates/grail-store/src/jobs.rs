@@ -476,7 +476,7 @@ fn read(row: &DbRow) -> Result<Job, StoreError> {
         id: JobId(row.u64("id")?),
         kind: row.text("kind")?,
         idempotency_key: row.text("idempotency_key")?,
-        payload: row.from_json("payload")?,
+        payload: row.json("payload")?,
         state,
         attempts: row.u64("attempts")?,
         due_at: row.u64("due_at")?,

@@ -327,7 +327,7 @@ fn script(row: &DbRow) -> Result<ScriptBuf, StoreError> {
 }
 
 fn read(row: &DbRow) -> Result<Request, StoreError> {
-    let terms: Terms = row.from_json("terms")?;
+    let terms: Terms = row.json("terms")?;
     let id: RequestId = row.parsed("id")?;
     // The name is a hash of the terms: a changed row would serve another wish under the same name.
     if terms.id() != id {
@@ -340,9 +340,9 @@ fn read(row: &DbRow) -> Result<Request, StoreError> {
         id,
         number: row.u64("number")?,
         terms,
-        roster: row.from_json("roster")?,
+        roster: row.json("roster")?,
         deposit_script: script(row)?,
-        state: row.from_json("state")?,
+        state: row.json("state")?,
         deadline_height: row.u32("deadline_height")?,
         created_at: row.u64("created_at")?,
         updated_at: row.u64("updated_at")?,

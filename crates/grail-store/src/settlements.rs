@@ -536,7 +536,7 @@ const fn is_live(state: &SettlementState) -> bool {
 fn read(row: &DbRow) -> Result<Settlement, StoreError> {
     Ok(Settlement {
         id: row.settlement_id("id")?,
-        state: row.from_json("state")?,
+        state: row.json("state")?,
         nft_input: row.outpoint("nft_input")?,
         nft_output: row.maybe_parsed("nft_output")?,
         txid: row.maybe_parsed("txid")?,

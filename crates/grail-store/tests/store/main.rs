@@ -1,0 +1,14 @@
+//! The store against real database files: every method, every rule that a write must not break.
+
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+mod blocks;
+mod deposits;
+mod feed;
+mod jobs;
+mod requests;
+mod schema;
+mod settlements;
+mod steps;
+mod support;

@@ -1,0 +1,182 @@
+//! Opening, transactions, facts, whole transactions, alarms.
+
+use std::time::Duration;
+
+use bitcoin::Amount;
+use grail_store::{Conflict, Store};
+
+use crate::support::{NOW, add_request, code, conflict, new_store, outpoint, terms, transaction};
+
+#[tokio::test]
+async fn a_step_dropped_before_its_commit_leaves_nothing() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let id = add_request(&mut tx, 1).await.id;
+    tx.raise_alarm("test", "", NOW).await.unwrap();
+    drop(tx);
+    let mut reader = store.read().await.unwrap();
+    assert_eq!(reader.request(&id).await.unwrap(), None);
+    assert_eq!(reader.open_alarm_count().await.unwrap(), 0);
+    // Numbers given out in it are given out again.
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(add_request(&mut tx, 2).await.number, 1);
+}
+
+#[tokio::test]
+async fn a_committed_step_survives_closing_and_opening() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let request = add_request(&mut tx, 1).await;
+    tx.commit().await.unwrap();
+    store.close().await;
+    let again = Store::open(&store.url).await.unwrap();
+    let mut reader = again.read().await.unwrap();
+    assert_eq!(reader.request(&request.id).await.unwrap(), Some(request));
+}
+
+#[tokio::test]
+async fn a_reader_sees_no_half_of_a_step_and_does_not_wait_for_it() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let id = add_request(&mut tx, 1).await.id;
+    let mut reader = store.read().await.unwrap();
+    assert_eq!(reader.request(&id).await.unwrap(), None);
+    tx.commit().await.unwrap();
+    // Its snapshot stays as it was.
+    assert_eq!(reader.request(&id).await.unwrap(), None);
+    assert!(
+        store
+            .read()
+            .await
+            .unwrap()
+            .request(&id)
+            .await
+            .unwrap()
+            .is_some()
+    );
+}
+
+#[tokio::test]
+async fn two_processes_take_turns_and_both_get_through() {
+    const STEPS: u64 = 40;
+    let first = new_store().await;
+    let second = Store::open(&first.url).await.unwrap();
+    let work = |store: Store| async move {
+        for _ in 0..STEPS {
+            let mut tx = store.begin().await.unwrap();
+            tx.raise_alarm("turn", "", NOW).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    };
+    let (one, two) = tokio::join!(
+        tokio::spawn(work(first.store.clone())),
+        tokio::spawn(work(second))
+    );
+    one.unwrap();
+    two.unwrap();
+    let mut reader = first.read().await.unwrap();
+    let ids: Vec<_> = reader
+        .alarms(0, 1_000)
+        .await
+        .unwrap()
+        .iter()
+        .map(|alarm| alarm.id)
+        .collect();
+    assert_eq!(ids, (1..=2 * STEPS).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn processes_that_open_a_new_database_together_all_find_it_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("grail.db").display());
+    let opening: Vec<_> = (0..4)
+        .map(|_| {
+            let url = url.clone();
+            tokio::spawn(async move { Store::open(&url).await.map(|_| ()) })
+        })
+        .collect();
+    for open in opening {
+        let opened = tokio::time::timeout(Duration::from_mins(1), open).await;
+        opened.unwrap().unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("grail.db");
+    std::fs::write(&path, vec![0x55; 8_192]).unwrap();
+    let opened = Store::open(&format!("sqlite:{}", path.display())).await;
+    assert_eq!(code(opened), "corrupt");
+    let nowhere = folder.path().join("no").join("such").join("folder.db");
+    let opened = Store::open(&format!("sqlite:{}", nowhere.display())).await;
+    assert_eq!(code(opened), "transient");
+}
+
+#[tokio::test]
+async fn a_fact_is_written_once() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.fact("params").await.unwrap(), None);
+    tx.put_fact("params", "a").await.unwrap();
+    tx.put_fact("params", "a").await.unwrap();
+    assert!(matches!(
+        conflict(tx.put_fact("params", "b").await),
+        Conflict::FactDiffers { .. }
+    ));
+    assert_eq!(tx.fact("params").await.unwrap().as_deref(), Some("a"));
+}
+
+#[tokio::test]
+async fn a_transaction_is_stored_whole_and_once() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let mut transaction = transaction(outpoint(1));
+    let txid = transaction.compute_txid();
+    assert_eq!(tx.transaction(&txid).await.unwrap(), None);
+    transaction.input[0].witness.push([1, 2, 3]);
+    tx.put_transaction(&transaction).await.unwrap();
+    tx.put_transaction(&transaction).await.unwrap();
+    assert_eq!(tx.transaction(&txid).await.unwrap(), Some(transaction));
+}
+
+#[tokio::test]
+async fn an_alarm_is_open_until_acknowledged_once() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let long = "é".repeat(100_000);
+    let id = tx.raise_alarm("impossible", &long, NOW).await.unwrap();
+    assert_eq!(tx.open_alarm_count().await.unwrap(), 1);
+    tx.acknowledge_alarm(id, NOW + 5).await.unwrap();
+    assert_eq!(code(tx.acknowledge_alarm(id, NOW + 6).await), "not-found");
+    assert_eq!(code(tx.acknowledge_alarm(u64::MAX, NOW).await), "not-found");
+    assert_eq!(tx.open_alarm_count().await.unwrap(), 0);
+    let alarms = tx.alarms(0, 10).await.unwrap();
+    assert_eq!(alarms.len(), 1);
+    assert_eq!(alarms[0].acknowledged_at, Some(NOW + 5));
+    assert_eq!(alarms[0].details.chars().count(), 4_000);
+    assert_eq!(
+        code(tx.raise_alarm("x", "", u64::MAX).await),
+        "out-of-range"
+    );
+}
+
+#[tokio::test]
+async fn a_value_out_of_range_leaves_no_half_of_a_row() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let mut terms = terms(1);
+    terms.fee_cap = Amount::from_sat(u64::MAX);
+    let new = grail_store::NewRequest {
+        terms: &terms,
+        roster: &crate::support::roster(),
+        deposit_script: &crate::support::script(1),
+        deadline_height: u32::MAX,
+        idempotency: None,
+        now: NOW,
+    };
+    assert_eq!(code(tx.create_request(&new).await), "out-of-range");
+    tx.commit().await.unwrap();
+    let mut reader = store.read().await.unwrap();
+    assert!(reader.requests(0, 10).await.unwrap().is_empty());
+}
