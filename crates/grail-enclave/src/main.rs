@@ -79,11 +79,10 @@ fn fail(code: u8, error: &impl std::fmt::Display) -> ExitCode {
 
 /// As `Measurement` serialises: the closure has no JSON library.
 fn json(measurement: &Measurement) -> String {
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
     format!(
         r#"{{"pcr0":"{}","pcr1":"{}","pcr2":"{}"}}"#,
-        hex(&measurement.pcr0),
-        hex(&measurement.pcr1),
-        hex(&measurement.pcr2)
+        hex::encode(measurement.pcr0),
+        hex::encode(measurement.pcr1),
+        hex::encode(measurement.pcr2)
     )
 }

@@ -121,7 +121,7 @@ impl Program {
         {
             return Response::Failed(Fault::new(
                 "network-mismatch",
-                format!(
+                &format!(
                     "expected parameters of {}, got {}",
                     self.network, boot.params.network
                 ),
@@ -136,7 +136,7 @@ struct OsEntropy;
 
 impl Entropy for OsEntropy {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), Fault> {
-        getrandom::getrandom(bytes).map_err(|error| Fault::new("entropy-unavailable", error))
+        getrandom::getrandom(bytes).map_err(|error| Fault::new("entropy-unavailable", &error))
     }
 }
 

@@ -111,7 +111,7 @@ pub fn serve_requests(
         };
         let response = match decode_request(&message) {
             Ok(request) => handle(request),
-            Err(error) => Response::Failed(Fault::new("request-malformed", error)),
+            Err(error) => Response::Failed(Fault::new("request-malformed", &error)),
         };
         respond(stream, &response)?;
     }
@@ -120,7 +120,7 @@ pub fn serve_requests(
 fn respond(stream: &mut impl Write, response: &Response) -> Result<(), FrameError> {
     let bytes = encode_response(response)
         .or_else(|error| {
-            let fault = Fault::new("response-unencodable", error);
+            let fault = Fault::new("response-unencodable", &error);
             encode_response(&Response::Failed(fault))
         })
         .expect("a fault's few words encode");

@@ -1,0 +1,345 @@
+//! Real hosts and enclaves against a real hub.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::{fs, process::Stdio, time::UNIX_EPOCH};
+
+use bitcoin::{
+    OutPoint, Transaction, TxIn, absolute::LockTime, hashes::Hash, secp256k1::Secp256k1,
+    transaction::Version,
+};
+use grail_attest::{SignerExpectation, TrustAnchor, UnixTime, verify_signer_evidence};
+use grail_broker::messages::{AnswerMessage, FaultMessage, Reply};
+use grail_signer::{MESSAGE_MAX_BYTES, Verdict, decode_answer, encode_proposal, proposal_id};
+use grail_types::{DevelopmentAllowed, Network, Params};
+use nix::sys::signal::Signal;
+use support::{Backend, Folder, enclave_program, kill_process, params, until_gone};
+
+/// Well-formed, and nothing that any policy approves.
+fn absurd_proposal(params: &Params) -> Vec<u8> {
+    let transaction = Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: OutPoint::new(bitcoin::Txid::all_zeros(), 0),
+            ..TxIn::default()
+        }],
+        output: Vec::new(),
+    };
+    encode_proposal(&grail_policy::Proposal {
+        params_hash: params.hash(),
+        transaction,
+        previous: Vec::new(),
+        requests: Vec::new(),
+    })
+    .unwrap()
+}
+
+fn fault(reply: Reply) -> FaultMessage {
+    match reply {
+        Reply::Fault(fault) => fault,
+        Reply::Answer(_) => panic!("expected a fault, got an answer"),
+    }
+}
+
+fn answer(reply: Reply) -> AnswerMessage {
+    match reply {
+        Reply::Answer(answer) => answer,
+        Reply::Fault(fault) => panic!("expected an answer, got {fault:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_born_once_and_is_the_same_after_a_restart() {
+    let params = params(Network::Regtest);
+    let folder = Folder::new(&params);
+    let mut backend = Backend::start().await;
+    let mut first = folder.host(&backend);
+    let born = first.ready().await;
+    assert!(born.born);
+    // Kept before anybody hears of it.
+    let sealed = fs::read(folder.state().join("signer.sealed")).unwrap();
+    let hello = backend.hello().await;
+    assert_eq!(hello.public_key, born.public_key);
+    assert_eq!(hello.params_hash, params.hash());
+    assert_eq!(hello.name.as_str(), "operator 1");
+    first.terminate().await;
+    until_gone(born.enclave_pid.unwrap()).await;
+
+    let mut second = folder.host(&backend);
+    let again = second.ready().await;
+    assert!(!again.born);
+    assert_eq!(again.public_key, born.public_key);
+    assert_eq!(
+        fs::read(folder.state().join("signer.sealed")).unwrap(),
+        sealed
+    );
+    second.terminate().await;
+}
+
+#[tokio::test]
+async fn evidence_answers_the_challenge_and_passes_the_production_verifier() {
+    let params = params(Network::Regtest);
+    let folder = Folder::new(&params);
+    let mut backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    let ready = host.ready().await;
+    backend.hello().await;
+    let anchor = TrustAnchor::development(DevelopmentAllowed::on(Network::Regtest).unwrap());
+    for nonce in [[1; 32], [2; 32]] {
+        let evidence = backend.challenge(nonce).await;
+        assert_eq!(evidence.nonce, nonce);
+        let expectation = SignerExpectation {
+            references: &params.measurements,
+            params_hash: params.hash(),
+            nonce: Some(&nonce),
+        };
+        let now = UnixTime::from_secs(UNIX_EPOCH.elapsed().unwrap().as_secs());
+        let attested =
+            verify_signer_evidence(&evidence.document, &anchor, &expectation, now).unwrap();
+        assert_eq!(attested.public_key(), ready.public_key);
+    }
+}
+
+#[tokio::test]
+async fn asks_are_answered_by_the_enclave_and_asked_again_answered_alike() {
+    let params = params(Network::Regtest);
+    let folder = Folder::new(&params);
+    let mut backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    let ready = host.ready().await;
+    backend.hello().await;
+    let proposal = absurd_proposal(&params);
+    let first = answer(backend.ask(7, proposal.clone()).await);
+    assert_eq!(first.settlement, 7);
+    let decided = decode_answer(&first.answer).unwrap();
+    let verified = decided.verify(&Secp256k1::verification_only()).unwrap();
+    assert_eq!(verified.get().signer, ready.public_key);
+    assert_eq!(verified.get().proposal, proposal_id(&proposal));
+    assert!(matches!(&verified.get().verdict, Verdict::Refused(_)));
+    let again = answer(backend.ask(8, proposal).await);
+    assert_eq!(again.settlement, 8);
+    // The very bytes: a second signature over the same would have other randomness.
+    assert_eq!(again.answer, first.answer);
+}
+
+#[tokio::test]
+async fn what_is_no_proposal_or_does_not_fit_is_answered_with_a_fault() {
+    let params = params(Network::Regtest);
+    let folder = Folder::new(&params);
+    let mut backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    let ready = host.ready().await;
+    backend.hello().await;
+    for malformed in [Vec::new(), vec![0xff; 1000]] {
+        let fault = fault(backend.ask(-3, malformed).await);
+        assert_eq!(fault.settlement, -3);
+        assert_eq!(fault.public_key, ready.public_key);
+        assert_eq!(fault.code, "proposal-malformed");
+    }
+    let largest = fault(backend.ask(4, vec![0; MESSAGE_MAX_BYTES]).await);
+    assert_eq!(largest.code, "proposal-too-large");
+    // And life goes on, with the same enclave.
+    answer(backend.ask(5, absurd_proposal(&params)).await);
+}
+
+#[tokio::test]
+async fn messages_that_are_none_are_ignored() {
+    use grail_broker::{Broker, Bytes, messages::BrokerMessage};
+    let params = params(Network::Regtest);
+    let folder = Folder::new(&params);
+    let mut backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    host.ready().await;
+    backend.hello().await;
+    for subject in [
+        grail_broker::messages::Ask::subject(),
+        grail_broker::messages::Challenge::subject(),
+    ] {
+        for bytes in [&b""[..], b"\x01", b"\x02\xa0", &[0xff; 3000]] {
+            let bytes = Bytes::from_static(bytes);
+            backend.hub.publish(subject, bytes).await.unwrap();
+        }
+    }
+    answer(backend.ask(1, absurd_proposal(&params)).await);
+}
+
+#[tokio::test]
+async fn a_killed_enclave_is_started_again_with_its_key() {
+    let params = params(Network::Regtest);
+    let folder = Folder::new(&params);
+    let mut backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    let first = host.ready().await;
+    backend.hello().await;
+    let mut pid = first.enclave_pid.unwrap();
+    for _ in 0..2 {
+        kill_process(pid);
+        let next = host.ready().await;
+        assert_eq!(next.public_key, first.public_key);
+        assert!(!next.born);
+        assert_ne!(next.enclave_pid, Some(pid));
+        pid = next.enclave_pid.unwrap();
+        // It introduces itself anew, on the same connection.
+        assert_eq!(backend.hello().await.public_key, first.public_key);
+    }
+    answer(backend.ask(1, absurd_proposal(&params)).await);
+}
+
+#[tokio::test]
+async fn a_host_outlives_the_backend_and_introduces_itself_to_the_next() {
+    let params = params(Network::Regtest);
+    let folder = Folder::new(&params);
+    let mut backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    let ready = host.ready().await;
+    backend.hello().await;
+    let address = backend.hub.address();
+    drop(backend);
+    let mut next = Backend::start_at(address).await;
+    assert_eq!(next.hello().await.public_key, ready.public_key);
+    answer(next.ask(1, absurd_proposal(&params)).await);
+}
+
+#[tokio::test]
+async fn an_enclave_does_not_outlive_a_host_that_is_killed() {
+    let folder = Folder::new(&params(Network::Regtest));
+    let backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    let first = host.ready().await;
+    host.signal(Signal::SIGKILL);
+    host.end().await;
+    until_gone(first.enclave_pid.unwrap()).await;
+    // What a killed host leaves behind does not hinder the next.
+    let mut next = folder.host(&backend);
+    assert_eq!(next.ready().await.public_key, first.public_key);
+}
+
+#[tokio::test]
+async fn other_parameters_do_not_open_the_key_and_do_not_replace_it() {
+    let mut params = params(Network::Regtest);
+    let folder = Folder::new(&params);
+    let backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    let first = host.ready().await;
+    host.terminate().await;
+    let sealed = fs::read(folder.state().join("signer.sealed")).unwrap();
+
+    params.deposit_confirmations += 1;
+    folder.write_params(&params);
+    assert_eq!(folder.host(&backend).end().await.code(), Some(5));
+    assert_eq!(
+        fs::read(folder.state().join("signer.sealed")).unwrap(),
+        sealed
+    );
+
+    params.deposit_confirmations -= 1;
+    folder.write_params(&params);
+    let mut host = folder.host(&backend);
+    assert_eq!(host.ready().await.public_key, first.public_key);
+}
+
+#[tokio::test]
+async fn a_damaged_or_missing_sealed_key_is_never_replaced_by_a_new_one() {
+    let folder = Folder::new(&params(Network::Regtest));
+    let backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    host.ready().await;
+    host.terminate().await;
+    let path = folder.state().join("signer.sealed");
+    let mut sealed = fs::read(&path).unwrap();
+    *sealed.last_mut().unwrap() ^= 1;
+    fs::write(&path, &sealed).unwrap();
+    assert_eq!(folder.host(&backend).end().await.code(), Some(5));
+    assert_eq!(fs::read(&path).unwrap(), sealed);
+    fs::write(&path, b"").unwrap();
+    assert_eq!(folder.host(&backend).end().await.code(), Some(4));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(folder.host(&backend).end().await.code(), Some(4));
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn i11_no_operator_starts_under_the_development_tee_off_regtest() {
+    let backend = Backend::start().await;
+    for network in [Network::Signet, Network::Testnet4, Network::Mainnet] {
+        let folder = Folder::new(&params(network));
+        assert_eq!(folder.host(&backend).end().await.code(), Some(5));
+        assert!(!folder.state().join("signer.sealed").exists());
+    }
+}
+
+#[tokio::test]
+async fn parameters_that_are_none_are_refused() {
+    let params = params(Network::Regtest);
+    let folder = Folder::new(&params);
+    let backend = Backend::start().await;
+    let mut unknown_field = serde_json::to_value(&params).unwrap();
+    unknown_field["extra"] = 1.into();
+    let mut invalid = serde_json::to_value(&params).unwrap();
+    invalid["measurements"] = serde_json::json!([]);
+    for text in [
+        String::new(),
+        "{}".to_owned(),
+        unknown_field.to_string(),
+        invalid.to_string(),
+    ] {
+        fs::write(folder.params(), text).unwrap();
+        assert_eq!(folder.host(&backend).end().await.code(), Some(3));
+    }
+    fs::remove_file(folder.params()).unwrap();
+    assert_eq!(folder.host(&backend).end().await.code(), Some(3));
+}
+
+#[tokio::test]
+async fn one_folder_serves_one_host() {
+    let folder = Folder::new(&params(Network::Regtest));
+    let backend = Backend::start().await;
+    let mut first = folder.host(&backend);
+    first.ready().await;
+    assert_eq!(folder.host(&backend).end().await.code(), Some(4));
+    first.terminate().await;
+}
+
+#[tokio::test]
+async fn an_enclave_that_runs_already_is_used_and_an_unknown_key_in_it_is_not() {
+    let folder = Folder::new(&params(Network::Regtest));
+    let backend = Backend::start().await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let hardware = elsewhere.path().join("hardware.id");
+    fs::write(&hardware, [7; 32]).unwrap();
+    let address = format!("unix:{}", elsewhere.path().join("s").display());
+    let _enclave = tokio::process::Command::new(enclave_program())
+        .args(["--listen", &address, "--tee", "development"])
+        .args(["--network", "regtest", "--hardware"])
+        .arg(&hardware)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let arguments = ["--enclave", address.as_str()];
+    let mut first = folder.host_with(&backend, &arguments);
+    let born = first.ready().await;
+    assert!(born.born);
+    assert_eq!(born.enclave_pid, None);
+    first.terminate().await;
+
+    // The enclave outlived its host.
+    let mut second = folder.host_with(&backend, &arguments);
+    assert_eq!(second.ready().await.public_key, born.public_key);
+    second.terminate().await;
+
+    let stranger = Folder::new(&params(Network::Regtest));
+    let mut third = stranger.host_with(&backend, &arguments);
+    assert_eq!(third.end().await.code(), Some(5));
+    assert!(!stranger.state().join("signer.pub").exists());
+}
+
+#[tokio::test]
+async fn an_enclave_program_that_is_missing_is_an_error() {
+    let folder = Folder::new(&params(Network::Regtest));
+    let backend = Backend::start().await;
+    let mut host = folder.host_with(&backend, &["--enclave-exe", "/nowhere/grail-enclave"]);
+    assert_eq!(host.end().await.code(), Some(5));
+}

@@ -1,0 +1,236 @@
+//! A hub and real hosts with real enclaves.
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command as BlockingCommand, ExitStatus, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use bitcoin::XOnlyPublicKey;
+use grail_broker::{
+    Broker, EmbeddedBroker, Message, Subscription,
+    messages::{self, Ask, BrokerMessage, Challenge, Evidence, Hello, Reply},
+};
+use grail_types::{BridgeApp, Measurement, Network, Params};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::Value;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::{Instant, sleep, timeout},
+};
+
+pub const DEADLINE: Duration = Duration::from_mins(1);
+const HOST: &str = env!("CARGO_BIN_EXE_grail-host");
+
+/// The enclave's program, built if a test run of this package alone has not.
+pub fn enclave_program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let folder = Path::new(HOST).parent().unwrap();
+        let program = folder.join("grail-enclave");
+        if !program.exists() {
+            let mut cargo = BlockingCommand::new(env!("CARGO"));
+            cargo
+                .args(["build", "-p", "grail-enclave", "--target-dir"])
+                .arg(folder.parent().unwrap());
+            if folder.ends_with("release") {
+                cargo.arg("--release");
+            }
+            assert!(cargo.status().unwrap().success());
+        }
+        program
+    })
+}
+
+pub fn params(network: Network) -> Params {
+    let output = BlockingCommand::new(enclave_program())
+        .arg("measurement")
+        .output()
+        .unwrap();
+    let measurement: Measurement = serde_json::from_slice(&output.stdout).unwrap();
+    let bridge = BridgeApp {
+        identity: [1; 32],
+        vk: [2; 32],
+    };
+    Params::preset(network, bridge, vec![measurement])
+}
+
+/// The backend's side.
+pub struct Backend {
+    pub hub: EmbeddedBroker,
+    pub hellos: Subscription,
+    pub evidence: Subscription,
+    pub replies: Subscription,
+}
+
+impl Backend {
+    pub async fn start() -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap()).await
+    }
+
+    /// At an address that another one may have left a moment ago.
+    pub async fn start_at(address: SocketAddr) -> Self {
+        let deadline = Instant::now() + DEADLINE;
+        let hub = loop {
+            match EmbeddedBroker::listen(address).await {
+                Ok(hub) => break hub,
+                Err(error) => assert!(Instant::now() < deadline, "{error}"),
+            }
+            sleep(Duration::from_millis(5)).await;
+        };
+        Self {
+            hellos: hub.subscribe(Hello::subject()).await.unwrap(),
+            evidence: hub.subscribe(Evidence::subject()).await.unwrap(),
+            replies: hub.subscribe(Reply::subject()).await.unwrap(),
+            hub,
+        }
+    }
+
+    pub async fn tell<M: BrokerMessage>(&self, message: &M) {
+        let bytes = messages::encode(message).unwrap();
+        self.hub.publish(M::subject(), bytes).await.unwrap();
+    }
+
+    /// The host has subscribed before it says hello.
+    pub async fn hello(&mut self) -> Hello {
+        heard(&mut self.hellos).await
+    }
+
+    pub async fn challenge(&mut self, nonce: [u8; 32]) -> Evidence {
+        self.tell(&Challenge { nonce }).await;
+        heard(&mut self.evidence).await
+    }
+
+    pub async fn ask(&mut self, settlement: i64, proposal: Vec<u8>) -> Reply {
+        let ask = Ask {
+            settlement,
+            proposal,
+        };
+        self.tell(&ask).await;
+        heard(&mut self.replies).await
+    }
+}
+
+pub async fn heard<M: BrokerMessage>(subscription: &mut Subscription) -> M {
+    let message: Message = timeout(DEADLINE, subscription.next())
+        .await
+        .unwrap()
+        .unwrap();
+    messages::decode(&message.payload).unwrap()
+}
+
+/// What an operator has on disk.
+pub struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub fn new(params: &Params) -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.write_params(params);
+        folder
+    }
+
+    pub fn write_params(&self, params: &Params) {
+        std::fs::write(self.params(), serde_json::to_vec(params).unwrap()).unwrap();
+    }
+
+    pub fn params(&self) -> PathBuf {
+        self.0.path().join("params.json")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.0.path().join("state")
+    }
+
+    /// A host that starts its own enclave.
+    pub fn host(&self, backend: &Backend) -> Host {
+        let arguments = ["--enclave-exe", enclave_program().to_str().unwrap()];
+        self.host_with(backend, &arguments)
+    }
+
+    pub fn host_with(&self, backend: &Backend, arguments: &[&str]) -> Host {
+        let mut child = Command::new(HOST)
+            .args(["--name", "operator 1", "--json", "--params"])
+            .arg(self.params())
+            .arg("--state")
+            .arg(self.state())
+            .arg("--broker")
+            .arg(backend.hub.address().to_string())
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Host { child, lines }
+    }
+}
+
+pub struct Host {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+/// What a host says when its enclave is booted.
+pub struct Ready {
+    pub public_key: XOnlyPublicKey,
+    pub born: bool,
+    pub enclave_pid: Option<i32>,
+}
+
+impl Host {
+    pub async fn ready(&mut self) -> Ready {
+        let line = timeout(DEADLINE, self.lines.next_line())
+            .await
+            .unwrap()
+            .unwrap()
+            .expect("the host has ended");
+        let value: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["event"], "ready");
+        assert_eq!(value["name"], "operator 1");
+        Ready {
+            public_key: value["public_key"].as_str().unwrap().parse().unwrap(),
+            born: value["born"].as_bool().unwrap(),
+            enclave_pid: value["enclave_pid"]
+                .as_i64()
+                .map(|pid| pid.try_into().unwrap()),
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = self.child.id().unwrap().try_into().unwrap();
+        kill(Pid::from_raw(pid), signal).unwrap();
+    }
+
+    pub async fn end(&mut self) -> ExitStatus {
+        timeout(DEADLINE, self.child.wait()).await.unwrap().unwrap()
+    }
+
+    pub async fn terminate(mut self) {
+        self.signal(Signal::SIGTERM);
+        assert_eq!(self.end().await.code(), Some(0));
+    }
+}
+
+pub fn kill_process(pid: i32) {
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+}
+
+/// Waits until a process is gone; one that only nobody has asked about yet is gone too.
+pub async fn until_gone(pid: i32) {
+    let deadline = Instant::now() + DEADLINE;
+    while let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+        let state = stat.rsplit(") ").next().unwrap().chars().next();
+        if state == Some('Z') {
+            return;
+        }
+        assert!(Instant::now() < deadline, "process {pid} still runs");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
