@@ -49,20 +49,6 @@ pub async fn run(backend: &Backend) -> anyhow::Result<()> {
     }
 }
 
-const fn flow_block(block: grail_chain::BlockRef) -> BlockRef {
-    BlockRef {
-        height: block.height,
-        hash: block.hash,
-    }
-}
-
-const fn chain_block(block: BlockRef) -> grail_chain::BlockRef {
-    grail_chain::BlockRef {
-        height: block.height,
-        hash: block.hash,
-    }
-}
-
 impl<'a> Scanner<'a> {
     /// A scanner that has looked at nothing yet.
     pub fn new(backend: &'a Backend) -> Self {
@@ -78,10 +64,7 @@ impl<'a> Scanner<'a> {
     /// Takes or undoes one block; `false` when there is nothing to do.
     pub async fn take_block(&mut self) -> anyhow::Result<bool> {
         let recent = self.backend.store.read().await?.recent_blocks().await?;
-        let cursor = Cursor::restore(
-            self.backend.deployment.start_height,
-            recent.into_iter().map(chain_block),
-        )?;
+        let cursor = Cursor::restore(self.backend.deployment.start_height, recent)?;
         let next = self
             .backend
             .node
@@ -90,11 +73,11 @@ impl<'a> Scanner<'a> {
         match next {
             Ok(ChainStep::Connect { at, block }) => {
                 self.read_scripts().await?;
-                self.connect(flow_block(at), &block).await?;
+                self.connect(at, &block).await?;
                 Ok(true)
             }
             Ok(ChainStep::Rewind { to }) => {
-                self.rewind(to.map(flow_block)).await?;
+                self.rewind(to).await?;
                 Ok(true)
             }
             Ok(ChainStep::UpToDate) => Ok(false),
@@ -248,10 +231,46 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
+        self.cancel_late_settlements(step, height).await?;
         for settlement in step.tx.settlements_in_state("confirmed", 0, PAGE).await? {
             if let Some(block) = settlement.block {
                 step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
                     .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A settlement that operators have not signed when one of its deposits comes close to its reclaim is called off,
+    /// so that the two never race (hazard 12).
+    async fn cancel_late_settlements(
+        &self,
+        step: &mut Step<'_>,
+        height: u32,
+    ) -> anyhow::Result<()> {
+        for state in ["draft", "proven", "asked"] {
+            for settlement in step.tx.settlements_in_state(state, 0, PAGE).await? {
+                for item in step.tx.settlement_items(settlement.id).await? {
+                    let request = step
+                        .tx
+                        .request(&item.request)
+                        .await?
+                        .context("an item without its request")?;
+                    let block = step
+                        .tx
+                        .deposit(&item.deposit)
+                        .await?
+                        .and_then(|row| row.block);
+                    let is_late = block.is_some_and(|block| {
+                        let delay = request.terms.reclaim_delay;
+                        height >= sweep_end_height(self.backend.params(), block.height, delay)
+                    });
+                    if is_late {
+                        step.tell_settlement(settlement.id, SettlementEvent::Cancelled)
+                            .await?;
+                        break;
+                    }
+                }
             }
         }
         Ok(())
@@ -365,7 +384,7 @@ impl<'a> Scanner<'a> {
             self.mempool_seen.insert(txid);
         }
         let taken = self.backend.store.read().await?.last_block().await?;
-        if tip_before == tip_after && taken == Some(flow_block(tip_after)) {
+        if tip_before == tip_after && taken == Some(tip_after) {
             self.note_vanished(&txids).await?;
         }
         Ok(())

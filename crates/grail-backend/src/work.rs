@@ -3,6 +3,8 @@
 use std::{future::Future, time::Duration};
 
 use anyhow::Context;
+use grail_broker::BrokerError;
+use grail_chain::{ChainError, ErrorKind, SendError};
 use grail_flow::SettlementId;
 use grail_store::{Lease, StoreError};
 
@@ -10,6 +12,9 @@ use crate::{backend::Backend, clock, step::Step};
 
 /// Longest sleep without a hint.
 const JOB_POLL: Duration = Duration::from_millis(500);
+
+/// Seconds until a job is tried again that something outside kept from its work.
+const DEFER_SECONDS: u64 = 3;
 
 /// Why a job was not done.
 #[derive(Debug)]
@@ -85,11 +90,18 @@ async fn finish(backend: &Backend, lease: &Lease, outcome: JobOutcome<'_>) -> an
         Err(JobError::Retry(error)) => {
             tracing::warn!(job = job.idempotency_key, attempt = job.attempts, error = %format!("{error:#}"), "job failed");
             let mut tx = backend.store.begin().await?;
-            match tx
-                .fail_job(job.id, lease.token, &format!("{error:#}"), clock::now())
-                .await
-            {
-                Ok(_) => tx.commit().await,
+            let (now, reason) = (clock::now(), format!("{error:#}"));
+            let given_back = if is_outage(&error) {
+                let run_after = now.saturating_add(DEFER_SECONDS);
+                tx.defer_job(job.id, lease.token, &reason, run_after, now)
+                    .await
+            } else {
+                tx.fail_job(job.id, lease.token, &reason, now)
+                    .await
+                    .map(|_| ())
+            };
+            match given_back {
+                Ok(()) => tx.commit().await,
                 Err(error) => Err(error),
             }
         }
@@ -114,4 +126,19 @@ async fn finish(backend: &Backend, lease: &Lease, outcome: JobOutcome<'_>) -> an
         }
         other => Ok(other?),
     }
+}
+
+/// Whether something outside is merely away: that costs a job none of its attempts.
+fn is_outage(error: &anyhow::Error) -> bool {
+    let chain = error
+        .downcast_ref::<ChainError>()
+        .is_some_and(|error| error.kind() == ErrorKind::Transient);
+    let send = error.downcast_ref::<SendError>().is_some_and(
+        |error| matches!(error, SendError::Chain(inner) if inner.kind() == ErrorKind::Transient),
+    );
+    let store = matches!(
+        error.downcast_ref::<StoreError>(),
+        Some(StoreError::Transient(_))
+    );
+    chain || send || store || error.is::<BrokerError>()
 }

@@ -8,22 +8,9 @@ use bitcoin::{
     Amount, Block, BlockHash, FeeRate, OutPoint, Transaction, TxOut, Txid, Weight, Wtxid,
 };
 
+use grail_flow::BlockRef;
+
 use crate::{ChainError, SendError};
-
-/// A block by both of its names. The hash decides; the height alone names nothing across a reorg.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-pub struct BlockRef {
-    /// Blocks below it.
-    pub height: u32,
-    /// Its hash.
-    pub hash: BlockHash,
-}
-
-impl std::fmt::Display for BlockRef {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} at {}", self.hash, self.height)
-    }
-}
 
 /// A header and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,13 +110,6 @@ pub trait Chain: BlockSource + Send + Sync {
     fn estimate_fee_rate(&self, target_blocks: u16) -> Result<Option<FeeRate>, ChainError>;
     /// Below this the node takes nothing now.
     fn mempool_min_fee_rate(&self) -> Result<FeeRate, ChainError>;
-}
-
-/// Confirmations of something mined at `height` when the tip is at `tip_height`: 1 in the tip itself, 0 above it.
-pub fn confirmations(tip_height: u32, height: u32) -> u32 {
-    tip_height
-        .checked_sub(height)
-        .map_or(0, |above| above.saturating_add(1))
 }
 
 /// The fee of `weight` at `fee_rate`, rounded up; `None` past all money.

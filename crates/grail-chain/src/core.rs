@@ -15,7 +15,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::chain::{BlockRef, BlockSource, Chain, HeaderAt, Tested, TxOutStatus, Verdict, View};
+use grail_flow::BlockRef;
+
+use crate::chain::{BlockSource, Chain, HeaderAt, Tested, TxOutStatus, Verdict, View};
 use crate::rpc::{Auth, RpcClient, bad_answer};
 use crate::{ChainError, SendError};
 

@@ -13,10 +13,10 @@ mod rpc;
 mod scanner;
 
 pub use chain::{
-    BlockOutput, BlockRef, BlockSource, Chain, HeaderAt, Tested, TxOutStatus, Verdict, View,
-    confirmations, fee_at, outputs,
+    BlockOutput, BlockSource, Chain, HeaderAt, Tested, TxOutStatus, Verdict, View, fee_at, outputs,
 };
 pub use core::BitcoinCore;
 pub use error::{ChainError, ErrorKind, SendError};
+pub use grail_flow::{BlockRef, confirmations};
 pub use rpc::{Auth, CALL_TIMEOUT, RpcClient};
 pub use scanner::{CURSOR_BLOCKS_MAX, Cursor, CursorGap, ScanError, Step, next_step};

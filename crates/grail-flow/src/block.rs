@@ -13,6 +13,12 @@ pub struct BlockRef {
     pub hash: BlockHash,
 }
 
+impl std::fmt::Display for BlockRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}", self.hash, self.height)
+    }
+}
+
 /// Confirmations of something mined at `height` when the tip is at `tip_height`: 1 in the tip itself, 0 above it.
 pub fn confirmations(tip_height: u32, height: u32) -> u32 {
     tip_height
