@@ -226,6 +226,46 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// All codes, in the order of the variants.
+    pub const ALL_CODES: [&str; 36] = [
+        "wrong-params",
+        "malformed-transaction",
+        "too-many-inputs",
+        "repeated-input",
+        "previous-missing",
+        "previous-excess",
+        "spell-invalid",
+        "mock-spell",
+        "wrong-apps",
+        "nft-missing",
+        "nft-state-invalid",
+        "nft-params",
+        "nft-output",
+        "serial-mismatch",
+        "roster-changed",
+        "not-in-roster",
+        "unknown-template",
+        "unexpected-charms",
+        "wrong-count",
+        "empty",
+        "repeated-request",
+        "terms-unfit",
+        "deposit-mismatch",
+        "deposit-amount",
+        "wrong-destination",
+        "wrong-output",
+        "fee-above-cap",
+        "overpaid",
+        "vault-missing",
+        "vault-dust",
+        "vault-mismatch",
+        "supply-mismatch",
+        "fee-rate-too-low",
+        "fee-rate-too-high",
+        "too-heavy",
+        "overflow",
+    ];
+
     /// The stable code: what machines compare and people search for.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -285,4 +325,31 @@ pub struct RefusalRecord {
     pub code: String,
     /// What was expected and what was found.
     pub details: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_codes_are_those_that_code_gives() {
+        // The compiler forces every variant into `code`; this forces every code into the list.
+        let source = include_str!("refusal.rs");
+        let given: Vec<_> = source
+            .lines()
+            .skip_while(|line| !line.contains("pub const fn code"))
+            .take_while(|line| !line.contains("pub fn record"))
+            .filter_map(|line| line.split_once("=> \"")?.1.split_once('"'))
+            .map(|(code, _)| code)
+            .collect();
+        assert_eq!(given, Refusal::ALL_CODES);
+    }
+
+    #[test]
+    fn no_code_occurs_twice() {
+        let mut codes = Refusal::ALL_CODES.to_vec();
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Refusal::ALL_CODES.len());
+    }
 }

@@ -1,0 +1,147 @@
+//! A settlement in pieces, to be broken one at a time and proven again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bitcoin::{Transaction, TxOut, Txid};
+use charms_data::{App, Data};
+use grail_bridge_contract::RosterState;
+use grail_policy::Proposal;
+use grail_spell::{NormalizedCharms, NormalizedSpell, nft_app, token_app};
+use grail_txbuild::SettlementPlan;
+use grail_types::{ParamsHash, Terms};
+
+use super::{World, output, prove};
+
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub params_hash: ParamsHash,
+    /// Without the spell's output.
+    pub transaction: Transaction,
+    /// In wire form.
+    pub spell: NormalizedSpell,
+    /// Outputs behind the spell's: an honest settlement has none.
+    pub behind: Vec<TxOut>,
+    pub previous: Vec<Transaction>,
+    pub requests: Vec<Terms>,
+}
+
+impl Draft {
+    /// `made`: the transactions behind the deposits.
+    pub fn of_plan(world: &World, plan: &SettlementPlan, made: &[Transaction]) -> Self {
+        let needed: BTreeSet<Txid> = plan
+            .transaction
+            .input
+            .iter()
+            .map(|input| input.previous_output.txid)
+            .collect();
+        let previous: BTreeMap<Txid, &Transaction> = std::iter::once(&world.genesis)
+            .chain(made)
+            .map(|made| (made.compute_txid(), made))
+            .filter(|(txid, _)| needed.contains(txid))
+            .collect();
+        Self {
+            params_hash: world.params.hash(),
+            transaction: plan.transaction.clone(),
+            spell: plan.spell.to_wire(),
+            behind: Vec::new(),
+            previous: previous.into_values().cloned().collect(),
+            requests: plan.requests.clone(),
+        }
+    }
+
+    /// The proposal, its spell proven for the transaction as it is now.
+    pub fn propose(&self, world: &World) -> Proposal {
+        let spell = self.spell.clone().committed_to(&self.transaction).unwrap();
+        let previous: Vec<_> = self.previous.iter().collect();
+        let proven = prove(world.wasm, spell, &previous);
+        let mut transaction = self.transaction.clone();
+        transaction.output.push(output(0, proven.op_return));
+        transaction.output.extend(self.behind.iter().cloned());
+        Proposal {
+            params_hash: self.params_hash,
+            transaction,
+            previous: self.previous.clone(),
+            requests: self.requests.clone(),
+        }
+    }
+
+    /// The code of the refusal that the settlement meets as it is now.
+    pub fn refusal(&self, world: &World) -> &'static str {
+        world.refusal(&self.propose(world))
+    }
+
+    /// Sets what output `index` carries of `app`.
+    pub fn put_charm(&mut self, index: usize, app: &App, data: Data) {
+        if !self.spell.app_public_inputs.contains_key(app) {
+            self.list_app(app);
+        }
+        let app_index = self.spell.app_index(app).unwrap();
+        self.spell.tx.outs[index].insert(app_index, data);
+    }
+
+    /// Lists a further app; charms refer to apps by position, so all that are there move along.
+    pub fn list_app(&mut self, app: &App) {
+        let before: Vec<App> = self.spell.app_public_inputs.keys().cloned().collect();
+        self.spell
+            .app_public_inputs
+            .insert(app.clone(), Data::empty());
+        let spell = &self.spell;
+        let moved = |charms: &NormalizedCharms| {
+            charms
+                .iter()
+                .map(|(index, data)| {
+                    let app = &before[*index as usize];
+                    (spell.app_index(app).unwrap(), data.clone())
+                })
+                .collect()
+        };
+        let outs = spell.tx.outs.iter().map(moved).collect();
+        self.spell.tx.outs = outs;
+    }
+
+    pub fn set_tokens(&mut self, world: &World, index: usize, amount: u64) {
+        self.put_charm(index, &token_app(&world.params.bridge), Data::from(&amount));
+    }
+
+    pub fn tokens(&self, world: &World, index: usize) -> Option<u64> {
+        let app_index = self.spell.app_index(&token_app(&world.params.bridge))?;
+        self.spell.tx.outs[index].get(&app_index)?.value().ok()
+    }
+
+    pub fn set_state(&mut self, world: &World, state: &RosterState) {
+        self.put_charm(0, &nft_app(&world.params.bridge), state.to_data());
+    }
+
+    pub fn state(&self, world: &World) -> RosterState {
+        let app_index = self
+            .spell
+            .app_index(&nft_app(&world.params.bridge))
+            .unwrap();
+        RosterState::from_data(&self.spell.tx.outs[0][&app_index]).unwrap()
+    }
+
+    /// Moves `sats` from one output to another.
+    pub fn shift(&mut self, from: usize, to: usize, sats: u64) {
+        self.lower(from, sats);
+        self.raise(to, sats);
+    }
+
+    pub fn raise(&mut self, index: usize, sats: u64) {
+        self.transaction.output[index].value += bitcoin::Amount::from_sat(sats);
+    }
+
+    pub fn lower(&mut self, index: usize, sats: u64) {
+        self.transaction.output[index].value -= bitcoin::Amount::from_sat(sats);
+    }
+
+    /// Drops the previous transactions that no input spends any more.
+    pub fn tidy_previous(&mut self) {
+        let inputs = &self.transaction.input;
+        self.previous.retain(|made| {
+            let txid = made.compute_txid();
+            inputs
+                .iter()
+                .any(|input| input.previous_output.txid == txid)
+        });
+    }
+}

@@ -1,0 +1,473 @@
+//! A bridge on paper whose settlements are real: sixteen keys, a deployed roster NFT, zkBTC in circulation, deposits,
+//! spells proven by the mock prover. Everything that an operator would be asked to judge, and ways to break it.
+//!
+//! Shared by the tests of the policy, the signer and the builder.
+
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    reason = "each test binary uses a part"
+)]
+
+pub mod draft;
+pub mod model;
+
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use bitcoin::{
+    Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, WPubkeyHash,
+    Witness, XOnlyPublicKey,
+    absolute::LockTime,
+    hashes::Hash,
+    secp256k1::{All, Keypair, Secp256k1},
+    transaction::Version,
+};
+use charms_data::B32;
+use grail_bridge_contract::RosterState;
+use grail_policy::Proposal;
+use grail_prover::{MockProver, ProveRequest, Proven, Prover};
+use grail_script::{DepositTree, VaultTree};
+use grail_spell::{NormalizedSpell, deployment_identity, transfer_spell};
+use grail_txbuild::{Coin, Deployment, Deposit, SettlementPlan, SettlementRequest};
+use grail_types::{
+    BridgeApp, Epoch, Kind, Measurement, MockAllowed, Network, Params, Roster, TaggedHasher, Terms,
+    Threshold,
+};
+use sha2::{Digest as _, Sha256};
+
+pub use draft::Draft;
+
+/// The bridge's own contract.
+pub const BRIDGE: &[u8] = include_bytes!("../../../../contracts/bridge.wasm");
+/// A contract that agrees to everything: for a spell that the bridge's own would never let through.
+pub const AGREES: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+
+/// The same under another hash: a custom section behind.
+pub const AGREES_TOO: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b\0\x02\x01x";
+
+/// Bytes of a mock proof.
+pub const PROOF_BYTES: usize = 192;
+/// The fee rate that settlements of the tests aim at.
+pub const FEE_RATE: FeeRate = FeeRate::from_sat_per_kwu(1_000);
+/// zkBTC in circulation before a test's settlement, about.
+const CIRCULATING: u64 = 500_000_000;
+
+/// A key pair told apart by `seed`.
+pub fn keypair(seed: u16) -> Keypair {
+    let secret = TaggedHasher::new("grail/test-key/v1")
+        .u64(u64::from(seed))
+        .finish();
+    Keypair::from_seckey_slice(&Secp256k1::new(), &secret).unwrap()
+}
+
+pub fn public(keypair: &Keypair) -> XOnlyPublicKey {
+    keypair.x_only_public_key().0
+}
+
+pub fn p2wpkh(byte: u8) -> ScriptBuf {
+    ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([byte; 20]))
+}
+
+pub fn p2tr(byte: u8) -> ScriptBuf {
+    let key = public(&keypair(1_000 + u16::from(byte)));
+    ScriptBuf::new_p2tr(&Secp256k1::new(), key, None)
+}
+
+pub fn output(sats: u64, script_pubkey: ScriptBuf) -> TxOut {
+    TxOut {
+        value: Amount::from_sat(sats),
+        script_pubkey,
+    }
+}
+
+pub fn input(previous_output: OutPoint) -> TxIn {
+    TxIn {
+        previous_output,
+        script_sig: ScriptBuf::new(),
+        sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+        witness: Witness::new(),
+    }
+}
+
+/// An unsigned transaction.
+pub fn transaction(inputs: &[OutPoint], output: Vec<TxOut>) -> Transaction {
+    Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: inputs.iter().copied().map(input).collect(),
+        output,
+    }
+}
+
+/// Where plain money comes from: no spell, spends what nobody asks about.
+pub fn funding(seed: u64, output: Vec<TxOut>) -> Transaction {
+    let source = OutPoint {
+        txid: Txid::from_byte_array(TaggedHasher::new("grail/test-txid/v1").u64(seed).finish()),
+        vout: 0,
+    };
+    transaction(&[source], output)
+}
+
+pub fn coin(transaction: &Transaction, vout: u32) -> Coin {
+    Coin {
+        outpoint: OutPoint {
+            txid: transaction.compute_txid(),
+            vout,
+        },
+        output: transaction.output[vout as usize].clone(),
+    }
+}
+
+/// A request to be.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub kind: Kind,
+    /// Peg-in: the deposit's coin. Peg-out: its zkBTC.
+    pub amount: u64,
+    pub fee_cap: u64,
+    pub destination: ScriptBuf,
+}
+
+pub fn peg_in(amount: u64) -> Wish {
+    Wish {
+        kind: Kind::PegIn,
+        amount,
+        fee_cap: 50_000,
+        destination: p2tr(1),
+    }
+}
+
+pub fn peg_out(amount: u64) -> Wish {
+    Wish {
+        kind: Kind::PegOut,
+        amount,
+        fee_cap: 50_000,
+        destination: p2wpkh(2),
+    }
+}
+
+/// How a world differs from the usual one.
+#[derive(Clone, Copy)]
+pub struct Setup<'a> {
+    pub network: Network,
+    pub wasm: &'static [u8],
+    pub signers: u16,
+    pub threshold: u16,
+    pub params: &'a dyn Fn(&mut Params),
+    /// Alters the settlement that everything starts from.
+    pub genesis: &'a dyn Fn(&World, &mut Draft),
+}
+
+impl Default for Setup<'_> {
+    fn default() -> Self {
+        Self {
+            network: Network::Regtest,
+            wasm: AGREES,
+            signers: 16,
+            threshold: 12,
+            params: &|_| {},
+            genesis: &|_, _| {},
+        }
+    }
+}
+
+/// A deployed bridge with zkBTC in circulation.
+pub struct World {
+    pub secp: Secp256k1<All>,
+    pub wasm: &'static [u8],
+    pub params: Params,
+    /// In roster order.
+    pub keys: Vec<Keypair>,
+    pub roster: Roster,
+    pub vault: VaultTree,
+    pub deployment: Transaction,
+    /// Outputs: 0 NFT, 1 vault, 2 zkBTC of [`Self::holder`], 3 spell.
+    pub genesis: Transaction,
+    /// What the NFT at output 0 of the genesis carries.
+    pub state: RosterState,
+}
+
+/// The usual world, whose contract agrees to everything.
+pub fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| World::new(Setup::default()))
+}
+
+/// The usual world under the bridge's own contract.
+pub fn real_world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        World::new(Setup {
+            wasm: BRIDGE,
+            ..Setup::default()
+        })
+    })
+}
+
+/// A settlement about to be proposed, and what it was planned from.
+pub struct Case {
+    pub plan: SettlementPlan,
+    pub draft: Draft,
+}
+
+impl World {
+    pub fn new(setup: Setup<'_>) -> Self {
+        let secp = Secp256k1::new();
+        let mut keys: Vec<_> = (1..=setup.signers).map(keypair).collect();
+        keys.sort_by_key(|key| public(key).serialize());
+        let signers = keys.iter().map(public).collect();
+        let roster = Roster::new(Epoch(0), signers, Threshold(setup.threshold)).unwrap();
+        let vault = VaultTree::new(&secp, &roster);
+
+        let deployer = keypair(500);
+        let own = ScriptBuf::new_p2tr(&secp, public(&deployer), None);
+        let source = funding(0, vec![output(1_000_000, own)]);
+        let bridge = BridgeApp {
+            identity: deployment_identity(coin(&source, 0).outpoint),
+            vk: hash_of(setup.wasm),
+        };
+        let image = Measurement {
+            pcr0: [1; 48],
+            pcr1: [2; 48],
+            pcr2: [3; 48],
+        };
+        let mut params = Params::preset(setup.network, bridge, vec![image]);
+        (setup.params)(&mut params);
+        let deployment = Deployment {
+            params: &params,
+            roster: &roster,
+            funding: coin(&source, 0),
+            fee_rate: FEE_RATE,
+        };
+        let plan = deployment.plan(&secp).unwrap();
+        let state = plan.state.clone();
+        let proven = prove(setup.wasm, plan.spell.clone(), &[&source]);
+        let deployed = deployment
+            .finish(&secp, plan, proven.op_return, &deployer)
+            .unwrap();
+
+        let mut world = Self {
+            secp,
+            wasm: setup.wasm,
+            params,
+            keys,
+            roster,
+            vault,
+            deployment: deployed.clone(),
+            genesis: deployed,
+            state,
+        };
+        let deposit = world.deposits(0, &[peg_in(CIRCULATING)]);
+        let wish = SettlementRequest {
+            vault: Vec::new(),
+            ..world.request(deposit.iter().map(|(deposit, _)| deposit.clone()).collect())
+        };
+        let plan = wish.plan(&world.secp).unwrap();
+        let mut draft = Draft::of_plan(&world, &plan, &[deposit[0].1.clone()]);
+        (setup.genesis)(&world, &mut draft);
+        world.state = plan.state;
+        world.genesis = draft.propose(&world).transaction;
+        world
+    }
+
+    /// Terms of a request, told apart by `nonce`.
+    pub fn terms(&self, wish: &Wish, nonce: u64) -> Terms {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&nonce.to_be_bytes());
+        Terms {
+            kind: wish.kind,
+            network: self.params.network,
+            bridge: self.params.bridge,
+            destination: wish.destination.clone().try_into().unwrap(),
+            fee_cap: Amount::from_sat(wish.fee_cap),
+            epoch: self.roster.epoch(),
+            reclaim_key: public(&keypair(600)),
+            reclaim_delay: 1_008,
+            nonce: bytes,
+        }
+    }
+
+    pub fn deposit_script(&self, terms: &Terms) -> ScriptBuf {
+        DepositTree::new(&self.secp, terms, &self.roster).script_pubkey
+    }
+
+    pub fn nft(&self) -> Coin {
+        coin(&self.genesis, 0)
+    }
+
+    pub fn vault_coin(&self) -> Coin {
+        coin(&self.genesis, 1)
+    }
+
+    /// zkBTC in circulation, all on output 2 of the genesis.
+    pub fn circulating(&self) -> u64 {
+        self.state.supply
+    }
+
+    /// A settlement of `deposits` from the state of the world.
+    pub fn request(&self, deposits: Vec<Deposit>) -> SettlementRequest<'_> {
+        SettlementRequest {
+            params: &self.params,
+            roster: &self.roster,
+            state: &self.state,
+            nft: self.nft(),
+            vault: vec![self.vault_coin()],
+            deposits,
+            fee_rate: FEE_RATE,
+            proof_bytes: PROOF_BYTES,
+        }
+    }
+
+    /// A transaction that pays `coins` sats to the deposit address of every terms, carrying `tokens` of zkBTC each;
+    /// what is left of the zkBTC in circulation goes behind them.
+    pub fn transfer(&self, outputs: &[(ScriptBuf, u64)]) -> Transaction {
+        let moved: u64 = outputs.iter().map(|(_, amount)| amount).sum();
+        let rest = self.circulating().checked_sub(moved).unwrap();
+        let carrier = self.params.carrier.to_sat();
+        let mut amounts: Vec<u64> = outputs.iter().map(|(_, amount)| *amount).collect();
+        let mut paid: Vec<_> = outputs
+            .iter()
+            .map(|(script, _)| output(carrier, script.clone()))
+            .collect();
+        if rest > 0 {
+            amounts.push(rest);
+            paid.push(output(carrier, p2tr(0)));
+        }
+        let mut transfer = transaction(&[coin(&self.genesis, 2).outpoint], paid);
+        let spell = transfer_spell(&transfer, &self.params.bridge, &amounts).unwrap();
+        let proven = prove(&[], spell, &[&self.genesis]);
+        transfer.output.push(output(0, proven.op_return));
+        transfer
+    }
+
+    /// One deposit per wish with the transaction behind it: a plain one for each peg-in, one transfer for all peg-outs.
+    pub fn deposits(&self, nonce: u64, wishes: &[Wish]) -> Vec<(Deposit, Transaction)> {
+        let terms: Vec<_> = (nonce..)
+            .zip(wishes)
+            .map(|(nonce, wish)| self.terms(wish, nonce))
+            .collect();
+        self.deposits_for(wishes, terms)
+    }
+
+    pub fn deposits_for(&self, wishes: &[Wish], terms: Vec<Terms>) -> Vec<(Deposit, Transaction)> {
+        let peg_outs: Vec<_> = wishes
+            .iter()
+            .zip(&terms)
+            .filter(|(wish, _)| wish.kind == Kind::PegOut)
+            .map(|(wish, terms)| (self.deposit_script(terms), wish.amount))
+            .collect();
+        let transfer = (!peg_outs.is_empty()).then(|| self.transfer(&peg_outs));
+        let mut vout = 0;
+        wishes
+            .iter()
+            .zip(terms)
+            .map(|(wish, terms)| {
+                let (made, coin, token) = match wish.kind {
+                    Kind::PegIn => {
+                        let script = self.deposit_script(&terms);
+                        let seed = u64::from_be_bytes(terms.nonce[..8].try_into().unwrap()) + 1_000;
+                        let made = funding(seed, vec![output(wish.amount, script)]);
+                        let coin = coin(&made, 0);
+                        (made, coin, 0)
+                    }
+                    Kind::PegOut => {
+                        let made = transfer.clone().unwrap();
+                        let coin = coin(&made, vout);
+                        vout += 1;
+                        (made, coin, wish.amount)
+                    }
+                };
+                let deposit = Deposit {
+                    terms,
+                    coin,
+                    token,
+                    previous_bytes: made.total_size(),
+                };
+                (deposit, made)
+            })
+            .collect()
+    }
+
+    /// A settlement of `wishes`, all of which must fit.
+    pub fn case(&self, wishes: &[Wish]) -> Case {
+        self.case_of(self.deposits(1, wishes), &|_| {})
+    }
+
+    /// A settlement of one wish whose terms are changed before the deposit is made.
+    pub fn case_for(&self, wish: &Wish, change: impl Fn(&mut Terms)) -> Case {
+        let mut terms = self.terms(wish, 1);
+        change(&mut terms);
+        let deposits = self.deposits_for(std::slice::from_ref(wish), vec![terms]);
+        self.case_of(deposits, &|_| {})
+    }
+
+    /// A settlement of deposits, all of which must fit, planned from a changed request.
+    pub fn case_of(
+        &self,
+        deposits: Vec<(Deposit, Transaction)>,
+        change: &dyn Fn(&mut SettlementRequest<'_>),
+    ) -> Case {
+        let (deposits, made): (Vec<_>, Vec<_>) = deposits.into_iter().unzip();
+        let mut request = self.request(deposits);
+        change(&mut request);
+        let plan = request.plan(&self.secp).unwrap();
+        assert_eq!(plan.left_out, []);
+        let draft = Draft::of_plan(self, &plan, &made);
+        Case { plan, draft }
+    }
+
+    /// The usual settlement: two peg-ins, two peg-outs.
+    pub fn usual(&self) -> Case {
+        self.case(&[
+            peg_in(1_000_000),
+            peg_out(700_000),
+            Wish {
+                destination: p2tr(3),
+                ..peg_in(2_000_000)
+            },
+            Wish {
+                destination: p2wpkh(4),
+                ..peg_out(300_000)
+            },
+        ])
+    }
+
+    pub fn approve(
+        &self,
+        proposal: &Proposal,
+    ) -> Result<grail_policy::Approved<grail_policy::Settlement>, grail_policy::Refusal> {
+        let signer = public(&self.keys[0]);
+        grail_policy::approve(&self.secp, proposal, &self.params, Some(&signer))
+    }
+
+    /// The code of the refusal that `proposal` meets.
+    pub fn refusal(&self, proposal: &Proposal) -> &'static str {
+        match self.approve(proposal) {
+            Ok(_) => "approved",
+            Err(refusal) => refusal.code(),
+        }
+    }
+}
+
+/// Proves a mock spell, running `wasm` where a contract has to run, or one that agrees where the spell lists further
+/// apps; panics where the prover refuses.
+pub fn prove(wasm: &[u8], spell: NormalizedSpell, previous: &[&Transaction]) -> Proven {
+    let listed = |hash: &[u8; 32]| spell.app_public_inputs.keys().any(|app| app.vk.0 == *hash);
+    let further = [AGREES, AGREES_TOO].map(|wasm| if listed(&hash_of(wasm)) { wasm } else { &[] });
+    let binaries = [wasm, further[0], further[1]].map(|wasm| (B32(hash_of(wasm)), wasm.to_vec()));
+    let request = ProveRequest {
+        spell,
+        prev_txs: previous.iter().map(|tx| (*tx).clone()).collect(),
+        app_binaries: binaries
+            .into_iter()
+            .filter(|(_, wasm)| !wasm.is_empty())
+            .collect(),
+        app_private_inputs: BTreeMap::new(),
+    };
+    let allowed = MockAllowed::on(Network::Regtest).unwrap();
+    MockProver::new(allowed).prove(&request).unwrap()
+}
+
+pub fn hash_of(wasm: &[u8]) -> [u8; 32] {
+    Sha256::digest(wasm).into()
+}

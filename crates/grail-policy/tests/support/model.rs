@@ -1,0 +1,204 @@
+//! What a settlement must be, from first principles: no word of the policy's code is used here.
+//!
+//! Sums over scripts and charms, with no regard to positions: whoever holds a script may be in any place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, Txid};
+use charms_data::{Charms, Data, TxId};
+use grail_bridge_contract::{RosterState, check};
+use grail_policy::Proposal;
+use grail_prover::charms_transaction;
+use grail_spell::{PrevTx, nft_app, read_strict, roster_state, token_amount, token_app};
+use grail_types::{Kind, MockAllowed, Network};
+
+use super::World;
+
+/// What moved, by script.
+#[derive(Default)]
+struct Purse {
+    sats: u64,
+    tokens: u64,
+}
+
+/// Whether signing `proposal` keeps every satoshi where it belongs. Says what is wrong.
+pub fn judge(world: &World, proposal: &Proposal) -> Result<(), String> {
+    let transaction = &proposal.transaction;
+    let bridge = &world.params.bridge;
+    let (nft, token) = (nft_app(bridge), token_app(bridge));
+    let mock = MockAllowed::on(Network::Regtest);
+
+    let previous: BTreeMap<Txid, PrevTx> = proposal
+        .previous
+        .iter()
+        .map(|made| (made.compute_txid(), PrevTx::read(made.clone(), mock)))
+        .collect();
+    let spell = read_strict(transaction, mock).map_err(|error| error.to_string())?;
+
+    let mut before = None;
+    let mut after = None;
+    let mut ins: BTreeMap<ScriptBuf, Purse> = BTreeMap::new();
+    let mut outs: BTreeMap<ScriptBuf, Purse> = BTreeMap::new();
+    let mut seen = BTreeSet::<OutPoint>::new();
+    for input in &transaction.input {
+        let outpoint = input.previous_output;
+        if !seen.insert(outpoint) {
+            return Err("spent twice".to_owned());
+        }
+        let made = previous.get(&outpoint.txid).ok_or("unknown input")?;
+        let spent = made.output(outpoint.vout).ok_or("unknown output")?;
+        let charms = made.charms_at(outpoint.vout);
+        note(&mut ins, &mut before, spent, &charms, world)?;
+    }
+    let vouts = 0_u32..;
+    for (vout, paid) in vouts.zip(&transaction.output) {
+        note(&mut outs, &mut after, paid, &spell.charms_at(vout), world)?;
+    }
+    let (before, after) = (before.ok_or("no NFT in")?, after.ok_or("no NFT out")?);
+
+    // Only serial and supply follow.
+    let expected = RosterState {
+        serial: before.serial + 1,
+        supply: after.supply,
+        ..before.clone()
+    };
+    if after != expected || before != world.state {
+        return Err("the roster changes".to_owned());
+    }
+    let total = |purses: &BTreeMap<ScriptBuf, Purse>, of: fn(&Purse) -> u64| {
+        purses.values().map(of).map(i128::from).sum::<i128>()
+    };
+    let minted = total(&outs, |purse| purse.tokens) - total(&ins, |purse| purse.tokens);
+    if i128::from(after.supply) - i128::from(before.supply) != minted {
+        return Err("the supply does not follow the tokens".to_owned());
+    }
+    let at_vault = |purses: &BTreeMap<ScriptBuf, Purse>| {
+        let purse = purses.get(&world.vault.script_pubkey);
+        purse.map_or(0, |purse| i128::from(purse.sats))
+    };
+    if at_vault(&outs) - at_vault(&ins) != minted {
+        return Err("the vault does not follow the tokens".to_owned());
+    }
+
+    // Everything else that goes in is a deposit, each explained by one request, which gets it back less its share.
+    let mut owed: BTreeMap<ScriptBuf, i128> = BTreeMap::new();
+    let mut caps: BTreeMap<ScriptBuf, i128> = BTreeMap::new();
+    let mut explained = BTreeSet::from([world.vault.script_pubkey.clone()]);
+    for terms in &proposal.requests {
+        let script = world.deposit_script(terms);
+        let purse = ins.get(&script).ok_or("a request without deposit")?;
+        if !explained.insert(script) {
+            return Err("a deposit serves two requests".to_owned());
+        }
+        if (terms.kind == Kind::PegIn) != (purse.tokens == 0) {
+            return Err("charms of the wrong kind".to_owned());
+        }
+        let destination = terms.destination.script().to_owned();
+        *owed.entry(destination.clone()).or_default() +=
+            i128::from(purse.sats) + i128::from(purse.tokens);
+        *caps.entry(destination).or_default() += i128::from(terms.fee_cap.to_sat());
+    }
+    if ins.keys().any(|script| !explained.contains(script)) {
+        return Err("an input that nobody asked to spend".to_owned());
+    }
+    for (script, owed) in &owed {
+        let purse = outs.get(script).ok_or("a destination gets nothing")?;
+        let share = owed - i128::from(purse.sats) - i128::from(purse.tokens);
+        if share < 0 || share > caps[script] {
+            return Err(format!("a share of {share}"));
+        }
+    }
+    let spell_script = &transaction.output.last().ok_or("no outputs")?.script_pubkey;
+    for (script, purse) in &outs {
+        let known = *script == world.vault.script_pubkey || owed.contains_key(script);
+        let is_spell = script == spell_script && purse.sats == 0 && purse.tokens == 0;
+        if !known && !is_spell {
+            return Err("somebody is paid whom nobody named".to_owned());
+        }
+    }
+    for paid in &transaction.output {
+        if paid.script_pubkey != *spell_script && paid.value < paid.script_pubkey.minimal_non_dust()
+        {
+            return Err("dust".to_owned());
+        }
+    }
+
+    let fee = total(&ins, |purse| purse.sats) - total(&outs, |purse| purse.sats);
+    if fee <= 0 {
+        return Err("no fee".to_owned());
+    }
+
+    // The contract itself, run natively.
+    let by_id = previous
+        .into_iter()
+        .map(|(txid, made)| (TxId(bitcoin::hashes::Hash::to_byte_array(txid)), made))
+        .collect();
+    let view = charms_transaction(spell.spell(), &by_id).ok_or("no view for the contract")?;
+    for (app, public_input) in &spell.spell().app_public_inputs {
+        if *app != nft && *app != token {
+            return Err("another app".to_owned());
+        }
+        check(app, &view, public_input, &Data::empty())
+            .map_err(|violation| violation.to_string())?;
+    }
+    Ok(())
+}
+
+fn note(
+    purses: &mut BTreeMap<ScriptBuf, Purse>,
+    state: &mut Option<RosterState>,
+    output: &bitcoin::TxOut,
+    charms: &Charms,
+    world: &World,
+) -> Result<(), String> {
+    let bridge = &world.params.bridge;
+    let purse = purses.entry(output.script_pubkey.clone()).or_default();
+    purse.sats += output.value.to_sat();
+    purse.tokens += token_amount(charms, &token_app(bridge)).map_err(|error| error.to_string())?;
+    let found = roster_state(charms, &nft_app(bridge)).map_err(|error| error.to_string())?;
+    if let Some(found) = found
+        && state.replace(found).is_some()
+    {
+        return Err("two NFTs".to_owned());
+    }
+    let known = [nft_app(bridge), token_app(bridge)];
+    if charms.keys().any(|app| !known.contains(app)) {
+        return Err("charms of another app".to_owned());
+    }
+    Ok(())
+}
+
+/// What the transaction pays to miners.
+pub fn fee(proposal: &Proposal) -> Amount {
+    let made: BTreeMap<Txid, &Transaction> = proposal
+        .previous
+        .iter()
+        .map(|made| (made.compute_txid(), made))
+        .collect();
+    let spent: Amount = proposal
+        .transaction
+        .input
+        .iter()
+        .map(|input| {
+            let outpoint = input.previous_output;
+            made[&outpoint.txid].output[outpoint.vout as usize].value
+        })
+        .sum();
+    let paid: Amount = proposal
+        .transaction
+        .output
+        .iter()
+        .map(|output| output.value)
+        .sum();
+    spent - paid
+}
+
+/// Weight of the transaction once twelve of sixteen signed every input: counted here from the sizes in the design.
+pub fn signed_weight(world: &World, proposal: &Proposal) -> u64 {
+    assert_eq!(world.roster.signers().len(), 16);
+    let of_deposits = proposal.requests.len() as u64;
+    let of_vault = proposal.transaction.input.len() as u64 - of_deposits;
+    // A deposit's leaf is 34 bytes longer, its control block 32.
+    let witnesses = of_vault * 1_368 + of_deposits * (1_368 + 34 + 32);
+    proposal.transaction.weight().to_wu() + 2 + witnesses
+}
