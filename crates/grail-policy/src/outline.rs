@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::{Sequence, TxOut, Txid, absolute::LockTime, transaction::Version};
+use bitcoin::{
+    Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute::LockTime, transaction::Version,
+};
 use charms_data::Data;
 use grail_bridge_contract::Action;
 use grail_spell::{PrevTx, ProofError, SpellError, VerifiedSpell, nft_app, read_strict, token_app};
@@ -82,6 +84,10 @@ fn check_form(proposal: &Proposal, params: &Params) -> Result<(), Refusal> {
 
 /// Every previous transaction once, each needed, all together of bounded size. Their ids are computed here, so
 /// that nobody's word is taken for what an outpoint stands for.
+///
+/// An id does not commit to witnesses, so the asker can attach any: they are dropped before the spell is read. Charms
+/// reads spells in witnesses too (protocol versions below 9 put them there), and with two of those one
+/// transaction would give the same zkBTC to two deposits.
 fn read_previous(
     proposal: &Proposal,
     mock: Option<MockAllowed>,
@@ -102,12 +108,27 @@ fn read_previous(
     }
     let mut previous = BTreeMap::new();
     for transaction in &proposal.previous {
-        let read = PrevTx::read(transaction.clone(), mock);
+        let read = PrevTx::read(without_witnesses(transaction), mock);
         if !needed.contains(&read.txid()) || previous.insert(read.txid(), read).is_some() {
             return Err(Refusal::PreviousExcess);
         }
     }
     Ok(previous)
+}
+
+fn without_witnesses(transaction: &Transaction) -> Transaction {
+    let input = |input: &TxIn| TxIn {
+        previous_output: input.previous_output,
+        script_sig: input.script_sig.clone(),
+        sequence: input.sequence,
+        witness: Witness::new(),
+    };
+    Transaction {
+        version: transaction.version,
+        lock_time: transaction.lock_time,
+        input: transaction.input.iter().map(input).collect(),
+        output: transaction.output.clone(),
+    }
 }
 
 fn resolve_inputs(

@@ -1,0 +1,125 @@
+//! A backend that tries to make the operator believe what the chain does not say.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use bitcoin::{
+    Transaction, Witness,
+    opcodes::{
+        OP_0,
+        all::{OP_ENDIF, OP_IF, OP_RETURN},
+    },
+    script::{Builder, PushBytesBuf},
+};
+use grail_spell::{charms_of, token_amount, token_app, transfer_spell};
+use grail_types::{MockAllowed, Network};
+use support::{Draft, World, coin, output, p2wpkh, peg_out, prove, transaction, world};
+
+/// The transaction with a spell in its last input's witness, as protocol versions before 9 had it and later ones still
+/// accept.
+fn with_witness_spell(world: &World, transfer: &Transaction, amounts: &[u64]) -> Transaction {
+    let spell = transfer_spell(transfer, &world.params.bridge, amounts).unwrap();
+    let proven = prove(&[], spell, &[&world.genesis]);
+    let op_return = proven.op_return;
+    let payload = op_return.instructions().nth(2).unwrap().unwrap();
+    let payload = payload.push_bytes().unwrap().as_bytes().to_vec();
+    let start = Builder::new()
+        .push_opcode(OP_0)
+        .push_opcode(OP_IF)
+        .push_slice(b"spell");
+    let script = payload
+        .chunks(520)
+        .fold(start, |script, chunk| {
+            script.push_slice(PushBytesBuf::try_from(chunk.to_vec()).unwrap())
+        })
+        .push_opcode(OP_ENDIF)
+        .into_script();
+    let control_block = [[0xc0].as_slice(), &[2; 32]].concat();
+    let mut forged = transfer.clone();
+    forged.input.last_mut().unwrap().witness =
+        Witness::from_slice(&[script.as_bytes(), &control_block]);
+    forged
+}
+
+/// A settlement of the peg-out number `served`, whose deposit is output `served` of `made`.
+fn settlement_of(world: &World, made: &Transaction, served: usize) -> Draft {
+    let wishes = [peg_out(700_000), peg_out(700_000)];
+    let (mut deposit, _) = world.deposits(1, &wishes).remove(served);
+    deposit.coin = coin(made, u32::try_from(served).unwrap());
+    world.case_of(vec![(deposit, made.clone())], &|_| {}).draft
+}
+
+#[test]
+fn charms_that_a_witness_alone_speaks_of_do_not_count() {
+    // A transaction that spends zkBTC and carries no spell. Its id does not commit to its witness, so the backend can
+    // show it with any: with one that gives the zkBTC to the first output, with one that gives it to the second. Were
+    // both believed, 700,000 satoshis of zkBTC would be paid out twice.
+    let world = world();
+    let terms = [1, 2].map(|nonce| world.terms(&peg_out(700_000), nonce));
+    let [first, second] = terms.map(|terms| world.deposit_script(&terms));
+    let rest = world.circulating() - 700_000;
+    let spent = coin(&world.genesis, 2).outpoint;
+    let outputs = vec![
+        output(330, first),
+        output(330, second),
+        output(330, p2wpkh(9)),
+    ];
+    let bare = transaction(&[spent], outputs);
+
+    for (served, amounts) in [[700_000, rest].as_slice(), &[1, 700_000, rest - 1]]
+        .into_iter()
+        .enumerate()
+    {
+        let forged = with_witness_spell(world, &bare, amounts);
+        assert_eq!(forged.compute_txid(), bare.compute_txid());
+        // The spell is sound, so that only the operator's doubt stands against it.
+        let regtest = MockAllowed::on(Network::Regtest);
+        let charms = charms_of(&forged, u32::try_from(served).unwrap(), regtest);
+        assert_eq!(
+            token_amount(&charms, &token_app(&world.params.bridge)),
+            Ok(700_000)
+        );
+        let draft = settlement_of(world, &forged, served);
+        assert_eq!(draft.refusal(world), "unexpected-charms");
+    }
+}
+
+#[test]
+fn what_a_previous_transaction_was_signed_with_does_not_matter() {
+    let world = world();
+    let mut proposal = world.usual().draft.propose(world);
+    assert_eq!(world.refusal(&proposal), "approved");
+    for made in &mut proposal.previous {
+        for input in &mut made.input {
+            input.witness = Witness::from_slice(&[[7; 64].as_slice(), &[0xc0; 33]]);
+        }
+    }
+    assert_eq!(world.refusal(&proposal), "approved");
+}
+
+#[test]
+fn a_refusal_does_not_repeat_a_long_text_of_the_asker() {
+    let world = world();
+    let mut proposal = world.usual().draft.propose(world);
+    // A map whose "version" is a text of 60,000 letters: a decoder could quote it.
+    let mut payload = vec![0x82, 0xa1, 0x67];
+    payload.extend(b"version");
+    payload.extend([0x79, 0xea, 0x60]);
+    payload.extend(vec![b'a'; 60_000]);
+    payload.push(0x80);
+    let script = Builder::new()
+        .push_opcode(OP_RETURN)
+        .push_slice(b"spell")
+        .push_slice(PushBytesBuf::try_from(payload).unwrap())
+        .into_script();
+    proposal
+        .transaction
+        .output
+        .last_mut()
+        .unwrap()
+        .script_pubkey = script;
+    let record = world.approve(&proposal).unwrap_err().record();
+    assert_eq!(record.code, "spell-invalid");
+    assert!(record.details.len() < 200, "{}", record.details);
+}
