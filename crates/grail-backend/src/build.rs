@@ -183,7 +183,7 @@ async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Ti
 
 /// The node's estimate, never below what its mempool takes. Regtest has no fee market to estimate, so there the
 /// lowest rate stands in; anywhere else no estimate means no settlement (hazard 22).
-async fn fee_rate(backend: &Backend) -> anyhow::Result<Option<FeeRate>> {
+pub(crate) async fn fee_rate(backend: &Backend) -> anyhow::Result<Option<FeeRate>> {
     let (estimate, floor) = backend
         .node
         .call(|chain| {

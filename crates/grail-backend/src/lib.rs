@@ -22,4 +22,5 @@ pub mod run;
 pub mod scan;
 pub mod sign;
 pub mod step;
+pub mod vault;
 pub mod work;

@@ -19,6 +19,7 @@ use crate::{
     clock,
     node::POLL,
     step::{JOB_PUBLISH, Step},
+    vault,
 };
 
 /// Rows read at a time.
@@ -119,6 +120,7 @@ impl<'a> Scanner<'a> {
         let now = step.now();
         for transaction in &block.txdata {
             let txid = transaction.compute_txid();
+            vault::connect(self.backend, &mut step.tx, transaction, at).await?;
             for (deposit, request) in self.deposits_in(transaction) {
                 step.tx.put_transaction(transaction).await?;
                 let _ = step.tx.record_deposit(&request, &deposit, now).await?;

@@ -120,6 +120,7 @@ impl StoreTx {
         .bind(now)
         .fetch_all(self.connection())
         .await?;
+        self.rewind_vault_outputs(above).await?;
         sqlx::query("DELETE FROM blocks WHERE height > $1")
             .bind(above)
             .execute(self.connection())

@@ -30,11 +30,18 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "start",
-    include_str!("../migrations/sqlite/0001_start.sql"),
-)];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "start",
+        include_str!("../migrations/sqlite/0001_start.sql"),
+    ),
+    (
+        2,
+        "vault_outputs",
+        include_str!("../migrations/sqlite/0002_vault_outputs.sql"),
+    ),
+];
 
 /// The connections of one process. SQLite has one writer at a time: a pool of one queues them fairly.
 #[derive(Clone, Debug)]

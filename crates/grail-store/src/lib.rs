@@ -17,10 +17,12 @@ mod error;
 mod facts;
 mod feed;
 mod jobs;
+mod lists;
 mod requests;
 mod settlements;
 mod store;
 mod transactions;
+mod vault;
 
 pub use alarms::Alarm;
 pub use answers::{Answer, DETAILS_BYTES_MAX, Recorded, SIGNATURES_BYTES_MAX, Verdict};
@@ -32,12 +34,14 @@ pub use grail_flow::BlockRef;
 pub use jobs::{
     ATTEMPTS_MAX, BACKOFF_MAX_SECONDS, Enqueued, Failed, Job, JobId, JobState, Lease, NewJob,
 };
+pub use lists::{AnswerSummary, ServedRequest};
 pub use requests::{Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, Request};
 pub use settlements::{
     BuiltTransaction, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX, Settlement,
     SettlementItem,
 };
 pub use store::{Reader, Store, StoreTx};
+pub use vault::{VaultKind, VaultOutput, VaultTotals};
 
 /// Rows that one list call returns at most, whatever the limit asked for.
 pub const PAGE_ROWS_MAX: u32 = 1_000;

@@ -89,6 +89,7 @@ macro_rules! select {
         )
     };
 }
+pub(crate) use select;
 
 impl Reader {
     /// A request by name.
@@ -314,7 +315,7 @@ impl StoreTx {
 }
 
 /// Name of a direction, as in JSON.
-const fn kind_name(kind: Kind) -> &'static str {
+pub(crate) const fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::PegIn => "peg-in",
         Kind::PegOut => "peg-out",
@@ -326,7 +327,7 @@ fn script(row: &DbRow) -> Result<ScriptBuf, StoreError> {
         .map_err(|error| StoreError::corrupt("deposit_script", error))
 }
 
-fn read(row: &DbRow) -> Result<Request, StoreError> {
+pub(crate) fn read(row: &DbRow) -> Result<Request, StoreError> {
     let terms: Terms = row.json("terms")?;
     let id: RequestId = row.parsed("id")?;
     // The name is a hash of the terms: a changed row would serve another wish under the same name.

@@ -91,6 +91,7 @@ macro_rules! select {
         )
     };
 }
+pub(crate) use select;
 
 impl Reader {
     /// A settlement.
@@ -533,7 +534,7 @@ const fn is_live(state: &SettlementState) -> bool {
     !matches!(state, SettlementState::Abandoned { .. })
 }
 
-fn read(row: &DbRow) -> Result<Settlement, StoreError> {
+pub(crate) fn read(row: &DbRow) -> Result<Settlement, StoreError> {
     Ok(Settlement {
         id: row.settlement_id("id")?,
         state: row.json("state")?,

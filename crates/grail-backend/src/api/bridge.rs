@@ -1,0 +1,112 @@
+//! What the bridge is: parameters, roster, reserves, and the description of this API.
+
+use std::{collections::BTreeMap, sync::Arc, sync::LazyLock};
+
+use axum::{
+    Json,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use bitcoin::Address;
+use grail_api::{ParamsAnswer, Reserves, RosterAnswer, Signer, VaultOutput};
+
+use super::{
+    Api,
+    answer::{Answer, Failure},
+};
+
+/// Vault outputs that are listed; the sums hold all of them. Anybody can make more by sending coins.
+const OUTPOINTS_MAX: u32 = 1_000;
+
+pub(super) async fn params(State(api): State<Arc<Api>>) -> Json<ParamsAnswer> {
+    let params = api.backend.params();
+    Json(ParamsAnswer {
+        params: params.clone(),
+        params_hash: params.hash(),
+    })
+}
+
+pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAnswer>> {
+    let backend = &api.backend;
+    let roster = backend.roster();
+    let published = backend.store.read().await?.published_nft().await?;
+    // The newest evidence that a signer has shown us, else that by which it was admitted.
+    let admitted = backend.deployment.signers.iter().cloned();
+    let newest: BTreeMap<_, _> = admitted
+        .chain(backend.operators.known())
+        .map(|record| (record.public_key, record))
+        .collect();
+    let signers = roster
+        .signers()
+        .iter()
+        .zip(0_u16..)
+        .map(|(public_key, index)| {
+            let record = newest
+                .get(public_key)
+                .ok_or_else(|| Failure::unavailable("a signer has shown no evidence yet"))?;
+            Ok(Signer {
+                index,
+                public_key: *public_key,
+                name: record.name.clone(),
+                evidence: record.evidence.clone(),
+                pcr0: record.pcr0.clone(),
+                attested_at: record.attested_at,
+            })
+        })
+        .collect::<Answer<Vec<_>>>()?;
+    let network = bitcoin::Network::from(backend.params().network);
+    let address = Address::from_script(&backend.vault.script_pubkey, network)
+        .map_err(|error| Failure::internal(&error))?;
+    Ok(Json(RosterAnswer {
+        epoch: roster.epoch(),
+        threshold: roster.threshold(),
+        address: address.to_string(),
+        nft_outpoint: published.unwrap_or_else(|| backend.deployment_nft()),
+        signers,
+    }))
+}
+
+pub(super) async fn reserves(State(api): State<Arc<Api>>) -> Answer<Json<Reserves>> {
+    let mut reader = api.backend.store.read().await?;
+    let block = reader.last_block().await?;
+    let totals = reader.vault_totals().await?;
+    let outputs = reader.vault_outputs(OUTPOINTS_MAX).await?;
+    let (Some(block), Some(nft_outpoint)) = (block, totals.nft) else {
+        return Err(Failure::unavailable(
+            "the roster NFT is in no block that was read",
+        ));
+    };
+    Ok(Json(Reserves {
+        vault_sat: totals.vault.to_sat(),
+        supply_sat: totals.supply.to_sat(),
+        donations_sat: totals.donations.to_sat(),
+        nft_outpoint,
+        outpoints: outputs
+            .into_iter()
+            .map(|output| VaultOutput {
+                outpoint: output.outpoint,
+                amount_sat: output.amount.to_sat(),
+            })
+            .collect(),
+        height: block.height,
+        block_hash: block.hash,
+    }))
+}
+
+static OPENAPI: LazyLock<Result<String, String>> = LazyLock::new(|| {
+    grail_api::openapi()
+        .to_pretty_json()
+        .map_err(|error| error.to_string())
+});
+
+pub(super) async fn openapi() -> Response {
+    match &*OPENAPI {
+        Ok(document) => (
+            [(header::CONTENT_TYPE, "application/json")],
+            document.as_str(),
+        )
+            .into_response(),
+        Err(error) => Failure::internal(error).into_response(),
+    }
+}

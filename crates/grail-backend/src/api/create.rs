@@ -1,0 +1,284 @@
+//! New requests. A call stores the whole request or nothing, and the same call again finds it.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+};
+use bitcoin::{Amount, FeeRate, TxOut, Weight, secp256k1::Secp256k1};
+use grail_api::{
+    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind,
+    Problem, ProblemCode, Receipt, Request, Wish, bip21,
+};
+use grail_flow::deposit_deadline_height;
+use grail_script::DepositTree;
+use grail_store::{
+    Conflict, Created, Idempotency, NewEvent, NewRequest, StoreError, StoreTx, Subject,
+};
+use grail_types::Terms;
+use sha2::{Digest, Sha256};
+
+use super::{
+    Api,
+    answer::{Answer, Failure},
+    states::{reclaim_code, request_state},
+};
+use crate::{backend::Backend, clock};
+
+/// Blocks that we may be behind the node and still hand out addresses: further back a deposit and its deadline would
+/// be misjudged.
+const LAG_BLOCKS_MAX: u32 = 6;
+/// Weight of an input without its witness.
+const INPUT_WEIGHT: Weight = Weight::from_wu(41 * 4);
+/// Weight of a transaction without inputs and outputs, with marker and flag.
+const FRAME_WEIGHT: Weight = Weight::from_wu(10 * 4 + 2);
+/// Name of the event that tells of a new request.
+const CREATED: &str = "created";
+
+type Body = Result<Bytes, BytesRejection>;
+
+pub(super) async fn peg_in(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<(StatusCode, Json<Request>)> {
+    create(&api, Kind::PegIn, &headers, body, |body, backend| {
+        CreatePegIn::from_json(body)?.parse(backend.params(), backend.roster())
+    })
+    .await
+}
+
+pub(super) async fn peg_out(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<(StatusCode, Json<Request>)> {
+    create(&api, Kind::PegOut, &headers, body, |body, backend| {
+        CreatePegOut::from_json(body)?.parse(backend.params(), backend.roster())
+    })
+    .await
+}
+
+async fn create(
+    api: &Api,
+    kind: Kind,
+    headers: &HeaderMap,
+    body: Body,
+    parse: impl FnOnce(&[u8], &Backend) -> Result<Wish, Problem>,
+) -> Answer<(StatusCode, Json<Request>)> {
+    let backend = &api.backend;
+    check_media_type(headers)?;
+    let key = IdempotencyKey::parse(
+        headers
+            .get(IDEMPOTENCY_KEY_HEADER)
+            .map(header::HeaderValue::as_bytes),
+    )?;
+    let body = body.map_err(|rejection| unread(&rejection))?;
+    let wish = parse(&body, backend)?;
+    let amount = wish.amount();
+    let idempotency = Idempotency {
+        key: key.as_str(),
+        body_hash: body_hash(kind, &body),
+    };
+    let known = backend
+        .store
+        .read()
+        .await?
+        .request_by_key(idempotency)
+        .await;
+    let (status, stored) = match known.map_err(refused)? {
+        Some(request) => (StatusCode::OK, request),
+        None => create_new(api, wish, idempotency).await?,
+    };
+    let (ready_count, _) = backend.store.read().await?.ready_backlog().await?;
+    let rate = api
+        .node
+        .view(backend)
+        .await
+        .ok()
+        .and_then(|view| view.fee_rate)
+        .unwrap_or(backend.params().fee_rate_min);
+    let share = estimated_fee_share(backend, &stored.terms, rate, ready_count);
+    Ok((status, Json(answer(backend, stored, amount, share))))
+}
+
+async fn create_new(
+    api: &Api,
+    wish: Wish,
+    idempotency: Idempotency<'_>,
+) -> Answer<(StatusCode, grail_store::Request)> {
+    let backend = &api.backend;
+    let tip_height = current_tip_height(api).await?;
+    api.creations.take()?;
+    let mut nonce = [0; 16];
+    getrandom::fill(&mut nonce).map_err(|error| Failure::internal(&error))?;
+    let terms = wish.into_terms(nonce);
+    let tree = DepositTree::new(&Secp256k1::verification_only(), &terms, backend.roster());
+    let new = NewRequest {
+        terms: &terms,
+        roster: backend.roster(),
+        deposit_script: &tree.script_pubkey,
+        deadline_height: deposit_deadline_height(backend.params(), tip_height),
+        idempotency: Some(idempotency),
+        now: clock::now(),
+    };
+    store(backend, &new).await
+}
+
+/// A deposit made now must be seen and judged rightly: not while we cannot see the chain or are far behind it.
+async fn current_tip_height(api: &Api) -> Answer<u32> {
+    let view =
+        api.node.view(&api.backend).await.map_err(|code| {
+            Failure::unavailable(format!("the chain cannot be seen now: {code}"))
+        })?;
+    let taken = api.backend.store.read().await?.last_block().await?;
+    let height = taken.map_or(api.backend.deployment.start_height, |block| block.height);
+    let behind = view.tip.height.saturating_sub(height);
+    if behind > LAG_BLOCKS_MAX {
+        return Err(Failure::unavailable(format!(
+            "expected to be at most {LAG_BLOCKS_MAX} blocks behind the chain, got {behind}"
+        )));
+    }
+    Ok(view.tip.height)
+}
+
+fn refused(error: StoreError) -> Failure {
+    match error {
+        StoreError::Conflict(Conflict::IdempotencyKeyReused) => Failure::new(
+            ProblemCode::IdempotencyConflict,
+            "expected the body that came with this key before, got another",
+        ),
+        error => error.into(),
+    }
+}
+
+async fn store(
+    backend: &Backend,
+    new: &NewRequest<'_>,
+) -> Answer<(StatusCode, grail_store::Request)> {
+    let mut tx = backend.store.begin().await?;
+    let created = tx.create_request(new).await.map_err(refused)?;
+    match created {
+        Created::Existing(request) => Ok((StatusCode::OK, request)),
+        Created::New(request) => {
+            tell(&mut tx, &request).await?;
+            tx.commit().await?;
+            backend.hints.feed.notify_waiters();
+            tracing::info!(request = %request.id, kind = %Kind::from(request.terms.kind), "request created");
+            Ok((StatusCode::CREATED, request))
+        }
+    }
+}
+
+async fn tell(tx: &mut StoreTx, request: &grail_store::Request) -> Result<(), StoreError> {
+    let body = serde_json::json!({ "to": request.state.name() });
+    tx.append_event(&NewEvent {
+        subject: Subject::Request(request.id),
+        kind: CREATED,
+        body: &body,
+        now: request.created_at,
+    })
+    .await
+    .map(|_| ())
+}
+
+fn answer(
+    backend: &Backend,
+    request: grail_store::Request,
+    amount: Option<Amount>,
+    estimated_fee_share: Amount,
+) -> Request {
+    let params = backend.params();
+    let kind = Kind::from(request.terms.kind);
+    let receipt = Receipt::new(request.terms.clone(), request.roster);
+    Request {
+        id: request.id,
+        kind,
+        state: request_state(&request.state),
+        code: request.state.code().map(reclaim_code),
+        deposit_address: receipt.deposit_address.clone(),
+        bip21: (kind == Kind::PegIn).then(|| bip21(&receipt.deposit_address, amount)),
+        terms: request.terms,
+        receipt,
+        deadline_height: request.deadline_height,
+        deposit_min_sat: params.deposit_min.to_sat(),
+        deposit_max_sat: params.deposit_max.to_sat(),
+        carrier_sat: params.carrier.to_sat(),
+        estimated_fee_share_sat: estimated_fee_share.to_sat(),
+        created_at: request.created_at,
+    }
+}
+
+fn check_media_type(headers: &HeaderMap) -> Answer<()> {
+    let declared = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(str::trim);
+    match declared {
+        Some(media_type) if media_type.eq_ignore_ascii_case("application/json") => Ok(()),
+        _ => Err(Failure::new(
+            ProblemCode::UnsupportedMediaType,
+            "expected Content-Type: application/json",
+        )),
+    }
+}
+
+fn unread(rejection: &BytesRejection) -> Failure {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Failure::new(
+            ProblemCode::BodyTooLarge,
+            format!("expected at most {BODY_BYTES_MAX} bytes"),
+        )
+    } else {
+        Failure::new(ProblemCode::MalformedBody, "the body ended early")
+    }
+}
+
+fn body_hash(kind: Kind, body: &[u8]) -> [u8; 32] {
+    Sha256::new()
+        .chain_update(kind.name())
+        .chain_update([0])
+        .chain_update(body)
+        .finalize()
+        .into()
+}
+
+/// What the request would pay in a settlement made now, with everything that is ready. The spell is taken to be as
+/// long as the deployment's, which is of the same parts.
+fn estimated_fee_share(
+    backend: &Backend,
+    terms: &Terms,
+    rate: FeeRate,
+    ready_count: u64,
+) -> Amount {
+    let roster = backend.roster();
+    let witness = |spend: Weight| INPUT_WEIGHT + spend;
+    let output = TxOut {
+        value: Amount::ZERO,
+        script_pubkey: terms.destination.script().to_owned(),
+    };
+    let tree = DepositTree::new(&Secp256k1::verification_only(), terms, roster);
+    let own = witness(tree.spend.witness_weight(roster)) + output.weight();
+    let vault_output = TxOut {
+        value: Amount::ZERO,
+        script_pubkey: backend.vault.script_pubkey.clone(),
+    };
+    let vault = witness(backend.vault.spend.witness_weight(roster)) + vault_output.weight();
+    let spell = backend
+        .deployment_tx
+        .output
+        .iter()
+        .filter(|output| output.script_pubkey.is_op_return())
+        .map(TxOut::weight)
+        .sum::<Weight>();
+    // NFT and vault, each an input and an output.
+    let shared = (vault + vault + spell + FRAME_WEIGHT).to_wu();
+    let part = shared.div_ceil(ready_count.saturating_add(1));
+    own.checked_add(Weight::from_wu(part))
+        .and_then(|weight| rate.fee_wu(weight))
+        .unwrap_or(Amount::MAX_MONEY)
+}

@@ -1,0 +1,239 @@
+//! Server-sent events. Hints: what they say has happened, and asking again gives the truth.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Query, State, rejection::QueryRejection},
+    http::HeaderMap,
+    response::{
+        IntoResponse, Response,
+        sse::{Event as SseEvent, KeepAlive, Sse},
+    },
+};
+use grail_api::{Event, ProblemCode};
+use grail_flow::{BlockRef, SettlementId};
+use grail_store::{Reader, StoreError, Subject};
+use grail_types::RequestId;
+use serde::Deserialize;
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::Instant,
+};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::{
+    Api,
+    answer::{Answer, Failure},
+    requests::{bad_query, parse_id},
+    states::settlement_state_of_name,
+};
+
+/// Where a reader goes on, as browsers send it.
+const LAST_EVENT_ID_HEADER: &str = "last-event-id";
+/// Longest wait for a hint before the rows are looked at again.
+const POLL: Duration = Duration::from_secs(2);
+/// Silence after which a comment is sent; clients take a minute of silence for a dead stream.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Longest that a reader may take to take an event.
+const SEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest life of a stream; readers come again with their last event.
+const STREAM_LIFETIME: Duration = Duration::from_hours(1);
+/// Events read at a time, and events waiting for a slow reader.
+const BATCH: u32 = 100;
+const WAITING_MAX: usize = 16;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventsQuery {
+    request: Option<String>,
+}
+
+pub(super) async fn events(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Answer<Response> {
+    let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
+    let request = query.request.as_deref().map(parse_id).transpose()?;
+    let resume = last_event_id(&headers)?;
+    let place = Arc::clone(&api.streams)
+        .try_acquire_owned()
+        .map_err(|_| Failure::unavailable("too many event streams are open"))?;
+    let mut reader = api.backend.store.read().await?;
+    if let Some(id) = request
+        && reader.request_kind(&id).await?.is_none()
+    {
+        return Err(Failure::not_found(format!("no request {id}")));
+    }
+    let newest = reader.last_event_id().await?;
+    drop(reader);
+    let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let feed = Feed {
+        api,
+        request,
+        // A number beyond ours is another database's.
+        last_id: resume.map_or(newest, |id| id.min(newest)),
+        tip: None,
+        sender,
+        _place: place,
+    };
+    // Ends when the stream is dropped, or its reader is too slow, or its time is over.
+    tokio::spawn(feed.run());
+    Ok(Sse::new(ReceiverStream::new(receiver))
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response())
+}
+
+fn last_event_id(headers: &HeaderMap) -> Answer<Option<u64>> {
+    let Some(value) = headers.get(LAST_EVENT_ID_HEADER) else {
+        return Ok(None);
+    };
+    value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .map(Some)
+        .ok_or_else(|| Failure::new(ProblemCode::BadQuery, "expected a number as Last-Event-ID"))
+}
+
+/// Why a stream ends.
+enum End {
+    /// The reader is gone or too slow, or the stream's time is over.
+    Reader,
+    /// The rows cannot be read.
+    Store(StoreError),
+}
+
+impl From<StoreError> for End {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// One stream.
+struct Feed {
+    api: Arc<Api>,
+    request: Option<RequestId>,
+    last_id: u64,
+    tip: Option<BlockRef>,
+    sender: mpsc::Sender<Result<SseEvent, Infallible>>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Feed {
+    async fn run(mut self) {
+        let end = Instant::now() + STREAM_LIFETIME;
+        let api = Arc::clone(&self.api);
+        loop {
+            // Made before rows are read, so that no commit in between goes unnoticed.
+            let hint = api.backend.hints.feed.notified();
+            match self.catch_up().await {
+                Ok(()) => {}
+                Err(End::Reader) => return,
+                Err(End::Store(error)) => {
+                    return tracing::warn!(%error, "an event stream ends");
+                }
+            }
+            tokio::select! {
+                () = self.sender.closed() => return,
+                () = tokio::time::sleep_until(end) => return,
+                () = hint => {}
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// Sends all that is new.
+    async fn catch_up(&mut self) -> Result<(), End> {
+        loop {
+            let mut reader = self.api.backend.store.read().await?;
+            let tip = reader.last_block().await?;
+            let events = match self.request {
+                Some(id) => {
+                    reader
+                        .events_about(Subject::Request(id), self.last_id, BATCH)
+                        .await?
+                }
+                None => reader.events_after(self.last_id, BATCH).await?,
+            };
+            let mut ready = Vec::with_capacity(events.len());
+            let read_count = events.len();
+            for event in events {
+                let id = event.id;
+                ready.push((id, describe(&mut reader, event).await?));
+            }
+            drop(reader);
+            for (id, event) in ready {
+                if let Some(event) = event {
+                    self.send(Some(id), &event).await?;
+                }
+                self.last_id = id;
+            }
+            if u32::try_from(read_count).is_ok_and(|count| count < BATCH) {
+                return self.tell_tip(tip).await;
+            }
+        }
+    }
+
+    /// Tips are told as they are, not as they were: they have no number to go on from.
+    async fn tell_tip(&mut self, tip: Option<BlockRef>) -> Result<(), End> {
+        if let Some(block) = tip.filter(|_| tip != self.tip) {
+            let event = Event::Tip {
+                height: block.height,
+                block_hash: block.hash,
+            };
+            self.send(None, &event).await?;
+        }
+        self.tip = tip;
+        Ok(())
+    }
+
+    async fn send(&self, id: Option<u64>, event: &Event) -> Result<(), End> {
+        let message = SseEvent::default().event(event.name());
+        let message = match id {
+            Some(id) => message.id(id.to_string()),
+            None => message,
+        };
+        let message = message.json_data(event).map_err(|_| End::Reader)?;
+        self.sender
+            .send_timeout(Ok(message), SEND_TIMEOUT)
+            .await
+            .map_err(|_| End::Reader)
+    }
+}
+
+/// A stored event in the API's words; none of what the API does not tell.
+async fn describe(
+    reader: &mut Reader,
+    event: grail_store::Event,
+) -> Result<Option<Event>, StoreError> {
+    let name_of = |field: &str| event.body.get(field).and_then(serde_json::Value::as_str);
+    match event.subject {
+        Subject::Request(id) => {
+            let kind = reader.request_kind(&id).await?;
+            let state = name_of("to").and_then(|name| name.parse().ok());
+            let (Some(kind), Some(state)) = (kind, state) else {
+                return Ok(None);
+            };
+            Ok(Some(Event::Request {
+                id,
+                kind: kind.into(),
+                state,
+                code: name_of("code").and_then(|code| code.parse().ok()),
+            }))
+        }
+        Subject::Settlement(id) => {
+            let state = name_of("to").and_then(settlement_state_of_name);
+            let txid = txid(reader, id).await?;
+            // A draft has no transaction to name it by.
+            Ok(txid
+                .zip(state)
+                .map(|(txid, state)| Event::Settlement { txid, state }))
+        }
+    }
+}
+
+async fn txid(reader: &mut Reader, id: SettlementId) -> Result<Option<bitcoin::Txid>, StoreError> {
+    let settlement = reader.settlement(id).await?;
+    Ok(settlement.and_then(|settlement| settlement.txid))
+}

@@ -1,0 +1,156 @@
+//! `/healthz`: how each part is, in words that show nothing of the inside.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use grail_api::{Component, Health, HealthStatus};
+use grail_store::{BlockRef, StoreError, VaultTotals};
+
+use super::Api;
+use crate::backend::Backend;
+
+/// Blocks behind the node that are nothing to worry about.
+const LAG_BLOCKS_MAX: u32 = 2;
+
+pub(super) async fn healthz(State(api): State<Arc<Api>>) -> (StatusCode, Json<Health>) {
+    let health = Health::of(components(&api).await);
+    let status = match health.status {
+        HealthStatus::Ok | HealthStatus::Degraded => StatusCode::OK,
+        HealthStatus::Failing => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, Json(health))
+}
+
+async fn components(api: &Api) -> Vec<Component> {
+    let mut components: Vec<_> = api
+        .backend
+        .health
+        .roles()
+        .into_iter()
+        .map(|(role, health)| {
+            let status = if health.is_down {
+                HealthStatus::Failing
+            } else {
+                HealthStatus::Ok
+            };
+            component(
+                &format!("role-{role}"),
+                status,
+                format!("{} failures since the start", health.failure_count),
+            )
+        })
+        .collect();
+    let books = Books::read(&api.backend).await;
+    components.push(match &books {
+        Ok(_) => component("database", HealthStatus::Ok, "it can be read"),
+        Err(error) => component("database", HealthStatus::Failing, error.code()),
+    });
+    components.push(operators(&api.backend));
+    let view = api.node.view(&api.backend).await;
+    components.push(match &view {
+        Ok(view) => component(
+            "node",
+            HealthStatus::Ok,
+            format!("its tip is at {}", view.tip.height),
+        ),
+        Err(code) => component("node", HealthStatus::Failing, *code),
+    });
+    if let Ok(books) = books {
+        if let Ok(view) = view {
+            components.push(lag(view.tip.height, books.block));
+        }
+        components.push(alarms(books.alarm_count));
+        components.push(reserves(&books.totals));
+    }
+    components
+}
+
+fn component(name: &str, status: HealthStatus, detail: impl Into<String>) -> Component {
+    Component {
+        name: name.to_owned(),
+        status,
+        detail: detail.into(),
+    }
+}
+
+/// What rows say.
+struct Books {
+    block: Option<BlockRef>,
+    alarm_count: u64,
+    totals: VaultTotals,
+}
+
+impl Books {
+    async fn read(backend: &Backend) -> Result<Self, StoreError> {
+        let mut reader = backend.store.read().await?;
+        Ok(Self {
+            block: reader.last_block().await?,
+            alarm_count: reader.open_alarm_count().await?,
+            totals: reader.vault_totals().await?,
+        })
+    }
+}
+
+/// Without a quorum nothing is signed; with less than all, the next one that leaves may be the last that can.
+fn operators(backend: &Backend) -> Component {
+    let roster = backend.roster();
+    let seen = backend
+        .operators
+        .known()
+        .iter()
+        .filter(|record| roster.signers().contains(&record.public_key))
+        .count();
+    let all = roster.signers().len();
+    let threshold = roster.threshold().0;
+    let status = if seen < usize::from(threshold) {
+        HealthStatus::Failing
+    } else if seen < all {
+        HealthStatus::Degraded
+    } else {
+        HealthStatus::Ok
+    };
+    let detail =
+        format!("{seen} of {all} have shown evidence since the start, {threshold} must agree");
+    component("operators", status, detail)
+}
+
+fn lag(tip_height: u32, taken: Option<BlockRef>) -> Component {
+    let Some(taken) = taken else {
+        return component("scan", HealthStatus::Degraded, "no block was read yet");
+    };
+    let behind = tip_height.saturating_sub(taken.height);
+    let status = if behind > LAG_BLOCKS_MAX {
+        HealthStatus::Degraded
+    } else {
+        HealthStatus::Ok
+    };
+    component("scan", status, format!("{behind} blocks behind the node"))
+}
+
+fn alarms(open_count: u64) -> Component {
+    let status = if open_count == 0 {
+        HealthStatus::Ok
+    } else {
+        HealthStatus::Failing
+    };
+    component(
+        "alarms",
+        status,
+        format!("{open_count} open; nothing is signed while there is one"),
+    )
+}
+
+/// The one number that must never be wrong.
+fn reserves(totals: &VaultTotals) -> Component {
+    let status = if totals.vault < totals.supply {
+        HealthStatus::Failing
+    } else {
+        HealthStatus::Ok
+    };
+    let detail = format!(
+        "{} sat in the vault, {} sat of zkBTC",
+        totals.vault.to_sat(),
+        totals.supply.to_sat()
+    );
+    component("reserves", status, detail)
+}

@@ -1,0 +1,147 @@
+//! `/metrics`: Prometheus' text format. Labels come from closed lists alone.
+
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+
+use axum::{
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
+use grail_flow::{RequestState, SettlementState};
+
+use super::{Api, answer::Answer};
+use crate::clock;
+
+/// Media type of the format.
+const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
+    let backend = &api.backend;
+    let mut reader = backend.store.read().await?;
+    let requests = reader.request_counts().await?;
+    let settlements = reader.settlement_counts().await?;
+    let block = reader.last_block().await?;
+    let alarms = reader.open_alarm_count().await?;
+    let totals = reader.vault_totals().await?;
+    let (ready, ready_since) = reader.ready_backlog().await?;
+    drop(reader);
+    let view = api.node.view(backend).await.ok();
+    let roles = backend.health.roles();
+    let ready_age = ready_since.map_or(0, |since| clock::now().saturating_sub(since));
+
+    let mut text = Text::default();
+    text.gauge("grail_requests", "Requests by state.");
+    text.by_state("grail_requests", &RequestState::NAMES, &requests);
+    text.gauge("grail_settlements", "Settlements by state.");
+    text.by_state("grail_settlements", &SettlementState::NAMES, &settlements);
+    if let Some(view) = view {
+        text.value(
+            "grail_node_tip_height",
+            "The node's best block.",
+            view.tip.height.into(),
+        );
+    }
+    if let Some(block) = block {
+        text.value(
+            "grail_scanned_height",
+            "The newest block read.",
+            block.height.into(),
+        );
+    }
+    text.value(
+        "grail_node_up",
+        "Whether the node answers.",
+        u64::from(view.is_some()),
+    );
+    text.value(
+        "grail_operators",
+        "Operators that have shown evidence since the start.",
+        u64::try_from(backend.operators.count()).unwrap_or(u64::MAX),
+    );
+    text.value(
+        "grail_alarms_open",
+        "Alarms nobody has acknowledged.",
+        alarms,
+    );
+    text.value(
+        "grail_supply_sat",
+        "zkBTC in existence.",
+        totals.supply.to_sat(),
+    );
+    text.value(
+        "grail_vault_sat",
+        "Coins at vault outputs.",
+        totals.vault.to_sat(),
+    );
+    text.value(
+        "grail_donations_sat",
+        "Coins sent to the vault outside a settlement.",
+        totals.donations.to_sat(),
+    );
+    text.value(
+        "grail_ready_requests",
+        "Requests that wait for a settlement.",
+        ready,
+    );
+    text.value(
+        "grail_oldest_ready_request_age_seconds",
+        "How long the oldest of them has waited; 0 without one.",
+        ready_age,
+    );
+    text.gauge("grail_role_up", "Whether a role runs.");
+    for (role, health) in &roles {
+        text.labelled("grail_role_up", "role", role, u64::from(!health.is_down));
+    }
+    text.counter(
+        "grail_role_failures_total",
+        "Failures of a role since the start.",
+    );
+    for (role, health) in &roles {
+        text.labelled(
+            "grail_role_failures_total",
+            "role",
+            role,
+            health.failure_count,
+        );
+    }
+    Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text.0).into_response())
+}
+
+/// The text so far. Writing to a string cannot fail.
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn gauge(&mut self, name: &str, help: &str) {
+        self.head(name, help, "gauge");
+    }
+
+    fn counter(&mut self, name: &str, help: &str) {
+        self.head(name, help, "counter");
+    }
+
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn value(&mut self, name: &str, help: &str, value: u64) {
+        self.gauge(name, help);
+        let _ = writeln!(self.0, "{name} {value}");
+    }
+
+    fn labelled(&mut self, name: &str, label: &str, of: &str, value: u64) {
+        let _ = writeln!(self.0, "{name}{{{label}=\"{of}\"}} {value}");
+    }
+
+    /// One line for each state that there is, also for those that nothing is in.
+    fn by_state(&mut self, name: &str, states: &[&str], counts: &[(String, u64)]) {
+        let counts: BTreeMap<_, _> = counts
+            .iter()
+            .map(|(state, count)| (state.as_str(), *count))
+            .collect();
+        for state in states {
+            let count = counts.get(state).copied().unwrap_or(0);
+            self.labelled(name, "state", state, count);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Requests: one in full, many in short.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+};
+use bitcoin::Address;
+use grail_api::{
+    Deposit, Kind, OtherDeposit, Page, PageQuery, ProblemCode, Receipt, ReclaimCode, ReclaimInfo,
+    Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
+};
+use grail_flow::{DepositCharms, confirmations};
+use grail_store::{DepositRow, DepositState, Reader, Request};
+use grail_types::RequestId;
+use serde::Deserialize;
+
+use super::{
+    Api,
+    answer::{Answer, Failure},
+    settlements::{output_index_of_item, required},
+    states::{reclaim_code, request_state, settlement_state},
+};
+use crate::backend::Backend;
+
+/// Deposits of a request that are listed. Anybody who knows the address can make more.
+const DEPOSITS_MAX: u32 = 100;
+/// Refusals that are listed.
+const REFUSALS_MAX: u32 = 50;
+
+pub(super) async fn peg_in(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer<Json<RequestStatus>> {
+    status(&api.backend, Kind::PegIn, id).await
+}
+
+pub(super) async fn peg_out(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer<Json<RequestStatus>> {
+    status(&api.backend, Kind::PegOut, id).await
+}
+
+async fn status(
+    backend: &Backend,
+    kind: Kind,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer<Json<RequestStatus>> {
+    let id = parse_id(id.map(|Path(id)| id).unwrap_or_default().as_str())?;
+    let mut reader = backend.store.read().await?;
+    let request = reader
+        .request(&id)
+        .await?
+        .filter(|request| Kind::from(request.terms.kind) == kind)
+        .ok_or_else(|| Failure::not_found(format!("no {kind} {id}")))?;
+    Ok(Json(read(backend, &mut reader, request).await?))
+}
+
+pub(super) fn parse_id(text: &str) -> Answer<RequestId> {
+    text.parse().map_err(|_| {
+        Failure::new(
+            ProblemCode::BadId,
+            format!(
+                "expected an id of 64 hex characters, got {} characters",
+                text.chars().count()
+            ),
+        )
+    })
+}
+
+async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answer<RequestStatus> {
+    let tip_height = tip_height(backend, reader).await?;
+    let rows = reader.deposits_of(&request.id, None, DEPOSITS_MAX).await?;
+    let own = match request.state.deposit() {
+        Some(outpoint) => reader.deposit(&outpoint).await?,
+        None => None,
+    };
+    let other_deposits = rows
+        .iter()
+        .filter(|row| Some(row.deposit.outpoint) != request.state.deposit())
+        .filter(|row| row.state != DepositState::Vanished)
+        .map(|row| OtherDeposit {
+            outpoint: row.deposit.outpoint,
+            amount_sat: row.deposit.value.to_sat(),
+            token_sat: token_sat(row),
+            confirmations: confirmations_of(row, tip_height),
+            code: row.code.map_or(ReclaimCode::DuplicateDeposit, reclaim_code),
+            reclaim_possible_at_height: reclaim_height(row, &request),
+        })
+        .collect();
+    let refusals = reader
+        .refusals_of(&request.id, REFUSALS_MAX)
+        .await?
+        .into_iter()
+        .map(|answer| Refused {
+            signer: answer.signer.0,
+            code: answer.code.unwrap_or_default(),
+            details: answer.details.unwrap_or_default(),
+        })
+        .collect();
+    let settlement = settlement(backend, reader, &request, tip_height).await?;
+    let state = request_state(&request.state);
+    let receipt = Receipt::new(request.terms.clone(), request.roster.clone());
+    Ok(RequestStatus {
+        id: request.id,
+        kind: request.terms.kind.into(),
+        state,
+        code: request.state.code().map(reclaim_code),
+        deposit_address: receipt.deposit_address.clone(),
+        deadline_height: request.deadline_height,
+        deposit: own.as_ref().map(|row| Deposit {
+            outpoint: row.deposit.outpoint,
+            amount_sat: row.deposit.value.to_sat(),
+            token_sat: token_sat(row),
+            confirmations: confirmations_of(row, tip_height),
+            confirmations_needed: backend.params().deposit_confirmations,
+            height: row.block.map(|block| block.height),
+        }),
+        other_deposits,
+        settlement,
+        refusals,
+        reclaim: own
+            .as_ref()
+            .filter(|_| state != RequestState::Paid)
+            .map(|row| ReclaimInfo {
+                outpoint: row.deposit.outpoint,
+                delay: request.terms.reclaim_delay,
+                possible_at_height: reclaim_height(row, &request),
+                reclaimed_by: row.reclaim.map(|reclaim| reclaim.txid),
+            }),
+        receipt,
+        created_at: request.created_at,
+        updated_at: request.updated_at,
+    })
+}
+
+/// The settlement from the request's side, once it has a transaction.
+async fn settlement(
+    backend: &Backend,
+    reader: &mut Reader,
+    request: &Request,
+    tip_height: u32,
+) -> Answer<Option<RequestSettlement>> {
+    let Some(id) = request.state.settlement() else {
+        return Ok(None);
+    };
+    let settlement = required(reader.settlement(id).await?, "a request's settlement")?;
+    let (Some(txid), Some(transaction)) = (settlement.txid, reader.unsigned_transaction(id).await?)
+    else {
+        return Ok(None);
+    };
+    let items = reader.settlement_items(id).await?;
+    let position = items.iter().position(|item| item.request == request.id);
+    let item = position.and_then(|position| items.get(position).map(|item| (position, item)));
+    let (position, item) = required(item, "a request in its settlement")?;
+    let output_index = output_index_of_item(&transaction, items.len(), position);
+    Ok(Some(RequestSettlement {
+        txid,
+        state: settlement_state(&settlement.state),
+        confirmations: settlement
+            .block
+            .map_or(0, |block| confirmations(tip_height, block.height)),
+        confirmations_needed: backend.params().settlement_confirmations,
+        amount_out_sat: item.amount_out.to_sat(),
+        fee_share_sat: item.fee_share.to_sat(),
+        output_index: required(output_index, "an output of a settlement")?,
+    }))
+}
+
+/// Height of the newest block taken.
+pub(super) async fn tip_height(backend: &Backend, reader: &mut Reader) -> Answer<u32> {
+    let block = reader.last_block().await?;
+    Ok(block.map_or(backend.deployment.start_height, |block| block.height))
+}
+
+fn confirmations_of(row: &DepositRow, tip_height: u32) -> u32 {
+    row.block
+        .map_or(0, |block| confirmations(tip_height, block.height))
+}
+
+fn token_sat(row: &DepositRow) -> Option<u64> {
+    match row.deposit.charms {
+        DepositCharms::ZkBtc(amount) => Some(amount.to_sat()),
+        DepositCharms::None | DepositCharms::Other => None,
+    }
+}
+
+/// BIP-68: the reclaim may be in the block that gives the deposit its delay's worth of confirmations, and one more.
+fn reclaim_height(row: &DepositRow, request: &Request) -> Option<u32> {
+    row.block.map(|block| {
+        block
+            .height
+            .saturating_add(u32::from(request.terms.reclaim_delay))
+    })
+}
+
+/// Query of a list of requests: [`PageQuery`] and a filter. Flattening would let unknown fields pass.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RequestsQuery {
+    state: Option<String>,
+    after: Option<String>,
+    limit: Option<u16>,
+}
+
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    query: Result<Query<RequestsQuery>, QueryRejection>,
+) -> Answer<Json<Page<RequestSummary>>> {
+    let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
+    let state = query
+        .state
+        .map(|name| {
+            name.parse::<RequestState>()
+                .map_err(|_| Failure::new(ProblemCode::BadQuery, "expected a state of requests"))
+        })
+        .transpose()?;
+    let page = PageQuery {
+        after: query.after,
+        limit: query.limit,
+    };
+    let limit = page.limit()?;
+    let before = parse_after(&page)?;
+    let mut reader = api.backend.store.read().await?;
+    // One more than asked for tells whether there is a next page.
+    let mut requests = reader
+        .requests_newest_first(
+            state.map(RequestState::name),
+            before,
+            u32::from(limit).saturating_add(1),
+        )
+        .await?;
+    let is_last = requests.len() <= usize::from(limit);
+    requests.truncate(limit.into());
+    let next = requests
+        .last()
+        .filter(|_| !is_last)
+        .map(|request| request.number.to_string());
+    let mut items = Vec::with_capacity(requests.len());
+    for request in requests {
+        items.push(summary(&api.backend, &mut reader, &request).await?);
+    }
+    Ok(Json(Page { items, next }))
+}
+
+async fn summary(
+    backend: &Backend,
+    reader: &mut Reader,
+    request: &Request,
+) -> Answer<RequestSummary> {
+    let kind = Kind::from(request.terms.kind);
+    let deposit = match request.state.deposit() {
+        Some(outpoint) => reader.deposit(&outpoint).await?,
+        None => None,
+    };
+    let settlement = match request.state.settlement() {
+        Some(id) => reader.settlement(id).await?,
+        None => None,
+    };
+    let network = bitcoin::Network::from(backend.params().network);
+    let address = Address::from_script(&request.deposit_script, network)
+        .map_err(|error| Failure::internal(&error))?;
+    Ok(RequestSummary {
+        id: request.id,
+        kind,
+        state: request_state(&request.state),
+        code: request.state.code().map(reclaim_code),
+        deposit_address: address.to_string(),
+        amount_sat: deposit.and_then(|row| match kind {
+            Kind::PegIn => Some(row.deposit.value.to_sat()),
+            Kind::PegOut => token_sat(&row),
+        }),
+        settlement_txid: settlement.and_then(|settlement| settlement.txid),
+        created_at: request.created_at,
+    })
+}
+
+pub(super) fn bad_query(rejection: &QueryRejection) -> Failure {
+    Failure::new(ProblemCode::BadQuery, rejection.body_text())
+}
+
+/// Where a page begins: the number of the last item of the page before.
+pub(super) fn parse_after(page: &PageQuery) -> Answer<Option<u64>> {
+    page.after
+        .as_deref()
+        .map(|after| {
+            after.parse().map_err(|_| {
+                Failure::new(
+                    ProblemCode::BadQuery,
+                    "expected the `next` of the page before as `after`",
+                )
+            })
+        })
+        .transpose()
+}

@@ -1,0 +1,230 @@
+//! Settlements, with all that they spend and make.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
+
+use axum::{
+    Json,
+    extract::{
+        Path, Query, State,
+        rejection::{PathRejection, QueryRejection},
+    },
+};
+use bitcoin::{Transaction, Txid};
+use grail_api::{
+    Page, PageQuery, ProblemCode, Settlement, SettlementInput, SettlementOutput, SignerAnswer,
+    SignerOutcome,
+};
+use grail_flow::confirmations;
+use grail_store::{Reader, ServedRequest};
+use grail_types::Kind;
+
+use super::{
+    Api,
+    answer::{Answer, Failure},
+    requests::{bad_query, parse_after, tip_height},
+    states::settlement_state,
+};
+use crate::backend::Backend;
+
+/// Requests that a page's settlements serve at most, but for the last of them: a page then ends before its limit.
+const SERVED_PER_PAGE_MAX: usize = 2_000;
+
+pub(super) async fn one(
+    State(api): State<Arc<Api>>,
+    txid: Result<Path<String>, PathRejection>,
+) -> Answer<Json<Settlement>> {
+    let text = txid.map(|Path(txid)| txid).unwrap_or_default();
+    let txid: Txid = text.parse().map_err(|_| {
+        Failure::new(
+            ProblemCode::BadId,
+            format!(
+                "expected a txid of 64 hex characters, got {} characters",
+                text.chars().count()
+            ),
+        )
+    })?;
+    let mut reader = api.backend.store.read().await?;
+    let settlement = reader
+        .settlement_by_txid(&txid)
+        .await?
+        .ok_or_else(|| Failure::not_found(format!("no settlement {txid}")))?;
+    Ok(Json(read(&api.backend, &mut reader, settlement).await?))
+}
+
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Answer<Json<Page<Settlement>>> {
+    let Query(page) = query.map_err(|rejection| bad_query(&rejection))?;
+    let limit = page.limit()?;
+    let before = parse_after(&page)?;
+    let mut reader = api.backend.store.read().await?;
+    let rows = reader
+        .settlements_newest_first(before, u32::from(limit).saturating_add(1))
+        .await?;
+    let row_count = rows.len();
+    let mut items = Vec::new();
+    let mut served_count = 0_usize;
+    let mut last = None;
+    for row in rows.into_iter().take(limit.into()) {
+        if served_count >= SERVED_PER_PAGE_MAX {
+            break;
+        }
+        last = Some(row.id);
+        let settlement = read(&api.backend, &mut reader, row).await?;
+        served_count = served_count.saturating_add(settlement.requests.len());
+        items.push(settlement);
+    }
+    let is_last = items.len() == row_count;
+    let next = last.filter(|_| !is_last).map(|id| id.to_string());
+    Ok(Json(Page { items, next }))
+}
+
+async fn read(
+    backend: &Backend,
+    reader: &mut Reader,
+    row: grail_store::Settlement,
+) -> Answer<Settlement> {
+    let tip_height = tip_height(backend, reader).await?;
+    let transaction = reader.unsigned_transaction(row.id).await?;
+    let transaction = required(transaction, "a settlement's transaction")?;
+    let served = reader.served_requests(row.id).await?;
+    let inputs = inputs(reader, &transaction, &served).await?;
+    let signers = signers(backend, reader, row.id).await?;
+    Ok(Settlement {
+        txid: required(row.txid, "a settlement's txid")?,
+        state: settlement_state(&row.state),
+        confirmations: row
+            .block
+            .map_or(0, |block| confirmations(tip_height, block.height)),
+        height: row.block.map(|block| block.height),
+        requests: served.iter().map(|served| served.item.request).collect(),
+        inputs,
+        outputs: outputs(&transaction, &served),
+        fee_sat: required(row.fee, "a settlement's fee")?.to_sat(),
+        vsize: required(row.vsize, "a settlement's size")?,
+        signers,
+        created_at: row.created_at,
+    })
+}
+
+async fn inputs(
+    reader: &mut Reader,
+    transaction: &Transaction,
+    served: &[ServedRequest],
+) -> Answer<Vec<SettlementInput>> {
+    let deposits: BTreeMap<_, _> = served
+        .iter()
+        .map(|served| (served.item.deposit, served))
+        .collect();
+    let mut parents: BTreeMap<Txid, Transaction> = BTreeMap::new();
+    let mut inputs = Vec::with_capacity(transaction.input.len());
+    for input in &transaction.input {
+        let outpoint = input.previous_output;
+        if let Some(served) = deposits.get(&outpoint) {
+            inputs.push(SettlementInput {
+                outpoint,
+                amount_sat: served.deposit_amount.to_sat(),
+                token_sat: served.deposit_token.map(bitcoin::Amount::to_sat),
+                request: Some(served.item.request),
+            });
+            continue;
+        }
+        if let Entry::Vacant(place) = parents.entry(outpoint.txid) {
+            let parent = reader.transaction(&outpoint.txid).await?;
+            place.insert(required(parent, "a settlement's parent transaction")?);
+        }
+        let output = usize::try_from(outpoint.vout).ok().and_then(|vout| {
+            parents
+                .get(&outpoint.txid)
+                .and_then(|parent| parent.output.get(vout))
+        });
+        inputs.push(SettlementInput {
+            outpoint,
+            amount_sat: required(output, "a settlement's parent output")?
+                .value
+                .to_sat(),
+            token_sat: None,
+            request: None,
+        });
+    }
+    Ok(inputs)
+}
+
+fn outputs(transaction: &Transaction, served: &[ServedRequest]) -> Vec<SettlementOutput> {
+    let first_item = output_index_of_item(transaction, served.len(), 0);
+    transaction
+        .output
+        .iter()
+        .zip(0_u32..)
+        .map(|(output, vout)| {
+            let served = first_item
+                .and_then(|first| vout.checked_sub(first))
+                .and_then(|position| usize::try_from(position).ok())
+                .and_then(|position| served.get(position));
+            SettlementOutput {
+                script: output.script_pubkey.to_hex_string(),
+                amount_sat: output.value.to_sat(),
+                token_sat: served
+                    .filter(|served| served.kind == Kind::PegIn)
+                    .map(|served| served.item.amount_out.to_sat()),
+                request: served.map(|served| served.item.request),
+            }
+        })
+        .collect()
+}
+
+async fn signers(
+    backend: &Backend,
+    reader: &mut Reader,
+    id: grail_flow::SettlementId,
+) -> Answer<Vec<SignerAnswer>> {
+    let answers: BTreeMap<_, _> = reader
+        .answer_summaries(id)
+        .await?
+        .into_iter()
+        .map(|answer| (answer.signer.0, answer))
+        .collect();
+    let outcomes = backend.roster().signers().iter().zip(0_u16..);
+    outcomes
+        .map(|(_, index)| {
+            let Some(answer) = answers.get(&index) else {
+                return Ok(SignerAnswer {
+                    index,
+                    outcome: SignerOutcome::Waiting,
+                    code: None,
+                    details: None,
+                });
+            };
+            let outcome = answer.verdict.parse().ok();
+            Ok(SignerAnswer {
+                index,
+                outcome: required(outcome, "a signer's verdict")?,
+                code: answer.code.clone(),
+                details: answer.details.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Where the output of an item is: items are the last outputs but the spell, in their order (ADR 3).
+pub(super) fn output_index_of_item(
+    transaction: &Transaction,
+    item_count: usize,
+    position: usize,
+) -> Option<u32> {
+    let first = transaction
+        .output
+        .len()
+        .checked_sub(1)?
+        .checked_sub(item_count)?;
+    u32::try_from(first.checked_add(position)?).ok()
+}
+
+/// Something that the store's rules say is there.
+pub(super) fn required<T>(value: Option<T>, what: &str) -> Answer<T> {
+    value.ok_or_else(|| Failure::internal(&format!("{what} is missing")))
+}

@@ -1,0 +1,214 @@
+//! What people look at: lists newest first, joined rows without large columns, counts. Reads only.
+
+use bitcoin::{Amount, OutPoint};
+use grail_flow::SettlementId;
+use grail_types::{Kind, RequestId, SignerIndex};
+
+use crate::{
+    Reader, Request, Settlement, SettlementItem, StoreError,
+    column::{Columns, after, page},
+    db::DbRow,
+    requests, settlements,
+};
+
+/// A request served by a settlement, with what its deposit was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServedRequest {
+    /// Request, deposit, amount and fee share.
+    pub item: SettlementItem,
+    /// Direction.
+    pub kind: Kind,
+    /// The deposit's coin.
+    pub deposit_amount: Amount,
+    /// zkBTC that the deposit carries.
+    pub deposit_token: Option<Amount>,
+}
+
+/// A signer's answer without its signatures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerSummary {
+    /// Who.
+    pub signer: SignerIndex,
+    /// Name of the verdict, as [`crate::Verdict::name`] has it.
+    pub verdict: String,
+    /// Of a refusal or fault.
+    pub code: Option<String>,
+    /// Of a refusal or fault.
+    pub details: Option<String>,
+}
+
+impl Reader {
+    /// Requests, newest first, below number `before` (none: from the newest), of one state or of all.
+    pub async fn requests_newest_first(
+        &mut self,
+        state_name: Option<&str>,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Request>, StoreError> {
+        let rows = match state_name {
+            Some(state_name) => {
+                sqlx::query(requests::select!(
+                    "WHERE state_name = $1 AND number < $2 ORDER BY number DESC LIMIT $3"
+                ))
+                .bind(state_name)
+                .bind(before.map_or(i64::MAX, after))
+                .bind(page(limit))
+                .fetch_all(self.connection())
+                .await?
+            }
+            None => {
+                sqlx::query(requests::select!(
+                    "WHERE number < $1 ORDER BY number DESC LIMIT $2"
+                ))
+                .bind(before.map_or(i64::MAX, after))
+                .bind(page(limit))
+                .fetch_all(self.connection())
+                .await?
+            }
+        };
+        rows.iter().map(requests::read).collect()
+    }
+
+    /// Settlements that have a transaction, newest first, below number `before` (none: from the newest).
+    pub async fn settlements_newest_first(
+        &mut self,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Settlement>, StoreError> {
+        let rows = sqlx::query(settlements::select!(
+            "WHERE txid IS NOT NULL AND id < $1 ORDER BY id DESC LIMIT $2"
+        ))
+        .bind(before.map_or(i64::MAX, after))
+        .bind(page(limit))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(settlements::read).collect()
+    }
+
+    /// Where the roster NFT is according to settlements that were handed to the network; none before the first.
+    pub async fn published_nft(&mut self) -> Result<Option<OutPoint>, StoreError> {
+        let row = sqlx::query(
+            "SELECT nft_output FROM settlements WHERE state_name IN ('broadcast', 'confirmed', 'final') \
+             AND nft_output IS NOT NULL AND NOT EXISTS (SELECT 1 FROM settlements later \
+             WHERE later.nft_input = settlements.nft_output \
+             AND later.state_name IN ('broadcast', 'confirmed', 'final')) ORDER BY id DESC LIMIT 1",
+        )
+        .fetch_optional(self.connection())
+        .await?;
+        row.map(|row| row.outpoint("nft_output")).transpose()
+    }
+
+    /// What a settlement serves, in output order, with deposits.
+    pub async fn served_requests(
+        &mut self,
+        id: SettlementId,
+    ) -> Result<Vec<ServedRequest>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT i.request, i.deposit, i.amount_out_sat, i.fee_share_sat, r.kind, d.amount_sat, d.token_sat \
+             FROM settlement_items i JOIN requests r ON r.id = i.request \
+             JOIN deposits d ON d.outpoint = i.deposit WHERE i.settlement = $1 ORDER BY i.position",
+        )
+        .bind(after(id.0))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(ServedRequest {
+                    item: SettlementItem {
+                        request: row.parsed("request")?,
+                        deposit: row.outpoint("deposit")?,
+                        amount_out: row.amount("amount_out_sat")?,
+                        fee_share: row.amount("fee_share_sat")?,
+                    },
+                    kind: kind(row)?,
+                    deposit_amount: row.amount("amount_sat")?,
+                    deposit_token: row.maybe_amount("token_sat")?,
+                })
+            })
+            .collect()
+    }
+
+    /// All answers about a settlement, by signer, without signatures.
+    pub async fn answer_summaries(
+        &mut self,
+        id: SettlementId,
+    ) -> Result<Vec<AnswerSummary>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT signer_index, verdict, code, details FROM answers WHERE settlement = $1 ORDER BY signer_index",
+        )
+        .bind(after(id.0))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(summary).collect()
+    }
+
+    /// What operators refused of settlements that held a request, latest first.
+    pub async fn refusals_of(
+        &mut self,
+        request: &RequestId,
+        limit: u32,
+    ) -> Result<Vec<AnswerSummary>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT a.signer_index, a.verdict, a.code, a.details FROM settlement_items i \
+             JOIN answers a ON a.settlement = i.settlement WHERE i.request = $1 AND a.verdict = 'refused' \
+             ORDER BY a.received_at DESC, a.settlement DESC, a.signer_index LIMIT $2",
+        )
+        .bind(request.to_string())
+        .bind(page(limit))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(summary).collect()
+    }
+
+    /// Direction of a request.
+    pub async fn request_kind(&mut self, id: &RequestId) -> Result<Option<Kind>, StoreError> {
+        let row = sqlx::query("SELECT kind FROM requests WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self.connection())
+            .await?;
+        row.as_ref().map(kind).transpose()
+    }
+
+    /// How many settlements are in each state, by name.
+    pub async fn settlement_counts(&mut self) -> Result<Vec<(String, u64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT state_name, COUNT(*) AS total FROM settlements GROUP BY state_name ORDER BY state_name",
+        )
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter()
+            .map(|row| Ok((row.text("state_name")?, row.u64("total")?)))
+            .collect()
+    }
+
+    /// How many requests are ready, and since when the one that has been so for longest is, unix seconds.
+    pub async fn ready_backlog(&mut self) -> Result<(u64, Option<u64>), StoreError> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS total, MIN(updated_at) AS since FROM requests WHERE state_name = 'ready'",
+        )
+        .fetch_one(self.connection())
+        .await?;
+        Ok((row.u64("total")?, row.maybe_u64("since")?))
+    }
+}
+
+fn kind(row: &DbRow) -> Result<Kind, StoreError> {
+    let name = row.text("kind")?;
+    [Kind::PegIn, Kind::PegOut]
+        .into_iter()
+        .find(|kind| requests::kind_name(*kind) == name)
+        .ok_or_else(|| StoreError::corrupt("requests.kind", name))
+}
+
+fn summary(row: &DbRow) -> Result<AnswerSummary, StoreError> {
+    Ok(AnswerSummary {
+        signer: SignerIndex(
+            row.u64("signer_index")?
+                .try_into()
+                .map_err(|error| StoreError::corrupt("signer_index", error))?,
+        ),
+        verdict: row.text("verdict")?,
+        code: row.maybe_text("code")?,
+        details: row.maybe_text("details")?,
+    })
+}
