@@ -23,6 +23,8 @@ pub struct Config {
     pub batch_seconds: u64,
     /// Seconds until operators that have not answered are asked again.
     pub ask_seconds: u64,
+    /// Seconds after which another worker may take a job over.
+    pub lease_seconds: u64,
 }
 
 /// Hints that work may be waiting. Lost ones cost a poll interval.

@@ -20,9 +20,6 @@ use crate::{
     work,
 };
 
-/// Seconds after which another worker may take a job over. Proving on regtest takes milliseconds.
-const LEASE_SECONDS: u64 = 60;
-
 /// Arguments of `run`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct RunArgs {
@@ -49,6 +46,9 @@ pub struct RunArgs {
     /// Seconds until operators that have not answered are asked again.
     #[arg(long, default_value_t = 10)]
     ask_seconds: u64,
+    /// Seconds after which the work of a backend that is gone is taken over; longer than any piece of work takes.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    lease_seconds: u64,
 }
 
 /// Runs `run`.
@@ -68,6 +68,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let config = Config {
         batch_seconds: args.batch_seconds,
         ask_seconds: args.ask_seconds,
+        lease_seconds: args.lease_seconds,
     };
     let parts = Parts {
         deployment,
@@ -107,6 +108,7 @@ async fn terminated() {
 /// Runs every role. A role that fails is begun again after a pause: the rows say where it was.
 pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
     let b = backend.as_ref();
+    let lease_seconds = b.config.lease_seconds;
     let operators = Arc::clone(&backend.operators);
     let broker = Arc::clone(&backend.broker);
     tokio::join!(
@@ -115,32 +117,32 @@ pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> 
         role(b, JOB_PROVE, || work::run(
             b,
             JOB_PROVE,
-            LEASE_SECONDS,
+            lease_seconds,
             prove::prove
         )),
         role(b, JOB_DRY_RUN, || work::run(
             b,
             JOB_DRY_RUN,
-            LEASE_SECONDS,
+            lease_seconds,
             prove::dry_run
         )),
         role(b, JOB_ASK, || work::run(
             b,
             JOB_ASK,
-            LEASE_SECONDS,
+            lease_seconds,
             sign::ask
         )),
         role(b, JOB_ASK_TIMEOUT, || work::run(
             b,
             JOB_ASK_TIMEOUT,
-            LEASE_SECONDS,
+            lease_seconds,
             sign::ask_timeout
         )),
         role(b, "sign", || sign::listen(b)),
         role(b, JOB_PUBLISH, || work::run(
             b,
             JOB_PUBLISH,
-            LEASE_SECONDS,
+            lease_seconds,
             publish::publish
         )),
         role(b, "operators", || Arc::clone(&operators)
