@@ -10,7 +10,7 @@ use grail_spell::{NormalizedCharms, NormalizedSpell, nft_app, token_app};
 use grail_txbuild::SettlementPlan;
 use grail_types::{ParamsHash, Terms};
 
-use super::{World, output, prove};
+use super::{World, output, try_prove};
 
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -51,18 +51,24 @@ impl Draft {
 
     /// The proposal, its spell proven for the transaction as it is now.
     pub fn propose(&self, world: &World) -> Proposal {
-        let spell = self.spell.clone().committed_to(&self.transaction).unwrap();
+        self.try_propose(world).unwrap()
+    }
+
+    /// The same, unless no prover would prove it.
+    pub fn try_propose(&self, world: &World) -> Result<Proposal, String> {
+        let spell = self.spell.clone().committed_to(&self.transaction);
+        let spell = spell.map_err(|error| error.to_string())?;
         let previous: Vec<_> = self.previous.iter().collect();
-        let proven = prove(world.wasm, spell, &previous);
+        let proven = try_prove(world.wasm, spell, &previous).map_err(|error| error.to_string())?;
         let mut transaction = self.transaction.clone();
         transaction.output.push(output(0, proven.op_return));
         transaction.output.extend(self.behind.iter().cloned());
-        Proposal {
+        Ok(Proposal {
             params_hash: self.params_hash,
             transaction,
             previous: self.previous.clone(),
             requests: self.requests.clone(),
-        }
+        })
     }
 
     /// The code of the refusal that the settlement meets as it is now.
@@ -112,12 +118,15 @@ impl Draft {
         self.put_charm(0, &nft_app(&world.params.bridge), state.to_data());
     }
 
+    /// What output 0 says of the roster, if it does.
+    pub fn find_state(&self, world: &World) -> Option<RosterState> {
+        let app_index = self.spell.app_index(&nft_app(&world.params.bridge))?;
+        let data = self.spell.tx.outs.first()?.get(&app_index)?;
+        RosterState::from_data(data).ok()
+    }
+
     pub fn state(&self, world: &World) -> RosterState {
-        let app_index = self
-            .spell
-            .app_index(&nft_app(&world.params.bridge))
-            .unwrap();
-        RosterState::from_data(&self.spell.tx.outs[0][&app_index]).unwrap()
+        self.find_state(world).unwrap()
     }
 
     /// Moves `sats` from one output to another.

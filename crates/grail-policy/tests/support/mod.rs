@@ -25,7 +25,7 @@ use bitcoin::{
 use charms_data::B32;
 use grail_bridge_contract::RosterState;
 use grail_policy::Proposal;
-use grail_prover::{MockProver, ProveRequest, Proven, Prover};
+use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
 use grail_script::{DepositTree, VaultTree};
 use grail_spell::{NormalizedSpell, deployment_identity, transfer_spell};
 use grail_txbuild::{Coin, Deployment, Deposit, SettlementPlan, SettlementRequest};
@@ -452,6 +452,14 @@ impl World {
 /// Proves a mock spell, running `wasm` where a contract has to run, or one that agrees where the spell lists further
 /// apps; panics where the prover refuses.
 pub fn prove(wasm: &[u8], spell: NormalizedSpell, previous: &[&Transaction]) -> Proven {
+    try_prove(wasm, spell, previous).unwrap()
+}
+
+pub fn try_prove(
+    wasm: &[u8],
+    spell: NormalizedSpell,
+    previous: &[&Transaction],
+) -> Result<Proven, ProverError> {
     let listed = |hash: &[u8; 32]| spell.app_public_inputs.keys().any(|app| app.vk.0 == *hash);
     let further = [AGREES, AGREES_TOO].map(|wasm| if listed(&hash_of(wasm)) { wasm } else { &[] });
     let binaries = [wasm, further[0], further[1]].map(|wasm| (B32(hash_of(wasm)), wasm.to_vec()));
@@ -465,7 +473,7 @@ pub fn prove(wasm: &[u8], spell: NormalizedSpell, previous: &[&Transaction]) -> 
         app_private_inputs: BTreeMap::new(),
     };
     let allowed = MockAllowed::on(Network::Regtest).unwrap();
-    MockProver::new(allowed).prove(&request).unwrap()
+    MockProver::new(allowed).prove(&request)
 }
 
 pub fn hash_of(wasm: &[u8]) -> [u8; 32] {
