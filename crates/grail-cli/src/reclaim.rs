@@ -1,0 +1,204 @@
+//! The way out: takes a deposit back with the user's key, without server or operators.
+//!
+//! A plain deposit pays its own fee. A deposit with zkBTC cannot (its coin is a few hundred satoshis): the wallet's plain
+//! BTC pays, and a transfer spell in the same transaction keeps the zkBTC.
+
+use bitcoin::secp256k1::{All, Keypair, Secp256k1};
+use bitcoin::taproot::{LeafVersion, TapLeafHash};
+use bitcoin::{
+    Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
+};
+use grail_api::CheckedReceipt;
+use grail_prover::Prover;
+use grail_script::{DepositTree, Reclaim, ReclaimError, Sighashes};
+
+use crate::charms::Carried;
+use crate::failure::Failure;
+use crate::fund::Foreign;
+use crate::seed::Seed;
+use crate::sign::sign;
+use crate::spell::{SpellFailure, TokenOutput, TokenPayment};
+
+/// Why a deposit cannot be taken back so.
+#[derive(Debug, thiserror::Error)]
+pub enum ReclaimFailure {
+    /// No deposit is known.
+    #[error(
+        "no deposit of request {0} is known here: give --outpoint and --amount, or --deposit-tx"
+    )]
+    NoDeposit(grail_types::RequestId),
+    /// Several are.
+    #[error("the request has {0} deposits: choose one with --outpoint")]
+    SeveralDeposits(usize),
+    /// The output named is not at the deposit address.
+    #[error("{0} is not at the receipt's deposit address")]
+    NotTheDeposit(OutPoint),
+    /// Without its transaction nobody knows what a deposit carries.
+    #[error(
+        "a peg-out's deposit carries zkBTC, which would be lost: give its transaction with --deposit-tx"
+    )]
+    NeedsTransaction,
+    /// The deposit carries charms that this program cannot move.
+    #[error("the deposit carries charms that would be lost: {0}")]
+    OtherCharms(String),
+    /// Zero or absurd amounts.
+    #[error(transparent)]
+    Script(#[from] ReclaimError),
+    /// The spell.
+    #[error(transparent)]
+    Spell(#[from] SpellFailure),
+}
+
+impl ReclaimFailure {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoDeposit(_) => "no-deposit",
+            Self::SeveralDeposits(_) => "several-deposits",
+            Self::NotTheDeposit(_) | Self::Script(ReclaimError::WrongOutput) => "not-the-deposit",
+            Self::NeedsTransaction => "needs-deposit-tx",
+            Self::OtherCharms(_) => "other-charms",
+            Self::Script(ReclaimError::WrongKey) => "no-reclaim-key",
+            Self::Script(ReclaimError::TooSmall { .. }) => "deposit-too-small",
+            Self::Script(ReclaimError::Sighash(_)) => "sighash",
+            Self::Spell(error) => error.code(),
+        }
+    }
+}
+
+/// A deposit to be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deposit {
+    /// Where.
+    pub outpoint: OutPoint,
+    /// The output.
+    pub output: TxOut,
+    /// What it carries.
+    pub carried: Carried,
+}
+
+impl Deposit {
+    /// A deposit whose transaction is at hand.
+    pub fn from_transaction(
+        receipt: &CheckedReceipt,
+        transaction: &Transaction,
+        vout: u32,
+        carried: Carried,
+    ) -> Result<Self, ReclaimFailure> {
+        let outpoint = OutPoint::new(transaction.compute_txid(), vout);
+        let output = usize::try_from(vout)
+            .ok()
+            .and_then(|vout| transaction.output.get(vout))
+            .filter(|output| output.script_pubkey == *receipt.script_pubkey())
+            .ok_or(ReclaimFailure::NotTheDeposit(outpoint))?;
+        Ok(Self {
+            outpoint,
+            output: output.clone(),
+            carried,
+        })
+    }
+
+    /// A peg-in's deposit of which only place and amount are known: taken for plain BTC.
+    pub fn plain(
+        receipt: &CheckedReceipt,
+        outpoint: OutPoint,
+        amount: Amount,
+    ) -> Result<Self, ReclaimFailure> {
+        match receipt.receipt().kind {
+            grail_api::Kind::PegIn => Ok(Self {
+                outpoint,
+                output: TxOut {
+                    value: amount,
+                    script_pubkey: receipt.script_pubkey().clone(),
+                },
+                carried: Carried::Nothing,
+            }),
+            grail_api::Kind::PegOut => Err(ReclaimFailure::NeedsTransaction),
+        }
+    }
+}
+
+/// Takes back a deposit that carries nothing: one input, one output.
+pub fn reclaim_plain(
+    secp: &Secp256k1<All>,
+    receipt: &CheckedReceipt,
+    deposit: &Deposit,
+    to: ScriptBuf,
+    fee_rate: FeeRate,
+    key: &Keypair,
+) -> Result<Transaction, ReclaimFailure> {
+    match &deposit.carried {
+        Carried::Nothing => (),
+        Carried::ZkBtc(amount) => {
+            return Err(ReclaimFailure::OtherCharms(format!("{amount} of zkBTC")));
+        }
+        Carried::Other => return Err(ReclaimFailure::OtherCharms("of another app".to_owned())),
+        Carried::Unverified(code) => return Err(ReclaimFailure::OtherCharms((*code).to_owned())),
+    }
+    let reclaim = Reclaim {
+        terms: receipt.terms(),
+        roster: receipt.roster(),
+        outpoint: deposit.outpoint,
+        output: deposit.output.clone(),
+        to,
+        fee_rate,
+    };
+    let unsigned = reclaim.unsigned(secp, Weight::ZERO)?;
+    Ok(reclaim.sign(secp, unsigned, key)?)
+}
+
+/// Takes back a deposit that carries zkBTC. `payment` brings the coins for the fee; its outputs, inputs
+/// and foreign input are set here.
+pub fn reclaim_tokens(
+    secp: &Secp256k1<All>,
+    receipt: &CheckedReceipt,
+    deposit: &Deposit,
+    to: ScriptBuf,
+    seed: &Seed,
+    mut payment: TokenPayment<'_>,
+    prover: &impl Prover,
+) -> Result<Transaction, Failure> {
+    let Carried::ZkBtc(amount) = deposit.carried else {
+        return Err(ReclaimFailure::OtherCharms("no zkBTC".to_owned()).into());
+    };
+    let key = seed.find_reclaim_key(secp, &receipt.terms().reclaim_key)?;
+    let tree = DepositTree::new(secp, receipt.terms(), receipt.roster());
+    payment.outputs = vec![TokenOutput { script: to, amount }];
+    payment.inputs = Vec::new();
+    payment.foreign = Some(Foreign {
+        input: TxIn {
+            previous_output: deposit.outpoint,
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::from_height(receipt.terms().reclaim_delay),
+            witness: Witness::new(),
+        },
+        value: deposit.output.value,
+        witness_weight: reclaim_witness_weight(&tree),
+    });
+    let funded = payment.prove(prover)?;
+    let foreign = [deposit.output.clone()];
+    let mut signed = sign(secp, seed, funded.transaction, &foreign, &funded.inputs)?;
+
+    let own = funded.inputs.iter().map(|coin| coin.output.clone());
+    let prevouts: Vec<TxOut> = foreign.iter().cloned().chain(own).collect();
+    let leaf_hash = TapLeafHash::from_script(&tree.reclaim_leaf, LeafVersion::TapScript);
+    let sighash = Sighashes::new(&signed, &prevouts)
+        .script_path(0, leaf_hash)
+        .map_err(ReclaimError::from)
+        .map_err(ReclaimFailure::from)?;
+    let signature = secp.sign_schnorr_no_aux_rand(&sighash, &key);
+    if let Some(input) = signed.input.first_mut() {
+        input.witness = Witness::from_slice(&[
+            signature.as_ref().as_slice(),
+            tree.reclaim_leaf.as_bytes(),
+            &tree.reclaim_control_block.serialize(),
+        ]);
+    }
+    Ok(signed)
+}
+
+/// Item count; signature, script and control block, each behind a length byte.
+fn reclaim_witness_weight(tree: &DepositTree) -> Weight {
+    let size = 1 + 65 + 1 + tree.reclaim_leaf.len() + 1 + tree.reclaim_control_block.size();
+    Weight::from_witness_data_size(size as u64)
+}

@@ -1,0 +1,572 @@
+//! What commands answer: JSON by field, or lines for people.
+
+use std::fmt::{Display, Formatter, Result};
+
+use bitcoin::Amount;
+use grail_api::{ReclaimCode, RequestState};
+use serde::Serialize;
+
+/// An answer that can be shown both ways.
+pub trait Report: Display {
+    /// As JSON.
+    fn json(&self) -> serde_json::Value;
+}
+
+impl<T: Display + Serialize> Report for T {
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self)
+            .unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }))
+    }
+}
+
+fn btc(sat: u64) -> String {
+    format!(
+        "{} BTC",
+        Amount::from_sat(sat).to_string_in(bitcoin::Denomination::Bitcoin)
+    )
+}
+
+fn zkbtc(sat: u64) -> String {
+    format!(
+        "{} zkBTC",
+        Amount::from_sat(sat).to_string_in(bitcoin::Denomination::Bitcoin)
+    )
+}
+
+/// `init`.
+#[derive(Debug, Serialize)]
+pub struct Created {
+    /// The folder.
+    pub home: String,
+    /// Its network.
+    pub network: String,
+    /// File with the mnemonic.
+    pub mnemonic_file: String,
+    /// Blocks before this are never read.
+    pub birthday_height: u32,
+    /// Hash of the pinned parameters.
+    pub params_hash: Option<String>,
+    /// First address.
+    pub address: String,
+}
+
+impl Display for Created {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(f, "wallet        {} ({})", self.home, self.network)?;
+        writeln!(
+            f,
+            "mnemonic      {}: copy it to paper; who has it has the money",
+            self.mnemonic_file
+        )?;
+        if let Some(hash) = &self.params_hash {
+            writeln!(f, "params hash   {hash}: compare it with the published one")?;
+        }
+        write!(f, "address       {}", self.address)
+    }
+}
+
+/// `address`.
+#[derive(Debug, Serialize)]
+pub struct FreshAddress {
+    /// The address.
+    pub address: String,
+}
+
+impl Display for FreshAddress {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        f.write_str(&self.address)
+    }
+}
+
+/// `balance`.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "see Balance")]
+pub struct BalanceReport {
+    pub btc_sat: u64,
+    pub btc_pending_sat: u64,
+    pub zkbtc_sat: u64,
+    pub zkbtc_pending_sat: u64,
+    pub carriers_sat: u64,
+    pub set_aside_sat: u64,
+    /// Whether the wallet knows which token is zkBTC.
+    pub knows_zkbtc: bool,
+    pub height: u32,
+}
+
+impl Display for BalanceReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(f, "BTC           {}", btc(self.btc_sat))?;
+        if self.btc_pending_sat > 0 {
+            writeln!(f, "  pending     {}", btc(self.btc_pending_sat))?;
+        }
+        if self.knows_zkbtc {
+            writeln!(f, "zkBTC         {}", zkbtc(self.zkbtc_sat))?;
+        } else {
+            writeln!(
+                f,
+                "zkBTC         not known: no params are pinned, give --api once"
+            )?;
+        }
+        if self.zkbtc_pending_sat > 0 {
+            writeln!(f, "  pending     {}", zkbtc(self.zkbtc_pending_sat))?;
+        }
+        if self.carriers_sat > 0 {
+            writeln!(f, "under zkBTC   {}", btc(self.carriers_sat))?;
+        }
+        if self.set_aside_sat > 0 {
+            writeln!(
+                f,
+                "set aside     {} under charms that cannot be moved (see `grail list`)",
+                btc(self.set_aside_sat)
+            )?;
+        }
+        write!(f, "as of block   {}", self.height)
+    }
+}
+
+/// One line of `list`.
+#[derive(Debug, Serialize)]
+pub struct ListedOutput {
+    /// Where.
+    pub outpoint: String,
+    /// The coin.
+    pub amount_sat: u64,
+    /// `nothing`, `zkbtc`, `other-charms` or `unverified-spell`.
+    pub carries: &'static str,
+    /// zkBTC that it carries.
+    pub token_sat: Option<u64>,
+    /// Why a spell is not believed.
+    pub code: Option<&'static str>,
+    /// 0 while not in a block.
+    pub confirmations: u32,
+    /// Whether it may be spent now.
+    pub is_spendable: bool,
+}
+
+/// `list`.
+#[derive(Debug, Serialize)]
+pub struct Listing {
+    /// Every unspent output.
+    pub outputs: Vec<ListedOutput>,
+}
+
+impl Display for Listing {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "{:<66} {:>16} {:>6}  carries", "output", "BTC", "conf")?;
+        for output in &self.outputs {
+            let amount =
+                Amount::from_sat(output.amount_sat).to_string_in(bitcoin::Denomination::Bitcoin);
+            write!(
+                f,
+                "\n{:<66} {amount:>16} {:>6}  ",
+                output.outpoint, output.confirmations
+            )?;
+            match (output.token_sat, output.code) {
+                (Some(token), _) => f.write_str(&zkbtc(token))?,
+                (None, Some(code)) => write!(f, "{} ({code})", output.carries)?,
+                (None, None) => f.write_str(output.carries)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `send`, `send-zkbtc`.
+#[derive(Debug, Serialize)]
+pub struct Sent {
+    /// The transaction.
+    pub txid: String,
+    /// What was sent.
+    pub amount_sat: u64,
+    /// `btc` or `zkbtc`.
+    pub asset: &'static str,
+    /// To whom.
+    pub to: String,
+    /// What it cost.
+    pub fee_sat: u64,
+}
+
+impl Display for Sent {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let amount = if self.asset == "btc" {
+            btc(self.amount_sat)
+        } else {
+            zkbtc(self.amount_sat)
+        };
+        writeln!(f, "sent {amount} to {}", self.to)?;
+        writeln!(f, "fee           {}", btc(self.fee_sat))?;
+        write!(f, "transaction   {}", self.txid)
+    }
+}
+
+/// `peg-in`, `peg-out`.
+#[derive(Debug, Serialize)]
+pub struct Pegged {
+    /// The request.
+    pub id: String,
+    /// Direction.
+    pub kind: String,
+    /// What was deposited.
+    pub amount_sat: u64,
+    /// Who gets the other side.
+    pub to: String,
+    /// Where the deposit went.
+    pub deposit_address: String,
+    /// The deposit.
+    pub deposit_outpoint: String,
+    /// What the deposit itself cost.
+    pub fee_sat: u64,
+    /// Most that the settlement may cost.
+    pub fee_cap_sat: u64,
+    /// What it is expected to cost.
+    pub estimated_fee_share_sat: u64,
+    /// File with the receipt.
+    pub receipt_file: String,
+    /// Last height whose block may hold the deposit.
+    pub deadline_height: u32,
+}
+
+impl Display for Pegged {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let amount = if self.kind == "peg-in" {
+            btc(self.amount_sat)
+        } else {
+            zkbtc(self.amount_sat)
+        };
+        writeln!(f, "{} of {amount} to {}", self.kind, self.to)?;
+        writeln!(f, "request       {}", self.id)?;
+        writeln!(
+            f,
+            "deposit       {} at {}",
+            self.deposit_outpoint, self.deposit_address
+        )?;
+        writeln!(
+            f,
+            "fee           {}; the settlement's share about {}, at most {}",
+            btc(self.fee_sat),
+            btc(self.estimated_fee_share_sat),
+            btc(self.fee_cap_sat)
+        )?;
+        writeln!(f, "receipt       {}", self.receipt_file)?;
+        write!(f, "follow it with: grail status {} --watch", self.id)
+    }
+}
+
+/// `status`.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct StatusReport(pub grail_api::RequestStatus);
+
+impl Display for StatusReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let status = &self.0;
+        let is_peg_in = status.kind == grail_api::Kind::PegIn;
+        let amount_in = |sat| if is_peg_in { btc(sat) } else { zkbtc(sat) };
+        let amount_out = |sat| if is_peg_in { zkbtc(sat) } else { btc(sat) };
+        writeln!(f, "{}       {}", status.kind, status.id)?;
+        write!(
+            f,
+            "state         {}{}",
+            status.state,
+            explained(status.state, status.code)
+        )?;
+        match &status.deposit {
+            Some(deposit) => {
+                let amount = deposit.token_sat.unwrap_or(deposit.amount_sat);
+                write!(
+                    f,
+                    "\ndeposit       {} at {}, {} of {} confirmations",
+                    amount_in(amount),
+                    deposit.outpoint,
+                    deposit.confirmations,
+                    deposit.confirmations_needed
+                )?;
+            }
+            None => write!(
+                f,
+                "\ndeposit       none yet; expected at {} up to block {}",
+                status.deposit_address, status.deadline_height
+            )?,
+        }
+        if let Some(settlement) = &status.settlement {
+            write!(
+                f,
+                "\nsettlement    {} ({}), {} of {} confirmations\npays          {} at output {}, fee share {}",
+                settlement.txid,
+                settlement.state,
+                settlement.confirmations,
+                settlement.confirmations_needed,
+                amount_out(settlement.amount_out_sat),
+                settlement.output_index,
+                btc(settlement.fee_share_sat)
+            )?;
+        }
+        for refused in &status.refusals {
+            write!(
+                f,
+                "\nrefused       by signer {}: {} ({})",
+                refused.signer,
+                refused.code,
+                crate::roster::printable(&refused.details)
+            )?;
+        }
+        for other in &status.other_deposits {
+            write!(
+                f,
+                "\nnot served    {} at {}: {}",
+                btc(other.amount_sat),
+                other.outpoint,
+                other.code
+            )?;
+        }
+        if let (Some(reclaim), RequestState::Reclaimable) = (&status.reclaim, status.state) {
+            match reclaim.possible_at_height {
+                Some(height) => write!(
+                    f,
+                    "\nreclaim       from block {height} on: grail reclaim {}",
+                    status.id
+                )?,
+                None => write!(
+                    f,
+                    "\nreclaim       {} blocks after the deposit confirms: grail reclaim {}",
+                    reclaim.delay, status.id
+                )?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn explained(state: RequestState, code: Option<ReclaimCode>) -> String {
+    match code {
+        Some(code) => format!(" ({code})"),
+        None if state == RequestState::AwaitingDeposit => {
+            " (pay it before the deadline)".to_owned()
+        }
+        None => String::new(),
+    }
+}
+
+/// `reclaim`.
+#[derive(Debug, Serialize)]
+pub struct Reclaimed {
+    /// The request.
+    pub id: String,
+    /// The transaction's name.
+    pub txid: String,
+    /// The transaction, hex.
+    pub raw_transaction: String,
+    /// Where the deposit goes.
+    pub to: String,
+    /// BTC that comes back to that address.
+    pub amount_sat: u64,
+    /// zkBTC that comes back.
+    pub token_sat: Option<u64>,
+    /// Confirmations that the deposit must have before this can be mined.
+    pub delay: u16,
+    /// Whether it was handed to the node.
+    pub is_broadcast: bool,
+}
+
+impl Display for Reclaimed {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(
+            f,
+            "reclaims      {} to {}",
+            self.token_sat.map_or_else(|| btc(self.amount_sat), zkbtc),
+            self.to
+        )?;
+        writeln!(f, "transaction   {}", self.txid)?;
+        if self.is_broadcast {
+            write!(f, "sent")
+        } else {
+            write!(
+                f,
+                "valid once the deposit has {} confirmations:\n{}",
+                self.delay, self.raw_transaction
+            )
+        }
+    }
+}
+
+/// One signer in `roster`.
+#[derive(Debug, Serialize)]
+pub struct SignerReport {
+    /// Position.
+    pub index: u16,
+    /// The operator's name for itself.
+    pub name: String,
+    /// The signer's key.
+    pub public_key: String,
+    /// Whether its evidence verifies.
+    pub is_attested: bool,
+    /// The enclave image.
+    pub pcr0: Option<String>,
+    /// When the evidence was made, unix seconds.
+    pub attested_at: Option<u64>,
+    /// Why it does not verify.
+    pub reason: Option<String>,
+}
+
+/// `roster`.
+#[derive(Debug, Serialize)]
+pub struct RosterReport {
+    /// Number of the roster.
+    pub epoch: u64,
+    /// Signers that must agree.
+    pub threshold: u16,
+    /// The Grail address.
+    pub address: String,
+    /// Root that the evidence was verified under.
+    pub trust_anchor: String,
+    /// Every signer.
+    pub signers: Vec<SignerReport>,
+    /// Where the roster NFT is.
+    pub nft_outpoint: String,
+    /// `verified`, `not-checked` (no node), or the code of what does not fit.
+    pub nft: String,
+}
+
+impl Display for RosterReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(
+            f,
+            "epoch         {}, {} of {} must sign",
+            self.epoch,
+            self.threshold,
+            self.signers.len()
+        )?;
+        writeln!(f, "address       {}", self.address)?;
+        writeln!(f, "roster NFT    {}: {}", self.nft_outpoint, self.nft)?;
+        write!(f, "evidence      under {}", self.trust_anchor)?;
+        for signer in &self.signers {
+            write!(
+                f,
+                "\n{:>3}  {:<20} {}  ",
+                signer.index, signer.name, signer.public_key
+            )?;
+            match (&signer.pcr0, &signer.reason) {
+                (Some(pcr0), _) => write!(f, "attested, image {}", pcr0.get(..16).unwrap_or(pcr0))?,
+                (None, reason) => write!(
+                    f,
+                    "NOT ATTESTED: {}",
+                    reason.as_deref().unwrap_or("no reason")
+                )?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reserves from one source.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "see grail_api::Reserves")]
+pub struct ReservesView {
+    pub vault_sat: u64,
+    pub supply_sat: u64,
+    pub donations_sat: u64,
+    pub nft_outpoint: String,
+    pub output_count: usize,
+    pub height: u32,
+}
+
+/// `reserves`.
+#[derive(Debug, Serialize)]
+pub struct ReservesReport {
+    /// What the API says.
+    pub api: ReservesView,
+    /// What the chain says, with a node.
+    pub chain: Option<ReservesView>,
+    /// Whether the chain holds at least as much BTC as there is zkBTC; unknown without a node.
+    pub is_backed: Option<bool>,
+    /// Whether API and chain say the same, where both are of one block.
+    pub agrees: Option<bool>,
+}
+
+impl Display for ReservesReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let line = |f: &mut Formatter<'_>, source: &str, view: &ReservesView| {
+            write!(
+                f,
+                "{source:<13} locked {}, supply {}, donations {}, {} outputs, block {}",
+                btc(view.vault_sat),
+                zkbtc(view.supply_sat),
+                btc(view.donations_sat),
+                view.output_count,
+                view.height
+            )
+        };
+        line(f, "API", &self.api)?;
+        match &self.chain {
+            Some(chain) => {
+                f.write_str("\n")?;
+                line(f, "chain", chain)?;
+            }
+            None => write!(f, "\nchain         not checked: give --node")?,
+        }
+        if let Some(is_backed) = self.is_backed {
+            write!(
+                f,
+                "\n{}",
+                if is_backed {
+                    "every zkBTC is backed"
+                } else {
+                    "NOT BACKED: more zkBTC than locked BTC"
+                }
+            )?;
+        }
+        match self.agrees {
+            Some(true) => write!(f, "\nAPI and chain agree"),
+            Some(false) => write!(f, "\nAPI AND CHAIN DISAGREE"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// One line of `receipts`.
+#[derive(Debug, Serialize)]
+pub struct ReceiptLine {
+    /// The request.
+    pub id: String,
+    /// Direction.
+    pub kind: String,
+    /// Where its deposit goes.
+    pub deposit_address: String,
+    /// Blocks after which the deposit can be taken back.
+    pub reclaim_delay: u16,
+    /// Deposits that the wallet knows of.
+    pub deposits: Vec<String>,
+    /// When it was stored, unix seconds.
+    pub stored_at: u64,
+}
+
+/// `receipts`.
+#[derive(Debug, Serialize)]
+pub struct Receipts {
+    /// Oldest first.
+    pub receipts: Vec<ReceiptLine>,
+}
+
+impl Display for Receipts {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        if self.receipts.is_empty() {
+            return f.write_str("no receipts");
+        }
+        for (index, receipt) in self.receipts.iter().enumerate() {
+            let end = if index == 0 { "" } else { "\n" };
+            write!(
+                f,
+                "{end}{} {} to {} ({})",
+                receipt.kind,
+                receipt.id,
+                receipt.deposit_address,
+                if receipt.deposits.is_empty() {
+                    "not paid from here".to_owned()
+                } else {
+                    receipt.deposits.join(", ")
+                }
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Transactions that move zkBTC: a transfer spell, its proof, and the fee.
+//!
+//! The spell binds every input and the outputs in front of it, so the inputs are chosen first, for a spell of guessed
+//! size; then it is proven; then fee and change are settled with its true size.
+
+use bitcoin::script::PushBytesBuf;
+use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, TxOut, Txid};
+use grail_prover::{MockProver, ProveRequest, Prover, ProverError};
+use grail_spell::{BuildError, transfer_spell};
+use grail_types::{BridgeApp, MockAllowed, Network};
+
+use crate::fund::{Foreign, FundError, Funded, Wanted};
+use crate::holdings::{Coin, PlainCoin, TokenCoin};
+
+/// Guess at the size of a transfer's spell output: a mock takes about 450 bytes, a real proof 610.
+const SPELL_BYTES_GUESS: usize = 640;
+/// Guesses before giving up; each is the last one's true size, so that two suffice.
+const GUESSES_MAX: usize = 4;
+
+/// Why zkBTC cannot be moved so.
+#[derive(Debug, thiserror::Error)]
+pub enum SpellFailure {
+    /// Outside regtest a spell needs a real proof.
+    #[error(
+        "zkBTC on {0} needs a Charms prover, and this program has none yet: only regtest has a mock"
+    )]
+    NeedsCharmsProver(Network),
+    /// Coins.
+    #[error(transparent)]
+    Fund(#[from] FundError),
+    /// The spell cannot be built.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The spell cannot be proven.
+    #[error(transparent)]
+    Prove(#[from] ProverError),
+    /// The prover wants every previous transaction in full.
+    #[error("the transaction {0} is not at hand in full: sync with a node first")]
+    MissingPrevious(Txid),
+    /// The size never settles: a bug.
+    #[error("the size of the spell does not settle")]
+    Unsettled,
+}
+
+impl SpellFailure {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NeedsCharmsProver(_) => "needs-charms-prover",
+            Self::Fund(error) => error.code(),
+            Self::Build(_) => "spell-unbuildable",
+            Self::Prove(error) => error.code(),
+            Self::MissingPrevious(_) => "previous-missing",
+            Self::Unsettled => "spell-unsettled",
+        }
+    }
+}
+
+/// The prover of a network.
+pub fn prover(network: Network) -> Result<impl Prover, SpellFailure> {
+    MockAllowed::on(network)
+        .map(MockProver::new)
+        .ok_or(SpellFailure::NeedsCharmsProver(network))
+}
+
+/// An output with zkBTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenOutput {
+    /// Who gets it.
+    pub script: ScriptBuf,
+    /// The zkBTC.
+    pub amount: Amount,
+}
+
+/// A wish to move zkBTC. Inputs and outputs carry the same sum of it: the caller adds the change.
+pub struct TokenPayment<'a> {
+    /// Whose token it is.
+    pub bridge: &'a BridgeApp,
+    /// Coin under each output.
+    pub carrier: Amount,
+    /// Outputs with zkBTC, in order.
+    pub outputs: Vec<TokenOutput>,
+    /// The wallet's coins with zkBTC.
+    pub inputs: Vec<Coin>,
+    /// A deposit that is taken back.
+    pub foreign: Option<Foreign>,
+    /// Coins to pay fee and carriers with.
+    pub plain: &'a [PlainCoin],
+    /// Fee rate.
+    pub fee_rate: FeeRate,
+    /// Where BTC change goes.
+    pub change_script: ScriptBuf,
+    /// Finds a previous transaction in full.
+    pub previous: &'a dyn Fn(&Txid) -> Option<Transaction>,
+}
+
+impl TokenPayment<'_> {
+    /// The unsigned transaction with its proven spell: zkBTC outputs, spell, change.
+    pub fn prove(&self, prover: &impl Prover) -> Result<Funded, SpellFailure> {
+        let amounts: Vec<u64> = self
+            .outputs
+            .iter()
+            .map(|output| output.amount.to_sat())
+            .collect();
+        let mut spell_output = guessed_spell_output();
+        for _ in 0..GUESSES_MAX {
+            let chosen = self.wanted(spell_output).fund()?;
+            let spell = transfer_spell(&chosen.transaction, self.bridge, &amounts)?;
+            let proven = prover.prove(&ProveRequest {
+                spell,
+                prev_txs: self.previous_transactions(&chosen.transaction)?,
+                app_binaries: std::collections::BTreeMap::new(),
+                app_private_inputs: std::collections::BTreeMap::new(),
+            })?;
+            match self
+                .wanted(proven.op_return.clone())
+                .balance(&chosen.inputs)
+            {
+                Err(FundError::NotEnoughBtc { .. }) => spell_output = proven.op_return,
+                settled => return Ok(settled?),
+            }
+        }
+        Err(SpellFailure::Unsettled)
+    }
+
+    fn wanted(&self, spell_output: ScriptBuf) -> Wanted<'_> {
+        let carriers = self.outputs.iter().map(|output| TxOut {
+            value: self.carrier,
+            script_pubkey: output.script.clone(),
+        });
+        let spell = TxOut {
+            value: Amount::ZERO,
+            script_pubkey: spell_output,
+        };
+        Wanted {
+            outputs: carriers.chain([spell]).collect(),
+            inputs: self.inputs.clone(),
+            foreign: self.foreign.clone(),
+            plain: self.plain,
+            fee_rate: self.fee_rate,
+            change_script: self.change_script.clone(),
+        }
+    }
+
+    /// Each once, whatever number of its outputs is spent.
+    fn previous_transactions(
+        &self,
+        transaction: &Transaction,
+    ) -> Result<Vec<Transaction>, SpellFailure> {
+        let txids: std::collections::BTreeSet<Txid> = transaction
+            .input
+            .iter()
+            .map(|input| input.previous_output.txid)
+            .collect();
+        txids
+            .iter()
+            .map(|txid| (self.previous)(txid).ok_or(SpellFailure::MissingPrevious(*txid)))
+            .collect()
+    }
+}
+
+/// The fewest, largest coins that hold `amount` of zkBTC, and what they hold in excess.
+pub fn choose_tokens(
+    mut coins: Vec<TokenCoin>,
+    amount: Amount,
+) -> Result<(Vec<Coin>, Amount), FundError> {
+    coins.sort_by_key(|coin| std::cmp::Reverse(coin.amount()));
+    let (mut chosen, mut total) = (Vec::new(), Amount::ZERO);
+    for token in coins {
+        if total >= amount {
+            break;
+        }
+        total = total
+            .checked_add(token.amount())
+            .ok_or(FundError::Overflow)?;
+        chosen.push(token.coin().clone());
+    }
+    let excess = total.checked_sub(amount).ok_or(FundError::NotEnoughZkBtc {
+        needed: amount,
+        got: total,
+    })?;
+    Ok((chosen, excess))
+}
+
+fn guessed_spell_output() -> ScriptBuf {
+    let payload =
+        PushBytesBuf::try_from(vec![0; SPELL_BYTES_GUESS]).expect("far below the limit of a push");
+    ScriptBuf::new_op_return(payload)
+}
