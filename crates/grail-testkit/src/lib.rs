@@ -1,11 +1,27 @@
-//! Test harness: a real Bitcoin node on regtest, and money to spend on it.
+//! Test harness: a real Bitcoin node on regtest with money to spend on it, and a whole bridge of real programs on top.
 //!
-//! For tests and the demo only; no program depends on it. Panics where a test would: a broken harness is a failed test.
+//! For tests and the demo only; no program depends on it. Where it says nothing else it panics where a test would: a
+//! broken harness is a failed test.
 
 mod binary;
+pub mod cluster;
+mod gate;
+mod ledger;
+mod liar;
 mod miner;
 mod node;
+mod process;
+mod programs;
+mod relay;
+mod user;
 
 pub use binary::bitcoind_path;
+pub use cluster::{Cluster, ClusterConfig, until};
+pub use gate::{Gate, Hold};
+pub use ledger::{Audit, Entry, EntryKind, Ledger};
+pub use liar::{Liar, Lie};
 pub use miner::sign_key_spend;
 pub use node::{Node, NodeOptions};
+pub use programs::{Programs, bridge_wasm, build_programs};
+pub use relay::{Relay, Weather};
+pub use user::{Asked, FEE_CAP, User};

@@ -8,9 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bitcoin::consensus::encode::serialize_hex;
@@ -21,6 +19,7 @@ use tempfile::TempDir;
 
 use crate::binary::bitcoind_path;
 use crate::miner::Miner;
+use crate::process::{Process, dying_with_us};
 
 /// A node that has not answered by then never will.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
@@ -148,7 +147,7 @@ impl Node {
 
     /// The node's process id; 0 while stopped.
     pub fn process_id(&self) -> u32 {
-        self.process.as_ref().map_or(0, |process| process.id)
+        self.process.as_ref().map_or(0, Process::id)
     }
 
     /// Height of the best block.
@@ -351,14 +350,7 @@ fn try_launch(
 }
 
 fn command(binary: &Path, data_dir: &Path, extra_args: &[String], port: u16) -> Command {
-    // `setpriv` (util-linux) asks the kernel to kill the node when we die, even by SIGKILL.
-    let mut command = if Path::new("/usr/bin/setpriv").is_file() {
-        let mut command = Command::new("/usr/bin/setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(binary);
-        command
-    } else {
-        Command::new(binary)
-    };
+    let mut command = dying_with_us(binary);
     command
         .arg(format!("-datadir={}", data_dir.display()))
         .arg(format!("-rpcport={port}"))
@@ -387,101 +379,7 @@ fn command(binary: &Path, data_dir: &Path, extra_args: &[String], port: u16) -> 
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     socket.local_addr().expect("bound").port()
-}
-
-/// A child process with a thread that owns it.
-///
-/// The kernel's parent-death signal follows the *thread* that started a child; test and blocking-pool threads end long
-/// before the tests do.
-#[derive(Debug)]
-struct Process {
-    id: u32,
-    kill: Option<Sender<Ending>>,
-    owner: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// By itself, within the start timeout.
-    Awaited,
-    /// Now.
-    Killed,
-}
-
-impl Process {
-    fn spawn(mut command: Command, log: &Path) -> Result<Self, String> {
-        let output = fs::File::create(log).map_err(|error| format!("log file: {error}"))?;
-        let copy = output
-            .try_clone()
-            .map_err(|error| format!("log file: {error}"))?;
-        command.stdin(Stdio::null()).stdout(output).stderr(copy);
-        let (started, start) = channel();
-        let (kill, orders) = channel();
-        let owner = std::thread::spawn(move || match command.spawn() {
-            Ok(mut child) => {
-                let _ = started.send(Ok(child.id()));
-                watch(&mut child, &orders);
-            }
-            Err(error) => {
-                let _ = started.send(Err(format!("{command:?}: {error}")));
-            }
-        });
-        let id = start.recv().map_err(|error| error.to_string())??;
-        Ok(Self {
-            id,
-            kill: Some(kill),
-            owner: Some(owner),
-        })
-    }
-
-    fn has_ended(&self) -> bool {
-        self.owner.as_ref().is_none_or(JoinHandle::is_finished)
-    }
-
-    /// Waits until it has ended by itself; kills it when that takes too long.
-    fn wait_for_end(mut self) {
-        self.end(Ending::Awaited);
-    }
-
-    fn end(&mut self, ending: Ending) {
-        if let Some(kill) = self.kill.take() {
-            let _ = kill.send(ending);
-        }
-        if let Some(owner) = self.owner.take() {
-            let _ = owner.join();
-        }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.end(Ending::Killed);
-    }
-}
-
-/// Stays with `child` until it has ended, by itself or on order.
-fn watch(child: &mut Child, orders: &Receiver<Ending>) {
-    let mut deadline = None;
-    loop {
-        match orders.recv_timeout(POLL_INTERVAL) {
-            Ok(Ending::Awaited) => deadline = Some(Instant::now() + START_TIMEOUT),
-            Ok(Ending::Killed) => break,
-            // Also when nobody can send an order any more: an awaited end is what is left.
-            Err(_) => {}
-        }
-        if !matches!(child.try_wait(), Ok(None)) {
-            return;
-        }
-        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
-            break;
-        }
-        if deadline.is_some() {
-            std::thread::sleep(POLL_INTERVAL);
-        }
-    }
-    let _ = child.kill();
-    let _ = child.wait();
 }
