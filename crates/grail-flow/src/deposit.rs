@@ -96,17 +96,17 @@ impl std::str::FromStr for ReclaimCode {
 }
 
 /// Whether a deposit's amount and charms can serve a request of `kind`. A peg-in is measured by its coin, a peg-out
-/// by its zkBTC.
+/// by its zkBTC, which needs no minimum: what was minted can always leave, as long as it pays its share of the fee.
 ///
 /// # Errors
 /// The code under which the user takes it back.
 pub fn acceptable(params: &Params, kind: Kind, deposit: &Deposit) -> Result<(), ReclaimCode> {
-    let amount = match (kind, deposit.charms) {
-        (Kind::PegIn, DepositCharms::None) => deposit.value,
-        (Kind::PegOut, DepositCharms::ZkBtc(amount)) => amount,
+    let (amount, least) = match (kind, deposit.charms) {
+        (Kind::PegIn, DepositCharms::None) => (deposit.value, params.deposit_min),
+        (Kind::PegOut, DepositCharms::ZkBtc(amount)) => (amount, Amount::ONE_SAT),
         (Kind::PegIn | Kind::PegOut, _) => return Err(ReclaimCode::WrongCharms),
     };
-    if amount < params.deposit_min {
+    if amount < least {
         Err(ReclaimCode::BelowMinimum)
     } else if amount > params.deposit_max {
         Err(ReclaimCode::AboveMaximum)
@@ -146,8 +146,8 @@ mod tests {
             let charms = DepositCharms::ZkBtc(Amount::from_sat(sat));
             acceptable(&params(), Kind::PegOut, &deposit(330, charms))
         };
-        assert_eq!(check(19_999), Err(ReclaimCode::BelowMinimum));
-        assert_eq!(check(20_000), Ok(()));
+        assert_eq!(check(0), Err(ReclaimCode::BelowMinimum));
+        assert_eq!(check(1), Ok(()));
         assert_eq!(check(100_000_000_000), Ok(()));
         assert_eq!(check(100_000_000_001), Err(ReclaimCode::AboveMaximum));
     }

@@ -4,12 +4,12 @@ use bitcoin::{
     Amount, FeeRate, Transaction, TxOut, Txid, Weight, XOnlyPublicKey,
     secp256k1::{Secp256k1, Verification},
 };
-use grail_bridge_contract::RosterState;
+use grail_bridge_contract::{RosterState, StateError};
 use grail_script::{RosterSpend, VaultTree};
+use grail_spell::{BridgeCharms, bridge_charms};
 use grail_types::{Epoch, Params, ParamsHash, RequestId, Roster, Threshold};
 
 use crate::{
-    charms::{Carried, carried},
     items::{Effect, Item, check_deposit, check_terms},
     outline::{Outline, Spent},
     proposal::Proposal,
@@ -82,7 +82,7 @@ pub fn approve<C: Verification>(
     signer: Option<&XOnlyPublicKey>,
 ) -> Result<Approved<Settlement>, Refusal> {
     let outline = Outline::read(proposal, params)?;
-    let (before, nft_value) = roster_state(&outline, params)?;
+    let before = roster_state(&outline, params)?;
     let roster = roster_of(&before)?;
     if let Some(signer) = signer {
         roster
@@ -93,8 +93,13 @@ pub fn approve<C: Verification>(
     check_vault_script(&outline, &before, &vault)?;
     check_terms(&proposal.requests, params, &roster, &vault)?;
 
-    let after = nft_output(proposal, &outline, params, &before, &vault, nft_value)?;
+    let after = nft_output(proposal, &outline, params, &before, &vault)?;
     let inputs = Inputs::split(&outline, proposal, &vault)?;
+    // Each settlement makes at most one vault output: as long as it spends one, the vault does not fall to pieces that
+    // cost more to spend than they hold.
+    if before.supply > 0 && inputs.vault.is_empty() {
+        return Err(Refusal::VaultNotSpent);
+    }
     let vault_in = sum(inputs.vault.iter().map(|spent| spent.output.value))?;
     let vault_out = vault_output(proposal, &outline, params, &vault)?;
     let item_outputs = item_outputs(proposal, vault_out.is_some())?;
@@ -148,21 +153,32 @@ pub fn approve<C: Verification>(
 }
 
 /// The state on the NFT that input 0 spends, bound to our parameters.
-fn roster_state(outline: &Outline, params: &Params) -> Result<(RosterState, Amount), Refusal> {
+fn roster_state(outline: &Outline, params: &Params) -> Result<RosterState, Refusal> {
     let Some(Spent {
         output,
-        carried: Carried::Nft(state),
+        carried: BridgeCharms::Nft(state),
     }) = outline.spent.first()
     else {
         return Err(Refusal::NftMissing);
     };
-    let state = state.as_ref().clone().map_err(Refusal::NftStateInvalid)?;
+    let state = state.clone().map_err(nft_state_invalid)?;
     let expected = params.hash();
     let got = ParamsHash(state.params_hash);
     if got != expected {
         return Err(Refusal::NftParams { expected, got });
     }
-    Ok((state, output.value))
+    // Its coin neither grows nor shrinks, so it takes no part in the books.
+    if output.value != params.nft_carrier {
+        return Err(Refusal::NftStateInvalid(format!(
+            "its coin is {}, not the carrier",
+            output.value
+        )));
+    }
+    Ok(*state)
+}
+
+fn nft_state_invalid(error: StateError) -> Refusal {
+    Refusal::NftStateInvalid(error.to_string())
 }
 
 fn roster_of(state: &RosterState) -> Result<Roster, Refusal> {
@@ -200,7 +216,6 @@ fn nft_output(
     params: &Params,
     before: &RosterState,
     vault: &VaultTree,
-    nft_value: Amount,
 ) -> Result<RosterState, Refusal> {
     let output = proposal
         .transaction
@@ -210,14 +225,13 @@ fn nft_output(
     if output.script_pubkey != vault.script_pubkey {
         return Err(Refusal::NftOutput("it is not at the Grail address"));
     }
-    // Its coin neither grows nor shrinks, so it takes no part in the books.
-    if output.value != nft_value {
+    if output.value != params.nft_carrier {
         return Err(Refusal::NftOutput("its coin changes"));
     }
-    let Carried::Nft(after) = output_charms(outline, 0, params)? else {
+    let BridgeCharms::Nft(after) = output_charms(outline, 0, params)? else {
         return Err(Refusal::NftOutput("it does not carry the NFT alone"));
     };
-    let after = after.map_err(Refusal::NftStateInvalid)?;
+    let after = *after.map_err(nft_state_invalid)?;
     // With the next serial the NFT's state changes, so the proof exists only because the contract ran.
     let expected = before.serial.checked_add(1).ok_or(Refusal::Overflow)?;
     if after.serial != expected {
@@ -268,7 +282,7 @@ impl<'a> Inputs<'a> {
             if spent.output.script_pubkey != vault.script_pubkey {
                 return Err(Refusal::UnknownTemplate { input_index });
             }
-            if spent.carried != Carried::Nothing {
+            if spent.carried != BridgeCharms::Nothing {
                 return Err(Refusal::UnexpectedCharms { input_index });
             }
         }
@@ -310,7 +324,7 @@ fn vault_output(
         }
     };
     let is_vault = output.script_pubkey == vault.script_pubkey
-        && output_charms(outline, 1, params)? == Carried::Nothing;
+        && output_charms(outline, 1, params)? == BridgeCharms::Nothing;
     if !is_vault {
         return Err(Refusal::VaultMissing(output.value));
     }
@@ -345,9 +359,12 @@ fn output_charms(
     outline: &Outline,
     output_index: usize,
     params: &Params,
-) -> Result<Carried, Refusal> {
+) -> Result<BridgeCharms, Refusal> {
     let vout = u32::try_from(output_index).map_err(|_| Refusal::Overflow)?;
-    Ok(carried(&outline.spell.charms_at(vout), &params.bridge))
+    Ok(bridge_charms(
+        &outline.spell.charms_at(vout),
+        &params.bridge,
+    ))
 }
 
 fn sum(mut amounts: impl Iterator<Item = Amount>) -> Result<Amount, Refusal> {

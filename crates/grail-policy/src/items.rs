@@ -7,9 +7,10 @@ use bitcoin::{
     secp256k1::{Secp256k1, Verification},
 };
 use grail_script::{DepositTree, VaultTree};
+use grail_spell::BridgeCharms;
 use grail_types::{Kind, Params, RequestId, Roster, Terms};
 
-use crate::{charms::Carried, outline::Spent, refusal::Refusal};
+use crate::{outline::Spent, refusal::Refusal};
 
 /// One request as the transaction serves it.
 pub(crate) struct Item<'a> {
@@ -19,7 +20,7 @@ pub(crate) struct Item<'a> {
     pub spent: &'a Spent,
     pub output_index: usize,
     pub output: &'a TxOut,
-    pub carried: Carried,
+    pub carried: BridgeCharms,
 }
 
 /// What a request does to the books, satoshis.
@@ -116,14 +117,14 @@ impl Item<'_> {
 
     /// `deposit = minted + carrier + share`.
     fn peg_in(&self, params: &Params) -> Result<Effect, Refusal> {
-        if self.spent.carried != Carried::Nothing {
+        if self.spent.carried != BridgeCharms::Nothing {
             return Err(Refusal::UnexpectedCharms {
                 input_index: self.input_index,
             });
         }
         let deposit = self.spent.output.value;
-        self.check_amount(deposit, params)?;
-        let Carried::Token(minted) = self.carried else {
+        self.check_amount(deposit, params.deposit_min, params)?;
+        let BridgeCharms::Token(minted) = self.carried else {
             return Err(self.wrong_output("a peg-in's output must carry zkBTC alone"));
         };
         if minted == 0 {
@@ -144,13 +145,14 @@ impl Item<'_> {
 
     /// `burned + coin under the deposit = payout + share`.
     fn peg_out(&self, params: &Params) -> Result<Effect, Refusal> {
-        let Carried::Token(burned) = self.spent.carried else {
+        let BridgeCharms::Token(burned) = self.spent.carried else {
             return Err(Refusal::UnexpectedCharms {
                 input_index: self.input_index,
             });
         };
-        self.check_amount(Amount::from_sat(burned), params)?;
-        if self.carried != Carried::Nothing {
+        // No minimum: what was minted can always leave, as long as the payout is above dust.
+        self.check_amount(Amount::from_sat(burned), Amount::ZERO, params)?;
+        if self.carried != BridgeCharms::Nothing {
             return Err(self.wrong_output("a payout must carry no charms"));
         }
         if self.output.value < self.output.script_pubkey.minimal_non_dust() {
@@ -166,13 +168,18 @@ impl Item<'_> {
         })
     }
 
-    fn check_amount(&self, got: Amount, params: &Params) -> Result<(), Refusal> {
-        if (params.deposit_min..=params.deposit_max).contains(&got) {
+    fn check_amount(
+        &self,
+        got: Amount,
+        allowed_min: Amount,
+        params: &Params,
+    ) -> Result<(), Refusal> {
+        if (allowed_min..=params.deposit_max).contains(&got) {
             return Ok(());
         }
         Err(Refusal::DepositAmount {
             request: self.tree.request,
-            allowed_min: params.deposit_min,
+            allowed_min,
             allowed_max: params.deposit_max,
             got,
         })

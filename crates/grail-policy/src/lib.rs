@@ -9,7 +9,6 @@
 //! Only [`Approved`] can be signed, and only [`approve`] makes one.
 
 mod approve;
-mod charms;
 mod items;
 mod outline;
 mod proposal;

@@ -2,16 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::{
-    Sequence, Transaction, TxIn, TxOut, Txid, Witness, absolute::LockTime, transaction::Version,
-};
+use bitcoin::{Sequence, TxOut, Txid, absolute::LockTime, transaction::Version};
 use charms_data::Data;
 use grail_bridge_contract::Action;
-use grail_spell::{PrevTx, ProofError, SpellError, VerifiedSpell, nft_app, read_strict, token_app};
+use grail_spell::{
+    BridgeCharms, PrevTx, ProofError, SpellError, VerifiedSpell, nft_app, read_strict, token_app,
+};
 use grail_types::{MockAllowed, Params};
 
 use crate::{
-    charms::{Carried, carried},
     proposal::{PREVIOUS_MAX_BYTES, Proposal},
     refusal::Refusal,
 };
@@ -19,7 +18,7 @@ use crate::{
 /// One input: what it spends and what that carries.
 pub(crate) struct Spent {
     pub output: TxOut,
-    pub carried: Carried,
+    pub carried: BridgeCharms,
 }
 
 /// A transaction of the right form, with all that it spends and the spell that it carries.
@@ -61,6 +60,14 @@ fn check_form(proposal: &Proposal, params: &Params) -> Result<(), Refusal> {
             got: transaction.input.len(),
         });
     }
+    // Signatures come on top, see the fee's rule; what is too heavy without them is not worth decoding.
+    let allowed = params.settlement_weight_max;
+    if transaction.weight() > allowed {
+        return Err(Refusal::TooHeavy {
+            allowed,
+            got: transaction.weight(),
+        });
+    }
     if transaction.version != Version::TWO {
         return Err(Refusal::MalformedTransaction("version must be 2"));
     }
@@ -84,10 +91,6 @@ fn check_form(proposal: &Proposal, params: &Params) -> Result<(), Refusal> {
 
 /// Every previous transaction once, each needed, all together of bounded size. Their ids are computed here, so
 /// that nobody's word is taken for what an outpoint stands for.
-///
-/// An id does not commit to witnesses, so the asker can attach any: they are dropped before the spell is read. Charms
-/// reads spells in witnesses too (protocol versions below 9 put them there), and with two of those one
-/// transaction would give the same zkBTC to two deposits.
 fn read_previous(
     proposal: &Proposal,
     mock: Option<MockAllowed>,
@@ -108,27 +111,12 @@ fn read_previous(
     }
     let mut previous = BTreeMap::new();
     for transaction in &proposal.previous {
-        let read = PrevTx::read(without_witnesses(transaction), mock);
+        let read = PrevTx::read_committed(transaction, mock);
         if !needed.contains(&read.txid()) || previous.insert(read.txid(), read).is_some() {
             return Err(Refusal::PreviousExcess);
         }
     }
     Ok(previous)
-}
-
-fn without_witnesses(transaction: &Transaction) -> Transaction {
-    let input = |input: &TxIn| TxIn {
-        previous_output: input.previous_output,
-        script_sig: input.script_sig.clone(),
-        sequence: input.sequence,
-        witness: Witness::new(),
-    };
-    Transaction {
-        version: transaction.version,
-        lock_time: transaction.lock_time,
-        input: transaction.input.iter().map(input).collect(),
-        output: transaction.output.clone(),
-    }
 }
 
 fn resolve_inputs(
@@ -151,22 +139,14 @@ fn resolve_inputs(
                 return Err(missing);
             };
             let output = transaction.output(outpoint.vout).ok_or(missing)?.clone();
-            // Charms that were sent to another chain are not here any more, whatever the output says.
-            let beamed = transaction
-                .spell()
-                .is_some_and(|spell| spell.is_beamed_at(outpoint.vout));
-            let carried = if beamed {
-                Carried::Other
-            } else {
-                carried(&transaction.charms_at(outpoint.vout), &params.bridge)
-            };
+            let carried = transaction.bridge_charms(outpoint.vout, &params.bridge);
             Ok(Spent { output, carried })
         })
         .collect()
 }
 
-/// The action is a non-empty public input, which makes the Charms checker run the contract even where all charms
-/// are merely passed on.
+/// Exactly the apps and public inputs of a settlement. That the contract ran is not shown by the action but by the NFT's
+/// serial (ADR 2).
 fn check_apps(spell: &VerifiedSpell, params: &Params) -> Result<(), Refusal> {
     let expected = [
         (nft_app(&params.bridge), Action::Settle.to_data()),

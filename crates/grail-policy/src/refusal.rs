@@ -177,6 +177,9 @@ pub enum Refusal {
     /// The vault's output is missing or is not the vault's.
     #[error("the vault output of {0} is missing")]
     VaultMissing(Amount),
+    /// There is zkBTC, so there is a vault, and none of it is spent.
+    #[error("the settlement spends no vault output though there is supply")]
+    VaultNotSpent,
     /// The vault's output is too small to be relayed.
     #[error("a vault output of {0} is dust")]
     VaultDust(Amount),
@@ -227,7 +230,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All codes, in the order of the variants.
-    pub const ALL_CODES: [&str; 36] = [
+    pub const ALL_CODES: [&str; 37] = [
         "wrong-params",
         "malformed-transaction",
         "too-many-inputs",
@@ -257,6 +260,7 @@ impl Refusal {
         "fee-above-cap",
         "overpaid",
         "vault-missing",
+        "vault-not-spent",
         "vault-dust",
         "vault-mismatch",
         "supply-mismatch",
@@ -298,6 +302,7 @@ impl Refusal {
             Self::FeeAboveCap { .. } => "fee-above-cap",
             Self::Overpaid { .. } => "overpaid",
             Self::VaultMissing(_) => "vault-missing",
+            Self::VaultNotSpent => "vault-not-spent",
             Self::VaultDust(_) => "vault-dust",
             Self::VaultMismatch { .. } => "vault-mismatch",
             Self::SupplyMismatch { .. } => "supply-mismatch",

@@ -10,6 +10,7 @@ use grail_bridge_contract::{Action, RosterState, StateError, identity_of};
 use grail_types::BridgeApp;
 use thiserror::Error;
 
+use crate::read::PrevTx;
 use crate::spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, SpellShapeError,
     utxo_id_from_outpoint,
@@ -63,6 +64,56 @@ pub fn token_amount(charms: &Charms, token: &App) -> Result<u64, BridgeCharmErro
 /// The roster state that an output with `charms` carries, if it carries the NFT.
 pub fn roster_state(charms: &Charms, nft: &App) -> Result<Option<RosterState>, BridgeCharmError> {
     Ok(charms.get(nft).map(RosterState::from_data).transpose()?)
+}
+
+/// Lowest protocol version under which the bridge's charms are believed: the one that it was first deployed under. What
+/// older checkers let pass is not for anybody's bitcoin.
+pub const BRIDGE_SPELL_VERSION_MIN: u32 = 15;
+
+/// What an output carries, read exactly: what is there must be all that is there.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BridgeCharms {
+    /// No charms.
+    Nothing,
+    /// zkBTC alone, satoshis.
+    Token(u64),
+    /// The roster NFT alone.
+    Nft(Result<Box<RosterState>, StateError>),
+    /// Anything else: other apps, several charms, charms beamed away, or a spell too old to be believed.
+    Other,
+}
+
+/// Reads an output's charms.
+pub fn bridge_charms(charms: &Charms, bridge: &BridgeApp) -> BridgeCharms {
+    let mut entries = charms.iter();
+    match (entries.next(), entries.next()) {
+        (None, _) => BridgeCharms::Nothing,
+        (Some((app, data)), None) if *app == token_app(bridge) => data
+            .value()
+            .map_or(BridgeCharms::Other, BridgeCharms::Token),
+        (Some((app, data)), None) if *app == nft_app(bridge) => {
+            BridgeCharms::Nft(RosterState::from_data(data).map(Box::new))
+        }
+        _ => BridgeCharms::Other,
+    }
+}
+
+impl PrevTx {
+    /// What output `vout` carries, for whoever is about to spend it.
+    pub fn bridge_charms(&self, vout: u32, bridge: &BridgeApp) -> BridgeCharms {
+        let charms = self.charms_at(vout);
+        match self.spell() {
+            Some(spell) if !charms.is_empty() => {
+                let is_gone = spell.is_beamed_at(vout);
+                if is_gone || spell.version() < BRIDGE_SPELL_VERSION_MIN {
+                    BridgeCharms::Other
+                } else {
+                    bridge_charms(&charms, bridge)
+                }
+            }
+            _ => BridgeCharms::Nothing,
+        }
+    }
 }
 
 /// Why a spell cannot be built.

@@ -19,6 +19,10 @@ pub const SPELL_MARKER: &[u8] = b"spell";
 /// (100,000 bytes with opcode, marker and push prefixes).
 pub const OP_RETURN_PAYLOAD_MAX_BYTES: usize = 99_980;
 
+/// Longest payload that is decoded: as long as a standard transaction can be in all. Charms has no limit here; no
+/// transaction that relays comes near it.
+const PAYLOAD_MAX_BYTES: usize = 400_000;
+
 /// A taproot control block with an empty Merkle path: leaf version and internal key only.
 const CONTROL_BLOCK_SINGLE_LEAF_BYTES: usize = 33;
 
@@ -194,6 +198,12 @@ fn witness_envelope(input: &TxIn) -> Option<WitnessEnvelope<'_>> {
 }
 
 /// Reads the first CBOR item. Charms ignores bytes after it; the strict reading refuses them by encoding again.
+/// Length is judged first: decoding can need a hundred times the memory of the bytes.
 fn decode_payload(payload: &[u8]) -> Result<(NormalizedSpell, Proof), EnvelopeError> {
+    if payload.len() > PAYLOAD_MAX_BYTES {
+        return Err(EnvelopeError::PayloadTooLong {
+            length: payload.len(),
+        });
+    }
     ciborium::from_reader(payload).map_err(|error| EnvelopeError::Cbor(error.to_string()))
 }

@@ -18,8 +18,9 @@ mod read;
 mod spell;
 
 pub use bridge::{
-    BridgeCharmError, BuildError, SettlementItem, deployment_identity, deployment_spell, nft_app,
-    roster_state, settlement_spell, token_amount, token_app, transfer_spell,
+    BRIDGE_SPELL_VERSION_MIN, BridgeCharmError, BridgeCharms, BuildError, SettlementItem,
+    bridge_charms, deployment_identity, deployment_spell, nft_app, roster_state, settlement_spell,
+    token_amount, token_app, transfer_spell,
 };
 pub use envelope::{
     EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES, Place, SPELL_MARKER, UnverifiedSpell,
@@ -28,7 +29,9 @@ pub use envelope::{
 pub use error::SpellError;
 pub use gnark::PointError;
 pub use proof::{MOCK_SPELL_VK, ProofError, SPELL_VK, public_values};
-pub use read::{PrevTx, StrictError, VerifiedSpell, charms_of, read_compatible, read_strict};
+pub use read::{
+    PrevTx, StrictError, VerifiedSpell, charms_of, read_compatible, read_strict, without_witnesses,
+};
 pub use spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, PROTOCOL_VERSION, Proof,
     SpellShapeError, outpoint_from_utxo_id, utxo_id_from_outpoint,

@@ -1,6 +1,6 @@
 //! The two readings of a transaction, and the type that proves one took place.
 
-use bitcoin::{ScriptBuf, Transaction, TxOut, Txid};
+use bitcoin::{ScriptBuf, Transaction, TxIn, TxOut, Txid, Witness};
 use charms_data::Charms;
 use grail_types::MockAllowed;
 use thiserror::Error;
@@ -210,6 +210,13 @@ impl PrevTx {
         }
     }
 
+    /// Reads of `tx` what its id commits to: everything but witnesses. Whoever hands over a previous transaction can
+    /// attach any witness, and Charms reads spells in witnesses too (protocol versions below 9 put them there); with
+    /// two of those, one transaction would give the same charms to two outputs. Whoever decides about money reads so.
+    pub fn read_committed(tx: &Transaction, mock: Option<MockAllowed>) -> Self {
+        Self::read(without_witnesses(tx), mock)
+    }
+
     /// The transaction.
     pub fn tx(&self) -> &Transaction {
         &self.tx
@@ -241,6 +248,22 @@ impl PrevTx {
             .as_ref()
             .map(|spell| spell.charms_at(vout))
             .unwrap_or_default()
+    }
+}
+
+/// The transaction as its id commits to it.
+pub fn without_witnesses(tx: &Transaction) -> Transaction {
+    let input = |input: &TxIn| TxIn {
+        previous_output: input.previous_output,
+        script_sig: input.script_sig.clone(),
+        sequence: input.sequence,
+        witness: Witness::new(),
+    };
+    Transaction {
+        version: tx.version,
+        lock_time: tx.lock_time,
+        input: tx.input.iter().map(input).collect(),
+        output: tx.output.clone(),
     }
 }
 

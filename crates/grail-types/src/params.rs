@@ -138,6 +138,10 @@ impl Params {
                 "a settlement needs at least two roster inputs",
             ),
             (
+                self.roster_inputs_max <= 200,
+                "a settlement with over 200 roster inputs may not relay",
+            ),
+            (
                 self.settlement_weight_max <= STANDARD_WEIGHT_MAX,
                 "settlement weight exceeds what relay accepts",
             ),
@@ -270,7 +274,7 @@ mod tests {
 
     #[test]
     fn refuses_values_that_contradict_each_other() {
-        let changes: [fn(&mut Params); 14] = [
+        let changes: [fn(&mut Params); 15] = [
             |p| p.carrier = Amount::from_sat(329),
             |p| p.nft_carrier = Amount::from_sat(329),
             |p| p.deposit_min = p.carrier,
@@ -281,6 +285,7 @@ mod tests {
             |p| p.sweep_margin = p.reclaim_delay_min,
             |p| p.reclaim_delay_max = p.reclaim_delay_min - 1,
             |p| p.roster_inputs_max = 1,
+            |p| p.roster_inputs_max = 201,
             |p| p.settlement_weight_max = Weight::from_wu(400_001),
             |p| p.settlements_unconfirmed_max = 21,
             |p| p.deposit_confirmations = 0,

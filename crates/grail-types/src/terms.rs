@@ -175,7 +175,10 @@ mod tests {
     #[test]
     fn the_commitment_is_stable() {
         // A snapshot: a change of this value strands every open deposit.
-        assert_eq!(terms().id().to_string(), "8b9d52ff3d6ec117c7ce2b16f69937cee2ff195e4729ab6e39252f4228d5142d");
+        assert_eq!(
+            terms().id().to_string(),
+            "8b9d52ff3d6ec117c7ce2b16f69937cee2ff195e4729ab6e39252f4228d5142d"
+        );
     }
 
     #[test]

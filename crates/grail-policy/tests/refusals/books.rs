@@ -156,6 +156,14 @@ refusals! {
         draft.spell.tx.outs.swap(1, 3);
     });
 
+    // Minted more than burned, so the books fit without the vault that is there already.
+    refuses_a_settlement_that_leaves_the_vault_alone => "vault-not-spent": drafted(|world, draft| {
+        let vault = world.vault_coin();
+        draft.transaction.input.retain(|input| input.previous_output != vault.outpoint);
+        draft.lower(1, vault.output.value.to_sat());
+        draft.tidy_previous();
+    });
+
     refuses_a_vault_output_one_satoshi_below_dust => "vault-dust": leaving_in_vault(329).refusal(world());
     refuses_an_empty_vault_output => "vault-dust": {
         let mut draft = leaving_in_vault(330);

@@ -53,6 +53,16 @@ fn deposits_of_exactly_the_least_and_the_most_are_approved() {
 }
 
 #[test]
+fn what_the_least_peg_in_minted_can_leave() {
+    assert_eq!(alone(world(), peg_out(19_999)), "approved");
+    let dear = Wish {
+        fee_cap: u64::MAX,
+        ..peg_out(5_000)
+    };
+    assert_eq!(alone(world(), dear), "approved");
+}
+
+#[test]
 fn the_shortest_and_the_longest_reclaim_delay_are_approved() {
     for delay in [24, 8_064] {
         assert_eq!(peg_in_for(|terms| terms.reclaim_delay = delay), "approved");
@@ -304,7 +314,6 @@ refusals! {
     });
 
     refuses_a_peg_in_one_satoshi_below_the_least => "deposit-amount": alone(world(), peg_in(19_999));
-    refuses_a_peg_out_one_satoshi_below_the_least => "deposit-amount": alone(world(), peg_out(19_999));
     refuses_a_peg_in_one_satoshi_above_the_most => "deposit-amount": alone(&capped(), peg_in(400_000_001));
     refuses_a_peg_out_one_satoshi_above_the_most => "deposit-amount": alone(&capped(), peg_out(400_000_001));
 
