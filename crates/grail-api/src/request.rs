@@ -198,7 +198,7 @@ pub struct RequestStatus {
     pub settlement: Option<RequestSettlement>,
     /// What operators refused of it, latest first.
     pub refusals: Vec<Refused>,
-    /// How to take the deposit back; present once there is a deposit.
+    /// How to take the deposit back; present while there is one that is not paid for.
     pub reclaim: Option<ReclaimInfo>,
     /// All that is needed, with the user's key, to take the deposit back.
     pub receipt: Receipt,

@@ -10,7 +10,7 @@ use crate::request::text_enum;
 text_enum! {
     /// Where a settlement stands.
     SettlementState {
-        /// Being proven.
+        /// Being proven; named once the proof is there, since the proof is part of its transaction.
         Proving => "proving",
         /// With the operators.
         Signing => "signing",

@@ -12,3 +12,4 @@ mod schema;
 mod settlements;
 mod steps;
 mod support;
+mod vault;

@@ -1,0 +1,110 @@
+//! A deployed bridge with real spells, under the real contract.
+
+use std::sync::LazyLock;
+
+use bitcoin::{
+    Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
+    absolute::LockTime, hashes::Hash, secp256k1::Secp256k1, transaction::Version,
+};
+use charms_data::B32;
+use grail_backend::deployment::Deployment;
+use grail_prover::{MockProver, ProveRequest, Prover};
+use grail_spell::{NormalizedSpell, deployment_identity};
+use grail_txbuild::{Coin, Deployment as Plan};
+use grail_types::{BridgeApp, Epoch, MockAllowed, Network, Params, Roster, Threshold};
+use sha2::{Digest, Sha256};
+
+use super::operators::{SIGNER_COUNT, key, keypair, measurement, record};
+
+/// The bridge contract.
+pub const WASM: &[u8] = include_bytes!("../../../../contracts/bridge.wasm");
+/// Key of the funds that deploy.
+const FUNDING_KEY: u8 = 99;
+
+/// The prover of regtest.
+pub fn prover() -> MockProver {
+    MockProver::new(MockAllowed::on(Network::Regtest).unwrap())
+}
+
+/// A transaction that spends `inputs`.
+pub fn transaction(inputs: &[OutPoint], output: Vec<TxOut>) -> Transaction {
+    let input = inputs
+        .iter()
+        .map(|&previous_output| TxIn {
+            previous_output,
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            witness: Witness::new(),
+        })
+        .collect();
+    Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input,
+        output,
+    }
+}
+
+/// A transaction out of nowhere that pays `sat` to a script; different for each `seed`.
+pub fn payment(seed: u8, script_pubkey: ScriptBuf, sat: u64) -> Transaction {
+    let source = OutPoint::new(Txid::from_byte_array([seed; 32]), 0);
+    let output = TxOut {
+        value: Amount::from_sat(sat),
+        script_pubkey,
+    };
+    transaction(&[source], vec![output])
+}
+
+/// The script of key number `seed`.
+pub fn own_script(seed: u8) -> ScriptBuf {
+    ScriptBuf::new_p2tr(&Secp256k1::new(), key(seed), None)
+}
+
+fn prove(spell: NormalizedSpell, previous: Transaction, params: &Params) -> ScriptBuf {
+    let request = ProveRequest {
+        spell,
+        prev_txs: vec![previous],
+        app_binaries: [(B32(params.bridge.vk), WASM.to_vec())].into(),
+        app_private_inputs: std::collections::BTreeMap::new(),
+    };
+    prover().prove(&request).unwrap().op_return
+}
+
+static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(|| {
+    let secp = Secp256k1::new();
+    let funding = payment(1, own_script(FUNDING_KEY), 100_000);
+    let coin = Coin {
+        outpoint: OutPoint::new(funding.compute_txid(), 0),
+        output: funding.output[0].clone(),
+    };
+    let app = BridgeApp {
+        identity: deployment_identity(coin.outpoint),
+        vk: Sha256::digest(WASM).into(),
+    };
+    let params = Params::preset(Network::Regtest, app, vec![measurement()]);
+    let mut signers: Vec<_> = (1..=SIGNER_COUNT)
+        .map(|seed| record(seed, &params))
+        .collect();
+    signers.sort_by_key(|signer| signer.public_key.serialize());
+    let keys = signers.iter().map(|signer| signer.public_key).collect();
+    let roster = Roster::new(Epoch(0), keys, Threshold(3)).unwrap();
+    let builder = Plan {
+        params: &params,
+        roster: &roster,
+        funding: coin,
+        fee_rate: FeeRate::from_sat_per_vb_u32(2),
+    };
+    let plan = builder.plan(&secp).unwrap();
+    let op_return = prove(plan.spell.clone(), funding, &params);
+    let transaction = builder
+        .finish(&secp, plan, op_return, &keypair(FUNDING_KEY))
+        .unwrap();
+    let deployment = Deployment::new(params, roster, signers, &transaction, 0);
+    deployment.check().unwrap();
+    deployment
+});
+
+/// The deployment of all tests.
+pub fn deployment() -> Deployment {
+    DEPLOYMENT.clone()
+}

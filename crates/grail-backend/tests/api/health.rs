@@ -1,0 +1,136 @@
+//! `/healthz` and `/metrics`.
+
+use std::collections::BTreeMap;
+
+use grail_api::{Health, HealthStatus};
+use grail_flow::{RequestState, SettlementState};
+
+use super::{
+    operators::show_up,
+    support::{Response, TestBackend, peg_in},
+};
+
+fn parts(response: &Response) -> (HealthStatus, BTreeMap<String, HealthStatus>) {
+    let health: Health = serde_json::from_str(&response.text).unwrap();
+    let expected = if health.status == HealthStatus::Failing {
+        503
+    } else {
+        200
+    };
+    assert_eq!(response.status, expected);
+    let components = health.components.into_iter();
+    (
+        health.status,
+        components.map(|part| (part.name, part.status)).collect(),
+    )
+}
+
+#[tokio::test]
+async fn health_follows_operators_from_failing_over_degraded_to_ok() {
+    let t = TestBackend::new().await;
+    t.mine(vec![t.backend.deployment_tx.clone()]).await;
+    let (status, components) = parts(&t.get("/healthz").await);
+    assert_eq!(status, HealthStatus::Failing);
+    assert_eq!(components["operators"], HealthStatus::Failing);
+    let others = components.iter().filter(|(name, _)| *name != "operators");
+    assert!(
+        others
+            .clone()
+            .all(|(_, status)| *status == HealthStatus::Ok)
+    );
+    for name in ["database", "node", "scan", "alarms", "reserves"] {
+        assert!(components.contains_key(name), "{name}");
+    }
+    show_up(&t.backend, &[1, 2, 3]).await;
+    let (status, components) = parts(&t.get("/healthz").await);
+    assert_eq!(status, HealthStatus::Degraded);
+    assert_eq!(components["operators"], HealthStatus::Degraded);
+    show_up(&t.backend, &[4]).await;
+    assert_eq!(parts(&t.get("/healthz").await).0, HealthStatus::Ok);
+}
+
+#[tokio::test]
+async fn strangers_with_good_evidence_do_not_count_as_operators() {
+    let t = TestBackend::new().await;
+    show_up(&t.backend, &[20, 21, 22, 23]).await;
+    let (_, components) = parts(&t.get("/healthz").await);
+    assert_eq!(components["operators"], HealthStatus::Failing);
+}
+
+#[tokio::test]
+async fn health_names_the_part_that_is_not_well() {
+    let t = TestBackend::new().await;
+    t.chain.set_away(true);
+    let response = t.get("/healthz").await;
+    assert!(!response.text.contains("secret-host"), "{response:?}");
+    let (_, components) = parts(&response);
+    assert_eq!(components["node"], HealthStatus::Failing);
+    assert_eq!(components["database"], HealthStatus::Ok);
+
+    t.backend.health.failed("scan");
+    t.backend.health.running("build");
+    let mut tx = t.backend.store.begin().await.unwrap();
+    tx.raise_alarm("test", "something that cannot be", 1)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+    let (_, components) = parts(&t.get("/healthz").await);
+    assert_eq!(components["role-scan"], HealthStatus::Failing);
+    assert_eq!(components["role-build"], HealthStatus::Ok);
+    assert_eq!(components["alarms"], HealthStatus::Failing);
+}
+
+#[tokio::test]
+async fn a_scan_that_lags_is_degraded() {
+    let t = TestBackend::new().await;
+    t.scan().await;
+    for _ in 0..3 {
+        t.chain.mine(Vec::new());
+    }
+    let (_, components) = parts(&t.get("/healthz").await);
+    assert_eq!(components["scan"], HealthStatus::Degraded);
+}
+
+#[tokio::test]
+async fn metrics_have_every_state_once_and_nothing_that_strangers_name() {
+    let t = TestBackend::new().await;
+    t.scan().await;
+    t.post("/v1/peg-ins", "key-1", &peg_in()).await;
+    t.backend.health.failed("scan");
+    let response = t.get("/metrics").await;
+    assert!(response.header("content-type").starts_with("text/plain"));
+    let lines: Vec<_> = response.text.lines().collect();
+    let has = |line: &str| lines.iter().filter(|other| **other == line).count() == 1;
+    for state in RequestState::NAMES {
+        let count = u8::from(state == "awaiting-deposit");
+        assert!(has(&format!("grail_requests{{state=\"{state}\"}} {count}")));
+    }
+    for state in SettlementState::NAMES {
+        assert!(has(&format!("grail_settlements{{state=\"{state}\"}} 0")));
+    }
+    for line in [
+        "grail_node_up 1",
+        "grail_node_tip_height 0",
+        "grail_scanned_height 0",
+        "grail_operators 0",
+        "grail_alarms_open 0",
+        "grail_supply_sat 0",
+        "grail_vault_sat 0",
+        "grail_donations_sat 0",
+        "grail_ready_requests 0",
+        "grail_oldest_ready_request_age_seconds 0",
+        "grail_role_up{role=\"scan\"} 0",
+        "grail_role_failures_total{role=\"scan\"} 1",
+    ] {
+        assert!(has(line), "{line}\n{}", response.text);
+    }
+    // Each metric is described once.
+    let mut described: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("# TYPE"))
+        .collect();
+    let count = described.len();
+    described.sort_unstable();
+    described.dedup();
+    assert_eq!(described.len(), count);
+}

@@ -1,0 +1,95 @@
+//! The bridge's own outputs: sums over what is unspent, and reorgs.
+
+use bitcoin::{Amount, OutPoint};
+use grail_store::{BlockRef, Reader, StoreTx, VaultKind, VaultOutput, VaultTotals};
+
+use crate::support::{NOW, block, new_store, outpoint, txid};
+
+const NFT: VaultKind = VaultKind::Nft {
+    supply: Amount::from_sat(7_000),
+};
+
+async fn record(tx: &mut StoreTx, seed: u8, kind: VaultKind, sat: u64, at: BlockRef) -> OutPoint {
+    let output = VaultOutput {
+        outpoint: outpoint(seed),
+        amount: Amount::from_sat(sat),
+        kind,
+    };
+    tx.record_vault_output(&output, at).await.unwrap();
+    output.outpoint
+}
+
+async fn places(reader: &mut Reader) -> Vec<OutPoint> {
+    let outputs = reader.vault_outputs(10).await.unwrap();
+    outputs.into_iter().map(|output| output.outpoint).collect()
+}
+
+fn totals(nft: Option<OutPoint>, supply: u64, vault: u64, donations: u64) -> VaultTotals {
+    VaultTotals {
+        nft,
+        supply: Amount::from_sat(supply),
+        vault: Amount::from_sat(vault),
+        donations: Amount::from_sat(donations),
+    }
+}
+
+#[tokio::test]
+async fn what_is_unspent_is_summed_by_kind_and_listed_vault_first_largest_first() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    assert_eq!(tx.vault_totals().await.unwrap(), totals(None, 0, 0, 0));
+    let at = block(1, 0);
+    tx.connect_block(at).await.unwrap();
+    let nft = record(&mut tx, 1, NFT, 1_000, at).await;
+    let small = record(&mut tx, 2, VaultKind::Vault, 2_000, at).await;
+    let large = record(&mut tx, 3, VaultKind::Vault, 5_000, at).await;
+    let gift = record(&mut tx, 4, VaultKind::Donation, 9_000, at).await;
+    assert_eq!(
+        tx.vault_totals().await.unwrap(),
+        totals(Some(nft), 7_000, 7_000, 9_000)
+    );
+    assert_eq!(places(&mut tx).await, [large, small, gift]);
+
+    let spent = tx.spend_vault_output(&nft, &txid(9), at).await.unwrap();
+    assert_eq!(spent, Some(NFT));
+    // Once.
+    let again = tx.spend_vault_output(&nft, &txid(9), at).await.unwrap();
+    assert_eq!(again, None);
+    let stranger = tx.spend_vault_output(&outpoint(50), &txid(9), at).await;
+    assert_eq!(stranger.unwrap(), None);
+    assert_eq!(
+        tx.vault_totals().await.unwrap(),
+        totals(None, 0, 7_000, 9_000)
+    );
+}
+
+#[tokio::test]
+async fn a_rewind_forgets_what_its_blocks_made_and_spent_and_nothing_else() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let (first, second) = (block(1, 0), block(2, 0));
+    tx.connect_block(first).await.unwrap();
+    let old = record(&mut tx, 1, NFT, 1_000, first).await;
+    let gone = record(&mut tx, 2, VaultKind::Donation, 500, first).await;
+    let spent = tx.spend_vault_output(&gone, &txid(8), first).await.unwrap();
+    assert_eq!(spent, Some(VaultKind::Donation));
+    tx.connect_block(second).await.unwrap();
+    let spent = tx.spend_vault_output(&old, &txid(9), second).await.unwrap();
+    assert_eq!(spent, Some(NFT));
+    let new = record(&mut tx, 3, NFT, 1_000, second).await;
+    record(&mut tx, 4, VaultKind::Vault, 7_000, second).await;
+    assert_eq!(
+        tx.vault_totals().await.unwrap(),
+        totals(Some(new), 7_000, 7_000, 0)
+    );
+    let _ = tx.rewind_blocks(Some(first), NOW).await.unwrap();
+    assert_eq!(
+        tx.vault_totals().await.unwrap(),
+        totals(Some(old), 7_000, 0, 0)
+    );
+    // The same block again.
+    record(&mut tx, 3, NFT, 1_000, second).await;
+    let _ = tx.rewind_blocks(None, NOW).await.unwrap();
+    assert_eq!(tx.vault_totals().await.unwrap(), totals(None, 0, 0, 0));
+    assert_eq!(places(&mut tx).await, []);
+}
