@@ -208,7 +208,7 @@ impl Fields<'_> {
         }
         let amount = self
             .amount_sat
-            .map(|amount| parse_amount(amount, params))
+            .map(|amount| parse_amount(self.kind, amount, params))
             .transpose()?;
         let terms = Terms {
             kind: self.kind.into(),
@@ -335,8 +335,20 @@ fn check_carries_zkbtc(recipient: &Destination, params: &Params) -> Result<(), P
     Ok(())
 }
 
-fn parse_amount(amount_sat: u64, params: &Params) -> Result<Amount, Problem> {
-    let (min, max) = (params.deposit_min.to_sat(), params.deposit_max.to_sat());
+/// Smallest deposit that can be served. A peg-out needs no minimum, so that whatever was minted can leave; below its
+/// fee share and dust it is not worth its deposit.
+pub fn deposit_min(kind: Kind, params: &Params) -> Amount {
+    match kind {
+        Kind::PegIn => params.deposit_min,
+        Kind::PegOut => Amount::ONE_SAT,
+    }
+}
+
+fn parse_amount(kind: Kind, amount_sat: u64, params: &Params) -> Result<Amount, Problem> {
+    let (min, max) = (
+        deposit_min(kind, params).to_sat(),
+        params.deposit_max.to_sat(),
+    );
     let code = if amount_sat == 0 {
         ProblemCode::AmountZero
     } else if amount_sat < min {

@@ -5,7 +5,7 @@ use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
 use grail_flow::{DepositCharms, RequestEvent, SettlementState};
 use grail_policy::Proposal;
-use grail_spell::{PrevTx, nft_app, roster_state};
+use grail_spell::{PrevTx, nft_app, roster_state, without_witnesses};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
 use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, SettlementRequest};
 use grail_types::Network;
@@ -155,7 +155,7 @@ async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Ti
         .transaction(&nft.txid)
         .await?
         .context("the NFT's transaction is not stored")?;
-    let read = PrevTx::read(transaction.clone(), backend.mock());
+    let read = PrevTx::read_committed(&transaction, backend.mock());
     let state = roster_state(
         &read.charms_at(nft.vout),
         &nft_app(&backend.params().bridge),
@@ -241,7 +241,7 @@ async fn deposits(
                 DepositCharms::ZkBtc(amount) => amount.to_sat(),
                 DepositCharms::None | DepositCharms::Other => 0,
             },
-            previous_bytes: transaction.total_size(),
+            previous_bytes: transaction.base_size(),
         });
         previous.insert(outpoint.txid, transaction);
     }
@@ -260,12 +260,13 @@ async fn draft(
         .iter()
         .map(|input| input.previous_output.txid)
         .collect();
+    // Without witnesses: nobody may judge by what ids do not commit to, and prover and operators then see the same.
     let proposal = Proposal {
         params_hash: backend.params().hash(),
         transaction: plan.transaction.clone(),
         previous: needed
             .iter()
-            .filter_map(|txid| previous.get(txid).cloned())
+            .filter_map(|txid| previous.get(txid).map(without_witnesses))
             .collect(),
         requests: plan.requests.clone(),
     };

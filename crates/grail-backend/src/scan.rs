@@ -4,13 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Context;
 use bitcoin::{Block, OutPoint, ScriptBuf, Transaction, Txid};
-use charms_data::Charms;
 use grail_chain::{Cursor, ScanError, Step as ChainStep, next_step};
 use grail_flow::{
     BlockRef, Deposit, DepositCharms, RequestEvent, RequestState, SettlementEvent, SettlementState,
     sweep_end_height,
 };
-use grail_spell::{PrevTx, token_app};
+use grail_spell::{BridgeCharms, PrevTx};
 use grail_store::{DepositState, JobState, Reclaim, Recorded};
 use grail_types::RequestId;
 
@@ -320,29 +319,25 @@ impl<'a> Scanner<'a> {
         if hits.is_empty() {
             return Vec::new();
         }
-        let read = PrevTx::read(transaction.clone(), self.backend.mock());
+        let read = PrevTx::read_committed(transaction, self.backend.mock());
         hits.into_iter()
             .map(|(output, vout, request)| {
                 let deposit = Deposit {
                     outpoint: OutPoint::new(read.txid(), vout),
                     value: output.value,
-                    charms: self.charms(&read.charms_at(vout)),
+                    charms: self.charms(&read, vout),
                 };
                 (deposit, request)
             })
             .collect()
     }
 
-    fn charms(&self, charms: &Charms) -> DepositCharms {
-        let token = token_app(&self.backend.params().bridge);
-        match charms.iter().next() {
-            None => DepositCharms::None,
-            Some((app, data)) if charms.len() == 1 && *app == token => {
-                data.value::<u64>().map_or(DepositCharms::Other, |sat| {
-                    DepositCharms::ZkBtc(bitcoin::Amount::from_sat(sat))
-                })
-            }
-            Some(_) => DepositCharms::Other,
+    /// As the operators' policy reads them.
+    fn charms(&self, read: &PrevTx, vout: u32) -> DepositCharms {
+        match read.bridge_charms(vout, &self.backend.params().bridge) {
+            BridgeCharms::Nothing => DepositCharms::None,
+            BridgeCharms::Token(sat) => DepositCharms::ZkBtc(bitcoin::Amount::from_sat(sat)),
+            BridgeCharms::Nft(_) | BridgeCharms::Other => DepositCharms::Other,
         }
     }
 

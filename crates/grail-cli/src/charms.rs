@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use bitcoin::{Amount, Transaction, Txid};
-use charms_data::App;
-use grail_spell::{PrevTx, token_amount, token_app};
+use grail_spell::{BridgeCharms, PrevTx};
 use grail_types::{BridgeApp, MockAllowed, Network};
 
 /// What an output carries besides its coin.
@@ -28,7 +27,7 @@ pub enum Carried {
 /// Reads charms; remembers what it has verified.
 #[derive(Debug)]
 pub struct CharmReader {
-    token: Option<App>,
+    bridge: Option<BridgeApp>,
     mock: Option<MockAllowed>,
     read: HashMap<Txid, Rc<PrevTx>>,
 }
@@ -37,7 +36,7 @@ impl CharmReader {
     /// For a network; without a bridge no charm is zkBTC.
     pub fn new(network: Network, bridge: Option<&BridgeApp>) -> Self {
         Self {
-            token: bridge.map(token_app),
+            bridge: bridge.copied(),
             mock: MockAllowed::on(network),
             read: HashMap::new(),
         }
@@ -49,22 +48,19 @@ impl CharmReader {
         if let Some(error) = previous.rejected() {
             return Carried::Unverified(error.code());
         }
-        let charms = previous.charms_at(vout);
-        if charms.is_empty() {
-            return Carried::Nothing;
-        }
-        let is_beamed = previous
-            .spell()
-            .is_some_and(|spell| spell.is_beamed_at(vout));
-        match &self.token {
-            Some(token) if charms.len() == 1 && charms.contains_key(token) && !is_beamed => {
-                match token_amount(&charms, token) {
-                    Ok(amount @ 1..) => Carried::ZkBtc(Amount::from_sat(amount)),
-                    // Zero or no number: not what any honest spell makes.
-                    _ => Carried::Other,
-                }
-            }
-            _ => Carried::Other,
+        let Some(bridge) = &self.bridge else {
+            let is_plain = previous.charms_at(vout).is_empty();
+            return if is_plain {
+                Carried::Nothing
+            } else {
+                Carried::Other
+            };
+        };
+        match previous.bridge_charms(vout, bridge) {
+            BridgeCharms::Nothing => Carried::Nothing,
+            BridgeCharms::Token(amount @ 1..) => Carried::ZkBtc(Amount::from_sat(amount)),
+            // Zero: not what any honest spell makes.
+            BridgeCharms::Token(0) | BridgeCharms::Nft(_) | BridgeCharms::Other => Carried::Other,
         }
     }
 
@@ -73,7 +69,7 @@ impl CharmReader {
         let read = self
             .read
             .entry(transaction.compute_txid())
-            .or_insert_with(|| Rc::new(PrevTx::read(transaction.clone(), mock)));
+            .or_insert_with(|| Rc::new(PrevTx::read_committed(transaction, mock)));
         Rc::clone(read)
     }
 }

@@ -11,7 +11,7 @@ use axum::{
 use bitcoin::{Amount, FeeRate, TxOut, Weight, secp256k1::Secp256k1};
 use grail_api::{
     BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind,
-    Problem, ProblemCode, Receipt, Request, Wish, bip21,
+    Problem, ProblemCode, Receipt, Request, Wish, bip21, deposit_min,
 };
 use grail_flow::deposit_deadline_height;
 use grail_script::DepositTree;
@@ -204,7 +204,7 @@ fn answer(
         terms: request.terms,
         receipt,
         deadline_height: request.deadline_height,
-        deposit_min_sat: params.deposit_min.to_sat(),
+        deposit_min_sat: deposit_min(kind, params).to_sat(),
         deposit_max_sat: params.deposit_max.to_sat(),
         carrier_sat: params.carrier.to_sat(),
         estimated_fee_share_sat: estimated_fee_share.to_sat(),
