@@ -12,6 +12,28 @@ pub(crate) fn shares(fee_rate: FeeRate, shared: Weight, own: &[Weight]) -> Optio
         .collect()
 }
 
+/// The rate to split a fee by, at most `wanted`: low enough that the fee stays within `allowed` even if the transaction turns
+/// out as light as `lightest`. The parts are reckoned from `heaviest`, and each payer rounds up.
+pub(crate) fn rate_within(
+    wanted: FeeRate,
+    allowed: FeeRate,
+    heaviest: Weight,
+    lightest: Weight,
+    payers: usize,
+) -> Option<FeeRate> {
+    let payers = u64::try_from(payers).ok()?;
+    let most = allowed
+        .to_sat_per_kwu()
+        .checked_mul(lightest.to_wu())?
+        .checked_div(1_000)?;
+    let reckoned = heaviest.to_wu().checked_add(payers)?;
+    let rate = most
+        .saturating_sub(payers)
+        .checked_mul(1_000)?
+        .checked_div(reckoned)?;
+    Some(wanted.min(FeeRate::from_sat_per_kwu(rate)))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -42,5 +64,29 @@ mod tests {
         )
         .unwrap();
         assert_eq!(parts, [Amount::from_sat(60), Amount::from_sat(70)]);
+    }
+
+    #[test]
+    fn the_fee_stays_within_the_highest_rate_of_the_lightest_outcome() {
+        let allowed = FeeRate::from_sat_per_kwu(75_000);
+        let own = [Weight::from_wu(1_701); 13];
+        let (heaviest, lightest) = (Weight::from_wu(30_017), Weight::from_wu(29_001));
+        let shared = heaviest - own.iter().copied().sum::<Weight>();
+        let rate = rate_within(FeeRate::MAX, allowed, heaviest, lightest, own.len()).unwrap();
+        let fee: Amount = shares(rate, shared, &own).unwrap().into_iter().sum();
+        assert!(fee <= allowed.fee_wu(lightest).unwrap());
+        // And it gives little away.
+        assert!(fee + Amount::from_sat(2_000) >= allowed.fee_wu(lightest).unwrap());
+    }
+
+    #[test]
+    fn a_rate_well_below_the_highest_is_left_as_it_is() {
+        let wanted = FeeRate::from_sat_per_kwu(1_000);
+        let allowed = FeeRate::from_sat_per_kwu(75_000);
+        let weight = Weight::from_wu(10_000);
+        assert_eq!(
+            rate_within(wanted, allowed, weight, weight, 3),
+            Some(wanted)
+        );
     }
 }

@@ -14,7 +14,7 @@ use grail_spell::{
 };
 use grail_types::{Kind, Params, RequestId, Roster, Terms};
 
-use crate::fees::shares;
+use crate::fees::{rate_within, shares};
 
 /// Vault outputs that one settlement merges at most; the largest go first.
 const VAULT_INPUTS_MAX: usize = 50;
@@ -270,6 +270,14 @@ impl SettlementRequest<'_> {
         }
         let own_sum: Weight = own.iter().copied().sum();
         let shared = Weight::from_wu(total.to_wu().saturating_sub(own_sum.to_wu()));
+        let fee_rate = rate_within(
+            fee_rate,
+            self.params.fee_rate_max,
+            total,
+            self.lightest(total, chosen.len()),
+            chosen.len(),
+        )
+        .ok_or(PlanError::Overflow)?;
         let shares = shares(fee_rate, shared, &own).ok_or(PlanError::Overflow)?;
         let above_cap = chosen
             .iter()
@@ -459,6 +467,15 @@ impl SettlementRequest<'_> {
             .checked_add(Weight::from_wu(witnesses))
             .and_then(|weight| weight.checked_add(Weight::from_wu(2)))
             .ok_or(PlanError::Overflow)
+    }
+
+    /// What a transaction reckoned to weigh `total` may weigh in the end: a small byte of the proof takes one byte of CBOR
+    /// instead of two, and a small number in the spell up to eight less.
+    fn lightest(&self, total: Weight, requests: usize) -> Weight {
+        let numbers = requests.saturating_add(2).saturating_mul(8);
+        let bytes = self.proof_bytes.saturating_add(numbers) as u64;
+        let less = Weight::from_non_witness_data_size(bytes);
+        Weight::from_wu(total.to_wu().saturating_sub(less.to_wu()))
     }
 
     fn finish(

@@ -1,0 +1,181 @@
+//! The transaction that creates the roster NFT.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[path = "../../grail-script/tests/support/reference.rs"]
+#[allow(dead_code, reason = "a part is used here")]
+mod reference;
+#[path = "../../grail-policy/tests/support/mod.rs"]
+mod support;
+
+use bitcoin::{
+    Amount, FeeRate, ScriptBuf, Transaction, XOnlyPublicKey,
+    hashes::Hash,
+    secp256k1::{Message, schnorr::Signature},
+};
+use grail_spell::{nft_app, read_strict, roster_state};
+use grail_txbuild::{Coin, DeployError, Deployment};
+use grail_types::{MockAllowed, Network, Params};
+use support::{BRIDGE, FEE_RATE, coin, funding, keypair, output, prove, public, world};
+
+const DEPLOYER: u16 = 500;
+
+/// The funding output of the world's own deployment, of another value.
+fn source(sats: u64) -> (Transaction, Coin) {
+    let own = ScriptBuf::new_p2tr(&world().secp, public(&keypair(DEPLOYER)), None);
+    let made = funding(3, vec![output(sats, own)]);
+    let coin = coin(&made, 0);
+    (made, coin)
+}
+
+/// Params whose bridge comes from that output.
+fn params(funding: &Coin) -> Params {
+    let mut bridge = world().params.bridge;
+    bridge.identity = grail_spell::deployment_identity(funding.outpoint);
+    bridge.vk = support::hash_of(BRIDGE);
+    Params::preset(
+        Network::Regtest,
+        bridge,
+        world().params.measurements.clone(),
+    )
+}
+
+fn deploy(sats: u64, rate: FeeRate) -> Result<(Transaction, Coin, Params), DeployError> {
+    let (made, coin) = source(sats);
+    let params = params(&coin);
+    let deployment = Deployment {
+        params: &params,
+        roster: &world().roster,
+        funding: coin.clone(),
+        fee_rate: rate,
+    };
+    let plan = deployment.plan(&world().secp)?;
+    let proven = prove(BRIDGE, plan.spell.clone(), &[&made]);
+    let transaction =
+        deployment.finish(&world().secp, plan, proven.op_return, &keypair(DEPLOYER))?;
+    Ok((transaction, coin, params))
+}
+
+#[test]
+fn the_nft_is_deployed_at_the_vault_with_the_rosters_state() {
+    let (transaction, _, params) = deploy(1_000_000, FEE_RATE).unwrap();
+    let nft = &transaction.output[0];
+    assert_eq!(nft.script_pubkey, world().vault.script_pubkey);
+    assert_eq!(nft.value, params.nft_carrier);
+    let spell = read_strict(&transaction, MockAllowed::on(Network::Regtest)).unwrap();
+    let state = roster_state(&spell.charms_at(0), &nft_app(&params.bridge))
+        .unwrap()
+        .unwrap();
+    let signers: Vec<_> = world()
+        .roster
+        .signers()
+        .iter()
+        .map(XOnlyPublicKey::serialize)
+        .collect();
+    assert_eq!(state.signers, signers);
+    assert_eq!(
+        (state.epoch, state.serial, state.threshold, state.supply),
+        (0, 0, 12, 0)
+    );
+    assert_eq!(state.params_hash, params.hash().0);
+    assert_eq!(state.vault_script, world().vault.script_pubkey.to_bytes());
+}
+
+#[test]
+fn the_funding_key_signed_the_whole_transaction() {
+    let (transaction, coin, _) = deploy(1_000_000, FEE_RATE).unwrap();
+    let sighash = reference::Spend {
+        transaction: &transaction,
+        prevouts: std::slice::from_ref(&coin.output),
+        input_index: 0,
+        hash_type: 0,
+        leaf: None,
+    }
+    .sighash();
+    let key = XOnlyPublicKey::from_slice(&coin.output.script_pubkey.as_bytes()[2..]).unwrap();
+    let signature = Signature::from_slice(&transaction.input[0].witness[0]).unwrap();
+    world()
+        .secp
+        .verify_schnorr(&signature, &Message::from_digest(sighash), &key)
+        .unwrap();
+}
+
+#[test]
+fn it_pays_its_rate_by_its_signed_weight() {
+    for rate in [250, 1_000, 75_000].map(FeeRate::from_sat_per_kwu) {
+        let (transaction, coin, _) = deploy(1_000_000, rate).unwrap();
+        let paid: Amount = transaction.output.iter().map(|output| output.value).sum();
+        let fee = coin.output.value - paid;
+        assert_eq!(fee, rate.fee_wu(transaction.weight()).unwrap());
+    }
+}
+
+#[test]
+fn funding_that_just_suffices_is_taken_and_one_satoshi_less_is_not() {
+    let Err(DeployError::Underfunded { needed, .. }) = deploy(1_500, FEE_RATE) else {
+        panic!("funded");
+    };
+    // Another value makes another outpoint, another identity and a proof of another weight, so the need moves.
+    let near = needed.to_sat() - 200..needed.to_sat() + 200;
+    let mut edges = 0;
+    for sats in near {
+        match deploy(sats, FEE_RATE) {
+            Ok((transaction, ..)) => {
+                let change = transaction.output.last().unwrap();
+                assert!(change.value.to_sat() >= 330);
+                edges += u32::from(change.value.to_sat() == 330);
+            }
+            Err(DeployError::Underfunded { needed, got }) => {
+                assert_eq!(got.to_sat(), sats);
+                assert!(needed > got);
+                edges += u32::from(needed.to_sat() == sats + 1);
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert!(edges > 0);
+}
+
+#[test]
+fn an_absurd_rate_is_underfunded_not_a_panic() {
+    assert!(matches!(
+        deploy(1_000_000, FeeRate::MAX),
+        Err(DeployError::Underfunded { .. })
+    ));
+}
+
+#[test]
+fn another_output_deploys_no_bridge_of_these_params() {
+    let (_, coin) = source(1_000_000);
+    let params = params(&coin);
+    let (_, other) = source(999_999);
+    let deployment = Deployment {
+        params: &params,
+        roster: &world().roster,
+        funding: other.clone(),
+        fee_rate: FEE_RATE,
+    };
+    assert_eq!(
+        deployment.plan(&world().secp).unwrap_err(),
+        DeployError::WrongIdentity(other.outpoint)
+    );
+}
+
+#[test]
+fn another_key_does_not_fund_it() {
+    let (_, coin) = source(1_000_000);
+    let params = params(&coin);
+    let deployment = Deployment {
+        params: &params,
+        roster: &world().roster,
+        funding: coin,
+        fee_rate: FEE_RATE,
+    };
+    let plan = deployment.plan(&world().secp).unwrap();
+    let script =
+        ScriptBuf::new_op_return(bitcoin::hashes::sha256::Hash::hash(b"spell").as_byte_array());
+    assert_eq!(
+        deployment.finish(&world().secp, plan, script, &keypair(501)),
+        Err(DeployError::WrongKey)
+    );
+}

@@ -1,0 +1,259 @@
+//! Who is not served, and why.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[path = "../../grail-policy/tests/support/mod.rs"]
+mod support;
+
+use bitcoin::{Amount, OutPoint, Txid, Weight, hashes::Hash};
+use grail_policy::PREVIOUS_MAX_BYTES;
+use grail_txbuild::{Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementRequest};
+use support::{FEE_RATE, Setup, Wish, World, output, peg_in, peg_out, world};
+
+fn deposits(world: &World, wishes: &[Wish]) -> Vec<Deposit> {
+    let made = world.deposits(1, wishes).into_iter();
+    made.map(|(deposit, _)| deposit).collect()
+}
+
+/// What is left out, by position among the wishes.
+fn left_out(
+    world: &World,
+    wishes: &[Wish],
+    change: impl Fn(&mut SettlementRequest<'_>),
+) -> Vec<(usize, LeftOutReason)> {
+    let deposits = deposits(world, wishes);
+    let names: Vec<_> = deposits.iter().map(|deposit| deposit.terms.id()).collect();
+    let mut request = world.request(deposits);
+    change(&mut request);
+    let left = match request.plan(&world.secp) {
+        Ok(plan) => plan.left_out,
+        Err(PlanError::Nothing { left_out }) => left_out,
+        Err(error) => panic!("{error}"),
+    };
+    let position = |left: &LeftOut| names.iter().position(|name| *name == left.request).unwrap();
+    left.iter()
+        .map(|left| (position(left), left.reason))
+        .collect()
+}
+
+fn unchanged(_: &mut SettlementRequest<'_>) {}
+
+#[test]
+fn the_inputs_that_fit_are_taken_in_order_and_the_rest_comes_next() {
+    // NFT, vault and three deposits make five.
+    let world = World::new(Setup {
+        params: &|params| params.roster_inputs_max = 5,
+        ..Setup::default()
+    });
+    let wishes = vec![peg_in(100_000); 5];
+    assert_eq!(
+        left_out(&world, &wishes, unchanged),
+        [(3, LeftOutReason::BatchFull), (4, LeftOutReason::BatchFull)]
+    );
+    assert_eq!(left_out(&world, &wishes[..3], unchanged), []);
+}
+
+#[test]
+fn deposits_with_too_many_bytes_behind_them_come_next() {
+    let wishes = vec![peg_in(100_000); 3];
+    let half = PREVIOUS_MAX_BYTES / 2;
+    let left = left_out(world(), &wishes, |request| {
+        request.deposits[0].previous_bytes = half - 1_000;
+        request.deposits[1].previous_bytes = 1_001;
+        request.deposits[2].previous_bytes = 1_000;
+    });
+    assert_eq!(left, [(1, LeftOutReason::BatchFull)]);
+}
+
+#[test]
+fn a_batch_too_heavy_loses_its_last() {
+    let world = World::new(Setup {
+        params: &|params| params.settlement_weight_max = Weight::from_wu(14_000),
+        ..Setup::default()
+    });
+    let wishes = vec![peg_in(100_000); 4];
+    assert_eq!(
+        left_out(&world, &wishes, unchanged),
+        [(3, LeftOutReason::BatchFull), (2, LeftOutReason::BatchFull)]
+    );
+}
+
+#[test]
+fn a_share_above_the_cap_waits_for_a_lower_rate() {
+    let capped = |fee_cap| Wish {
+        fee_cap,
+        ..peg_in(100_000)
+    };
+    // Alone it would pay for the whole transaction.
+    let least_alone = (0..)
+        .map(|step| 5_000 + step * 10)
+        .find(|cap| left_out(world(), &[capped(*cap)], unchanged).is_empty())
+        .unwrap();
+    assert_eq!(
+        left_out(world(), &[capped(least_alone - 10)], unchanged),
+        [(0, LeftOutReason::FeeAboveCap)]
+    );
+    // With three others it shares.
+    let shared = [
+        capped(least_alone - 2_000),
+        peg_in(100_000),
+        peg_in(100_000),
+        peg_in(100_000),
+    ];
+    assert_eq!(left_out(world(), &shared, unchanged), []);
+    // One of four who cannot pay does not keep the others waiting.
+    let poor = [peg_in(100_000), capped(100), peg_in(100_000)];
+    assert_eq!(
+        left_out(world(), &poor, unchanged),
+        [(1, LeftOutReason::FeeAboveCap)]
+    );
+}
+
+#[test]
+fn a_deposit_that_leaves_nothing_is_too_small() {
+    let uncapped = |wish: Wish| Wish {
+        fee_cap: u64::MAX,
+        ..wish
+    };
+    for wishes in [
+        [uncapped(peg_in(330)), peg_in(100_000)],
+        [uncapped(peg_in(331 + 100)), peg_in(100_000)],
+        [uncapped(peg_out(1_000)), peg_in(100_000)],
+    ] {
+        assert_eq!(
+            left_out(world(), &wishes, unchanged),
+            [(0, LeftOutReason::TooSmall)],
+            "{wishes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_payout_that_would_leave_dust_in_the_vault_waits_for_others() {
+    let world = world();
+    let almost_all = world.circulating() - 200;
+    assert_eq!(
+        left_out(world, &[peg_out(almost_all)], unchanged),
+        [(0, LeftOutReason::VaultDust)]
+    );
+    assert_eq!(
+        left_out(world, &[peg_out(almost_all), peg_in(100_000)], unchanged),
+        []
+    );
+    assert_eq!(left_out(world, &[peg_out(almost_all - 130)], unchanged), []);
+}
+
+#[test]
+fn more_zkbtc_than_the_vault_holds_is_not_paid() {
+    let world = world();
+    let short = left_out(world, &[peg_in(30_000), peg_out(100_000)], |request| {
+        request.vault[0].output.value = Amount::from_sat(60_000);
+    });
+    assert_eq!(short, [(1, LeftOutReason::VaultShort)]);
+    // Nor more than the supply says that there is.
+    let state = grail_bridge_contract::RosterState {
+        supply: 50_000,
+        ..world.state.clone()
+    };
+    let deposits = deposits(world, &[peg_out(100_000)]);
+    let request = SettlementRequest {
+        state: &state,
+        ..world.request(deposits)
+    };
+    let error = request.plan(&world.secp).unwrap_err();
+    let PlanError::Nothing { left_out } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(left_out[0].reason, LeftOutReason::VaultShort);
+}
+
+#[test]
+fn nobody_to_serve_is_an_error_that_names_everybody() {
+    let world = world();
+    let wishes = [
+        peg_in(330),
+        Wish {
+            fee_cap: 1,
+            ..peg_in(100_000)
+        },
+    ];
+    let request = world.request(deposits(world, &wishes));
+    let Err(PlanError::Nothing { left_out }) = request.plan(&world.secp) else {
+        panic!("planned");
+    };
+    assert_eq!(left_out.len(), 2);
+    assert!(matches!(
+        world.request(Vec::new()).plan(&world.secp),
+        Err(PlanError::Nothing { left_out }) if left_out.is_empty()
+    ));
+}
+
+#[test]
+fn vault_coins_that_overflow_are_an_error_not_a_panic() {
+    let world = world();
+    let mut request = world.request(deposits(world, &[peg_in(100_000)]));
+    let absurd = Coin {
+        outpoint: OutPoint {
+            txid: Txid::from_byte_array([1; 32]),
+            vout: 0,
+        },
+        output: output(u64::MAX, world.vault.script_pubkey.clone()),
+    };
+    request.vault.push(absurd);
+    assert!(matches!(
+        request.plan(&world.secp),
+        Err(PlanError::Overflow)
+    ));
+}
+
+#[test]
+fn at_most_fifty_vault_coins_are_merged_the_largest_first() {
+    let world = world();
+    let mut request = world.request(deposits(
+        world,
+        &[Wish {
+            fee_cap: u64::MAX,
+            ..peg_in(10_000_000)
+        }],
+    ));
+    let script = world.vault.script_pubkey.clone();
+    let donated = (0..60_u32).map(|vout| Coin {
+        outpoint: OutPoint {
+            txid: Txid::from_byte_array([1; 32]),
+            vout,
+        },
+        output: output(1_000 + u64::from(vout), script.clone()),
+    });
+    request.vault.extend(donated);
+    let plan = request.plan(&world.secp).unwrap();
+    assert_eq!(plan.transaction.input.len(), 1 + 50 + 1);
+    assert_eq!(
+        plan.transaction.input[1].previous_output,
+        world.vault_coin().outpoint
+    );
+    let smallest = plan.transaction.input[50].previous_output;
+    assert_eq!(smallest.vout, 11);
+}
+
+#[test]
+fn left_out_codes_are_distinct() {
+    let reasons = [
+        LeftOutReason::BatchFull,
+        LeftOutReason::FeeAboveCap,
+        LeftOutReason::TooSmall,
+        LeftOutReason::VaultDust,
+        LeftOutReason::VaultShort,
+    ];
+    let codes = reasons.map(LeftOutReason::code);
+    assert_eq!(
+        codes,
+        [
+            "batch-full",
+            "fee-above-cap",
+            "too-small",
+            "vault-dust",
+            "vault-short"
+        ]
+    );
+    assert_eq!(FEE_RATE.to_sat_per_kwu(), 1_000);
+}

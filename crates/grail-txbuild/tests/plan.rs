@@ -1,0 +1,263 @@
+//! Plans of random batches, held to the policy and to the model.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+#[path = "../../grail-policy/tests/support/mod.rs"]
+mod support;
+
+use std::collections::BTreeSet;
+
+use bitcoin::{Amount, FeeRate, ScriptBuf, WScriptHash, hashes::Hash};
+use grail_txbuild::{Coin, PlanError, SettlementPlan, SettlementRequest};
+use grail_types::Kind;
+use proptest::prelude::*;
+use support::{
+    Draft, Wish, World, coin, funding,
+    model::{fee, judge, signed_weight},
+    output, p2tr, p2wpkh, peg_in, peg_out, real_world, world,
+};
+
+fn destination() -> impl Strategy<Value = ScriptBuf> {
+    prop_oneof![
+        (0..20_u8).prop_map(p2tr),
+        (0..20_u8).prop_map(p2wpkh),
+        (0..20_u8).prop_map(|byte| ScriptBuf::new_p2wsh(&WScriptHash::from_byte_array([byte; 32]))),
+    ]
+}
+
+/// Amounts around the places where their encoding in the spell changes its length, and any others.
+fn amount() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        20_000..40_000_u64,
+        64_000..75_000_u64,
+        20_000..30_000_000_u64,
+    ]
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let kind = prop_oneof![Just(Kind::PegIn), Just(Kind::PegOut)];
+    let cap = prop_oneof![Just(u64::MAX / 4), 0..2_000_000_u64];
+    (kind, amount(), cap, destination()).prop_map(|(kind, amount, fee_cap, destination)| Wish {
+        kind,
+        amount,
+        fee_cap,
+        destination,
+    })
+}
+
+fn rate() -> impl Strategy<Value = FeeRate> {
+    let rate = prop_oneof![
+        Just(0),
+        Just(u64::MAX),
+        250..=75_000_u64,
+        250..=2_000_u64,
+        70_000..=80_000_u64,
+    ];
+    rate.prop_map(FeeRate::from_sat_per_kwu)
+}
+
+/// Coins of the vault: the world's own, and donations.
+fn vault(world: &World, donations: &[u64]) -> Vec<(Coin, bitcoin::Transaction)> {
+    let own = (world.vault_coin(), world.genesis.clone());
+    let donated = donations.iter().enumerate().map(|(index, sats)| {
+        let script = world.vault.script_pubkey.clone();
+        let made = funding(5_000 + index as u64, vec![output(*sats, script)]);
+        (coin(&made, 0), made)
+    });
+    std::iter::once(own).chain(donated).collect()
+}
+
+struct Planned {
+    plan: SettlementPlan,
+    proposal: grail_policy::Proposal,
+    wishes: usize,
+    rate: FeeRate,
+}
+
+/// Plans and proves; none when nothing can be served.
+fn planned(world: &World, wishes: &[Wish], donations: &[u64], rate: FeeRate) -> Option<Planned> {
+    let (deposits, mut made): (Vec<_>, Vec<_>) = world.deposits(1, wishes).into_iter().unzip();
+    let (coins, behind): (Vec<_>, Vec<_>) = vault(world, donations).into_iter().unzip();
+    made.extend(behind);
+    let request = SettlementRequest {
+        vault: coins,
+        fee_rate: rate,
+        ..world.request(deposits)
+    };
+    let plan = match request.plan(&world.secp) {
+        Ok(plan) => plan,
+        Err(PlanError::Nothing { left_out }) => {
+            assert_eq!(left_out.len(), wishes.len());
+            return None;
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let proposal = Draft::of_plan(world, &plan, &made).propose(world);
+    Some(Planned {
+        plan,
+        proposal,
+        wishes: wishes.len(),
+        rate: rate.clamp(world.params.fee_rate_min, world.params.fee_rate_max),
+    })
+}
+
+fn check(world: &World, planned: &Planned) -> Result<(), TestCaseError> {
+    let Planned {
+        plan,
+        proposal,
+        wishes,
+        rate,
+    } = planned;
+    let approved = world.approve(proposal);
+    let approved =
+        approved.map_err(|refusal| TestCaseError::fail(format!("refused: {refusal}")))?;
+    judge(world, proposal).map_err(TestCaseError::fail)?;
+
+    // Everybody is served or told why not.
+    let served: BTreeSet<_> = plan.items.iter().map(|item| item.request).collect();
+    let left: BTreeSet<_> = plan.left_out.iter().map(|left| left.request).collect();
+    prop_assert_eq!(served.len() + left.len(), *wishes);
+    prop_assert!(served.is_disjoint(&left));
+
+    // The plan says what the transaction does.
+    let settlement = approved.get();
+    prop_assert_eq!(&settlement.after, &plan.state);
+    prop_assert_eq!(settlement.items.len(), plan.items.len());
+    let shares: Amount = plan.items.iter().map(|item| item.fee_share).sum();
+    prop_assert_eq!(shares, plan.fee);
+    prop_assert_eq!(fee(proposal), plan.fee);
+    let requests = plan.requests.iter().zip(&proposal.requests);
+    for ((item, outcome), (terms, named)) in plan.items.iter().zip(&settlement.items).zip(requests)
+    {
+        prop_assert_eq!(terms, named);
+        prop_assert_eq!(item.request, terms.id());
+        prop_assert_eq!(item.request, outcome.request);
+        prop_assert_eq!(item.fee_share, outcome.fee_share);
+        prop_assert!(item.fee_share <= terms.fee_cap);
+        if terms.kind == Kind::PegIn {
+            prop_assert_eq!(item.amount_out.to_sat(), outcome.minted);
+        }
+    }
+
+    // The fee is the rate's on the signed weight or little more: the proof's bytes and the amounts may turn out
+    // shorter than reckoned, and each payer rounds up.
+    let weight = signed_weight(world, proposal);
+    prop_assert_eq!(settlement.weight.to_wu(), weight);
+    let payers = plan.items.len() as u64;
+    let slack = 4 * (support::PROOF_BYTES as u64 / 2 + 8 * (payers + 2)) + payers;
+    let most = rate
+        .fee_wu(bitcoin::Weight::from_wu(weight + slack))
+        .unwrap()
+        .to_sat()
+        + payers;
+    prop_assert!(plan.fee.to_sat() <= most, "{} above {}", plan.fee, most);
+    let least = rate.fee_wu(bitcoin::Weight::from_wu(weight)).unwrap();
+    if rate.to_sat_per_kwu() < world.params.fee_rate_max.to_sat_per_kwu() * 3 / 4 {
+        prop_assert!(plan.fee >= least, "{} below {}", plan.fee, least);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 120,
+        max_shrink_iters: 60,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn every_plan_is_approved_and_keeps_the_books(
+        wishes in prop::collection::vec(wish(), 1..=12),
+        donations in prop::collection::vec(1_000..100_000_u64, 0..4),
+        rate in rate(),
+    ) {
+        let world = world();
+        if let Some(planned) = planned(world, &wishes, &donations, rate) {
+            check(world, &planned)?;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 12,
+        max_shrink_iters: 20,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_bridges_own_contract_lets_every_plan_through(
+        wishes in prop::collection::vec(wish(), 1..=12),
+        rate in rate(),
+    ) {
+        let world = real_world();
+        if let Some(planned) = planned(world, &wishes, &[], rate) {
+            check(world, &planned)?;
+        }
+    }
+}
+
+#[test]
+fn the_same_request_gives_the_same_plan() {
+    let world = world();
+    let plans = [0, 1].map(|_| {
+        let wishes = [peg_in(50_000), peg_out(60_000), peg_in(70_000)];
+        planned(world, &wishes, &[5_000, 6_000], support::FEE_RATE).unwrap()
+    });
+    assert_eq!(plans[0].proposal, plans[1].proposal);
+    assert_eq!(plans[0].plan.items, plans[1].plan.items);
+}
+
+#[test]
+fn rates_outside_the_clamp_are_brought_inside() {
+    let world = world();
+    let wishes = [Wish {
+        fee_cap: u64::MAX / 4,
+        ..peg_in(10_000_000)
+    }];
+    for rate in [0, 249, 75_001, u64::MAX] {
+        let rate = FeeRate::from_sat_per_kwu(rate);
+        let planned = planned(world, &wishes, &[], rate).unwrap();
+        check(world, &planned).unwrap();
+    }
+}
+
+#[test]
+fn a_netted_batch_may_leave_the_vault_as_it_was() {
+    let world = world();
+    let planned = planned(
+        world,
+        &[peg_in(1_000_000), peg_out(995_000)],
+        &[],
+        support::FEE_RATE,
+    )
+    .unwrap();
+    check(world, &planned).unwrap();
+    assert_eq!(planned.plan.transaction.input.len(), 4);
+}
+
+#[test]
+fn an_emptied_vault_has_no_output() {
+    let world = real_world();
+    let wishes = [peg_out(world.circulating())];
+    let planned = planned(world, &wishes, &[], support::FEE_RATE).unwrap();
+    check(world, &planned).unwrap();
+    assert_eq!(planned.plan.state.supply, 0);
+    assert_eq!(planned.plan.transaction.output.len(), 2);
+}
+
+#[test]
+fn a_batch_of_a_hundred_costs_each_less_than_a_batch_of_ten() {
+    let world = world();
+    let mut last = u64::MAX;
+    for size in [1, 10, 100] {
+        let wishes = vec![peg_in(1_000_000); size];
+        let planned = planned(world, &wishes, &[], support::FEE_RATE).unwrap();
+        check(world, &planned).unwrap();
+        let each = signed_weight(world, &planned.proposal) / size as u64;
+        assert!(each < last, "{size}: {each}");
+        last = each;
+    }
+}
