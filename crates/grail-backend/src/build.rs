@@ -15,6 +15,7 @@ use crate::{
     backend::Backend,
     clock,
     draft::Draft,
+    prove::is_unservable,
     prover::MOCK_PROOF_BYTES,
     step::{JOB_PROVE, Step},
 };
@@ -25,6 +26,8 @@ const FEE_TARGET_BLOCKS: u16 = 6;
 const BUILD_POLL: Duration = Duration::from_secs(1);
 /// Ready requests looked at in one go, oldest first: more than one settlement holds.
 const READY_MAX: u32 = 1_000;
+/// Rows read at a time.
+const PAGE: u32 = 500;
 /// Pause after a plan that came to nothing or a settlement that was refused: the reason is still there.
 const HOLD_SECONDS: u64 = 15;
 
@@ -65,7 +68,7 @@ struct Tip {
 /// Looks once whether a settlement can be built, and drafts it.
 pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     let mut reader = backend.store.read().await?;
-    // Every refusal by policy, prover or quorum has raised one: without a person's look the next would fare alike.
+    // While something is that cannot be, nothing new is begun.
     if reader.open_alarm_count().await? > 0 {
         return Ok(Built::Hold);
     }
@@ -84,7 +87,8 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         tracing::warn!("no fee rate to be had: no settlement");
         return Ok(Built::Hold);
     };
-    let (deposits, mut previous) = deposits(&mut reader, ready).await?;
+    let batch = isolate(&mut reader, ready).await?;
+    let (deposits, mut previous) = deposits(&mut reader, batch).await?;
     drop(reader);
     previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
     let request = SettlementRequest {
@@ -119,6 +123,43 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Requests of a batch that could not be served come again in halves, ahead of others, until the one that spoils it is
+/// alone: a hostile deposit delays its neighbours by a few settlements and nobody else.
+async fn isolate(reader: &mut Reader, ready: Vec<Request>) -> anyhow::Result<Vec<Request>> {
+    // The smallest batch that failed with each request in it.
+    let mut failed = BTreeMap::new();
+    let mut after = 0;
+    loop {
+        let page = reader
+            .settlements_in_state("abandoned", after, PAGE)
+            .await?;
+        let Some(last) = page.last() else { break };
+        after = last.id.0;
+        for settlement in page
+            .iter()
+            .filter(|settlement| is_unservable(&settlement.state))
+        {
+            let items = reader.settlement_items(settlement.id).await?;
+            let size = items.len();
+            for item in items {
+                let known = failed.entry(item.request).or_insert((size, settlement.id));
+                *known = (*known).min((size, settlement.id));
+            }
+        }
+    }
+    let suspect = ready
+        .iter()
+        .find_map(|request| failed.get(&request.id).copied());
+    Ok(match suspect {
+        None => ready,
+        Some((size, batch)) => ready
+            .into_iter()
+            .filter(|request| failed.get(&request.id) == Some(&(size, batch)))
+            .take((size / 2).max(1))
+            .collect(),
+    })
 }
 
 /// Requests wait for company: the oldest long enough, or as many as fit.

@@ -3,9 +3,11 @@
 use anyhow::{Context, anyhow};
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
 use charms_data::B32;
-use grail_flow::{SettlementEvent, SettlementState};
+use grail_flow::{
+    AbandonCode, ReclaimCode, RequestEvent, SettlementEvent, SettlementId, SettlementState,
+};
 use grail_policy::{Proposal, approve};
-use grail_prover::{ProveRequest, ProverError};
+use grail_prover::ProveRequest;
 use grail_signer::{decode_proposal, encode_proposal};
 use grail_store::{BuiltTransaction, Lease};
 
@@ -48,9 +50,8 @@ pub async fn prove(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
         Ok(proven) => proven,
         Err(error) if error.is_transient() => return Err(JobError::Retry(error.into())),
         Err(error) => {
-            give_up(&mut step, id.0, &error).await?;
-            step.tell_settlement(id, SettlementEvent::ProvingFailed)
-                .await?;
+            let details = format!("{}: {error}", error.code());
+            unservable(&mut step, id, SettlementEvent::ProvingFailed, &details).await?;
             return Ok(step);
         }
     };
@@ -76,14 +77,6 @@ pub async fn prove(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
     Ok(step)
 }
 
-/// A spell that cannot be proven was built wrong: somebody must look.
-async fn give_up(step: &mut Step<'_>, id: u64, error: &ProverError) -> Result<(), JobError> {
-    let now = step.now();
-    let details = format!("settlement {id}: {}: {error}", error.code());
-    step.tx.raise_alarm("proving-failed", &details, now).await?;
-    Ok(())
-}
-
 fn with_spell(mut transaction: Transaction, op_return: ScriptBuf) -> Transaction {
     transaction.output.push(TxOut {
         value: Amount::ZERO,
@@ -92,7 +85,7 @@ fn with_spell(mut transaction: Transaction, op_return: ScriptBuf) -> Transaction
     transaction
 }
 
-/// Runs the operators' policy here before anybody is asked. Its no is a bug of ours, so it raises an alarm.
+/// Runs the operators' policy here before anybody is asked.
 pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
     let id = settlement_of(&lease)?;
     let mut reader = backend.store.read().await?;
@@ -136,16 +129,77 @@ pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
         }
         Err(refusal) => {
             let mut step = Step::begin(backend).await?;
-            let now = step.now();
-            let details = format!("settlement {id}: {}: {refusal}", refusal.code());
-            step.tx
-                .raise_alarm("dry-run-refused", &details, now)
-                .await?;
-            step.tell_settlement(id, SettlementEvent::DryRunRefused)
-                .await?;
+            let details = format!("{}: {refusal}", refusal.code());
+            unservable(&mut step, id, SettlementEvent::DryRunRefused, &details).await?;
             Ok(step)
         }
     }
+}
+
+/// Gives up a settlement that cannot be proven or that the policy refuses. The cause may be a single deposit (its
+/// charms, its transaction), so the builder tries smaller batches; one that fails alone is its owner's to take back.
+/// When unrelated ones fail alone in a row, the fault is ours, and a person must look.
+async fn unservable(
+    step: &mut Step<'_>,
+    id: SettlementId,
+    event: SettlementEvent,
+    details: &str,
+) -> Result<(), JobError> {
+    tracing::error!(
+        settlement = id.0,
+        event = event.name(),
+        details,
+        "settlement given up"
+    );
+    let items = step.tx.settlement_items(id).await?;
+    step.tell_settlement(id, event).await?;
+    let [only] = items.as_slice() else {
+        return Ok(());
+    };
+    let (request, deposit) = (only.request, only.deposit);
+    let refused = RequestEvent::DepositUnacceptable {
+        deposit,
+        code: ReclaimCode::Refused,
+    };
+    step.tell_request(request, refused).await?;
+    let before = step
+        .tx
+        .settlements(
+            id.0.saturating_sub(u64::from(LONE_FAILURES_MAX)),
+            LONE_FAILURES_MAX,
+        )
+        .await?;
+    let mut lone_failures = 0;
+    for settlement in before {
+        let is_lone = step.tx.settlement_items(settlement.id).await?.len() == 1;
+        if is_lone && is_unservable(&settlement.state) {
+            lone_failures += 1;
+        }
+    }
+    if lone_failures >= LONE_FAILURES_MAX {
+        let now = step.now();
+        step.tx
+            .raise_alarm(
+                "unservable-settlements",
+                &format!("settlement {id}: {details}"),
+                now,
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+/// Settlements of one request each that fail in a row before it is an alarm.
+const LONE_FAILURES_MAX: u32 = 3;
+
+/// Whether a settlement was given up because it could not be proven or the policy refused it.
+pub fn is_unservable(state: &SettlementState) -> bool {
+    matches!(
+        state,
+        SettlementState::Abandoned {
+            code: AbandonCode::ProvingFailed | AbandonCode::DryRunRefused
+        }
+    )
 }
 
 /// Hands the unsigned transaction to `testmempoolaccept`. The only reason that may come back is the missing witness.
