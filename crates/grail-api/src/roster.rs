@@ -48,6 +48,8 @@ pub struct Signer {
     pub name: String,
     /// The attestation document that binds the key to an enclave image, base64 with padding.
     pub evidence: String,
+    /// The challenge that the evidence answers, hex; absent when it answers none.
+    pub nonce: Option<String>,
     /// PCR0 of the image according to the evidence, hex.
     pub pcr0: String,
     /// When the evidence was made.

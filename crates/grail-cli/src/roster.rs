@@ -8,7 +8,7 @@ use grail_api::{RosterAnswer, Signer};
 use grail_attest::{SignerExpectation, TrustAnchor, UnixTime, verify_signer_evidence};
 use grail_chain::{Chain, ChainError, TxOutStatus, View};
 use grail_script::VaultTree;
-use grail_spell::{PrevTx, nft_app, roster_state};
+use grail_spell::{BridgeCharms, PrevTx};
 use grail_types::{DevelopmentAllowed, MockAllowed, Network, Params, Roster, RosterError};
 
 /// Longest evidence that is decoded, base64.
@@ -137,12 +137,19 @@ fn check_signer(
     let document = BASE64
         .decode(&signer.evidence)
         .map_err(|error| format!("evidence: {error}"))?;
+    // Somebody else's challenge: it shows that the evidence was made for the admission, not that it is fresh now.
+    let nonce = signer
+        .nonce
+        .as_ref()
+        .map(hex::decode)
+        .transpose()
+        .map_err(|error| format!("nonce: {error}"))?;
     // Instants of the API are whole seconds, rounded down.
     let at = UnixTime::from_secs(signer.attested_at.saturating_add(1).min(now));
     let expectation = SignerExpectation {
         references: &params.measurements,
         params_hash: params.hash(),
-        nonce: None,
+        nonce: nonce.as_deref(),
     };
     let attested = verify_signer_evidence(&document, anchor, &expectation, at)
         .map_err(|error| error.to_string())?;
@@ -223,7 +230,7 @@ pub fn check_nft<C: Chain>(
     let status = status.ok_or(RosterFailure::NftGone(outpoint))?;
     let transaction =
         transaction_of(chain, outpoint, &status)?.ok_or(RosterFailure::NftGone(outpoint))?;
-    let supply = nft_supply(transaction, outpoint, roster, params)?;
+    let supply = nft_supply(&transaction, outpoint, roster, params)?;
     Ok(NftOnChain {
         outpoint,
         coin: status.output.value,
@@ -256,20 +263,20 @@ pub fn transaction_of<C: Chain>(
 
 /// The supply that the NFT at an output of `transaction` tells, if it is the NFT and agrees with roster and parameters.
 pub fn nft_supply(
-    transaction: Transaction,
+    transaction: &Transaction,
     outpoint: OutPoint,
     roster: &Roster,
     params: &Params,
 ) -> Result<Amount, RosterFailure> {
     let no_nft = |reason: String| RosterFailure::NoNft { outpoint, reason };
-    let previous = PrevTx::read(transaction, MockAllowed::on(params.network));
+    let previous = PrevTx::read_committed(transaction, MockAllowed::on(params.network));
     if let Some(error) = previous.rejected() {
         return Err(no_nft(error.to_string()));
     }
-    let charms = previous.charms_at(outpoint.vout);
-    let state = roster_state(&charms, &nft_app(&params.bridge))
-        .map_err(|error| no_nft(error.to_string()))?
-        .ok_or_else(|| no_nft("no such charm".to_owned()))?;
+    let BridgeCharms::Nft(state) = previous.bridge_charms(outpoint.vout, &params.bridge) else {
+        return Err(no_nft("it carries something else, or nothing".to_owned()));
+    };
+    let state = state.map_err(|error| no_nft(error.to_string()))?;
     let vault = VaultTree::new(&Secp256k1::verification_only(), roster).script_pubkey;
     let at_vault = previous
         .output(outpoint.vout)

@@ -50,6 +50,7 @@ pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAns
                 public_key: *public_key,
                 name: record.name.clone(),
                 evidence: record.evidence.clone(),
+                nonce: Some(record.nonce.clone()),
                 pcr0: record.pcr0.clone(),
                 attested_at: record.attested_at,
             })
