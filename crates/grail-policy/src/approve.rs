@@ -177,6 +177,10 @@ fn roster_state(outline: &Outline, params: &Params) -> Result<RosterState, Refus
     Ok(*state)
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the shape that `map_err` takes"
+)]
 fn nft_state_invalid(error: StateError) -> Refusal {
     Refusal::NftStateInvalid(error.to_string())
 }

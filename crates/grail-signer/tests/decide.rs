@@ -180,6 +180,8 @@ fn a_signer_of_other_params_refuses_what_others_sign() {
     assert_eq!(refusal(&ask(&mut other, &proposal)).code, "nft-params");
 }
 
+type Change = fn(&mut Answer, &Answer);
+
 #[test]
 fn no_tampered_answer_is_its_signers() {
     let world = world();
@@ -188,7 +190,6 @@ fn no_tampered_answer_is_its_signers() {
         ask(&mut signer, &usual(world)),
         ask(&mut signer, &theft(world)),
     );
-    type Change = fn(&mut Answer, &Answer);
     let changes: [Change; 12] = [
         |answer, _| answer.proposal.0[0] ^= 1,
         |answer, _| answer.proposal.0[31] ^= 0x80,

@@ -17,6 +17,7 @@ use grail_types::SignerIndex;
 use support::{World, real_world, world};
 use taproot::tapscript;
 
+type Change = fn(&mut Vec<Signature>);
 type Signatures = BTreeMap<SignerIndex, Vec<Signature>>;
 
 fn approved(world: &World) -> Approved<Settlement> {
@@ -94,7 +95,7 @@ fn a_signer_with_too_few_or_too_many_signatures_is_named() {
     let world = world();
     let approved = approved(world);
     let all = signed_by(world, &approved, 0..16);
-    let changes: [(usize, fn(&mut Vec<Signature>)); 3] = [
+    let changes: [(usize, Change); 3] = [
         (5, |list| list.truncate(5)),
         (7, |list| list.push(list[0])),
         (0, Vec::clear),

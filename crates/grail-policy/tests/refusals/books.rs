@@ -4,7 +4,7 @@ use bitcoin::{Amount, Weight};
 use grail_types::Params;
 
 use crate::{
-    drafted, refusals,
+    drafted, proposed, refusals,
     support::{
         Draft, Setup, Wish, World, coin, funding, input, model::signed_weight, output, p2wpkh,
         peg_in, peg_out, world,
@@ -38,6 +38,20 @@ fn a_vault_emptied_completely_has_no_output() {
     assert_eq!(proposal.transaction.output.len(), 3);
     assert_eq!(world.refusal(&proposal), "approved");
     crate::support::model::judge(world, &proposal).unwrap();
+}
+
+#[test]
+fn the_first_settlement_has_no_vault_to_spend() {
+    let tried = std::cell::Cell::new("");
+    let _ = World::new(Setup {
+        genesis: &|world, draft| {
+            assert_eq!(world.state.supply, 0);
+            assert_eq!(draft.transaction.input.len(), 2);
+            tried.set(draft.refusal(world));
+        },
+        ..Setup::default()
+    });
+    assert_eq!(tried.get(), "approved");
 }
 
 #[test]
@@ -202,6 +216,11 @@ refusals! {
     refuses_a_fee_one_satoshi_above_the_highest_rate => "fee-rate-too-high": paying(|weight| most(weight) + 1);
 
     refuses_a_settlement_one_weight_unit_too_heavy => "too-heavy": as_heavy_as(WEIGHT - 1);
+
+    refuses_a_transaction_too_heavy_even_without_signatures => "too-heavy": proposed(|_, proposal| {
+        let large = bitcoin::ScriptBuf::from_bytes(vec![0x6a; 100_000]);
+        proposal.transaction.output.push(output(0, large));
+    });
 
     refuses_vault_coins_that_overflow => "overflow": drafted(|world, draft| {
         let script = world.vault.script_pubkey.clone();

@@ -150,6 +150,12 @@ refusals! {
     refuses_a_state_whose_vault_is_of_another_threshold => "nft-state-invalid": after_state(|state| {
         state.threshold = 11;
     });
+    refuses_an_nft_whose_coin_is_one_satoshi_below_the_carrier => "nft-state-invalid": after(&|_, draft| {
+        draft.lower(0, 1);
+    });
+    refuses_an_nft_whose_coin_is_one_satoshi_above_the_carrier => "nft-state-invalid": after(&|_, draft| {
+        draft.raise(0, 1);
+    });
     refuses_to_leave_a_state_that_cannot_be_read => "nft-state-invalid": drafted(|world, draft| {
         draft.put_charm(0, &nft_app(&world.params.bridge), Data::from(&7));
     });

@@ -55,11 +55,11 @@ fn deposits_of_exactly_the_least_and_the_most_are_approved() {
 #[test]
 fn what_the_least_peg_in_minted_can_leave() {
     assert_eq!(alone(world(), peg_out(19_999)), "approved");
-    let dear = Wish {
-        fee_cap: u64::MAX,
-        ..peg_out(5_000)
-    };
-    assert_eq!(alone(world(), dear), "approved");
+    let deposits = world().deposits(1, &[peg_out(5_000)]);
+    let case = world().case_of(deposits, &|request| {
+        request.fee_rate = request.params.fee_rate_min;
+    });
+    assert_eq!(case.draft.refusal(world()), "approved");
 }
 
 #[test]
