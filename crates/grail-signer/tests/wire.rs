@@ -149,8 +149,10 @@ fn a_proposals_name_is_stable_and_follows_every_byte() {
     assert_ne!(proposal_id(&[]), proposal_id(&[0]));
 }
 
+type Decoder = fn(&[u8]) -> Option<WireError>;
+
 /// Every decoder, by what it makes of bytes.
-fn decoders() -> [(&'static str, fn(&[u8]) -> Option<WireError>); 4] {
+fn decoders() -> [(&'static str, Decoder); 4] {
     [
         ("request", |bytes| decode_request(bytes).err()),
         ("response", |bytes| decode_response(bytes).err()),
@@ -226,7 +228,7 @@ fn the_largest_proposal_that_the_policy_reads_fits_into_a_message() {
     assert_eq!(decode_request(&bytes), Ok(request));
 }
 
-/// The message with one more entry in its outermost map, or in the first map inside.
+/// The message with one more entry in one of its innermost maps.
 fn with_unknown_field(bytes: &[u8], at: usize) -> Vec<u8> {
     let mut value: ciborium::Value = ciborium::from_reader(bytes).unwrap();
     let mut maps = Vec::new();
@@ -239,20 +241,22 @@ fn with_unknown_field(bytes: &[u8], at: usize) -> Vec<u8> {
 
 type Map = Vec<(ciborium::Value, ciborium::Value)>;
 
+/// Collects the maps that hold no further map or list.
 fn collect<'a>(value: &'a mut ciborium::Value, maps: &mut Vec<&'a mut Map>) {
-    // A map's own entries are collected last, since the entries are borrowed from it.
     match value {
-        ciborium::Value::Array(items) => items.iter_mut().for_each(|item| collect(item, maps)),
+        ciborium::Value::Array(items) => {
+            for item in items {
+                collect(item, maps);
+            }
+        }
         ciborium::Value::Map(entries) => {
-            let is_leaf = entries
-                .iter()
-                .all(|(_, value)| !value.is_map() && !value.is_array());
-            if is_leaf {
-                maps.push(entries);
+            let inner = |value: &ciborium::Value| value.is_map() || value.is_array();
+            if entries.iter().any(|(_, value)| inner(value)) {
+                for (_, value) in entries {
+                    collect(value, maps);
+                }
             } else {
-                entries
-                    .iter_mut()
-                    .for_each(|(_, value)| collect(value, maps));
+                maps.push(entries);
             }
         }
         _ => {}
