@@ -12,7 +12,7 @@ use grail_types::{Params, RequestId, Roster};
 
 use crate::amount::parse_address;
 use crate::args;
-use crate::commands::{Paid, first_output, pay_btc, pay_zkbtc};
+use crate::commands::{Paid, can_pay_btc, can_pay_zkbtc, first_output, pay_btc, pay_zkbtc};
 use crate::failure::Failure;
 use crate::home::StoredReceipt;
 use crate::peg::check_answer;
@@ -24,7 +24,7 @@ use crate::reserves::{ChainReserves, chain_reserves};
 use crate::roster::{check_evidence, check_nft, checked_roster, printable, trust_anchor};
 use crate::seed::{RECLAIM_KEYS_MAX, Seed};
 use crate::session::{Session, now};
-use crate::spell::{choose_tokens, prover};
+use crate::spell::prover;
 
 /// Lowest fee cap offered by default: about what a settlement of one request costs at 3 sat/vB.
 const FEE_CAP_DEFAULT_MIN: Amount = Amount::from_sat(10_000);
@@ -85,7 +85,11 @@ fn make(
     session.sync(progress)?;
     let (roster, _nft) = session.believed_roster(&params)?;
     let fee_rate = session.fee_rate(peg.fee_rate)?;
-    check_funds(session, peg, kind)?;
+    // A request that cannot be paid is not asked for.
+    match kind {
+        Kind::PegIn => can_pay_btc(session, peg.amount, fee_rate)?,
+        Kind::PegOut => can_pay_zkbtc(session, peg.amount, fee_rate)?,
+    }
 
     let index = session.home.next_reclaim_key_index()?;
     if index >= RECLAIM_KEYS_MAX {
@@ -189,28 +193,6 @@ fn deposit(
         receipt_file: made.receipt_file.clone(),
         deadline_height: made.answer.deadline_height,
     })
-}
-
-/// A request that cannot be paid is not asked for.
-fn check_funds(session: &mut Session, peg: &args::Peg, kind: Kind) -> Result<(), Failure> {
-    match kind {
-        Kind::PegIn => {
-            let got = session
-                .wallet
-                .plain_coins()
-                .iter()
-                .map(|plain| plain.coin().output.value)
-                .sum();
-            if got <= peg.amount {
-                let needed = peg.amount;
-                return Err(crate::fund::FundError::NotEnoughBtc { needed, got }.into());
-            }
-        }
-        Kind::PegOut => {
-            choose_tokens(session.wallet.token_coins(), peg.amount)?;
-        }
-    }
-    Ok(())
 }
 
 fn reclaim_public_key(session: &Session, seed: &Seed, index: u32) -> String {

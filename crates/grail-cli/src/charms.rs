@@ -1,8 +1,10 @@
 //! What an output carries besides its coin.
 //!
-//! Owns the verdict. Every spell is verified before it is believed, and a transaction that claims to carry a spell which
-//! does not verify (unknown version, false proof, mock outside regtest) spoils all its outputs: they are neither zkBTC
-//! nor plain BTC, because a newer program may see charms there that this one would destroy.
+//! Owns the verdict, which errs on the side of leaving an output alone. zkBTC is what operators take for zkBTC: read
+//! from what the transaction's id commits to, without witnesses. Plain is only what carries nothing in that reading nor in
+//! the one of Charms, which looks into witnesses too: old spells are there. And a transaction that claims to carry a
+//! spell which does not verify (unknown version, false proof, mock outside regtest) spoils all its outputs, because a newer
+//! program may see charms there that this one would destroy.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -29,7 +31,14 @@ pub enum Carried {
 pub struct CharmReader {
     bridge: Option<BridgeApp>,
     mock: Option<MockAllowed>,
-    read: HashMap<Txid, Rc<PrevTx>>,
+    read: HashMap<Txid, Rc<Readings>>,
+}
+
+/// A transaction as operators read it, and as Charms does.
+#[derive(Debug)]
+struct Readings {
+    committed: PrevTx,
+    compatible: PrevTx,
 }
 
 impl CharmReader {
@@ -44,32 +53,51 @@ impl CharmReader {
 
     /// What output `vout` of `transaction` carries.
     pub fn carried(&mut self, transaction: &Transaction, vout: u32) -> Carried {
-        let previous = self.previous(transaction);
-        if let Some(error) = previous.rejected() {
-            return Carried::Unverified(error.code());
-        }
-        let Some(bridge) = &self.bridge else {
-            let is_plain = previous.charms_at(vout).is_empty();
-            return if is_plain {
-                Carried::Nothing
-            } else {
-                Carried::Other
-            };
-        };
-        match previous.bridge_charms(vout, bridge) {
-            BridgeCharms::Nothing => Carried::Nothing,
-            BridgeCharms::Token(amount @ 1..) => Carried::ZkBtc(Amount::from_sat(amount)),
-            // Zero: not what any honest spell makes.
-            BridgeCharms::Token(0) | BridgeCharms::Nft(_) | BridgeCharms::Other => Carried::Other,
+        let readings = self.readings(transaction);
+        let verdict = self.verdict(&readings.committed, vout);
+        match verdict {
+            Carried::Nothing => self.verdict(&readings.compatible, vout).without_zkbtc(),
+            other => other,
         }
     }
 
-    fn previous(&mut self, transaction: &Transaction) -> Rc<PrevTx> {
+    fn verdict(&self, previous: &PrevTx, vout: u32) -> Carried {
+        if let Some(error) = previous.rejected() {
+            return Carried::Unverified(error.code());
+        }
+        if previous.charms_at(vout).is_empty() {
+            return Carried::Nothing;
+        }
+        match self
+            .bridge
+            .map(|bridge| previous.bridge_charms(vout, &bridge))
+        {
+            Some(BridgeCharms::Token(amount @ 1..)) => Carried::ZkBtc(Amount::from_sat(amount)),
+            _ => Carried::Other,
+        }
+    }
+
+    fn readings(&mut self, transaction: &Transaction) -> Rc<Readings> {
         let mock = self.mock;
-        let read = self
+        let readings = self
             .read
             .entry(transaction.compute_txid())
-            .or_insert_with(|| Rc::new(PrevTx::read_committed(transaction, mock)));
-        Rc::clone(read)
+            .or_insert_with(|| {
+                Rc::new(Readings {
+                    committed: PrevTx::read_committed(transaction, mock),
+                    compatible: PrevTx::read(transaction.clone(), mock),
+                })
+            });
+        Rc::clone(readings)
+    }
+}
+
+impl Carried {
+    /// zkBTC that only a witness speaks of is none that operators would take.
+    fn without_zkbtc(self) -> Self {
+        match self {
+            Self::ZkBtc(_) => Self::Other,
+            other => other,
+        }
     }
 }

@@ -1,20 +1,22 @@
 //! Commands about the wallet itself: make, show, send.
 
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+use grail_api::client::Client;
 use grail_chain::BlockSource;
+use grail_script::nums_key;
 
 use crate::amount::parse_address;
 use crate::args;
 use crate::failure::Failure;
 use crate::fund::Wanted;
-use crate::holdings::Holding;
+use crate::holdings::{Holding, PlainCoin};
 use crate::home::{Config, Home, read_json, read_secret};
 use crate::progress::Progress;
 use crate::report::{
     BalanceReport, Created, FreshAddress, ListedOutput, Listing, ReceiptLine, Receipts, Sent,
 };
 use crate::seed::{Branch, Seed};
-use crate::session::{Session, Settings};
+use crate::session::{Session, Settings, served_params};
 use crate::sign::sign;
 use crate::spell::{TokenOutput, TokenPayment, choose_tokens, prover};
 
@@ -42,6 +44,12 @@ pub fn init(settings: &Settings, init: &args::Init) -> Result<Created, Failure> 
         (None, None, Some(node)) => node.tip()?.height,
         (None, _, _) => 1,
     };
+    // Before anything is written: what cannot be had leaves no half-made wallet.
+    let params = match (&init.params, &settings.api) {
+        (Some(file), _) => Some(read_json(file)?),
+        (None, Some(url)) => Some(served_params(&Client::new(url))?),
+        (None, None) => None,
+    };
     let config = Config {
         network,
         birthday_height: birthday_height.max(1),
@@ -53,16 +61,14 @@ pub fn init(settings: &Settings, init: &args::Init) -> Result<Created, Failure> 
         api: settings.api.clone(),
     };
     let birthday_height = config.birthday_height;
-    let home = Home::create(&settings.home, config, &seed)?;
-    if let Some(file) = &init.params {
-        home.pin_params(&read_json(file)?)?;
-    }
-    drop(home);
+    drop(Home::create(
+        &settings.home,
+        config,
+        params.as_ref(),
+        &seed,
+    )?);
 
     let mut session = Session::open(settings.clone())?;
-    if session.has_api() {
-        session.params()?;
-    }
     let params_hash = session
         .pinned_params()
         .map(|params| params.hash().to_string());
@@ -160,6 +166,51 @@ pub fn receipts(session: &Session) -> Result<Receipts, Failure> {
     Ok(Receipts { receipts: lines })
 }
 
+/// Whether the wallet can pay this much BTC to a taproot address. Signs nothing.
+pub fn can_pay_btc(
+    session: &mut Session,
+    amount: Amount,
+    fee_rate: FeeRate,
+) -> Result<(), Failure> {
+    let script = some_script(session);
+    let plain = session.wallet.plain_coins();
+    btc_payment(&plain, script.clone(), amount, fee_rate, script).fund()?;
+    Ok(())
+}
+
+/// Whether the wallet can pay this much zkBTC to a taproot address. Signs and proves nothing.
+pub fn can_pay_zkbtc(
+    session: &mut Session,
+    amount: Amount,
+    fee_rate: FeeRate,
+) -> Result<(), Failure> {
+    let params = session.params()?;
+    prover(params.network)?;
+    let script = some_script(session);
+    let (inputs, excess) = choose_tokens(session.wallet.token_coins(), amount)?;
+    let change = (excess > Amount::ZERO).then_some(excess);
+    let outputs = [Some(amount), change].into_iter().flatten();
+    let plain = session.wallet.plain_coins();
+    TokenPayment {
+        bridge: &params.bridge,
+        carrier: params.carrier,
+        outputs: outputs
+            .map(|amount| TokenOutput {
+                script: script.clone(),
+                amount,
+            })
+            .collect(),
+        inputs,
+        foreign: None,
+        plain: &plain,
+        fee_rate,
+        change_script: script.clone(),
+        previous: &|_| None,
+    }
+    .rehearse()?;
+    Ok(())
+}
+
 /// Signs a payment of BTC as output 0. Does not send it.
 pub fn pay_btc(
     session: &mut Session,
@@ -168,18 +219,8 @@ pub fn pay_btc(
     fee_rate: FeeRate,
 ) -> Result<Paid, Failure> {
     let plain = session.wallet.plain_coins();
-    let funded = Wanted {
-        outputs: vec![TxOut {
-            value: amount,
-            script_pubkey: script,
-        }],
-        inputs: Vec::new(),
-        foreign: None,
-        plain: &plain,
-        fee_rate,
-        change_script: session.wallet.fresh_change_script()?,
-    }
-    .fund()?;
+    let change_script = session.wallet.fresh_change_script()?;
+    let funded = btc_payment(&plain, script, amount, fee_rate, change_script).fund()?;
     let seed = session.home.seed()?;
     Ok(Paid {
         transaction: sign(
@@ -241,6 +282,31 @@ pub fn pay_zkbtc(
         )?,
         fee: funded.fee,
     })
+}
+
+fn btc_payment(
+    plain: &[PlainCoin],
+    script: ScriptBuf,
+    amount: Amount,
+    fee_rate: FeeRate,
+    change_script: ScriptBuf,
+) -> Wanted<'_> {
+    Wanted {
+        outputs: vec![TxOut {
+            value: amount,
+            script_pubkey: script,
+        }],
+        inputs: Vec::new(),
+        foreign: None,
+        plain,
+        fee_rate,
+        change_script,
+    }
+}
+
+/// Any script of a taproot output, to reckon with.
+fn some_script(session: &Session) -> ScriptBuf {
+    ScriptBuf::new_p2tr(&session.secp, nums_key(), None)
 }
 
 /// With a node, up to date; without one, as of the last time.

@@ -144,8 +144,16 @@ pub struct Home {
 }
 
 impl Home {
-    /// Makes a wallet folder. `seed` is written with mode 0600.
-    pub fn create(path: &Path, config: Config, seed: &Seed) -> Result<Self, HomeError> {
+    /// Makes a wallet folder. `seed` is written with mode 0600; `params` are pinned.
+    pub fn create(
+        path: &Path,
+        config: Config,
+        params: Option<&Params>,
+        seed: &Seed,
+    ) -> Result<Self, HomeError> {
+        if let Some(params) = params {
+            check_params(&path.join(PARAMS), params, config.network)?;
+        }
         fs::create_dir_all(path.join(RECEIPTS)).map_err(|source| io(path, source))?;
         let lock = lock(path)?;
         if path.join(CONFIG).exists() || path.join(MNEMONIC).exists() {
@@ -157,6 +165,9 @@ impl Home {
             config,
             _lock: lock,
         };
+        if let Some(params) = params {
+            home.pin_params(params)?;
+        }
         // Last: a folder with settings is a wallet.
         home.write_json(CONFIG, &home.config)?;
         Ok(home)
@@ -228,13 +239,13 @@ impl Home {
             return Ok(None);
         }
         let params: Params = read_json(&path)?;
-        self.check_params(&path, &params)?;
+        check_params(&path, &params, self.config.network)?;
         Ok(Some(params))
     }
 
     /// Pins parameters: from now on this wallet knows what zkBTC is and who may attest what.
     pub fn pin_params(&self, params: &Params) -> Result<(), HomeError> {
-        self.check_params(&self.path.join(PARAMS), params)?;
+        check_params(&self.path.join(PARAMS), params, self.config.network)?;
         self.write_json(PARAMS, params)
     }
 
@@ -287,24 +298,6 @@ impl Home {
         Ok(last.map_or(0, |index| index.saturating_add(1)))
     }
 
-    fn check_params(&self, path: &Path, params: &Params) -> Result<(), HomeError> {
-        let malformed = |reason: String| HomeError::Malformed {
-            path: path.to_owned(),
-            reason,
-        };
-        params
-            .validate()
-            .map_err(|error| malformed(error.to_string()))?;
-        if params.network == self.config.network {
-            Ok(())
-        } else {
-            Err(malformed(format!(
-                "expected params of {}, got {}",
-                self.config.network, params.network
-            )))
-        }
-    }
-
     fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), HomeError> {
         let path = self.path.join(name);
         let json = serde_json::to_vec_pretty(value).map_err(|error| HomeError::Malformed {
@@ -341,6 +334,24 @@ pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, HomeErr
         path: path.to_owned(),
         reason: error.to_string(),
     })
+}
+
+fn check_params(path: &Path, params: &Params, network: Network) -> Result<(), HomeError> {
+    let malformed = |reason: String| HomeError::Malformed {
+        path: path.to_owned(),
+        reason,
+    };
+    params
+        .validate()
+        .map_err(|error| malformed(error.to_string()))?;
+    if params.network == network {
+        Ok(())
+    } else {
+        Err(malformed(format!(
+            "expected params of {network}, got {}",
+            params.network
+        )))
+    }
 }
 
 fn read_text(path: &Path, file: File) -> Result<Zeroizing<String>, HomeError> {

@@ -156,7 +156,7 @@ fn find_nft(
         let Some(transaction) = node.tx_in_block(&candidate.txid, &block)? else {
             continue;
         };
-        match nft_supply(transaction, outpoint, roster, params) {
+        match nft_supply(&transaction, outpoint, roster, params) {
             Ok(supply) => return Ok((outpoint, supply)),
             Err(RosterFailure::NoNft { .. }) => (),
             Err(error) => return Err(error.into()),

@@ -185,7 +185,7 @@ impl Session {
         if let Some(params) = &self.params {
             return Ok(params.clone());
         }
-        let served = self.served_params()?;
+        let served = served_params(&self.api()?)?;
         self.home.pin_params(&served)?;
         self.wallet.know_bridge(&served.bridge);
         self.params = Some(served.clone());
@@ -200,27 +200,13 @@ impl Session {
     /// The pinned parameters, after the API was seen to go by the same.
     pub fn agreed_params(&mut self) -> Result<Params, Failure> {
         let pinned = self.params()?;
-        let served = self.served_params()?;
+        let served = served_params(&self.api()?)?;
         if pinned.hash() == served.hash() {
             Ok(pinned)
         } else {
             Err(PegError::Params {
                 pinned: pinned.hash(),
                 served: served.hash(),
-            }
-            .into())
-        }
-    }
-
-    fn served_params(&self) -> Result<Params, Failure> {
-        let answer = self.api()?.params()?;
-        let expected = answer.params.hash();
-        if expected == answer.params_hash {
-            Ok(answer.params)
-        } else {
-            Err(PegError::ParamsHash {
-                expected,
-                got: answer.params_hash,
             }
             .into())
         }
@@ -261,6 +247,21 @@ impl Session {
         let txid = self.node()?.send(transaction)?;
         self.wallet.note_sent(transaction, now())?;
         Ok(txid)
+    }
+}
+
+/// The API's parameters, if their hash is the one that it names.
+pub fn served_params(client: &Client) -> Result<Params, Failure> {
+    let answer = client.params()?;
+    let expected = answer.params.hash();
+    if expected == answer.params_hash {
+        Ok(answer.params)
+    } else {
+        Err(PegError::ParamsHash {
+            expected,
+            got: answer.params_hash,
+        }
+        .into())
     }
 }
 

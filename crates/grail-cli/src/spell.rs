@@ -95,6 +95,12 @@ pub struct TokenPayment<'a> {
 }
 
 impl TokenPayment<'_> {
+    /// Whether the coins suffice, as far as can be told without a proof.
+    pub fn rehearse(&self) -> Result<(), SpellFailure> {
+        self.wanted(guessed_spell_output()).fund()?;
+        Ok(())
+    }
+
     /// The unsigned transaction with its proven spell: zkBTC outputs, spell, change.
     pub fn prove(&self, prover: &impl Prover) -> Result<Funded, SpellFailure> {
         let amounts: Vec<u64> = self
@@ -186,4 +192,26 @@ fn guessed_spell_output() -> ScriptBuf {
     let payload =
         PushBytesBuf::try_from(vec![0; SPELL_BYTES_GUESS]).expect("far below the limit of a push");
     ScriptBuf::new_op_return(payload)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn i11_there_is_no_mock_prover_off_regtest() {
+        for network in Network::ALL {
+            let made = prover(network);
+            if network == Network::Regtest {
+                assert!(made.is_ok());
+            } else {
+                assert_eq!(
+                    made.err().unwrap().code(),
+                    "needs-charms-prover",
+                    "{network}"
+                );
+            }
+        }
+    }
 }

@@ -1,0 +1,310 @@
+//! A bridge of one's own on regtest: its app's contract accepts everything, so that a test can make any charm.
+#![allow(clippy::unwrap_used, dead_code)]
+
+pub mod api;
+
+use std::collections::BTreeMap;
+
+use bitcoin::absolute::LockTime;
+use bitcoin::hashes::{Hash, sha256};
+use bitcoin::key::TapTweak;
+use bitcoin::secp256k1::{Keypair, Secp256k1};
+use bitcoin::transaction::Version;
+use bitcoin::{
+    Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, XOnlyPublicKey,
+};
+use charms_data::{B32, Data};
+use grail_attest::dev::{InsecureDevTee, development_pcr0};
+use grail_attest::{UnixTime, attest_signer};
+use grail_bridge_contract::{Action, RosterState};
+use grail_chain::Chain;
+use grail_cli::args;
+use grail_cli::progress::Quiet;
+use grail_cli::report::{Created, Sent};
+use grail_cli::{Failure, Session, Settings, commands};
+use grail_prover::{MockProver, ProveRequest, Prover};
+use grail_script::VaultTree;
+use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, nft_app, token_app};
+use grail_testkit::{Node, sign_key_spend};
+use grail_types::{
+    BridgeApp, DevelopmentAllowed, Epoch, MockAllowed, Network, Params, Roster, Threshold,
+};
+use tempfile::TempDir;
+
+/// `(module (func (export "_start")))`: a contract that accepts everything.
+const ACCEPT_ALL: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+/// The program that the roster's enclaves run.
+const PROGRAM: &[u8] = b"the enclave of these tests";
+const FEE: Amount = Amount::from_sat(5_000);
+
+pub fn keypair(byte: u8) -> Keypair {
+    Keypair::from_seckey_slice(&Secp256k1::new(), &[byte; 32]).unwrap()
+}
+
+pub fn public_key(byte: u8) -> XOnlyPublicKey {
+    keypair(byte).x_only_public_key().0
+}
+
+pub fn allowed() -> DevelopmentAllowed {
+    DevelopmentAllowed::on(Network::Regtest).unwrap()
+}
+
+pub fn sat(amount: u64) -> Amount {
+    Amount::from_sat(amount)
+}
+
+pub fn tee(program: &[u8]) -> InsecureDevTee {
+    InsecureDevTee::new(allowed(), development_pcr0(program), [7; 32], || {
+        UnixTime::from_secs(grail_cli::session::now())
+    })
+}
+
+/// Evidence for a signer's key from an enclave that runs `program`.
+pub fn evidence(program: &[u8], params: &Params, signer: &XOnlyPublicKey) -> Vec<u8> {
+    attest_signer(&tee(program), &params.hash(), signer, None).unwrap()
+}
+
+pub fn genuine_evidence(params: &Params, signer: &XOnlyPublicKey) -> Vec<u8> {
+    evidence(PROGRAM, params, signer)
+}
+
+pub fn bridge_app(identity: u8) -> BridgeApp {
+    BridgeApp {
+        identity: [identity; 32],
+        vk: sha256::Hash::hash(ACCEPT_ALL).to_byte_array(),
+    }
+}
+
+pub fn params() -> Params {
+    Params::preset(
+        Network::Regtest,
+        bridge_app(1),
+        vec![*tee(PROGRAM).measurement()],
+    )
+}
+
+/// Three of four signers.
+pub fn roster(epoch: u64) -> Roster {
+    let mut signers: Vec<XOnlyPublicKey> = (1..=4).map(public_key).collect();
+    signers.sort_by_key(XOnlyPublicKey::serialize);
+    Roster::new(Epoch(epoch), signers, Threshold(3)).unwrap()
+}
+
+pub fn vault(roster: &Roster) -> ScriptBuf {
+    VaultTree::new(&Secp256k1::new(), roster).script_pubkey
+}
+
+pub fn roster_state(roster: &Roster, params: &Params, supply: u64) -> RosterState {
+    RosterState {
+        epoch: roster.epoch().0,
+        serial: 0,
+        signers: roster
+            .signers()
+            .iter()
+            .map(XOnlyPublicKey::serialize)
+            .collect(),
+        threshold: roster.threshold().0,
+        vault_script: vault(roster).to_bytes(),
+        supply,
+        params_hash: params.hash().0,
+    }
+}
+
+/// What an output of a test's transaction carries.
+#[derive(Clone, Debug)]
+pub enum Charm {
+    Nothing,
+    Token(u64),
+    /// A token of another bridge.
+    OtherToken(u64),
+    Nft(Box<RosterState>),
+}
+
+/// Signs a transaction that spends `funding` (the output of key 77) and puts charms on outputs by fiat.
+pub fn conjure(funding: &Transaction, vout: u32, outputs: &[(TxOut, Charm)]) -> Transaction {
+    let bridge = params().bridge;
+    let other = bridge_app(2);
+    let mut transaction = Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: OutPoint::new(funding.compute_txid(), vout),
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            witness: Witness::new(),
+        }],
+        output: outputs.iter().map(|(output, _)| output.clone()).collect(),
+    };
+    let mut spell = NormalizedSpell {
+        app_public_inputs: [
+            (nft_app(&bridge), Action::Deploy.to_data()),
+            (token_app(&bridge), Data::empty()),
+            (token_app(&other), Data::empty()),
+        ]
+        .into(),
+        ..NormalizedSpell::default()
+    };
+    let outs = outputs
+        .iter()
+        .map(|(_, charm)| match charm {
+            Charm::Nothing => NormalizedCharms::new(),
+            Charm::Token(amount) => one(&spell, &token_app(&bridge), Data::from(amount)),
+            Charm::OtherToken(amount) => one(&spell, &token_app(&other), Data::from(amount)),
+            Charm::Nft(state) => one(&spell, &nft_app(&bridge), state.to_data()),
+        })
+        .collect();
+    spell.tx = NormalizedTransaction {
+        outs,
+        ..NormalizedTransaction::default()
+    };
+    let prover = MockProver::new(MockAllowed::on(Network::Regtest).unwrap());
+    let proven = prover
+        .prove(&ProveRequest {
+            spell: spell.committed_to(&transaction).unwrap(),
+            prev_txs: vec![funding.clone()],
+            app_binaries: BTreeMap::from([(B32(bridge.vk), ACCEPT_ALL.to_vec())]),
+            app_private_inputs: BTreeMap::new(),
+        })
+        .unwrap();
+    transaction.output.push(TxOut {
+        value: Amount::ZERO,
+        script_pubkey: proven.op_return,
+    });
+    let tweaked = keypair(77).tap_tweak(&Secp256k1::new(), None);
+    let previous = funding.output[usize::try_from(vout).unwrap()].clone();
+    sign_key_spend(&mut transaction, 0, &[previous], &tweaked);
+    transaction
+}
+
+fn one(spell: &NormalizedSpell, app: &charms_data::App, data: Data) -> NormalizedCharms {
+    NormalizedCharms::from([(spell.app_index(app).unwrap(), data)])
+}
+
+/// Script of the key that conjures.
+pub fn conjurer() -> ScriptBuf {
+    ScriptBuf::new_p2tr(&Secp256k1::new(), public_key(77), None)
+}
+
+/// A node, and money on it for the one who conjures.
+pub struct Chain1 {
+    pub node: Node,
+}
+
+impl Chain1 {
+    pub fn start() -> Self {
+        Self {
+            node: Node::start(),
+        }
+    }
+
+    /// Conjures in the mempool.
+    pub fn conjure(&self, outputs: &[(TxOut, Charm)]) -> Transaction {
+        let total: Amount = outputs.iter().map(|(output, _)| output.value).sum();
+        let funding = self.node.fund(&conjurer(), total + FEE);
+        let funding_tx = self
+            .node
+            .chain()
+            .mempool_tx(&funding.txid)
+            .unwrap()
+            .unwrap();
+        let transaction = conjure(&funding_tx, funding.vout, outputs);
+        self.node.send(&transaction);
+        transaction
+    }
+
+    /// zkBTC out of thin air, in a block.
+    pub fn mint(&self, script: &ScriptBuf, token_sat: u64, coin_sat: u64) -> OutPoint {
+        let output = TxOut {
+            value: sat(coin_sat),
+            script_pubkey: script.clone(),
+        };
+        let transaction = self.conjure(&[(output, Charm::Token(token_sat))]);
+        self.node.mine(1);
+        OutPoint::new(transaction.compute_txid(), 0)
+    }
+
+    /// Plain BTC, in a block.
+    pub fn pay(&self, script: &ScriptBuf, amount: u64) -> OutPoint {
+        let outpoint = self.node.fund(script, sat(amount));
+        self.node.mine(1);
+        outpoint
+    }
+}
+
+/// A wallet in a folder of its own.
+pub struct User {
+    pub folder: TempDir,
+    pub settings: Settings,
+    pub created: Created,
+}
+
+impl User {
+    pub fn new(node: &Node, api: Option<&str>) -> Self {
+        Self::with(node, api, &args::Init::default())
+    }
+
+    pub fn with(node: &Node, api: Option<&str>, init: &args::Init) -> Self {
+        let folder = TempDir::new().unwrap();
+        let settings = Settings {
+            home: folder.path().join("wallet"),
+            network: Some(Network::Regtest),
+            node: Some(node.rpc_url()),
+            node_cookie: Some(node.cookie_path()),
+            api: api.map(ToOwned::to_owned),
+            ..Settings::default()
+        };
+        let params_file = folder.path().join("params.json");
+        std::fs::write(&params_file, serde_json::to_vec(&params()).unwrap()).unwrap();
+        let init = args::Init {
+            mnemonic_file: init.mnemonic_file.clone(),
+            birthday_height: init.birthday_height,
+            params: Some(params_file),
+        };
+        let created = commands::init(&settings, &init).unwrap();
+        Self {
+            folder,
+            settings,
+            created,
+        }
+    }
+
+    pub fn open(&self) -> Session {
+        Session::open(self.settings.clone()).unwrap()
+    }
+
+    pub fn synced(&self) -> Session {
+        let mut session = self.open();
+        session.sync(&mut Quiet).unwrap();
+        session
+    }
+
+    pub fn script(&self) -> ScriptBuf {
+        self.open().wallet.fresh_address().unwrap().script_pubkey()
+    }
+
+    pub fn address(&self) -> String {
+        commands::address(&mut self.open()).unwrap().address
+    }
+
+    pub fn send(&self, amount: u64, address: &str) -> Result<Sent, Failure> {
+        commands::send(&mut self.open(), &send_args(amount, address), &mut Quiet)
+    }
+
+    pub fn send_zkbtc(&self, amount: u64, address: &str) -> Result<Sent, Failure> {
+        commands::send_zkbtc(&mut self.open(), &send_args(amount, address), &mut Quiet)
+    }
+
+    /// (BTC, zkBTC) that may be spent.
+    pub fn funds(&self) -> (u64, u64) {
+        let balance = self.synced().wallet.balance();
+        (balance.btc.to_sat(), balance.zkbtc.to_sat())
+    }
+}
+
+pub fn send_args(amount: u64, address: &str) -> args::Send {
+    args::Send {
+        amount: sat(amount),
+        address: address.to_owned(),
+        fee_rate: None,
+    }
+}

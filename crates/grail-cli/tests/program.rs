@@ -1,0 +1,149 @@
+//! The program itself: exit codes, JSON, what it writes where.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const WORDS: &str =
+    "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+
+fn grail(home: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_grail"))
+        .env_clear()
+        .arg("--home")
+        .arg(home)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn made() -> tempfile::TempDir {
+    let folder = tempfile::TempDir::new().unwrap();
+    let words = folder.path().join("words");
+    std::fs::write(&words, WORDS).unwrap();
+    let init = grail(
+        &folder.path().join("wallet"),
+        &[
+            "init",
+            "--network",
+            "signet",
+            "--mnemonic-file",
+            words.to_str().unwrap(),
+            "--json",
+        ],
+    );
+    assert!(init.status.success(), "{init:?}");
+    folder
+}
+
+fn error_code(output: &Output) -> String {
+    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+    error["error"]["code"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn answers_in_json_and_for_people() {
+    let folder = made();
+    let home = folder.path().join("wallet");
+    let balance = grail(&home, &["balance", "--json"]);
+    assert_eq!(balance.status.code(), Some(0));
+    let json: Value = serde_json::from_slice(&balance.stdout).unwrap();
+    assert_eq!(json["btc_sat"], 0);
+    assert_eq!(json["knows_zkbtc"], false);
+    let balance = grail(&home, &["balance"]);
+    assert!(
+        String::from_utf8(balance.stdout)
+            .unwrap()
+            .starts_with("BTC ")
+    );
+}
+
+#[test]
+fn failures_exit_with_one_and_a_code_and_wrong_usage_with_two() {
+    let folder = made();
+    let home = folder.path().join("wallet");
+    let failed = grail(
+        &home,
+        &[
+            "--json",
+            "send",
+            "1000",
+            "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx",
+        ],
+    );
+    assert_eq!(failed.status.code(), Some(1));
+    assert_eq!(error_code(&failed), "no-node");
+    assert!(failed.stdout.is_empty());
+
+    let failed = grail(&folder.path().join("nowhere"), &["balance"]);
+    assert_eq!(failed.status.code(), Some(1));
+    let text = String::from_utf8(failed.stderr).unwrap();
+    assert!(
+        text.starts_with("error: no wallet in") && text.contains("[no-wallet]"),
+        "{text}"
+    );
+
+    for wrong in [
+        &["send", "0", "x"][..],
+        &["frobnicate"],
+        &["status", "nonsense"],
+        &[],
+    ] {
+        assert_eq!(grail(&home, wrong).status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[test]
+fn zkbtc_off_regtest_needs_a_real_prover_before_anything_is_asked() {
+    let folder = made();
+    let failed = grail(
+        &folder.path().join("wallet"),
+        &["--json", "peg-out", "50000"],
+    );
+    assert_eq!(error_code(&failed), "needs-charms-prover");
+}
+
+#[test]
+fn the_mnemonic_is_never_printed() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let home = folder.path().join("wallet");
+    let init = grail(&home, &["init", "--network", "regtest"]);
+    assert!(init.status.success());
+    let words = std::fs::read_to_string(home.join("mnemonic")).unwrap();
+    let shown = [init.stdout, init.stderr].concat();
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(!shown.contains(words.trim()));
+    assert!(shown.contains("mnemonic"));
+
+    std::fs::write(folder.path().join("bad"), "abandon hunter2").unwrap();
+    let bad = folder.path().join("bad");
+    let refused = grail(
+        &folder.path().join("other"),
+        &[
+            "init",
+            "--network",
+            "regtest",
+            "--mnemonic-file",
+            bad.to_str().unwrap(),
+            "--json",
+        ],
+    );
+    assert_eq!(error_code(&refused), "bad-mnemonic");
+    assert!(
+        !String::from_utf8(refused.stderr)
+            .unwrap()
+            .contains("hunter2")
+    );
+}
+
+#[test]
+fn a_wallet_folder_of_another_wallet_is_never_overwritten() {
+    let folder = made();
+    let home = folder.path().join("wallet");
+    let before = std::fs::read(home.join("mnemonic")).unwrap();
+    let again = grail(&home, &["init", "--network", "signet", "--json"]);
+    assert_eq!(error_code(&again), "wallet-exists");
+    assert_eq!(std::fs::read(home.join("mnemonic")).unwrap(), before);
+}
