@@ -4,8 +4,11 @@
 //! broken harness is a failed test.
 
 mod binary;
+mod cli;
 pub mod cluster;
+pub mod faucet;
 mod gate;
+pub mod hostile;
 mod ledger;
 mod liar;
 mod miner;
@@ -16,6 +19,7 @@ mod relay;
 mod user;
 
 pub use binary::bitcoind_path;
+pub use cli::{CliWallet, Holdings, Pegged};
 pub use cluster::{Cluster, ClusterConfig, until};
 pub use gate::{Gate, Hold};
 pub use ledger::{Audit, Entry, EntryKind, Ledger};

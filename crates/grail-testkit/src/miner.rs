@@ -76,6 +76,25 @@ impl Miner {
         self.lock_coins().extend(rewards);
     }
 
+    /// Takes note of a coin of the built-in key in the chain; `coinbase_height` when a coinbase made it.
+    pub(crate) fn note_coin(
+        &self,
+        outpoint: OutPoint,
+        value: Amount,
+        coinbase_height: Option<u32>,
+    ) {
+        let output = TxOut {
+            value,
+            script_pubkey: self.script(),
+        };
+        self.lock_coins().push(MinerCoin {
+            outpoint,
+            output,
+            depth: 0,
+            mature_height: coinbase_height.map_or(0, |height| height + COINBASE_MATURITY - 1),
+        });
+    }
+
     fn lock_coins(&self) -> MutexGuard<'_, Vec<MinerCoin>> {
         // A list of coins that may or may not exist is sound whatever a panicking test was doing.
         self.coins.lock().unwrap_or_else(PoisonError::into_inner)

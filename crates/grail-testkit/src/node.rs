@@ -297,7 +297,7 @@ fn cookie_path(data_dir: &Path) -> PathBuf {
 }
 
 /// Any script as an output descriptor; without a checksum, which mining does not ask for.
-fn raw_descriptor(script: &Script) -> String {
+pub(crate) fn raw_descriptor(script: &Script) -> String {
     format!("raw({script:x})")
 }
 

@@ -17,7 +17,7 @@ use bitcoin::{
 use grail_api::client::Client;
 use grail_api::{CreatePegIn, CreatePegOut, IdempotencyKey, Kind, Receipt, Request};
 use grail_prover::{MockProver, ProveRequest, Prover as _};
-use grail_script::{DepositTree, Reclaim};
+use grail_script::Reclaim;
 use grail_spell::{token_amount, token_app, transfer_spell};
 use grail_types::{MockAllowed, Network, Params, RequestId, TaggedHasher, Terms};
 
@@ -43,6 +43,17 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// The request of a receipt, if that holds together.
+    pub fn of_receipt(receipt: Receipt) -> Result<Self> {
+        let checked = receipt.check()?;
+        Ok(Self {
+            id: checked.request(),
+            kind: receipt.kind,
+            deposit_script: checked.script_pubkey().clone(),
+            receipt,
+        })
+    }
+
     /// The terms that the address commits to.
     pub const fn terms(&self) -> &Terms {
         &self.receipt.terms
@@ -137,27 +148,19 @@ impl User {
     }
 
     fn check(&self, request: Request) -> Result<Asked> {
-        let checked = request.receipt.check()?;
+        let asked = Asked::of_receipt(request.receipt)?;
+        ensure!(asked.id == request.id, "a receipt of another request");
         ensure!(
-            checked.request() == request.id,
-            "a receipt of another request"
-        );
-        ensure!(
-            request.receipt.deposit_address == request.deposit_address,
+            asked.receipt.deposit_address == request.deposit_address,
             "another address than the receipt's"
         );
-        let terms = checked.terms();
+        let terms = asked.terms();
         ensure!(
             *terms.destination.script() == *self.script()
                 && terms.reclaim_key == self.reclaim_key(),
             "terms that were not asked for"
         );
-        Ok(Asked {
-            id: request.id,
-            kind: request.kind,
-            deposit_script: checked.script_pubkey().clone(),
-            receipt: request.receipt,
-        })
+        Ok(asked)
     }
 
     /// zkBTC by the chain.
@@ -297,11 +300,6 @@ impl User {
         };
         let transaction = reclaim.unsigned(&self.secp, Weight::ZERO)?;
         Ok(reclaim.sign(&self.secp, transaction, &self.keypair)?)
-    }
-
-    /// The deposit script that terms and roster of a request give; for those who do not believe the answer.
-    pub fn deposit_script(&self, asked: &Asked) -> ScriptBuf {
-        DepositTree::new(&self.secp, asked.terms(), &asked.receipt.roster).script_pubkey
     }
 }
 

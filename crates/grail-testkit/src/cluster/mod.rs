@@ -6,6 +6,7 @@
 mod backend;
 mod deployment;
 mod operator;
+mod rows;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use tempfile::TempDir;
 pub use backend::{Backend, BackendConfig};
 pub use deployment::Deployment;
 pub use operator::Operator;
+pub use rows::Rows;
 
 use crate::gate::Gate;
 use crate::ledger::Ledger;
@@ -123,11 +125,11 @@ impl Cluster {
         progress: &dyn Fn(&str),
     ) -> Result<Self> {
         let programs = Programs::take(&folder.join("programs"))?;
-        progress("Bitcoin Core on regtest");
         let node = Node::start_with(NodeOptions {
             data_dir: Some(folder.join("node")),
             ..NodeOptions::default()
         });
+        progress(&format!("Bitcoin Core on regtest at {}", node.rpc_url()));
         let broker = SocketAddr::from((Ipv4Addr::LOCALHOST, quiet_port()?));
         let relay = config.has_relay.then(|| Relay::to(broker)).transpose()?;
         let asked_at = relay.as_ref().map_or(broker, Relay::address);
@@ -149,7 +151,6 @@ impl Cluster {
         let honest = usize::from(config.signers)
             .checked_sub(config.lies.len())
             .context("more lies than signers")?;
-        progress(&format!("{} operators: attested, admitted", config.signers));
         let mut operators = (1..=honest)
             .map(|number| {
                 let operator = Operator::new(number, folder, &prepared.params_file, asked_at);
@@ -167,13 +168,19 @@ impl Cluster {
         for operator in &mut operators {
             operator.wait_until_ready()?;
         }
-        progress("roster NFT deployed");
+        progress(&format!(
+            "{} operators attested and admitted, {} must agree",
+            config.signers, config.threshold
+        ));
+        progress(&format!(
+            "roster NFT deployed: {}",
+            deployment.nft_outpoint()
+        ));
         node.mine(1);
 
         let node_url = gate.as_ref().map_or_else(|| node.rpc_url(), Gate::url);
         let mut backend = Backend::new(folder, node_url, node.cookie_path(), broker, quiet_port()?);
         backend.start(&programs, &config.backend)?;
-        progress("backend");
         let cluster = Self {
             operators,
             backend,
@@ -193,6 +200,7 @@ impl Cluster {
                 .is_ok_and(|height| height >= cluster.node.height())
                 .then_some(()))
         })?;
+        progress(&format!("backend at {}", cluster.backend.url()));
         Ok(cluster)
     }
 
@@ -214,6 +222,11 @@ impl Cluster {
     /// Everything that the chain says, up to the tip.
     pub fn ledger(&self) -> Result<Ledger> {
         Ledger::read(self.node.chain())
+    }
+
+    /// The backend's rows.
+    pub fn rows(&self) -> Result<Rows> {
+        Rows::open(&self.backend.database())
     }
 
     /// Starts the backend, with the state that it has.
@@ -361,8 +374,11 @@ fn quiet_port() -> Result<u16> {
         .context("no free port")
 }
 
-/// Lines shown of each log.
-const TAIL_LINES: usize = 15;
+/// Lines shown of the backend's log, and of each operator's.
+const TAIL_LINES: usize = 20;
+const OPERATOR_TAIL_LINES: usize = 3;
+/// Longer lines are cut.
+const TAIL_LINE_CHARS: usize = 400;
 
 fn log_tails(folder: &Path) -> String {
     let mut logs: Vec<PathBuf> = std::fs::read_dir(folder.join("logs"))
@@ -372,11 +388,21 @@ fn log_tails(folder: &Path) -> String {
         .map(|entry| entry.path())
         .collect();
     logs.sort();
-    let tail = |path: &PathBuf| {
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let lines: Vec<&str> = text.lines().collect();
-        let from = lines.len().saturating_sub(TAIL_LINES);
-        format!("==> {} <==\n{}\n", path.display(), lines[from..].join("\n"))
+    logs.iter().map(|log| log_tail(log)).collect()
+}
+
+fn log_tail(log: &Path) -> String {
+    let name = log.file_name().unwrap_or_default().to_string_lossy();
+    let count = if name.starts_with("operator") {
+        OPERATOR_TAIL_LINES
+    } else {
+        TAIL_LINES
     };
-    logs.iter().map(tail).collect()
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<String> = text
+        .lines()
+        .map(|line| line.chars().take(TAIL_LINE_CHARS).collect())
+        .collect();
+    let from = lines.len().saturating_sub(count);
+    format!("==> {name} <==\n{}\n", lines[from..].join("\n"))
 }

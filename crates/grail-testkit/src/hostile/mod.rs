@@ -1,0 +1,135 @@
+//! A hostile backend: sits where operators look for theirs, and asks them to sign what it should not get.
+
+mod attacks;
+mod draft;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use bitcoin::XOnlyPublicKey;
+use bitcoin::secp256k1::Secp256k1;
+use grail_broker::messages::{Ask, BrokerMessage as _, Reply, decode, encode};
+use grail_broker::{Broker as _, EmbeddedBroker};
+use grail_policy::{Proposal, approve};
+use grail_signer::{Verdict, decode_answer, encode_proposal, proposal_id};
+use grail_types::{Network, Params, Roster};
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+
+pub use attacks::{Attack, attacks};
+pub use draft::Draft;
+
+/// Longest wait for operators.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// Between two times of asking the same.
+const ASK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// A hub in the place of the backend's, which must not run.
+pub struct HostileBackend {
+    runtime: Runtime,
+    broker: EmbeddedBroker,
+}
+
+impl std::fmt::Debug for HostileBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostileBackend").finish_non_exhaustive()
+    }
+}
+
+impl HostileBackend {
+    /// Takes the place, and waits until `operators` of them have come.
+    pub fn listen(address: SocketAddr, operators: usize) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let broker = runtime.block_on(EmbeddedBroker::listen(address))?;
+        let hostile = Self { runtime, broker };
+        crate::until("operators to connect to the hostile backend", || {
+            let connected = hostile.broker.counters().connection_count;
+            Ok((connected >= operators as u64).then_some(()))
+        })?;
+        Ok(hostile)
+    }
+
+    /// Asks all operators for signatures and returns what `expected` of them answer. Each answer is authenticated by
+    /// an operator of the roster.
+    pub fn ask(
+        &self,
+        proposal: &Proposal,
+        roster: &Roster,
+        expected: usize,
+    ) -> Result<BTreeMap<XOnlyPublicKey, Verdict>> {
+        let encoded = encode_proposal(proposal)?;
+        let id = proposal_id(&encoded);
+        let ask = encode(&Ask {
+            settlement: 1,
+            proposal: encoded,
+        })?;
+        self.runtime.block_on(async {
+            let mut replies = self.broker.subscribe(Reply::subject()).await?;
+            let mut verdicts = BTreeMap::new();
+            let deadline = Instant::now() + PATIENCE;
+            let mut again = tokio::time::interval(ASK_INTERVAL);
+            while verdicts.len() < expected {
+                tokio::select! {
+                    _ = again.tick() => {
+                        if Instant::now() >= deadline {
+                            bail!("{} of {expected} operators answer", verdicts.len());
+                        }
+                        self.broker.publish(Ask::subject(), ask.clone()).await?;
+                    }
+                    reply = replies.next() => {
+                        let reply = reply.context("the broker ended")?;
+                        let Reply::Answer(message) = decode(&reply.payload)? else { continue };
+                        let answer = decode_answer(&message.answer)?
+                            .verify(&Secp256k1::verification_only())?
+                            .into_inner();
+                        // An answer to the question before this one may come late.
+                        if answer.proposal == id {
+                            ensure!(roster.position(&answer.signer).is_some(), "a stranger answers");
+                            verdicts.insert(answer.signer, answer.verdict);
+                        }
+                    }
+                }
+            }
+            Ok(verdicts)
+        })
+    }
+
+    /// Asks for what must be refused: every answer must be a no with the attack's code.
+    pub fn attempt(&self, attack: &Attack, roster: &Roster, expected: usize) -> Result<()> {
+        for (operator, verdict) in self.ask(&attack.proposal, roster, expected)? {
+            match verdict {
+                Verdict::Refused(record) if record.code == attack.code => {}
+                Verdict::Refused(record) => bail!(
+                    "{}: {operator} refuses with {} ({}), expected {}",
+                    attack.what,
+                    record.code,
+                    record.details,
+                    attack.code
+                ),
+                Verdict::Signed(_) => bail!("{}: {operator} SIGNED", attack.what),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The code with which an operator of another network refuses a proposal that is a good one on regtest.
+pub fn refusal_on(network: Network, params: &Params, proposal: &Proposal) -> Result<&'static str> {
+    let params = Params {
+        network,
+        ..params.clone()
+    };
+    let proposal = Proposal {
+        params_hash: params.hash(),
+        ..proposal.clone()
+    };
+    match approve(&Secp256k1::new(), &proposal, &params, None) {
+        Ok(_) => bail!("{network} approves a mock spell"),
+        Err(refusal) => Ok(refusal.code()),
+    }
+}
