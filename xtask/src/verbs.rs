@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::shell::{cargo, output_of, root, run, succeeds};
 use crate::{bitcoind, contracts, setup, tidy};
 
-/// The programs that a running system consists of.
-const PROGRAMS: [&str; 4] = ["grail-backend", "grail-cli", "grail-enclave", "grail-host"];
+/// Tells tests that the programs they start were built from the sources as they are.
+const PROGRAMS_BUILT: &str = "GRAIL_PROGRAMS_BUILT";
 /// The committed description of the HTTP API.
 const OPENAPI: &str = "docs/api/openapi.json";
 
@@ -17,17 +18,11 @@ const OPENAPI: &str = "docs/api/openapi.json";
 pub fn demo(keep: bool) -> Result<()> {
     setup::install(setup::BASE)?;
     let bitcoind = bitcoind::find_or_build()?;
-    let packages = PROGRAMS.iter().flat_map(|program| ["--package", program]);
-    run(cargo().args(["build", "--bins"]).args(packages))?;
-    run(cargo()
-        .args([
-            "run",
-            "--package",
-            "grail-testkit",
-            "--bin",
-            "grail-demo",
-            "--",
-        ])
+    // The whole workspace in one go: with a selection of packages, cargo builds what they share once more for every
+    // selection.
+    run(cargo().args(["build", "--workspace", "--bins"]))?;
+    let own = std::env::current_exe().context("own program")?;
+    run(Command::new(own.with_file_name("grail-demo"))
         .args(keep.then_some("--keep"))
         .env("BITCOIND_EXE", bitcoind))
 }
@@ -41,8 +36,8 @@ pub fn test(slow: bool) -> Result<()> {
         contracts::build(true)?;
         oracle()?;
     }
-    // Tests start the programs as processes, and so need them built.
-    run(cargo().args(["build", "--workspace", "--bins"]))?;
+    // Tests start the programs as processes, and so need them built; with the tests, so that nothing is built twice.
+    run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
     let has_nextest = succeeds(cargo().args(["nextest", "--version"]));
     let runner: &[&str] = if has_nextest {
         &["nextest", "run"]
@@ -52,6 +47,7 @@ pub fn test(slow: bool) -> Result<()> {
     run(cargo()
         .args(runner)
         .arg("--workspace")
+        .env(PROGRAMS_BUILT, "1")
         .env("BITCOIND_EXE", bitcoind))
 }
 
