@@ -127,26 +127,28 @@ impl Balance {
         let mut balance = Self::default();
         for holding in holdings {
             let coin = holding.coin();
+            let value = coin.output.value;
             let spendable = coin.is_spendable();
-            // Sums of real outputs: all bitcoin fits.
             match holding {
-                Holding::Plain(_) if spendable => balance.btc += coin.output.value,
-                Holding::Plain(_) => balance.btc_pending += coin.output.value,
+                Holding::Plain(_) if spendable => add(&mut balance.btc, value),
+                Holding::Plain(_) => add(&mut balance.btc_pending, value),
                 Holding::ZkBtc(token) => {
                     let side = if spendable {
                         &mut balance.zkbtc
                     } else {
                         &mut balance.zkbtc_pending
                     };
-                    // What a mock spell claims on regtest may be anything.
-                    *side = side.checked_add(token.amount).unwrap_or(Amount::MAX);
-                    balance.carriers += coin.output.value;
+                    add(side, token.amount);
+                    add(&mut balance.carriers, value);
                 }
-                Holding::Other(_) | Holding::Unverified(..) => {
-                    balance.set_aside += coin.output.value;
-                }
+                Holding::Other(_) | Holding::Unverified(..) => add(&mut balance.set_aside, value),
             }
         }
         balance
     }
+}
+
+/// What a node, or a mock spell on regtest, claims may be anything.
+fn add(sum: &mut Amount, amount: Amount) {
+    *sum = sum.checked_add(amount).unwrap_or(Amount::MAX);
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 pub mod api;
+pub mod scene;
 
 use std::collections::BTreeMap;
 

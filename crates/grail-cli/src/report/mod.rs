@@ -1,0 +1,41 @@
+//! What commands answer: JSON by field, or lines for people.
+
+mod bridge;
+mod wallet;
+
+use std::fmt::Display;
+
+use bitcoin::{Amount, Denomination};
+use serde::Serialize;
+
+pub use bridge::{
+    Pegged, Reclaimed, ReservesReport, ReservesView, RosterReport, SignerReport, StatusReport,
+};
+pub use wallet::{
+    BalanceReport, Created, FreshAddress, ListedOutput, Listing, ReceiptLine, Receipts, Sent,
+};
+
+/// An answer that can be shown both ways.
+pub trait Report: Display {
+    /// As JSON.
+    fn json(&self) -> serde_json::Value;
+}
+
+impl<T: Display + Serialize> Report for T {
+    fn json(&self) -> serde_json::Value {
+        serde_json::to_value(self)
+            .unwrap_or_else(|error| serde_json::json!({ "error": error.to_string() }))
+    }
+}
+
+fn btc(sat: u64) -> String {
+    format!("{} BTC", decimal(sat))
+}
+
+fn zkbtc(sat: u64) -> String {
+    format!("{} zkBTC", decimal(sat))
+}
+
+fn decimal(sat: u64) -> String {
+    Amount::from_sat(sat).to_string_in(Denomination::Bitcoin)
+}

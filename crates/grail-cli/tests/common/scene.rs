@@ -1,0 +1,104 @@
+//! A chain with a deployed bridge, its API, and a user with money.
+
+use bitcoin::{OutPoint, Transaction, TxOut};
+use grail_chain::Chain;
+use grail_cli::progress::Quiet;
+use grail_cli::report::{Pegged, Reclaimed};
+use grail_cli::{Failure, args, bridge, take_back};
+
+use super::api::Api;
+use super::{Chain1, Charm, User, evidence, params, roster, roster_state, sat, vault};
+
+/// A chain with the roster NFT, an API, and a user with BTC and zkBTC.
+pub struct Scene {
+    pub chain: Chain1,
+    pub api: Api,
+    pub user: User,
+    pub nft: OutPoint,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        let chain = Chain1::start();
+        let nft = deploy(&chain, 50_000);
+        let api = Api::start(nft);
+        let user = User::new(&chain.node, Some(&api.url()));
+        chain.pay(&user.script(), 500_000);
+        chain.mint(&user.script(), 50_000, 330);
+        Self {
+            chain,
+            api,
+            user,
+            nft,
+        }
+    }
+
+    pub fn peg_in(&self, amount: u64) -> Result<Pegged, Failure> {
+        bridge::peg_in(&mut self.user.open(), &peg(amount), &mut Quiet)
+    }
+
+    pub fn peg_out(&self, amount: u64) -> Result<Pegged, Failure> {
+        bridge::peg_out(&mut self.user.open(), &peg(amount), &mut Quiet)
+    }
+
+    pub fn reclaim(&self, reclaim: &args::Reclaim) -> Result<Reclaimed, Failure> {
+        take_back::reclaim(&mut self.user.open(), reclaim, &mut Quiet)
+    }
+
+    pub fn in_mempool(&self, txid: &str) -> Transaction {
+        let txid = txid.parse().unwrap();
+        self.chain.node.chain().mempool_tx(&txid).unwrap().unwrap()
+    }
+
+    pub fn nothing_was_paid(&self) {
+        assert!(self.chain.node.chain().mempool_txids().unwrap().is_empty());
+        assert!(self.user.open().home.receipts().unwrap().is_empty());
+    }
+}
+
+pub fn deploy(chain: &Chain1, supply: u64) -> OutPoint {
+    let output = TxOut {
+        value: params().nft_carrier,
+        script_pubkey: vault(&roster(0)),
+    };
+    let state = roster_state(&roster(0), &params(), supply);
+    let transaction = chain.conjure(&[(output, Charm::Nft(Box::new(state)))]);
+    chain.node.mine(1);
+    OutPoint::new(transaction.compute_txid(), 0)
+}
+
+pub fn peg(amount: u64) -> args::Peg {
+    args::Peg {
+        amount: sat(amount),
+        to: None,
+        fee_cap: None,
+        reclaim_delay: None,
+        fee_rate: None,
+    }
+}
+
+pub fn reclaim(receipt: &str) -> args::Reclaim {
+    args::Reclaim {
+        receipt: receipt.to_owned(),
+        outpoint: None,
+        amount: None,
+        deposit_tx: None,
+        to: None,
+        fee_rate: None,
+        broadcast: false,
+    }
+}
+
+/// The unused key of an enclave that runs another program.
+pub fn stranger_evidence() -> &'static str {
+    use base64::Engine;
+    static EVIDENCE: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    EVIDENCE.get_or_init(|| {
+        let signer = roster(0).signers()[0];
+        base64::engine::general_purpose::STANDARD.encode(evidence(
+            b"another program",
+            &params(),
+            &signer,
+        ))
+    })
+}

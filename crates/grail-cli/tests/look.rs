@@ -1,0 +1,138 @@
+//! Roster, reserves and status: what is told, held against what can be known.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::api::replace;
+use common::scene::{Scene, stranger_evidence};
+use common::{params, roster, vault};
+use grail_api::{RequestState, Reserves, VaultOutput};
+use grail_chain::BlockSource;
+use grail_cli::bridge;
+use grail_cli::progress::Quiet;
+
+#[test]
+fn the_roster_report_names_the_signer_whose_evidence_is_false() {
+    let scene = Scene::new();
+    let report = bridge::roster(&mut scene.user.open()).unwrap();
+    assert_eq!(report.nft, "verified");
+    assert_eq!(report.trust_anchor, "development-root");
+    assert!(report.signers.iter().all(|signer| signer.is_attested));
+
+    scene.api.lie(|path, answer| {
+        if path == "/v1/roster" {
+            replace(answer, "/signers/0/evidence", stranger_evidence());
+            replace(answer, "/signers/1/name", "\u{1b}[31moperator");
+        }
+    });
+    let report = bridge::roster(&mut scene.user.open()).unwrap();
+    let attested: Vec<bool> = report
+        .signers
+        .iter()
+        .map(|signer| signer.is_attested)
+        .collect();
+    assert_eq!(attested, [false, true, true, true]);
+    assert_eq!(report.signers[1].name, "[31moperator");
+    assert!(report.to_string().contains("NOT ATTESTED"));
+}
+
+#[test]
+fn reserves_are_recomputed_from_the_chain_with_donations_apart() {
+    let scene = Scene::new();
+    let vault_script = vault(&roster(0));
+    let locked = scene.chain.pay(&vault_script, 50_000);
+    let donated = scene.chain.pay(&vault_script, 1_234);
+    // A coin of the NFT's size is not taken for the NFT.
+    let decoy = scene
+        .chain
+        .pay(&vault_script, params().nft_carrier.to_sat());
+    let tip = scene.chain.node.chain().tip().unwrap();
+    let honest = Reserves {
+        vault_sat: 50_000,
+        supply_sat: 50_000,
+        donations_sat: 2_234,
+        nft_outpoint: scene.nft,
+        outpoints: [(locked, 50_000), (donated, 1_234), (decoy, 1_000)]
+            .map(|(outpoint, amount_sat)| VaultOutput {
+                outpoint,
+                amount_sat,
+            })
+            .to_vec(),
+        height: tip.height,
+        block_hash: tip.hash,
+    };
+    scene.api.serve_reserves(&honest);
+    let report = bridge::reserves(&mut scene.user.open(), &mut Quiet).unwrap();
+    assert_eq!((report.is_backed, report.agrees), (Some(true), Some(true)));
+    let chain = report.chain.unwrap();
+    assert_eq!(
+        (chain.vault_sat, chain.supply_sat, chain.donations_sat),
+        (50_000, 50_000, 2_234)
+    );
+
+    let mut false_supply = honest.clone();
+    false_supply.supply_sat -= 1;
+    scene.api.serve_reserves(&false_supply);
+    let report = bridge::reserves(&mut scene.user.open(), &mut Quiet).unwrap();
+    assert_eq!(report.agrees, Some(false));
+}
+
+#[test]
+fn reserves_below_the_supply_are_called_so() {
+    let scene = Scene::new();
+    let locked = scene.chain.pay(&vault(&roster(0)), 49_999);
+    let tip = scene.chain.node.chain().tip().unwrap();
+    scene.api.serve_reserves(&Reserves {
+        vault_sat: 50_000,
+        supply_sat: 50_000,
+        donations_sat: 0,
+        nft_outpoint: scene.nft,
+        outpoints: vec![VaultOutput {
+            outpoint: locked,
+            amount_sat: 50_000,
+        }],
+        height: tip.height,
+        block_hash: tip.hash,
+    });
+    let report = bridge::reserves(&mut scene.user.open(), &mut Quiet).unwrap();
+    assert_eq!(
+        (report.is_backed, report.agrees),
+        (Some(false), Some(false))
+    );
+    assert!(report.to_string().contains("NOT BACKED"));
+}
+
+#[test]
+fn a_status_is_asked_for_by_kind_and_watched_to_its_end() {
+    let scene = Scene::new();
+    let pegged = scene.peg_in(100_000).unwrap();
+    let session = scene.user.open();
+    let id = pegged.id.parse().unwrap();
+    assert_eq!(
+        bridge::status(&session, &id).err().unwrap().code,
+        "not-found"
+    );
+
+    let receipt = session.home.receipt(&id).unwrap().receipt;
+    let status = grail_api::RequestStatus {
+        id,
+        kind: grail_api::Kind::PegIn,
+        state: RequestState::Paid,
+        code: None,
+        deposit_address: receipt.deposit_address.clone(),
+        deadline_height: 1_000,
+        deposit: None,
+        other_deposits: Vec::new(),
+        settlement: None,
+        refusals: Vec::new(),
+        reclaim: None,
+        receipt,
+        created_at: 1,
+        updated_at: 2,
+    };
+    scene.api.serve(&format!("/v1/peg-ins/{id}"), &status);
+    assert_eq!(bridge::status(&session, &id).unwrap().0, status);
+    let mut seen = Vec::new();
+    bridge::watch(&session, &id, |report| seen.push(report.0.state)).unwrap();
+    assert_eq!(seen, [RequestState::Paid]);
+}

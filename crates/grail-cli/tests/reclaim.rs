@@ -1,0 +1,207 @@
+//! The way out: deposits come back with the user's key alone.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
+use bitcoin::{OutPoint, Transaction};
+use common::api::replace;
+use common::scene::{Scene, reclaim};
+use common::{User, params, sat};
+use grail_chain::Verdict;
+use grail_cli::home::read_receipt;
+use grail_cli::progress::Quiet;
+use grail_cli::{args, take_back};
+use serde_json::Value;
+
+#[test]
+fn every_request_has_its_own_reclaim_key() {
+    let scene = Scene::new();
+    let keys: Vec<_> = (0..3)
+        .map(|_| {
+            let pegged = scene.peg_in(30_000).unwrap();
+            scene.chain.node.mine(1);
+            let receipt = read_receipt(pegged.receipt_file.as_ref()).unwrap();
+            receipt.terms().reclaim_key
+        })
+        .collect();
+    assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+}
+
+#[test]
+fn a_peg_in_deposit_is_taken_back_after_the_delay_and_not_before() {
+    let scene = Scene::new();
+    let pegged = scene.peg_in(100_000).unwrap();
+    scene.chain.node.mine(1);
+    let mut wish = reclaim(&pegged.id);
+    wish.broadcast = true;
+    // The deposit has 1 confirmation: its reclaim may enter the block in which it would have 25.
+    scene.chain.node.mine(22);
+    assert_eq!(
+        scene.reclaim(&wish).unwrap_err().code,
+        "transaction-too-early"
+    );
+    scene.chain.node.mine(1);
+    let reclaimed = scene.reclaim(&wish).unwrap();
+    assert!(reclaimed.is_broadcast);
+    scene.chain.node.mine(1);
+    // All but what deposit and reclaim cost.
+    let paid = 500_000 - pegged.fee_sat - (100_000 - reclaimed.amount_sat);
+    assert_eq!(scene.user.funds(), (paid, 50_000));
+}
+
+#[test]
+fn a_reclaim_needs_neither_server_nor_node_nor_the_wallets_state() {
+    let scene = Scene::new();
+    let pegged = scene.peg_in(100_000).unwrap();
+    scene.chain.node.mine(24);
+    let receipt_file = scene.user.folder.path().join("receipt-copy.json");
+    std::fs::copy(&pegged.receipt_file, &receipt_file).unwrap();
+    let words = scene.user.folder.path().join("words");
+    std::fs::copy(&scene.user.created.mnemonic_file, &words).unwrap();
+
+    // Another machine: mnemonic and receipt, nothing else.
+    let folder = tempfile::TempDir::new().unwrap();
+    let settings = grail_cli::Settings {
+        home: folder.path().join("wallet"),
+        network: Some(grail_types::Network::Regtest),
+        ..grail_cli::Settings::default()
+    };
+    let init = args::Init {
+        mnemonic_file: Some(words),
+        ..args::Init::default()
+    };
+    grail_cli::commands::init(&settings, &init).unwrap();
+    let mut session = grail_cli::Session::open(settings).unwrap();
+    let mut wish = reclaim(receipt_file.to_str().unwrap());
+    assert_eq!(
+        take_back::reclaim(&mut session, &wish, &mut Quiet)
+            .unwrap_err()
+            .code,
+        "no-deposit"
+    );
+    wish.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
+    wish.amount = Some(sat(100_000));
+    let reclaimed = take_back::reclaim(&mut session, &wish, &mut Quiet).unwrap();
+    let transaction: Transaction = deserialize_hex(&reclaimed.raw_transaction).unwrap();
+    assert!(matches!(
+        scene.chain.node.test_accept(&transaction),
+        Verdict::Accepted { .. }
+    ));
+}
+
+#[test]
+fn a_peg_out_deposit_comes_back_with_its_zkbtc() {
+    let scene = Scene::new();
+    let pegged = scene.peg_out(30_000).unwrap();
+    scene.chain.node.mine(24);
+    assert_eq!(scene.user.funds().1, 20_000);
+    let mut wish = reclaim(&pegged.id);
+    wish.broadcast = true;
+    let reclaimed = scene.reclaim(&wish).unwrap();
+    assert_eq!(reclaimed.token_sat, Some(30_000));
+    scene.chain.node.mine(1);
+    assert_eq!(scene.user.funds().1, 50_000);
+}
+
+#[test]
+fn a_peg_out_deposit_is_taken_back_offline_from_its_transaction() {
+    let scene = Scene::new();
+    let pegged = scene.peg_out(30_000).unwrap();
+    let outpoint: OutPoint = pegged.deposit_outpoint.parse().unwrap();
+    let deposit = scene.in_mempool(&outpoint.txid.to_string());
+    scene.chain.node.mine(24);
+    scene.user.synced();
+
+    let file = scene.user.folder.path().join("deposit.hex");
+    std::fs::write(&file, serialize_hex(&deposit)).unwrap();
+    let mut wish = reclaim(&pegged.receipt_file);
+    wish.deposit_tx = Some(file);
+    let reclaimed = scene.reclaim(&wish).unwrap();
+    let transaction: Transaction = deserialize_hex(&reclaimed.raw_transaction).unwrap();
+    assert!(matches!(
+        scene.chain.node.test_accept(&transaction),
+        Verdict::Accepted { .. }
+    ));
+    let mut session = scene.user.open();
+    assert_eq!(
+        session.wallet.carried(&transaction, 0),
+        grail_cli::charms::Carried::ZkBtc(sat(30_000))
+    );
+}
+
+#[test]
+fn zkbtc_is_not_lost_for_want_of_the_deposits_transaction() {
+    let scene = Scene::new();
+    let pegged = scene.peg_out(30_000).unwrap();
+    // A wallet of the same mnemonic that has never seen a block.
+    let words = scene.user.folder.path().join("words");
+    std::fs::copy(&scene.user.created.mnemonic_file, &words).unwrap();
+    let init = args::Init {
+        mnemonic_file: Some(words),
+        ..args::Init::default()
+    };
+    let blind = User::with(&scene.chain.node, None, &init);
+    let mut wish = reclaim(&pegged.receipt_file);
+    wish.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
+    wish.amount = Some(params().carrier);
+    let refused = take_back::reclaim(&mut blind.open(), &wish, &mut Quiet).unwrap_err();
+    assert_eq!(refused.code, "needs-deposit-tx");
+}
+
+#[test]
+fn zkbtc_sent_to_a_peg_in_address_by_mistake_comes_back_as_zkbtc() {
+    let scene = Scene::new();
+    let pegged = scene.peg_in(100_000).unwrap();
+    let receipt = read_receipt(pegged.receipt_file.as_ref()).unwrap();
+    scene
+        .user
+        .send_zkbtc(50_000, &pegged.deposit_address)
+        .unwrap();
+    scene.chain.node.mine(24);
+    scene.user.synced();
+    // Two deposits: the wallet asks which.
+    assert_eq!(
+        scene.reclaim(&reclaim(&pegged.id)).unwrap_err().code,
+        "several-deposits"
+    );
+    let deposits = scene.user.open().wallet.outputs_at(receipt.script_pubkey());
+    let (mistake, _) = deposits
+        .iter()
+        .find(|(outpoint, _)| outpoint.to_string() != pegged.deposit_outpoint)
+        .unwrap();
+    let mut wish = reclaim(&pegged.id);
+    wish.outpoint = Some(*mistake);
+    wish.broadcast = true;
+    assert_eq!(scene.reclaim(&wish).unwrap().token_sat, Some(50_000));
+    scene.chain.node.mine(1);
+    assert_eq!(scene.user.funds().1, 50_000);
+}
+
+#[test]
+fn another_wallet_cannot_take_a_deposit_back() {
+    let scene = Scene::new();
+    let pegged = scene.peg_in(100_000).unwrap();
+    let thief = User::new(&scene.chain.node, None);
+    let mut wish = reclaim(&pegged.receipt_file);
+    wish.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
+    wish.amount = Some(sat(100_000));
+    let refused = take_back::reclaim(&mut thief.open(), &wish, &mut Quiet).unwrap_err();
+    assert_eq!(refused.code, "no-reclaim-key");
+}
+
+#[test]
+fn a_tampered_receipt_is_refused() {
+    let scene = Scene::new();
+    let pegged = scene.peg_in(100_000).unwrap();
+    let text = std::fs::read_to_string(&pegged.receipt_file).unwrap();
+    let mut json: Value = serde_json::from_str(&text).unwrap();
+    replace(&mut json, "/receipt/terms/reclaim_delay", 25);
+    let file = scene.user.folder.path().join("tampered.json");
+    std::fs::write(&file, json.to_string()).unwrap();
+    let refused = scene.reclaim(&reclaim(file.to_str().unwrap())).unwrap_err();
+    assert_eq!(refused.code, "receipt-address");
+    std::fs::write(&file, "{}").unwrap();
+    let refused = scene.reclaim(&reclaim(file.to_str().unwrap())).unwrap_err();
+    assert_eq!(refused.code, "receipt-malformed");
+}
