@@ -1,7 +1,7 @@
 //! Which operators are there, by evidence.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -24,6 +24,9 @@ use crate::{
 const CHALLENGE_INTERVAL: Duration = Duration::from_mins(10);
 /// Fastest that hellos can make us challenge: each challenge reaches everybody.
 const CHALLENGE_SPACING: Duration = Duration::from_millis(250);
+/// Challenges whose answers are taken: a minute's worth at the fastest. With the newest alone, one operator that keeps
+/// saying hello would keep everybody's evidence from being taken.
+const CHALLENGES_KEPT: usize = 240;
 /// Most signers remembered; a stranger with good evidence costs a whole enclave.
 const OPERATORS_MAX: usize = 4 * grail_types::SIGNERS_MAX;
 
@@ -64,7 +67,7 @@ impl Operators {
     pub async fn run(self: Arc<Self>, broker: Arc<dyn Broker>) -> anyhow::Result<()> {
         let mut hellos = broker.subscribe(Hello::subject()).await?;
         let mut evidence = broker.subscribe(Evidence::subject()).await?;
-        let mut nonce = self.challenge(broker.as_ref()).await?;
+        let mut nonces = VecDeque::from([self.challenge(broker.as_ref()).await?]);
         let mut due = tokio::time::interval(CHALLENGE_INTERVAL);
         due.tick().await;
         // A hello is answered by one challenge for all; several at once share it.
@@ -84,13 +87,14 @@ impl Operators {
                     None => return Ok(()),
                 },
                 message = evidence.next() => match message {
-                    Some(message) => self.take(&message.payload, &nonce),
+                    Some(message) => self.take(&message.payload, &nonces),
                     None => return Ok(()),
                 },
                 _ = due.tick() => greeted = true,
                 _ = spacing.tick(), if greeted => {
                     greeted = false;
-                    nonce = self.challenge(broker.as_ref()).await?;
+                    nonces.truncate(CHALLENGES_KEPT.saturating_sub(1));
+                    nonces.push_front(self.challenge(broker.as_ref()).await?);
                 }
             }
         }
@@ -108,14 +112,14 @@ impl Operators {
         }
     }
 
-    fn take(&self, payload: &[u8], nonce: &[u8; 32]) {
+    fn take(&self, payload: &[u8], nonces: &VecDeque<[u8; 32]>) {
         let evidence = match decode::<Evidence>(payload) {
             Ok(evidence) => evidence,
             Err(error) => return tracing::debug!(code = error.code(), %error, "evidence ignored"),
         };
-        if evidence.nonce != *nonce {
-            // An answer to the challenge before this one; the next is on its way.
-            return;
+        let nonce = &evidence.nonce;
+        if !nonces.contains(nonce) {
+            return tracing::debug!(name = %evidence.name, "evidence for a challenge of long ago");
         }
         let expectation = SignerExpectation {
             references: &self.params.measurements,
