@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use grail_flow::SettlementState;
+use grail_flow::{SettlementId, SettlementState};
 use grail_store::{Settlement, Store};
 use tokio::runtime::Runtime;
 
@@ -69,6 +69,14 @@ impl Rows {
             std::thread::sleep(LOOK_INTERVAL);
         }
         bail!("no settlement came to be {name}")
+    }
+
+    /// What operators were asked about a settlement, as they got it.
+    pub fn proposal(&self, id: SettlementId) -> Result<Vec<u8>> {
+        self.runtime.block_on(async {
+            let mut reader = self.store.read().await?;
+            reader.proposal(id).await?.context("no such settlement")
+        })
     }
 
     /// How many alarms are open.

@@ -1,0 +1,126 @@
+//! How many vbytes requests take, from signed settlements.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bitcoin::Transaction;
+use grail_policy::{Approved, Settlement};
+use grail_script::Sighashes;
+use grail_txbuild::complete;
+use grail_types::SignerIndex;
+
+#[path = "../../../grail-policy/tests/support/mod.rs"]
+mod support;
+
+use support::{Wish, World, peg_in, peg_out, real_world};
+
+/// Requests of the batches.
+const BATCHES: [usize; 3] = [1, 10, 100];
+const QUORUM: u16 = 12;
+/// What each request is about.
+const AMOUNT: u64 = 1_000_000;
+
+/// What the request at an index asks for.
+type Mix = fn(usize) -> Wish;
+
+/// Prints vB per request of batches of one kind, and of both by halves.
+pub fn of_batches() {
+    let world = real_world();
+    let mixes: [(&str, Mix); 3] = [
+        ("peg-ins", |_| peg_in(AMOUNT)),
+        ("peg-outs", |_| peg_out(AMOUNT)),
+        ("half peg-ins, half peg-outs", |index| {
+            if index % 2 == 0 {
+                peg_in(AMOUNT)
+            } else {
+                peg_out(AMOUNT)
+            }
+        }),
+    ];
+    println!("| Batch of | Requests | vB | vB per request | of that spell |");
+    println!("|---|---|---|---|---|");
+    for (name, mix) in mixes {
+        let mut sizes = Vec::new();
+        for requests in BATCHES {
+            let wishes: Vec<Wish> = (0..requests).map(mix).collect();
+            let signed = settlement(world, &wishes);
+            let vsize = signed.vsize();
+            let spell = signed.output.last().unwrap().size();
+            println!(
+                "| {name} | {requests} | {vsize} | {:.1} | {:.1} |",
+                per(vsize, requests),
+                per(spell, requests)
+            );
+            sizes.push((requests, vsize));
+        }
+        let [.., (ten, some), (hundred, many)] = sizes[..] else {
+            return;
+        };
+        let slope = per(many - some, hundred - ten);
+        let base = per(many, 1) - slope * per(hundred, 1);
+        println!("| {name} | n | {base:.0} + {slope:.1} n | | |");
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "small numbers")]
+fn per(total: usize, count: usize) -> f64 {
+    total as f64 / count as f64
+}
+
+/// A settlement of these wishes that also spends NFT and vault, signed by a quorum.
+fn settlement(world: &World, wishes: &[Wish]) -> Transaction {
+    let proposal = world.case(wishes).draft.propose(world);
+    let approved = world.approve(&proposal).unwrap();
+    let signed = sign(world, &approved);
+    assert_eq!(
+        signed.weight(),
+        approved.get().weight,
+        "the policy's weight"
+    );
+    signed
+}
+
+fn sign(world: &World, approved: &Approved<Settlement>) -> Transaction {
+    let settlement = approved.get();
+    let mut sighashes = Sighashes::new(&settlement.transaction, &settlement.prevouts);
+    let messages: Vec<_> = settlement
+        .spends
+        .iter()
+        .enumerate()
+        .map(|(index, spend)| sighashes.script_path(index, spend.leaf_hash()).unwrap())
+        .collect();
+    let signatures: BTreeMap<_, _> = (0..QUORUM)
+        .zip(&world.keys)
+        .map(|(position, key)| {
+            let signed = messages
+                .iter()
+                .map(|message| world.secp.sign_schnorr_no_aux_rand(message, key));
+            (SignerIndex(position), signed.collect())
+        })
+        .collect();
+    complete(approved, &signatures).unwrap()
+}
+
+/// Prints the sizes of the inputs of a settlement, each shape once.
+pub fn of_inputs(settlement: &Transaction) {
+    println!(
+        "{} inputs, {} vB, {} WU\n",
+        settlement.input.len(),
+        settlement.vsize(),
+        settlement.weight()
+    );
+    println!("| First input of its shape | Leaf | Control block | Witness | Input |");
+    println!("|---|---|---|---|---|");
+    let mut seen = BTreeSet::new();
+    for (index, input) in settlement.input.iter().enumerate() {
+        let leaf = input.witness.taproot_leaf_script().unwrap().script.len();
+        let control_block = input.witness.taproot_control_block().unwrap().len();
+        // Outpoint, length of the empty script, sequence; then a quarter of the witness.
+        let (witness, base) = (input.witness.size(), input.base_size());
+        if seen.insert((leaf, control_block, witness)) {
+            println!(
+                "| {index} | {leaf} B | {control_block} B | {witness} WU | {:.2} vB |",
+                per(4 * base + witness, 4)
+            );
+        }
+    }
+}
