@@ -14,6 +14,7 @@ use grail_store::{BuiltTransaction, Lease};
 use crate::{
     backend::Backend,
     draft::Draft,
+    publish::find_the_missing,
     step::Step,
     work::{JobError, JobOutcome, settlement_of},
 };
@@ -112,7 +113,9 @@ pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
     match outcome {
         Ok(approved) => {
             // Everything but the signatures: the node must find no other fault (hazard 10).
-            test_unsigned(backend, proposal.transaction.clone()).await?;
+            if let Some(step) = test_unsigned(backend, id, &proposal.transaction).await? {
+                return Ok(step);
+            }
             let settlement = approved.get();
             let built = BuiltTransaction {
                 unsigned: &proposal.transaction,
@@ -138,7 +141,7 @@ pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
 
 /// Gives up a settlement that cannot be proven or that the policy refuses. The cause may be a single deposit (its
 /// charms, its transaction), so the builder tries smaller batches; one that fails alone is its owner's to take back.
-/// When unrelated ones fail alone in a row, the fault is ours, and a person must look.
+/// When several fail alone and nothing passed between them, the fault may be ours, and a person must look.
 async fn unservable(
     step: &mut Step<'_>,
     id: SettlementId,
@@ -162,17 +165,20 @@ async fn unservable(
         code: ReclaimCode::Refused,
     };
     step.tell_request(request, refused).await?;
-    let before = step
+    let newest = step
         .tx
         .settlements(
-            id.0.saturating_sub(u64::from(LONE_FAILURES_MAX)),
-            LONE_FAILURES_MAX,
+            id.0.saturating_sub(u64::from(FAILURES_LOOKED_AT)),
+            FAILURES_LOOKED_AT,
         )
         .await?;
     let mut lone_failures = 0;
-    for settlement in before {
-        let is_lone = step.tx.settlement_items(settlement.id).await?.len() == 1;
-        if is_lone && is_unservable(&settlement.state) {
+    for settlement in newest
+        .iter()
+        .rev()
+        .take_while(|settlement| is_unservable(&settlement.state))
+    {
+        if step.tx.settlement_items(settlement.id).await?.len() == 1 {
             lone_failures += 1;
         }
     }
@@ -189,8 +195,11 @@ async fn unservable(
     Ok(())
 }
 
-/// Settlements of one request each that fail in a row before it is an alarm.
-const LONE_FAILURES_MAX: u32 = 3;
+/// Settlements of one request each that fail, with no other that passed between them, before it is an alarm.
+const LONE_FAILURES_MAX: usize = 3;
+
+/// Settlements looked at for that: more than it takes to halve the largest batch down to as many single requests.
+const FAILURES_LOOKED_AT: u32 = 100;
 
 /// Whether a settlement was given up because it could not be proven or the policy refused it.
 pub fn is_unservable(state: &SettlementState) -> bool {
@@ -202,23 +211,39 @@ pub fn is_unservable(state: &SettlementState) -> bool {
     )
 }
 
-/// Hands the unsigned transaction to `testmempoolaccept`. The only reason that may come back is the missing witness.
-async fn test_unsigned(backend: &Backend, transaction: Transaction) -> Result<(), JobError> {
+/// Hands the unsigned transaction to `testmempoolaccept`. The only reason that may come back is the missing witness; a
+/// step comes back when an input is gone for good and the settlement is given up.
+async fn test_unsigned<'a>(
+    backend: &'a Backend,
+    id: SettlementId,
+    transaction: &Transaction,
+) -> Result<Option<Step<'a>>, JobError> {
+    let tested = transaction.clone();
     let verdict = backend
         .node
-        .call(move |chain| chain.test_mempool_accept(&[transaction]))
+        .call(move |chain| chain.test_mempool_accept(&[tested]))
         .await?
         .pop()
         .context("the node gave no verdict")?
         .verdict;
-    match verdict {
-        grail_chain::Verdict::Rejected { reason } if is_missing_witness(&reason) => Ok(()),
-        other => Err(JobError::Retry(anyhow!(
-            "the node finds more than missing signatures: {other:?}"
-        ))),
+    match &verdict {
+        grail_chain::Verdict::Rejected { reason } if is_missing_witness(reason) => return Ok(None),
+        grail_chain::Verdict::Rejected { reason } if is_missing_input(reason) => {
+            if let Some(step) = find_the_missing(backend, id, transaction).await? {
+                return Ok(Some(step));
+            }
+        }
+        _ => {}
     }
+    Err(JobError::Retry(anyhow!(
+        "the node finds more than missing signatures: {verdict:?}"
+    )))
 }
 
 fn is_missing_witness(reason: &str) -> bool {
     reason.contains("script-verify-flag-failed") || reason.contains("script verify flag failed")
+}
+
+fn is_missing_input(reason: &str) -> bool {
+    reason.starts_with("missing-inputs") || reason.starts_with("bad-txns-inputs-missingorspent")
 }

@@ -8,7 +8,7 @@ use grail_store::Lease;
 
 use crate::{
     backend::Backend,
-    step::{JOB_PUBLISH, Step},
+    step::Step,
     work::{JobError, JobOutcome, settlement_of},
 };
 
@@ -62,7 +62,7 @@ pub async fn publish(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
 
 /// Which input is missing, and whether it can come back. Unknown is not invalid: only a spend in the chain ends a
 /// settlement.
-async fn find_the_missing<'a>(
+pub async fn find_the_missing<'a>(
     backend: &'a Backend,
     id: SettlementId,
     transaction: &Transaction,
@@ -86,8 +86,7 @@ async fn find_the_missing<'a>(
             drop(reader);
             // The settlement that this one builds on is not there yet: it goes first.
             let mut step = Step::begin(backend).await?;
-            let now = step.now();
-            step.enqueue(JOB_PUBLISH, parent.id, now, now).await?;
+            step.enqueue_publish(parent.id).await?;
             step.commit().await?;
             return Ok(None);
         }

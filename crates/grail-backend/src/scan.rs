@@ -13,13 +13,7 @@ use grail_spell::{BridgeCharms, PrevTx};
 use grail_store::{DepositState, JobState, Reclaim, Recorded};
 use grail_types::RequestId;
 
-use crate::{
-    backend::Backend,
-    clock,
-    node::POLL,
-    step::{JOB_PUBLISH, Step},
-    vault,
-};
+use crate::{backend::Backend, clock, node::POLL, step::Step, vault};
 
 /// Rows read at a time.
 const PAGE: u32 = 500;
@@ -135,6 +129,15 @@ impl<'a> Scanner<'a> {
             let settlement = step.tx.settlement_by_txid(&txid).await?;
             match &settlement {
                 Some(settlement) => {
+                    let live = step
+                        .tx
+                        .settlement_spending_nft(&settlement.nft_input)
+                        .await?;
+                    if let Some(other) = live.filter(|other| other.id != settlement.id) {
+                        // The chain revives one that was given up; what took its place can never be.
+                        step.tell_settlement(other.id, SettlementEvent::ConflictFound)
+                            .await?;
+                    }
                     step.tell_settlement(settlement.id, SettlementEvent::Mined { block: at })
                         .await?;
                 }
@@ -201,6 +204,8 @@ impl<'a> Scanner<'a> {
             step.tell_request(request.id, RequestEvent::DeadlinePassed)
                 .await?;
         }
+        // First, so that what comes free of it is judged in the same step: nobody may settle it again in between.
+        self.cancel_late_settlements(step, height).await?;
         for state in ["unconfirmed", "ready"] {
             let mut after = 0;
             loop {
@@ -232,7 +237,6 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
-        self.cancel_late_settlements(step, height).await?;
         for settlement in step.tx.settlements_in_state("confirmed", 0, PAGE).await? {
             if let Some(block) = settlement.block {
                 step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
@@ -450,7 +454,7 @@ impl<'a> Scanner<'a> {
                 .is_some();
             if !is_there && settlement.state == (SettlementState::Broadcast {}) {
                 let mut step = Step::begin(self.backend).await?;
-                step.enqueue(JOB_PUBLISH, settlement.id, now, now).await?;
+                step.enqueue_publish(settlement.id).await?;
                 step.commit().await?;
             }
         }

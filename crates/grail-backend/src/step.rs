@@ -7,7 +7,9 @@ use grail_flow::{
     DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestState, SettlementDuty,
     SettlementEvent, SettlementId, SettlementSituation, Unexpected, UnexpectedKind,
 };
-use grail_store::{Conflict, DepositState, NewEvent, NewJob, StoreError, StoreTx, Subject};
+use grail_store::{
+    Conflict, DepositState, JobState, NewEvent, NewJob, StoreError, StoreTx, Subject,
+};
 use grail_types::RequestId;
 use serde_json::json;
 
@@ -26,6 +28,10 @@ pub const JOB_PUBLISH: &str = "publish";
 
 /// Events of one step at most: every item of every unconfirmed settlement, several times over. More means a loop.
 const EVENTS_MAX: usize = 100_000;
+
+fn job_key(kind: &str, id: SettlementId, round: u64) -> String {
+    format!("{kind}:{id}:{round}")
+}
 
 enum Told {
     Request(RequestId, RequestEvent),
@@ -122,7 +128,7 @@ impl<'a> Step<'a> {
         round: u64,
         run_after: u64,
     ) -> Result<(), StoreError> {
-        let key = format!("{kind}:{id}:{round}");
+        let key = job_key(kind, id, round);
         let payload = json!({ "settlement": id.0, "round": round });
         let job = NewJob {
             kind,
@@ -133,6 +139,20 @@ impl<'a> Step<'a> {
         };
         self.tx.enqueue(&job).await?;
         Ok(())
+    }
+
+    /// Puts in a job that publishes a settlement, unless one waits already. One that is done, or under way, may have
+    /// looked before what happened now, so it does not count.
+    pub async fn enqueue_publish(&mut self, id: SettlementId) -> Result<(), StoreError> {
+        let mut round = self.now;
+        loop {
+            let key = job_key(JOB_PUBLISH, id, round);
+            match self.tx.job_by_key(&key).await? {
+                None => return self.enqueue(JOB_PUBLISH, id, round, self.now).await,
+                Some(job) if job.state == JobState::Ready => return Ok(()),
+                Some(_) => round = round.saturating_add(1),
+            }
+        }
     }
 
     async fn settle(&mut self) -> Result<(), StoreError> {
@@ -213,8 +233,7 @@ impl<'a> Step<'a> {
                         .push_back(Told::Settlement(settlement, SettlementEvent::ConflictFound));
                 }
                 RequestDuty::RecheckSettlement { settlement } => {
-                    self.enqueue(JOB_PUBLISH, settlement, self.now, self.now)
-                        .await?;
+                    self.enqueue_publish(settlement).await?;
                 }
             }
         }
@@ -310,7 +329,7 @@ impl<'a> Step<'a> {
             SettlementDuty::Ask { round } => {
                 self.enqueue(JOB_ASK, id, u64::from(round), self.now).await
             }
-            SettlementDuty::Publish => self.enqueue(JOB_PUBLISH, id, self.now, self.now).await,
+            SettlementDuty::Publish => self.enqueue_publish(id).await,
             SettlementDuty::SignalIncluded => {
                 self.signal(id, |settlement| RequestEvent::Included { settlement })
                     .await

@@ -77,7 +77,13 @@ where
     }
 }
 
-async fn finish(backend: &Backend, lease: &Lease, outcome: JobOutcome<'_>) -> anyhow::Result<()> {
+/// Ends a job with what its work came to, in one step: done, given back, or parked. A lease that somebody else has by now
+/// leaves no trace.
+pub async fn finish(
+    backend: &Backend,
+    lease: &Lease,
+    outcome: JobOutcome<'_>,
+) -> anyhow::Result<()> {
     let job = &lease.job;
     let done = match outcome {
         Ok(mut step) => {
