@@ -8,7 +8,7 @@ use grail_policy::Proposal;
 use grail_spell::{PrevTx, nft_app, roster_state, without_witnesses};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
 use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, SettlementRequest};
-use grail_types::Network;
+use grail_types::{Network, Params};
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
@@ -234,16 +234,19 @@ pub(crate) async fn fee_rate(backend: &Backend) -> anyhow::Result<Option<FeeRate
             ))
         })
         .await?;
-    let params = backend.params();
+    Ok(clamped(backend.params(), estimate, floor))
+}
+
+fn clamped(params: &Params, estimate: Option<FeeRate>, floor: FeeRate) -> Option<FeeRate> {
     let estimate = match (estimate, params.network) {
         (Some(rate), _) => Some(rate),
         (None, Network::Regtest) => Some(params.fee_rate_min),
         (None, _) => None,
     };
-    Ok(estimate.map(|rate| {
+    estimate.map(|rate| {
         rate.max(floor)
             .clamp(params.fee_rate_min, params.fee_rate_max)
-    }))
+    })
 }
 
 async fn deposits(
@@ -348,4 +351,54 @@ async fn draft(
         "settlement drafted"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use grail_types::{BridgeApp, Measurement};
+
+    use super::*;
+
+    fn params(network: Network) -> Params {
+        let app = BridgeApp {
+            identity: [1; 32],
+            vk: [2; 32],
+        };
+        let image = Measurement {
+            pcr0: [3; 48],
+            pcr1: [4; 48],
+            pcr2: [5; 48],
+        };
+        Params::preset(network, app, vec![image])
+    }
+
+    #[test]
+    fn without_an_estimate_there_is_no_fee_rate_but_on_regtest() {
+        let floor = FeeRate::from_sat_per_kwu(250);
+        for network in Network::ALL {
+            let params = params(network);
+            let expected = (network == Network::Regtest).then_some(params.fee_rate_min);
+            assert_eq!(clamped(&params, None, floor), expected, "{network}");
+        }
+    }
+
+    #[test]
+    fn the_fee_rate_is_the_estimate_within_floor_and_clamp() {
+        let params = params(Network::Mainnet);
+        let rate = FeeRate::from_sat_per_kwu;
+        let (least, most) = (params.fee_rate_min, params.fee_rate_max);
+        for (estimate, floor, expected) in [
+            (rate(5_000), rate(250), rate(5_000)),
+            // What the mempool takes counts when it is more.
+            (rate(5_000), rate(5_001), rate(5_001)),
+            (rate(0), rate(0), least),
+            (least, rate(0), least),
+            (most, rate(250), most),
+            (rate(most.to_sat_per_kwu() + 1), rate(250), most),
+            (rate(5_000), FeeRate::MAX, most),
+        ] {
+            assert_eq!(clamped(&params, Some(estimate), floor), Some(expected));
+        }
+    }
 }

@@ -117,6 +117,7 @@ impl<'a> Scanner<'a> {
             for (deposit, request) in self.deposits_in(transaction) {
                 step.tx.put_transaction(transaction).await?;
                 let _ = step.tx.record_deposit(&request, &deposit, now).await?;
+                note_replaced(&mut step, &request, transaction).await?;
                 step.tx
                     .set_deposit_block(&deposit.outpoint, Some(at), now)
                     .await?;
@@ -392,13 +393,16 @@ impl<'a> Scanner<'a> {
     }
 
     async fn note_vanished(&self, mempool: &BTreeSet<Txid>) -> anyhow::Result<()> {
-        let waiting = self
-            .backend
-            .store
-            .read()
-            .await?
-            .requests_in_state("unconfirmed", 0, PAGE)
-            .await?;
+        let mut waiting = Vec::new();
+        let mut after = 0;
+        let mut reader = self.backend.store.read().await?;
+        loop {
+            let page = reader.requests_in_state("unconfirmed", after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = last.number;
+            waiting.extend(page);
+        }
+        drop(reader);
         for request in waiting {
             let RequestState::Unconfirmed {
                 deposit,
@@ -480,4 +484,36 @@ impl<'a> Scanner<'a> {
         }
         Ok(())
     }
+}
+
+/// A deposit that was not acceptable in the mempool, and that a mined `transaction` replaces, is gone: the new one is
+/// judged for itself and not as a duplicate.
+async fn note_replaced(
+    step: &mut Step<'_>,
+    request: &RequestId,
+    transaction: &Transaction,
+) -> anyhow::Result<()> {
+    let state = step.tx.request(request).await?.map(|request| request.state);
+    let Some(RequestState::Reclaimable { deposit, .. }) = state else {
+        return Ok(());
+    };
+    let is_mined = step
+        .tx
+        .deposit(&deposit)
+        .await?
+        .is_some_and(|row| row.block.is_some());
+    let Some(known) = step.tx.transaction(&deposit.txid).await? else {
+        return Ok(());
+    };
+    let spends_the_same = known.input.iter().any(|input| {
+        transaction
+            .input
+            .iter()
+            .any(|other| other.previous_output == input.previous_output)
+    });
+    if !is_mined && spends_the_same && deposit.txid != transaction.compute_txid() {
+        step.tell_request(*request, RequestEvent::DepositVanished { deposit })
+            .await?;
+    }
+    Ok(())
 }
