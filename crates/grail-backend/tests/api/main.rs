@@ -1,15 +1,21 @@
 //! The HTTP API on a backend with a real database, a chain on paper and operators that answer.
 #![allow(clippy::unwrap_used)]
 
+#[path = "../support/bridge.rs"]
 mod bridge;
+#[path = "../support/chain.rs"]
+#[allow(dead_code, reason = "shared with the tests of roles")]
 mod chain;
 mod client;
 mod create;
 mod events;
 mod health;
+#[path = "../support/operators.rs"]
 mod operators;
 mod problems;
 mod reads;
 mod reserves;
 mod settlement;
 mod support;
+#[path = "../support/wait.rs"]
+mod wait;

@@ -34,6 +34,11 @@ fn without(mut base: Value, field: &str) -> Value {
     base
 }
 
+/// Amounts of which a peg-in has too little.
+fn below_minimum() -> [(Code, Value); 2] {
+    [1, 19_999].map(|sat| (Code::AmountBelowMinimum, json!({ "amount_sat": sat })))
+}
+
 /// Bodies that both kinds of request refuse alike, by what they change in a good one.
 fn bad_fields() -> Vec<(Code, Value)> {
     vec![
@@ -54,8 +59,6 @@ fn bad_fields() -> Vec<(Code, Value)> {
             json!({ "reclaim_public_key": "ff".repeat(32) }),
         ),
         (Code::AmountZero, json!({ "amount_sat": 0 })),
-        (Code::AmountBelowMinimum, json!({ "amount_sat": 1 })),
-        (Code::AmountBelowMinimum, json!({ "amount_sat": 19_999 })),
         (
             Code::AmountAboveMaximum,
             json!({ "amount_sat": 100_000_000_001_u64 }),
@@ -138,6 +141,13 @@ async fn bad_bodies_are_refused_with_their_codes_and_leave_nothing() {
         let long = format!("{}{}", good, " ".repeat(BODY_BYTES_MAX));
         cases.push((path, Code::BodyTooLarge, long));
     }
+    for (code, changes) in below_minimum() {
+        let body = with(peg_in(), &changes).to_string();
+        cases.push(("/v1/peg-ins", code, body));
+    }
+    // A peg-out has no minimum but what its fee may take.
+    let body = with(peg_out(), &json!({ "amount_sat": 1 })).to_string();
+    cases.push(("/v1/peg-outs", Code::FeeCapTooHigh, body));
     // zkBTC comes with a coin that would be dust at such an address.
     let public_key = CompressedPublicKey(key(4).public_key(Parity::Even));
     let p2pkh = Address::p2pkh(public_key, Network::Regtest).to_string();
@@ -350,7 +360,7 @@ async fn every_problem_code_has_a_call_that_gets_it() {
     for (_, path) in BAD_PATHS {
         seen.insert(t.get(path).await.problem());
     }
-    for (_, changes) in bad_fields() {
+    for (_, changes) in bad_fields().into_iter().chain(below_minimum()) {
         let response = t.post("/v1/peg-ins", "k", &with(peg_in(), &changes)).await;
         seen.insert(response.problem());
     }

@@ -1,6 +1,6 @@
 //! A backend for one test, and calls to its API.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -26,20 +26,7 @@ use super::{
     operators::{key, measurement},
 };
 
-/// Longest wait for something that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Polls until `holds`.
-pub async fn eventually(mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    while !holds().await {
-        assert!(
-            tokio::time::Instant::now() < deadline,
-            "what was waited for did not happen"
-        );
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
+pub use super::wait::{PATIENCE, eventually};
 
 /// A backend without running roles: tests move it on.
 pub struct TestBackend {

@@ -78,7 +78,7 @@ pub async fn show_up(backend: &Backend, seeds: &[u8]) {
         }
     };
     let arrived =
-        super::support::eventually(async || backend.operators.count() == before + seeds.len());
+        super::wait::eventually(async || backend.operators.count() == before + seeds.len());
     tokio::select! {
         () = answering => panic!("the broker closed"),
         () = arrived => {}

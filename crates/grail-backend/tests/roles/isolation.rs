@@ -1,0 +1,252 @@
+//! A deposit that spoils every batch it is in: its neighbours are served, it is its owner's to take back, and a fault
+//! of ours is not taken for one of theirs.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
+
+use bitcoin::{OutPoint, Txid};
+use grail_backend::{build::Built, step::JOB_PROVE};
+use grail_flow::{AbandonCode, SettlementState};
+use grail_prover::{
+    CheckError, MockProver, ProveRequest, Proven, Prover, ProverError, TransientError,
+};
+use grail_store::DepositState;
+
+use super::{bridge, users::Asked, world::World};
+
+/// What a prover does to a spell with a poisoned deposit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Illness {
+    /// Proves it never.
+    Rejects,
+    /// Proves something else, which the policy then refuses.
+    ProvesNonsense,
+    /// Is not available.
+    IsAway,
+}
+
+/// A prover with a dislike of deposits of certain transactions.
+struct Picky {
+    prover: MockProver,
+    illness: Illness,
+    poisoned: Mutex<BTreeSet<Txid>>,
+}
+
+impl Picky {
+    fn new(illness: Illness) -> Arc<Self> {
+        Arc::new(Self {
+            prover: bridge::prover(),
+            illness,
+            poisoned: Mutex::default(),
+        })
+    }
+
+    fn poison(&self, deposits: impl IntoIterator<Item = OutPoint>) {
+        let txids = deposits.into_iter().map(|outpoint| outpoint.txid);
+        self.poisoned.lock().unwrap().extend(txids);
+    }
+
+    fn heal(&self) {
+        self.poisoned.lock().unwrap().clear();
+    }
+}
+
+impl Prover for Picky {
+    fn prove(&self, request: &ProveRequest) -> Result<Proven, ProverError> {
+        let is_poisoned = {
+            let poisoned = self.poisoned.lock().unwrap();
+            let mut previous = request.prev_txs.iter();
+            previous.any(|transaction| poisoned.contains(&transaction.compute_txid()))
+        };
+        match self.illness {
+            _ if !is_poisoned => self.prover.prove(request),
+            Illness::Rejects => Err(CheckError::NoInputs.into()),
+            Illness::ProvesNonsense => {
+                let mut spell = request.spell.clone();
+                spell.tx.outs.pop();
+                spell.tx.coins.as_mut().unwrap().pop();
+                self.prover.prove_unchecked(&spell)
+            }
+            Illness::IsAway => Err(TransientError {
+                reason: "the prover restarts".to_owned(),
+            }
+            .into()),
+        }
+    }
+}
+
+async fn batch_of_four_with_one_poisoned(illness: Illness, code: AbandonCode) {
+    let picky = Picky::new(illness);
+    let w = World::with_prover(picky.clone()).await;
+    let requests = w.ready_peg_ins(4).await;
+    picky.poison([requests[2].1]);
+    w.settle_all().await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    for (index, (asked, deposit)) in requests.iter().enumerate() {
+        if index == 2 {
+            assert_eq!(w.standing(asked).await, ("reclaimable", Some("refused")));
+            assert_eq!(w.paid_count(asked).await, 0);
+            let mut reader = w.backend.store.read().await.unwrap();
+            let row = reader.deposit(deposit).await.unwrap().unwrap();
+            assert_eq!(row.state, DepositState::Reclaimable);
+            assert_eq!(row.code.unwrap().code(), "refused");
+        } else {
+            assert_eq!(w.standing(asked).await, ("paid", None));
+            assert_eq!(w.paid_count(asked).await, 1);
+        }
+    }
+    // All four; the first half, served; the second half; the poisoned one; its neighbour, served.
+    let sizes_and_fates = sizes_and_fates(&w).await;
+    let given_up = format!("abandoned {}", code.code());
+    let given_up = given_up.as_str();
+    let expected = [
+        (4, given_up),
+        (2, "final"),
+        (2, given_up),
+        (1, given_up),
+        (1, "final"),
+    ];
+    assert_eq!(
+        sizes_and_fates,
+        expected.map(|(size, fate)| (size, fate.to_owned()))
+    );
+    assert_eq!(w.alarms().await, [""; 0]);
+    assert_eq!(w.build().await, Built::Nothing);
+}
+
+async fn sizes_and_fates(w: &World) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for settlement in w.settlements().await {
+        let mut reader = w.backend.store.read().await.unwrap();
+        let items = reader.settlement_items(settlement.id).await.unwrap();
+        let fate = match settlement.state {
+            SettlementState::Abandoned { code } => format!("abandoned {}", code.code()),
+            other => other.name().to_owned(),
+        };
+        found.push((items.len(), fate));
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_deposit_that_cannot_be_proven_is_refused_alone_and_its_neighbours_are_paid() {
+    batch_of_four_with_one_poisoned(Illness::Rejects, AbandonCode::ProvingFailed).await;
+}
+
+#[tokio::test]
+async fn a_deposit_that_the_policy_refuses_is_refused_alone_and_its_neighbours_are_paid() {
+    batch_of_four_with_one_poisoned(Illness::ProvesNonsense, AbandonCode::DryRunRefused).await;
+}
+
+#[tokio::test]
+async fn newcomers_wait_until_the_spoiled_batch_is_sorted_out() {
+    let picky = Picky::new(Illness::Rejects);
+    let w = World::with_prover(picky.clone()).await;
+    let requests = w.ready_peg_ins(2).await;
+    picky.poison([requests[0].1]);
+    assert_eq!(w.build().await, Built::Draft);
+    w.jobs().await;
+    let newcomer = w.ready_peg_ins(1).await;
+    // The poisoned one alone, its neighbour alone, and only then the newcomer.
+    w.settle_all().await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    let sizes: Vec<_> = sizes_and_fates(&w).await;
+    assert_eq!(
+        sizes.iter().map(|(size, _)| *size).collect::<Vec<_>>(),
+        [2, 1, 1, 1]
+    );
+    assert_eq!(w.standing(&requests[0].0).await.0, "reclaimable");
+    assert_eq!(w.standing(&requests[1].0).await.0, "paid");
+    assert_eq!(w.standing(&newcomer[0].0).await.0, "paid");
+}
+
+/// One poisoned deposit after the other, each alone in its settlement.
+async fn lone_failures(w: &World, picky: &Picky, count: usize) -> Vec<Asked> {
+    let mut refused = Vec::new();
+    for _ in 0..count {
+        let ready = w.ready_peg_ins(1).await;
+        picky.poison([ready[0].1]);
+        w.settle_all().await;
+        refused.push(ready[0].0.clone());
+    }
+    refused
+}
+
+#[tokio::test]
+async fn unrelated_deposits_that_fail_in_a_row_are_an_alarm_that_stops_building() {
+    let picky = Picky::new(Illness::Rejects);
+    let w = World::with_prover(picky.clone()).await;
+    lone_failures(&w, &picky, 2).await;
+    assert_eq!(w.alarms().await, [""; 0]);
+    let refused = lone_failures(&w, &picky, 1).await;
+    assert_eq!(w.standing(&refused[0]).await.0, "reclaimable");
+    assert_eq!(w.alarms().await, ["unservable-settlements"]);
+    let good = w.ready_peg_ins(1).await;
+    assert_eq!(w.build().await, Built::Hold);
+    assert_eq!(w.settlements().await.len(), 3);
+    assert_eq!(w.standing(&good[0].0).await, ("ready", None));
+    // A person has looked.
+    w.acknowledge_alarms().await;
+    w.settle().await;
+}
+
+#[tokio::test]
+async fn lone_failures_with_a_success_between_them_are_no_alarm() {
+    let picky = Picky::new(Illness::Rejects);
+    let w = World::with_prover(picky.clone()).await;
+    for _ in 0..3 {
+        lone_failures(&w, &picky, 2).await;
+        w.ready_peg_ins(1).await;
+        w.settle().await;
+    }
+    assert_eq!(w.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_prover_that_proves_nothing_is_an_alarm_before_everybody_is_refused() {
+    let picky = Picky::new(Illness::Rejects);
+    let w = World::with_prover(picky.clone()).await;
+    let requests = w.ready_peg_ins(8).await;
+    picky.poison(requests.iter().map(|(_, deposit)| *deposit));
+    w.settle_all().await;
+    assert_eq!(w.alarms().await, ["unservable-settlements"]);
+    let mut refused = 0;
+    for (asked, _) in &requests {
+        refused += usize::from(w.standing(asked).await.0 == "reclaimable");
+    }
+    assert_eq!(refused, 3);
+    // The fault was ours and is mended: the others are served.
+    picky.heal();
+    w.acknowledge_alarms().await;
+    w.settle_all().await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    let mut paid = 0;
+    for (asked, _) in &requests {
+        paid += w.paid_count(asked).await;
+    }
+    assert_eq!(paid, 5);
+}
+
+#[tokio::test]
+async fn a_prover_that_is_away_costs_time_and_nothing_else() {
+    let picky = Picky::new(Illness::IsAway);
+    let w = World::with_prover(picky.clone()).await;
+    let requests = w.ready_peg_ins(1).await;
+    picky.poison([requests[0].1]);
+    assert_eq!(w.build().await, Built::Draft);
+    w.jobs().await;
+    w.job_later(JOB_PROVE).await;
+    let newest = w.settlements().await.pop().unwrap();
+    assert_eq!(newest.state, SettlementState::Draft {});
+    picky.heal();
+    w.job_later(JOB_PROVE).await;
+    w.jobs().await;
+    let ask = w.take_ask().await;
+    w.sign_and_publish(&ask).await;
+    assert_eq!(w.alarms().await, [""; 0]);
+}

@@ -1,0 +1,76 @@
+//! Operators are silent until a deposit comes close to its reclaim.
+
+use grail_backend::{build::Built, step::JOB_ASK_TIMEOUT};
+use grail_flow::{AbandonCode, SettlementState};
+
+use super::world::{QUORUM, World, settlement_id};
+
+const CANCELLED: SettlementState = SettlementState::Abandoned {
+    code: AbandonCode::Cancelled,
+};
+
+/// Blocks on a deposit's own from which on it is no longer swept: delay without margin.
+const SWEPT_FOR: u32 = 24 - 6;
+
+#[tokio::test]
+async fn an_unsigned_settlement_is_called_off_when_its_deposit_nears_the_reclaim_and_not_before() {
+    let w = World::new().await;
+    let requests = w.ready_peg_ins(2).await;
+    let ask = w.ask_operators().await;
+    let id = settlement_id(&ask);
+    w.mine_empty(SWEPT_FOR - 1).await;
+    assert_eq!(
+        w.settlement(id).await.state,
+        SettlementState::Asked { round: 1 }
+    );
+    w.mine_empty(1).await;
+    assert_eq!(w.settlement(id).await.state, CANCELLED);
+    // No block later: nobody may try again with them in between.
+    assert_eq!(w.build().await, Built::Nothing);
+    for (asked, _) in &requests {
+        assert_eq!(
+            w.standing(asked).await,
+            ("reclaimable", Some("too-close-to-reclaim"))
+        );
+    }
+    // Operators that come now change nothing.
+    w.sign(&ask, &QUORUM).await;
+    w.job_later(JOB_ASK_TIMEOUT).await;
+    w.mine_empty(1).await;
+    assert_eq!(w.settlement(id).await.state, CANCELLED);
+    assert_eq!(w.build().await, Built::Nothing);
+    assert_eq!(w.alarms().await, [""; 0]);
+    assert_eq!(w.open_jobs().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn neighbours_of_a_late_deposit_are_settled_without_it() {
+    let w = World::new().await;
+    let late = w.ready_peg_ins(1).await;
+    let patient = w.ask_peg_in_for(100).await;
+    let deposit = w.deposit(&patient, 50_000);
+    w.mine(vec![deposit]).await;
+    let ask = w.ask_operators().await;
+    w.mine_empty(SWEPT_FOR - 1).await;
+    assert_eq!(w.settlement(settlement_id(&ask)).await.state, CANCELLED);
+    assert_eq!(w.standing(&late[0].0).await.0, "reclaimable");
+    assert_eq!(w.standing(&patient).await, ("ready", None));
+    w.settle().await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    assert_eq!(w.standing(&patient).await, ("paid", None));
+    assert_eq!(w.paid_count(&patient).await, 1);
+    assert_eq!(w.paid_count(&late[0].0).await, 0);
+}
+
+#[tokio::test]
+async fn a_signed_settlement_is_not_called_off_since_it_may_be_mined_at_any_time() {
+    let w = World::new().await;
+    let requests = w.ready_peg_ins(1).await;
+    let (id, _) = w.settle().await;
+    w.mine_empty(SWEPT_FOR + 1).await;
+    assert_eq!(w.settlement(id).await.state, SettlementState::Broadcast {});
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    assert_eq!(w.standing(&requests[0].0).await, ("paid", None));
+}

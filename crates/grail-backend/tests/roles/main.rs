@@ -1,0 +1,23 @@
+//! The backend's roles, moved by hand: real database, contract, spells, signers and broker; a chain on paper.
+#![allow(clippy::unwrap_used)]
+
+mod answers;
+#[path = "../support/bridge.rs"]
+mod bridge;
+#[path = "../support/chain.rs"]
+#[allow(dead_code, reason = "shared with the tests of the API")]
+mod chain;
+mod crash;
+mod deposits;
+mod isolation;
+mod late;
+mod life;
+#[path = "../support/operators.rs"]
+#[allow(dead_code, reason = "shared with the tests of the API")]
+mod operators;
+mod reorg;
+mod signers;
+mod users;
+#[path = "../support/wait.rs"]
+mod wait;
+mod world;

@@ -1,0 +1,191 @@
+//! What users do: ask, pay, move zkBTC.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use axum::{
+    body::Body,
+    http::{Request as HttpRequest, StatusCode},
+};
+use bitcoin::{
+    Address, Amount, Network, OutPoint, ScriptBuf, Transaction, TxOut, Txid, Witness,
+    secp256k1::Secp256k1,
+};
+use grail_api::Request;
+use grail_backend::api::router;
+use grail_prover::{ProveRequest, Prover};
+use grail_spell::{NormalizedSpell, PrevTx, token_amount, token_app, transfer_spell};
+use grail_types::RequestId;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::{
+    bridge::{own_script, payment, prover, transaction},
+    operators::key,
+    world::World,
+};
+
+/// What peg-ins deposit, unless told otherwise.
+pub const DEPOSIT_SAT: u64 = 100_000;
+/// Most that these users pay for a settlement.
+pub const FEE_CAP_SAT: u64 = 10_000;
+/// Key of the user.
+pub const USER_KEY: u8 = 50;
+
+/// A request that was made.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub id: RequestId,
+    pub script: ScriptBuf,
+    pub deadline_height: u32,
+}
+
+impl World {
+    /// Asks for zkBTC.
+    pub async fn ask_peg_in(&self) -> Asked {
+        self.ask_peg_in_for(24).await
+    }
+
+    /// Asks for zkBTC with a reclaim delay.
+    pub async fn ask_peg_in_for(&self, reclaim_delay: u16) -> Asked {
+        let wish = json!({
+            "recipient_address": address(USER_KEY),
+            "reclaim_public_key": key(60).to_string(),
+            "fee_cap_sat": FEE_CAP_SAT,
+            "reclaim_delay": reclaim_delay,
+        });
+        self.create("/v1/peg-ins", &wish).await
+    }
+
+    /// Asks for BTC.
+    pub async fn ask_peg_out(&self) -> Asked {
+        let wish = json!({
+            "payout_address": address(USER_KEY),
+            "reclaim_public_key": key(60).to_string(),
+            "fee_cap_sat": FEE_CAP_SAT,
+        });
+        self.create("/v1/peg-outs", &wish).await
+    }
+
+    async fn create(&self, path: &str, wish: &Value) -> Asked {
+        let request = HttpRequest::post(path)
+            .header("content-type", "application/json")
+            .header("idempotency-key", format!("key-{}", self.next_number()))
+            .body(Body::from(wish.to_string()))
+            .unwrap();
+        let response = router(self.backend.clone()).oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::CREATED);
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20)
+            .await
+            .unwrap();
+        let request: Request = serde_json::from_slice(&body).unwrap();
+        let address: Address<_> = request.deposit_address.parse().unwrap();
+        Asked {
+            id: request.id,
+            script: address
+                .require_network(Network::Regtest)
+                .unwrap()
+                .script_pubkey(),
+            deadline_height: request.deadline_height,
+        }
+    }
+
+    /// A deposit out of nowhere.
+    pub fn deposit(&self, asked: &Asked, sat: u64) -> Transaction {
+        payment(self.next_number(), asked.script.clone(), sat)
+    }
+
+    /// Peg-ins whose deposits are in one block; the requests and their deposits.
+    pub async fn ready_peg_ins(&self, count: usize) -> Vec<(Asked, OutPoint)> {
+        let (mut ready, mut block) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let asked = self.ask_peg_in().await;
+            let deposit = self.deposit(&asked, DEPOSIT_SAT);
+            ready.push((asked, OutPoint::new(deposit.compute_txid(), 0)));
+            block.push(deposit);
+        }
+        self.mine(block).await;
+        ready
+    }
+
+    /// zkBTC that a transaction gives to the user.
+    pub fn tokens(&self, made: &Transaction) -> BTreeMap<OutPoint, u64> {
+        let token = token_app(&self.backend.params().bridge);
+        let read = PrevTx::read(made.clone(), self.backend.mock());
+        (0_u32..)
+            .zip(&made.output)
+            .filter(|(_, output)| output.script_pubkey == own_script(USER_KEY))
+            .filter_map(|(vout, _)| {
+                let amount = token_amount(&read.charms_at(vout), &token).unwrap();
+                (amount > 0).then(|| (OutPoint::new(read.txid(), vout), amount))
+            })
+            .collect()
+    }
+
+    /// A transfer of zkBTC under a real spell: `inputs` of `previous` to the scripts.
+    pub fn transfer(
+        &self,
+        previous: &[Transaction],
+        inputs: &[OutPoint],
+        to: &[(ScriptBuf, u64)],
+    ) -> Transaction {
+        let (plan, spell) = self.transfer_plan(inputs, to);
+        let needed: BTreeSet<Txid> = inputs.iter().map(|input| input.txid).collect();
+        let request = ProveRequest {
+            spell,
+            prev_txs: previous
+                .iter()
+                .filter(|transaction| needed.contains(&transaction.compute_txid()))
+                .cloned()
+                .collect(),
+            app_binaries: BTreeMap::new(),
+            app_private_inputs: BTreeMap::new(),
+        };
+        carrying(plan, prover().prove(&request).unwrap().op_return)
+    }
+
+    /// A transfer that nobody checked, its spell changed at will.
+    pub fn forged_transfer(
+        &self,
+        inputs: &[OutPoint],
+        to: &[(ScriptBuf, u64)],
+        change: impl FnOnce(&mut NormalizedSpell),
+    ) -> Transaction {
+        let (plan, mut spell) = self.transfer_plan(inputs, to);
+        change(&mut spell);
+        let proven = prover().prove_unchecked(&spell).unwrap();
+        carrying(plan, proven.op_return)
+    }
+
+    fn transfer_plan(
+        &self,
+        inputs: &[OutPoint],
+        to: &[(ScriptBuf, u64)],
+    ) -> (Transaction, NormalizedSpell) {
+        let outputs = to
+            .iter()
+            .map(|(script_pubkey, _)| TxOut {
+                value: self.backend.params().carrier,
+                script_pubkey: script_pubkey.clone(),
+            })
+            .collect();
+        let mut plan = transaction(inputs, outputs);
+        for input in &mut plan.input {
+            input.witness = Witness::from_slice(&[[0_u8; 64]]);
+        }
+        let amounts: Vec<u64> = to.iter().map(|(_, amount)| *amount).collect();
+        let spell = transfer_spell(&plan, &self.backend.params().bridge, &amounts).unwrap();
+        (plan, spell)
+    }
+}
+
+fn carrying(mut plan: Transaction, op_return: ScriptBuf) -> Transaction {
+    plan.output.push(TxOut {
+        value: Amount::ZERO,
+        script_pubkey: op_return,
+    });
+    plan
+}
+
+fn address(seed: u8) -> String {
+    Address::p2tr(&Secp256k1::new(), key(seed), None, Network::Regtest).to_string()
+}

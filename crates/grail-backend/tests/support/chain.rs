@@ -1,0 +1,349 @@
+//! A chain on paper: blocks that tests put together, and a node that can be away.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, MutexGuard},
+};
+
+use bitcoin::{
+    Amount, Block, BlockHash, CompactTarget, FeeRate, OutPoint, Transaction, TxMerkleNode, TxOut,
+    Txid,
+    block::{Header, Version},
+    hashes::Hash,
+};
+use grail_chain::{
+    BlockRef, BlockSource, Chain, ChainError, HeaderAt, SendError, Tested, TxOutStatus, Verdict,
+    View,
+};
+
+/// The best chain and a mempool. A transaction may spend outputs of transactions that were never here: they come out
+/// of nowhere, once each. Scripts are not run: a witness must be there, no more.
+pub struct PaperChain(Mutex<State>);
+
+struct State {
+    blocks: Vec<Block>,
+    mempool: Vec<Transaction>,
+    /// Transactions that were ever here.
+    known: BTreeSet<Txid>,
+    branch: u32,
+    is_away: bool,
+    fee_rate: Option<FeeRate>,
+}
+
+/// Why the node would not take a transaction now.
+enum Fault {
+    InMempool,
+    InChain,
+    MissingInputs,
+    Conflict,
+    NoWitness,
+}
+
+impl Fault {
+    /// In Bitcoin Core's words.
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::InMempool => "txn-already-in-mempool",
+            Self::InChain => "txn-already-known",
+            Self::MissingInputs => "missing-inputs",
+            Self::Conflict => "txn-mempool-conflict",
+            Self::NoWitness => "mempool-script-verify-flag-failed",
+        }
+    }
+}
+
+impl State {
+    fn mined(&self) -> impl Iterator<Item = &Transaction> {
+        self.blocks.iter().flat_map(|block| &block.txdata)
+    }
+
+    fn output(&self, outpoint: &OutPoint) -> Option<TxOut> {
+        self.mined()
+            .chain(&self.mempool)
+            .find(|transaction| transaction.compute_txid() == outpoint.txid)
+            .and_then(|transaction| transaction.output.get(usize::try_from(outpoint.vout).ok()?))
+            .cloned()
+    }
+
+    fn fault(&self, transaction: &Transaction) -> Option<Fault> {
+        let txid = transaction.compute_txid();
+        let is = |other: &Transaction| other.compute_txid() == txid;
+        if self.mempool.iter().any(is) {
+            return Some(Fault::InMempool);
+        }
+        if self.mined().any(is) {
+            return Some(Fault::InChain);
+        }
+        let mut faults = Vec::new();
+        for input in &transaction.input {
+            let spent = input.previous_output;
+            let is_nowhere = !self.known.contains(&spent.txid);
+            if spends(self.mined(), &spent) || !is_nowhere && self.output(&spent).is_none() {
+                return Some(Fault::MissingInputs);
+            }
+            if spends(self.mempool.iter(), &spent) {
+                faults.push(Fault::Conflict);
+            }
+            if !is_nowhere && input.witness.is_empty() {
+                faults.push(Fault::NoWitness);
+            }
+        }
+        faults.into_iter().next()
+    }
+}
+
+fn spends<'a>(
+    transactions: impl IntoIterator<Item = &'a Transaction>,
+    outpoint: &OutPoint,
+) -> bool {
+    transactions
+        .into_iter()
+        .flat_map(|transaction| &transaction.input)
+        .any(|input| input.previous_output == *outpoint)
+}
+
+impl PaperChain {
+    /// A chain of one empty block.
+    pub fn new() -> Self {
+        let chain = Self(Mutex::new(State {
+            blocks: Vec::new(),
+            mempool: Vec::new(),
+            known: BTreeSet::new(),
+            branch: 0,
+            is_away: false,
+            fee_rate: None,
+        }));
+        chain.mine(Vec::new());
+        chain
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    fn answering(&self) -> Result<MutexGuard<'_, State>, ChainError> {
+        let state = self.lock();
+        if state.is_away {
+            return Err(ChainError::Unreachable {
+                url: "http://secret-host:8332".to_owned(),
+                detail: "connection refused".to_owned(),
+            });
+        }
+        Ok(state)
+    }
+
+    /// Adds a block. The mempool loses what the block holds and what cannot be after it.
+    pub fn mine(&self, transactions: Vec<Transaction>) -> BlockRef {
+        let mut state = self.lock();
+        let prev_blockhash = state
+            .blocks
+            .last()
+            .map_or_else(BlockHash::all_zeros, Block::block_hash);
+        let header = Header {
+            version: Version::TWO,
+            prev_blockhash,
+            merkle_root: TxMerkleNode::all_zeros(),
+            time: u32::try_from(state.blocks.len()).unwrap(),
+            bits: CompactTarget::default(),
+            nonce: state.branch,
+        };
+        let spent: BTreeSet<OutPoint> = transactions
+            .iter()
+            .flat_map(|transaction| &transaction.input)
+            .map(|input| input.previous_output)
+            .collect();
+        state
+            .known
+            .extend(transactions.iter().map(Transaction::compute_txid));
+        state.mempool.retain(|waiting| {
+            !waiting
+                .input
+                .iter()
+                .any(|input| spent.contains(&input.previous_output))
+        });
+        let block = Block {
+            header,
+            txdata: transactions,
+        };
+        let at = BlockRef {
+            height: header.time,
+            hash: block.block_hash(),
+        };
+        state.blocks.push(block);
+        at
+    }
+
+    /// Adds a block of all that waits.
+    pub fn mine_mempool(&self) -> BlockRef {
+        let waiting = self.lock().mempool.clone();
+        self.mine(waiting)
+    }
+
+    /// Puts a transaction into the mempool, whatever it is.
+    pub fn relay(&self, transaction: Transaction) {
+        let mut state = self.lock();
+        state.known.insert(transaction.compute_txid());
+        state.mempool.push(transaction);
+    }
+
+    /// Forgets the mempool.
+    pub fn clear_mempool(&self) {
+        self.lock().mempool.clear();
+    }
+
+    /// Transactions in the mempool.
+    pub fn mempool(&self) -> Vec<Transaction> {
+        self.lock().mempool.clone()
+    }
+
+    /// How many blocks of the best chain hold a transaction.
+    pub fn mined_count(&self, txid: &Txid) -> usize {
+        let state = self.lock();
+        state
+            .mined()
+            .filter(|transaction| transaction.compute_txid() == *txid)
+            .count()
+    }
+
+    /// Drops blocks from `height` on; what is mined then is another branch.
+    pub fn fork_at(&self, height: u32) {
+        let mut state = self.lock();
+        state.blocks.truncate(usize::try_from(height).unwrap());
+        state.branch += 1;
+    }
+
+    /// The node goes away, or comes back.
+    pub fn set_away(&self, is_away: bool) {
+        self.lock().is_away = is_away;
+    }
+
+    /// What the node estimates from now on.
+    pub fn set_fee_rate(&self, fee_rate: FeeRate) {
+        self.lock().fee_rate = Some(fee_rate);
+    }
+}
+
+impl BlockSource for PaperChain {
+    fn tip(&self) -> Result<BlockRef, ChainError> {
+        let state = self.answering()?;
+        let block = state.blocks.last().unwrap();
+        Ok(BlockRef {
+            height: block.header.time,
+            hash: block.block_hash(),
+        })
+    }
+
+    fn block_hash(&self, height: u32) -> Result<Option<BlockHash>, ChainError> {
+        let state = self.answering()?;
+        let index = usize::try_from(height).unwrap();
+        Ok(state.blocks.get(index).map(Block::block_hash))
+    }
+
+    fn block(&self, hash: &BlockHash) -> Result<Option<Block>, ChainError> {
+        let state = self.answering()?;
+        let found = state
+            .blocks
+            .iter()
+            .find(|block| block.block_hash() == *hash);
+        Ok(found.cloned())
+    }
+}
+
+impl Chain for PaperChain {
+    fn header(&self, _: &BlockHash) -> Result<Option<HeaderAt>, ChainError> {
+        Ok(None)
+    }
+
+    fn mempool_txids(&self) -> Result<Vec<Txid>, ChainError> {
+        let state = self.answering()?;
+        Ok(state
+            .mempool
+            .iter()
+            .map(Transaction::compute_txid)
+            .collect())
+    }
+
+    fn mempool_tx(&self, txid: &Txid) -> Result<Option<Transaction>, ChainError> {
+        let state = self.answering()?;
+        let found = state
+            .mempool
+            .iter()
+            .find(|transaction| transaction.compute_txid() == *txid);
+        Ok(found.cloned())
+    }
+
+    fn tx_in_block(&self, _: &Txid, _: &BlockHash) -> Result<Option<Transaction>, ChainError> {
+        Ok(None)
+    }
+
+    /// Unspent is what a transaction here makes and none spends.
+    fn tx_out(&self, outpoint: &OutPoint, view: View) -> Result<Option<TxOutStatus>, ChainError> {
+        let state = self.answering()?;
+        let is_mined = state
+            .mined()
+            .any(|transaction| transaction.compute_txid() == outpoint.txid);
+        let is_spent = spends(state.mined(), outpoint)
+            || view == View::WithMempool && spends(state.mempool.iter(), outpoint);
+        let is_there = !is_spent && (is_mined || view == View::WithMempool);
+        let output = state.output(outpoint).filter(|_| is_there);
+        Ok(output.map(|output| TxOutStatus {
+            output,
+            confirmations: u32::from(is_mined),
+            is_coinbase: false,
+            best_block: state.blocks.last().unwrap().block_hash(),
+        }))
+    }
+
+    fn test_mempool_accept(&self, transactions: &[Transaction]) -> Result<Vec<Tested>, ChainError> {
+        let state = self.answering()?;
+        let verdict = |transaction| match state.fault(transaction) {
+            Some(fault) => Verdict::Rejected {
+                reason: fault.reason().to_owned(),
+            },
+            None => Verdict::Accepted {
+                vsize: 1,
+                fee: Amount::ZERO,
+            },
+        };
+        Ok(transactions
+            .iter()
+            .map(|transaction| Tested {
+                txid: transaction.compute_txid(),
+                wtxid: transaction.compute_wtxid(),
+                verdict: verdict(transaction),
+            })
+            .collect())
+    }
+
+    fn send(&self, transaction: &Transaction) -> Result<Txid, SendError> {
+        let mut state = self.answering()?;
+        let txid = transaction.compute_txid();
+        match state.fault(transaction) {
+            None => {
+                state.known.insert(txid);
+                state.mempool.push(transaction.clone());
+                Ok(txid)
+            }
+            Some(Fault::InMempool) => Ok(txid),
+            Some(Fault::InChain) => Err(SendError::AlreadyConfirmed),
+            Some(fault @ Fault::MissingInputs) => Err(SendError::MissingInputs {
+                reason: fault.reason().to_owned(),
+            }),
+            Some(fault @ Fault::Conflict) => Err(SendError::Conflict {
+                reason: fault.reason().to_owned(),
+            }),
+            Some(fault @ Fault::NoWitness) => Err(SendError::Rejected {
+                code: -26,
+                reason: fault.reason().to_owned(),
+            }),
+        }
+    }
+
+    fn estimate_fee_rate(&self, _: u16) -> Result<Option<FeeRate>, ChainError> {
+        self.answering().map(|state| state.fee_rate)
+    }
+
+    fn mempool_min_fee_rate(&self) -> Result<FeeRate, ChainError> {
+        self.answering().map(|_| FeeRate::from_sat_per_vb_u32(1))
+    }
+}
