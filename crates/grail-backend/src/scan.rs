@@ -113,7 +113,7 @@ impl<'a> Scanner<'a> {
         let now = step.now();
         for transaction in &block.txdata {
             let txid = transaction.compute_txid();
-            vault::connect(self.backend, &mut step.tx, transaction, at).await?;
+            let moves_nft = vault::connect(self.backend, &mut step.tx, transaction, at).await?;
             for (deposit, request) in self.deposits_in(transaction) {
                 step.tx.put_transaction(transaction).await?;
                 let _ = step.tx.record_deposit(&request, &deposit, now).await?;
@@ -142,7 +142,16 @@ impl<'a> Scanner<'a> {
                     step.tell_settlement(settlement.id, SettlementEvent::Mined { block: at })
                         .await?;
                 }
-                None => self.note_spends(&mut step, transaction, txid, at).await?,
+                None => {
+                    self.note_spends(&mut step, transaction, txid, at).await?;
+                    if moves_nft {
+                        let details =
+                            format!("transaction {txid} spends the NFT at {at} and is not ours");
+                        step.tx
+                            .raise_alarm("foreign-settlement", &details, now)
+                            .await?;
+                    }
+                }
             }
             self.mempool_seen.remove(&txid);
         }
@@ -152,7 +161,7 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Deposits taken back by their users, and spends of the NFT that we know nothing of.
+    /// Deposits taken back by their users.
     async fn note_spends(
         &self,
         step: &mut Step<'_>,
@@ -183,17 +192,6 @@ impl<'a> Scanner<'a> {
                         .set_deposit_state(&spent, DepositState::Reclaimed, row.code, now)
                         .await?;
                 }
-            }
-            let is_nft = spent == self.backend.deployment_nft()
-                || step.tx.settlement_spending_nft(&spent).await?.is_some();
-            if is_nft {
-                let details = format!(
-                    "transaction {txid} at height {} spends the NFT and is not ours",
-                    at.height
-                );
-                step.tx
-                    .raise_alarm("foreign-settlement", &details, now)
-                    .await?;
             }
         }
         Ok(())

@@ -10,13 +10,14 @@ use grail_store::{StoreError, StoreTx, VaultKind, VaultOutput};
 
 use crate::backend::Backend;
 
-/// Takes a transaction of `block` into account. Call it for every transaction of a block, in order.
+/// Takes a transaction of `block` into account; whether it moves the NFT. Call it for every transaction of a block, in
+/// order.
 pub async fn connect(
     backend: &Backend,
     tx: &mut StoreTx,
     transaction: &Transaction,
     block: BlockRef,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let txid = transaction.compute_txid();
     let mut moves_nft = false;
     for input in &transaction.input {
@@ -45,7 +46,7 @@ pub async fn connect(
         };
         tx.record_vault_output(&output, block).await?;
     }
-    Ok(())
+    Ok(moves_nft)
 }
 
 /// The supply on the NFT, where output `vout` carries it.
