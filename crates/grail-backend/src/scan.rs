@@ -10,7 +10,7 @@ use grail_flow::{
     sweep_end_height,
 };
 use grail_spell::{BridgeCharms, PrevTx};
-use grail_store::{DepositState, JobState, Reclaim, Recorded};
+use grail_store::{DepositState, JobState, Reclaim, Recorded, Settlement};
 use grail_types::RequestId;
 
 use crate::{backend::Backend, clock, node::POLL, step::Step, vault};
@@ -127,30 +127,16 @@ impl<'a> Scanner<'a> {
                 };
                 step.tell_request(request, event).await?;
             }
-            let settlement = step.tx.settlement_by_txid(&txid).await?;
-            match &settlement {
-                Some(settlement) => {
-                    let live = step
-                        .tx
-                        .settlement_spending_nft(&settlement.nft_input)
+            if let Some(settlement) = step.tx.settlement_by_txid(&txid).await? {
+                tell_mined(&mut step, &settlement, at).await?;
+            } else {
+                self.note_spends(&mut step, transaction, txid, at).await?;
+                if moves_nft {
+                    let details =
+                        format!("transaction {txid} spends the NFT at {at} and is not ours");
+                    step.tx
+                        .raise_alarm("foreign-settlement", &details, now)
                         .await?;
-                    if let Some(other) = live.filter(|other| other.id != settlement.id) {
-                        // The chain revives one that was given up; what took its place can never be.
-                        step.tell_settlement(other.id, SettlementEvent::ConflictFound)
-                            .await?;
-                    }
-                    step.tell_settlement(settlement.id, SettlementEvent::Mined { block: at })
-                        .await?;
-                }
-                None => {
-                    self.note_spends(&mut step, transaction, txid, at).await?;
-                    if moves_nft {
-                        let details =
-                            format!("transaction {txid} spends the NFT at {at} and is not ours");
-                        step.tx
-                            .raise_alarm("foreign-settlement", &details, now)
-                            .await?;
-                    }
                 }
             }
             self.mempool_seen.remove(&txid);
@@ -482,6 +468,25 @@ impl<'a> Scanner<'a> {
         }
         Ok(())
     }
+}
+
+/// A settlement is in a block. When it was given up before, the chain revives it, and what took its place can never be.
+async fn tell_mined(
+    step: &mut Step<'_>,
+    settlement: &Settlement,
+    block: BlockRef,
+) -> anyhow::Result<()> {
+    let live = step
+        .tx
+        .settlement_spending_nft(&settlement.nft_input)
+        .await?;
+    if let Some(other) = live.filter(|other| other.id != settlement.id) {
+        step.tell_settlement(other.id, SettlementEvent::ConflictFound)
+            .await?;
+    }
+    step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
+        .await?;
+    Ok(())
 }
 
 /// A deposit that was not acceptable in the mempool, and that a mined `transaction` replaces, is gone: the new one is
