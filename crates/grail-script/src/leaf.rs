@@ -1,5 +1,7 @@
 //! Tapscript leaves.
 
+use std::sync::OnceLock;
+
 use bitcoin::{
     ScriptBuf, XOnlyPublicKey,
     opcodes::all::{OP_CHECKSIG, OP_CHECKSIGADD, OP_CSV, OP_DROP, OP_NUMEQUAL},
@@ -15,7 +17,11 @@ const NUMS: [u8; 32] = [
 
 /// BIP-341's NUMS point as an x-only key.
 pub fn nums_key() -> XOnlyPublicKey {
-    XOnlyPublicKey::from_slice(&NUMS).expect("the constant of BIP-341 is a curve point")
+    // Finding the point takes a square root, and every deposit of a settlement asks for it.
+    static KEY: OnceLock<XOnlyPublicKey> = OnceLock::new();
+    *KEY.get_or_init(|| {
+        XOnlyPublicKey::from_slice(&NUMS).expect("the constant of BIP-341 is a curve point")
+    })
 }
 
 /// `multi_a(threshold, signers)` of BIP-387: `<key> CHECKSIG (<key> CHECKSIGADD)* <threshold> NUMEQUAL`, keys in
