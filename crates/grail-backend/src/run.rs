@@ -1,10 +1,11 @@
 //! `run`: all roles in one process.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use grail_broker::EmbeddedBroker;
 use grail_store::Store;
+use tokio::task::JoinSet;
 
 use crate::{
     api,
@@ -105,70 +106,59 @@ async fn terminated() {
     }
 }
 
-/// Runs every role. A role that fails is begun again after a pause: the rows say where it was.
+/// Runs every role in a task of its own, so that what one of them computes keeps no other waiting. A role that fails is
+/// begun again after a pause: the rows say where it was.
 pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
-    let b = backend.as_ref();
-    let lease_seconds = b.config.lease_seconds;
-    let operators = Arc::clone(&backend.operators);
-    let broker = Arc::clone(&backend.broker);
-    tokio::join!(
-        role(b, "scan", || scan::run(b)),
-        role(b, "build", || build::run(b)),
-        role(b, JOB_PROVE, || work::run(
-            b,
-            JOB_PROVE,
-            lease_seconds,
-            prove::prove
-        )),
-        role(b, JOB_DRY_RUN, || work::run(
-            b,
-            JOB_DRY_RUN,
-            lease_seconds,
-            prove::dry_run
-        )),
-        role(b, JOB_ASK, || work::run(
-            b,
-            JOB_ASK,
-            lease_seconds,
-            sign::ask
-        )),
-        role(b, JOB_ASK_TIMEOUT, || work::run(
-            b,
-            JOB_ASK_TIMEOUT,
-            lease_seconds,
-            sign::ask_timeout
-        )),
-        role(b, "sign", || sign::listen(b)),
-        role(b, JOB_PUBLISH, || work::run(
-            b,
-            JOB_PUBLISH,
-            lease_seconds,
-            publish::publish
-        )),
-        role(b, "operators", || Arc::clone(&operators)
-            .run(Arc::clone(&broker))),
-        async {
-            if let Err(error) = api::serve(Arc::clone(&backend), listener).await {
-                tracing::error!(error = %format!("{error:#}"), "the API ended");
-            }
-        },
-    );
-    Ok(())
+    // Dropped with this future: no role outlives it.
+    let mut roles = JoinSet::new();
+    let mut start = |name: &'static str, run: fn(Arc<Backend>) -> RoleFuture| {
+        roles.spawn(role(Arc::clone(&backend), name, run));
+    };
+    start("scan", |b| Box::pin(async move { scan::run(&b).await }));
+    start("build", |b| Box::pin(async move { build::run(&b).await }));
+    start(JOB_PROVE, |b| {
+        Box::pin(async move { work::run(&b, JOB_PROVE, prove::prove).await })
+    });
+    start(JOB_DRY_RUN, |b| {
+        Box::pin(async move { work::run(&b, JOB_DRY_RUN, prove::dry_run).await })
+    });
+    start(JOB_ASK, |b| {
+        Box::pin(async move { work::run(&b, JOB_ASK, sign::ask).await })
+    });
+    start(JOB_ASK_TIMEOUT, |b| {
+        Box::pin(async move { work::run(&b, JOB_ASK_TIMEOUT, sign::ask_timeout).await })
+    });
+    start("sign", |b| Box::pin(async move { sign::listen(&b).await }));
+    start(JOB_PUBLISH, |b| {
+        Box::pin(async move { work::run(&b, JOB_PUBLISH, publish::publish).await })
+    });
+    start("operators", |b| {
+        let operators = Arc::clone(&b.operators);
+        Box::pin(operators.run(Arc::clone(&b.broker)))
+    });
+    roles.spawn(async move {
+        if let Err(error) = api::serve(backend, listener).await {
+            tracing::error!(error = %format!("{error:#}"), "the API ended");
+        }
+    });
+    // None ends by itself: whoever watches this process starts it anew.
+    match roles.join_next().await {
+        Some(Err(error)) => Err(error.into()),
+        Some(Ok(())) | None => bail!("a role or the API ended"),
+    }
 }
+
+type RoleFuture = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
 /// Pauses between two runs of a failing role: growing, so that a dead node is not hammered.
 const RESTART_SECONDS: [u64; 5] = [1, 1, 2, 5, 10];
 
-async fn role<F, Fut>(backend: &Backend, name: &'static str, run: F)
-where
-    F: Fn() -> Fut,
-    Fut: Future<Output = anyhow::Result<()>>,
-{
+async fn role(backend: Arc<Backend>, name: &'static str, run: fn(Arc<Backend>) -> RoleFuture) {
     let mut failures = 0_usize;
     loop {
         backend.health.running(name);
         let began = crate::clock::now();
-        let ended = run().await;
+        let ended = run(Arc::clone(&backend)).await;
         if crate::clock::now().saturating_sub(began) > 60 {
             failures = 0;
         }

@@ -52,16 +52,12 @@ pub fn field(lease: &Lease, name: &str) -> Result<u64, JobError> {
 }
 
 /// Does the jobs of a kind, one after the other, until the database fails.
-pub async fn run<'a, F, Fut>(
-    backend: &'a Backend,
-    kind: &str,
-    lease_seconds: u64,
-    work: F,
-) -> anyhow::Result<()>
+pub async fn run<'a, F, Fut>(backend: &'a Backend, kind: &str, work: F) -> anyhow::Result<()>
 where
     F: Fn(&'a Backend, Lease) -> Fut,
     Fut: Future<Output = JobOutcome<'a>>,
 {
+    let lease_seconds = backend.config.lease_seconds;
     loop {
         let hint = backend.hints.jobs.notified();
         match backend
