@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use bitcoin::XOnlyPublicKey;
@@ -22,9 +22,6 @@ use grail_signer::{
 };
 use grail_types::{DevelopmentAllowed, Network, Params, ParamsHash, TaggedHasher};
 use tokio::sync::oneshot;
-
-/// How often it says hello: it has nothing better to do.
-const HELLO_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What is wrong with an operator's answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,14 +120,19 @@ impl Work {
         let broker = RemoteBroker::connect(address.to_string());
         let mut asks = broker.subscribe(Ask::subject()).await?;
         let mut challenges = broker.subscribe(Challenge::subject()).await?;
-        let mut hello = tokio::time::interval(HELLO_INTERVAL);
+        let mut link = broker.link();
+        link.mark_changed();
         loop {
             tokio::select! {
-                _ = hello.tick() => self.say(&broker, &Hello {
-                    name: self.name.clone(),
-                    public_key: self.public_key(),
-                    params_hash: self.params_hash,
-                }).await?,
+                changed = link.changed() => {
+                    changed.context("the broker ended")?;
+                    link.mark_unchanged();
+                    self.say(&broker, &Hello {
+                        name: self.name.clone(),
+                        public_key: self.public_key(),
+                        params_hash: self.params_hash,
+                    }).await?;
+                }
                 challenge = challenges.next() => {
                     let challenge = challenge.context("the broker ended")?;
                     let Challenge { nonce } = decode(&challenge.payload)?;

@@ -248,6 +248,16 @@ impl User {
         self.add_change_and_sign(ledger, transaction)
     }
 
+    /// A transaction that pays BTC. Spends confirmed outputs.
+    pub fn pay(&self, ledger: &Ledger, to: ScriptBuf, amount: Amount) -> Result<Transaction> {
+        let output = TxOut {
+            value: amount,
+            script_pubkey: to,
+        };
+        let coins = self.coins(ledger).into_keys().collect();
+        self.add_change_and_sign(ledger, unsigned(coins, vec![output]))
+    }
+
     fn add_change_and_sign(
         &self,
         ledger: &Ledger,
