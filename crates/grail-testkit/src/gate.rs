@@ -69,7 +69,7 @@ impl Gate {
                 let Ok(stream) = stream else { continue };
                 let inner = Arc::clone(&accepting);
                 // A broken connection is the caller's to notice.
-                thread::spawn(move || drop(inner.converse(stream)));
+                thread::spawn(move || drop(inner.converse(&stream)));
             }
         });
         Ok(Self { address, inner })
@@ -134,11 +134,11 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn converse(&self, caller: TcpStream) -> io::Result<()> {
+    fn converse(&self, caller: &TcpStream) -> io::Result<()> {
         caller.set_nodelay(true)?;
         let node = TcpStream::connect(&self.upstream)?;
         node.set_nodelay(true)?;
-        let outcome = self.pass(&caller, &node);
+        let outcome = self.pass(caller, &node);
         let _ = caller.shutdown(Shutdown::Both);
         outcome
     }

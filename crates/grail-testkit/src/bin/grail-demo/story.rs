@@ -55,7 +55,7 @@ pub fn tell(report: &Report, folder: Option<PathBuf>) -> Result<Story<'_>> {
     outcome
 }
 
-impl<'a> Story<'a> {
+impl Story<'_> {
     fn go_on(mut self) -> Result<Self> {
         let outcome = self.chapters();
         if outcome.is_err() {
