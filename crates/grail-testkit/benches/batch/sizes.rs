@@ -36,7 +36,7 @@ pub fn of_batches() {
             }
         }),
     ];
-    println!("| Batch of | Requests | vB | vB per request | of that spell |");
+    println!("| Batch of | Requests | vB | vB per request | spell, vB per request |");
     println!("|---|---|---|---|---|");
     for (name, mix) in mixes {
         let mut sizes = Vec::new();
