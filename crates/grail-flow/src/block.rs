@@ -31,6 +31,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn counts_confirmations_at_one_below_at_and_above() {
+        // A rule "k confirmations" with k = 6 on a block at 100 holds from tip 105 on.
+        assert_eq!(confirmations(104, 100), 5);
+        assert_eq!(confirmations(105, 100), 6);
+        assert_eq!(confirmations(106, 100), 7);
+    }
+
+    #[test]
     fn the_tip_has_one_confirmation_and_the_future_none() {
         assert_eq!(confirmations(100, 99), 2);
         assert_eq!(confirmations(100, 100), 1);

@@ -152,7 +152,7 @@ mod tests {
             |t| {
                 t.destination = ScriptBuf::new_p2wpkh(&WPubkeyHash::from_byte_array([1; 20]))
                     .try_into()
-                    .unwrap()
+                    .unwrap();
             },
             |t| t.fee_cap += Amount::ONE_SAT,
             |t| t.epoch.0 += 1,
@@ -160,7 +160,7 @@ mod tests {
                 t.reclaim_key = Keypair::from_seckey_slice(&Secp256k1::new(), &[8; 32])
                     .unwrap()
                     .x_only_public_key()
-                    .0
+                    .0;
             },
             |t| t.reclaim_delay += 1,
             |t| t.nonce[0] ^= 1,
