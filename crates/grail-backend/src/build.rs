@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
-use grail_flow::{DepositCharms, RequestEvent, SettlementState};
+use grail_flow::{DepositCharms, RequestEvent, RequestState, SettlementState};
 use grail_policy::Proposal;
 use grail_spell::{PrevTx, nft_app, roster_state, without_witnesses};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
@@ -37,7 +37,7 @@ pub async fn run(backend: &Backend) -> anyhow::Result<()> {
     loop {
         if clock::now() >= hold_until {
             match build_once(backend).await? {
-                Built::Draft => continue,
+                Built::Draft | Built::Outdated => continue,
                 Built::Nothing => {}
                 Built::Hold => hold_until = clock::now().saturating_add(HOLD_SECONDS),
             }
@@ -51,6 +51,8 @@ pub async fn run(backend: &Backend) -> anyhow::Result<()> {
 pub enum Built {
     /// A draft was created.
     Draft,
+    /// What a plan was made from changed meanwhile: look again.
+    Outdated,
     /// Nothing to do, or not yet.
     Nothing,
     /// Something is in the way that will not go away at once.
@@ -102,10 +104,7 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         proof_bytes: MOCK_PROOF_BYTES,
     };
     match request.plan(&backend.secp) {
-        Ok(plan) => {
-            draft(backend, &tip, &plan, &previous).await?;
-            Ok(Built::Draft)
-        }
+        Ok(plan) => draft(backend, &tip, &plan, &previous).await,
         Err(PlanError::Nothing { left_out }) => {
             for left in &left_out {
                 tracing::warn!(request = %left.request, reason = left.reason.code(), "left out");
@@ -174,23 +173,28 @@ fn is_due(backend: &Backend, ready: &[Request]) -> bool {
         || patience_ends.saturating_add(backend.config.batch_seconds) <= clock::now()
 }
 
-/// The NFT to build on: of the newest settlement once it is published, or of the deployment. None while a settlement
-/// is on its way, since only what is published can be built on.
+/// The NFT's output to build on: of the newest settlement once it is published, or of the deployment. None while a
+/// settlement is on its way, since only what is published can be built on.
+async fn nft_to_build_on(
+    backend: &Backend,
+    reader: &mut Reader,
+) -> anyhow::Result<Option<OutPoint>> {
+    let Some(settlement) = reader.settlement_tip().await? else {
+        return Ok(Some(backend.deployment_nft()));
+    };
+    let is_published = matches!(
+        settlement.state,
+        SettlementState::Broadcast {}
+            | SettlementState::Confirmed { .. }
+            | SettlementState::Final { .. }
+    );
+    Ok(settlement.nft_output.filter(|_| is_published))
+}
+
+/// The NFT to build on, with all that a settlement needs of it.
 async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Tip>> {
-    let nft = match reader.settlement_tip().await? {
-        None => backend.deployment_nft(),
-        Some(settlement) => {
-            let is_published = matches!(
-                settlement.state,
-                SettlementState::Broadcast {}
-                    | SettlementState::Confirmed { .. }
-                    | SettlementState::Final { .. }
-            );
-            match settlement.nft_output {
-                Some(nft) if is_published => nft,
-                _ => return Ok(None),
-            }
-        }
+    let Some(nft) = nft_to_build_on(backend, reader).await? else {
+        return Ok(None);
     };
     let transaction = reader
         .transaction(&nft.txid)
@@ -297,7 +301,7 @@ async fn draft(
     tip: &Tip,
     plan: &SettlementPlan,
     previous: &BTreeMap<Txid, Transaction>,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Built> {
     let needed: std::collections::BTreeSet<_> = plan
         .transaction
         .input
@@ -330,6 +334,9 @@ async fn draft(
         })
         .collect();
     let mut step = Step::begin(backend).await?;
+    if !is_current(backend, &mut step, tip, &items).await? {
+        return Ok(Built::Outdated);
+    }
     let new = NewSettlement {
         nft_input: tip.nft.outpoint,
         proposal: &draft,
@@ -350,7 +357,29 @@ async fn draft(
         fee_sat = plan.fee.to_sat(),
         "settlement drafted"
     );
-    Ok(())
+    Ok(Built::Draft)
+}
+
+/// Whether what the plan was made from is still so. Between reading and this step blocks may have come or gone.
+async fn is_current(
+    backend: &Backend,
+    step: &mut Step<'_>,
+    tip: &Tip,
+    items: &[SettlementItem],
+) -> anyhow::Result<bool> {
+    if nft_to_build_on(backend, &mut step.tx).await? != Some(tip.nft.outpoint) {
+        return Ok(false);
+    }
+    for item in items {
+        let ready = RequestState::Ready {
+            deposit: item.deposit,
+        };
+        let request = step.tx.request(&item.request).await?;
+        if request.is_none_or(|request| request.state != ready) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 #[cfg(test)]

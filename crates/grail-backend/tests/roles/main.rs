@@ -15,6 +15,7 @@ mod life;
 #[path = "../support/operators.rs"]
 #[allow(dead_code, reason = "shared with the tests of the API")]
 mod operators;
+mod races;
 mod reorg;
 mod signers;
 mod users;
