@@ -4,8 +4,9 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use grail_api::Kind;
+use grail_api::{Kind, RequestState};
 use grail_testkit::cluster::{BackendConfig, Rows};
 use grail_testkit::{Cluster, ClusterConfig, Hold, User};
 
@@ -180,4 +181,46 @@ fn a_backend_killed_after_a_quorum_has_signed_finishes_exactly_once() {
 fn mempool_count(cluster: &Cluster) -> usize {
     use grail_chain::Chain as _;
     cluster.node.chain().mempool_txids().unwrap().len()
+}
+
+#[test]
+fn a_backend_killed_again_and_again_pays_everybody_exactly_once() {
+    let mut scene = Scene::new();
+    let mut asked = Vec::new();
+    for round in 0..12 {
+        let (one, _) = common::deposit(&scene.cluster, &scene.user, 100_000 + round);
+        asked.push(one.id);
+        scene.cluster.node.mine(1);
+        // Anywhere in the life of one settlement or another.
+        std::thread::sleep(Duration::from_millis(fastrand::u64(0..1_200)));
+        scene.cluster.backend.kill();
+        scene.cluster.start_backend(&BACKEND).unwrap();
+    }
+    let paid = scene
+        .cluster
+        .until("everybody to be paid", || {
+            // A block for each settlement, and no more: deposits age.
+            if mempool_count(&scene.cluster) > 0 {
+                scene
+                    .cluster
+                    .node
+                    .mine(scene.cluster.params().settlement_confirmations);
+            }
+            let all: Vec<_> = asked
+                .iter()
+                .map(|id| scene.cluster.request(Kind::PegIn, id))
+                .collect::<Result<_, _>>()?;
+            let is_paid = all.iter().all(|status| status.state == RequestState::Paid);
+            Ok(is_paid.then_some(all))
+        })
+        .unwrap();
+    let audit = common::books(&scene.cluster);
+    assert_eq!(
+        audit.state.supply,
+        paid.iter().map(common::amount_out).sum::<u64>()
+    );
+    // One output of zkBTC for each request: nobody got twice.
+    assert_eq!(audit.tokens.len(), asked.len());
+    scene.round = audit.state.serial;
+    scene.end();
 }

@@ -100,7 +100,8 @@ fn too_many_liars_stop_the_bridge_and_take_nothing() {
     cluster
         .until_request(Kind::PegIn, &asked.id, RequestState::Ready)
         .unwrap();
-    assert!(cluster.rows().unwrap().alarm_count().unwrap() > 0);
+    let alarms = cluster.rows().unwrap().alarms().unwrap();
+    assert_eq!(alarms[0].code, "quorum-refused");
 
     // The user leaves alone.
     let reclaim = user

@@ -335,6 +335,13 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("{}", self.log_tails());
+            for alarm in self
+                .rows()
+                .and_then(|rows| rows.alarms())
+                .unwrap_or_default()
+            {
+                eprintln!("alarm: {}: {}", alarm.code, alarm.details);
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use grail_flow::{SettlementId, SettlementState};
-use grail_store::{Settlement, Store};
+use grail_store::{Alarm, Settlement, Store};
 use tokio::runtime::Runtime;
 
 use super::PATIENCE;
@@ -79,11 +79,11 @@ impl Rows {
         })
     }
 
-    /// How many alarms are open.
-    pub fn alarm_count(&self) -> Result<u64> {
+    /// All alarms, acknowledged or not.
+    pub fn alarms(&self) -> Result<Vec<Alarm>> {
         self.runtime.block_on(async {
             let mut reader = self.store.read().await?;
-            reader.open_alarm_count().await.context("counting alarms")
+            Ok(reader.alarms(0, PAGE).await?)
         })
     }
 }

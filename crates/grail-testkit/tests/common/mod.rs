@@ -43,7 +43,7 @@ pub fn books(cluster: &Cluster) -> Audit {
 
 /// Nothing has raised an alarm.
 pub fn no_alarm(cluster: &Cluster) {
-    assert_eq!(cluster.rows().unwrap().alarm_count().unwrap(), 0);
+    assert_eq!(cluster.rows().unwrap().alarms().unwrap(), []);
     // Operators that have just come back show evidence within seconds.
     cluster
         .until("fair health", || {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use bitcoin::{Address, Amount};
 use grail_chain::{Auth, BitcoinCore, BlockSource as _, CALL_TIMEOUT};
-use grail_testkit::faucet;
+use grail_testkit::{Node, faucet};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::story::Story;
 
@@ -38,7 +39,7 @@ pub fn keep(story: &Story<'_>) -> Result<()> {
     let alice = story.user("alice")?;
     println!(
         "\n\
-         Left running; a block comes every {} s. Ctrl-C ends everything.\n\n\
+         Left running; a block comes every {} s. Ctrl-C ends everything and removes it.\n\n\
          export GRAIL_API={}\n\
          export GRAIL_NODE={}\n\
          export GRAIL_NODE_COOKIE={}\n\
@@ -60,9 +61,21 @@ pub fn keep(story: &Story<'_>) -> Result<()> {
         alice.home().display(),
         cluster.folder().display(),
     );
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(mine_until_asked_to_end(&cluster.node))
+}
+
+async fn mine_until_asked_to_end(node: &Node) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     loop {
-        std::thread::sleep(BLOCK_INTERVAL);
-        cluster.node.mine(1);
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            () = tokio::time::sleep(BLOCK_INTERVAL) => drop(node.mine(1)),
+        }
     }
 }
 

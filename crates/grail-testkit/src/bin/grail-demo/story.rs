@@ -271,8 +271,11 @@ impl Story<'_> {
     pub fn show(&self, settlement: &Settlement) {
         let signed = outages::signed_count(settlement);
         self.report.done(&format!(
-            "{} requests settled in {}: {} vB, fee {} sat, signed by {signed}",
-            settlement.requests.len(),
+            "{} settled in {}: {} vB, fee {} sat, signed by {signed}",
+            match settlement.requests.len() {
+                1 => "one request".to_owned(),
+                count => format!("{count} requests"),
+            },
             settlement.txid,
             settlement.vsize,
             settlement.fee_sat
