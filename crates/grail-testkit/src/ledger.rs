@@ -408,3 +408,36 @@ const CSV: u8 = 0xb2;
 fn mock() -> Option<MockAllowed> {
     MockAllowed::on(Network::Regtest)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn audit(supply: u64, locked: u64, circulating: u64) -> Audit {
+        Audit {
+            nft: OutPoint::null(),
+            state: RosterState {
+                epoch: 0,
+                serial: 0,
+                signers: Vec::new(),
+                threshold: 0,
+                vault_script: Vec::new(),
+                supply,
+                params_hash: [0; 32],
+            },
+            vault: [(OutPoint::null(), Amount::from_sat(locked))].into(),
+            donations: BTreeMap::new(),
+            tokens: [(OutPoint::null(), circulating)].into(),
+            entries: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn books_hold_only_when_supply_vault_and_circulation_are_one() {
+        audit(7, 7, 7).check().unwrap();
+        for (supply, locked, circulating) in [(8, 7, 7), (7, 8, 7), (7, 7, 8), (7, 7, 6)] {
+            assert!(audit(supply, locked, circulating).check().is_err());
+        }
+    }
+}

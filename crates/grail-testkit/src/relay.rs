@@ -242,3 +242,125 @@ impl Inner {
 fn is_message(frame: &[u8]) -> bool {
     frame.get(4) == Some(&KIND_MESSAGE)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use grail_broker::messages::{BrokerMessage as _, Challenge, Hello};
+    use grail_broker::{Broker as _, EmbeddedBroker, Link, RemoteBroker, Subscription};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// What is expected comes by then.
+    const PATIENCE: Duration = Duration::from_secs(30);
+    /// What is not expected would have come by then.
+    const SILENCE: Duration = Duration::from_millis(300);
+
+    struct Scene {
+        hub: EmbeddedBroker,
+        relay: Relay,
+        operator: RemoteBroker,
+        at_operator: Subscription,
+        at_hub: Subscription,
+    }
+
+    impl Scene {
+        async fn new() -> Self {
+            let hub = EmbeddedBroker::listen((Ipv4Addr::LOCALHOST, 0).into())
+                .await
+                .unwrap();
+            let relay = Relay::to(hub.address()).unwrap();
+            let operator = RemoteBroker::connect(relay.address().to_string());
+            let at_operator = operator.subscribe(Challenge::subject()).await.unwrap();
+            let at_hub = hub.subscribe(Hello::subject()).await.unwrap();
+            let mut link = operator.link();
+            link.wait_for(|link| *link != Link::Down).await.unwrap();
+            let mut scene = Self {
+                hub,
+                relay,
+                operator,
+                at_operator,
+                at_hub,
+            };
+            // Connected is not yet subscribed.
+            while scene.challenge(1, 0).await.is_empty() {}
+            scene
+        }
+
+        /// What comes of the challenges 1 to `last`: `expected` of them, and more.
+        async fn challenge(&mut self, last: u8, expected: usize) -> Vec<u8> {
+            for number in 1..=last {
+                let payload = vec![number].into();
+                self.hub
+                    .publish(Challenge::subject(), payload)
+                    .await
+                    .unwrap();
+            }
+            heard(&mut self.at_operator, expected).await
+        }
+
+        async fn hello(&mut self, expected: usize) -> Vec<u8> {
+            let payload = vec![9].into();
+            self.operator
+                .publish(Hello::subject(), payload)
+                .await
+                .unwrap();
+            heard(&mut self.at_hub, expected).await
+        }
+    }
+
+    async fn heard(subscription: &mut Subscription, expected: usize) -> Vec<u8> {
+        let mut heard = Vec::new();
+        loop {
+            let patience = if heard.len() < expected {
+                PATIENCE
+            } else {
+                SILENCE
+            };
+            let Ok(Some(message)) = timeout(patience, subscription.next()).await else {
+                return heard;
+            };
+            heard.extend_from_slice(&message.payload);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_weather_does_what_it_says_in_both_directions() {
+        let mut scene = Scene::new().await;
+        assert_eq!(scene.challenge(3, 3).await, [1, 2, 3]);
+        assert_eq!(scene.hello(1).await, [9]);
+        scene.relay.set_weather(Weather {
+            twice_percent: 100,
+            ..Weather::default()
+        });
+        assert_eq!(scene.challenge(2, 4).await, [1, 1, 2, 2]);
+        assert_eq!(scene.hello(2).await, [9, 9]);
+        scene.relay.set_weather(Weather {
+            lost_percent: 100,
+            ..Weather::default()
+        });
+        assert!(scene.challenge(2, 0).await.is_empty() && scene.hello(0).await.is_empty());
+        scene.relay.set_weather(Weather {
+            gathering: Some(Duration::from_millis(50)),
+            ..Weather::default()
+        });
+        let mut shuffled = scene.challenge(40, 40).await;
+        assert!(!shuffled.is_sorted(), "{shuffled:?}");
+        shuffled.sort_unstable();
+        assert_eq!(shuffled, (1..=40).collect::<Vec<u8>>());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn everything_comes_again_on_a_connection_of_its_own() {
+        let mut scene = Scene::new().await;
+        let before = scene.relay.message_count();
+        scene.challenge(2, 2).await;
+        scene.hello(1).await;
+        assert_eq!(scene.relay.message_count(), before + 3);
+        scene.relay.repeat_all();
+        let again = heard(&mut scene.at_operator, before + 2).await;
+        assert!(again.ends_with(&[1, 2]), "{again:?}");
+        assert_eq!(heard(&mut scene.at_hub, 1).await, [9]);
+    }
+}

@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use bitcoin::XOnlyPublicKey;
 use grail_api::client::Client;
 use grail_api::{Kind, RequestState, RequestStatus, Settlement, SettlementState};
@@ -363,6 +363,11 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Resu
 fn make_folder(config: &ClusterConfig) -> Result<(PathBuf, Option<TempDir>)> {
     let (folder, temp_dir) = if let Some(folder) = &config.folder {
         std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        ensure!(
+            std::fs::read_dir(folder)?.next().is_none(),
+            "{} is not empty: a cluster starts from nothing",
+            folder.display()
+        );
         (std::fs::canonicalize(folder)?, None)
     } else {
         // Short: the path of a socket in it has at most 107 bytes.
