@@ -18,12 +18,12 @@ use ark_groth16::{Groth16, PreparedVerifyingKey, Proof, VerifyingKey, prepare_ve
 use ark_serialize::CanonicalDeserialize as _;
 use bitcoin::{
     consensus,
-    secp256k1::{Message, schnorr::Signature},
+    secp256k1::{Message, Scalar, schnorr::Signature},
 };
 use common::{Script, answer, decide, signer_with};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use grail_policy::Proposal;
-use grail_script::{Sighashes, verify_signature};
+use grail_script::{Sighashes, nums_key, verify_signature};
 use grail_signer::encode_proposal;
 use grail_spell::{MOCK_SPELL_VK, decode_op_return, public_values, read_strict};
 use grail_txbuild::complete;
@@ -93,6 +93,31 @@ fn sign(criterion: &mut Criterion) {
             |bencher| {
                 bencher.iter(|| {
                     assert!(check());
+                    for message in &messages {
+                        black_box(
+                            world
+                                .secp
+                                .sign_schnorr_with_aux_rand(message, &key, &[7; 32]),
+                        );
+                    }
+                });
+            },
+        );
+        // What the rules ask for besides: the NFT's and the zkBTC's previous transaction have a spell of their own, and each
+        // deposit's address is recomputed.
+        let tweaks: Vec<_> = (1..inputs - 1)
+            .map(|index| Scalar::from_be_bytes(Sha256::digest(index.to_be_bytes()).into()).unwrap())
+            .collect();
+        group.bench_function(
+            BenchmarkId::new("raw: and a check per spell, an address per deposit", inputs),
+            |bencher| {
+                bencher.iter(|| {
+                    for _ in 0..3 {
+                        assert!(check());
+                    }
+                    for tweak in &tweaks {
+                        black_box(nums_key().add_tweak(&world.secp, tweak).unwrap());
+                    }
                     for message in &messages {
                         black_box(
                             world
