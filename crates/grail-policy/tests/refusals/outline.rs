@@ -1,6 +1,9 @@
 //! The transaction's form, its previous transactions, its spell.
 
-use bitcoin::{Amount, OutPoint, Sequence, Txid, Witness, absolute::LockTime, hashes::Hash};
+use bitcoin::{
+    Amount, OutPoint, ScriptBuf, Sequence, Transaction, Txid, Witness, absolute::LockTime,
+    hashes::Hash,
+};
 use charms_data::{App, B32, Data};
 use grail_policy::PREVIOUS_MAX_BYTES;
 use grail_spell::{
@@ -44,6 +47,37 @@ fn as_many_inputs_as_allowed_are_approved() {
 #[test]
 fn a_second_vault_coin_is_approved() {
     assert_eq!(drafted(add_vault_input), "approved");
+}
+
+/// The usual settlement whose previous transactions have so many bytes together: the first deposit's also carries a large
+/// output that nobody looks at.
+fn with_previous_bytes(bytes: usize) -> &'static str {
+    let mut draft = usual();
+    let txid = draft.transaction.input[2].previous_output.txid;
+    let index = draft
+        .previous
+        .iter()
+        .position(|made| made.compute_txid() == txid)
+        .unwrap();
+    let size = |draft: &Draft| {
+        draft
+            .previous
+            .iter()
+            .map(Transaction::total_size)
+            .sum::<usize>()
+    };
+    let large = |length| output(0, ScriptBuf::from_bytes(vec![0x6a; length]));
+    // Eight bytes of amount, five of the script's length.
+    let length = bytes - size(&draft) - 13;
+    draft.previous[index].output.push(large(length));
+    assert_eq!(size(&draft), bytes);
+    draft.transaction.input[2].previous_output.txid = draft.previous[index].compute_txid();
+    draft.refusal(world())
+}
+
+#[test]
+fn previous_transactions_of_just_as_many_bytes_as_allowed_are_approved() {
+    assert_eq!(with_previous_bytes(PREVIOUS_MAX_BYTES), "approved");
 }
 
 fn other_app() -> App {
@@ -142,11 +176,7 @@ refusals! {
     refuses_a_previous_transaction_that_nothing_spends => "previous-excess": proposed(|_, proposal| {
         proposal.previous.push(funding(79, vec![output(1_000, p2wpkh(1))]));
     });
-    refuses_previous_transactions_of_too_many_bytes => "previous-excess": proposed(|_, proposal| {
-        // A deposit's transaction may be as large as this; the txid stays out of it, as the size comes first.
-        let large = bitcoin::ScriptBuf::from_bytes(vec![0x6a; PREVIOUS_MAX_BYTES]);
-        proposal.previous[0].output.push(output(0, large));
-    });
+    refuses_previous_transactions_one_byte_too_large => "previous-excess": with_previous_bytes(PREVIOUS_MAX_BYTES + 1);
 
     refuses_a_missing_spell => "spell-invalid": proposed(|_, proposal| {
         proposal.transaction.output.pop();
