@@ -48,7 +48,7 @@ pub fn keep(story: &Story<'_>) -> Result<()> {
          alias grail-demo={}\n\n\
          curl $GRAIL_API/v1/reserves\n\
          grail --home {} balance\n\
-         grail --home /tmp/me init && grail --home /tmp/me address\n\
+         grail --home me init && grail --home me address\n\
          grail-demo fund ADDRESS 0.1\n\
          grail-demo mine 2\n\n\
          files and logs: {}",
