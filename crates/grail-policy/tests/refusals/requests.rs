@@ -243,6 +243,10 @@ refusals! {
         draft.transaction.output.push(output(1_000, p2wpkh(7)));
         draft.lower(3, 1_000);
     });
+    refuses_a_spell_silent_about_the_last_payout => "wrong-count": drafted(|_, draft| {
+        // It carries no charms, so nothing but the count tells: its amount and script would not be proven.
+        assert!(draft.spell.tx.outs.pop().unwrap().is_empty());
+    });
     refuses_an_op_return_behind_the_spell => "wrong-count": drafted(|_, draft| {
         draft.behind.push(output(0, ScriptBuf::new_op_return([1])));
     });
