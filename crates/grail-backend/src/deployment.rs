@@ -9,6 +9,7 @@ use grail_attest::{SignerExpectation, TrustAnchor, UnixTime, verify_signer_evide
 use grail_bridge_contract::RosterState;
 use grail_script::VaultTree;
 use grail_spell::{PrevTx, nft_app, roster_state};
+use grail_txbuild::first_state;
 use grail_types::{DevelopmentAllowed, MockAllowed, Params, Roster};
 use serde::{Deserialize, Serialize};
 
@@ -117,20 +118,7 @@ impl Deployment {
         self.params.validate()?;
         let secp = bitcoin::secp256k1::Secp256k1::verification_only();
         let vault = VaultTree::new(&secp, &self.roster);
-        let expected = RosterState {
-            epoch: self.roster.epoch().0,
-            serial: 0,
-            signers: self
-                .roster
-                .signers()
-                .iter()
-                .map(bitcoin::XOnlyPublicKey::serialize)
-                .collect(),
-            threshold: self.roster.threshold().0,
-            vault_script: vault.script_pubkey.to_bytes(),
-            supply: 0,
-            params_hash: self.params.hash().0,
-        };
+        let expected = first_state(&self.params, &self.roster, &vault);
         ensure!(
             self.state()? == expected,
             "the NFT's state is not that of these parameters and this roster"

@@ -66,6 +66,23 @@ pub struct DeploymentPlan {
     pub state: RosterState,
 }
 
+/// The state that the roster NFT is deployed with: of `roster`, whose vault is `vault`, under `params`.
+pub fn first_state(params: &Params, roster: &Roster, vault: &VaultTree) -> RosterState {
+    RosterState {
+        epoch: roster.epoch().0,
+        serial: 0,
+        signers: roster
+            .signers()
+            .iter()
+            .map(bitcoin::XOnlyPublicKey::serialize)
+            .collect(),
+        threshold: roster.threshold().0,
+        vault_script: vault.script_pubkey.to_bytes(),
+        supply: 0,
+        params_hash: params.hash().0,
+    }
+}
+
 impl Deployment<'_> {
     /// Plans the transaction: input 0 the funding output, output 0 the NFT at the roster's address.
     pub fn plan<C: Verification>(
@@ -76,20 +93,7 @@ impl Deployment<'_> {
             return Err(DeployError::WrongIdentity(self.funding.outpoint));
         }
         let vault = VaultTree::new(secp, self.roster);
-        let state = RosterState {
-            epoch: self.roster.epoch().0,
-            serial: 0,
-            signers: self
-                .roster
-                .signers()
-                .iter()
-                .map(bitcoin::XOnlyPublicKey::serialize)
-                .collect(),
-            threshold: self.roster.threshold().0,
-            vault_script: vault.script_pubkey.to_bytes(),
-            supply: 0,
-            params_hash: self.params.hash().0,
-        };
+        let state = first_state(self.params, self.roster, &vault);
         let transaction = Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,

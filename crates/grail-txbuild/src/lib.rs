@@ -9,7 +9,7 @@ mod fees;
 mod settlement;
 
 pub use complete::{CompleteError, complete};
-pub use deploy::{DeployError, Deployment, DeploymentPlan};
+pub use deploy::{DeployError, Deployment, DeploymentPlan, first_state};
 pub use settlement::{
     Coin, Deposit, LeftOut, LeftOutReason, PlanError, PlannedItem, SettlementPlan,
     SettlementRequest,
