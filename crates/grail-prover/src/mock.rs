@@ -39,6 +39,10 @@ impl MockProver {
 }
 
 impl Prover for MockProver {
+    fn kind(&self) -> &'static str {
+        "mock"
+    }
+
     fn prove(&self, request: &ProveRequest) -> Result<Proven, ProverError> {
         let mut request = request.clone();
         request.spell.mock = true;

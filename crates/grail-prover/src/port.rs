@@ -83,6 +83,10 @@ pub struct TransientError {
 /// Makes proofs of spells. Blocks until done, which takes milliseconds for a mock and minutes for a real proof: call it where
 /// blocking is allowed.
 pub trait Prover: Send + Sync {
+    /// Which kind of prover this is: a short stable name for records, the API and metrics (`mock`, `charms`). Proofs of
+    /// one kind never stand in for another's.
+    fn kind(&self) -> &'static str;
+
     /// Proves the spell, or says why not.
     fn prove(&self, request: &ProveRequest) -> Result<Proven, ProverError>;
 }

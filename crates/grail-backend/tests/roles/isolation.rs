@@ -54,6 +54,10 @@ impl Picky {
 }
 
 impl Prover for Picky {
+    fn kind(&self) -> &'static str {
+        "picky"
+    }
+
     fn prove(&self, request: &ProveRequest) -> Result<Proven, ProverError> {
         let is_poisoned = {
             let poisoned = self.poisoned.lock().unwrap();
