@@ -1,14 +1,18 @@
 //! From a spell to its proof.
 //!
-//! Owns the [`Prover`] port, the native check that says beforehand whether a spell can be proven ([`check`]), and the
-//! [`MockProver`] for regtest. Part of the untrusted backend: what comes out of here is believed by nobody, operators verify
+//! Owns the [`Prover`] port, the native check that says beforehand whether a spell can be proven ([`check`]), the
+//! [`MockProver`] for regtest, and the client of Charms' own prover ([`CharmsProver`]). Part of the untrusted backend: what comes out of here is believed by nobody, operators verify
 //! it with `grail-spell`. App contracts are foreign code and run in the Charms runner's interpreter with bounded fuel.
 
+mod charms;
 mod check;
 mod mock;
 mod port;
 mod view;
 
+pub use charms::{
+    AnswerError, CharmsConfig, CharmsConfigError, CharmsProver, Jitter, ProverFee, RequestError,
+};
 pub use check::{CheckError, Checked, check};
 pub use mock::MockProver;
 pub use port::{ProveRequest, Proven, Prover, ProverError, TransientError};

@@ -60,6 +60,7 @@ fn proven(spell: &NormalizedSpell, fuel: u64) -> Result<Proven, ProverError> {
         proof,
         op_return,
         fuel,
+        fee_output: None,
     })
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bitcoin::{ScriptBuf, Transaction};
+use bitcoin::{ScriptBuf, Transaction, TxOut};
 use charms_data::{App, B32, Data};
 use grail_spell::{EnvelopeError, NormalizedSpell, Proof};
 use thiserror::Error;
 
+use crate::charms::{AnswerError, RequestError};
 use crate::check::CheckError;
 
 /// A spell to prove, and all that its checker looks at.
@@ -33,6 +34,8 @@ pub struct Proven {
     pub op_return: ScriptBuf,
     /// Fuel that the app contracts burned.
     pub fuel: u64,
+    /// What the prover wants to be paid, as an output right before the spell's. The proof does not commit to it.
+    pub fee_output: Option<TxOut>,
 }
 
 /// Why there is no proof.
@@ -50,6 +53,20 @@ pub enum ProverError {
         /// What the proof system said.
         reason: String,
     },
+    /// The request cannot be put to this prover.
+    #[error("cannot ask the prover: {0}")]
+    Request(#[from] RequestError),
+    /// The prover says no: asking again changes nothing.
+    #[error("the prover refuses with status {status}: {reason}")]
+    Refused {
+        /// Status of its answer.
+        status: u16,
+        /// The prover's words, shortened, in printable characters.
+        reason: String,
+    },
+    /// The prover's answer is not what was asked for.
+    #[error("the prover's answer is wrong: {0}")]
+    Answer(#[from] AnswerError),
     /// The prover is not available now: the same request may succeed later.
     #[error("prover unavailable: {0}")]
     Transient(#[from] TransientError),
@@ -67,6 +84,9 @@ impl ProverError {
             Self::Rejected(error) => error.code(),
             Self::Encoding(_) => "prove-encoding",
             Self::Proof { .. } => "prove-proof",
+            Self::Request(error) => error.code(),
+            Self::Refused { .. } => "prove-refused",
+            Self::Answer(error) => error.code(),
             Self::Transient(_) => "prove-unavailable",
         }
     }
