@@ -14,6 +14,7 @@ const ORDER: &[&str] = &[
     "grail-flow",
     "grail-txbuild",
     "grail-chain",
+    "grail-audit",
     "grail-store",
     "grail-broker",
     "grail-prover",

@@ -1,0 +1,697 @@
+//! The auditor: blocks in, steps out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+
+use bitcoin::secp256k1::{Secp256k1, VerifyOnly};
+use bitcoin::{Amount, Block, BlockHash, OutPoint, ScriptBuf, Transaction, Txid, XOnlyPublicKey};
+use grail_bridge_contract::RosterState;
+use grail_spell::deployment_identity;
+use grail_types::{BridgeApp, Epoch, MockAllowed, Network, ParamsHash, Roster, Threshold};
+
+use crate::books::{Books, Spent};
+use crate::finding::{Finding, Severity};
+use crate::reading::{Reader, Reading, claimed_bridge};
+use crate::step::{PegTotal, RosterChange, Settlement, Step, StepKind};
+use crate::witness::{KnownRoster, Role, SignedInput, is_reclaim};
+
+/// How the bridge is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// By its app: the deployment is the one transaction that spends the output its identity comes from.
+    Bridge(BridgeApp),
+    /// By its deployment, from whose spell the app is read.
+    Deployment(Txid),
+}
+
+/// What to audit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// The chain's network: mock proofs count on regtest alone.
+    pub network: Network,
+    /// The bridge.
+    pub anchor: Anchor,
+    /// The parameters that every state must name, if known.
+    pub params_hash: Option<ParamsHash>,
+    /// Vault scripts to watch before the chain tells them: see [`Auditor::second_look`].
+    pub vault_scripts: BTreeSet<ScriptBuf>,
+}
+
+/// A block that does not follow the last one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("block {height} does not follow block {last}")]
+pub struct NotNext {
+    /// Height of the block.
+    pub height: u32,
+    /// Height of the one before.
+    pub last: u32,
+}
+
+/// What the audit came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What does not hold as of the last block.
+    pub findings: Vec<Finding>,
+    /// Alarms of all steps, and those among `findings`.
+    pub alarm_count: u64,
+}
+
+/// Follows a bridge through the chain.
+#[derive(Debug)]
+pub struct Auditor {
+    secp: Secp256k1<VerifyOnly>,
+    watch: Watch,
+    last: Option<(u32, BlockHash)>,
+    /// The deployment's transaction was seen, for better or worse.
+    is_deployed: bool,
+    reader: Option<Reader>,
+    books: Option<Books>,
+    /// Every roster so far, the current one last.
+    rosters: Vec<KnownRoster>,
+    /// Scripts of all vaults known.
+    scripts: BTreeSet<ScriptBuf>,
+    /// Coins at scripts of vaults that are not the current one.
+    strays: BTreeMap<OutPoint, (ScriptBuf, Amount)>,
+    alarm_count: u64,
+}
+
+impl Auditor {
+    /// An auditor that has seen no block.
+    pub fn new(watch: Watch) -> Self {
+        Self {
+            secp: Secp256k1::verification_only(),
+            scripts: watch.vault_scripts.clone(),
+            watch,
+            last: None,
+            is_deployed: false,
+            reader: None,
+            books: None,
+            rosters: Vec::new(),
+            strays: BTreeMap::new(),
+            alarm_count: 0,
+        }
+    }
+
+    /// Takes the next block. The first may be any up to the deployment's.
+    ///
+    /// # Errors
+    /// The block does not follow the last one.
+    pub fn connect_block(&mut self, height: u32, block: &Block) -> Result<Vec<Step>, NotNext> {
+        if let Some((last, hash)) = self.last {
+            let follows =
+                last.checked_add(1) == Some(height) && block.header.prev_blockhash == hash;
+            if !follows {
+                return Err(NotNext { height, last });
+            }
+        }
+        self.last = Some((height, block.block_hash()));
+        Ok(block
+            .txdata
+            .iter()
+            .filter_map(|transaction| self.connect(height, transaction))
+            .collect())
+    }
+
+    /// The books, once the bridge is deployed.
+    pub fn books(&self) -> Option<&Books> {
+        self.books.as_ref()
+    }
+
+    /// The last block taken: height and hash.
+    pub fn tip(&self) -> Option<(u32, BlockHash)> {
+        self.last
+    }
+
+    /// The same watch with all vault scripts that the chain has told by now; none when they were known from the start. Coins can
+    /// reach an address before the bridge makes it its vault, so an audit that began without the scripts must read the
+    /// blocks once more to have seen every coin.
+    pub fn second_look(&self) -> Option<Watch> {
+        (self.scripts != self.watch.vault_scripts).then(|| Watch {
+            vault_scripts: self.scripts.clone(),
+            ..self.watch.clone()
+        })
+    }
+
+    /// What all steps and the books come to.
+    pub fn verdict(&self) -> Verdict {
+        let finding = match &self.books {
+            None => Some(Finding::NotDeployed),
+            Some(books) => books.check().err(),
+        };
+        let findings: Vec<Finding> = finding.into_iter().collect();
+        Verdict {
+            alarm_count: self.alarm_count.saturating_add(count_alarms(&findings)),
+            findings,
+        }
+    }
+
+    fn connect(&mut self, height: u32, transaction: &Transaction) -> Option<Step> {
+        let txid = transaction.compute_txid();
+        let stray_spent = self.spend_strays(transaction);
+        let step = match self.books.take() {
+            Some(mut books) => {
+                let step = self.follow(height, txid, transaction, stray_spent, &mut books);
+                self.books = Some(books);
+                step
+            }
+            None if !self.is_deployed && self.is_deployment(txid, transaction) => {
+                self.is_deployed = true;
+                Some(self.deploy(height, txid, transaction))
+            }
+            None => {
+                self.note_strays(txid, transaction);
+                None
+            }
+        };
+        if let Some(step) = &step {
+            self.alarm_count = self
+                .alarm_count
+                .saturating_add(count_alarms(&step.findings));
+        }
+        step
+    }
+
+    fn is_deployment(&self, txid: Txid, transaction: &Transaction) -> bool {
+        match self.watch.anchor {
+            Anchor::Deployment(deployment) => deployment == txid,
+            Anchor::Bridge(bridge) => transaction
+                .input
+                .first()
+                .is_some_and(|input| deployment_identity(input.previous_output) == bridge.identity),
+        }
+    }
+
+    fn deploy(&mut self, height: u32, txid: Txid, transaction: &Transaction) -> Step {
+        let mut step = Step::new(
+            height,
+            txid,
+            transaction,
+            StepKind::Deployment {
+                signer_count: 0,
+                threshold: 0,
+            },
+        );
+        let bridge = match self.watch.anchor {
+            Anchor::Bridge(bridge) => Some(bridge),
+            Anchor::Deployment(_) => claimed_bridge(transaction),
+        };
+        let Some(bridge) = bridge else {
+            step.findings.push(Finding::NftCount { got: 0 });
+            return step;
+        };
+        let reader = Reader::new(&bridge, MockAllowed::on(self.watch.network));
+        check_strict(&reader, transaction, &mut step.findings);
+        let reading = reader.read(transaction);
+        self.reader = Some(reader);
+        let Some((vout, state)) = the_nft(&reading, &mut step.findings) else {
+            return step;
+        };
+        step.kind = StepKind::Deployment {
+            signer_count: state.signers.len(),
+            threshold: state.threshold,
+        };
+        for (field, got) in [
+            ("epoch", state.epoch),
+            ("serial", state.serial),
+            ("supply", state.supply),
+        ] {
+            if got != 0 {
+                step.findings.push(Finding::DeploymentState { field, got });
+            }
+        }
+        check_place(transaction, vout, &state, &mut step.findings);
+        self.learn_roster(&state, &mut step.findings);
+        let mut books = Books {
+            bridge,
+            deployment: txid,
+            nft: Some(OutPoint::new(txid, vout)),
+            state,
+            vault: BTreeMap::new(),
+            donations: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            merged: 0,
+            burnt: 0,
+        };
+        self.adopt_strays(&mut books);
+        // What the deployment itself pays to the vault no settlement has counted.
+        let (_, donated) = self.receive(txid, transaction, 0, &mut books);
+        step.donated = donated;
+        step.tokens_out = note_tokens(txid, &reading, &mut books);
+        if step.tokens_out > 0 {
+            step.findings.push(Finding::TokensForged {
+                tokens_in: 0,
+                tokens_out: step.tokens_out,
+            });
+        }
+        self.books = Some(books);
+        step
+    }
+
+    fn follow(
+        &mut self,
+        height: u32,
+        txid: Txid,
+        transaction: &Transaction,
+        stray_spent: Amount,
+        books: &mut Books,
+    ) -> Option<Step> {
+        let reading = self.reader.as_ref()?.read(transaction);
+        let mut findings = self.check_known_coins(transaction, books);
+        let vault_before = books.locked().to_sat();
+        let spent = books.spend(transaction);
+        if stray_spent > Amount::ZERO {
+            findings.push(Finding::StraySpent(stray_spent));
+        }
+        let tokens_out = note_tokens(txid, &reading, books);
+        let mut step = Step {
+            tokens_in: spent.tokens,
+            tokens_out,
+            findings,
+            ..Step::new(height, txid, transaction, StepKind::Transfer)
+        };
+        if spent.nft_input.is_some() {
+            self.settle(
+                &mut step,
+                transaction,
+                &reading,
+                &spent,
+                vault_before,
+                books,
+            );
+            return Some(step);
+        }
+        (_, step.donated) = self.receive(txid, transaction, 0, books);
+        step.kind = self.judge_other(&mut step, transaction, &reading, &spent, books)?;
+        Some(step)
+    }
+
+    /// What a transaction that does not move the NFT is; none when it does not concern the bridge.
+    fn judge_other(
+        &self,
+        step: &mut Step,
+        transaction: &Transaction,
+        reading: &Reading,
+        spent: &Spent,
+        books: &mut Books,
+    ) -> Option<StepKind> {
+        let findings = &mut step.findings;
+        let vault_spent = spent.vault.saturating_add(spent.donations);
+        if vault_spent > 0 {
+            findings.push(Finding::VaultSpent(Amount::from_sat(vault_spent)));
+        }
+        if !reading.nfts.is_empty() {
+            findings.push(Finding::SecondNft {
+                count: reading.nfts.len(),
+            });
+        }
+        let (tokens_in, tokens_out) = (step.tokens_in, step.tokens_out);
+        if tokens_out > tokens_in {
+            findings.push(Finding::TokensForged {
+                tokens_in,
+                tokens_out,
+            });
+        }
+        let amount = tokens_in.saturating_sub(tokens_out);
+        if amount > 0 {
+            books.burnt = books.burnt.saturating_add(amount);
+            findings.push(Finding::TokensBurnt { amount });
+        }
+        let is_forged = tokens_out > tokens_in || !reading.nfts.is_empty();
+        let spends_unknown = findings
+            .iter()
+            .any(|finding| matches!(finding, Finding::VaultCoinUnknown(_)));
+        let kinds = [
+            (vault_spent > 0 || spends_unknown, StepKind::VaultSpend),
+            (is_forged, StepKind::Forgery),
+            (transaction.input.iter().any(is_reclaim), StepKind::Reclaim),
+            (tokens_out > 0, StepKind::Transfer),
+            (tokens_in > 0, StepKind::Burn),
+            (step.donated > Amount::ZERO, StepKind::Donation),
+            (!step.findings.is_empty(), StepKind::StraySpend),
+        ];
+        kinds
+            .into_iter()
+            .find_map(|(applies, kind)| applies.then_some(kind))
+    }
+
+    fn settle(
+        &mut self,
+        step: &mut Step,
+        transaction: &Transaction,
+        reading: &Reading,
+        spent: &Spent,
+        vault_before: u64,
+        books: &mut Books,
+    ) {
+        let old = books.state.clone();
+        let signed = self.check_signatures(transaction, spent.nft_input, &mut step.findings);
+        if let Some(reader) = &self.reader {
+            check_strict(reader, transaction, &mut step.findings);
+        }
+        let next = the_nft(reading, &mut step.findings);
+        // Without a next state nothing can follow: the old one is judged against, so that losses show.
+        let (vout, state) = next.map_or((None, old.clone()), |(vout, state)| (Some(vout), state));
+        books.nft = vout.map(|vout| OutPoint::new(step.txid, vout));
+        if let Some(vout) = vout {
+            check_succession(&old, &state, &mut step.findings);
+            check_place(transaction, vout, &state, &mut step.findings);
+            self.learn_roster(&state, &mut step.findings);
+        }
+        let moves = old.vault_script != state.vault_script;
+        books.state = state;
+        let mut merged = i128::from(spent.donations);
+        if moves {
+            merged = merged.saturating_sub(i128::from(books.locked().to_sat()));
+            self.leave_behind(&old, books);
+            self.adopt_strays(books);
+        }
+        books.merged = books.merged.saturating_add(merged);
+        let (created, donated) = self.receive(step.txid, transaction, reading.charm_outputs, books);
+        step.donated = donated;
+
+        let vault_in = spent.vault.saturating_add(spent.donations);
+        let supply = delta(old.supply, books.state.supply);
+        let tokens = delta(step.tokens_in, step.tokens_out);
+        let vault = delta(vault_in, created.to_sat());
+        if tokens != supply {
+            step.findings.push(Finding::TokenDelta { supply, tokens });
+        }
+        if vault != supply {
+            step.findings.push(Finding::VaultDelta { supply, vault });
+        }
+        let vault_after = books.locked().to_sat();
+        if moves && vault_after < books.state.supply {
+            step.findings.push(Finding::RotationUnbacked {
+                missing: books.state.supply.saturating_sub(vault_after),
+            });
+        }
+        let is_rotation = old.epoch != books.state.epoch;
+        let settlement = Box::new(Settlement {
+            epoch: books.state.epoch,
+            serial: books.state.serial,
+            roster_change: is_rotation.then(|| roster_change(&old, &books.state)),
+            peg_ins: total(reading.tokens.iter().map(|(_, amount)| *amount)),
+            peg_outs: payouts(transaction, reading, &books.state),
+            supply: (old.supply, books.state.supply),
+            vault: (vault_before, vault_after),
+            signed,
+        });
+        step.kind = if is_rotation {
+            StepKind::Rotation(settlement)
+        } else {
+            StepKind::Settlement(settlement)
+        };
+    }
+
+    /// Who signed the roster's inputs. The NFT's own input must be one.
+    fn check_signatures(
+        &self,
+        transaction: &Transaction,
+        nft_input: Option<usize>,
+        findings: &mut Vec<Finding>,
+    ) -> Vec<SignedInput> {
+        let signed: Vec<SignedInput> = transaction
+            .input
+            .iter()
+            .enumerate()
+            .filter_map(|(index, input)| {
+                let mut rosters = self.rosters.iter().rev();
+                rosters.find_map(|roster| roster.signed(index, input))
+            })
+            .collect();
+        let short = signed
+            .iter()
+            .filter(|input| input.signers.len() < input.threshold);
+        findings.extend(short.map(|input| Finding::Quorum {
+            input_index: input.input_index,
+            expected: input.threshold,
+            got: input.signers.len(),
+        }));
+        let unsigned = nft_input.filter(|index| {
+            !signed
+                .iter()
+                .any(|input| input.input_index == *index && input.role == Role::Vault)
+        });
+        if let Some(input_index) = unsigned {
+            findings.push(Finding::Quorum {
+                input_index,
+                expected: self
+                    .rosters
+                    .last()
+                    .map_or(0, |known| usize::from(known.roster().threshold().0)),
+                got: 0,
+            });
+        }
+        signed
+    }
+
+    /// Inputs whose witness shows that they were at a vault, and that no block paid.
+    fn check_known_coins(&self, transaction: &Transaction, books: &Books) -> Vec<Finding> {
+        let is_known = |outpoint: &OutPoint| {
+            books.nft.as_ref() == Some(outpoint)
+                || books.vault.contains_key(outpoint)
+                || books.donations.contains_key(outpoint)
+        };
+        let mut findings = Vec::new();
+        for (index, input) in transaction.input.iter().enumerate() {
+            let current = self.rosters.last();
+            let is_vault = current
+                .and_then(|roster| roster.signed(index, input))
+                .is_some_and(|signed| signed.role == Role::Vault);
+            if is_vault && !is_known(&input.previous_output) {
+                findings.push(Finding::VaultCoinUnknown(input.previous_output));
+            }
+        }
+        findings
+    }
+
+    /// Notes the roster of a state, if its address is the vault that the state names.
+    fn learn_roster(&mut self, state: &RosterState, findings: &mut Vec<Finding>) {
+        if let Some(expected) = self.watch.params_hash
+            && expected.0 != state.params_hash
+        {
+            findings.push(Finding::ParamsHash {
+                expected: expected.to_string(),
+                got: ParamsHash(state.params_hash).to_string(),
+            });
+        }
+        let script = ScriptBuf::from_bytes(state.vault_script.clone());
+        let known = roster_of(state).map(|roster| KnownRoster::new(&self.secp, roster));
+        match known {
+            Some(known) if known.script_pubkey == script => {
+                let current = self.rosters.last().map(KnownRoster::roster);
+                if current != Some(known.roster()) {
+                    self.rosters.push(known);
+                }
+            }
+            _ => findings.push(Finding::VaultScript),
+        }
+        self.scripts.insert(script);
+    }
+
+    /// Books the outputs at vaults: what the spell speaks of is the vault's, the rest is given. Returns both sums.
+    fn receive(
+        &mut self,
+        txid: Txid,
+        transaction: &Transaction,
+        counted_outputs: usize,
+        books: &mut Books,
+    ) -> (Amount, Amount) {
+        let (mut counted, mut donated) = (0_u64, 0_u64);
+        for (index, (vout, output)) in (0_u32..).zip(&transaction.output).enumerate() {
+            let outpoint = OutPoint::new(txid, vout);
+            if books.nft == Some(outpoint) || !self.scripts.contains(&output.script_pubkey) {
+                continue;
+            }
+            let value = output.value;
+            if output.script_pubkey.as_bytes() != books.state.vault_script {
+                self.strays
+                    .insert(outpoint, (output.script_pubkey.clone(), value));
+            } else if index < counted_outputs {
+                books.vault.insert(outpoint, value);
+                counted = counted.saturating_add(value.to_sat());
+            } else {
+                books.donations.insert(outpoint, value);
+                donated = donated.saturating_add(value.to_sat());
+            }
+        }
+        (Amount::from_sat(counted), Amount::from_sat(donated))
+    }
+
+    fn spend_strays(&mut self, transaction: &Transaction) -> Amount {
+        let spent = transaction
+            .input
+            .iter()
+            .filter_map(|input| self.strays.remove(&input.previous_output))
+            .fold(0_u64, |sum, (_, amount)| {
+                sum.saturating_add(amount.to_sat())
+            });
+        Amount::from_sat(spent)
+    }
+
+    fn note_strays(&mut self, txid: Txid, transaction: &Transaction) {
+        for (vout, output) in (0_u32..).zip(&transaction.output) {
+            if self.scripts.contains(&output.script_pubkey) {
+                let coin = (output.script_pubkey.clone(), output.value);
+                self.strays.insert(OutPoint::new(txid, vout), coin);
+            }
+        }
+    }
+
+    /// What was at the current vault's address before it was the vault is a gift to it.
+    fn adopt_strays(&mut self, books: &mut Books) {
+        let script = &books.state.vault_script;
+        let (own, others) = mem::take(&mut self.strays)
+            .into_iter()
+            .partition(|(_, (stray, _))| stray.as_bytes() == script);
+        self.strays = others;
+        let own: BTreeMap<OutPoint, (ScriptBuf, Amount)> = own;
+        books
+            .donations
+            .extend(own.into_iter().map(|(at, (_, amount))| (at, amount)));
+    }
+
+    /// What a rotation does not bring along is at the vault of another epoch.
+    fn leave_behind(&mut self, old: &RosterState, books: &mut Books) {
+        let script = ScriptBuf::from_bytes(old.vault_script.clone());
+        let left = mem::take(&mut books.vault)
+            .into_iter()
+            .chain(mem::take(&mut books.donations));
+        self.strays
+            .extend(left.map(|(at, amount)| (at, (script.clone(), amount))));
+    }
+}
+
+fn count_alarms(findings: &[Finding]) -> u64 {
+    findings
+        .iter()
+        .filter(|finding| finding.severity() == Severity::Alarm)
+        .fold(0, |count, _| count.saturating_add(1))
+}
+
+fn check_strict(reader: &Reader, transaction: &Transaction, findings: &mut Vec<Finding>) {
+    if let Err(error) = reader.strict(transaction) {
+        findings.push(Finding::Spell {
+            code: error.code(),
+            reason: error.to_string(),
+        });
+    }
+}
+
+/// The one NFT of a reading. Of several the first is followed.
+fn the_nft(reading: &Reading, findings: &mut Vec<Finding>) -> Option<(u32, RosterState)> {
+    let got = reading.nfts.len();
+    if got != 1 {
+        findings.push(Finding::NftCount { got });
+    }
+    let (vout, state) = reading.nfts.first()?;
+    match state {
+        Ok(state) => Some((*vout, state.clone())),
+        Err(error) => {
+            findings.push(Finding::StateUnreadable {
+                reason: error.to_string(),
+            });
+            None
+        }
+    }
+}
+
+fn check_place(
+    transaction: &Transaction,
+    vout: u32,
+    state: &RosterState,
+    findings: &mut Vec<Finding>,
+) {
+    let at_vault = usize::try_from(vout)
+        .ok()
+        .and_then(|index| transaction.output.get(index))
+        .is_some_and(|output| output.script_pubkey.as_bytes() == state.vault_script);
+    if vout != 0 || !at_vault {
+        findings.push(Finding::NftMisplaced { vout, at_vault });
+    }
+}
+
+fn check_succession(old: &RosterState, new: &RosterState, findings: &mut Vec<Finding>) {
+    let expected = old.serial.saturating_add(1);
+    if new.serial != expected {
+        findings.push(Finding::Serial {
+            expected,
+            got: new.serial,
+        });
+    }
+    let (from, to) = (old.epoch, new.epoch);
+    if from != to && from.checked_add(1) != Some(to) {
+        findings.push(Finding::Epoch { from, to });
+    }
+    if from != to {
+        return;
+    }
+    let changed = [
+        ("signers", old.signers != new.signers),
+        ("threshold", old.threshold != new.threshold),
+        ("vault_script", old.vault_script != new.vault_script),
+        ("params_hash", old.params_hash != new.params_hash),
+    ];
+    findings.extend(changed.into_iter().filter_map(|(field, changed)| {
+        changed.then_some(Finding::ChangedInEpoch { field, epoch: from })
+    }));
+}
+
+fn roster_of(state: &RosterState) -> Option<Roster> {
+    let signers = state
+        .signers
+        .iter()
+        .map(|key| XOnlyPublicKey::from_slice(key).ok())
+        .collect::<Option<Vec<_>>>()?;
+    Roster::new(Epoch(state.epoch), signers, Threshold(state.threshold)).ok()
+}
+
+fn roster_change(old: &RosterState, new: &RosterState) -> RosterChange {
+    let without = |from: &RosterState, other: &RosterState| {
+        let mut keys = from.signers.clone();
+        keys.retain(|key| !other.signers.contains(key));
+        keys
+    };
+    RosterChange {
+        threshold: (old.threshold, new.threshold),
+        signer_count: (old.signers.len(), new.signers.len()),
+        added: without(new, old),
+        removed: without(old, new),
+    }
+}
+
+fn note_tokens(txid: Txid, reading: &Reading, books: &mut Books) -> u64 {
+    let made = reading.tokens.iter();
+    books
+        .tokens
+        .extend(made.map(|(vout, amount)| (OutPoint::new(txid, *vout), *amount)));
+    reading.tokens_out()
+}
+
+/// Outputs that the spell speaks of and that carry BTC alone, away from the vault.
+fn payouts(transaction: &Transaction, reading: &Reading, state: &RosterState) -> PegTotal {
+    let carries = |vout: u32| {
+        reading.tokens.iter().any(|(at, _)| *at == vout)
+            || reading.nfts.iter().any(|(at, _)| *at == vout)
+    };
+    total(
+        (0_u32..)
+            .zip(&transaction.output)
+            .take(reading.charm_outputs)
+            .filter(|(vout, output)| {
+                !carries(*vout) && output.script_pubkey.as_bytes() != state.vault_script
+            })
+            .map(|(_, output)| output.value.to_sat()),
+    )
+}
+
+fn total(amounts: impl Iterator<Item = u64>) -> PegTotal {
+    amounts.fold(PegTotal::default(), |mut total, sat| {
+        total.add(sat);
+        total
+    })
+}
+
+fn delta(from: u64, to: u64) -> i128 {
+    i128::from(to).saturating_sub(i128::from(from))
+}

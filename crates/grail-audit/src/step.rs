@@ -1,0 +1,224 @@
+//! What a transaction did to the bridge.
+
+use std::fmt::{Display, Formatter, Result};
+
+use bitcoin::{Amount, Transaction, Txid};
+
+use crate::finding::{Finding, Severity};
+use crate::witness::SignedInput;
+
+/// A number of outputs and what they come to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PegTotal {
+    /// How many.
+    pub count: usize,
+    /// Satoshis.
+    pub sat: u64,
+}
+
+impl PegTotal {
+    pub(crate) fn add(&mut self, sat: u64) {
+        self.count = self.count.saturating_add(1);
+        self.sat = self.sat.saturating_add(sat);
+    }
+}
+
+/// From one roster to the next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RosterChange {
+    /// Signers that must agree, before and after.
+    pub threshold: (u16, u16),
+    /// Signers, before and after.
+    pub signer_count: (usize, usize),
+    /// Keys that are new.
+    pub added: Vec<[u8; 32]>,
+    /// Keys that are gone.
+    pub removed: Vec<[u8; 32]>,
+}
+
+/// A move of the roster NFT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// Epoch after it.
+    pub epoch: u64,
+    /// Its number.
+    pub serial: u64,
+    /// Present when the epoch changes.
+    pub roster_change: Option<RosterChange>,
+    /// Outputs with zkBTC.
+    pub peg_ins: PegTotal,
+    /// Outputs with BTC alone that the spell speaks of: payouts.
+    pub peg_outs: PegTotal,
+    /// zkBTC in existence before and after, in satoshis.
+    pub supply: (u64, u64),
+    /// Coins that settlements left at the vault, before and after, in satoshis.
+    pub vault: (u64, u64),
+    /// Roster inputs and who signed them.
+    pub signed: Vec<SignedInput>,
+}
+
+/// What kind of step it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepKind {
+    /// Creates the roster NFT.
+    Deployment {
+        /// Signers of the first roster.
+        signer_count: usize,
+        /// How many must agree.
+        threshold: u16,
+    },
+    /// Moves the NFT: mints, burns, moves the vault.
+    Settlement(Box<Settlement>),
+    /// Moves the NFT to the next epoch.
+    Rotation(Box<Settlement>),
+    /// Spends coins of the vault without the NFT.
+    VaultSpend,
+    /// Makes bridge charms out of nothing.
+    Forgery,
+    /// A user takes a deposit back. Known by its shape: of zkBTC surely this bridge's, of BTC any that works so.
+    Reclaim,
+    /// Moves zkBTC between users.
+    Transfer,
+    /// Destroys zkBTC and makes none.
+    Burn,
+    /// Gives coins to the vault.
+    Donation,
+    /// Spends coins at the address of another roster than the current one.
+    StraySpend,
+}
+
+impl StepKind {
+    /// Stable name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Deployment { .. } => "deployment",
+            Self::Settlement(_) => "settlement",
+            Self::Rotation(_) => "rotation",
+            Self::VaultSpend => "vault-spend",
+            Self::Forgery => "forgery",
+            Self::Reclaim => "reclaim",
+            Self::Transfer => "transfer",
+            Self::Burn => "burn",
+            Self::Donation => "donation",
+            Self::StraySpend => "stray-spend",
+        }
+    }
+}
+
+/// A transaction that touches the bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Height of its block.
+    pub height: u32,
+    /// Its name.
+    pub txid: Txid,
+    /// What it does.
+    pub kind: StepKind,
+    /// Inputs.
+    pub input_count: usize,
+    /// Outputs.
+    pub output_count: usize,
+    /// Virtual size.
+    pub vsize: usize,
+    /// Its fee. Blocks alone do not tell what inputs are worth: whoever has the node fills it in.
+    pub fee: Option<Amount>,
+    /// zkBTC spent, in satoshis.
+    pub tokens_in: u64,
+    /// zkBTC made, in satoshis.
+    pub tokens_out: u64,
+    /// Coins given to the vault.
+    pub donated: Amount,
+    /// What does not hold.
+    pub findings: Vec<Finding>,
+}
+
+impl Step {
+    pub(crate) fn new(height: u32, txid: Txid, transaction: &Transaction, kind: StepKind) -> Self {
+        Self {
+            height,
+            txid,
+            kind,
+            input_count: transaction.input.len(),
+            output_count: transaction.output.len(),
+            vsize: transaction.vsize(),
+            fee: None,
+            tokens_in: 0,
+            tokens_out: 0,
+            donated: Amount::ZERO,
+            findings: Vec::new(),
+        }
+    }
+
+    /// The settlement or rotation that it is.
+    pub fn settlement(&self) -> Option<&Settlement> {
+        match &self.kind {
+            StepKind::Settlement(settlement) | StepKind::Rotation(settlement) => Some(settlement),
+            _ => None,
+        }
+    }
+
+    /// The findings that break a rule.
+    pub fn alarms(&self) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(|finding| finding.severity() == Severity::Alarm)
+    }
+}
+
+/// One line, and one more per finding.
+impl Display for Step {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(
+            f,
+            "{:>7}  {}  {:<11}",
+            self.height,
+            self.txid,
+            self.kind.name()
+        )?;
+        match &self.kind {
+            StepKind::Deployment {
+                signer_count,
+                threshold,
+            } => write!(f, " {threshold} of {signer_count} must sign")?,
+            StepKind::Settlement(settlement) | StepKind::Rotation(settlement) => {
+                write!(f, " {settlement}")?;
+            }
+            StepKind::Transfer | StepKind::Burn | StepKind::Reclaim | StepKind::Forgery
+                if self.tokens_in > 0 || self.tokens_out > 0 =>
+            {
+                write!(f, " zkBTC {} -> {} sat", self.tokens_in, self.tokens_out)?;
+            }
+            _ => (),
+        }
+        if self.donated > Amount::ZERO {
+            write!(f, " {} sat given to the vault", self.donated.to_sat())?;
+        }
+        if let Some(fee) = self.fee {
+            write!(f, ", fee {} sat, {} vB", fee.to_sat(), self.vsize)?;
+        }
+        for finding in &self.findings {
+            write!(f, "\n         {finding} [{}]", finding.code())?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Settlement {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let (peg_ins, peg_outs) = (&self.peg_ins, &self.peg_outs);
+        write!(f, "epoch {} serial {}: ", self.epoch, self.serial)?;
+        write!(f, "{} in {} out, ", peg_ins.count, peg_outs.count)?;
+        write!(f, "supply {} -> {}, ", self.supply.0, self.supply.1)?;
+        write!(f, "vault {} -> {}", self.vault.0, self.vault.1)?;
+        if let Some(change) = &self.roster_change {
+            let (old, new) = (change.threshold.0, change.threshold.1);
+            let (old_count, new_count) = (change.signer_count.0, change.signer_count.1);
+            write!(f, ", roster {old} of {old_count} -> {new} of {new_count}")?;
+        }
+        if let Some(first) = self.signed.first() {
+            let names: Vec<String> = first.signers.iter().map(ToString::to_string).collect();
+            write!(f, ", signed by {}", names.join(" "))?;
+        }
+        Ok(())
+    }
+}
