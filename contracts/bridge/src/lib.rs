@@ -8,12 +8,14 @@
 //! The same code runs in three places: compiled to wasm inside every proof, natively in an operator's
 //! policy, and natively in the backend's dry run.
 
+mod history;
 mod rules;
 mod sides;
 mod state;
 mod violation;
 
-pub use rules::{Action, app_contract, check, identity_of, nft_app, token_app};
+pub use history::SPELL_VERSION_MIN;
+pub use rules::{Action, TOKEN_TAG, app_contract, check, identity_of, nft_app, token_app};
 pub use state::{
     MAX_SIGNERS, MAX_SUPPLY_SAT, MIN_SIGNERS, RosterState, STATE_FORMAT, StateError,
     VAULT_SCRIPT_LEN,

@@ -12,14 +12,19 @@
 //! What they cannot see, and a signer's policy must judge: outputs past those of the spell, beamed outputs, a
 //! spend of vault coins by a transaction that does not run this contract.
 
-use charms_data::{App, B32, Charms, Data, NFT, TOKEN, Transaction, UtxoId};
+use charms_data::{App, B32, Charms, Data, NFT, Transaction, UtxoId};
 use sha2::{Digest, Sha256};
 
 use crate::{
     RosterState,
+    history::check_history,
     sides::{Items, sides},
     violation::{Side, Violation},
 };
+
+/// Tag of zkBTC. Not `t`, which Charms lets move without its contract as long as the amounts balance: zkBTC moves
+/// only where this contract has judged where it comes from.
+pub const TOKEN_TAG: char = 'z';
 
 /// What a spell asks of the roster NFT: its public input, a CBOR text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +84,7 @@ pub fn check(app: &App, tx: &Transaction, x: &Data, w: &Data) -> Result<(), Viol
             Some(Action::Settle) => check_settlement(app, tx),
             None => Err(Violation::UnknownAction),
         },
-        TOKEN => check_token(app, tx, x),
+        TOKEN_TAG => check_token(app, tx, x),
         tag => Err(Violation::Tag(tag)),
     }
 }
@@ -101,7 +106,7 @@ pub fn nft_app(app: &App) -> App {
 /// The zkBTC app of the same bridge.
 pub fn token_app(app: &App) -> App {
     App {
-        tag: TOKEN,
+        tag: TOKEN_TAG,
         identity: app.identity.clone(),
         vk: app.vk.clone(),
     }
@@ -142,6 +147,7 @@ fn check_deployment(nft: &App, tx: &Transaction) -> Result<(), Violation> {
 }
 
 fn check_settlement(nft: &App, tx: &Transaction) -> Result<(), Violation> {
+    check_history(nft, tx)?;
     let (ins, outs) = sides(tx)?;
     let old = ins.the_nft(nft)?.state;
     let new = outs.the_nft(nft)?.state;
@@ -174,9 +180,10 @@ fn check_settlement(nft: &App, tx: &Transaction) -> Result<(), Violation> {
 
 /// From one state to the next: the serial counts, all else stays within an epoch, and epochs are not skipped.
 ///
-/// The serial is what makes a proof worth something: given no app programs, Charms proves any spell that leaves
-/// the NFT's state and the sum of zkBTC as they are, whatever its public inputs, and runs no contract. A spell in
-/// which the serial grows is not of that kind, so its proof exists only if this function agreed.
+/// The serial is what makes a proof worth something: given no app programs, Charms proves any spell that merely
+/// transfers what it lists, whatever its public inputs, and runs no contract; an NFT whose state stays is merely
+/// transferred. A spell in which the serial grows is not of that kind, so its proof exists only if this function
+/// agreed.
 fn check_succession(old: &RosterState, new: &RosterState) -> Result<(), Violation> {
     if old.serial.checked_add(1) != Some(new.serial) {
         return Err(Violation::Serial {
@@ -241,13 +248,13 @@ fn check_move(
 ///
 /// They do run, so there is no need to repeat them here, at twice the cost in the proof: Charms evaluates every
 /// app that the spell lists, and skips a contract only for a plain transfer, which one with a public input never
-/// is. (Charms also skips all contracts when the prover supplies none, but then it demands that zkBTC
-/// balances, and this function would not be running.) The one NFT on each side is asked for although the NFT's
+/// is. The one NFT on each side is asked for although the NFT's
 /// rules ask for it too: this contract should hold without reading the other.
 fn check_token(token: &App, tx: &Transaction, x: &Data) -> Result<(), Violation> {
     if !x.is_empty() {
         return Err(Violation::TokenPublicInput);
     }
+    check_history(token, tx)?;
     let tokens_in = sum_tokens(token, tx.ins.iter().map(|(_, charms)| charms), Side::In)?;
     let tokens_out = sum_tokens(token, tx.outs.iter(), Side::Out)?;
     if tokens_in == tokens_out {
@@ -290,7 +297,6 @@ fn sum_tokens<'a>(
     charms
         .filter_map(|charms| charms.get(token))
         .try_fold(0_u64, |sum, amount| {
-            // Read as Charms reads it when it decides on a plain transfer: one amount, one meaning.
             let amount = amount.value::<u64>().ok().filter(|amount| *amount > 0);
             sum.checked_add(amount.ok_or(Violation::TokenAmount(side))?)
                 .ok_or(Violation::TokenOverflow(side))

@@ -28,7 +28,7 @@ impl fmt::Display for Side {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Violation {
     /// The app is neither the roster NFT nor zkBTC.
-    #[error("expected tag n or t, got {0:?}")]
+    #[error("expected tag n or z, got {0:?}")]
     Tag(char),
     /// A private input: no rule takes one.
     #[error("expected no private input")]
@@ -85,6 +85,21 @@ pub enum Violation {
     /// The NFT does not sit on the vault script of its own state.
     #[error("the {0} NFT is not at the vault script of its state")]
     NftNotAtVault(Side),
+    /// The previous transactions shown are not exactly those behind inputs and references.
+    #[error("the previous transactions are not those of inputs and references")]
+    PrevTxSet,
+    /// A previous transaction is not a plain Bitcoin transaction, as beaming would need.
+    #[error("a previous transaction is not a Bitcoin transaction alone")]
+    PrevTxForm,
+    /// A previous transaction is shown with its witness, which its id does not commit to.
+    #[error("a previous transaction is shown with a witness")]
+    PrevTxWitness,
+    /// A previous transaction that brings a charm of the bridge has not one spell in an output, as provers write it.
+    #[error("expected one spell output in a previous transaction, as provers write it")]
+    PrevSpell,
+    /// That spell is of a protocol version from before the bridge.
+    #[error("expected a previous spell of version 15 or later, got {0}")]
+    PrevSpellVersion(u64),
     /// Deployment spends nothing, so it has no identity.
     #[error("deployment spends no input")]
     NoInput,
@@ -188,6 +203,11 @@ impl Violation {
             Self::NftCount { .. } => "nft-count",
             Self::State { error, .. } => error.code(),
             Self::NftNotAtVault(_) => "nft-not-at-vault",
+            Self::PrevTxSet => "prev-tx-set",
+            Self::PrevTxForm => "prev-tx-form",
+            Self::PrevTxWitness => "prev-tx-witness",
+            Self::PrevSpell => "prev-spell",
+            Self::PrevSpellVersion(_) => "prev-spell-version",
             Self::NoInput => "no-input",
             Self::Identity => "identity",
             Self::NftIndex(_) => "nft-index",

@@ -12,6 +12,7 @@ mod coins;
 mod deployment;
 mod fuel;
 mod nft;
+mod previous;
 mod rotation;
 mod settlement;
 mod spell;

@@ -167,7 +167,9 @@ impl Spell {
         charms: [(App, Data); N],
     ) -> Self {
         let seed = u8::try_from(self.tx.ins.len()).unwrap();
-        self.tx.ins.push((utxo(seed), Charms::from(charms)));
+        let spent = utxo(seed);
+        self.tx.prev_txs.insert(spent.0.clone(), shown(&PREVIOUS));
+        self.tx.ins.push((spent, Charms::from(charms)));
         self.tx
             .coin_ins
             .as_mut()
@@ -256,6 +258,52 @@ impl Spell {
     pub fn refused(&self, violation: &Violation) {
         assert_eq!(self.judge().as_ref(), Err(violation));
     }
+}
+
+/// A previous transaction with a spell of version 15, as its prover wrote it.
+static PREVIOUS: LazyLock<String> = LazyLock::new(|| previous(&[script(USER), spell_output(15)]));
+
+/// The hexadecimal form of a transaction of one input that pays `scripts`, without witness.
+pub fn previous(scripts: &[Vec<u8>]) -> String {
+    let mut bytes = vec![2, 0, 0, 0, 1];
+    bytes.extend([0x31; 36]);
+    bytes.extend([0, 0xff, 0xff, 0xff, 0xff]);
+    bytes.push(u8::try_from(scripts.len()).unwrap());
+    for script in scripts {
+        bytes.extend(DUST.to_le_bytes());
+        match u8::try_from(script.len()) {
+            Ok(length @ 0..0xfd) => bytes.push(length),
+            _ => {
+                bytes.push(0xfd);
+                bytes.extend(u16::try_from(script.len()).unwrap().to_le_bytes());
+            }
+        }
+        bytes.extend(script);
+    }
+    bytes.extend([0; 4]);
+    hex::encode(bytes)
+}
+
+/// How Charms shows a previous transaction to a contract.
+pub fn shown(hex: &str) -> Data {
+    Data::from(&BTreeMap::from([("bitcoin", hex)]))
+}
+
+/// The output of a spell, empty but for its version.
+pub fn spell_output(version: u64) -> Vec<u8> {
+    let payload = Data::from(&(BTreeMap::from([("version", version)]), [0_u8; 4])).bytes();
+    op_return(&payload)
+}
+
+/// An output that Charms reads as a spell with this payload.
+pub fn op_return(payload: &[u8]) -> Vec<u8> {
+    let mut script = b"\x6a\x05spell".to_vec();
+    match u8::try_from(payload.len()).unwrap() {
+        length @ 0..=0x4b => script.push(length),
+        length => script.extend([0x4c, length]),
+    }
+    script.extend(payload);
+    script
 }
 
 pub fn coin(script: Vec<u8>, amount: u64) -> NativeOutput {

@@ -1,6 +1,6 @@
 //! zkBTC: conserved, or accounted for by a settlement.
 
-use charms_data::Data;
+use charms_data::{Data, is_simple_transfer};
 use grail_bridge_contract::{Action, MAX_SUPPLY_SAT, Side, Violation};
 
 use crate::spell::{DUST, Spell, USER, VAULT, foreign_token, nft, script, state, token};
@@ -28,6 +28,13 @@ fn accepts_a_transfer() {
         .accepted();
     zkbtc().tokens_in(u64::MAX).tokens_out(u64::MAX).accepted();
     zkbtc().accepted();
+}
+
+#[test]
+fn zkbtc_is_never_a_plain_transfer() {
+    // Charms would move a token of tag `t` without this contract, and so without a look at where it comes from.
+    let transfer = zkbtc().tokens_in(5).tokens_out(5);
+    assert!(!is_simple_transfer(&token(), &transfer.tx));
 }
 
 #[test]
