@@ -30,7 +30,7 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "start",
@@ -40,6 +40,11 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
         2,
         "vault_outputs",
         include_str!("../migrations/sqlite/0002_vault_outputs.sql"),
+    ),
+    (
+        3,
+        "proofs",
+        include_str!("../migrations/sqlite/0003_proofs.sql"),
     ),
 ];
 

@@ -305,6 +305,24 @@ impl StoreTx {
         held(changed)
     }
 
+    /// Makes sure that a lease still holds, for a step that writes what only its holder may write.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when the lease is void.
+    pub async fn hold_lease(&mut self, lease: &Lease, now: u64) -> Result<(), StoreError> {
+        // A write, so that on any database the row is ours until the step ends.
+        let changed = sqlx::query(
+            "UPDATE jobs SET updated_at = $3 WHERE id = $1 AND token = $2 AND state = 'leased'",
+        )
+        .bind(after(lease.job.id.0))
+        .bind(after(lease.token))
+        .bind(integer("now", now)?)
+        .execute(self.connection())
+        .await?
+        .rows_affected();
+        held(changed)
+    }
+
     /// Ends a job as done, in the step that its work belongs to.
     ///
     /// # Errors
@@ -446,7 +464,7 @@ fn held(changed: u64) -> Result<(), StoreError> {
     }
 }
 
-fn cut(error: &str) -> String {
+pub(crate) fn cut(error: &str) -> String {
     error.chars().take(ERROR_CHARS_MAX).collect()
 }
 

@@ -1,9 +1,9 @@
 //! The backend's database. Its rows are the truth (invariants I5, I6); everything else is a hint.
 //!
 //! Owns the schema, the uniqueness rules (one live settlement per NFT, per deposit, per request), the cursor over blocks
-//! with all rows that depend on a height, the outbox of jobs with leases and fencing, and the feed of events. One step
-//! is one [`StoreTx`]: its writes are all there after [`StoreTx::commit`], or none is. Trusts its caller to apply the
-//! machines of `grail-flow`; never decides what follows what, reads no clock, and holds neither secrets nor personal data.
+//! with all rows that depend on a height, the outbox of jobs with leases and fencing, the record of proving with the
+//! proofs themselves, and the feed of events. One step is one [`StoreTx`]: its writes are all there after
+//! [`StoreTx::commit`], or none is. Trusts its caller to apply the machines of `grail-flow`; never decides what follows what, reads no clock, and holds neither secrets nor personal data.
 //!
 //! SQL is written for SQLite and PostgreSQL alike; what is particular to the first is in `db` and in `migrations/sqlite`.
 
@@ -18,6 +18,7 @@ mod facts;
 mod feed;
 mod jobs;
 mod lists;
+mod proofs;
 mod requests;
 mod settlements;
 mod store;
@@ -35,6 +36,10 @@ pub use jobs::{
     ATTEMPTS_MAX, BACKOFF_MAX_SECONDS, Enqueued, Failed, Job, JobId, JobState, Lease, NewJob,
 };
 pub use lists::{AnswerSummary, ServedRequest};
+pub use proofs::{
+    ListedProof, MadeProof, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, ProofRecord, ProofState,
+    ProofTotals,
+};
 pub use requests::{Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, Request};
 pub use settlements::{
     BuiltTransaction, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX, Settlement,

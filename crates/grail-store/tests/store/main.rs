@@ -7,6 +7,7 @@ mod blocks;
 mod deposits;
 mod feed;
 mod jobs;
+mod proofs;
 mod requests;
 mod schema;
 mod settlements;
