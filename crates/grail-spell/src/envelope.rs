@@ -95,19 +95,15 @@ pub fn find_spell(tx: &Transaction) -> Result<Option<UnverifiedSpell>, EnvelopeE
 
 /// Decodes the spell in an `OP_RETURN` of `tx`, unverified: for builders, who wrote it themselves.
 pub fn decode_op_return(tx: &Transaction) -> Result<Option<UnverifiedSpell>, EnvelopeError> {
-    let mut found = None;
-    let mut count = 0_usize;
-    for (index, output) in tx.output.iter().enumerate() {
-        if has_op_return_marker(&output.script_pubkey) {
-            count = count.saturating_add(1);
-            found = Some((index, &output.script_pubkey));
-        }
-    }
-    let Some((index, script)) = found else {
+    let mut marked = marked_outputs(tx);
+    let Some((index, script)) = marked.next() else {
         return Ok(None);
     };
-    if count > 1 {
-        return Err(EnvelopeError::SeveralOpReturns { count });
+    let more = marked.count();
+    if more > 0 {
+        return Err(EnvelopeError::SeveralOpReturns {
+            count: more.saturating_add(1),
+        });
     }
     let mut instructions = script.instructions().skip(2);
     let Some(Ok(Instruction::PushBytes(payload))) = instructions.next() else {
@@ -145,6 +141,24 @@ pub fn encode_op_return(
         .push_slice(b"spell")
         .push_slice(payload)
         .into_script())
+}
+
+/// The outputs that Charms takes for a spell's, by index.
+pub(crate) fn marked_outputs(tx: &Transaction) -> impl Iterator<Item = (usize, &Script)> {
+    tx.output
+        .iter()
+        .enumerate()
+        .map(|(index, output)| (index, output.script_pubkey.as_script()))
+        .filter(|(_, script)| has_op_return_marker(script))
+}
+
+/// The inputs whose witness begins as a spell's envelope does. Charms reads that of the last input alone.
+pub(crate) fn witness_envelopes(tx: &Transaction) -> impl Iterator<Item = usize> {
+    tx.input
+        .iter()
+        .enumerate()
+        .filter(|(_, input)| witness_envelope(input).is_some())
+        .map(|(index, _)| index)
 }
 
 /// Charms looks only at the second instruction: the first may be any, not just `OP_RETURN`.
@@ -199,7 +213,7 @@ fn witness_envelope(input: &TxIn) -> Option<WitnessEnvelope<'_>> {
 
 /// Reads the first CBOR item. Charms ignores bytes after it; the strict reading refuses them by encoding again.
 /// Length is judged first: decoding can need a hundred times the memory of the bytes.
-fn decode_payload(payload: &[u8]) -> Result<(NormalizedSpell, Proof), EnvelopeError> {
+pub(crate) fn decode_payload(payload: &[u8]) -> Result<(NormalizedSpell, Proof), EnvelopeError> {
     if payload.len() > PAYLOAD_MAX_BYTES {
         return Err(EnvelopeError::PayloadTooLong {
             length: payload.len(),

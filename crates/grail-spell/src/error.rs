@@ -4,8 +4,8 @@ use thiserror::Error;
 
 use crate::envelope::EnvelopeError;
 use crate::proof::ProofError;
-use crate::read::StrictError;
 use crate::spell::SpellShapeError;
+use crate::strict::StrictError;
 
 /// Why a spell was not accepted. For a previous transaction it means: no charms on its outputs.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

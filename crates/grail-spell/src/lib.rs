@@ -12,10 +12,12 @@
 mod bridge;
 mod envelope;
 mod error;
+mod form;
 mod gnark;
 mod proof;
 mod read;
 mod spell;
+mod strict;
 
 pub use bridge::{
     BRIDGE_SPELL_VERSION_MIN, BridgeCharmError, BridgeCharms, BuildError, SettlementItem,
@@ -27,12 +29,12 @@ pub use envelope::{
     decode_op_return, encode_op_return, find_spell,
 };
 pub use error::SpellError;
+pub use form::{DEPTH_MAX, FormError, FormFault};
 pub use gnark::PointError;
 pub use proof::{MOCK_SPELL_VK, ProofError, SPELL_VK, public_values};
-pub use read::{
-    PrevTx, StrictError, VerifiedSpell, charms_of, read_compatible, read_strict, without_witnesses,
-};
+pub use read::{PrevTx, VerifiedSpell, charms_of, read_compatible, read_strict, without_witnesses};
 pub use spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, PROTOCOL_VERSION, Proof,
     SpellShapeError, outpoint_from_utxo_id, utxo_id_from_outpoint,
 };
+pub use strict::{Layout, ScriptByte, StrictError};

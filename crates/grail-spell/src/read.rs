@@ -1,23 +1,21 @@
 //! The two readings of a transaction, and the type that proves one took place.
 
-use bitcoin::{ScriptBuf, Transaction, TxIn, TxOut, Txid, Witness};
+use bitcoin::{Transaction, TxIn, TxOut, Txid, Witness};
 use charms_data::Charms;
 use grail_types::MockAllowed;
-use thiserror::Error;
 
-use crate::envelope::{self, Place, UnverifiedSpell};
+use crate::envelope::{self, EnvelopeError, Place, UnverifiedSpell};
 use crate::error::SpellError;
 use crate::proof;
-use crate::spell::{NormalizedSpell, PROTOCOL_VERSION};
-
-/// Outputs that may follow the spell's: the change, which a Charms prover appends last.
-const OUTPUTS_AFTER_SPELL_MAX: usize = 1;
+use crate::spell::NormalizedSpell;
+use crate::strict::{self, Layout, StrictSpell};
 
 /// A spell whose proof was checked against the transaction that carries it. Made by the readers only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VerifiedSpell {
     spell: NormalizedSpell,
     place: Place,
+    layout: Option<Layout>,
 }
 
 impl VerifiedSpell {
@@ -46,6 +44,11 @@ impl VerifiedSpell {
         self.place
     }
 
+    /// Which outputs of its transaction it does not speak of. Only of a spell that [`read_strict`] read.
+    pub fn layout(&self) -> Option<Layout> {
+        self.layout
+    }
+
     /// Whether the charms of output `vout` have moved to another chain, so that no spell can spend them here.
     pub fn is_beamed_at(&self, vout: u32) -> bool {
         self.spell
@@ -62,6 +65,9 @@ impl VerifiedSpell {
 /// Deliberate differences: a mock proof must actually hold and end where it ends (Charms ignores the result of that
 /// pairing, and bytes after the proof); a charm of an app that the spell does not list is an error here (Charms panics
 /// when it is spent, and its checker proves no such spell); version 0 is unsupported.
+///
+/// Its work is bounded: payloads over 400,000 bytes are refused unread, the decoder (`ciborium`) stops at 256 levels of
+/// nesting and allocates as bytes come and not as lengths announce, and no field of a spell costs more than its bytes.
 pub fn read_compatible(
     tx: &Transaction,
     mock: Option<MockAllowed>,
@@ -72,102 +78,37 @@ pub fn read_compatible(
     verify(tx, found, mock).map(Some)
 }
 
-/// Why a spell is not in the one form that Grail produces.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum StrictError {
-    /// No spell in an output.
-    #[error("expected a spell in an OP_RETURN output, got none")]
-    Absent,
-    /// Another protocol version.
-    #[error("expected a spell of version {PROTOCOL_VERSION}, got {version}")]
-    Version {
-        /// The version.
-        version: u32,
-    },
-    /// A feature that Grail does not use.
-    #[error("the spell uses {feature}, which a Grail spell never does")]
-    Feature {
-        /// The field of the spell.
-        feature: &'static str,
-    },
-    /// Not the bytes that encoding the decoded value gives.
-    #[error("the spell output is not the canonical encoding of its spell")]
-    Encoding,
-    /// The output's place or value.
-    #[error(
-        "spell output at {output_index} of {output_count}: expected behind the {charm_outputs} outputs that it speaks of, \
-         with no value and at most one output after it"
-    )]
-    Output {
-        /// Where it is.
-        output_index: usize,
-        /// How many outputs there are.
-        output_count: usize,
-        /// How many the spell speaks of.
-        charm_outputs: usize,
-    },
-}
-
-/// Reads the spell of a transaction that is about to be signed. Accepts one form only: one spell `OP_RETURN`, byte for byte what
-/// [`crate::encode_op_return`] writes, without value, behind every output that the spell speaks of and followed by
-/// at most one other (the change); the current version; none of refs, beaming, scrolls, versioned apps, inputs or
-/// coins in the wire form; proof verified.
+/// Reads the spell of a transaction that is about to be signed. Accepts one form only:
+///
+/// - one spell: one output with the marker, and no witness of any input that begins as a spell's envelope does. (Charms
+///   would not read such a witness beside a readable output; what is signed shall not depend on who reads it how.)
+/// - its script is `OP_RETURN`, the marker and the payload, each pushed in the shortest way, and ends there;
+/// - the payload is the bytes that [`crate::encode_op_return`] writes for what it decodes to: canonical CBOR of bounded size
+///   and depth without repeated keys or bytes after it, of the current version; none of refs, beaming, scrolls, versioned
+///   apps, inputs or coins;
+/// - the output has no value and stands behind all outputs that the spell speaks of, with at most one in between (a
+///   prover's fee) and at most one after it (the change): [`VerifiedSpell::layout`];
+/// - the proof is verified, and binds every input and the amount and script of every output that the spell speaks of.
 pub fn read_strict(
     tx: &Transaction,
     mock: Option<MockAllowed>,
 ) -> Result<VerifiedSpell, SpellError> {
-    let found = envelope::decode_op_return(tx)?.ok_or(StrictError::Absent)?;
-    check_strict(tx, &found)?;
-    verify(tx, found, mock)
-}
-
-fn check_strict(tx: &Transaction, found: &UnverifiedSpell) -> Result<(), SpellError> {
-    let UnverifiedSpell {
+    let StrictSpell {
         spell,
         proof,
-        place,
-    } = found;
-    if spell.version != PROTOCOL_VERSION {
-        return Err(StrictError::Version {
-            version: spell.version,
-        }
-        .into());
-    }
-    let features = [
-        ("tx.ins", spell.tx.ins.is_some()),
-        ("tx.refs", spell.tx.refs.is_some()),
-        ("tx.beamed_outs", spell.tx.beamed_outs.is_some()),
-        ("tx.coins", spell.tx.coins.is_some()),
-        ("tx.scrolls", spell.tx.scrolls.is_some()),
-        ("versioned_apps", !spell.versioned_apps.is_empty()),
-    ];
-    if let Some((feature, _)) = features.into_iter().find(|(_, used)| *used) {
-        return Err(StrictError::Feature { feature }.into());
-    }
-    let Place::OpReturn { output_index } = *place else {
-        return Err(StrictError::Absent.into());
+        layout,
+    } = strict::find(tx)?;
+    let output_index = u32::try_from(layout.spell_output).map_err(|_| EnvelopeError::Payload)?;
+    let found = UnverifiedSpell {
+        spell,
+        proof,
+        place: Place::OpReturn { output_index },
     };
-    let output_index = usize::try_from(output_index).map_err(|_| StrictError::Absent)?;
-    let output = tx.output.get(output_index).ok_or(StrictError::Absent)?;
-    let canonical: ScriptBuf = envelope::encode_op_return(spell, proof)?;
-    if output.script_pubkey != canonical {
-        return Err(StrictError::Encoding.into());
-    }
-    let charm_outputs = spell.tx.outs.len();
-    let output_count = tx.output.len();
-    let outputs_after = output_count.saturating_sub(output_index).saturating_sub(1);
-    if output_index < charm_outputs
-        || outputs_after > OUTPUTS_AFTER_SPELL_MAX
-        || output.value != bitcoin::Amount::ZERO
-    {
-        return Err(StrictError::Output {
-            output_index,
-            output_count,
-            charm_outputs,
-        }
-        .into());
-    }
-    Ok(())
+    let verified = verify(tx, found, mock)?;
+    Ok(VerifiedSpell {
+        layout: Some(layout),
+        ..verified
+    })
 }
 
 fn verify(
@@ -183,7 +124,11 @@ fn verify(
     spell.check_app_indexes()?;
     let spell = spell.committed_to(tx)?;
     proof::verify(&spell, &proof, mock)?;
-    Ok(VerifiedSpell { spell, place })
+    Ok(VerifiedSpell {
+        spell,
+        place,
+        layout: None,
+    })
 }
 
 /// A previous transaction with its spell read once. Made by [`PrevTx::read`] only, so that its parts belong together.

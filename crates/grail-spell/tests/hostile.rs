@@ -5,10 +5,9 @@
 mod common;
 
 use bitcoin::consensus::encode::deserialize;
-use bitcoin::opcodes::all::OP_RETURN;
-use bitcoin::script::PushBytesBuf;
+
 use bitcoin::{ScriptBuf, Transaction, Witness};
-use common::{carrier, carrying, spell};
+use common::{carrier, carrying, op_return, spell};
 use grail_spell::{find_spell, read_compatible, read_strict};
 use grail_types::{MockAllowed, Network};
 use proptest::collection::vec;
@@ -20,14 +19,6 @@ fn read_every_way(tx: &Transaction) {
         let _ = read_compatible(tx, mock);
         let _ = read_strict(tx, mock);
     }
-}
-
-fn op_return(payload: Vec<u8>) -> ScriptBuf {
-    ScriptBuf::builder()
-        .push_opcode(OP_RETURN)
-        .push_slice(b"spell")
-        .push_slice(PushBytesBuf::try_from(payload).unwrap())
-        .into_script()
 }
 
 fn payload(version: u32, mock: bool, proof: &[u8]) -> Vec<u8> {

@@ -1,4 +1,5 @@
-//! The strict reading: the one form that Grail produces, and each way to leave it.
+//! The strict reading: the one form that Grail produces, and each way to leave it. The payload's own form is in
+//! `form.rs`.
 //!
 //! The form is checked before the proof, so that a junk proof is what a form without fault is refused for. Strict
 //! acceptance is tested where proofs can be made, in `grail-prover`.
@@ -7,51 +8,17 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bitcoin::opcodes::OP_TRUE;
-use bitcoin::opcodes::all::OP_RETURN;
+use bitcoin::opcodes::all::{OP_ENDIF, OP_IF};
 use bitcoin::script::PushBytesBuf;
-use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
-use charms_data::{B32, VersionedApp};
-use common::{carrier, carrying, output, spell};
-use grail_spell::{
-    EnvelopeError, NormalizedSpell, ProofError, SpellError, SpellShapeError, StrictError,
-    encode_op_return, find_spell, read_compatible, read_strict,
+use bitcoin::{Amount, ScriptBuf, TxOut, Witness};
+use common::{
+    JUNK_PROOF, assert_form_is_fine, carrier, carrying, op_return, output, payload, refusal, spell,
 };
-use grail_types::{MockAllowed, Network};
-
-const JUNK_PROOF: &[u8] = &[1, 2, 3];
-
-fn refusal(tx: &Transaction) -> SpellError {
-    read_strict(tx, MockAllowed::on(Network::Regtest)).unwrap_err()
-}
-
-fn payload(spell: &NormalizedSpell) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    ciborium::into_writer(&(spell, JUNK_PROOF.to_vec()), &mut bytes).unwrap();
-    bytes
-}
-
-fn op_return(payload: Vec<u8>) -> ScriptBuf {
-    let payload = PushBytesBuf::try_from(payload).unwrap();
-    ScriptBuf::builder()
-        .push_opcode(OP_RETURN)
-        .push_slice(b"spell")
-        .push_slice(payload)
-        .into_script()
-}
-
-/// The form is fine: only the proof is not.
-fn assert_form_is_fine(tx: &Transaction) {
-    assert_eq!(
-        refusal(tx),
-        SpellError::Proof(ProofError::Length {
-            length: 3,
-            version: 15
-        })
-    );
-}
+use grail_spell::{
+    EnvelopeError, FormFault, OP_RETURN_PAYLOAD_MAX_BYTES, ScriptByte, SpellError, SpellShapeError,
+    StrictError, encode_op_return, find_spell, read_compatible,
+};
 
 #[test]
 fn canonical_form_goes_on_to_the_proof() {
@@ -66,143 +33,189 @@ fn refuses_a_transaction_without_a_spell_output() {
     assert_eq!(read_compatible(&tx, None), Ok(None));
 }
 
-#[test]
-fn refuses_every_version_but_the_current_one() {
-    for version in [0, 9, 14, 16, u32::MAX] {
-        let spell = NormalizedSpell { version, ..spell() };
-        assert_eq!(
-            refusal(&carrying(&spell, JUNK_PROOF)),
-            SpellError::Strict(StrictError::Version { version })
-        );
-    }
-}
-
-#[test]
-fn refuses_every_feature_that_grail_does_not_use() {
-    type Change = fn(&mut NormalizedSpell);
-    let changes: [(&str, Change); 6] = [
-        ("tx.ins", |spell| spell.tx.ins = Some(vec![])),
-        ("tx.refs", |spell| spell.tx.refs = Some(vec![])),
-        ("tx.beamed_outs", |spell| {
-            spell.tx.beamed_outs = Some(BTreeMap::new());
-        }),
-        ("tx.coins", |spell| spell.tx.coins = Some(vec![])),
-        ("tx.scrolls", |spell| {
-            spell.tx.scrolls = Some(BTreeSet::new());
-        }),
-        ("versioned_apps", |spell| {
-            let app = VersionedApp {
-                version: 1,
-                wasm_hash: B32([1; 32]),
-            };
-            spell.versioned_apps.insert(B32([2; 32]), app);
-        }),
-    ];
-    for (feature, change) in changes {
-        let mut spell = spell();
-        change(&mut spell);
-        let expected = SpellError::Strict(StrictError::Feature { feature });
-        assert_eq!(
-            refusal(&carrying(&spell, JUNK_PROOF)),
-            expected,
-            "{feature}"
-        );
-    }
-}
-
-#[test]
-fn refuses_encodings_that_charms_takes_but_nobody_writes() {
-    let canonical = payload(&spell());
-    let encoding = SpellError::Strict(StrictError::Encoding);
-
-    let mut trailing = canonical.clone();
-    trailing.push(0);
-    assert_eq!(refusal(&carrier(op_return(trailing))), encoding);
-
-    // 15 in two bytes: `18 0f` for `0f`.
-    let version = canonical.iter().position(|&byte| byte == 0x0f).unwrap();
-    let mut long_integer = canonical.clone();
-    long_integer.splice(version..=version, [0x18, 0x0f]);
-    assert_eq!(refusal(&carrier(op_return(long_integer))), encoding);
-
-    // The pair as an array of indefinite length.
-    let mut indefinite = canonical.clone();
-    indefinite[0] = 0x9f;
-    indefinite.push(0xff);
-    assert_eq!(refusal(&carrier(op_return(indefinite))), encoding);
-
-    // The proof as a byte string in place of an array.
-    let proof = canonical.len() - 4;
-    let mut byte_string = canonical.clone();
-    byte_string[proof] = 0x43;
-    assert_eq!(refusal(&carrier(op_return(byte_string))), encoding);
-
-    // `mock: false` spelled out: a map of four for a map of three.
-    let mut explicit_false = canonical.clone();
-    assert_eq!(explicit_false[1], 0xa3);
-    explicit_false[1] = 0xa4;
-    explicit_false.splice(proof..proof, [b"\x64mock".as_slice(), &[0xf4]].concat());
-    assert_eq!(refusal(&carrier(op_return(explicit_false))), encoding);
-}
-
-#[test]
-fn refuses_scripts_that_charms_takes_but_nobody_writes() {
-    let encoding = SpellError::Strict(StrictError::Encoding);
-    let canonical = encode_op_return(&spell(), &JUNK_PROOF.to_vec())
-        .unwrap()
-        .into_bytes();
-
-    // Not even OP_RETURN has to come first, for Charms: such an output could be spent.
-    let mut spendable = canonical.clone();
-    spendable[0] = OP_TRUE.to_u8();
-    assert_eq!(
-        refusal(&carrier(ScriptBuf::from_bytes(spendable))),
-        encoding
-    );
-
-    let mut long_marker_push = canonical.clone();
-    long_marker_push.splice(1..2, [0x4c, 5]);
-    assert_eq!(
-        refusal(&carrier(ScriptBuf::from_bytes(long_marker_push))),
-        encoding
-    );
-
-    // OP_PUSHDATA4 for OP_PUSHDATA2.
-    assert_eq!(canonical[7], 0x4d);
-    let mut long_payload_push = canonical.clone();
-    long_payload_push.splice(7..10, [0x4e, canonical[8], canonical[9], 0, 0]);
-    let tx = carrier(ScriptBuf::from_bytes(long_payload_push));
-    assert!(find_spell(&tx).unwrap().is_some());
-    assert_eq!(refusal(&tx), encoding);
-}
-
-#[test]
-fn refuses_a_second_instruction_or_a_second_spell() {
+/// The spell output's script changed, and where that is noticed.
+fn script_refusal(change: impl FnOnce(&mut Vec<u8>)) -> (usize, &'static str, ScriptByte) {
     let mut script = encode_op_return(&spell(), &JUNK_PROOF.to_vec())
         .unwrap()
         .into_bytes();
-    script.push(0);
-    assert_eq!(
-        refusal(&carrier(ScriptBuf::from_bytes(script))),
-        SpellError::Envelope(EnvelopeError::Payload)
-    );
+    change(&mut script);
+    match refusal(&carrier(ScriptBuf::from_bytes(script))) {
+        SpellError::Strict(StrictError::Script {
+            output_index: 2,
+            offset,
+            expected,
+            got,
+        }) => (offset, expected, got),
+        other => panic!("{other:?}"),
+    }
+}
 
+const PUSH: &str = "the payload pushed in the shortest way";
+
+#[test]
+fn refuses_a_script_that_begins_with_anything_but_op_return() {
+    // Charms takes any first instruction: such an output could be spent.
+    assert_eq!(
+        script_refusal(|script| script[0] = OP_TRUE.to_u8()),
+        (0, "OP_RETURN", ScriptByte::Byte(0x51))
+    );
+}
+
+#[test]
+fn refuses_a_marker_pushed_the_long_way() {
+    let (offset, expected, got) = script_refusal(|script| {
+        script.splice(1..2, [0x4c, 5]);
+    });
+    assert_eq!((offset, got), (1, ScriptByte::Byte(0x4c)));
+    assert!(expected.contains("0x05"), "{expected}");
+}
+
+#[test]
+fn refuses_a_payload_pushed_the_long_way() {
+    // OP_PUSHDATA4 for OP_PUSHDATA2.
+    let change = |script: &mut Vec<u8>| {
+        assert_eq!(script[7], 0x4d);
+        script[7] = 0x4e;
+        script.splice(10..10, [0, 0]);
+    };
+    assert_eq!(script_refusal(change), (7, PUSH, ScriptByte::Byte(0x4e)));
+    let mut script = encode_op_return(&spell(), &JUNK_PROOF.to_vec())
+        .unwrap()
+        .into_bytes();
+    change(&mut script);
+    let found = find_spell(&carrier(ScriptBuf::from_bytes(script))).unwrap();
+    assert!(found.is_some(), "Charms does not mind");
+}
+
+/// Pushes of each size class, one byte below its least and at it; only the push is looked at: what it holds is no spell.
+#[test]
+fn each_push_opcode_is_for_lengths_that_need_it() {
+    let script = |opcode: u8, length: usize| {
+        let width = [1, 2, 4][usize::from(opcode - 0x4c)];
+        let length_bytes = &(length as u32).to_le_bytes()[..width];
+        [
+            b"\x6a\x05spell".as_slice(),
+            &[opcode],
+            length_bytes,
+            &vec![0; length],
+        ]
+        .concat()
+    };
+    for (opcode, least) in [(0x4c, 76), (0x4d, 256), (0x4e, 65_536)] {
+        let (short, enough) = (script(opcode, least - 1), script(opcode, least));
+        assert_eq!(
+            script_refusal(|bytes| *bytes = short),
+            (7, PUSH, ScriptByte::Byte(opcode))
+        );
+        assert!(matches!(
+            refusal(&carrier(ScriptBuf::from_bytes(enough))),
+            SpellError::Strict(StrictError::Payload(_))
+        ));
+    }
+    // OP_0 and the numbers are pushes to the interpreter, but hold no payload; there may also be none.
+    for opcode in [0x00, 0x4f, 0x50, 0x51, 0x60, 0xff] {
+        assert_eq!(
+            script_refusal(|bytes| {
+                bytes.truncate(7);
+                bytes.push(opcode);
+            }),
+            (7, PUSH, ScriptByte::Byte(opcode))
+        );
+    }
+    assert_eq!(
+        script_refusal(|bytes| bytes.truncate(7)),
+        (7, PUSH, ScriptByte::End)
+    );
+}
+
+#[test]
+fn refuses_a_script_that_ends_early_or_goes_on() {
+    let full = encode_op_return(&spell(), &JUNK_PROOF.to_vec())
+        .unwrap()
+        .len();
+    assert_eq!(
+        script_refusal(|script| script.truncate(full - 1)),
+        (full - 1, "all bytes of the payload's push", ScriptByte::End)
+    );
+    assert_eq!(
+        script_refusal(|script| script.push(0)),
+        (full, "the end of the script", ScriptByte::Byte(0))
+    );
+}
+
+#[test]
+fn refuses_a_payload_longer_than_relays_before_reading_it() {
+    let length = OP_RETURN_PAYLOAD_MAX_BYTES + 1;
+    assert_eq!(
+        refusal(&carrier(op_return(vec![0; length]))),
+        SpellError::Envelope(EnvelopeError::PayloadTooLong { length })
+    );
+    assert!(matches!(
+        refusal(&carrier(op_return(vec![0; length - 1]))),
+        SpellError::Strict(StrictError::Payload(_))
+    ));
+}
+
+#[test]
+fn refuses_a_second_spell_output() {
     let mut tx = carrying(&spell(), JUNK_PROOF);
     tx.output.insert(0, tx.output[2].clone());
     assert_eq!(
         refusal(&tx),
         SpellError::Envelope(EnvelopeError::SeveralOpReturns { count: 2 })
     );
+    // The marker alone makes it one.
+    tx.output[0].script_pubkey = ScriptBuf::from_bytes(b"\x51\x05spell".to_vec());
+    assert_eq!(
+        refusal(&tx),
+        SpellError::Envelope(EnvelopeError::SeveralOpReturns { count: 2 })
+    );
+    tx.output[0].script_pubkey = ScriptBuf::from_bytes(b"\x51\x05spelt".to_vec());
+    assert!(matches!(
+        refusal(&tx),
+        SpellError::Strict(StrictError::Output { .. }) | SpellError::Proof(_)
+    ));
+}
+
+#[test]
+fn refuses_a_spell_in_any_witness_beside_the_output() {
+    let leaf = |marker: &[u8; 5]| {
+        ScriptBuf::builder()
+            .push_int(0)
+            .push_opcode(OP_IF)
+            .push_slice(marker)
+            .push_slice(PushBytesBuf::try_from(payload(&spell())[..70].to_vec()).unwrap())
+            .push_opcode(OP_ENDIF)
+            .into_script()
+    };
+    let witness = |leaf: &ScriptBuf, control_block: usize| {
+        let mut control = vec![3; control_block];
+        control[0] = 0xc0;
+        Witness::from_slice(&[leaf.as_bytes(), &control])
+    };
+    for input_index in [0, 1] {
+        // Also of a deeper tree, which Charms refuses to read.
+        for control_block in [33, 65] {
+            let mut tx = carrying(&spell(), JUNK_PROOF);
+            tx.input[input_index].witness = witness(&leaf(b"spell"), control_block);
+            assert_eq!(
+                refusal(&tx),
+                SpellError::Strict(StrictError::WitnessEnvelope { input_index })
+            );
+            tx.input[input_index].witness = witness(&leaf(b"spelt"), control_block);
+            assert_form_is_fine(&tx);
+        }
+    }
+    // An envelope in a witness only is no spell for this reading.
+    let mut tx = common::transaction(&[common::outpoint(1, 0)], vec![output(1_000)]);
+    tx.input[0].witness = witness(&leaf(b"spell"), 33);
+    assert_eq!(refusal(&tx), SpellError::Strict(StrictError::Absent));
 }
 
 #[test]
 fn refuses_an_output_in_the_wrong_place() {
     let tx = carrying(&spell(), JUNK_PROOF);
     let spell_output = tx.output[2].clone();
-
-    // Among the outputs that the spell speaks of.
-    let mut among = tx.clone();
-    among.output.swap(1, 2);
     let misplaced = |output_index, output_count| {
         SpellError::Strict(StrictError::Output {
             output_index,
@@ -210,6 +223,10 @@ fn refuses_an_output_in_the_wrong_place() {
             charm_outputs: 2,
         })
     };
+
+    // Among the outputs that the spell speaks of.
+    let mut among = tx.clone();
+    among.output.swap(1, 2);
     assert_eq!(refusal(&among), misplaced(1, 3));
 
     let mut with_value = tx.clone();
@@ -222,13 +239,15 @@ fn refuses_an_output_in_the_wrong_place() {
     let mut change = tx.clone();
     change.output.push(output(500));
     assert_form_is_fine(&change);
+    let mut fee = change.clone();
     change.output.push(output(500));
     assert_eq!(refusal(&change), misplaced(2, 5));
 
-    // Outputs before it that it does not speak of are the policy's business.
-    let mut between = tx;
-    between.output.insert(2, output(500));
-    assert_form_is_fine(&between);
+    // One output before it that it does not speak of: a prover's fee. Whether there may be one is the policy's business.
+    fee.output.insert(2, output(500));
+    assert_form_is_fine(&fee);
+    fee.output.insert(2, output(500));
+    assert_eq!(refusal(&fee), misplaced(4, 6));
 }
 
 #[test]
@@ -256,10 +275,16 @@ fn refuses_apps_out_of_order() {
     for tag in [b't', b'z'] {
         bytes[tags[0] + 2] = tag;
         let tx = carrier(op_return(bytes.clone()));
+        let SpellError::Strict(StrictError::Payload(error)) = refusal(&tx) else {
+            panic!("{:?}", refusal(&tx));
+        };
+        assert_eq!(
+            (error.offset, error.path.as_str(), error.fault),
+            (tags[1], "[0].app_public_inputs.key(1)", FormFault::KeyOrder)
+        );
         assert!(matches!(
-            refusal(&tx),
-            SpellError::Envelope(EnvelopeError::Cbor(_))
+            read_compatible(&tx, None),
+            Err(SpellError::Envelope(EnvelopeError::Cbor(_)))
         ));
-        assert!(read_compatible(&tx, None).is_err());
     }
 }

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use bitcoin::Transaction;
 use bitcoin::consensus::encode::deserialize_hex;
 use grail_spell::{
-    PROTOCOL_VERSION, Place, SpellError, StrictError, UnverifiedSpell, find_spell, public_values,
-    read_compatible, read_strict,
+    FormFault, PROTOCOL_VERSION, Place, SpellError, StrictError, UnverifiedSpell, find_spell,
+    public_values, read_compatible, read_strict,
 };
 use grail_types::{MockAllowed, Network};
 use serde::Deserialize;
@@ -156,12 +156,14 @@ fn strict_reading_refuses_every_transaction_of_an_earlier_version() {
     for (vector, tx) in index(&folder) {
         assert_ne!(vector.version, PROTOCOL_VERSION);
         let refusal = read_strict(&tx, None).unwrap_err();
-        let expected = match vector.place.as_str() {
-            "witness" => StrictError::Absent,
-            _ => StrictError::Version {
-                version: vector.version,
-            },
-        };
-        assert_eq!(refusal, SpellError::Strict(expected), "{}", vector.file);
+        match refusal {
+            SpellError::Strict(StrictError::Absent) => assert_eq!(vector.place, "witness"),
+            SpellError::Strict(StrictError::Payload(error)) => {
+                assert_eq!(error.path, "[0].version");
+                let got = vector.version.into();
+                assert_eq!(error.fault, FormFault::Version { got }, "{}", vector.file);
+            }
+            other => panic!("{}: {other:?}", vector.file),
+        }
     }
 }

@@ -4,10 +4,19 @@
 
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash as _;
+use bitcoin::opcodes::all::OP_RETURN;
+use bitcoin::script::PushBytesBuf;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 use charms_data::{App, B32, Data};
-use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, encode_op_return};
+use grail_spell::{
+    NormalizedCharms, NormalizedSpell, NormalizedTransaction, ProofError, SpellError,
+    encode_op_return, read_strict,
+};
+use grail_types::{MockAllowed, Network};
+
+/// What a spell without any other fault is refused for.
+pub const JUNK_PROOF: &[u8] = &[1, 2, 3];
 
 pub fn app(tag: char, byte: u8) -> App {
     App {
@@ -85,4 +94,36 @@ pub fn carrier(script: ScriptBuf) -> Transaction {
 /// A transaction that carries `spell` with `proof`, in the canonical form.
 pub fn carrying(spell: &NormalizedSpell, proof: &[u8]) -> Transaction {
     carrier(encode_op_return(spell, &proof.to_vec()).expect("short enough"))
+}
+
+/// A payload with [`JUNK_PROOF`].
+pub fn payload(spell: &NormalizedSpell) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    ciborium::into_writer(&(spell, JUNK_PROOF.to_vec()), &mut bytes).expect("spells encode");
+    bytes
+}
+
+/// The script that carries `payload`, whatever that is.
+pub fn op_return(payload: Vec<u8>) -> ScriptBuf {
+    ScriptBuf::builder()
+        .push_opcode(OP_RETURN)
+        .push_slice(b"spell")
+        .push_slice(PushBytesBuf::try_from(payload).expect("short enough"))
+        .into_script()
+}
+
+/// Why the strict reading refuses `tx`.
+pub fn refusal(tx: &Transaction) -> SpellError {
+    read_strict(tx, MockAllowed::on(Network::Regtest)).expect_err("nothing here is proven")
+}
+
+/// The form is fine: only the proof, [`JUNK_PROOF`], is not.
+pub fn assert_form_is_fine(tx: &Transaction) {
+    assert_eq!(
+        refusal(tx),
+        SpellError::Proof(ProofError::Length {
+            length: 3,
+            version: 15
+        })
+    );
 }
