@@ -17,7 +17,7 @@ use ciborium::Value;
 use crate::violation::Violation;
 
 /// Lowest protocol version whose spells may carry the bridge's charms: the one that it was first deployed under.
-pub const SPELL_VERSION_MIN: u64 = 15;
+pub const SPELL_VERSION_MIN: u32 = 15;
 
 /// What Charms puts in front of a spell.
 const SPELL_MARKER: &[u8] = b"spell";
@@ -84,7 +84,7 @@ fn check_spell(hex: &[u8]) -> Result<(), Violation> {
 }
 
 /// `None`: not a transaction.
-fn spell_version(hex: &[u8]) -> Option<Result<u64, Violation>> {
+fn spell_version(hex: &[u8]) -> Option<Result<u32, Violation>> {
     let mut reader = Reader { hex };
     reader.hex = reader.hex.get(VERSION_DIGITS..)?;
     for _ in 0..reader.compact_size()? {
@@ -117,7 +117,7 @@ fn is_spell(script: Reader<'_>) -> Option<()> {
 
 /// The version of a spell output as provers write it: `OP_RETURN`, the marker, and a payload that begins with an
 /// array of two, a map, and the version as its first entry.
-fn version_in(script: Reader<'_>) -> Option<u64> {
+fn version_in(script: Reader<'_>) -> Option<u32> {
     let mut reader = script;
     let (first, _) = reader.instruction()?;
     if first != OP_RETURN {
@@ -136,8 +136,8 @@ fn version_in(script: Reader<'_>) -> Option<u64> {
         return None;
     }
     match payload.byte()? {
-        small @ 0..=0x17 => Some(u64::from(small)),
-        0x18 => payload.byte().map(u64::from),
+        small @ 0..=0x17 => Some(u32::from(small)),
+        0x18 => payload.byte().map(u32::from),
         _ => None,
     }
 }

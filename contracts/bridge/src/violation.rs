@@ -99,7 +99,7 @@ pub enum Violation {
     PrevSpell,
     /// That spell is of a protocol version from before the bridge.
     #[error("expected a previous spell of version 15 or later, got {0}")]
-    PrevSpellVersion(u64),
+    PrevSpellVersion(u32),
     /// Deployment spends nothing, so it has no identity.
     #[error("deployment spends no input")]
     NoInput,

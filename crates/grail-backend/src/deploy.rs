@@ -7,7 +7,6 @@ use bitcoin::{
     FeeRate, OutPoint,
     secp256k1::{Keypair, Secp256k1},
 };
-use charms_data::B32;
 use grail_broker::EmbeddedBroker;
 use grail_chain::SendError;
 use grail_prover::ProveRequest;
@@ -109,12 +108,7 @@ pub async fn deploy(args: DeployArgs) -> anyhow::Result<()> {
     let secp = Secp256k1::new();
     let key = read_key(&secp, &args.funding_key)?;
     let plan = builder.plan(&secp)?;
-    let request = ProveRequest {
-        spell: plan.spell.clone(),
-        prev_txs: vec![funding_tx],
-        app_binaries: [(B32(params.bridge.vk), wasm)].into(),
-        app_private_inputs: std::collections::BTreeMap::new(),
-    };
+    let request = ProveRequest::of_bridge(plan.spell.clone(), [&funding_tx], wasm);
     let proven = tokio::task::spawn_blocking(move || prover.prove(&request)).await??;
     let transaction = builder.finish(&secp, plan, proven.op_return, &key)?;
     let start_height = node.call(|chain| chain.tip()).await?.height;

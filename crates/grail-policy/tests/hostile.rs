@@ -20,7 +20,7 @@ use support::{Draft, World, coin, output, p2wpkh, peg_out, prove, transaction, w
 /// accept.
 fn with_witness_spell(world: &World, transfer: &Transaction, amounts: &[u64]) -> Transaction {
     let spell = transfer_spell(transfer, &world.params.bridge, amounts).unwrap();
-    let proven = prove(&[], spell, &[&world.genesis]);
+    let proven = prove(world.wasm, spell, &[&world.genesis]);
     let op_return = proven.op_return;
     let payload = op_return.instructions().nth(2).unwrap().unwrap();
     let payload = payload.push_bytes().unwrap().as_bytes().to_vec();

@@ -5,8 +5,10 @@
 //! is for the prover's check and the policy to say, not for the builder.
 
 use bitcoin::{OutPoint, Transaction};
-use charms_data::{App, B32, Charms, Data, NFT, TOKEN};
-use grail_bridge_contract::{Action, RosterState, StateError, identity_of};
+use charms_data::{App, B32, Charms, Data, NFT};
+use grail_bridge_contract::{
+    Action, RosterState, SPELL_VERSION_MIN, StateError, TOKEN_TAG, identity_of,
+};
 use grail_types::BridgeApp;
 use thiserror::Error;
 
@@ -28,7 +30,7 @@ pub fn nft_app(bridge: &BridgeApp) -> App {
 /// The app of zkBTC.
 pub fn token_app(bridge: &BridgeApp) -> App {
     App {
-        tag: TOKEN,
+        tag: TOKEN_TAG,
         identity: B32(bridge.identity),
         vk: B32(bridge.vk),
     }
@@ -66,9 +68,9 @@ pub fn roster_state(charms: &Charms, nft: &App) -> Result<Option<RosterState>, B
     Ok(charms.get(nft).map(RosterState::from_data).transpose()?)
 }
 
-/// Lowest protocol version under which the bridge's charms are believed: the one that it was first deployed under. What
-/// older checkers let pass is not for anybody's bitcoin.
-pub const BRIDGE_SPELL_VERSION_MIN: u32 = 15;
+/// Lowest protocol version under which the bridge's charms are believed, by the contract as by everybody else: the one
+/// that it was first deployed under. What older checkers let pass is not for anybody's bitcoin.
+pub const BRIDGE_SPELL_VERSION_MIN: u32 = SPELL_VERSION_MIN;
 
 /// What an output carries, read exactly: what is there must be all that is there.
 #[derive(Clone, Debug, PartialEq)]
@@ -187,7 +189,7 @@ pub fn settlement_spell(
     })
 }
 
-/// The spell of a plain transfer: the first outputs carry `amounts` of zkBTC. Runs no contract.
+/// The spell of a transfer: the first outputs carry `amounts` of zkBTC. The contract runs, to judge where it comes from.
 pub fn transfer_spell(
     tx: &Transaction,
     bridge: &BridgeApp,

@@ -16,7 +16,7 @@ use bitcoin::{
 };
 use grail_api::client::Client;
 use grail_api::{CreatePegIn, CreatePegOut, IdempotencyKey, Kind, Receipt, Request};
-use grail_prover::{MockProver, ProveRequest, Prover as _};
+use grail_prover::{BRIDGE_WASM, MockProver, ProveRequest, Prover as _};
 use grail_script::Reclaim;
 use grail_spell::{token_amount, token_app, transfer_spell};
 use grail_types::{MockAllowed, Network, Params, RequestId, TaggedHasher, Terms};
@@ -230,15 +230,8 @@ impl User {
             .iter()
             .map(|input| input.previous_output.txid)
             .collect();
-        let request = ProveRequest {
-            spell,
-            prev_txs: needed
-                .iter()
-                .filter_map(|txid| ledger.transaction(txid).cloned())
-                .collect(),
-            app_binaries: BTreeMap::new(),
-            app_private_inputs: BTreeMap::new(),
-        };
+        let previous = needed.iter().filter_map(|txid| ledger.transaction(txid));
+        let request = ProveRequest::of_bridge(spell, previous, BRIDGE_WASM.to_vec());
         let allowed = MockAllowed::on(Network::Regtest).context("mock proofs on regtest")?;
         let proven = MockProver::new(allowed).prove(&request)?;
         transaction.output.push(TxOut {

@@ -290,7 +290,7 @@ pub fn shown(hex: &str) -> Data {
 }
 
 /// The output of a spell, empty but for its version.
-pub fn spell_output(version: u64) -> Vec<u8> {
+pub fn spell_output(version: u32) -> Vec<u8> {
     let payload = Data::from(&(BTreeMap::from([("version", version)]), [0_u8; 4])).bytes();
     op_return(&payload)
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{
-    bridge::{own_script, payment, prover, transaction},
+    bridge::{WASM, own_script, payment, prover, transaction},
     operators::key,
     world::World,
 };
@@ -130,16 +130,10 @@ impl World {
     ) -> Transaction {
         let (plan, spell) = self.transfer_plan(inputs, to);
         let needed: BTreeSet<Txid> = inputs.iter().map(|input| input.txid).collect();
-        let request = ProveRequest {
-            spell,
-            prev_txs: previous
-                .iter()
-                .filter(|transaction| needed.contains(&transaction.compute_txid()))
-                .cloned()
-                .collect(),
-            app_binaries: BTreeMap::new(),
-            app_private_inputs: BTreeMap::new(),
-        };
+        let previous = previous
+            .iter()
+            .filter(|transaction| needed.contains(&transaction.compute_txid()));
+        let request = ProveRequest::of_bridge(spell, previous, WASM.to_vec());
         carrying(plan, prover().prove(&request).unwrap().op_return)
     }
 

@@ -6,7 +6,6 @@ use bitcoin::{
     Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
     absolute::LockTime, hashes::Hash, secp256k1::Secp256k1, transaction::Version,
 };
-use charms_data::B32;
 use grail_backend::deployment::Deployment;
 use grail_prover::{MockProver, ProveRequest, Prover};
 use grail_spell::{NormalizedSpell, deployment_identity};
@@ -61,12 +60,7 @@ pub fn own_script(seed: u8) -> ScriptBuf {
 }
 
 fn prove(spell: NormalizedSpell, previous: Transaction, params: &Params) -> ScriptBuf {
-    let request = ProveRequest {
-        spell,
-        prev_txs: vec![previous],
-        app_binaries: [(B32(params.bridge.vk), WASM.to_vec())].into(),
-        app_private_inputs: std::collections::BTreeMap::new(),
-    };
+    let request = ProveRequest::of_bridge(spell, [&previous], WASM.to_vec());
     prover().prove(&request).unwrap().op_return
 }
 

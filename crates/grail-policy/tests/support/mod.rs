@@ -27,7 +27,7 @@ use grail_bridge_contract::RosterState;
 use grail_policy::Proposal;
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
 use grail_script::{DepositTree, VaultTree};
-use grail_spell::{NormalizedSpell, deployment_identity, transfer_spell};
+use grail_spell::{NormalizedSpell, deployment_identity, transfer_spell, without_witnesses};
 use grail_txbuild::{Coin, Deployment, Deposit, SettlementPlan, SettlementRequest};
 use grail_types::{
     BridgeApp, Epoch, Kind, Measurement, MockAllowed, Network, Params, Roster, TaggedHasher, Terms,
@@ -335,7 +335,7 @@ impl World {
         }
         let mut transfer = transaction(&[coin(&self.genesis, 2).outpoint], paid);
         let spell = transfer_spell(&transfer, &self.params.bridge, &amounts).unwrap();
-        let proven = prove(&[], spell, &[&self.genesis]);
+        let proven = prove(self.wasm, spell, &[&self.genesis]);
         transfer.output.push(output(0, proven.op_return));
         transfer
     }
@@ -465,7 +465,7 @@ pub fn try_prove(
     let binaries = [wasm, further[0], further[1]].map(|wasm| (B32(hash_of(wasm)), wasm.to_vec()));
     let request = ProveRequest {
         spell,
-        prev_txs: previous.iter().map(|tx| (*tx).clone()).collect(),
+        prev_txs: previous.iter().map(|tx| without_witnesses(tx)).collect(),
         app_binaries: binaries
             .into_iter()
             .filter(|(_, wasm)| !wasm.is_empty())

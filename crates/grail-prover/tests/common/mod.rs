@@ -13,6 +13,7 @@ use grail_bridge_contract::RosterState;
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
 use grail_spell::{
     NormalizedSpell, SettlementItem, deployment_identity, deployment_spell, settlement_spell,
+    without_witnesses,
 };
 use grail_types::{BridgeApp, MockAllowed, Network};
 use sha2::{Digest as _, Sha256};
@@ -93,7 +94,7 @@ pub fn request(
 ) -> ProveRequest {
     ProveRequest {
         spell,
-        prev_txs: prev_txs.iter().map(|tx| (*tx).clone()).collect(),
+        prev_txs: prev_txs.iter().map(|tx| without_witnesses(tx)).collect(),
         app_binaries: wasm
             .map(|wasm| (B32(vk_of(wasm)), wasm.to_vec()))
             .into_iter()
