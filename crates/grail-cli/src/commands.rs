@@ -7,6 +7,7 @@ use grail_script::nums_key;
 
 use crate::amount::parse_address;
 use crate::args;
+use crate::contract::contract_of;
 use crate::failure::Failure;
 use crate::fund::Wanted;
 use crate::holdings::{Holding, PlainCoin};
@@ -186,6 +187,7 @@ pub fn can_pay_zkbtc(
 ) -> Result<(), Failure> {
     let params = session.params()?;
     prover(params.network)?;
+    let contract = contract_of(&params.bridge, &session.home)?;
     let script = some_script(session);
     let (inputs, excess) = choose_tokens(session.wallet.token_coins(), amount)?;
     let change = (excess > Amount::ZERO).then_some(excess);
@@ -205,6 +207,7 @@ pub fn can_pay_zkbtc(
         plain: &plain,
         fee_rate,
         change_script: script.clone(),
+        contract: &contract,
         previous: &|_| None,
     }
     .rehearse()?;
@@ -243,6 +246,7 @@ pub fn pay_zkbtc(
 ) -> Result<Paid, Failure> {
     let params = session.params()?;
     let prover = prover(params.network)?;
+    let contract = contract_of(&params.bridge, &session.home)?;
     let (inputs, excess) = choose_tokens(session.wallet.token_coins(), amount)?;
     let mut outputs = vec![TokenOutput { script, amount }];
     if excess > Amount::ZERO {
@@ -268,6 +272,7 @@ pub fn pay_zkbtc(
         plain: &plain,
         fee_rate,
         change_script,
+        contract: &contract,
         previous: &previous,
     }
     .prove(&prover)?;
@@ -331,11 +336,12 @@ fn sent(txid: Txid, send: &args::Send, asset: &'static str, fee: Amount) -> Sent
 }
 
 fn listed(holding: &Holding) -> ListedOutput {
+    let code = Some(holding.carried().code());
     let (carries, token, code) = match holding {
         Holding::Plain(_) => ("nothing", None, None),
         Holding::ZkBtc(token) => ("zkbtc", Some(token.amount()), None),
-        Holding::Other(_) => ("other-charms", None, None),
-        Holding::Unverified(_, code) => ("unverified-spell", None, Some(*code)),
+        Holding::Other(..) => ("other-charms", None, code),
+        Holding::Unverified(..) => ("unverified-spell", None, code),
     };
     let coin = holding.coin();
     ListedOutput {

@@ -44,6 +44,7 @@ failures!(
     SendError,
     ProverError,
     crate::amount::AmountError,
+    crate::contract::ContractError,
     crate::fund::FundError,
     crate::home::HomeError,
     crate::peg::PegError,

@@ -9,6 +9,7 @@ pub mod args;
 pub mod bridge;
 pub mod charms;
 pub mod commands;
+pub mod contract;
 pub mod failure;
 pub mod fund;
 pub mod holdings;

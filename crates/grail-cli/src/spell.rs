@@ -90,6 +90,8 @@ pub struct TokenPayment<'a> {
     pub fee_rate: FeeRate,
     /// Where BTC change goes.
     pub change_script: ScriptBuf,
+    /// The bridge's contract: it runs whenever zkBTC moves.
+    pub contract: &'a [u8],
     /// Finds a previous transaction in full.
     pub previous: &'a dyn Fn(&Txid) -> Option<Transaction>,
 }
@@ -112,12 +114,9 @@ impl TokenPayment<'_> {
         for _ in 0..GUESSES_MAX {
             let chosen = self.wanted(spell_output).fund()?;
             let spell = transfer_spell(&chosen.transaction, self.bridge, &amounts)?;
-            let proven = prover.prove(&ProveRequest {
-                spell,
-                prev_txs: self.previous_transactions(&chosen.transaction)?,
-                app_binaries: std::collections::BTreeMap::new(),
-                app_private_inputs: std::collections::BTreeMap::new(),
-            })?;
+            let previous = self.previous_transactions(&chosen.transaction)?;
+            let request = ProveRequest::of_bridge(spell, &previous, self.contract.to_vec());
+            let proven = prover.prove(&request)?;
             match self
                 .wanted(proven.op_return.clone())
                 .balance(&chosen.inputs)

@@ -10,6 +10,7 @@ use grail_types::RequestId;
 use crate::amount::parse_address;
 use crate::args;
 use crate::charms::Carried;
+use crate::contract::contract_of;
 use crate::failure::Failure;
 use crate::home::{read_receipt, read_secret};
 use crate::progress::Progress;
@@ -89,8 +90,8 @@ pub fn reclaim(
             .output
             .first()
             .map_or(0, |output| output.value.to_sat()),
-        token_sat: match deposit.carried {
-            Carried::ZkBtc(amount) => Some(amount.to_sat()),
+        token_sat: match &deposit.carried {
+            Carried::ZkBtc(token) => Some(token.amount.to_sat()),
             _ => None,
         },
         delay: receipt.terms().reclaim_delay,
@@ -175,6 +176,7 @@ fn with_tokens(
     given: Option<&Transaction>,
 ) -> Result<Transaction, Failure> {
     let prover = prover(session.network())?;
+    let contract = contract_of(&receipt.terms().bridge, &session.home)?;
     let carrier = session.params()?.carrier;
     let seed = session.home.seed()?;
     let plain = session.wallet.plain_coins();
@@ -199,6 +201,7 @@ fn with_tokens(
         plain: &plain,
         fee_rate,
         change_script,
+        contract: &contract,
         previous: &previous,
     };
     reclaim_tokens(&session.secp, receipt, deposit, to, &seed, payment, &prover)

@@ -179,6 +179,28 @@ fn the_spell_of_a_transfer_says_what_was_meant() {
 }
 
 #[test]
+fn zkbtc_moves_only_under_the_contract_that_the_bridge_names() {
+    let chain = Chain1::start();
+    let (alice, bob) = (User::new(&chain.node, None), User::new(&chain.node, None));
+    chain.pay(&alice.script(), 20_000);
+    chain.mint(&alice.script(), 30_000, 330);
+    let contracts = alice.settings.home.join("contracts");
+    let entry = std::fs::read_dir(&contracts).unwrap().next().unwrap();
+    let file = entry.unwrap().path();
+    let contract = std::fs::read(&file).unwrap();
+    let code = || alice.send_zkbtc(1_000, &bob.address()).unwrap_err().code;
+
+    std::fs::write(&file, grail_prover::BRIDGE_WASM).unwrap();
+    assert_eq!(code(), "contract-hash-mismatch");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(code(), "contract-unknown");
+    assert_eq!(alice.funds().1, 30_000);
+
+    std::fs::write(&file, contract).unwrap();
+    alice.send_zkbtc(1_000, &bob.address()).unwrap();
+}
+
+#[test]
 fn zkbtc_is_not_sent_where_its_coin_would_be_dust() {
     let chain = Chain1::start();
     let user = User::new(&chain.node, None);

@@ -262,6 +262,11 @@ impl User {
             params: Some(params_file),
         };
         let created = commands::init(&settings, &init).unwrap();
+        // The test's bridge was deployed with a contract of its own, which the user brings along.
+        let contracts = settings.home.join("contracts");
+        std::fs::create_dir(&contracts).unwrap();
+        let name = format!("{}.wasm", hex::encode(params().bridge.vk));
+        std::fs::write(contracts.join(name), ACCEPT_ALL).unwrap();
         Self {
             folder,
             settings,
