@@ -1,15 +1,17 @@
 //! From a spell to its proof.
 //!
 //! Owns the [`Prover`] port, the native check that says beforehand whether a spell can be proven ([`check`]), the
-//! [`MockProver`] for regtest, and the client of Charms' own prover ([`CharmsProver`]). Part of the untrusted backend: what comes out of here is believed by nobody, operators verify
-//! it with `grail-spell`. App contracts are foreign code and run in the Charms runner's interpreter with bounded fuel.
+//! [`MockProver`] for regtest, and the client of Charms' own prover ([`CharmsProver`]). Part of the untrusted backend: what
+//! comes out of here is believed by nobody, operators verify it with `grail-spell`. App contracts are foreign code and run in the Charms runner's interpreter with bounded fuel.
 
+mod bridge;
 mod charms;
 mod check;
 mod mock;
 mod port;
 mod view;
 
+pub use bridge::BRIDGE_WASM;
 pub use charms::{
     AnswerError, CharmsConfig, CharmsConfigError, CharmsProver, Jitter, ProverFee, RequestError,
 };

@@ -76,10 +76,10 @@ impl CharmsConfig {
             url: url.into(),
             network,
             connect_timeout: Duration::from_secs(10),
-            total_timeout: Duration::from_secs(20 * 60),
+            total_timeout: Duration::from_mins(20),
             attempts_max: 4,
             pause: Duration::from_secs(2),
-            pause_max: Duration::from_secs(60),
+            pause_max: Duration::from_mins(1),
             fee: None,
         }
     }
@@ -140,8 +140,8 @@ impl CharmsProver {
         }
         Ok(Self {
             network: config.network,
-            fee: config.fee.clone(),
-            transport: Transport::new(config, jitter)?,
+            transport: Transport::new(&config, jitter)?,
+            fee: config.fee,
             proofs: Once::new(PROOFS_KEPT_MAX),
         })
     }

@@ -40,8 +40,8 @@ enum Attempt {
 }
 
 impl Transport {
-    pub(super) fn new(config: CharmsConfig, jitter: Jitter) -> Result<Self, CharmsConfigError> {
-        let url = checked_url(config.url)?;
+    pub(super) fn new(config: &CharmsConfig, jitter: Jitter) -> Result<Self, CharmsConfigError> {
+        let url = checked_url(&config.url)?;
         if config.attempts_max == 0
             || config.connect_timeout.is_zero()
             || config.total_timeout.is_zero()
@@ -192,7 +192,7 @@ pub(super) fn sanitised(text: &str) -> String {
     words
 }
 
-fn checked_url(url: String) -> Result<String, CharmsConfigError> {
+fn checked_url(url: &str) -> Result<String, CharmsConfigError> {
     let uri = url.parse::<Uri>().ok();
     let is_address = uri.as_ref().is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
@@ -228,7 +228,7 @@ mod tests {
     fn an_address_is_http_with_a_host_and_no_credentials() {
         for url in ["http://127.0.0.1:17784", "https://prover.example/v15/"] {
             assert_eq!(
-                checked_url(url.to_owned()).unwrap(),
+                checked_url(url).unwrap(),
                 url.trim_end_matches('/')
             );
         }
@@ -239,9 +239,9 @@ mod tests {
             "http://",
             "http://h/?q=1",
         ] {
-            assert!(checked_url(url.to_owned()).is_err(), "{url}");
+            assert!(checked_url(url).is_err(), "{url}");
         }
-        let shown = checked_url("http://me:secret@host".to_owned()).unwrap_err();
+        let shown = checked_url("http://me:secret@host").unwrap_err();
         assert!(!shown.to_string().contains("secret"), "{shown}");
     }
 }
