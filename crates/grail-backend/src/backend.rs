@@ -12,7 +12,7 @@ use grail_prover::Prover;
 use grail_script::VaultTree;
 use grail_store::Store;
 use grail_types::{MockAllowed, Params, Roster};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::{deployment::Deployment, health::RolesHealth, node::Node, operators::Operators};
 
@@ -23,8 +23,10 @@ pub struct Config {
     pub batch_seconds: u64,
     /// Seconds until operators that have not answered are asked again.
     pub ask_seconds: u64,
-    /// Seconds after which another worker may take a job over.
+    /// Seconds after which another worker may take a job over whose worker is gone. One that is at it prolongs them.
     pub lease_seconds: u64,
+    /// How many proofs this process makes at a time.
+    pub prove_workers: u16,
 }
 
 /// Hints that work may be waiting. Lost ones cost a poll interval.
@@ -66,6 +68,9 @@ pub struct Backend {
     pub health: RolesHealth,
     /// Precomputed curve tables.
     pub secp: Secp256k1<All>,
+    /// Names this process among those on the database: random, and new at every start.
+    pub instance: String,
+    stop: watch::Sender<bool>,
 }
 
 /// Parts that `Backend::new` needs.
@@ -113,6 +118,8 @@ impl Backend {
         tx.put_transaction(&deployment_tx).await?;
         tx.commit().await?;
         let secp = Secp256k1::new();
+        let mut instance = [0; 8];
+        getrandom::fill(&mut instance)?;
         Ok(Arc::new(Self {
             vault: VaultTree::new(&secp, &deployment.roster),
             operators: Operators::new(deployment.params.clone()),
@@ -127,7 +134,25 @@ impl Backend {
             hints: Hints::default(),
             health: RolesHealth::default(),
             secp,
+            instance: hex::encode(instance),
+            stop: watch::Sender::new(false),
         }))
+    }
+
+    /// Asks workers to give their jobs back and end. There is no way back: the process is to end.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Whether workers have been asked to end.
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
+    }
+
+    /// Waits until workers are asked to end.
+    pub async fn stopping(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
     /// Protocol parameters.

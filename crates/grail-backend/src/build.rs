@@ -12,12 +12,8 @@ use grail_types::{Network, Params};
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    backend::Backend,
-    clock,
-    draft::Draft,
-    prove::is_unservable,
-    prover::MOCK_PROOF_BYTES,
-    step::{JOB_PROVE, Step},
+    backend::Backend, clock, draft::Draft, prove::is_unservable, prover::MOCK_PROOF_BYTES,
+    step::Step,
 };
 
 /// Blocks within which a settlement should be mined.
@@ -348,8 +344,7 @@ async fn draft(
         step.tell_request(item.request, RequestEvent::Included { settlement: id })
             .await?;
     }
-    let now = step.now();
-    step.enqueue(JOB_PROVE, id, 0, now).await?;
+    step.enqueue_proving(id).await?;
     step.commit().await?;
     tracing::info!(
         settlement = id.0,

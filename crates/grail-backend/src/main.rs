@@ -1,5 +1,6 @@
 //! The backend's program: reads arguments, starts what they name.
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use grail_backend::{alarms, deploy, init, run};
 
@@ -22,8 +23,7 @@ enum Command {
     Run(run::RunArgs),
 }
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt()
@@ -31,10 +31,16 @@ async fn main() -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    match Cli::parse().command {
-        Command::InitParams(args) => init::init_params(&args),
-        Command::Deploy(args) => deploy::deploy(args).await,
-        Command::Alarms(args) => alarms::alarms(args).await,
-        Command::Run(args) => Box::pin(run::run(args)).await,
-    }
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let ended = runtime.block_on(async {
+        match Cli::parse().command {
+            Command::InitParams(args) => init::init_params(&args),
+            Command::Deploy(args) => deploy::deploy(args).await,
+            Command::Alarms(args) => alarms::alarms(args).await,
+            Command::Run(args) => Box::pin(run::run(args)).await,
+        }
+    });
+    // A prover that is in the middle of a proof blocks its thread for minutes: nobody waits for it.
+    runtime.shutdown_background();
+    ended
 }

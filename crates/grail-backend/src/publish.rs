@@ -66,7 +66,7 @@ pub async fn find_the_missing<'a>(
     backend: &'a Backend,
     id: SettlementId,
     transaction: &Transaction,
-) -> Result<Option<Step<'a>>, JobError> {
+) -> Result<Option<Step<'a>>, JobError<'a>> {
     for input in &transaction.input {
         let outpoint = input.previous_output;
         let unspent = backend
@@ -122,7 +122,7 @@ pub async fn find_the_missing<'a>(
     Ok(None)
 }
 
-async fn conflict(backend: &Backend, id: SettlementId) -> Result<Step<'_>, JobError> {
+async fn conflict(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     let mut step = Step::begin(backend).await?;
     step.tell_settlement(id, SettlementEvent::ConflictFound)
         .await?;

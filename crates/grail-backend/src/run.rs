@@ -1,6 +1,12 @@
 //! `run`: all roles in one process.
 
-use std::{net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context, bail};
 use grail_broker::EmbeddedBroker;
@@ -47,9 +53,12 @@ pub struct RunArgs {
     /// Seconds until operators that have not answered are asked again.
     #[arg(long, default_value_t = 10)]
     ask_seconds: u64,
-    /// Seconds after which the work of a backend that is gone is taken over; longer than any piece of work takes.
+    /// Seconds after which the work of a backend that is gone is taken over.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     lease_seconds: u64,
+    /// How many proofs this process makes at a time; any number of processes may share a database.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=PROVE_WORKERS_MAX))]
+    prove_workers: u16,
 }
 
 /// Runs `run`.
@@ -70,6 +79,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         batch_seconds: args.batch_seconds,
         ask_seconds: args.ask_seconds,
         lease_seconds: args.lease_seconds,
+        prove_workers: args.prove_workers,
     };
     let parts = Parts {
         deployment,
@@ -90,11 +100,14 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         "broker": broker_address.to_string(),
     });
     println!("{ready}");
+    let mut serving = pin!(serve(Arc::clone(&backend), listener));
     tokio::select! {
-        ended = serve(Arc::clone(&backend), listener) => ended,
-        _ = tokio::signal::ctrl_c() => Ok(()),
-        () = terminated() => Ok(()),
+        ended = &mut serving => return ended,
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated() => {}
     }
+    backend.stop();
+    serving.await
 }
 
 async fn terminated() {
@@ -106,59 +119,98 @@ async fn terminated() {
     }
 }
 
+/// Roles of the workers that prove; as many as `prove_workers` says run.
+const PROVE_ROLES: [&str; 16] = [
+    "prove", "prove-2", "prove-3", "prove-4", "prove-5", "prove-6", "prove-7", "prove-8",
+    "prove-9", "prove-10", "prove-11", "prove-12", "prove-13", "prove-14", "prove-15", "prove-16",
+];
+/// Most proofs made at a time by one process; more take another process.
+const PROVE_WORKERS_MAX: i64 = PROVE_ROLES.len() as i64;
+/// Longest wait for workers to give their jobs back when the backend stops; after it their leases end by themselves.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Runs every role in a task of its own, so that what one of them computes keeps no other waiting. A role that fails is
-/// begun again after a pause: the rows say where it was.
+/// begun again after a pause: the rows say where it was. Ends well only when the backend is told to stop, once its
+/// workers have given back what they had begun.
 pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
     // Dropped with this future: no role outlives it.
-    let mut roles = JoinSet::new();
-    let mut start = |name: &'static str, run: fn(Arc<Backend>) -> RoleFuture| {
-        roles.spawn(role(Arc::clone(&backend), name, run));
+    let (mut roles, mut workers) = (JoinSet::new(), JoinSet::new());
+    let start = |set: &mut JoinSet<()>, name: &'static str, run: RunRole| {
+        set.spawn(role(Arc::clone(&backend), name, run));
     };
-    start("scan", |b| Box::pin(async move { scan::run(&b).await }));
-    start("build", |b| Box::pin(async move { build::run(&b).await }));
-    start(JOB_PROVE, |b| {
-        Box::pin(async move { work::run(&b, JOB_PROVE, prove::prove).await })
+    start(&mut roles, "scan", |b| {
+        Box::pin(async move { scan::run(&b).await })
     });
-    start(JOB_DRY_RUN, |b| {
+    start(&mut roles, "build", |b| {
+        Box::pin(async move { build::run(&b).await })
+    });
+    for name in PROVE_ROLES
+        .into_iter()
+        .take(backend.config.prove_workers.into())
+    {
+        start(&mut workers, name, |b| {
+            Box::pin(async move { work::run(&b, JOB_PROVE, prove::prove).await })
+        });
+    }
+    start(&mut workers, JOB_DRY_RUN, |b| {
         Box::pin(async move { work::run(&b, JOB_DRY_RUN, prove::dry_run).await })
     });
-    start(JOB_ASK, |b| {
+    start(&mut workers, JOB_ASK, |b| {
         Box::pin(async move { work::run(&b, JOB_ASK, sign::ask).await })
     });
-    start(JOB_ASK_TIMEOUT, |b| {
+    start(&mut workers, JOB_ASK_TIMEOUT, |b| {
         Box::pin(async move { work::run(&b, JOB_ASK_TIMEOUT, sign::ask_timeout).await })
     });
-    start("sign", |b| Box::pin(async move { sign::listen(&b).await }));
-    start(JOB_PUBLISH, |b| {
+    start(&mut roles, "sign", |b| {
+        Box::pin(async move { sign::listen(&b).await })
+    });
+    start(&mut workers, JOB_PUBLISH, |b| {
         Box::pin(async move { work::run(&b, JOB_PUBLISH, publish::publish).await })
     });
-    start("operators", |b| {
+    start(&mut roles, "operators", |b| {
         let operators = Arc::clone(&b.operators);
         Box::pin(operators.run(Arc::clone(&b.broker)))
     });
+    let serving = Arc::clone(&backend);
     roles.spawn(async move {
-        if let Err(error) = api::serve(backend, listener).await {
+        if let Err(error) = api::serve(serving, listener).await {
             tracing::error!(error = %format!("{error:#}"), "the API ended");
         }
     });
     // None ends by itself: whoever watches this process starts it anew.
-    match roles.join_next().await {
+    let ended = tokio::select! {
+        biased;
+        () = backend.stopping() => {
+            let all = async { while workers.join_next().await.is_some() {} };
+            if tokio::time::timeout(STOP_PATIENCE, all).await.is_err() {
+                tracing::warn!("stopped with work under way; it is taken over when its lease ends");
+            }
+            return Ok(());
+        }
+        ended = roles.join_next() => ended,
+        ended = workers.join_next() => ended,
+    };
+    match ended {
         Some(Err(error)) => Err(error.into()),
         Some(Ok(())) | None => bail!("a role or the API ended"),
     }
 }
 
+type RunRole = fn(Arc<Backend>) -> RoleFuture;
 type RoleFuture = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
 /// Pauses between two runs of a failing role: growing, so that a dead node is not hammered.
 const RESTART_SECONDS: [u64; 5] = [1, 1, 2, 5, 10];
 
-async fn role(backend: Arc<Backend>, name: &'static str, run: fn(Arc<Backend>) -> RoleFuture) {
+async fn role(backend: Arc<Backend>, name: &'static str, run: RunRole) {
     let mut failures = 0_usize;
     loop {
         backend.health.running(name);
         let began = crate::clock::now();
         let ended = run(Arc::clone(&backend)).await;
+        if backend.is_stopping() {
+            return;
+        }
         if crate::clock::now().saturating_sub(began) > 60 {
             failures = 0;
         }
@@ -175,6 +227,9 @@ async fn role(backend: Arc<Backend>, name: &'static str, run: fn(Arc<Backend>) -
             }
         }
         backend.health.failed(name);
-        tokio::time::sleep(std::time::Duration::from_secs(pause)).await;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(pause)) => {}
+            () = backend.stopping() => return,
+        }
     }
 }

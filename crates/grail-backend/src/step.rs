@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 use bitcoin::OutPoint;
 use grail_flow::{
     DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestState, SettlementDuty,
-    SettlementEvent, SettlementId, SettlementSituation, Unexpected, UnexpectedKind,
+    SettlementEvent, SettlementId, SettlementSituation, SettlementState, Unexpected,
+    UnexpectedKind,
 };
 use grail_store::{
-    Conflict, DepositState, JobState, NewEvent, NewJob, StoreError, StoreTx, Subject,
+    Conflict, DepositState, Enqueued, JobId, JobState, NewEvent, NewJob, StoreError, StoreTx,
+    Subject,
 };
 use grail_types::RequestId;
 use serde_json::json;
@@ -31,6 +33,15 @@ const EVENTS_MAX: usize = 100_000;
 
 fn job_key(kind: &str, id: SettlementId, round: u64) -> String {
     format!("{kind}:{id}:{round}")
+}
+
+impl std::fmt::Debug for Step<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Step")
+            .field("tip_height", &self.tip_height)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
 }
 
 enum Told {
@@ -128,6 +139,16 @@ impl<'a> Step<'a> {
         round: u64,
         run_after: u64,
     ) -> Result<(), StoreError> {
+        self.put_in(kind, id, round, run_after).await.map(|_| ())
+    }
+
+    async fn put_in(
+        &mut self,
+        kind: &str,
+        id: SettlementId,
+        round: u64,
+        run_after: u64,
+    ) -> Result<JobId, StoreError> {
         let key = job_key(kind, id, round);
         let payload = json!({ "settlement": id.0, "round": round });
         let job = NewJob {
@@ -137,8 +158,16 @@ impl<'a> Step<'a> {
             run_after,
             now: self.now,
         };
-        self.tx.enqueue(&job).await?;
-        Ok(())
+        match self.tx.enqueue(&job).await? {
+            Enqueued::New(id) | Enqueued::Existing(id) => Ok(id),
+        }
+    }
+
+    /// Puts in the job that proves a settlement, and its record.
+    pub async fn enqueue_proving(&mut self, id: SettlementId) -> Result<(), StoreError> {
+        let now = self.now;
+        let job = self.put_in(JOB_PROVE, id, 0, now).await?;
+        self.tx.queue_proof(id, job, now).await
     }
 
     /// Puts in a job that publishes a settlement, unless one waits already. One that is done, or under way, may have
@@ -299,6 +328,9 @@ impl<'a> Step<'a> {
                         .await;
                 }
                 Err(error) => return Err(error),
+            }
+            if matches!(next, SettlementState::Abandoned { .. }) {
+                self.tx.abandon_proof(id, self.now).await?;
             }
             tracing::info!(
                 settlement = id.0,

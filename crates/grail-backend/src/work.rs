@@ -1,4 +1,5 @@
-//! Jobs: leased, done in the step that their work belongs to, given back or parked when they fail.
+//! Jobs: leased for as long as their work takes, done in the step that the work belongs to, given back or parked when
+//! they fail.
 
 use std::{future::Future, time::Duration};
 
@@ -6,9 +7,13 @@ use anyhow::Context;
 use grail_broker::BrokerError;
 use grail_chain::{ChainError, ErrorKind, SendError};
 use grail_flow::SettlementId;
-use grail_store::{Lease, StoreError};
+use grail_store::{Job, Lease, StoreError, StoreTx};
 
-use crate::{backend::Backend, clock, step::Step};
+use crate::{
+    backend::Backend,
+    clock,
+    step::{JOB_PROVE, Step},
+};
 
 /// Longest sleep without a hint.
 const JOB_POLL: Duration = Duration::from_millis(500);
@@ -16,31 +21,36 @@ const JOB_POLL: Duration = Duration::from_millis(500);
 /// Seconds until a job is tried again that something outside kept from its work.
 const DEFER_SECONDS: u64 = 3;
 
+/// Shortest pause between two prolongations of a lease.
+const PROLONG_MIN: Duration = Duration::from_millis(100);
+
 /// Why a job was not done.
 #[derive(Debug)]
-pub enum JobError {
+pub enum JobError<'a> {
     /// Worth another attempt.
     Retry(anyhow::Error),
+    /// Worth another attempt; the step has what is to be remembered of this one.
+    RetryWith(Box<Step<'a>>, anyhow::Error),
     /// Never going to work.
     Poison(anyhow::Error),
 }
 
-impl<E: Into<anyhow::Error>> From<E> for JobError {
+impl<E: Into<anyhow::Error>> From<E> for JobError<'_> {
     fn from(error: E) -> Self {
         Self::Retry(error.into())
     }
 }
 
 /// What a job comes to: a step to commit with the job's end.
-pub type JobOutcome<'a> = Result<Step<'a>, JobError>;
+pub type JobOutcome<'a> = Result<Step<'a>, JobError<'a>>;
 
 /// The settlement that a job is about.
-pub fn settlement_of(lease: &Lease) -> Result<SettlementId, JobError> {
+pub fn settlement_of(lease: &Lease) -> Result<SettlementId, JobError<'static>> {
     field(lease, "settlement").map(SettlementId)
 }
 
 /// A number in a job's payload.
-pub fn field(lease: &Lease, name: &str) -> Result<u64, JobError> {
+pub fn field(lease: &Lease, name: &str) -> Result<u64, JobError<'static>> {
     let value = lease
         .job
         .payload
@@ -51,26 +61,86 @@ pub fn field(lease: &Lease, name: &str) -> Result<u64, JobError> {
         .map_err(JobError::Poison)
 }
 
-/// Does the jobs of a kind, one after the other, until the database fails.
+/// Does the jobs of a kind, one after the other, until the database fails or the backend stops. A lease is prolonged
+/// for as long as its work takes; work whose lease somebody else has is dropped, and so is work at a stop, which gives
+/// its job back for anybody to take at once.
 pub async fn run<'a, F, Fut>(backend: &'a Backend, kind: &str, work: F) -> anyhow::Result<()>
 where
     F: Fn(&'a Backend, Lease) -> Fut,
     Fut: Future<Output = JobOutcome<'a>>,
 {
-    let lease_seconds = backend.config.lease_seconds;
-    loop {
+    while !backend.is_stopping() {
         let hint = backend.hints.jobs.notified();
-        match backend
+        let lease = backend
             .store
-            .lease_job(kind, clock::now(), lease_seconds)
-            .await?
-        {
-            Some(lease) => finish(backend, &lease, work(backend, lease.clone()).await).await?,
-            None => {
-                let _ = tokio::time::timeout(JOB_POLL, hint).await;
+            .lease_job(kind, clock::now(), lease_seconds(backend))
+            .await?;
+        let Some(lease) = lease else {
+            tokio::select! {
+                _ = tokio::time::timeout(JOB_POLL, hint) => {}
+                () = backend.stopping() => {}
+            }
+            continue;
+        };
+        // The work may hold the one write connection while the lease is to be prolonged, so both must go on together.
+        tokio::select! {
+            outcome = work(backend, lease.clone()) => finish(backend, &lease, outcome).await?,
+            () = prolong(backend, &lease) => {
+                tracing::warn!(job = lease.job.idempotency_key, "lease lost, work dropped");
+            }
+            () = backend.stopping() => give_back(backend, &lease).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Instants are cut to seconds, so that a lease may end almost one sooner than it says.
+fn lease_seconds(backend: &Backend) -> u64 {
+    backend.config.lease_seconds.saturating_add(1)
+}
+
+/// Prolongs a lease for as long as it is polled; ends when somebody else has the job.
+async fn prolong(backend: &Backend, lease: &Lease) {
+    let pause = Duration::from_secs(backend.config.lease_seconds) / 3;
+    loop {
+        tokio::time::sleep(pause.max(PROLONG_MIN)).await;
+        match prolong_once(backend, lease).await {
+            Ok(()) => {}
+            Err(StoreError::Stale { .. }) => return,
+            // The lease goes on for a while; should it end before the database is back, somebody else's counts.
+            Err(error) => {
+                tracing::warn!(job = lease.job.idempotency_key, %error, "lease not prolonged");
             }
         }
     }
+}
+
+async fn prolong_once(backend: &Backend, lease: &Lease) -> Result<(), StoreError> {
+    let mut tx = backend.store.begin().await?;
+    tx.extend_lease(
+        lease.job.id,
+        lease.token,
+        clock::now(),
+        lease_seconds(backend),
+    )
+    .await?;
+    tx.commit().await
+}
+
+/// Gives a job back that was begun and not ended, at no cost to it: the backend stops.
+async fn give_back(backend: &Backend, lease: &Lease) -> anyhow::Result<()> {
+    let job = &lease.job;
+    let mut tx = backend.store.begin().await?;
+    let now = clock::now();
+    if job.kind == JOB_PROVE
+        && let Ok(settlement) = settlement_of(lease)
+    {
+        tx.requeue_proof(settlement, None).await?;
+    }
+    let given_back = tx
+        .defer_job(job.id, lease.token, "the backend stopped", now, now)
+        .await;
+    end(job, given_back, tx).await
 }
 
 /// Ends a job with what its work came to, in one step: done, given back, or parked. A lease that somebody else has by now
@@ -81,47 +151,60 @@ pub async fn finish(
     outcome: JobOutcome<'_>,
 ) -> anyhow::Result<()> {
     let job = &lease.job;
-    let done = match outcome {
+    match outcome {
         Ok(mut step) => {
             let now = step.now();
-            match step.tx.complete_job(job.id, lease.token, now).await {
-                Ok(()) => step.commit().await,
-                Err(error) => Err(error),
+            let completed = step.tx.complete_job(job.id, lease.token, now).await;
+            match completed {
+                Ok(()) => superseded(job, step.commit().await),
+                error => superseded(job, error),
             }
         }
         Err(JobError::Retry(error)) => {
-            tracing::warn!(job = job.idempotency_key, attempt = job.attempts, error = %format!("{error:#}"), "job failed");
-            let mut tx = backend.store.begin().await?;
-            let (now, reason) = (clock::now(), format!("{error:#}"));
-            let given_back = if is_outage(&error) {
-                let run_after = now.saturating_add(DEFER_SECONDS);
-                tx.defer_job(job.id, lease.token, &reason, run_after, now)
-                    .await
-            } else {
-                tx.fail_job(job.id, lease.token, &reason, now)
-                    .await
-                    .map(|_| ())
-            };
-            match given_back {
-                Ok(()) => tx.commit().await,
-                Err(error) => Err(error),
-            }
+            let tx = backend.store.begin().await?;
+            retry(lease, tx, &error).await
         }
+        Err(JobError::RetryWith(step, error)) => retry(lease, step.tx, &error).await,
         Err(JobError::Poison(error)) => {
             let mut tx = backend.store.begin().await?;
             let details = format!("{}: {error:#}", job.idempotency_key);
             tx.raise_alarm("dead-job", &details, clock::now()).await?;
-            match tx
+            let poisoned = tx
                 .poison_job(job.id, lease.token, &details, clock::now())
-                .await
-            {
-                Ok(()) => tx.commit().await,
-                Err(error) => Err(error),
-            }
+                .await;
+            end(job, poisoned, tx).await
         }
+    }
+}
+
+/// Gives a job back for another attempt.
+async fn retry(lease: &Lease, mut tx: StoreTx, error: &anyhow::Error) -> anyhow::Result<()> {
+    let job = &lease.job;
+    tracing::warn!(job = job.idempotency_key, attempt = job.attempts, error = %format!("{error:#}"), "job failed");
+    let (now, reason) = (clock::now(), format!("{error:#}"));
+    let given_back = if is_outage(error) {
+        let run_after = now.saturating_add(DEFER_SECONDS);
+        tx.defer_job(job.id, lease.token, &reason, run_after, now)
+            .await
+    } else {
+        tx.fail_job(job.id, lease.token, &reason, now)
+            .await
+            .map(|_| ())
     };
+    end(job, given_back, tx).await
+}
+
+/// Commits what ends a job, unless it failed.
+async fn end(job: &Job, outcome: Result<(), StoreError>, tx: StoreTx) -> anyhow::Result<()> {
+    match outcome {
+        Ok(()) => superseded(job, tx.commit().await),
+        error => superseded(job, error),
+    }
+}
+
+/// Somebody else has the job by now, or the row moved on: what we did left no trace, and theirs counts.
+fn superseded(job: &Job, done: Result<(), StoreError>) -> anyhow::Result<()> {
     match done {
-        // Somebody else has the job by now, or the row moved on: what we did left no trace, and theirs counts.
         Err(StoreError::Stale { what }) => {
             tracing::debug!(job = job.idempotency_key, what, "superseded");
             Ok(())

@@ -3,7 +3,7 @@
 //! The right to write here is the lease of the settlement's proving job: who lost it leaves no trace. The proof's bytes
 //! are kept before the settlement moves on, so that a crash between the two costs no second proof.
 
-use bitcoin::Amount;
+use bitcoin::{Amount, ScriptBuf, TxOut};
 use grail_flow::SettlementId;
 
 use crate::{
@@ -102,8 +102,8 @@ pub struct NewProof<'a> {
     pub op_return: &'a [u8],
     /// Cycles that app contracts used; more than a column holds counts as the most that it holds.
     pub fuel: u64,
-    /// What the prover took for it.
-    pub fee: Option<Amount>,
+    /// The output that pays the prover.
+    pub fee_output: Option<&'a TxOut>,
     /// What it took to make it.
     pub duration_ms: u64,
 }
@@ -117,8 +117,8 @@ pub struct MadeProof {
     pub op_return: Vec<u8>,
     /// Cycles that app contracts used.
     pub fuel: u64,
-    /// What the prover took for it.
-    pub fee: Option<Amount>,
+    /// The output that pays the prover.
+    pub fee_output: Option<TxOut>,
 }
 
 /// An attempt at proving.
@@ -201,7 +201,7 @@ impl Reader {
         prover: &str,
     ) -> Result<Option<MadeProof>, StoreError> {
         let row = sqlx::query(
-            "SELECT settlement, op_return, fuel, fee_sat FROM proofs \
+            "SELECT settlement, op_return, fuel, fee_sat, fee_script FROM proofs \
              WHERE request_hash = $1 AND prover = $2 AND op_return IS NOT NULL ORDER BY settlement LIMIT 1",
         )
         .bind(hex::encode(request_hash))
@@ -213,7 +213,13 @@ impl Reader {
                 settlement: row.settlement_id("settlement")?,
                 op_return: row.bytes("op_return")?,
                 fuel: row.u64("fuel")?,
-                fee: row.maybe_amount("fee_sat")?,
+                fee_output: match (row.maybe_amount("fee_sat")?, row.maybe_bytes("fee_script")?) {
+                    (Some(value), Some(script)) => Some(TxOut {
+                        value,
+                        script_pubkey: ScriptBuf::from_bytes(script),
+                    }),
+                    _ => None,
+                },
             })
         })
         .transpose()
@@ -359,7 +365,8 @@ impl StoreTx {
         self.hold_lease(lease, attempt.now).await?;
         let changed = sqlx::query(
             "UPDATE proofs SET state = 'proving', attempts = attempts + 1, worker = $3, prover = $4, \
-             request_hash = $5, started_at = $6, duration_ms = NULL, fuel = NULL, fee_sat = NULL, op_return = NULL \
+             request_hash = $5, started_at = $6, duration_ms = NULL, fuel = NULL, fee_sat = NULL, \
+             fee_script = NULL, op_return = NULL \
              WHERE settlement = $1 AND job = $2 AND state IN ('queued', 'proving')",
         )
         .bind(after(attempt.settlement.0))
@@ -391,16 +398,24 @@ impl StoreTx {
             proof.op_return.len(),
             OP_RETURN_BYTES_MAX,
         )?;
+        at_most(
+            "length of the prover's script",
+            proof
+                .fee_output
+                .map_or(0, |output| output.script_pubkey.len()),
+            OP_RETURN_BYTES_MAX,
+        )?;
         self.hold_lease(lease, now).await?;
         let changed = sqlx::query(
-            "UPDATE proofs SET op_return = $3, fuel = $4, fee_sat = $5, duration_ms = $6 \
+            "UPDATE proofs SET op_return = $3, fuel = $4, fee_sat = $5, fee_script = $6, duration_ms = $7 \
              WHERE settlement = $1 AND job = $2 AND state = 'proving'",
         )
         .bind(after(settlement.0))
         .bind(after(lease.job.id.0))
         .bind(proof.op_return)
         .bind(after(proof.fuel))
-        .bind(proof.fee.map(|fee| sat("fee", fee)).transpose()?)
+        .bind(fee(proof.fee_output)?)
+        .bind(proof.fee_output.map(|output| output.script_pubkey.to_bytes()))
         .bind(after(proof.duration_ms))
         .execute(self.connection())
         .await?
@@ -435,7 +450,7 @@ impl StoreTx {
         } else {
             sqlx::query(
                 "UPDATE proofs SET state = 'proven', finished_at = $2, reused = 1, prover = $3, request_hash = $4, \
-                 op_return = $5, fuel = $6, fee_sat = $7, duration_ms = NULL \
+                 op_return = $5, fuel = $6, fee_sat = $7, fee_script = $8, duration_ms = NULL \
                  WHERE settlement = $1 AND state IN ('queued', 'proving')",
             )
             .bind(after(settlement.0))
@@ -444,7 +459,8 @@ impl StoreTx {
             .bind(hex::encode(request_hash))
             .bind(made.op_return)
             .bind(after(made.fuel))
-            .bind(made.fee.map(|fee| sat("fee", fee)).transpose()?)
+            .bind(fee(made.fee_output.as_ref())?)
+            .bind(made.fee_output.map(|output| output.script_pubkey.into_bytes()))
         };
         let changed = query.execute(self.connection()).await?.rows_affected();
         unfinished(changed)
@@ -523,6 +539,12 @@ impl StoreTx {
         .await?;
         Ok(())
     }
+}
+
+fn fee(output: Option<&TxOut>) -> Result<Option<i64>, StoreError> {
+    output
+        .map(|output| sat("prover's fee", output.value))
+        .transpose()
 }
 
 fn unfinished(changed: u64) -> Result<(), StoreError> {

@@ -107,6 +107,7 @@ impl TestBackend {
                 batch_seconds: 0,
                 ask_seconds: 60,
                 lease_seconds: 60,
+                prove_workers: 1,
             },
         })
         .await

@@ -80,6 +80,7 @@ async fn start(url: &str, chain: &Arc<PaperChain>, prover: &Arc<dyn Prover>) -> 
             batch_seconds: 0,
             ask_seconds: 60,
             lease_seconds: 60,
+            prove_workers: 1,
         },
     })
     .await

@@ -59,8 +59,8 @@ pub fn own_script(seed: u8) -> ScriptBuf {
     ScriptBuf::new_p2tr(&Secp256k1::new(), key(seed), None)
 }
 
-fn prove(spell: NormalizedSpell, previous: Transaction, params: &Params) -> ScriptBuf {
-    let request = ProveRequest::of_bridge(spell, [&previous], WASM.to_vec());
+fn prove(spell: NormalizedSpell, previous: &Transaction) -> ScriptBuf {
+    let request = ProveRequest::of_bridge(spell, [previous], WASM.to_vec());
     prover().prove(&request).unwrap().op_return
 }
 
@@ -89,7 +89,7 @@ static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(|| {
         fee_rate: FeeRate::from_sat_per_vb_u32(2),
     };
     let plan = builder.plan(&secp).unwrap();
-    let op_return = prove(plan.spell.clone(), funding, &params);
+    let op_return = prove(plan.spell.clone(), &funding);
     let transaction = builder
         .finish(&secp, plan, op_return, &keypair(FUNDING_KEY))
         .unwrap();

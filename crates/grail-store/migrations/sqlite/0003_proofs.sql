@@ -17,6 +17,8 @@ CREATE TABLE proofs (
     duration_ms BIGINT CHECK (duration_ms >= 0),
     fuel BIGINT CHECK (fuel >= 0),
     fee_sat BIGINT CHECK (fee_sat >= 0 AND fee_sat <= 2100000000000000),
+    -- Where the fee goes: the output that pays the prover is part of the transaction.
+    fee_script BLOB,
     -- 1 when a proof made before was taken.
     reused BIGINT NOT NULL CHECK (reused IN (0, 1)),
     -- Script of the output that carries spell and proof; there before the settlement's state follows.
@@ -26,6 +28,7 @@ CREATE TABLE proofs (
     error_text TEXT,
     CHECK ((state IN ('proven', 'failed', 'abandoned')) = (finished_at IS NOT NULL)),
     CHECK (state <> 'proven' OR (fuel IS NOT NULL AND prover IS NOT NULL AND request_hash IS NOT NULL)),
+    CHECK ((fee_sat IS NULL) = (fee_script IS NULL)),
     CHECK (state <> 'failed' OR error_code IS NOT NULL),
     CHECK (op_return IS NULL OR (fuel IS NOT NULL AND prover IS NOT NULL AND request_hash IS NOT NULL))
 );

@@ -1,6 +1,6 @@
 //! The record of proving: written by who holds the lease, kept ahead of the settlement's step, found again by request.
 
-use bitcoin::Amount;
+use bitcoin::{Amount, TxOut};
 use grail_flow::SettlementId;
 use grail_store::{
     Enqueued, Lease, NewAttempt, NewJob, NewProof, OP_RETURN_BYTES_MAX, ProofRecord, ProofState,
@@ -11,7 +11,7 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use crate::support::{
     NOW, TestStore, add_deposit, code, create_settlement, item, move_settlement, new_store,
-    outpoint,
+    outpoint, script,
 };
 
 const LEASE: u64 = 60;
@@ -19,7 +19,7 @@ const HASH: [u8; 32] = [7; 32];
 const PROOF: NewProof<'_> = NewProof {
     op_return: b"spell and proof",
     fuel: 1_234_567,
-    fee: Some(Amount::from_sat(330)),
+    fee_output: None,
     duration_ms: 90_500,
 };
 
@@ -81,10 +81,19 @@ async fn a_record_follows_the_proving_from_queue_to_proof() {
     assert_eq!(begun.due_at, NOW + LEASE);
     assert_eq!(tx.made_proof(&HASH, "mock").await.unwrap(), None);
 
-    tx.keep_proof(id, &PROOF, &lease, NOW + 2).await.unwrap();
+    let fee_output = TxOut {
+        value: Amount::from_sat(330),
+        script_pubkey: script(9),
+    };
+    let proof = NewProof {
+        fee_output: Some(&fee_output),
+        ..PROOF
+    };
+    tx.keep_proof(id, &proof, &lease, NOW + 2).await.unwrap();
     let made = tx.made_proof(&HASH, "mock").await.unwrap().unwrap();
     assert_eq!((made.settlement, made.fuel), (id, PROOF.fuel));
     assert_eq!(made.op_return, PROOF.op_return);
+    assert_eq!(made.fee_output.as_ref(), Some(&fee_output));
     assert_eq!(record(&mut tx, id).await.state, ProofState::Proving);
 
     tx.finish_proof(id, &HASH, "mock", NOW + 3).await.unwrap();
@@ -95,7 +104,10 @@ async fn a_record_follows_the_proving_from_queue_to_proof() {
     );
     assert_eq!(proven.finished_at, Some(NOW + 3));
     assert_eq!(proven.duration_ms, Some(PROOF.duration_ms));
-    assert_eq!((proven.fuel, proven.fee), (Some(PROOF.fuel), PROOF.fee));
+    assert_eq!(
+        (proven.fuel, proven.fee),
+        (Some(PROOF.fuel), Some(fee_output.value))
+    );
     // It has its end: nothing follows.
     for again in [
         tx.finish_proof(id, &HASH, "mock", NOW + 4).await,
@@ -139,8 +151,16 @@ async fn a_proof_is_found_by_request_and_kind_of_prover_and_taken_over_whole() {
     let mut tx = store.begin().await.unwrap();
     let (first, second) = (queued(&mut tx, 1).await, queued(&mut tx, 2).await);
     let lease = lease(&mut tx, NOW).await;
+    let fee_output = TxOut {
+        value: Amount::from_sat(330),
+        script_pubkey: script(9),
+    };
+    let proof = NewProof {
+        fee_output: Some(&fee_output),
+        ..PROOF
+    };
     tx.begin_proof(&attempt(first), &lease).await.unwrap();
-    tx.keep_proof(first, &PROOF, &lease, NOW).await.unwrap();
+    tx.keep_proof(first, &proof, &lease, NOW).await.unwrap();
     assert_eq!(tx.made_proof(&[8; 32], "mock").await.unwrap(), None);
     assert_eq!(tx.made_proof(&HASH, "charms").await.unwrap(), None);
     let missing = tx.finish_proof(second, &HASH, "charms", NOW).await;
@@ -156,7 +176,8 @@ async fn a_proof_is_found_by_request_and_kind_of_prover_and_taken_over_whole() {
     let totals = tx.proof_totals().await.unwrap();
     assert_eq!((totals.reused_count, totals.timed_count), (1, 1));
     // Its cost is not counted twice.
-    assert_eq!((totals.fuel, totals.fee), (PROOF.fuel, PROOF.fee.unwrap()));
+    assert_eq!((totals.fuel, totals.fee), (PROOF.fuel, fee_output.value));
+    assert_eq!(taken.fee, Some(fee_output.value));
 
     // No good: neither the proof nor its copy is taken again.
     tx.forget_proof(second).await.unwrap();

@@ -1,0 +1,108 @@
+//! The policy's dry run: what operators will say, and the node, before anybody is asked.
+
+use anyhow::{Context, anyhow};
+use bitcoin::Transaction;
+use grail_flow::{SettlementEvent, SettlementId, SettlementState};
+use grail_policy::approve;
+use grail_signer::decode_proposal;
+use grail_store::{BuiltTransaction, Lease};
+
+use super::unservable::unservable;
+use crate::{
+    backend::Backend,
+    publish::find_the_missing,
+    step::Step,
+    work::{JobError, JobOutcome, settlement_of},
+};
+
+/// Runs the operators' policy here before anybody is asked.
+pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
+    let id = settlement_of(&lease)?;
+    let mut reader = backend.store.read().await?;
+    let settlement = reader
+        .settlement(id)
+        .await?
+        .context("the settlement is gone")?;
+    if settlement.state != (SettlementState::Proven {}) {
+        return Ok(Step::begin(backend).await?);
+    }
+    let stored = reader
+        .proposal(id)
+        .await?
+        .context("the settlement has no proposal")?;
+    drop(reader);
+    let proposal = decode_proposal(&stored).map_err(|error| JobError::Poison(error.into()))?;
+    let params = backend.params().clone();
+    let secp = backend.secp.clone();
+    let (outcome, proposal) = tokio::task::spawn_blocking(move || {
+        let outcome = approve(&secp, &proposal, &params, None);
+        (outcome, proposal)
+    })
+    .await?;
+    match outcome {
+        Ok(approved) => {
+            // Everything but the signatures: the node must find no other fault (hazard 10).
+            if let Some(step) = test_unsigned(backend, id, &proposal.transaction).await? {
+                return Ok(step);
+            }
+            let settlement = approved.get();
+            let built = BuiltTransaction {
+                unsigned: &proposal.transaction,
+                nft_vout: 0,
+                fee: settlement.fee,
+                weight: settlement.weight,
+            };
+            let mut step = Step::begin(backend).await?;
+            let now = step.now();
+            step.tx.set_built(id, &built, now).await?;
+            step.tell_settlement(id, SettlementEvent::DryRunPassed)
+                .await?;
+            Ok(step)
+        }
+        Err(refusal) => {
+            let mut step = Step::begin(backend).await?;
+            let details = format!("{}: {refusal}", refusal.code());
+            // Whatever is wrong with it: should the same be asked for again, it is proven again.
+            step.tx.forget_proof(id).await?;
+            unservable(&mut step, id, SettlementEvent::DryRunRefused, &details).await?;
+            Ok(step)
+        }
+    }
+}
+
+/// Hands the unsigned transaction to `testmempoolaccept`. The only reason that may come back is the missing witness; a
+/// step comes back when an input is gone for good and the settlement is given up.
+async fn test_unsigned<'a>(
+    backend: &'a Backend,
+    id: SettlementId,
+    transaction: &Transaction,
+) -> Result<Option<Step<'a>>, JobError<'a>> {
+    let tested = transaction.clone();
+    let verdict = backend
+        .node
+        .call(move |chain| chain.test_mempool_accept(&[tested]))
+        .await?
+        .pop()
+        .context("the node gave no verdict")?
+        .verdict;
+    match &verdict {
+        grail_chain::Verdict::Rejected { reason } if is_missing_witness(reason) => return Ok(None),
+        grail_chain::Verdict::Rejected { reason } if is_missing_input(reason) => {
+            if let Some(step) = find_the_missing(backend, id, transaction).await? {
+                return Ok(Some(step));
+            }
+        }
+        _ => {}
+    }
+    Err(JobError::Retry(anyhow!(
+        "the node finds more than missing signatures: {verdict:?}"
+    )))
+}
+
+fn is_missing_witness(reason: &str) -> bool {
+    reason.contains("script-verify-flag-failed") || reason.contains("script verify flag failed")
+}
+
+fn is_missing_input(reason: &str) -> bool {
+    reason.starts_with("missing-inputs") || reason.starts_with("bad-txns-inputs-missingorspent")
+}
