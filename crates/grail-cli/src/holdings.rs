@@ -5,7 +5,9 @@
 
 use bitcoin::{Amount, OutPoint, Transaction, TxOut};
 
-use crate::charms::{Carried, CharmReader};
+use grail_spell::SpellError;
+
+use crate::charms::{Carried, CharmReader, NoCharms, OtherCharms, Token};
 use crate::seed::Branch;
 
 /// Confirmations before a coinbase output may be spent.
@@ -42,12 +44,15 @@ impl Coin {
 
 /// A coin that carries nothing: may be spent as BTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlainCoin(Coin);
+pub struct PlainCoin {
+    coin: Coin,
+    why: NoCharms,
+}
 
 impl PlainCoin {
     /// The coin.
     pub fn coin(&self) -> &Coin {
-        &self.0
+        &self.coin
     }
 }
 
@@ -55,7 +60,7 @@ impl PlainCoin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenCoin {
     coin: Coin,
-    amount: Amount,
+    token: Token,
 }
 
 impl TokenCoin {
@@ -66,7 +71,7 @@ impl TokenCoin {
 
     /// The zkBTC.
     pub fn amount(&self) -> Amount {
-        self.amount
+        self.token.amount
     }
 }
 
@@ -78,18 +83,28 @@ pub enum Holding {
     /// zkBTC.
     ZkBtc(TokenCoin),
     /// Charms that this wallet cannot move: left alone.
-    Other(Coin),
+    Other(Coin, OtherCharms),
     /// A spell that does not verify: left alone.
-    Unverified(Coin, &'static str),
+    Unverified(Coin, SpellError),
 }
 
 impl Holding {
     /// The coin, whatever it carries.
     pub fn coin(&self) -> &Coin {
         match self {
-            Self::Plain(plain) => &plain.0,
+            Self::Plain(plain) => &plain.coin,
             Self::ZkBtc(token) => &token.coin,
-            Self::Other(coin) | Self::Unverified(coin, _) => coin,
+            Self::Other(coin, _) | Self::Unverified(coin, _) => coin,
+        }
+    }
+
+    /// The verdict that put it here.
+    pub fn carried(&self) -> Carried {
+        match self {
+            Self::Plain(plain) => Carried::Nothing(plain.why.clone()),
+            Self::ZkBtc(token) => Carried::ZkBtc(token.token.clone()),
+            Self::Other(_, other) => Carried::Other(other.clone()),
+            Self::Unverified(_, error) => Carried::Unverified(error.clone()),
         }
     }
 }
@@ -97,10 +112,10 @@ impl Holding {
 /// Sorts a coin by what `transaction`, which makes it, puts on it.
 pub fn classify(reader: &mut CharmReader, coin: Coin, transaction: &Transaction) -> Holding {
     match reader.carried(transaction, coin.outpoint.vout) {
-        Carried::Nothing => Holding::Plain(PlainCoin(coin)),
-        Carried::ZkBtc(amount) => Holding::ZkBtc(TokenCoin { coin, amount }),
-        Carried::Other => Holding::Other(coin),
-        Carried::Unverified(code) => Holding::Unverified(coin, code),
+        Carried::Nothing(why) => Holding::Plain(PlainCoin { coin, why }),
+        Carried::ZkBtc(token) => Holding::ZkBtc(TokenCoin { coin, token }),
+        Carried::Other(other) => Holding::Other(coin, other),
+        Carried::Unverified(error) => Holding::Unverified(coin, error),
     }
 }
 
@@ -138,10 +153,10 @@ impl Balance {
                     } else {
                         &mut balance.zkbtc_pending
                     };
-                    add(side, token.amount);
+                    add(side, token.amount());
                     add(&mut balance.carriers, value);
                 }
-                Holding::Other(_) | Holding::Unverified(..) => add(&mut balance.set_aside, value),
+                Holding::Other(..) | Holding::Unverified(..) => add(&mut balance.set_aside, value),
             }
         }
         balance

@@ -12,7 +12,7 @@ use grail_api::CheckedReceipt;
 use grail_prover::Prover;
 use grail_script::{DepositTree, Reclaim, ReclaimError, Sighashes};
 
-use crate::charms::Carried;
+use crate::charms::{Carried, NoCharms};
 use crate::failure::Failure;
 use crate::fund::Foreign;
 use crate::seed::Seed;
@@ -111,7 +111,7 @@ impl Deposit {
                     value: amount,
                     script_pubkey: receipt.script_pubkey().clone(),
                 },
-                carried: Carried::Nothing,
+                carried: Carried::Nothing(NoCharms::NotRead),
             }),
             grail_api::Kind::PegOut => Err(ReclaimFailure::NeedsTransaction),
         }
@@ -128,12 +128,8 @@ pub fn reclaim_plain(
     key: &Keypair,
 ) -> Result<Transaction, ReclaimFailure> {
     match &deposit.carried {
-        Carried::Nothing => (),
-        Carried::ZkBtc(amount) => {
-            return Err(ReclaimFailure::OtherCharms(format!("{amount} of zkBTC")));
-        }
-        Carried::Other => return Err(ReclaimFailure::OtherCharms("of another app".to_owned())),
-        Carried::Unverified(code) => return Err(ReclaimFailure::OtherCharms((*code).to_owned())),
+        Carried::Nothing(_) => (),
+        other => return Err(ReclaimFailure::OtherCharms(other.to_string())),
     }
     let reclaim = Reclaim {
         terms: receipt.terms(),
@@ -158,12 +154,15 @@ pub fn reclaim_tokens(
     mut payment: TokenPayment<'_>,
     prover: &impl Prover,
 ) -> Result<Transaction, Failure> {
-    let Carried::ZkBtc(amount) = deposit.carried else {
+    let Carried::ZkBtc(token) = &deposit.carried else {
         return Err(ReclaimFailure::OtherCharms("no zkBTC".to_owned()).into());
     };
     let key = seed.find_reclaim_key(secp, &receipt.terms().reclaim_key)?;
     let tree = DepositTree::new(secp, receipt.terms(), receipt.roster());
-    payment.outputs = vec![TokenOutput { script: to, amount }];
+    payment.outputs = vec![TokenOutput {
+        script: to,
+        amount: token.amount,
+    }];
     payment.inputs = Vec::new();
     payment.foreign = Some(Foreign {
         input: TxIn {

@@ -41,8 +41,8 @@ fn a_peg_out_pays_zkbtc_to_the_deposit_address() {
     assert_eq!(deposit.output[0].script_pubkey, *receipt.script_pubkey());
     let mut session = scene.user.synced();
     assert_eq!(
-        session.wallet.carried(&deposit, 0),
-        grail_cli::charms::Carried::ZkBtc(sat(30_000))
+        session.wallet.carried(&deposit, 0).zkbtc(),
+        Some(sat(30_000))
     );
     assert_eq!(session.wallet.balance().zkbtc, sat(20_000));
 }

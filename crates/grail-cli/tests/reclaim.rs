@@ -125,8 +125,8 @@ fn a_peg_out_deposit_is_taken_back_offline_from_its_transaction() {
     ));
     let mut session = scene.user.open();
     assert_eq!(
-        session.wallet.carried(&transaction, 0),
-        grail_cli::charms::Carried::ZkBtc(sat(30_000))
+        session.wallet.carried(&transaction, 0).zkbtc(),
+        Some(sat(30_000))
     );
 }
 

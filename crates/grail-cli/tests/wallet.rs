@@ -6,7 +6,6 @@ mod common;
 use bitcoin::{OutPoint, TxOut};
 use common::{Chain1, Charm, User, bridge_app, params, sat};
 use grail_chain::{Chain, View};
-use grail_cli::charms::Carried;
 use grail_cli::home::{Home, HomeError};
 use grail_cli::progress::Quiet;
 use grail_cli::{Session, args, commands};
@@ -164,15 +163,16 @@ fn the_spell_of_a_transfer_says_what_was_meant() {
         .unwrap();
     let mut session = alice.open();
     assert_eq!(
-        session.wallet.carried(&transaction, 0),
-        Carried::ZkBtc(sat(20_000))
+        session.wallet.carried(&transaction, 0).zkbtc(),
+        Some(sat(20_000))
     );
     assert_eq!(
-        session.wallet.carried(&transaction, 1),
-        Carried::ZkBtc(sat(30_000))
+        session.wallet.carried(&transaction, 1).zkbtc(),
+        Some(sat(30_000))
     );
     assert!(transaction.output[2].script_pubkey.is_op_return());
-    assert_eq!(session.wallet.carried(&transaction, 3), Carried::Nothing);
+    let change = session.wallet.carried(&transaction, 3);
+    assert_eq!(change.code(), "spell-silent");
     for output in &transaction.output[..2] {
         assert_eq!(output.value, params().carrier);
     }
