@@ -349,7 +349,7 @@ impl Auditor {
             check_strict(reader, transaction, &mut step.findings);
         }
         let next = the_nft(reading, &mut step.findings);
-        // Without a next state nothing can follow: the old one is judged against, so that losses show.
+        // Without a next state there is nothing to hold the sums against, and nothing can follow.
         let (vout, state) = next.map_or((None, old.clone()), |(vout, state)| (Some(vout), state));
         books.nft = vout.map(|vout| OutPoint::new(step.txid, vout));
         if let Some(vout) = vout {
@@ -373,10 +373,11 @@ impl Auditor {
         let supply = delta(old.supply, books.state.supply);
         let tokens = delta(step.tokens_in, step.tokens_out);
         let vault = delta(vault_in, created.to_sat());
-        if tokens != supply {
+        let is_held = vout.is_some();
+        if is_held && tokens != supply {
             step.findings.push(Finding::TokenDelta { supply, tokens });
         }
-        if vault != supply {
+        if is_held && vault != supply {
             step.findings.push(Finding::VaultDelta { supply, vault });
         }
         let vault_after = books.locked().to_sat();
