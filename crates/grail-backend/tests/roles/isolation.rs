@@ -7,14 +7,14 @@ use std::{
 };
 
 use bitcoin::{OutPoint, Txid};
-use grail_backend::{build::Built, step::JOB_PROVE};
+use grail_backend::{build::Built, clock, step::JOB_PROVE};
 use grail_flow::{AbandonCode, SettlementState};
 use grail_prover::{
     CheckError, MockProver, ProveRequest, Proven, Prover, ProverError, TransientError,
 };
-use grail_store::DepositState;
+use grail_store::{DepositState, ProofState};
 
-use super::{bridge, users::Asked, world::World};
+use super::{bridge, proving::record, users::Asked, world::World};
 
 /// What a prover does to a spell with a poisoned deposit.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -244,13 +244,70 @@ async fn a_prover_that_is_away_costs_time_and_nothing_else() {
     picky.poison([requests[0].1]);
     assert_eq!(w.build().await, Built::Draft);
     w.jobs().await;
-    w.job_later(JOB_PROVE).await;
     let newest = w.settlements().await.pop().unwrap();
-    assert_eq!(newest.state, SettlementState::Draft {});
+    let mut due_at = clock::now();
+    for attempts in 1..=4 {
+        if attempts > 1 {
+            w.job_later(JOB_PROVE).await;
+        }
+        let waiting = record(&w, newest.id).await;
+        assert_eq!(
+            (waiting.state, waiting.attempts),
+            (ProofState::Queued, attempts)
+        );
+        assert_eq!(waiting.error_code.as_deref(), Some("prove-unavailable"));
+        // Ever longer pauses.
+        assert!(waiting.due_at >= due_at && waiting.due_at > clock::now());
+        due_at = waiting.due_at;
+    }
+    assert_eq!(
+        w.settlement(newest.id).await.state,
+        SettlementState::Draft {}
+    );
     picky.heal();
     w.job_later(JOB_PROVE).await;
+    let proven = record(&w, newest.id).await;
+    assert_eq!((proven.state, proven.attempts), (ProofState::Proven, 5));
     w.jobs().await;
     let ask = w.take_ask().await;
     w.sign_and_publish(&ask).await;
     assert_eq!(w.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_batch_that_cannot_be_proven_is_on_record_as_failed_with_the_reason() {
+    let picky = Picky::new(Illness::Rejects);
+    let w = World::with_prover(picky.clone()).await;
+    let requests = w.ready_peg_ins(2).await;
+    picky.poison([requests[0].1]);
+    w.settle_all().await;
+    let mut records = Vec::new();
+    for settlement in w.settlements().await {
+        let record = record(&w, settlement.id).await;
+        assert_eq!(record.attempts, 1);
+        records.push((record.state, record.error_code));
+    }
+    let failed = (
+        ProofState::Failed,
+        Some(CheckError::NoInputs.code().to_owned()),
+    );
+    assert_eq!(
+        records,
+        [failed.clone(), failed, (ProofState::Proven, None)]
+    );
+}
+
+#[tokio::test]
+async fn a_proof_that_the_policy_refuses_is_not_taken_again() {
+    let picky = Picky::new(Illness::ProvesNonsense);
+    let w = World::with_prover(picky.clone()).await;
+    let requests = w.ready_peg_ins(1).await;
+    picky.poison([requests[0].1]);
+    w.settle_all().await;
+    let record = record(&w, w.settlements().await[0].id).await;
+    assert_eq!(record.state, ProofState::Proven);
+    let mut reader = w.backend.store.read().await.unwrap();
+    let hash = record.request_hash.unwrap();
+    let made = reader.made_proof(&hash, picky.kind()).await.unwrap();
+    assert_eq!(made, None);
 }

@@ -9,12 +9,14 @@ mod bridge;
 mod chain;
 mod crash;
 mod deposits;
+mod gate;
 mod isolation;
 mod late;
 mod life;
 #[path = "../support/operators.rs"]
 #[allow(dead_code, reason = "shared with the tests of the API")]
 mod operators;
+mod proving;
 mod races;
 mod reorg;
 mod signers;

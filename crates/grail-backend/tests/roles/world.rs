@@ -42,6 +42,8 @@ use super::{
 
 /// Signers that make a quorum, by number of their key.
 pub const QUORUM: [u8; 3] = [1, 2, 3];
+/// Seconds that leases last, unless told otherwise.
+const LEASE_SECONDS: u64 = 60;
 /// More than any pause before another attempt, seconds.
 const LATER: u64 = 100_000;
 /// Every kind of job that is due at once.
@@ -51,6 +53,7 @@ pub struct World {
     pub chain: Arc<PaperChain>,
     pub backend: Arc<Backend>,
     prover: Arc<dyn Prover>,
+    lease_seconds: u64,
     url: String,
     listening: JoinHandle<()>,
     asks: Mutex<Subscription>,
@@ -65,7 +68,12 @@ struct Running {
 }
 
 /// A backend on the database at `url`, listening for answers.
-async fn start(url: &str, chain: &Arc<PaperChain>, prover: &Arc<dyn Prover>) -> Running {
+async fn start(
+    url: &str,
+    chain: &Arc<PaperChain>,
+    prover: &Arc<dyn Prover>,
+    lease_seconds: u64,
+) -> Running {
     let broker = EmbeddedBroker::listen(([127, 0, 0, 1], 0).into())
         .await
         .unwrap();
@@ -79,7 +87,7 @@ async fn start(url: &str, chain: &Arc<PaperChain>, prover: &Arc<dyn Prover>) -> 
         config: Config {
             batch_seconds: 0,
             ask_seconds: 60,
-            lease_seconds: 60,
+            lease_seconds,
             prove_workers: 1,
         },
     })
@@ -105,14 +113,20 @@ impl World {
 
     /// A deployed bridge with another prover.
     pub async fn with_prover(prover: Arc<dyn Prover>) -> Self {
+        Self::with_lease(prover, LEASE_SECONDS).await
+    }
+
+    /// A deployed bridge with another prover, where leases last so long.
+    pub async fn with_lease(prover: Arc<dyn Prover>, lease_seconds: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("grail.db").display());
         let chain = Arc::new(PaperChain::new());
-        let running = start(&url, &chain, &prover).await;
+        let running = start(&url, &chain, &prover, lease_seconds).await;
         let world = Self {
             chain,
             backend: running.backend,
             prover,
+            lease_seconds,
             url,
             listening: running.listening,
             asks: Mutex::new(running.asks),
@@ -126,9 +140,20 @@ impl World {
     /// The process dies and another one starts on its database.
     pub async fn crash(&mut self) {
         self.listening.abort();
-        let running = start(&self.url, &self.chain, &self.prover).await;
+        let running = self.start().await;
         (self.backend, self.listening) = (running.backend, running.listening);
         self.asks = Mutex::new(running.asks);
+    }
+
+    async fn start(&self) -> Running {
+        start(&self.url, &self.chain, &self.prover, self.lease_seconds).await
+    }
+
+    /// Another process on the same database, which proves and does nothing else.
+    pub async fn another(&self) -> Arc<Backend> {
+        let running = self.start().await;
+        running.listening.abort();
+        running.backend
     }
 
     /// A number never given before.
