@@ -1,5 +1,5 @@
-//! Charms proves a balanced spell that leaves the NFT's state as it is without the bridge's contract, and one with the next
-//! serial only with it: the ground of `docs/adr/0002-settlements-run-the-contract.md`.
+//! Charms proves a spell that leaves the NFT's state as it is without the bridge's contract, and one with the next serial,
+//! or one that lists zkBTC, only with it: the ground of `docs/adr/0002-settlements-run-the-contract.md`.
 
 #![allow(missing_docs)]
 
@@ -9,7 +9,7 @@ mod common;
 use common::{BRIDGE, Bridge, VAULT, at, mock_allowed, output, request, transaction};
 use grail_oracle::charms_check;
 use grail_prover::{ProveRequest, check};
-use grail_spell::{SettlementItem, settlement_spell};
+use grail_spell::{SettlementItem, settlement_spell, token_app};
 
 /// A settlement that passes 60,000 zkBTC on and leaves `vault_out` of the vault's 100,000 satoshis there.
 fn balanced(bridge: &Bridge, vault_out: u64, serial: u64, wasm: Option<&[u8]>) -> ProveRequest {
@@ -55,8 +55,7 @@ fn charms_runs_the_contract_of_every_settlement_with_the_next_serial() {
             Some(BRIDGE),
             false,
         ),
-        // The way past the contract, which is why operators compare serials.
-        ("theft, serial kept, none", 40_000, kept, None, true),
+        ("theft, serial kept, none", 40_000, kept, None, false),
     ];
     for (name, vault_out, serial, wasm, provable) in cases {
         let request = balanced(&bridge, vault_out, serial, wasm);
@@ -70,5 +69,25 @@ fn charms_runs_the_contract_of_every_settlement_with_the_next_serial() {
             provable,
             "{name}, Grail"
         );
+    }
+}
+
+#[test]
+fn charms_runs_no_contract_of_a_spell_that_lists_an_unchanged_nft_alone() {
+    // The way past the contract, which is why operators ask for both apps and compare serials.
+    let bridge = Bridge::with_contract(BRIDGE);
+    let tx = transaction(
+        &[at(&bridge.settlement, 0), at(&bridge.settlement, 1)],
+        vec![output(1_000, VAULT), output(100_000, 9)],
+    );
+    for (serial, provable) in [(1, true), (2, false)] {
+        let state = common::roster(serial, 100_000);
+        let items = [SettlementItem::Plain];
+        let mut spell = settlement_spell(&tx, &bridge.app, &state, &items).unwrap();
+        spell.app_public_inputs.remove(&token_app(&bridge.app));
+        spell.mock = true;
+        let request = request(spell, &[&bridge.settlement], None);
+        assert_eq!(charms_check(&request) == Ok(true), provable);
+        assert_eq!(check(&request, Some(mock_allowed())).is_ok(), provable);
     }
 }

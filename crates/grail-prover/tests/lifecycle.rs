@@ -44,12 +44,14 @@ fn every_spell_of_the_bridge_reads_back_strictly() {
 }
 
 #[test]
-fn transfer_needs_no_contract() {
+fn transfer_needs_the_contract() {
     let bridge = Bridge::with_contract(BRIDGE);
     let tx = bridge.transfer_tx();
     let spell = transfer_spell(&tx, &bridge.app, &[99_999, 1]).unwrap();
-    let proven = prove(&request(spell, &[&bridge.settlement], None)).unwrap();
-    assert_eq!(proven.fuel, 0);
+    let without = prove(&request(spell.clone(), &[&bridge.settlement], None));
+    assert_eq!(without.unwrap_err().code(), "prove-not-a-transfer");
+    let proven = prove(&request(spell, &[&bridge.settlement], Some(BRIDGE))).unwrap();
+    assert!(proven.fuel > 0);
     read_strict(&enchanted(tx, &proven), Some(mock_allowed())).unwrap();
 }
 
@@ -86,7 +88,7 @@ fn the_same_request_gives_the_same_proof() {
     let bridge = Bridge::with_contract(BRIDGE);
     let tx = bridge.transfer_tx();
     let spell = transfer_spell(&tx, &bridge.app, &[50_000, 50_000]).unwrap();
-    let request = request(spell, &[&bridge.settlement], None);
+    let request = request(spell, &[&bridge.settlement], Some(BRIDGE));
     let proven = prove(&request).unwrap();
     assert_eq!(proven, prove(&request).unwrap());
     assert_eq!(proven.proof.len(), 192);
