@@ -9,6 +9,7 @@
 //! Never proves, never runs an app contract, never does I/O. A mock spell (its proving key is public) is read only with
 //! a [`grail_types::MockAllowed`], which exists on regtest alone.
 
+mod batch;
 mod bridge;
 mod envelope;
 mod error;
@@ -32,7 +33,10 @@ pub use error::SpellError;
 pub use form::{DEPTH_MAX, FormError, FormFault};
 pub use gnark::PointError;
 pub use proof::{MOCK_SPELL_VK, ProofError, SPELL_VK, public_values};
-pub use read::{PrevTx, VerifiedSpell, charms_of, read_compatible, read_strict, without_witnesses};
+pub use read::{
+    PrevTx, VerifiedSpell, charms_of, read_compatible, read_compatible_batch, read_strict,
+    without_witnesses,
+};
 pub use spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, PROTOCOL_VERSION, Proof,
     SpellShapeError, outpoint_from_utxo_id, utxo_id_from_outpoint,

@@ -92,7 +92,7 @@ fn refuses_a_payload_pushed_the_long_way() {
 fn each_push_opcode_is_for_lengths_that_need_it() {
     let script = |opcode: u8, length: usize| {
         let width = [1, 2, 4][usize::from(opcode - 0x4c)];
-        let length_bytes = &(length as u32).to_le_bytes()[..width];
+        let length_bytes = &u32::try_from(length).unwrap().to_le_bytes()[..width];
         [
             b"\x6a\x05spell".as_slice(),
             &[opcode],
