@@ -44,7 +44,8 @@ pub fn check_history(app: &App, tx: &Transaction) -> Result<(), Violation> {
         .map(|(utxo, _)| &utxo.0)
         .collect();
     for (txid, shown) in &tx.prev_txs {
-        let hex = witnessless_hex(shown)?;
+        let hex = bitcoin_hex(shown)?;
+        check_witnessless(&hex)?;
         if bringing.contains(txid) {
             check_spell(hex.as_bytes())?;
         }
@@ -52,9 +53,16 @@ pub fn check_history(app: &App, tx: &Transaction) -> Result<(), Violation> {
     Ok(())
 }
 
+/// Whether charms of the bridge may come from the transaction with this serialisation (lower-case hexadecimal, without
+/// witness): what no settlement and no transfer can spend later is better not taken for zkBTC today.
+pub fn check_previous(hex: &str) -> Result<(), Violation> {
+    check_witnessless(hex)?;
+    check_spell(hex.as_bytes())
+}
+
 /// The transaction as Charms shows it to a contract, `{"bitcoin": "<hex>"}`: no other ledger, no proof of
-/// inclusion (which beaming needs), no witness.
-fn witnessless_hex(shown: &Data) -> Result<String, Violation> {
+/// inclusion, which beaming needs.
+fn bitcoin_hex(shown: &Data) -> Result<String, Violation> {
     let Ok(Value::Map(entries)) = shown.value::<Value>() else {
         return Err(Violation::PrevTxForm);
     };
@@ -62,13 +70,18 @@ fn witnessless_hex(shown: &Data) -> Result<String, Violation> {
     else {
         return Err(Violation::PrevTxForm);
     };
-    if ledger != "bitcoin" {
-        return Err(Violation::PrevTxForm);
+    if ledger == "bitcoin" {
+        Ok(hex)
+    } else {
+        Err(Violation::PrevTxForm)
     }
-    // Without a witness the number of inputs stands here, and no previous transaction has none.
+}
+
+/// Without a witness the number of inputs stands behind the version, and no previous transaction has none.
+fn check_witnessless(hex: &str) -> Result<(), Violation> {
     match hex.as_bytes().get(VERSION_DIGITS..) {
         Some([b'0', b'0', ..]) => Err(Violation::PrevTxWitness),
-        Some([_, _, ..]) => Ok(hex),
+        Some([_, _, ..]) => Ok(()),
         _ => Err(Violation::PrevTxForm),
     }
 }

@@ -81,7 +81,7 @@ pub enum BridgeCharms {
     Token(u64),
     /// The roster NFT alone.
     Nft(Result<Box<RosterState>, StateError>),
-    /// Anything else: other apps, several charms, charms beamed away, or a spell too old to be believed.
+    /// Anything else: other apps, several charms, charms beamed away, or a spell that the contract does not believe.
     Other,
 }
 
@@ -106,8 +106,8 @@ impl PrevTx {
         let charms = self.charms_at(vout);
         match self.spell() {
             Some(spell) if !charms.is_empty() => {
-                let is_gone = spell.is_beamed_at(vout);
-                if is_gone || spell.version() < BRIDGE_SPELL_VERSION_MIN {
+                // What the contract would not let anybody spend again is no zkBTC to begin with.
+                if spell.is_beamed_at(vout) || self.unspendable().is_some() {
                     BridgeCharms::Other
                 } else {
                     bridge_charms(&charms, bridge)
