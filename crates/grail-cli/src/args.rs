@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bitcoin::{FeeRate, OutPoint};
+use bitcoin::{FeeRate, OutPoint, Txid};
 use clap::{Args, Parser, Subcommand};
 use grail_types::{Network, RequestId};
 
@@ -64,19 +64,35 @@ impl Arguments {
         self.global.json
     }
 
+    /// The network that was named, if one was.
+    pub fn network(&self) -> Option<Network> {
+        self.global.network
+    }
+
     /// Where everything is. `None` when there is no home folder and none was named.
     pub fn settings(&self) -> Option<Settings> {
-        let global = &self.global;
         let default = || std::env::home_dir().map(|home| home.join(".grail"));
-        Some(Settings {
-            home: global.home.clone().or_else(default)?,
+        let home = self.global.home.clone().or_else(default)?;
+        Some(self.settings_at(home))
+    }
+
+    /// The same for a command that needs no home folder: where none is known, a name that is never there.
+    pub fn settings_without_home(&self) -> Settings {
+        self.settings()
+            .unwrap_or_else(|| self.settings_at(PathBuf::new()))
+    }
+
+    fn settings_at(&self, home: PathBuf) -> Settings {
+        let global = &self.global;
+        Settings {
+            home,
             network: global.network,
             node: global.node.clone(),
             node_cookie: global.node_cookie.clone(),
             node_user: global.node_user.clone(),
             node_password_file: global.node_password_file.clone(),
             api: global.api.clone(),
-        })
+        }
     }
 }
 
@@ -109,6 +125,60 @@ pub enum Command {
     Reserves,
     /// Receipts of requests made here.
     Receipts,
+    /// About the wallet's outputs.
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// Spells of transactions; needs no wallet, no node and no network.
+    #[command(subcommand)]
+    Spell(SpellCommand),
+    /// Follow the roster NFT from its deployment and check every step, from a Bitcoin node alone.
+    Auditor(Audit),
+}
+
+/// `grail wallet`.
+#[derive(Debug, Subcommand)]
+pub enum WalletCommand {
+    /// Why an output is or is not counted in the balance.
+    Explain(Explain),
+}
+
+/// `grail wallet explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The output, `txid:vout`.
+    pub outpoint: OutPoint,
+}
+
+/// `grail spell`.
+#[derive(Debug, Subcommand)]
+pub enum SpellCommand {
+    /// Verify the spells of raw transactions. Mock proofs count with `--network regtest` alone.
+    Verify(VerifySpells),
+}
+
+/// `grail spell verify`.
+#[derive(Debug, Args)]
+pub struct VerifySpells {
+    /// Files with one raw transaction each, hexadecimal; `-` is standard input.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// `grail auditor`.
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// File with the protocol parameters, which name the bridge [default: the wallet's pinned ones].
+    #[arg(long)]
+    pub params: Option<PathBuf>,
+    /// The transaction that deployed the bridge, instead of parameters: their hash is then not checked.
+    #[arg(long, conflicts_with = "params")]
+    pub deployment: Option<Txid>,
+    /// First block to read: any up to the deployment's, or better up to the first coin at the first vault's address.
+    #[arg(long, default_value_t = 1)]
+    pub from_height: u32,
+    /// Show each transfer and reclaim, not only their number.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `grail init`.

@@ -6,10 +6,13 @@
 
 pub mod amount;
 pub mod args;
+pub mod auditor;
 pub mod bridge;
 pub mod charms;
 pub mod commands;
 pub mod contract;
+pub mod diagnostic;
+pub mod explain;
 pub mod failure;
 pub mod fund;
 pub mod holdings;
@@ -27,6 +30,7 @@ pub mod sign;
 pub mod spell;
 pub mod sync;
 pub mod take_back;
+pub mod verify;
 pub mod wallet;
 
 pub use failure::Failure;

@@ -1,20 +1,24 @@
 //! `grail`: reads the command line, runs one command, prints its answer.
 //!
-//! Exit codes: 0 done, 1 failed (the error has a code), 2 wrong usage.
+//! Exit codes: 0 done, 1 failed (the error has a code; `spell verify` and `auditor` have printed what is wrong), 2 wrong usage.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use grail_cli::args::{Arguments, Command};
+use grail_cli::args::{Arguments, Command, SpellCommand, WalletCommand};
 use grail_cli::progress::{Bar, Progress, Quiet};
-use grail_cli::report::Report;
-use grail_cli::{Failure, Session, Settings, bridge, commands, take_back};
+use grail_cli::report::{Report, SpellsReport};
+use grail_cli::{
+    Failure, Session, Settings, auditor, bridge, commands, explain, take_back, verify,
+};
+use grail_types::Network;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let is_json = arguments.is_json();
     match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
             if is_json {
                 eprintln!("{}", serde_json::json!({ "error": failure }));
@@ -26,10 +30,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let settings = arguments
-        .settings()
-        .ok_or_else(|| Failure::new("no-home", "no home folder: give --home"))?;
+/// Whether the answer is a good one; it is printed either way.
+fn run(arguments: &Arguments) -> Result<bool, Failure> {
     let mut quiet = Quiet;
     let mut bar = Bar::new();
     let progress: &mut dyn Progress = if arguments.is_json() {
@@ -41,22 +43,26 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Command::Status(status) = &arguments.command
         && status.watch
     {
-        let session = Session::open(settings)?;
-        return bridge::watch(&session, &status.id, |report| print(&report, is_json));
+        let session = Session::open(settings(arguments)?)?;
+        bridge::watch(&session, &status.id, |report| print(&report, is_json))?;
+        return Ok(true);
     }
-    let report = answer(&settings, &arguments.command, progress)?;
-    print(report.as_ref(), is_json);
-    Ok(())
+    let answer = answer(arguments, progress)?;
+    print(answer.report.as_ref(), is_json);
+    Ok(answer.is_good)
 }
 
-fn answer(
-    settings: &Settings,
-    command: &Command,
-    progress: &mut dyn Progress,
-) -> Result<Box<dyn Report>, Failure> {
-    let open = || Session::open(settings.clone());
-    Ok(match command {
-        Command::Init(init) => Box::new(commands::init(settings, init)?),
+struct Answer {
+    report: Box<dyn Report>,
+    /// Whether what was judged holds; commands that judge nothing end well when they end.
+    is_good: bool,
+}
+
+fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, Failure> {
+    let open = || Session::open(settings(arguments)?);
+    let mut is_good = true;
+    let report: Box<dyn Report> = match &arguments.command {
+        Command::Init(init) => Box::new(commands::init(&settings(arguments)?, init)?),
         Command::Address => Box::new(commands::address(&mut open()?)?),
         Command::Balance => Box::new(commands::balance(&mut open()?, progress)?),
         Command::List => Box::new(commands::list(&mut open()?, progress)?),
@@ -69,7 +75,29 @@ fn answer(
         Command::Roster => Box::new(bridge::roster(&mut open()?)?),
         Command::Reserves => Box::new(bridge::reserves(&mut open()?, progress)?),
         Command::Receipts => Box::new(commands::receipts(&open()?)?),
-    })
+        Command::Wallet(WalletCommand::Explain(wish)) => {
+            Box::new(explain::explain(&mut open()?, wish.outpoint, progress)?)
+        }
+        Command::Spell(SpellCommand::Verify(wish)) => {
+            let network = arguments.network().unwrap_or(Network::Mainnet);
+            let mut stdin = std::io::stdin().lock();
+            let report = SpellsReport(verify::verify(&wish.files, network, &mut stdin));
+            is_good = report.all_valid();
+            Box::new(report)
+        }
+        Command::Auditor(wish) => {
+            let report = auditor::audit(&arguments.settings_without_home(), wish, progress)?;
+            is_good = report.is_sound();
+            Box::new(report)
+        }
+    };
+    Ok(Answer { report, is_good })
+}
+
+fn settings(arguments: &Arguments) -> Result<Settings, Failure> {
+    arguments
+        .settings()
+        .ok_or_else(|| Failure::new("no-home", "no home folder: give --home"))
 }
 
 fn print(report: &dyn Report, is_json: bool) {

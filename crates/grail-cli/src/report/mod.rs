@@ -1,6 +1,9 @@
 //! What commands answer: JSON by field, or lines for people.
 
+mod audit;
 mod bridge;
+mod explain;
+mod spell;
 mod wallet;
 
 use std::fmt::Display;
@@ -8,8 +11,14 @@ use std::fmt::Display;
 use bitcoin::{Amount, Denomination};
 use serde::Serialize;
 
+pub use audit::{AuditReport, BooksView, FindingView, StepView, Tally};
 pub use bridge::{
     Pegged, Reclaimed, ReservesReport, ReservesView, RosterReport, SignerReport, StatusReport,
+};
+pub use explain::{Counted, Explanation, Reason, SpellSummary};
+pub use spell::{
+    Charm, Claimed, FileVerdict, PlaceView, SpellApp, SpellOutput, SpellView, SpellsReport,
+    StrictView, VerdictName, VersionedApp,
 };
 pub use wallet::{
     BalanceReport, Created, FreshAddress, ListedOutput, Listing, ReceiptLine, Receipts, Sent,

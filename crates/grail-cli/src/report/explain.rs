@@ -1,0 +1,93 @@
+//! Answers of `grail wallet explain`.
+
+use std::fmt::{Display, Formatter, Result};
+
+use serde::Serialize;
+
+use super::PlaceView;
+
+/// A side of the balance, and how much of it is this output's.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Counted {
+    /// `btc`, `btc-pending`, `zkbtc`, `zkbtc-pending`, `under-zkbtc` or `set-aside`.
+    #[serde(rename = "as")]
+    pub name: &'static str,
+    /// Satoshis, of zkBTC or of BTC.
+    pub sat: u64,
+}
+
+/// One reason.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// Stable.
+    pub code: &'static str,
+    /// In words.
+    pub text: String,
+}
+
+/// The spell that the verdict comes from.
+#[derive(Debug, Serialize)]
+pub struct SpellSummary {
+    /// Version of the Charms protocol.
+    pub version: u32,
+    /// Whether its proof is a mock.
+    pub is_mock: bool,
+    /// Where it is.
+    pub place: PlaceView,
+    /// Apps whose charms the output carries, `tag/identity/vk`.
+    pub apps: Vec<String>,
+}
+
+/// `wallet explain`.
+#[derive(Debug, Serialize)]
+pub struct Explanation {
+    /// The output.
+    pub outpoint: String,
+    /// Its coin.
+    pub amount_sat: Option<u64>,
+    /// zkBTC that it carries, counted or not.
+    pub token_sat: Option<u64>,
+    /// What the balance counts of it: nothing when empty.
+    pub counted: Vec<Counted>,
+    /// Why, in the order of judgement; the last one is about what it carries.
+    pub reasons: Vec<Reason>,
+    /// The spell of its transaction, if one was accepted.
+    pub spell: Option<SpellSummary>,
+    /// As of this block.
+    pub height: u32,
+}
+
+impl Explanation {
+    /// Nothing known yet.
+    pub fn new(outpoint: String, height: u32) -> Self {
+        Self {
+            outpoint,
+            amount_sat: None,
+            token_sat: None,
+            counted: Vec::new(),
+            reasons: Vec::new(),
+            spell: None,
+            height,
+        }
+    }
+}
+
+impl Display for Explanation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(f, "output        {}", self.outpoint)?;
+        if let Some(amount) = self.amount_sat {
+            writeln!(f, "amount        {amount} sat")?;
+        }
+        if self.counted.is_empty() {
+            writeln!(f, "counted       nowhere")?;
+        }
+        for counted in &self.counted {
+            writeln!(f, "counted       {} sat as {}", counted.sat, counted.name)?;
+        }
+        write!(f, "as of block   {}\nbecause", self.height)?;
+        for reason in &self.reasons {
+            write!(f, "\n  {} [{}]", reason.text, reason.code)?;
+        }
+        Ok(())
+    }
+}
