@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use sha2::{Digest as _, Sha256};
 
+use crate::cache;
 use crate::setup;
 use crate::shell::{cargo, on_path, output_of};
 
@@ -57,12 +57,12 @@ pub fn find_or_build() -> Result<PathBuf> {
     if let Some(exe) = on_path("bitcoind") {
         return Ok(exe);
     }
-    let cache = cache()?;
+    let cache = cache::folder()?;
     let built = cache.join(build_name()).join("bin/bitcoind");
     if !built.is_file() {
         setup::install(setup::BASE)?;
         fs::create_dir_all(&cache).with_context(|| format!("making {}", cache.display()))?;
-        let _lock = lock(&cache)?;
+        let _lock = cache::lock(&cache, "Bitcoin Core")?;
         // Another run may have built it while we waited.
         if !built.is_file() {
             build(&cache)?;
@@ -71,37 +71,11 @@ pub fn find_or_build() -> Result<PathBuf> {
     Ok(built)
 }
 
-fn cache() -> Result<PathBuf> {
-    let base = match std::env::var_os("XDG_CACHE_HOME").filter(|base| !base.is_empty()) {
-        Some(base) => PathBuf::from(base),
-        None => std::env::home_dir()
-            .context("neither XDG_CACHE_HOME nor a home folder")?
-            .join(".cache"),
-    };
-    Ok(base.join("grail"))
-}
-
 fn build_name() -> String {
-    let mut hash = Sha256::new();
-    for part in [CRATE, CRATE_VERSION, CRATE_CHECKSUM]
+    let parts = [CRATE, CRATE_VERSION, CRATE_CHECKSUM]
         .iter()
-        .chain(CMAKE_OPTIONS)
-    {
-        hash.update(part);
-        hash.update([0]);
-    }
-    let digest = hex::encode(hash.finalize());
-    format!("bitcoind-{}", &digest[..16])
-}
-
-/// One build at a time; released when dropped or when we die.
-fn lock(cache: &Path) -> Result<File> {
-    let file = File::create(cache.join("lock")).context("the cache's lock")?;
-    if file.try_lock().is_err() {
-        eprintln!("another run is building Bitcoin Core: waiting for it");
-        file.lock().context("the cache's lock")?;
-    }
-    Ok(file)
+        .chain(CMAKE_OPTIONS);
+    cache::name("bitcoind", parts.map(|part| part.as_bytes()))
 }
 
 fn build(cache: &Path) -> Result<()> {
@@ -294,15 +268,5 @@ mod tests {
             "2"
         );
         assert!(!cache.join("staged-entry").exists());
-    }
-
-    #[test]
-    fn the_name_is_sixteen_hex_digits() {
-        let name = build_name();
-        let digits = name.strip_prefix("bitcoind-").unwrap();
-        assert!(
-            digits.len() == 16 && digits.chars().all(|digit| digit.is_ascii_hexdigit()),
-            "{name}"
-        );
     }
 }

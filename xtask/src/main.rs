@@ -3,10 +3,12 @@
 //! Owns everything between a bare Debian with Rust and a tested tree. Fetches nothing but Debian packages and crates.
 
 mod bitcoind;
+mod cache;
 mod contracts;
 mod setup;
 mod shell;
 mod tidy;
+mod upstream;
 mod verbs;
 
 use std::process::ExitCode;
@@ -48,7 +50,12 @@ enum Task {
         /// The slow ones too: reproduce the contracts, compare with upstream's checker.
         #[arg(long)]
         slow: bool,
+        /// Those against upstream's own prover server too, which is built once in 15 to 30 minutes.
+        #[arg(long)]
+        upstream: bool,
     },
+    /// Find upstream's prover server, or build it once, and print its path.
+    Upstream,
     /// Format, lints, tidiness, dependencies.
     Check,
     /// The rules that no compiler knows: crate order, bans, the enclave's dependencies, texts.
@@ -93,7 +100,11 @@ fn run(task: Task) -> anyhow::Result<()> {
             contracts::build(verify)
         }
         Task::Demo { keep } => verbs::demo(keep),
-        Task::Test { slow } => verbs::test(slow),
+        Task::Test { slow, upstream } => verbs::test(slow, upstream),
+        Task::Upstream => {
+            println!("{}", upstream::find_or_build()?.display());
+            Ok(())
+        }
         Task::Check => verbs::check(),
         Task::Tidy { bless } => tidy::run(bless),
         Task::Openapi { verify } => verbs::openapi(verify),

@@ -28,6 +28,18 @@ pub const CONTRACTS: &[&str] = &[
     "wasi-libc",
 ];
 
+/// What building upstream's prover server takes.
+pub const UPSTREAM: &[&str] = &[
+    "clang",
+    "cmake",
+    "g++",
+    "libclang-dev",
+    "libprotobuf-dev",
+    "make",
+    "pkg-config",
+    "protobuf-compiler",
+];
+
 /// Installs those of `packages` that are missing.
 pub fn install(packages: &[&str]) -> Result<()> {
     if on_path("dpkg-query").is_none() {

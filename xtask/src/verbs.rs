@@ -7,10 +7,12 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::shell::{cargo, output_of, root, run, succeeds};
-use crate::{bitcoind, contracts, setup, tidy};
+use crate::{bitcoind, contracts, setup, tidy, upstream};
 
 /// Tells tests that the programs they start were built from the sources as they are.
 const PROGRAMS_BUILT: &str = "GRAIL_PROGRAMS_BUILT";
+/// Tells tests that need upstream's prover server to fail rather than to skip.
+const UPSTREAM_REQUIRED: &str = "GRAIL_UPSTREAM_REQUIRED";
 /// The committed description of the HTTP API.
 const OPENAPI: &str = "docs/api/openapi.json";
 
@@ -28,7 +30,7 @@ pub fn demo(keep: bool) -> Result<()> {
 }
 
 /// Builds everything and runs every test; the runner's summary comes last.
-pub fn test(slow: bool) -> Result<()> {
+pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
     setup::install(setup::BASE)?;
     let bitcoind = bitcoind::find_or_build()?;
     if slow {
@@ -36,6 +38,11 @@ pub fn test(slow: bool) -> Result<()> {
         contracts::build(true)?;
         oracle()?;
     }
+    let upstream = if with_upstream {
+        Some(upstream::find_or_build()?)
+    } else {
+        None
+    };
     // Tests start the programs as processes, and so need them built; with the tests, so that nothing is built twice.
     run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
     let has_nextest = succeeds(cargo().args(["nextest", "--version"]));
@@ -44,11 +51,18 @@ pub fn test(slow: bool) -> Result<()> {
     } else {
         &["test"]
     };
-    run(cargo()
+    let mut tests = cargo();
+    tests
         .args(runner)
         .arg("--workspace")
         .env(PROGRAMS_BUILT, "1")
-        .env("BITCOIND_EXE", bitcoind))
+        .env("BITCOIND_EXE", bitcoind);
+    if let Some(server) = upstream {
+        tests
+            .env(upstream::PROGRAM_VARIABLE, server)
+            .env(UPSTREAM_REQUIRED, "1");
+    }
+    run(&mut tests)
 }
 
 /// The tests against upstream's own, heavy, checker: a workspace of its own.
