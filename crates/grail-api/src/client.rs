@@ -14,8 +14,8 @@ use ureq::{Agent, Body, RequestBuilder};
 
 use crate::{
     CreatePegIn, CreatePegOut, Event, Health, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind, Page,
-    PageQuery, ParamsAnswer, Problem, Request, RequestState, RequestStatus, RequestSummary,
-    Reserves, RosterAnswer, Settlement,
+    PageQuery, ParamsAnswer, Problem, Proof, ProvingState, Request, RequestState, RequestStatus,
+    RequestSummary, Reserves, RosterAnswer, Settlement,
 };
 
 /// Longest wait for a whole answer.
@@ -149,6 +149,16 @@ impl Client {
     /// `GET /v1/settlements/{txid}`.
     pub fn settlement(&self, txid: &Txid) -> Result<Settlement, ClientError> {
         self.read(&format!("/v1/settlements/{txid}"))
+    }
+
+    /// `GET /v1/proofs`.
+    pub fn proofs(
+        &self,
+        state: Option<ProvingState>,
+        page: &PageQuery,
+    ) -> Result<Page<Proof>, ClientError> {
+        let state = state.map(|state| format!("state={state}"));
+        self.read(&with_query("/v1/proofs", state, page))
     }
 
     /// `GET /healthz`; a failing backend answers too.

@@ -12,6 +12,7 @@ mod health;
 mod openapi;
 mod page;
 mod problem;
+mod proving;
 mod receipt;
 mod request;
 mod reserves;
@@ -31,6 +32,7 @@ pub use health::{Component, Health, HealthStatus};
 pub use openapi::openapi;
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page, PageQuery};
 pub use problem::{Problem, ProblemCode};
+pub use proving::{Proof, Proving, ProvingState};
 pub use receipt::{CheckedReceipt, RECEIPT_BYTES_MAX, RECEIPT_VERSION, Receipt, ReceiptError};
 pub use request::{
     Deposit, Kind, OtherDeposit, ReclaimCode, ReclaimInfo, Refused, Request, RequestSettlement,

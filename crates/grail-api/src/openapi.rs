@@ -6,9 +6,9 @@
 use utoipa::OpenApi;
 
 use crate::{
-    CreatePegIn, CreatePegOut, Event, Health, Page, PageQuery, ParamsAnswer, Problem, Request,
-    RequestState, RequestStatus, RequestSummary, Reserves, RosterAnswer, Settlement,
-    problem::MEDIA_TYPE,
+    CreatePegIn, CreatePegOut, Event, Health, Page, PageQuery, ParamsAnswer, Problem, Proof,
+    ProvingState, Request, RequestState, RequestStatus, RequestSummary, Reserves, RosterAnswer,
+    Settlement, problem::MEDIA_TYPE,
 };
 
 /// The `OpenAPI` 3.1 document of the API.
@@ -33,6 +33,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         requests,
         settlements,
         settlement,
+        proofs,
         reserves,
         events,
         healthz,
@@ -106,6 +107,15 @@ fn settlements() {}
 #[utoipa::path(get, path = "/v1/settlements/{txid}", params(("txid" = String, Path, description = "transaction id, hex")),
     responses((status = 200, body = Settlement), (status = "4XX", body = Problem, content_type = MEDIA_TYPE)))]
 fn settlement() {}
+
+/// How settlements are and were proven, newest first.
+#[utoipa::path(get, path = "/v1/proofs",
+    params(("state" = Option<ProvingState>, Query, description = "only those in this state"), PageQuery),
+    responses(
+        (status = 200, body = Page<Proof>),
+        (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
+    ))]
+fn proofs() {}
 
 /// What is locked against what exists.
 #[utoipa::path(get, path = "/v1/reserves", responses(

@@ -5,7 +5,7 @@ use grail_types::{RequestId, Terms};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Receipt, SettlementState, schema::TermsSchema};
+use crate::{Proving, Receipt, SettlementState, schema::TermsSchema};
 
 /// The text names nothing of its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,11 +14,11 @@ pub struct UnknownName;
 
 /// A closed list of names, the same in JSON, SQL and text.
 macro_rules! text_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
-        $(#[$doc])*
+    ($(#[doc = $doc:literal])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
+        $(#[doc = $doc])*
         #[derive(
             Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash,
-            serde::Serialize, serde::Deserialize, utoipa::ToSchema,
+            serde::Serialize, serde::Deserialize,
         )]
         pub enum $name {
             $($(#[$variant_doc])* #[serde(rename = $text)] $variant,)*
@@ -35,6 +35,19 @@ macro_rules! text_enum {
                 }
             }
         }
+
+        // By hand: the derived schema would not see the names through this macro.
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                utoipa::openapi::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::Type::String)
+                    .description(Some(concat!($($doc),*).trim()))
+                    .enum_values(Some(Self::ALL.iter().map(|value| value.name())))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
 
         impl std::fmt::Display for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -196,6 +209,8 @@ pub struct RequestStatus {
     pub other_deposits: Vec<OtherDeposit>,
     /// The settlement that serves it.
     pub settlement: Option<RequestSettlement>,
+    /// How that settlement is proven; before it has a transaction, all there is to see of it.
+    pub proving: Option<Proving>,
     /// What operators refused of it, latest first.
     pub refusals: Vec<Refused>,
     /// How to take the deposit back; present while there is one that is not paid for.

@@ -5,7 +5,7 @@ use grail_types::RequestId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::request::text_enum;
+use crate::{Proving, request::text_enum};
 
 text_enum! {
     /// Where a settlement stands.
@@ -62,6 +62,8 @@ pub struct Settlement {
     pub vsize: u64,
     /// Every signer's answer.
     pub signers: Vec<SignerAnswer>,
+    /// How it was proven; absent of one from before that was recorded.
+    pub proving: Option<Proving>,
     /// When it was begun.
     pub created_at: u64,
 }

@@ -47,6 +47,29 @@ fn schemas_of_domain_types_have_exactly_their_fields() {
 }
 
 #[test]
+fn closed_lists_have_the_names_that_are_on_the_wire() {
+    use grail_api::{
+        Kind, ProvingState, ReclaimCode, RequestState, SettlementState, SignerOutcome,
+    };
+    fn json<T: serde::Serialize>(values: &[T]) -> Value {
+        serde_json::to_value(values).unwrap()
+    }
+    let document = document();
+    for (name, values) in [
+        ("Kind", json(Kind::ALL)),
+        ("RequestState", json(RequestState::ALL)),
+        ("ReclaimCode", json(ReclaimCode::ALL)),
+        ("SettlementState", json(SettlementState::ALL)),
+        ("SignerOutcome", json(SignerOutcome::ALL)),
+        ("ProvingState", json(ProvingState::ALL)),
+    ] {
+        let schema = &document["components"]["schemas"][name];
+        assert_eq!(schema["enum"], values, "{name}");
+        assert_eq!(schema["type"], "string", "{name}");
+    }
+}
+
+#[test]
 fn every_route_is_described() {
     let expected = [
         "/healthz",
@@ -58,6 +81,7 @@ fn every_route_is_described() {
         "/v1/peg-ins/{id}",
         "/v1/peg-outs",
         "/v1/peg-outs/{id}",
+        "/v1/proofs",
         "/v1/requests",
         "/v1/reserves",
         "/v1/roster",

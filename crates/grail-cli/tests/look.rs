@@ -124,6 +124,7 @@ fn a_status_is_asked_for_by_kind_and_watched_to_its_end() {
         deposit: None,
         other_deposits: Vec::new(),
         settlement: None,
+        proving: None,
         refusals: Vec::new(),
         reclaim: None,
         receipt,

@@ -93,6 +93,8 @@ pub struct ProofRecord {
     pub error_text: Option<String>,
     /// Of a job that waits, when it may be taken; of one that is held, when its lease ends. Unix seconds.
     pub due_at: u64,
+    /// Whether a worker has the job; one that is gone has it until `due_at`.
+    pub is_leased: bool,
 }
 
 /// A proof to keep.
@@ -173,7 +175,7 @@ macro_rules! select {
         concat!(
             "SELECT p.settlement, p.state, p.attempts, p.worker, p.prover, p.request_hash, p.queued_at, \
              p.started_at, p.finished_at, p.duration_ms, p.reused, p.fuel, p.fee_sat, p.error_code, p.error_text, \
-             j.due_at",
+             j.due_at, CASE WHEN j.state = 'leased' THEN 1 ELSE 0 END AS leased",
             $columns,
             " FROM proofs p JOIN jobs j ON j.id = p.job ",
             $rest
@@ -587,5 +589,6 @@ fn read(row: &DbRow) -> Result<ProofRecord, StoreError> {
         error_code: row.maybe_text("error_code")?,
         error_text: row.maybe_text("error_text")?,
         due_at: row.u64("due_at")?,
+        is_leased: row.u64("leased")? == 1,
     })
 }

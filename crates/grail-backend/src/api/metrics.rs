@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use grail_flow::{RequestState, SettlementState};
+use grail_store::{ProofState, ProofTotals};
 
 use super::{Api, answer::Answer};
 use crate::clock;
@@ -24,6 +25,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     let alarms = reader.open_alarm_count().await?;
     let totals = reader.vault_totals().await?;
     let (ready, ready_since) = reader.ready_backlog().await?;
+    let proofs = reader.proof_totals().await?;
     drop(reader);
     let view = api.node.view(backend).await.ok();
     let roles = backend.health.roles();
@@ -88,6 +90,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
         "How long the oldest of them has waited; 0 without one.",
         ready_age,
     );
+    text.proofs(&proofs, clock::now());
     text.gauge("grail_role_up", "Whether a role runs.");
     for (role, health) in &roles {
         text.labelled("grail_role_up", "role", role, u64::from(!health.is_down));
@@ -129,8 +132,69 @@ impl Text {
         let _ = writeln!(self.0, "{name} {value}");
     }
 
+    fn total(&mut self, name: &str, help: &str, value: u64) {
+        self.counter(name, help);
+        let _ = writeln!(self.0, "{name} {value}");
+    }
+
     fn labelled(&mut self, name: &str, label: &str, of: &str, value: u64) {
         let _ = writeln!(self.0, "{name}{{{label}=\"{of}\"}} {value}");
+    }
+
+    fn proofs(&mut self, proofs: &ProofTotals, now: u64) {
+        let states = ProofState::ALL.map(ProofState::name);
+        self.gauge("grail_proofs_by_state", "Proofs of settlements by state.");
+        self.by_state("grail_proofs_by_state", &states, &proofs.by_state);
+        let count = |state: ProofState| {
+            let mut states = proofs.by_state.iter();
+            states
+                .find(|(name, _)| name == state.name())
+                .map_or(0, |(_, count)| *count)
+        };
+        let made = count(ProofState::Proven).saturating_sub(proofs.reused_count);
+        self.counter(
+            "grail_proofs_total",
+            "Proofs by outcome; interrupted are calls of a prover that ended without verdict.",
+        );
+        for (outcome, count) in [
+            ("made", made),
+            ("reused", proofs.reused_count),
+            ("failed", count(ProofState::Failed)),
+            ("abandoned", count(ProofState::Abandoned)),
+            ("interrupted", proofs.interrupted_count),
+        ] {
+            self.labelled("grail_proofs_total", "outcome", outcome, count);
+        }
+        self.head(
+            "grail_proving_seconds",
+            "What making proofs took.",
+            "summary",
+        );
+        let (seconds, ms) = (proofs.duration_ms / 1_000, proofs.duration_ms % 1_000);
+        let _ = writeln!(self.0, "grail_proving_seconds_sum {seconds}.{ms:03}");
+        let _ = writeln!(self.0, "grail_proving_seconds_count {}", proofs.timed_count);
+        self.total(
+            "grail_proving_fuel_total",
+            "Cycles that app contracts used in the proofs made.",
+            proofs.fuel,
+        );
+        self.total(
+            "grail_prover_fee_sat_total",
+            "What provers take for the proofs made.",
+            proofs.fee.to_sat(),
+        );
+        self.value(
+            "grail_proof_queue",
+            "Settlements without their proof yet.",
+            count(ProofState::Queued).saturating_add(count(ProofState::Proving)),
+        );
+        self.value(
+            "grail_oldest_queued_proof_age_seconds",
+            "How long the oldest of them has waited; 0 without one.",
+            proofs
+                .waiting_since
+                .map_or(0, |since| now.saturating_sub(since)),
+        );
     }
 
     /// One line for each state that there is, also for those that nothing is in.

@@ -12,6 +12,7 @@ mod guard;
 mod health;
 mod metrics;
 mod node_view;
+mod proofs;
 mod requests;
 mod serve;
 mod settlements;
@@ -74,6 +75,7 @@ pub fn router_with(backend: Arc<Backend>, limits: Limits) -> Router {
         .route("/v1/requests", get(requests::list))
         .route("/v1/settlements", get(settlements::list))
         .route("/v1/settlements/{txid}", get(settlements::one))
+        .route("/v1/proofs", get(proofs::list))
         .route("/v1/events", get(events::events))
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(metrics::metrics))

@@ -22,6 +22,7 @@ use serde::Deserialize;
 use super::{
     Api,
     answer::{Answer, Failure},
+    proofs,
     settlements::{output_index_of_item, required},
     states::{reclaim_code, request_state, settlement_state},
 };
@@ -104,6 +105,10 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
         })
         .collect();
     let settlement = settlement(backend, reader, &request, tip_height).await?;
+    let proving = match request.state.settlement() {
+        Some(id) => proofs::of_settlement(backend, reader, id).await?,
+        None => None,
+    };
     let state = request_state(&request.state);
     let receipt = Receipt::new(request.terms.clone(), request.roster.clone());
     Ok(RequestStatus {
@@ -123,6 +128,7 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
         }),
         other_deposits,
         settlement,
+        proving,
         refusals,
         reclaim: own
             .as_ref()
@@ -199,31 +205,38 @@ fn reclaim_height(row: &DepositRow, request: &Request) -> Option<u32> {
     })
 }
 
-/// Query of a list of requests: [`PageQuery`] and a filter. Flattening would let unknown fields pass.
+/// Query of a list with states: [`PageQuery`] and a filter. Flattening would let unknown fields pass.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RequestsQuery {
+pub(super) struct ListQuery {
     state: Option<String>,
     after: Option<String>,
     limit: Option<u16>,
 }
 
+impl ListQuery {
+    /// Name of the state, and the page.
+    pub(super) fn split(self) -> (Option<String>, PageQuery) {
+        let page = PageQuery {
+            after: self.after,
+            limit: self.limit,
+        };
+        (self.state, page)
+    }
+}
+
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
-    query: Result<Query<RequestsQuery>, QueryRejection>,
+    query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Answer<Json<Page<RequestSummary>>> {
     let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
-    let state = query
-        .state
+    let (state, page) = query.split();
+    let state = state
         .map(|name| {
             name.parse::<RequestState>()
                 .map_err(|_| Failure::new(ProblemCode::BadQuery, "expected a state of requests"))
         })
         .transpose()?;
-    let page = PageQuery {
-        after: query.after,
-        limit: query.limit,
-    };
     let limit = page.limit()?;
     let before = parse_after(&page)?;
     let mut reader = api.backend.store.read().await?;

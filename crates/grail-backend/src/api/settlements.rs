@@ -24,6 +24,7 @@ use grail_types::Kind;
 use super::{
     Api,
     answer::{Answer, Failure},
+    proofs,
     requests::{bad_query, parse_after, tip_height},
     states::settlement_state,
 };
@@ -94,6 +95,7 @@ async fn read(
     let served = reader.served_requests(row.id).await?;
     let inputs = inputs(reader, &transaction, &served).await?;
     let signers = signers(backend, reader, row.id).await?;
+    let proving = proofs::of_settlement(backend, reader, row.id).await?;
     Ok(Settlement {
         txid: required(row.txid, "a settlement's txid")?,
         state: settlement_state(&row.state),
@@ -107,6 +109,7 @@ async fn read(
         fee_sat: required(row.fee, "a settlement's fee")?.to_sat(),
         vsize: required(row.vsize, "a settlement's size")?,
         signers,
+        proving,
         created_at: row.created_at,
     })
 }

@@ -13,6 +13,7 @@ mod health;
 #[path = "../support/operators.rs"]
 mod operators;
 mod problems;
+mod proofs;
 mod reads;
 mod reserves;
 mod settlement;

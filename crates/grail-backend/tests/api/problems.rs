@@ -241,7 +241,7 @@ async fn headers_are_checked() {
     assert_eq!(t.row_counts().await, (0, 0, 0));
 }
 
-const BAD_PATHS: [(Code, &str); 24] = [
+const BAD_PATHS: [(Code, &str); 29] = [
     (Code::NotFound, "/"),
     (Code::NotFound, "/v1"),
     (Code::NotFound, "/v1/peg-ins/"),
@@ -264,6 +264,11 @@ const BAD_PATHS: [(Code, &str); 24] = [
     (Code::BadQuery, "/v1/requests?limit=1&limit=2"),
     (Code::BadQuery, "/v1/settlements?limit=0"),
     (Code::BadQuery, "/v1/settlements?state=final"),
+    (Code::BadQuery, "/v1/proofs?limit=0"),
+    (Code::BadQuery, "/v1/proofs?after=x"),
+    (Code::BadQuery, "/v1/proofs?state=lost"),
+    (Code::BadQuery, "/v1/proofs?worker=a"),
+    (Code::NotFound, "/v1/proofs/1"),
     (Code::BadQuery, "/v1/events?colour=red"),
     (Code::Unavailable, "/v1/reserves"),
 ];
