@@ -22,7 +22,7 @@ pub use binary::bitcoind_path;
 pub use cli::{CliWallet, Holdings, Pegged};
 pub use cluster::{Cluster, ClusterConfig, until};
 pub use gate::{Gate, Hold};
-pub use ledger::{Audit, Entry, EntryKind, Ledger};
+pub use ledger::{Audit, Ledger};
 pub use liar::{Liar, Lie};
 pub use miner::sign_key_spend;
 pub use node::{Node, NodeOptions};

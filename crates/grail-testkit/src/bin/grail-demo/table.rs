@@ -1,39 +1,36 @@
 //! The transactions of the bridge as a table, and its books; both from the chain alone.
 
 use bitcoin::Amount;
-use grail_testkit::{Audit, Entry, EntryKind};
+use grail_audit::{Settlement, Step};
+use grail_testkit::Audit;
 
 /// Lines of a table.
 pub fn transactions(audit: &Audit) -> Vec<String> {
     let mut lines = vec![format!(
-        "  {:<15} {:<18} {:>6} {:>6} {:>7} {:>7} {:>9}  {}",
+        "  {:<11} {:<18} {:>6} {:>7} {:>7} {:>7} {:>11}  {:>6}",
         "kind", "transaction", "inputs", "outputs", "vB", "fee sat", "requests", "height"
     )];
-    lines.extend(audit.entries.iter().map(line));
+    lines.extend(audit.steps.iter().map(line));
     lines
 }
 
-fn line(entry: &Entry) -> String {
-    let Entry {
-        kind,
-        txid,
-        height,
-        input_count,
-        output_count,
-        vsize,
-        fee,
-    } = entry;
-    let requests = match kind {
-        EntryKind::Settlement { peg_ins, peg_outs } => format!("{peg_ins} in {peg_outs} out"),
-        EntryKind::Deployment | EntryKind::Transfer | EntryKind::Reclaim => "-".to_owned(),
-    };
-    let txid = txid.to_string();
+fn line(step: &Step) -> String {
+    let requests = step.settlement().map_or_else(|| "-".to_owned(), requests);
+    let txid = step.txid.to_string();
     let short = format!("{}…", txid.get(..16).unwrap_or(&txid));
-    let fee = fee.to_sat();
+    let fee = step.fee.map_or(0, Amount::to_sat);
+    let (inputs, outputs) = (step.input_count, step.output_count);
     format!(
-        "  {:<15} {short:<18} {input_count:>6} {output_count:>7} {vsize:>7} {fee:>7} {requests:>9}  {height:>6}",
-        kind.name()
+        "  {:<11} {short:<18} {inputs:>6} {outputs:>7} {:>7} {fee:>7} {requests:>11}  {:>6}",
+        step.kind.name(),
+        step.vsize,
+        step.height
     )
+}
+
+fn requests(settlement: &Settlement) -> String {
+    let (peg_ins, peg_outs) = (settlement.peg_ins.count, settlement.peg_outs.count);
+    format!("{peg_ins} in {peg_outs} out")
 }
 
 /// The books in words.
