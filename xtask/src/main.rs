@@ -5,6 +5,7 @@
 mod bitcoind;
 mod cache;
 mod contracts;
+mod mutants;
 mod setup;
 mod shell;
 mod tidy;
@@ -56,6 +57,11 @@ enum Task {
     },
     /// Find upstream's prover server, or build it once, and print its path.
     Upstream,
+    /// Mutate contract and policy: every change must break a test or be explained in `docs/mutants.txt`. Takes hours.
+    Mutants {
+        /// Only one of them.
+        subject: Option<mutants::Subject>,
+    },
     /// Format, lints, tidiness, dependencies.
     Check,
     /// The rules that no compiler knows: crate order, bans, the enclave's dependencies, texts.
@@ -105,6 +111,10 @@ fn run(task: Task) -> anyhow::Result<()> {
             println!("{}", upstream::find_or_build()?.display());
             Ok(())
         }
+        Task::Mutants { subject } => match subject {
+            Some(subject) => mutants::run(&[subject]),
+            None => mutants::run(&mutants::Subject::ALL),
+        },
         Task::Check => verbs::check(),
         Task::Tidy { bless } => tidy::run(bless),
         Task::Openapi { verify } => verbs::openapi(verify),

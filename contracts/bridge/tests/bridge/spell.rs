@@ -217,6 +217,10 @@ impl Spell {
             app_contract(&self.app, &self.tx, &self.x, &self.w),
             native.is_ok()
         );
+        // Mutation testing asks what the tests themselves notice: there the wasm, which no mutant changes, says nothing.
+        if std::env::var_os("GRAIL_NATIVE_ALONE").is_some() {
+            return native;
+        }
         let wasm = self.run_wasm();
         assert_eq!(
             native.is_ok(),

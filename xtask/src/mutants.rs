@@ -1,0 +1,159 @@
+//! Mutation testing: every change of a rule that cargo-mutants can think of must break a test, or be explained.
+//!
+//! Owns the comparison of survivors with the committed list `docs/mutants.txt`. The list names a mutant by file and by what is
+//! changed, without line numbers, so that it holds while other lines move.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::ValueEnum;
+
+use crate::shell::{cargo, root, succeeds};
+
+/// Survivors that are explained: `file: change | reason` a line.
+const EXPLAINED: &str = "docs/mutants.txt";
+
+/// What is mutated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Subject {
+    /// The bridge's contract.
+    Contract,
+    /// The operator's policy.
+    Policy,
+}
+
+impl Subject {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Contract, Self::Policy];
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Contract => "grail-bridge-contract",
+            Self::Policy => "grail-policy",
+        }
+    }
+
+    /// Its sources, from the root of the working tree.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Contract => "contracts/bridge",
+            Self::Policy => "crates/grail-policy",
+        }
+    }
+
+    fn workspace(self) -> PathBuf {
+        match self {
+            Self::Contract => root().join("contracts"),
+            Self::Policy => root().to_owned(),
+        }
+    }
+}
+
+/// Mutates each subject and tests it; fails on a survivor that is not explained, and on an explanation without one.
+pub fn run(subjects: &[Subject]) -> Result<()> {
+    ensure!(
+        succeeds(cargo().args(["mutants", "--version"])),
+        "cargo-mutants is not installed: cargo install --locked cargo-mutants"
+    );
+    let explained = explained()?;
+    let mut wrong = Vec::new();
+    for subject in subjects {
+        let survivors = survivors(*subject)?;
+        let prefix = format!("{}/", subject.folder());
+        let known: BTreeSet<&String> = explained
+            .iter()
+            .filter(|line| line.starts_with(&prefix))
+            .collect();
+        let found: BTreeSet<&String> = survivors.iter().collect();
+        wrong.extend(found.difference(&known).map(|it| format!("survives: {it}")));
+        wrong.extend(
+            known
+                .difference(&found)
+                .map(|it| format!("is killed: {it}")),
+        );
+        println!(
+            "{}: {} survivors, {} of them explained",
+            subject.package(),
+            found.len(),
+            found.intersection(&known).count()
+        );
+    }
+    ensure!(
+        wrong.is_empty(),
+        "{EXPLAINED} is not what tests say:\n{}",
+        wrong.join("\n")
+    );
+    Ok(())
+}
+
+/// The lines of the list, without their reasons.
+fn explained() -> Result<BTreeSet<String>> {
+    let text = fs::read_to_string(root().join(EXPLAINED))
+        .with_context(|| format!("reading {EXPLAINED}"))?;
+    text.lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| {
+            let (mutant, reason) = line
+                .split_once(" | ")
+                .with_context(|| format!("{EXPLAINED}: expected `mutant | reason`, got {line}"))?;
+            ensure!(
+                !reason.trim().is_empty(),
+                "{EXPLAINED}: no reason for {mutant}"
+            );
+            Ok(mutant.to_owned())
+        })
+        .collect()
+}
+
+fn survivors(subject: Subject) -> Result<BTreeSet<String>> {
+    let out = root().join("target/mutants").join(subject.package());
+    if out.exists() {
+        fs::remove_dir_all(&out).with_context(|| format!("emptying {}", out.display()))?;
+    }
+    fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
+    let status = command(subject, &out).status().context("cargo mutants")?;
+    // 2: some survive, 3: some time out. Both are read from the lists below; anything else is a failure to run.
+    if !matches!(status.code(), Some(0 | 2 | 3)) {
+        bail!("cargo mutants on {} failed: {status}", subject.package());
+    }
+    let mut survivors = BTreeSet::new();
+    for list in ["missed.txt", "timeout.txt"] {
+        let path = out.join("mutants.out").join(list);
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        survivors.extend(text.lines().map(|line| without_position(subject, line)));
+    }
+    Ok(survivors)
+}
+
+fn command(subject: Subject, out: &Path) -> Command {
+    let mut command = cargo();
+    command
+        .current_dir(subject.workspace())
+        .arg("mutants")
+        .args(["--package", subject.package()])
+        .args(["--test-tool", "cargo", "--colors", "never"])
+        // A loop that never ends is caught by the clock, a slow machine must not be.
+        .args(["--minimum-test-timeout", "120"])
+        .arg("--output")
+        .arg(out)
+        // Tests of the contract ask the committed wasm as well, which no mutant changes: it would kill all of them.
+        .env("GRAIL_NATIVE_ALONE", "1")
+        // The copies that are built share what they depend on.
+        .env("CARGO_TARGET_DIR", root().join("target/mutants/build"));
+    command
+}
+
+/// `src/a.rs:1:2: change` as `folder/src/a.rs: change`.
+fn without_position(subject: Subject, line: &str) -> String {
+    let mut parts = line.splitn(4, ':');
+    let (file, change) = (parts.next().unwrap_or(line), parts.nth(2).unwrap_or(""));
+    let file = match subject {
+        Subject::Contract => format!("contracts/{file}"),
+        Subject::Policy => file.to_owned(),
+    };
+    format!("{file}:{change}")
+}
