@@ -7,8 +7,9 @@
 use ark_bn254::{Bn254, Fq, Fq2, G1Affine, G2Affine};
 use ark_ec::AffineRepr as _;
 use ark_ff::{BigInt, PrimeField as _};
-use ark_groth16::{Proof, VerifyingKey};
 use thiserror::Error;
+
+use crate::groth16::{Key, Points};
 
 /// Bytes of an uncompressed proof: A (G1), B (G2), C (G1).
 pub(crate) const PROOF_BYTES: usize = 256;
@@ -38,13 +39,13 @@ pub enum PointError {
 }
 
 /// Reads the 256 bytes of a proof.
-pub(crate) fn read_proof(bytes: &[u8]) -> Result<Proof<Bn254>, PointError> {
+pub(crate) fn read_proof(bytes: &[u8]) -> Result<Points<Bn254>, PointError> {
     let bytes: &[u8; PROOF_BYTES] = bytes.try_into().map_err(|_| PointError::Length)?;
     let (coordinates, _) = bytes.as_chunks::<32>();
     let [ax, ay, bx1, bx0, by1, by0, cx, cy] = coordinates else {
         return Err(PointError::Length);
     };
-    Ok(Proof {
+    Ok(Points {
         a: g1(field(ax)?, field(ay)?)?,
         b: g2(
             Fq2::new(field(bx0)?, field(bx1)?),
@@ -56,24 +57,24 @@ pub(crate) fn read_proof(bytes: &[u8]) -> Result<Proof<Bn254>, PointError> {
 
 /// Reads gnark's compressed verification key. Layout: alpha, beta in G1 (unused), beta, gamma in G2, delta in G1 (unused),
 /// delta in G2, the number of input points, and those.
-pub(crate) fn read_verification_key(bytes: &[u8]) -> Result<VerifyingKey<Bn254>, PointError> {
+pub(crate) fn read_verification_key(bytes: &[u8]) -> Result<Key<Bn254>, PointError> {
     let mut rest = bytes;
-    let alpha_g1 = compressed_g1(take(&mut rest)?)?;
+    let alpha = compressed_g1(take(&mut rest)?)?;
     let _beta_g1: &[u8; 32] = take(&mut rest)?;
-    let beta_g2 = compressed_g2(take(&mut rest)?)?;
-    let gamma_g2 = compressed_g2(take(&mut rest)?)?;
+    let beta = compressed_g2(take(&mut rest)?)?;
+    let gamma = compressed_g2(take(&mut rest)?)?;
     let _delta_g1: &[u8; 32] = take(&mut rest)?;
-    let delta_g2 = compressed_g2(take(&mut rest)?)?;
+    let delta = compressed_g2(take(&mut rest)?)?;
     let input_count = u32::from_be_bytes(*take(&mut rest)?);
-    let gamma_abc_g1 = (0..input_count)
+    let input_points = (0..input_count)
         .map(|_| compressed_g1(take(&mut rest)?))
         .collect::<Result<Vec<_>, PointError>>()?;
-    Ok(VerifyingKey {
-        alpha_g1,
-        beta_g2,
-        gamma_g2,
-        delta_g2,
-        gamma_abc_g1,
+    Ok(Key {
+        alpha,
+        beta,
+        gamma,
+        delta,
+        input_points,
     })
 }
 
@@ -170,7 +171,7 @@ mod tests {
     }
 
     /// The generators as proof points, with `change` applied to the bytes.
-    fn proof(change: impl FnOnce(&mut Vec<u8>)) -> Result<Proof<Bn254>, PointError> {
+    fn proof(change: impl FnOnce(&mut Vec<u8>)) -> Result<Points<Bn254>, PointError> {
         let (g1, g2) = (G1Affine::generator(), G2Affine::generator());
         let coordinates = [g1.x, g1.y, g2.x.c1, g2.x.c0, g2.y.c1, g2.y.c0, g1.x, g1.y];
         let mut encoded: Vec<u8> = coordinates.into_iter().flat_map(bytes).collect();
@@ -250,7 +251,7 @@ mod tests {
     #[test]
     fn refuses_a_key_without_a_flag_or_an_end() {
         let key = include_bytes!("../vk/v14.bin");
-        assert_eq!(read_verification_key(key).unwrap().gamma_abc_g1.len(), 6);
+        assert_eq!(read_verification_key(key).unwrap().input_points.len(), 6);
         for flag in [0b0000_0000, 0b0100_0000] {
             let mut unflagged = *key;
             unflagged[0] = unflagged[0] & !FLAG_MASK | flag;
@@ -277,10 +278,7 @@ mod tests {
             read_verification_key(key).unwrap(),
             read_verification_key(&flipped).unwrap(),
         );
-        assert_eq!(
-            (flipped.alpha_g1, flipped.beta_g2),
-            (-key.alpha_g1, -key.beta_g2)
-        );
-        assert_eq!(flipped.gamma_g2, key.gamma_g2);
+        assert_eq!((flipped.alpha, flipped.beta), (-key.alpha, -key.beta));
+        assert_eq!(flipped.gamma, key.gamma);
     }
 }

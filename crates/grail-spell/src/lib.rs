@@ -9,12 +9,12 @@
 //! Never proves, never runs an app contract, never does I/O. A mock spell (its proving key is public) is read only with
 //! a [`grail_types::MockAllowed`], which exists on regtest alone.
 
-mod batch;
 mod bridge;
 mod envelope;
 mod error;
 mod form;
 mod gnark;
+mod groth16;
 mod proof;
 mod read;
 mod spell;

@@ -9,18 +9,17 @@
 
 use std::sync::OnceLock;
 
-use ark_bls12_381::Bls12_381;
+use ark_bls12_381::{Bls12_381, G1Affine, G2Affine};
 use ark_bn254::{Bn254, Fr};
 use ark_ff::PrimeField as _;
-use ark_groth16::{PreparedVerifyingKey, VerifyingKey, prepare_verifying_key};
 use ark_serialize::CanonicalDeserialize as _;
 use bitcoin::hex::DisplayHex as _;
 use grail_types::MockAllowed;
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
-use crate::batch;
 use crate::gnark::{self, PointError};
+use crate::groth16::{self, Key, Points, PreparedKey};
 use crate::spell::NormalizedSpell;
 
 /// Verification key of the version 15 spell checker, as `charms-lib` 15.0.0 pins it.
@@ -108,9 +107,9 @@ pub enum ProofError {
 /// A well-formed proof: what remains to be seen is whether it holds.
 pub(crate) enum Claim {
     /// Of a spell checker, under the key of its SP1 version.
-    Sp1(&'static Groth16Key, batch::Claim<Bn254>),
+    Sp1(&'static Groth16Key, groth16::Claim<Bn254>),
     /// Of the dummy circuit.
-    Mock(batch::Claim<Bls12_381>),
+    Mock(groth16::Claim<Bls12_381>),
 }
 
 /// Reads the proof of a spell in its proving form (with the inputs and coins that its version commits to).
@@ -135,7 +134,7 @@ pub(crate) fn claim(
         version: spell.version,
     })??;
     let points = gnark::read_proof(points)?;
-    Ok(Claim::Sp1(keys.groth16, batch::Claim { points, inputs }))
+    Ok(Claim::Sp1(keys.groth16, groth16::Claim { points, inputs }))
 }
 
 impl Claim {
@@ -169,7 +168,7 @@ pub(crate) fn check_all(claims: &[Claim], seed: &[u8; 32]) -> Vec<Result<(), Pro
             })
             .unzip();
         if !of_key.is_empty() {
-            settle(places, batch::check_all(key.prepared(), &of_key, seed));
+            settle(places, groth16::check_all(key.prepared(), &of_key, seed));
         }
     }
     let (places, of_mock): (Vec<_>, Vec<_>) = claims
@@ -181,7 +180,7 @@ pub(crate) fn check_all(claims: &[Claim], seed: &[u8; 32]) -> Vec<Result<(), Pro
         })
         .unzip();
     if !of_mock.is_empty() {
-        settle(places, batch::check_all(mock_key(), &of_mock, seed));
+        settle(places, groth16::check_all(mock_key(), &of_mock, seed));
     }
     verdicts
 }
@@ -246,7 +245,7 @@ static V14_KEY: Groth16Key = Groth16Key::new(include_bytes!("../vk/v14.bin"));
 /// A committed key file, read once.
 pub(crate) struct Groth16Key {
     bytes: &'static [u8],
-    prepared: OnceLock<PreparedVerifyingKey<Bn254>>,
+    prepared: OnceLock<PreparedKey<Bn254>>,
     prefix: OnceLock<[u8; KEY_PREFIX_BYTES]>,
 }
 
@@ -261,11 +260,11 @@ impl Groth16Key {
         }
     }
 
-    fn prepared(&self) -> &PreparedVerifyingKey<Bn254> {
+    fn prepared(&self) -> &PreparedKey<Bn254> {
         self.prepared.get_or_init(|| {
             let key = gnark::read_verification_key(self.bytes)
                 .expect("committed key files are read by a test");
-            prepare_verifying_key(&key)
+            PreparedKey::new(key)
         })
     }
 
@@ -338,12 +337,24 @@ fn values_scalar(values: &[u8]) -> Fr {
     scalar(&values_hash(values))
 }
 
-fn mock_key() -> &'static PreparedVerifyingKey<Bls12_381> {
-    static KEY: OnceLock<PreparedVerifyingKey<Bls12_381>> = OnceLock::new();
+/// arkworks' encoding of a key: alpha, beta, gamma, delta and the input points.
+type MockKey = (G1Affine, G2Affine, G2Affine, G2Affine, Vec<G1Affine>);
+/// arkworks' encoding of a proof: A, B, C.
+type MockPoints = (G1Affine, G2Affine, G1Affine);
+
+fn mock_key() -> &'static PreparedKey<Bls12_381> {
+    static KEY: OnceLock<PreparedKey<Bls12_381>> = OnceLock::new();
     KEY.get_or_init(|| {
-        let key = VerifyingKey::deserialize_compressed(include_bytes!("../vk/mock.bin").as_slice())
-            .expect("the committed mock key is read by a test");
-        prepare_verifying_key(&key)
+        let (alpha, beta, gamma, delta, input_points) =
+            MockKey::deserialize_compressed(include_bytes!("../vk/mock.bin").as_slice())
+                .expect("the committed mock key is read by a test");
+        PreparedKey::new(Key {
+            alpha,
+            beta,
+            gamma,
+            delta,
+            input_points,
+        })
     })
 }
 
@@ -352,10 +363,9 @@ fn mock_claim(proof: &[u8], values: &[u8]) -> Result<Claim, ProofError> {
     if proof.len() != MOCK_PROOF_BYTES {
         return Err(ProofError::MockPoint);
     }
-    let points =
-        ark_groth16::Proof::deserialize_compressed(proof).map_err(|_| ProofError::MockPoint)?;
-    Ok(Claim::Mock(batch::Claim {
-        points,
+    let (a, b, c) = MockPoints::deserialize_compressed(proof).map_err(|_| ProofError::MockPoint)?;
+    Ok(Claim::Mock(groth16::Claim {
+        points: Points { a, b, c },
         inputs: vec![mock_input(values)],
     }))
 }
@@ -425,7 +435,7 @@ mod tests {
         ] {
             assert_eq!(Sha256::digest(key.bytes).as_slice(), bytes32(sha256));
             assert_eq!(key.prefix(), &bytes32(sha256)[..KEY_PREFIX_BYTES]);
-            assert_eq!(key.prepared().vk.gamma_abc_g1.len(), input_count + 1);
+            assert_eq!(key.prepared().input_count(), input_count);
         }
     }
 
@@ -436,7 +446,7 @@ mod tests {
             Sha256::digest(include_bytes!("../vk/mock.bin")).as_slice(),
             MOCK_SPELL_VK
         );
-        mock_key();
+        assert_eq!(mock_key().input_count(), 1);
         for proof in [[0; MOCK_PROOF_BYTES].as_slice(), &[]] {
             let refused = mock_claim(proof, &[]).err();
             assert_eq!(refused, Some(ProofError::MockPoint));

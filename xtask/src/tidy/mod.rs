@@ -17,6 +17,8 @@ use crate::shell::{cargo, output_of, root};
 
 /// The enclave's dependencies, committed so that a change of them is seen and reviewed.
 const CLOSURE: &str = "docs/enclave-closure.txt";
+/// Why the enclave's own crates ask for what they ask for.
+const CLOSURE_REASONS: &str = "docs/enclave-closure-reasons.txt";
 const ENCLAVE: &str = "grail-enclave";
 
 /// Checks all rules and prints every complaint; `bless` accepts the enclave's dependencies as they are.
@@ -61,18 +63,21 @@ fn enclave_closure(metadata: &Value, bless: bool) -> Result<Vec<String>> {
         PLATFORM,
     ]))?;
     let now = closure::from_tree(&tree);
+    let reasons = fs::read_to_string(root().join(CLOSURE_REASONS)).unwrap_or_default();
+    let mut complaints = closure::check_reasons(&reasons, &closure::direct(metadata, &now)?);
     let path = root().join(CLOSURE);
     if bless {
         fs::create_dir_all(path.parent().context("a file in a folder")?)?;
         fs::write(&path, closure::to_text(&now)).with_context(|| format!("writing {CLOSURE}"))?;
-        return Ok(Vec::new());
+        return Ok(complaints);
     }
-    let Ok(committed) = fs::read_to_string(&path) else {
-        return Ok(vec![format!(
-            "{CLOSURE} is missing: cargo xtask tidy --bless"
-        )]);
-    };
-    Ok(closure::check(&closure::from_text(&committed), &now))
+    match fs::read_to_string(&path) {
+        Ok(committed) => {
+            complaints.extend(closure::check(&closure::from_text(&committed), &now));
+        }
+        Err(_) => complaints.push(format!("{CLOSURE} is missing: cargo xtask tidy --bless")),
+    }
+    Ok(complaints)
 }
 
 fn texts() -> Result<Vec<String>> {

@@ -1,4 +1,8 @@
-//! Groth16's pairing equation, for one proof and for many of one key at once.
+//! Groth16: keys, proofs, and the pairing equation, for one proof and for many of one key at once.
+//!
+//! Owned here, on arkworks' curves, because arkworks' own crate for it brings provers and constraint systems, some twenty crates,
+//! into the enclave for these few lines. The equation: `e(A, B) = e(alpha, beta) e(L, gamma) e(C, delta)`, where `L` is
+//! the sum of the key's input points, the first once and each further one as often as its public input says.
 //!
 //! Many are checked by one random linear combination. Each proof has an error, a value of the target group that is one
 //! when the proof holds; the combination raises each to a random power and multiplies them. Points are in their
@@ -15,7 +19,6 @@ use std::ops::Range;
 use ark_ec::pairing::{MillerLoopOutput, Pairing, PairingOutput};
 use ark_ec::{AffineRepr as _, CurveGroup as _};
 use ark_ff::{Field as _, PrimeField as _, Zero as _};
-use ark_groth16::{Groth16, PreparedVerifyingKey, Proof};
 use ark_serialize::CanonicalSerialize as _;
 use grail_types::TaggedHasher;
 
@@ -28,17 +31,71 @@ const MILLER_LOOP_MAX: usize = 64;
 /// many proofs as there are: so a batch of false proofs costs a few times what they would cost singly, not more.
 const SEARCH_MAX: usize = 3;
 
+/// A verification key as its maker publishes it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Key<E: Pairing> {
+    pub(crate) alpha: E::G1Affine,
+    pub(crate) beta: E::G2Affine,
+    pub(crate) gamma: E::G2Affine,
+    pub(crate) delta: E::G2Affine,
+    /// One more than the circuit has public inputs.
+    pub(crate) input_points: Vec<E::G1Affine>,
+}
+
+/// A verification key with all that does not depend on the proof computed.
+pub(crate) struct PreparedKey<E: Pairing> {
+    key: Key<E>,
+    alpha_beta: PairingOutput<E>,
+    beta: E::G2Prepared,
+    minus_gamma: E::G2Prepared,
+    minus_delta: E::G2Prepared,
+}
+
+impl<E: Pairing> PreparedKey<E> {
+    pub(crate) fn new(key: Key<E>) -> Self {
+        let minus = |point: E::G2Affine| E::G2Prepared::from((-point.into_group()).into_affine());
+        Self {
+            alpha_beta: E::pairing(key.alpha, key.beta),
+            beta: key.beta.into(),
+            minus_gamma: minus(key.gamma),
+            minus_delta: minus(key.delta),
+            key,
+        }
+    }
+
+    /// How many public inputs the circuit has.
+    pub(crate) fn input_count(&self) -> usize {
+        self.key.input_points.len().saturating_sub(1)
+    }
+
+    /// The sum of the key's input points: the first `power` times, each further one as often as its input says.
+    fn input_sum(&self, power: E::ScalarField, inputs: &[E::ScalarField]) -> E::G1Affine {
+        let scalars = iter::once(&power).chain(inputs);
+        iter::zip(&self.key.input_points, scalars)
+            .map(|(point, scalar)| point.mul_bigint(scalar.into_bigint()))
+            .sum::<E::G1>()
+            .into_affine()
+    }
+}
+
+/// The points of a proof, each in its prime-order subgroup.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Points<E: Pairing> {
+    pub(crate) a: E::G1Affine,
+    pub(crate) b: E::G2Affine,
+    pub(crate) c: E::G1Affine,
+}
+
 /// A proof's points and public inputs.
 pub(crate) struct Claim<E: Pairing> {
-    pub(crate) points: Proof<E>,
+    pub(crate) points: Points<E>,
     pub(crate) inputs: Vec<E::ScalarField>,
 }
 
 impl<E: Pairing> Claim<E> {
-    /// The number of inputs is compared first: arkworks would ignore one too many or too few.
-    fn check_input_count(&self, key: &PreparedVerifyingKey<E>) -> Result<(), ProofError> {
-        let expected = key.vk.gamma_abc_g1.len();
-        if self.inputs.len().checked_add(1) == Some(expected) {
+    /// The equation means nothing with inputs too many or too few.
+    fn check_input_count(&self, key: &PreparedKey<E>) -> Result<(), ProofError> {
+        if self.inputs.len() == key.input_count() {
             Ok(())
         } else {
             Err(ProofError::False)
@@ -46,18 +103,34 @@ impl<E: Pairing> Claim<E> {
     }
 
     /// Checks the equation of this proof alone.
-    pub(crate) fn check(&self, key: &PreparedVerifyingKey<E>) -> Result<(), ProofError> {
+    pub(crate) fn check(&self, key: &PreparedKey<E>) -> Result<(), ProofError> {
         self.check_input_count(key)?;
-        match Groth16::<E>::verify_proof(key, &self.points, &self.inputs) {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(ProofError::False),
-        }
+        let input_sum = key.input_sum(E::ScalarField::ONE, &self.inputs);
+        let product = E::multi_miller_loop(
+            [self.points.a, input_sum, self.points.c],
+            [
+                self.points.b.into(),
+                key.minus_gamma.clone(),
+                key.minus_delta.clone(),
+            ],
+        );
+        equals(product, &key.alpha_beta)
+    }
+}
+
+fn equals<E: Pairing>(
+    product: MillerLoopOutput<E>,
+    expected: &PairingOutput<E>,
+) -> Result<(), ProofError> {
+    match E::final_exponentiation(product) {
+        Some(product) if product == *expected => Ok(()),
+        _ => Err(ProofError::False),
     }
 }
 
 /// Checks the equations of `claims`, all of one key.
 pub(crate) fn check_all<E: Pairing>(
-    key: &PreparedVerifyingKey<E>,
+    key: &PreparedKey<E>,
     claims: &[&Claim<E>],
     seed: &[u8; 32],
 ) -> Vec<Result<(), ProofError>> {
@@ -73,7 +146,7 @@ pub(crate) fn check_all<E: Pairing>(
 }
 
 struct Search<'a, E: Pairing> {
-    key: &'a PreparedVerifyingKey<E>,
+    key: &'a PreparedKey<E>,
     claims: &'a [&'a Claim<E>],
     powers: Vec<u128>,
     verdicts: Vec<Result<(), ProofError>>,
@@ -112,7 +185,8 @@ fn powers<E: Pairing>(claims: &[&Claim<E>], seed: &[u8; 32]) -> Vec<u128> {
     for claim in claims {
         bytes.clear();
         // Writing to a vector cannot fail.
-        let _ = claim.points.serialize_uncompressed(&mut bytes);
+        let Points { a, b, c } = &claim.points;
+        let _ = (a, b, c).serialize_uncompressed(&mut bytes);
         let _ = claim.inputs.serialize_uncompressed(&mut bytes);
         hasher = hasher.bytes(&bytes);
     }
@@ -133,14 +207,15 @@ fn powers<E: Pairing>(claims: &[&Claim<E>], seed: &[u8; 32]) -> Vec<u128> {
 /// Checks `e(A, B) = e(alpha, beta) e(L, gamma) e(C, delta)` of all claims, each to its power, as one product:
 /// the pairs `(power A, B)` and, summed over the claims, `-beta`, `-gamma` and `-delta` with what belongs to them.
 fn combination_holds<E: Pairing>(
-    key: &PreparedVerifyingKey<E>,
+    key: &PreparedKey<E>,
     claims: &[&Claim<E>],
     powers: &[u128],
 ) -> Result<(), ProofError> {
     for claim in claims {
         claim.check_input_count(key)?;
     }
-    let mut scalars = vec![E::ScalarField::zero(); key.vk.gamma_abc_g1.len()];
+    let mut power_sum = E::ScalarField::zero();
+    let mut input_sums = vec![E::ScalarField::zero(); key.input_count()];
     let mut c_sum = E::G1::zero();
     let mut product = E::TargetField::ONE;
     for (claims, powers) in iter::zip(
@@ -153,10 +228,8 @@ fn combination_holds<E: Pairing>(
             a_powers.push(claim.points.a.mul_bigint(limbs));
             c_sum += claim.points.c.mul_bigint(limbs);
             let power = E::ScalarField::from(power);
-            for (sum, input) in iter::zip(
-                &mut scalars,
-                iter::once(&E::ScalarField::ONE).chain(&claim.inputs),
-            ) {
+            power_sum += power;
+            for (sum, input) in iter::zip(&mut input_sums, &claim.inputs) {
                 *sum += power * input;
             }
         }
@@ -166,26 +239,18 @@ fn combination_holds<E: Pairing>(
         );
         product *= factor;
     }
-    let mut input_sum = E::G1::zero();
-    for (point, scalar) in iter::zip(&key.vk.gamma_abc_g1, &scalars) {
-        input_sum += point.mul_bigint(scalar.into_bigint());
-    }
-    let power_sum = scalars.first().copied().unwrap_or_default();
-    let alpha = key.vk.alpha_g1.mul_bigint((-power_sum).into_bigint());
-    let [alpha, input_sum, c_sum] = [alpha, input_sum, c_sum].map(E::G1::into_affine);
+    let alpha = key.key.alpha.mul_bigint((-power_sum).into_bigint());
+    let input_sum = key.input_sum(power_sum, &input_sums);
     let MillerLoopOutput(factor) = E::multi_miller_loop(
-        [alpha, input_sum, c_sum],
+        [alpha.into_affine(), input_sum, c_sum.into_affine()],
         [
-            key.vk.beta_g2.into(),
-            key.gamma_g2_neg_pc.clone(),
-            key.delta_g2_neg_pc.clone(),
+            key.beta.clone(),
+            key.minus_gamma.clone(),
+            key.minus_delta.clone(),
         ],
     );
     product *= factor;
-    match E::final_exponentiation(MillerLoopOutput(product)) {
-        Some(product) if product == PairingOutput::zero() => Ok(()),
-        _ => Err(ProofError::False),
-    }
+    equals::<E>(MillerLoopOutput(product), &PairingOutput::zero())
 }
 
 /// Least significant first.
@@ -206,7 +271,6 @@ mod tests {
     use ark_bls12_381::Bls12_381;
     use ark_bn254::Bn254;
     use ark_ec::{AdditiveGroup as _, PrimeGroup as _};
-    use ark_groth16::{VerifyingKey, prepare_verifying_key};
     use proptest::prelude::*;
 
     use super::*;
@@ -215,7 +279,7 @@ mod tests {
 
     /// A key whose secrets are known, so that proofs of it can be made of any inputs, true and false.
     struct Simulator<E: Pairing> {
-        key: PreparedVerifyingKey<E>,
+        key: PreparedKey<E>,
         alpha: E::ScalarField,
         beta: E::ScalarField,
         gamma: E::ScalarField,
@@ -241,18 +305,18 @@ mod tests {
             let secret = |number| scalar::<E>("grail/test-secret/v1", number);
             let (alpha, beta, gamma, delta) = (secret(0), secret(1), secret(2), secret(3));
             let input_secrets: Vec<_> = (0..=input_count).map(|index| secret(4 + index)).collect();
-            let key = VerifyingKey {
-                alpha_g1: g1::<E>(alpha),
-                beta_g2: g2::<E>(beta),
-                gamma_g2: g2::<E>(gamma),
-                delta_g2: g2::<E>(delta),
-                gamma_abc_g1: input_secrets
+            let key = Key {
+                alpha: g1::<E>(alpha),
+                beta: g2::<E>(beta),
+                gamma: g2::<E>(gamma),
+                delta: g2::<E>(delta),
+                input_points: input_secrets
                     .iter()
                     .map(|&secret| g1::<E>(secret))
                     .collect(),
             };
             Self {
-                key: prepare_verifying_key(&key),
+                key: PreparedKey::new(key),
                 alpha,
                 beta,
                 gamma,
@@ -276,7 +340,7 @@ mod tests {
             let (a, b) = (value(0), value(1));
             let c = (a * b - self.alpha * self.beta - self.gamma * sum) * self.delta_inverse;
             Claim {
-                points: Proof {
+                points: Points {
                     a: g1::<E>(a),
                     b: g2::<E>(b),
                     c: g1::<E>(c),
@@ -366,9 +430,9 @@ mod tests {
         other[1].inputs[1] += ark_bn254::Fr::ONE;
         all.push(of(&other, &SEED));
         for change in [
-            |points: &mut Proof<Bn254>| points.a = -points.a,
-            |points: &mut Proof<Bn254>| points.b = -points.b,
-            |points: &mut Proof<Bn254>| points.c = -points.c,
+            |points: &mut Points<Bn254>| points.a = -points.a,
+            |points: &mut Points<Bn254>| points.b = -points.b,
+            |points: &mut Points<Bn254>| points.c = -points.c,
         ] {
             let mut other = claims();
             change(&mut other[1].points);
