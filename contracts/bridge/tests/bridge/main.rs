@@ -10,11 +10,16 @@
 
 mod coins;
 mod deployment;
+mod edges;
 mod fuel;
+mod histories;
+mod model;
 mod nft;
 mod previous;
 mod rotation;
 mod settlement;
+mod single_fault;
+mod spec;
 mod spell;
 mod state;
 mod tokens;
