@@ -1,6 +1,5 @@
-//! A roster NFT of tag `n` can be doubled by whoever may spend it once, because Charms moves it without its contract:
-//! one witness says it went to one output, another that it went to the other. A further plain move gives each twin the
-//! history that the contract asks for, and from then on each of them mints the bridge's own zkBTC.
+//! Why the roster NFT is no NFT of tag `n`: Charms moves those without their contract as long as the state stays, so that
+//! whoever may spend one once can have it twice. `docs/adr/0005-zkbtc-must-not-rest-on-plain-transfers.md`.
 
 #![allow(missing_docs)]
 
@@ -11,39 +10,47 @@ use bitcoin::opcodes::OP_0;
 use bitcoin::opcodes::all::{OP_ENDIF, OP_IF};
 use bitcoin::script::{Builder, PushBytesBuf};
 use bitcoin::{Transaction, Witness};
-use charms_data::Data;
+use charms_data::{App, B32, Data};
 use common::{
-    BRIDGE, Bridge, VAULT, at, enchanted, funding, output, prove, roster, transaction,
+    AGREES, BRIDGE, Bridge, VAULT, at, enchanted, funding, mock_allowed, output, prove, transaction,
 };
 use grail_oracle::charms_check;
-use grail_prover::{ProveRequest, Proven};
-use grail_spell::{
-    NormalizedCharms, NormalizedSpell, NormalizedTransaction, SettlementItem, nft_app,
-    settlement_spell,
-};
+use grail_prover::{MockProver, ProveRequest, Proven};
+use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, nft_app};
 
-/// A plain move of the NFT to output `vout`.
-fn plain_move(bridge: &Bridge, tx: &Transaction, vout: usize) -> NormalizedSpell {
+/// An NFT of tag `n`, whose contract agrees to everything when it is asked.
+fn other_nft() -> App {
+    App {
+        tag: 'n',
+        identity: B32([1; 32]),
+        vk: B32(common::vk_of(AGREES)),
+    }
+}
+
+/// The spell on `tx` that puts `state` of `nft` on output `vout`.
+fn spell_of(tx: &Transaction, nft: &App, state: &Data, vout: usize) -> NormalizedSpell {
     let mut outs = vec![NormalizedCharms::new(); vout];
-    outs.push([(0, bridge.state.to_data())].into());
+    outs.push([(0, state.clone())].into());
     let spell = NormalizedSpell {
         tx: NormalizedTransaction {
             outs,
             ..NormalizedTransaction::default()
         },
-        app_public_inputs: [(nft_app(&bridge.app), Data::empty())].into(),
+        app_public_inputs: [(nft.clone(), Data::empty())].into(),
         ..NormalizedSpell::default()
     };
     spell.committed_to(tx).unwrap()
 }
 
-fn request(spell: NormalizedSpell, prev_txs: &[&Transaction], wasm: Option<&[u8]>) -> ProveRequest {
+/// As it is, with the previous transaction as it is.
+fn request(spell: NormalizedSpell, previous: &Transaction, wasm: Option<&[u8]>) -> ProveRequest {
     let mut request = common::request(spell, &[], wasm);
-    request.prev_txs = prev_txs.iter().map(|tx| (*tx).clone()).collect();
+    request.prev_txs.push(previous.clone());
     request.spell.mock = true;
     request
 }
 
+/// `tx` with the proven spell in its last witness.
 fn with_witness(tx: &Transaction, proven: &Proven) -> Transaction {
     let payload = proven.op_return.instructions().nth(2).unwrap().unwrap();
     let payload = payload.push_bytes().unwrap().as_bytes();
@@ -66,34 +73,55 @@ fn with_witness(tx: &Transaction, proven: &Proven) -> Transaction {
 }
 
 #[test]
-fn two_twins_of_one_nft_both_mint() {
-    let bridge = Bridge::with_contract(BRIDGE);
-    let bare = transaction(
-        &[at(&bridge.settlement, 0)],
-        vec![output(450, VAULT), output(450, VAULT)],
+fn one_nft_of_tag_n_becomes_two_with_a_clean_history() {
+    let (nft, state) = (other_nft(), Data::from(&"a state"));
+    let source = funding(1, &[10_000]);
+    let made = transaction(&[at(&source, 0)], vec![output(1_000, 2)]);
+    let spell = spell_of(&made, &nft, &state, 0);
+    let made = enchanted(
+        made,
+        &prove(&request(spell, &source, Some(AGREES))).unwrap(),
     );
+
+    // It carries no spell of its own, and its id does not commit to its witness.
+    let bare = transaction(&[at(&made, 0)], vec![output(450, 3), output(450, 4)]);
     for vout in [0_u32, 1] {
-        let spell = plain_move(&bridge, &bare, vout.try_into().unwrap());
-        let proven = prove(&request(spell, &[&bridge.settlement], None)).unwrap();
-        let shown = with_witness(&bare, &proven);
+        let spell = spell_of(&bare, &nft, &state, vout.try_into().unwrap());
+        let shown = with_witness(&bare, &prove(&request(spell, &made, None)).unwrap());
         assert_eq!(shown.compute_txid(), bare.compute_txid());
-
-        let hop = transaction(&[at(&bare, vout)], vec![output(440, VAULT)]);
-        let moved = request(plain_move(&bridge, &hop, 0), &[&shown], None);
+        let hop = transaction(&[at(&bare, vout)], vec![output(440, 5)]);
+        let moved = request(spell_of(&hop, &nft, &state, 0), &shown, None);
         assert_eq!(charms_check(&moved), Ok(true), "twin {vout}");
-        let hop = enchanted(hop, &prove(&moved).unwrap());
 
-        let deposit = funding(9, &[1_000_500]);
-        let tx = transaction(
-            &[at(&hop, 0), at(&deposit, 0)],
-            vec![output(430, VAULT), output(1_000_000, VAULT), output(400, 3)],
-        );
-        let items = [
-            SettlementItem::Plain,
-            SettlementItem::PegIn { amount: 1_000_000 },
-        ];
-        let spell = settlement_spell(&tx, &bridge.app, &roster(2, 1_100_000), &items).unwrap();
-        let mint = request(spell, &[&hop, &deposit], Some(BRIDGE));
-        assert_eq!(charms_check(&mint), Ok(true), "twin {vout}");
+        // One step on, the witness is out of sight: a contract that looks one step back would see nothing.
+        let hop = enchanted(hop, &prove(&moved).unwrap());
+        let next = transaction(&[at(&hop, 0)], vec![output(430, 6)]);
+        let moved = request(spell_of(&next, &nft, &state, 0), &hop, None);
+        assert_eq!(charms_check(&moved), Ok(true), "twin {vout}");
+    }
+}
+
+#[test]
+fn the_roster_nft_does_not_move_by_itself() {
+    let bridge = Bridge::with_contract(BRIDGE);
+    let (nft, state) = (nft_app(&bridge.app), bridge.state.to_data());
+    let bare = transaction(&[at(&bridge.settlement, 0)], vec![output(450, VAULT); 2]);
+    for vout in [0_u32, 1] {
+        let spell = spell_of(&bare, &nft, &state, vout.try_into().unwrap());
+        for wasm in [None, Some(BRIDGE)] {
+            let moved = request(spell.clone(), &bridge.settlement, wasm);
+            assert!(charms_check(&moved).is_err(), "output {vout}");
+            assert!(prove(&moved).is_err(), "output {vout}");
+        }
+        // Nor would a proof that cannot be had help: the next step is to show it.
+        let proven = MockProver::new(mock_allowed())
+            .prove_unchecked(&spell)
+            .unwrap();
+        let shown = with_witness(&bare, &proven);
+        let hop = transaction(&[at(&bare, vout)], vec![output(440, VAULT)]);
+        let spell = spell_of(&hop, &nft, &state, 0);
+        for wasm in [None, Some(BRIDGE)] {
+            assert!(charms_check(&request(spell.clone(), &shown, wasm)).is_err());
+        }
     }
 }

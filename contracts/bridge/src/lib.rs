@@ -15,7 +15,9 @@ mod state;
 mod violation;
 
 pub use history::{SPELL_VERSION_MIN, check_previous};
-pub use rules::{Action, TOKEN_TAG, app_contract, check, identity_of, nft_app, token_app};
+pub use rules::{
+    Action, ROSTER_TAG, TOKEN_TAG, app_contract, check, identity_of, nft_app, token_app,
+};
 pub use state::{
     MAX_SIGNERS, MAX_SUPPLY_SAT, MIN_SIGNERS, RosterState, STATE_FORMAT, StateError,
     VAULT_SCRIPT_LEN,

@@ -12,7 +12,7 @@
 //! What they cannot see, and a signer's policy must judge: outputs past those of the spell, beamed outputs, a
 //! spend of vault coins by a transaction that does not run this contract.
 
-use charms_data::{App, B32, Charms, Data, NFT, Transaction, UtxoId};
+use charms_data::{App, B32, Charms, Data, Transaction, UtxoId};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -22,6 +22,9 @@ use crate::{
     violation::{Side, Violation},
 };
 
+/// Tag of the roster NFT. Not `n`, which Charms lets move without its contract as long as the state stays: shown with one
+/// witness and with another, a transaction without a spell output would leave two of it behind.
+pub const ROSTER_TAG: char = 'r';
 /// Tag of zkBTC. Not `t`, which Charms lets move without its contract as long as the amounts balance: zkBTC moves
 /// only where this contract has judged where it comes from.
 pub const TOKEN_TAG: char = 'z';
@@ -79,7 +82,7 @@ pub fn check(app: &App, tx: &Transaction, x: &Data, w: &Data) -> Result<(), Viol
         return Err(Violation::PrivateInput);
     }
     match app.tag {
-        NFT => match Action::from_data(x) {
+        ROSTER_TAG => match Action::from_data(x) {
             Some(Action::Deploy) => check_deployment(app, tx),
             Some(Action::Settle) => check_settlement(app, tx),
             None => Err(Violation::UnknownAction),
@@ -97,7 +100,7 @@ pub fn identity_of(first_input: &UtxoId) -> B32 {
 /// The roster NFT's app of the same bridge.
 pub fn nft_app(app: &App) -> App {
     App {
-        tag: NFT,
+        tag: ROSTER_TAG,
         identity: app.identity.clone(),
         vk: app.vk.clone(),
     }
@@ -180,10 +183,8 @@ fn check_settlement(nft: &App, tx: &Transaction) -> Result<(), Violation> {
 
 /// From one state to the next: the serial counts, all else stays within an epoch, and epochs are not skipped.
 ///
-/// The serial is what makes a proof worth something: given no app programs, Charms proves any spell that merely
-/// transfers what it lists, whatever its public inputs, and runs no contract; an NFT whose state stays is merely
-/// transferred. A spell in which the serial grows is not of that kind, so its proof exists only if this function
-/// agreed.
+/// The serial tells one settlement from the next: whoever follows the NFT can name a missing one, and a state never
+/// comes back. (Were the tag one that Charms moves by itself, it would also be what makes the contract run.)
 fn check_succession(old: &RosterState, new: &RosterState) -> Result<(), Violation> {
     if old.serial.checked_add(1) != Some(new.serial) {
         return Err(Violation::Serial {

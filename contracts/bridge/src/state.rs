@@ -32,8 +32,7 @@ const FIELD_COUNT: usize = 8;
 pub struct RosterState {
     /// Number of the roster; starts at zero and grows by one per rotation.
     pub epoch: u64,
-    /// Number of settlements since the deployment. It makes each settlement change the state, so that none can
-    /// pass for a plain transfer, of which Charms runs no contract.
+    /// Number of settlements since the deployment: each changes the state, and none can be left out of an account.
     pub serial: u64,
     /// X-only public keys, strictly ascending, hence without duplicates.
     pub signers: Vec<[u8; 32]>,

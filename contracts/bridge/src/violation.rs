@@ -28,7 +28,7 @@ impl fmt::Display for Side {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Violation {
     /// The app is neither the roster NFT nor zkBTC.
-    #[error("expected tag n or z, got {0:?}")]
+    #[error("expected tag r or z, got {0:?}")]
     Tag(char),
     /// A private input: no rule takes one.
     #[error("expected no private input")]

@@ -1,10 +1,10 @@
 //! What a transaction's spell says of the bridge, as operators read it.
 
 use bitcoin::Transaction;
-use charms_data::{App, NFT};
-use grail_bridge_contract::{RosterState, StateError};
+use charms_data::App;
+use grail_bridge_contract::{ROSTER_TAG, RosterState, StateError};
 use grail_spell::{
-    BRIDGE_SPELL_VERSION_MIN, PrevTx, SpellError, VerifiedSpell, decode_op_return,
+    PrevTx, SpellError, VerifiedSpell, decode_op_return,
     deployment_identity, nft_app, read_strict, token_app,
 };
 use grail_types::{BridgeApp, MockAllowed};
@@ -52,12 +52,10 @@ impl Reader {
             return Reading::default();
         }
         let previous = PrevTx::read_committed(transaction, self.mock);
-        let Some(spell) = previous.spell() else {
+        // From what the contract does not believe, nothing of the bridge ever moves on.
+        let (Some(spell), None) = (previous.spell(), previous.unspendable()) else {
             return Reading::default();
         };
-        if spell.version() < BRIDGE_SPELL_VERSION_MIN {
-            return Reading::default();
-        }
         let mut reading = Reading {
             charm_outputs: spell.spell().tx.outs.len(),
             ..Reading::default()
@@ -111,7 +109,7 @@ pub(crate) fn claimed_bridge(transaction: &Transaction) -> Option<BridgeApp> {
         .spell
         .app_public_inputs
         .keys()
-        .find(|app| app.tag == NFT && app.identity.0 == identity)
+        .find(|app| app.tag == ROSTER_TAG && app.identity.0 == identity)
         .map(|app| BridgeApp {
             identity,
             vk: app.vk.0,

@@ -5,9 +5,9 @@
 //! is for the prover's check and the policy to say, not for the builder.
 
 use bitcoin::{OutPoint, Transaction};
-use charms_data::{App, B32, Charms, Data, NFT};
+use charms_data::{App, B32, Charms, Data};
 use grail_bridge_contract::{
-    Action, RosterState, SPELL_VERSION_MIN, StateError, TOKEN_TAG, identity_of,
+    Action, ROSTER_TAG, RosterState, SPELL_VERSION_MIN, StateError, TOKEN_TAG, identity_of,
 };
 use grail_types::BridgeApp;
 use thiserror::Error;
@@ -21,7 +21,7 @@ use crate::spell::{
 /// The app of the roster NFT.
 pub fn nft_app(bridge: &BridgeApp) -> App {
     App {
-        tag: NFT,
+        tag: ROSTER_TAG,
         identity: B32(bridge.identity),
         vk: B32(bridge.vk),
     }

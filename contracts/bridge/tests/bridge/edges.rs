@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use charms_app_runner::AppRunner;
 use charms_data::{App, AppSignature, B32, Data, VersionedApp, is_simple_transfer};
 use grail_bridge_contract::{
-    Action, MAX_SUPPLY_SAT, RosterState, Side, StateError, Violation, identity_of,
+    Action, MAX_SUPPLY_SAT, ROSTER_TAG, RosterState, Side, StateError, TOKEN_TAG, Violation,
+    identity_of,
 };
 
 use crate::spell::{
@@ -281,29 +282,31 @@ fn two_bridges_in_one_spell_are_judged_apart() {
         identity: identity_of(&utxo(200)),
         vk: runner_vk(),
     };
-    let moved = || [(other('z'), Data::from(&9_u64))];
+    let moved = || [(other(TOKEN_TAG), Data::from(&9_u64))];
     let beside = || {
         peg_in(1_000)
             .input_at(script(USER), DUST, moved())
             .output_at(script(USER), DUST, moved())
     };
     beside().accepted();
-    beside().judged_as(other('z')).accepted();
+    beside().judged_as(other(TOKEN_TAG)).accepted();
     // The one's settlement mints nothing of the other's.
     let minting = || peg_in(1_000).output_at(script(USER), DUST, moved());
     minting().accepted();
-    minting().judged_as(other('z')).refused(&no_nft(Side::In));
+    minting()
+        .judged_as(other(TOKEN_TAG))
+        .refused(&no_nft(Side::In));
     // Nor does the other's NFT, settled beside it, without a serial of its own.
-    let idle = [(other('n'), state(0).to_data())];
+    let idle = [(other(ROSTER_TAG), state(0).to_data())];
     minting()
         .input_at(script(VAULT), 0, idle.clone())
         .output_at(script(VAULT), 0, idle)
         .with(|tx| {
             _ = tx
                 .app_public_inputs
-                .insert(other('n'), Action::Settle.to_data());
+                .insert(other(ROSTER_TAG), Action::Settle.to_data());
         })
-        .judged_as(other('n'))
+        .judged_as(other(ROSTER_TAG))
         .refused(&Violation::Serial { from: 8, to: 8 });
 }
 
@@ -351,14 +354,36 @@ fn charms_that_were_beamed_in_are_refused() {
 }
 
 #[test]
-fn a_plain_move_of_the_nft_is_no_matter_of_the_contract() {
-    // What Charms proves by itself: specified as what the contract leans on.
-    let state = || [(nft(), state(5_000).to_data())];
-    let moved = Spell::new(nft())
-        .input_at(script(VAULT), DUST, state())
-        .output_at(script(USER), DUST, state());
-    assert!(moved.x.is_empty() && is_simple_transfer(&nft(), &moved.tx));
-    moved.refused(&Violation::UnknownAction);
+fn the_nft_never_moves_without_a_settlement() {
+    let stays = || [(nft(), state(5_000).to_data())];
+    let moved = |to: u8| {
+        Spell::new(nft())
+            .input_at(script(VAULT), DUST, stays())
+            .output_at(script(to), DUST, stays())
+    };
+    for to in [USER, VAULT] {
+        // Nothing that Charms would prove by itself, and nothing that the contract agrees to.
+        assert!(!is_simple_transfer(&nft(), &moved(to).tx));
+        moved(to).refused(&Violation::UnknownAction);
+    }
+    moved(VAULT)
+        .action(Action::Settle)
+        .refused(&Violation::Serial { from: 8, to: 8 });
+}
+
+#[test]
+fn tags_that_charms_moves_by_itself_are_not_the_bridges() {
+    for tag in [charms_data::TOKEN, charms_data::NFT] {
+        assert!(tag != ROSTER_TAG && tag != TOKEN_TAG);
+        let app = App { tag, ..token() };
+        let mint = Spell::new(app.clone()).output_at(
+            script(USER),
+            DUST,
+            [(app.clone(), Data::from(&1_u64))],
+        );
+        assert!(!is_simple_transfer(&app, &mint.tx));
+        mint.refused(&Violation::Tag(tag));
+    }
 }
 
 /// Accepts every spell, as version 1 of an app.

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use charms_app_runner::AppRunner;
 use charms_data::{App, B32, Charms, Data, NativeOutput, Transaction, TxId, UtxoId};
 use grail_bridge_contract::{
-    Action, RosterState, Violation, app_contract, check, identity_of, nft_app, token_app,
+    Action, ROSTER_TAG, RosterState, Violation, app_contract, check, identity_of, nft_app,
+    token_app,
 };
 
 /// The committed wasm: what proofs run.
@@ -60,7 +61,7 @@ pub fn rotated(supply: u64) -> RosterState {
 /// The roster NFT of the bridge under test.
 pub fn nft() -> App {
     App {
-        tag: 'n',
+        tag: ROSTER_TAG,
         identity: identity_of(&utxo(0)),
         vk: runner_vk(),
     }
@@ -128,7 +129,7 @@ impl Spell {
         self.tx
             .app_public_inputs
             .insert(nft_app(&self.app), action.to_data());
-        if self.app.tag == 'n' {
+        if self.app.tag == ROSTER_TAG {
             self.x = action.to_data();
         }
         self

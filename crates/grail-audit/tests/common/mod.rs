@@ -407,7 +407,7 @@ pub fn codes(step: &Step) -> Vec<&'static str> {
 
 pub fn app_of(bridge: &BridgeApp) -> App {
     App {
-        tag: 'n',
+        tag: 'r',
         identity: B32(bridge.identity),
         vk: B32(bridge.vk),
     }

@@ -182,7 +182,7 @@ pub fn hostile() -> impl Strategy<Value = Hostile> {
         2 => (side(), table).prop_map(|(side, table)| Hostile::Table(side, table)),
         2 => (pick(), ask).prop_map(|(at, ask)| Hostile::Ask(at, ask)),
         1 => pick().prop_map(Hostile::Private),
-        1 => (prop_oneof![Just('t'), Just('s'), Just('N')], 0..2_u64)
+        1 => (prop_oneof![Just('t'), Just('n'), Just('s'), Just('R')], 0..2_u64)
             .prop_map(|(tag, amount)| Hostile::Stray(tag, amount)),
         2 => (spot(), number()).prop_map(|(spot, number)| Hostile::TokensOut(spot, number)),
         2 => (spot(), number()).prop_map(|(spot, number)| Hostile::TokensFromNowhere(spot, number)),

@@ -94,8 +94,6 @@ pub enum Plan {
     /// zkBTC sent where nobody can own it.
     Strand(Pick, Pick),
     Donate(Pick, Pick, Gift),
-    /// The NFT changes its script, which Charms allows without a contract.
-    MoveNft(Pick),
 }
 
 pub fn plan() -> impl Strategy<Value = Plan> {
@@ -157,7 +155,6 @@ pub fn plan() -> impl Strategy<Value = Plan> {
         4 => transfer.prop_map(Plan::Transfer),
         1 => (pick(), pick()).prop_map(|(bridge, coin)| Plan::Strand(bridge, coin)),
         1 => (pick(), pick(), gift).prop_map(|(bridge, coin, gift)| Plan::Donate(bridge, coin, gift)),
-        1 => pick().prop_map(Plan::MoveNft),
     ]
 }
 
@@ -182,14 +179,6 @@ impl Plan {
             Self::Transfer(plan) => plan.proposal(ledger),
             Self::Strand(bridge, coin) => strand(ledger, *bridge, *coin),
             Self::Donate(bridge, coin, gift) => donate(ledger, *bridge, *coin, *gift),
-            Self::MoveNft(bridge) => {
-                let (_, nft) = present(ledger, *bridge)?;
-                let moved = Coin {
-                    at: user(9),
-                    ..nft.coin.clone()
-                };
-                Some(complete(proposal(vec![nft], vec![moved]), ledger))
-            }
         }
     }
 }

@@ -59,7 +59,7 @@ impl Renderer {
             vk: VK.clone(),
         };
         match app {
-            App::Nft(birth) => of('n', birth),
+            App::Nft(birth) => of('r', birth),
             App::Zkbtc(birth) => of('z', birth),
             App::Stray(tag, birth) => of(tag, birth),
             App::Foreign => CharmsApp {

@@ -39,9 +39,7 @@ impl Ledger {
             Ask::Else => Err("an unknown wish"),
             Ask::Deploy => deployed(proposal, bridge),
             Ask::Settle => self.settled(proposal, bridge),
-            // Charms' own law, under which no contract runs: what goes in comes out.
-            Ask::Nothing if same_notes(proposal, app) => Ok(()),
-            Ask::Nothing => Err("the NFT changes and nothing was asked"),
+            Ask::Nothing => Err("the NFT does nothing without being asked"),
         }
     }
 
@@ -157,7 +155,7 @@ impl Ledger {
 }
 
 fn stray(proposal: &Proposal, app: App, tag: char, ask: Ask) -> Result<(), No> {
-    // Only `t` is a token to Charms, and a balanced one moves without a contract.
+    // Charms knows two tags that move without a contract: `t` where it balances, `n` where it stays the same.
     let idle = ask == Ask::Nothing && !proposal.private.contains(&app);
     let sum = |coins: Vec<&Coin>| -> Option<u128> {
         let mut sum = 0;
@@ -172,7 +170,12 @@ fn stray(proposal: &Proposal, app: App, tag: char, ask: Ask) -> Result<(), No> {
     };
     let brought = sum(proposal.ins.iter().map(|it| &it.coin).collect());
     let left = sum(proposal.outs.iter().collect());
-    if tag == 't' && idle && brought.is_some() && brought == left {
+    let moves = match tag {
+        't' => brought.is_some() && brought == left,
+        'n' => same_notes(proposal, app),
+        _ => false,
+    };
+    if idle && moves {
         Ok(())
     } else {
         Err("a tag that the bridge does not have")
