@@ -38,6 +38,8 @@ pub(crate) struct ParamsSchema {
     settlement_weight_max: u64,
     /// Most settlements that may be unconfirmed in a row.
     settlements_unconfirmed_max: u16,
+    /// Most that a settlement's output to its prover may hold, satoshis. Zero: there may be none.
+    prover_fee_max: u64,
     /// Enclave images that may hold a signer's key.
     measurements: Vec<MeasurementSchema>,
 }

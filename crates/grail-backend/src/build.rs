@@ -12,8 +12,7 @@ use grail_types::{Network, Params};
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    backend::Backend, clock, draft::Draft, prove::is_unservable, prover::MOCK_PROOF_BYTES,
-    step::Step,
+    backend::Backend, clock, draft::Draft, prove::is_unservable, step::Step,
 };
 
 /// Blocks within which a settlement should be mined.
@@ -97,7 +96,8 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         vault: tip.vault.clone().into_iter().collect(),
         deposits,
         fee_rate,
-        proof_bytes: MOCK_PROOF_BYTES,
+        proof_bytes: backend.prover.proof_bytes(),
+        prover_fee: backend.prover.fee_output_max(),
     };
     match request.plan(&backend.secp) {
         Ok(plan) => draft(backend, &tip, &plan, &previous).await,

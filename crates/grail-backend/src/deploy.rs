@@ -18,7 +18,7 @@ use crate::{
     deployment::{Deployment, SignerRecord},
     node::{Node, NodeArgs, POLL},
     operators::Operators,
-    prover::prover_for,
+    prover::ProverArgs,
 };
 
 /// Arguments of `deploy`.
@@ -56,6 +56,8 @@ pub struct DeployArgs {
     /// The file to write.
     #[arg(long)]
     out: PathBuf,
+    #[command(flatten)]
+    prover: ProverArgs,
 }
 
 /// Reads the bridge contract and makes sure that it is the one that `params` name.
@@ -78,7 +80,7 @@ pub async fn deploy(args: DeployArgs) -> anyhow::Result<()> {
         serde_json::from_slice(&std::fs::read(&args.params)?).context("malformed parameters")?;
     params.validate()?;
     let wasm = load_wasm(&args.wasm, &params)?;
-    let prover = prover_for(params.network)?;
+    let prover = args.prover.prover(&params)?;
     let node = Node::connect(&args.node, params.network).await?;
     let broker = Arc::new(EmbeddedBroker::listen(args.broker).await?);
     let operators = Operators::new(params.clone());
@@ -107,9 +109,10 @@ pub async fn deploy(args: DeployArgs) -> anyhow::Result<()> {
     };
     let secp = Secp256k1::new();
     let key = read_key(&secp, &args.funding_key)?;
-    let plan = builder.plan(&secp)?;
+    let mut plan = builder.plan(&secp)?;
     let request = ProveRequest::of_bridge(plan.spell.clone(), [&funding_tx], wasm);
     let proven = tokio::task::spawn_blocking(move || prover.prove(&request)).await??;
+    plan.prover_fee = proven.fee_output;
     let transaction = builder.finish(&secp, plan, proven.op_return, &key)?;
     let start_height = node.call(|chain| chain.tip()).await?.height;
     let deployment = Deployment::new(params.clone(), roster, signers, &transaction, start_height);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use bitcoin::OutPoint;
+use bitcoin::{Amount, OutPoint};
 use grail_spell::deployment_identity;
 use grail_types::{BridgeApp, Measurement, Network, Params};
 use sha2::{Digest, Sha256};
@@ -23,6 +23,9 @@ pub struct InitArgs {
     /// Enclave images that may sign: JSON files as `grail-enclave measurement` prints them.
     #[arg(long, required = true)]
     measurement: Vec<PathBuf>,
+    /// Most satoshis that a settlement may pay its prover, in an output of its own; none by default.
+    #[arg(long, default_value_t = 0)]
+    prover_fee_max: u64,
     /// The file to write.
     #[arg(long)]
     out: PathBuf,
@@ -46,7 +49,10 @@ pub fn init_params(args: &InitArgs) -> anyhow::Result<()> {
                 .with_context(|| format!("{} holds no measurement", path.display()))
         })
         .collect::<anyhow::Result<_>>()?;
-    let params = Params::preset(args.network, bridge, measurements);
+    let params = Params {
+        prover_fee_max: Amount::from_sat(args.prover_fee_max),
+        ..Params::preset(args.network, bridge, measurements)
+    };
     params.validate()?;
     std::fs::write(&args.out, serde_json::to_vec_pretty(&params)?)?;
     println!(

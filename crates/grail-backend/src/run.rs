@@ -21,7 +21,7 @@ use crate::{
     deployment::Deployment,
     node::{Node, NodeArgs},
     prove,
-    prover::prover_for,
+    prover::ProverArgs,
     publish, scan, sign,
     step::{JOB_ASK, JOB_ASK_TIMEOUT, JOB_DRY_RUN, JOB_PROVE, JOB_PUBLISH},
     work,
@@ -59,13 +59,15 @@ pub struct RunArgs {
     /// How many proofs this process makes at a time; any number of processes may share a database.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=PROVE_WORKERS_MAX))]
     prove_workers: u16,
+    #[command(flatten)]
+    prover: ProverArgs,
 }
 
 /// Runs `run`.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let deployment = Deployment::load(&args.deployment)?;
     let network = deployment.params.network;
-    let prover = prover_for(network)?;
+    let prover = args.prover.prover(&deployment.params)?;
     let wasm = load_wasm(&args.wasm, &deployment.params)?;
     let node = Node::connect(&args.node, network).await?;
     let store = Store::open(&args.database)

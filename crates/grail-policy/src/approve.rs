@@ -45,8 +45,10 @@ pub struct Settlement {
     pub after: RosterState,
     /// What each request contributes, in order.
     pub items: Vec<ItemOutcome>,
-    /// Total fee.
+    /// What the miners get: the shares less what the prover gets.
     pub fee: Amount,
+    /// What the prover gets, in an output that the proof does not commit to; zero without one.
+    pub prover_fee: Amount,
     /// Weight with all witnesses.
     pub weight: Weight,
 }
@@ -102,7 +104,7 @@ pub fn approve<C: Verification>(
     }
     let vault_in = sum(inputs.vault.iter().map(|spent| spent.output.value))?;
     let vault_out = vault_output(proposal, &outline, params, &vault)?;
-    let item_outputs = item_outputs(proposal, vault_out.is_some())?;
+    let item_outputs = item_outputs(proposal, &outline, vault_out.is_some())?;
 
     let mut spends = vec![vault.spend.clone(); inputs.vault.len().saturating_add(1)];
     let mut items = Vec::with_capacity(proposal.requests.len());
@@ -134,7 +136,17 @@ pub fn approve<C: Verification>(
     }
     let total = total(&items)?;
     check_books(&before, &after, vault_in, vault_out, total)?;
-    let weight = check_fee(proposal, params, &roster, &spends, total.share)?;
+    // With the NFT's coin unchanged and the books balanced, inputs less the outputs that the spell commits to come to
+    // exactly the shares: the prover is paid out of them, and so within the requests' caps.
+    let prover_fee = outline.prover_fee.unwrap_or(Amount::ZERO);
+    let fee = total
+        .share
+        .checked_sub(prover_fee)
+        .ok_or(Refusal::ProverFee {
+            got: prover_fee,
+            reason: "the requests pay less in all",
+        })?;
+    let weight = check_fee(proposal, params, &roster, &spends, fee)?;
     Ok(Approved(Settlement {
         transaction: proposal.transaction.clone(),
         prevouts: outline
@@ -147,7 +159,8 @@ pub fn approve<C: Verification>(
         before,
         after,
         items,
-        fee: total.share,
+        fee,
+        prover_fee,
         weight,
     }))
 }
@@ -303,16 +316,16 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// The vault's output, if the transaction has one: output 1 exactly when there is one more output than the NFT,
-/// the requests and the spell need.
+/// The vault's output, if the transaction has one: output 1 exactly when the spell commits to one more output than the NFT
+/// and the requests need.
 fn vault_output(
     proposal: &Proposal,
     outline: &Outline,
     params: &Params,
     vault: &VaultTree,
 ) -> Result<Option<Amount>, Refusal> {
-    let without_vault = proposal.requests.len().saturating_add(2);
-    let got = proposal.transaction.output.len();
+    let without_vault = proposal.requests.len().saturating_add(1);
+    let got = outline.committed;
     if got == without_vault {
         return Ok(None);
     }
@@ -338,16 +351,20 @@ fn vault_output(
     Ok(Some(output.value))
 }
 
-/// The requests' outputs with their positions: all between the vault's and the spell's.
-fn item_outputs(proposal: &Proposal, has_vault: bool) -> Result<Vec<(usize, &TxOut)>, Refusal> {
+/// The requests' outputs with their positions: all behind the vault's that the spell commits to.
+fn item_outputs<'a>(
+    proposal: &'a Proposal,
+    outline: &Outline,
+    has_vault: bool,
+) -> Result<Vec<(usize, &'a TxOut)>, Refusal> {
     let first = if has_vault { 2 } else { 1 };
     let outputs: Vec<_> = proposal
         .transaction
         .output
         .iter()
         .enumerate()
+        .take(outline.committed)
         .skip(first)
-        .take(proposal.requests.len())
         .collect();
     if outputs.len() == proposal.requests.len() {
         return Ok(outputs);
@@ -432,9 +449,6 @@ fn check_books(
 }
 
 /// Weight and fee rate of the transaction as it will be once signed.
-///
-/// The fee is the sum of the shares: with the NFT's coin unchanged and the books balanced, inputs less outputs
-/// come to exactly that.
 fn check_fee(
     proposal: &Proposal,
     params: &Params,

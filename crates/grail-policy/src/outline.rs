@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::{Sequence, TxOut, Txid, absolute::LockTime, transaction::Version};
+use bitcoin::{Amount, Sequence, TxOut, Txid, absolute::LockTime, transaction::Version};
 use charms_data::Data;
 use grail_bridge_contract::Action;
 use grail_spell::{
     BridgeCharms, PrevTx, ProofError, SpellError, VerifiedSpell, nft_app, read_strict, token_app,
 };
-use grail_types::{MockAllowed, Params};
+use grail_types::{Destination, MockAllowed, Params};
 
 use crate::{
     proposal::{PREVIOUS_MAX_BYTES, Proposal},
@@ -25,6 +25,10 @@ pub(crate) struct Spent {
 pub(crate) struct Outline {
     pub spent: Vec<Spent>,
     pub spell: VerifiedSpell,
+    /// Outputs that the spell commits to: all before the prover's fee.
+    pub committed: usize,
+    /// What the prover gets.
+    pub prover_fee: Option<Amount>,
 }
 
 impl Outline {
@@ -45,8 +49,13 @@ impl Outline {
             other => Refusal::SpellInvalid(other.to_string()),
         })?;
         check_apps(&spell, params)?;
-        check_spell_place(proposal, &spell)?;
-        Ok(Self { spent, spell })
+        let (committed, prover_fee) = check_places(proposal, &spell, params)?;
+        Ok(Self {
+            spent,
+            spell,
+            committed,
+            prover_fee,
+        })
     }
 }
 
@@ -163,8 +172,13 @@ fn check_apps(spell: &VerifiedSpell, params: &Params) -> Result<(), Refusal> {
     }
 }
 
-/// The spell's `OP_RETURN` is the last output and the spell speaks of every other one.
-fn check_spell_place(proposal: &Proposal, spell: &VerifiedSpell) -> Result<(), Refusal> {
+/// The spell's `OP_RETURN` is the last output, and the spell speaks of every other one but the prover's fee, if any.
+/// Returns how many it speaks of, and that fee.
+fn check_places(
+    proposal: &Proposal,
+    spell: &VerifiedSpell,
+    params: &Params,
+) -> Result<(usize, Option<Amount>), Refusal> {
     let outputs = &proposal.transaction.output;
     let Some((last, paying)) = outputs.split_last() else {
         return Err(Refusal::MalformedTransaction("no outputs"));
@@ -175,12 +189,31 @@ fn check_spell_place(proposal: &Proposal, spell: &VerifiedSpell) -> Result<(), R
         ));
     }
     let spoken_of = spell.spell().tx.outs.len();
-    if spoken_of != paying.len() {
-        return Err(Refusal::WrongCount {
+    match paying.get(spoken_of..) {
+        Some([]) => Ok((spoken_of, None)),
+        Some([fee]) if params.prover_fee_max > Amount::ZERO => {
+            Ok((spoken_of, Some(check_prover_fee(fee, params)?)))
+        }
+        _ => Err(Refusal::WrongCount {
             what: "outputs in the spell",
             expected: paying.len(),
             got: spoken_of,
-        });
+        }),
     }
-    Ok(())
+}
+
+/// The one output that no proof commits to can only pay an address, and no more than the parameters allow (ADR 6).
+fn check_prover_fee(output: &TxOut, params: &Params) -> Result<Amount, Refusal> {
+    let got = output.value;
+    let wrong = |reason| Err(Refusal::ProverFee { got, reason });
+    if got > params.prover_fee_max {
+        return wrong("it is above what the parameters allow");
+    }
+    if Destination::try_from(output.script_pubkey.clone()).is_err() {
+        return wrong("it does not pay to an address");
+    }
+    if got < output.script_pubkey.minimal_non_dust() {
+        return wrong("it is dust");
+    }
+    Ok(got)
 }

@@ -13,8 +13,10 @@ pub const PREVIOUS_MAX_BYTES: usize = 12 * 1024 * 1024;
 ///
 /// ```text
 /// inputs   roster NFT · vault outputs (any number) · one deposit per request, in order
-/// outputs  roster NFT' · vault (absent when empty) · one per request, in order · OP_RETURN spell
+/// outputs  roster NFT' · vault (absent when empty) · one per request, in order · prover's fee (may be absent) · OP_RETURN spell
 /// ```
+///
+/// The spell commits to all outputs before the prover's fee, and to none behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
     /// The parameters that the asker goes by.

@@ -199,6 +199,14 @@ pub enum Refusal {
         /// By the new state.
         got: u64,
     },
+    /// The output that no proof commits to is not what a prover may be paid.
+    #[error("an output of {got} to the prover: {reason}")]
+    ProverFee {
+        /// What it holds.
+        got: Amount,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The fee rate is below the clamp.
     #[error("fee rate {got} sat/kwu is below {allowed} sat/kwu")]
     FeeRateTooLow {
@@ -230,7 +238,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// All codes, in the order of the variants.
-    pub const ALL_CODES: [&str; 37] = [
+    pub const ALL_CODES: [&str; 38] = [
         "wrong-params",
         "malformed-transaction",
         "too-many-inputs",
@@ -264,6 +272,7 @@ impl Refusal {
         "vault-dust",
         "vault-mismatch",
         "supply-mismatch",
+        "prover-fee",
         "fee-rate-too-low",
         "fee-rate-too-high",
         "too-heavy",
@@ -306,6 +315,7 @@ impl Refusal {
             Self::VaultDust(_) => "vault-dust",
             Self::VaultMismatch { .. } => "vault-mismatch",
             Self::SupplyMismatch { .. } => "supply-mismatch",
+            Self::ProverFee { .. } => "prover-fee",
             Self::FeeRateTooLow { .. } => "fee-rate-too-low",
             Self::FeeRateTooHigh { .. } => "fee-rate-too-high",
             Self::TooHeavy { .. } => "too-heavy",

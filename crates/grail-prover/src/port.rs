@@ -10,12 +10,17 @@ use thiserror::Error;
 use crate::charms::{AnswerError, RequestError};
 use crate::check::CheckError;
 
+/// Bytes of a mock proof: a compressed Groth16 proof over BLS12-381.
+pub(crate) const MOCK_PROOF_BYTES: usize = 192;
+/// Bytes of a real one: SP1's Groth16 proof over BN254, with its prefix.
+pub(crate) const REAL_PROOF_BYTES: usize = 356;
+
 /// A spell to prove, and all that its checker looks at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProveRequest {
     /// The spell in its proving form: inputs and coins filled.
     pub spell: NormalizedSpell,
-    /// The transaction behind every input, in full; no others.
+    /// The transaction behind every input; no others. Those of a spell of the bridge without their witnesses.
     pub prev_txs: Vec<Transaction>,
     /// Wasm of the apps whose contract has to run, by its SHA-256. Empty for a spell of plain transfers.
     pub app_binaries: BTreeMap<B32, Vec<u8>>,
@@ -106,6 +111,16 @@ pub trait Prover: Send + Sync {
     /// Which kind of prover this is: a short stable name for records, the API and metrics (`mock`, `charms`). Proofs of
     /// one kind never stand in for another's.
     fn kind(&self) -> &'static str;
+
+    /// Length of its proofs, for whoever plans a transaction around one: a mock's, if the prover does not say otherwise.
+    fn proof_bytes(&self) -> usize {
+        MOCK_PROOF_BYTES
+    }
+
+    /// The fee output that a transaction must have room and money for, at its most. None: it charges nothing.
+    fn fee_output_max(&self) -> Option<TxOut> {
+        None
+    }
 
     /// Proves the spell, or says why not.
     fn prove(&self, request: &ProveRequest) -> Result<Proven, ProverError>;

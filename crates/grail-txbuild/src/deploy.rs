@@ -29,7 +29,7 @@ pub enum DeployError {
     /// The funding output is too small.
     #[error("expected at least {needed} to fund the deployment, got {got}")]
     Underfunded {
-        /// NFT's coin, fee and dust.
+        /// NFT's coin, the prover's and the miners' fee, and dust.
         needed: Amount,
         /// The funding output.
         got: Amount,
@@ -64,6 +64,8 @@ pub struct DeploymentPlan {
     pub spell: NormalizedSpell,
     /// State on the NFT.
     pub state: RosterState,
+    /// What the prover takes: none as planned, to be set from what it answers.
+    pub prover_fee: Option<TxOut>,
 }
 
 /// The state that the roster NFT is deployed with: of `roster`, whose vault is `vault`, under `params`.
@@ -113,10 +115,11 @@ impl Deployment<'_> {
             transaction,
             spell,
             state,
+            prover_fee: None,
         })
     }
 
-    /// Adds the proven spell and the change, and signs with the funding key.
+    /// Adds the prover's fee output, if any, the proven spell and the change, and signs with the funding key.
     pub fn finish<C: Signing + Verification>(
         &self,
         secp: &Secp256k1<C>,
@@ -130,6 +133,11 @@ impl Deployment<'_> {
             return Err(DeployError::WrongKey);
         }
         let mut transaction = plan.transaction;
+        let prover_fee = plan
+            .prover_fee
+            .as_ref()
+            .map_or(Amount::ZERO, |output| output.value);
+        transaction.output.extend(plan.prover_fee);
         transaction.output.push(TxOut {
             value: Amount::ZERO,
             script_pubkey: op_return,
@@ -145,6 +153,7 @@ impl Deployment<'_> {
         let fee = self.fee_rate.fee_wu(weight).unwrap_or(Amount::MAX_MONEY);
         let spent = fee
             .checked_add(self.params.nft_carrier)
+            .and_then(|spent| spent.checked_add(prover_fee))
             .unwrap_or(Amount::MAX_MONEY);
         let needed = spent.checked_add(dust).unwrap_or(Amount::MAX_MONEY);
         change.value = got

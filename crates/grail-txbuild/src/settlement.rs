@@ -60,6 +60,8 @@ pub struct SettlementRequest<'a> {
     pub fee_rate: FeeRate,
     /// Bytes of the proof that the prover will make.
     pub proof_bytes: usize,
+    /// The output that the prover may add, at its most; the requests pay for it.
+    pub prover_fee: Option<TxOut>,
 }
 
 /// A planned settlement, ready to be proven.
@@ -77,14 +79,15 @@ pub struct SettlementPlan {
     pub requests: Vec<Terms>,
     /// Requests that were not taken, and why.
     pub left_out: Vec<LeftOut>,
-    /// Sum of the shares.
+    /// Sum of the shares, with what is set aside for the prover.
     pub fee: Amount,
 }
 
 impl SettlementPlan {
-    /// The unsigned transaction with the proven spell.
-    pub fn with_spell(&self, op_return: ScriptBuf) -> Transaction {
+    /// The unsigned transaction with the proven spell, behind the prover's fee output if it takes one.
+    pub fn with_spell(&self, fee_output: Option<TxOut>, op_return: ScriptBuf) -> Transaction {
         let mut transaction = self.transaction.clone();
+        transaction.output.extend(fee_output);
         transaction.output.push(TxOut {
             value: Amount::ZERO,
             script_pubkey: op_return,
@@ -270,15 +273,20 @@ impl SettlementRequest<'_> {
         }
         let own_sum: Weight = own.iter().copied().sum();
         let shared = Weight::from_wu(total.to_wu().saturating_sub(own_sum.to_wu()));
+        let prover_fee = self
+            .prover_fee
+            .as_ref()
+            .map_or(Amount::ZERO, |output| output.value);
         let fee_rate = rate_within(
             fee_rate,
             self.params.fee_rate_max,
             total,
             self.lightest(total, chosen.len()),
             chosen.len(),
+            prover_fee,
         )
         .ok_or(PlanError::Overflow)?;
-        let shares = shares(fee_rate, shared, &own).ok_or(PlanError::Overflow)?;
+        let shares = shares(fee_rate, shared, &own, prover_fee).ok_or(PlanError::Overflow)?;
         let above_cap = chosen
             .iter()
             .zip(&shares)
@@ -443,6 +451,7 @@ impl SettlementRequest<'_> {
         )?;
         let op_return = encode_op_return(&spell.to_wire(), &vec![0xff; self.proof_bytes])
             .map_err(|error| PlanError::Envelope(error.to_string()))?;
+        transaction.output.extend(self.prover_fee.clone());
         transaction.output.push(TxOut {
             value: Amount::ZERO,
             script_pubkey: op_return,
@@ -470,12 +479,16 @@ impl SettlementRequest<'_> {
     }
 
     /// What a transaction reckoned to weigh `total` may weigh in the end: a small byte of the proof takes one byte of CBOR
-    /// instead of two, and a small number in the spell up to eight less.
+    /// instead of two, a small number in the spell up to eight less, and the prover may take nothing.
     fn lightest(&self, total: Weight, requests: usize) -> Weight {
         let numbers = requests.saturating_add(2).saturating_mul(8);
         let bytes = self.proof_bytes.saturating_add(numbers) as u64;
-        let less = Weight::from_non_witness_data_size(bytes);
-        Weight::from_wu(total.to_wu().saturating_sub(less.to_wu()))
+        let less = Weight::from_non_witness_data_size(bytes).to_wu();
+        let prover = self
+            .prover_fee
+            .as_ref()
+            .map_or(0, |output| output.weight().to_wu());
+        Weight::from_wu(total.to_wu().saturating_sub(less).saturating_sub(prover))
     }
 
     fn finish(

@@ -14,6 +14,8 @@ hex32_newtype! {
 const STANDARD_WEIGHT_MAX: Weight = Weight::from_wu(400_000);
 /// Relay's dust limit for a P2TR output at the default dust rate; above Charms' own 300 sat.
 const DUST_P2TR: Amount = Amount::from_sat(330);
+/// No proof is worth more; above it a typing error is likelier.
+const PROVER_FEE_MAX: Amount = Amount::from_sat(10_000_000);
 
 /// Protocol values. What can differ between two honest machines is configuration and lives elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +57,9 @@ pub struct Params {
     pub settlement_weight_max: Weight,
     /// Most settlements that may be unconfirmed in a row.
     pub settlements_unconfirmed_max: u16,
+    /// Most that a settlement's output to its prover may hold (ADR 6). Zero: there may be none.
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
+    pub prover_fee_max: Amount,
     /// Enclave images that may hold a signer's key.
     pub measurements: Vec<Measurement>,
 }
@@ -93,6 +98,7 @@ impl Params {
             roster_inputs_max: 200,
             settlement_weight_max: STANDARD_WEIGHT_MAX,
             settlements_unconfirmed_max: 20,
+            prover_fee_max: Amount::ZERO,
             measurements,
         }
     }
@@ -153,6 +159,14 @@ impl Params {
                 self.deposit_confirmations >= 1,
                 "deposits need a confirmation",
             ),
+            (
+                self.prover_fee_max == Amount::ZERO || self.prover_fee_max >= DUST_P2TR,
+                "a prover's fee below the dust limit can never be paid",
+            ),
+            (
+                self.prover_fee_max <= PROVER_FEE_MAX,
+                "a prover's fee is absurd",
+            ),
             (!self.measurements.is_empty(), "no enclave image is allowed"),
         ];
         rules
@@ -180,6 +194,7 @@ impl Params {
             roster_inputs_max,
             settlement_weight_max,
             settlements_unconfirmed_max,
+            prover_fee_max,
             measurements,
         } = self;
         let values = TaggedHasher::new("grail/params/v1")
@@ -200,6 +215,7 @@ impl Params {
             .u64(u64::from(*roster_inputs_max))
             .u64(settlement_weight_max.to_wu())
             .u64(u64::from(*settlements_unconfirmed_max))
+            .u64(prover_fee_max.to_sat())
             .u64(measurements.len() as u64);
         let all = measurements.iter().fold(values, |hasher, image| {
             hasher
@@ -246,7 +262,7 @@ mod tests {
 
     #[test]
     fn every_field_changes_the_hash() {
-        let changes: [fn(&mut Params); 17] = [
+        let changes: [fn(&mut Params); 18] = [
             |p| p.network = Network::Signet,
             |p| p.bridge.identity[0] ^= 1,
             |p| p.reclaim_delay_min += 1,
@@ -263,6 +279,7 @@ mod tests {
             |p| p.roster_inputs_max += 1,
             |p| p.settlement_weight_max = Weight::from_wu(1),
             |p| p.settlements_unconfirmed_max += 1,
+            |p| p.prover_fee_max += Amount::ONE_SAT,
             |p| p.measurements[0].pcr2[0] ^= 1,
         ];
         for (index, change) in changes.iter().enumerate() {
@@ -274,7 +291,7 @@ mod tests {
 
     #[test]
     fn refuses_values_that_contradict_each_other() {
-        let changes: [fn(&mut Params); 15] = [
+        let changes: [fn(&mut Params); 18] = [
             |p| p.carrier = Amount::from_sat(329),
             |p| p.nft_carrier = Amount::from_sat(329),
             |p| p.deposit_min = p.carrier,
@@ -289,6 +306,9 @@ mod tests {
             |p| p.settlement_weight_max = Weight::from_wu(400_001),
             |p| p.settlements_unconfirmed_max = 21,
             |p| p.deposit_confirmations = 0,
+            |p| p.prover_fee_max = Amount::ONE_SAT,
+            |p| p.prover_fee_max = Amount::from_sat(329),
+            |p| p.prover_fee_max = PROVER_FEE_MAX + Amount::ONE_SAT,
             |p| p.measurements.clear(),
         ];
         for (index, change) in changes.iter().enumerate() {

@@ -12,6 +12,7 @@ mod support;
 mod books;
 mod nft;
 mod outline;
+mod prover;
 mod requests;
 
 use std::collections::BTreeSet;
@@ -58,9 +59,15 @@ use refusals;
 
 #[test]
 fn every_code_is_produced_by_a_test() {
-    let produced: BTreeSet<_> = [outline::CODES, nft::CODES, requests::CODES, books::CODES]
-        .concat()
-        .into_iter()
-        .collect();
+    let produced: BTreeSet<_> = [
+        outline::CODES,
+        nft::CODES,
+        requests::CODES,
+        books::CODES,
+        prover::CODES,
+    ]
+    .concat()
+    .into_iter()
+    .collect();
     assert_eq!(produced, Refusal::ALL_CODES.into_iter().collect());
 }

@@ -139,6 +139,7 @@ fn peg_out_of(change: fn(&World, &mut Draft)) -> &'static str {
             ..transfer
         },
         spell,
+        uncommitted: Vec::new(),
         behind: Vec::new(),
         previous: vec![world.genesis.clone()],
         requests: Vec::new(),
@@ -397,6 +398,7 @@ pub fn remake_transfer(
         params_hash: draft.params_hash,
         transaction: transfer,
         spell,
+        uncommitted: Vec::new(),
         behind: Vec::new(),
         previous: vec![world.genesis.clone()],
         requests: Vec::new(),

@@ -19,6 +19,8 @@ pub struct Draft {
     pub transaction: Transaction,
     /// In wire form.
     pub spell: NormalizedSpell,
+    /// Outputs between those that the spell commits to and the spell's own: the prover's fee, if any.
+    pub uncommitted: Vec<TxOut>,
     /// Outputs behind the spell's: an honest settlement has none.
     pub behind: Vec<TxOut>,
     pub previous: Vec<Transaction>,
@@ -43,6 +45,7 @@ impl Draft {
             params_hash: world.params.hash(),
             transaction: plan.transaction.clone(),
             spell: plan.spell.to_wire(),
+            uncommitted: Vec::new(),
             behind: Vec::new(),
             previous: previous.into_values().cloned().collect(),
             requests: plan.requests.clone(),
@@ -61,6 +64,7 @@ impl Draft {
         let previous: Vec<_> = self.previous.iter().collect();
         let proven = try_prove(world.wasm, spell, &previous).map_err(|error| error.to_string())?;
         let mut transaction = self.transaction.clone();
+        transaction.output.extend(self.uncommitted.iter().cloned());
         transaction.output.push(output(0, proven.op_return));
         transaction.output.extend(self.behind.iter().cloned());
         Ok(Proposal {

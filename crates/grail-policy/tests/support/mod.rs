@@ -315,6 +315,7 @@ impl World {
             deposits,
             fee_rate: FEE_RATE,
             proof_bytes: PROOF_BYTES,
+            prover_fee: None,
         }
     }
 

@@ -15,7 +15,7 @@ mod wire;
 
 use std::time::Duration;
 
-use bitcoin::{Amount, ScriptBuf};
+use bitcoin::{Amount, ScriptBuf, TxOut};
 use grail_spell::{decode_op_return, read_strict};
 use grail_types::{Destination, MockAllowed, Network};
 use sha2::{Digest as _, Sha256};
@@ -27,7 +27,9 @@ use self::layout::Layout;
 use self::once::Once;
 use self::transport::Transport;
 use crate::check::check;
-use crate::port::{ProveRequest, Proven, Prover, ProverError, TransientError};
+use crate::port::{
+    MOCK_PROOF_BYTES, ProveRequest, Proven, Prover, ProverError, REAL_PROOF_BYTES, TransientError,
+};
 
 /// Longest body that the server reads.
 const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -155,6 +157,20 @@ impl CharmsProver {
 impl Prover for CharmsProver {
     fn kind(&self) -> &'static str {
         "charms"
+    }
+
+    fn proof_bytes(&self) -> usize {
+        match MockAllowed::on(self.network) {
+            Some(_) => MOCK_PROOF_BYTES,
+            None => REAL_PROOF_BYTES,
+        }
+    }
+
+    fn fee_output_max(&self) -> Option<TxOut> {
+        self.fee.as_ref().map(|fee| TxOut {
+            value: fee.output_max,
+            script_pubkey: fee.destination.clone().into(),
+        })
     }
 
     fn prove(&self, request: &ProveRequest) -> Result<Proven, ProverError> {

@@ -227,10 +227,7 @@ mod tests {
     #[test]
     fn an_address_is_http_with_a_host_and_no_credentials() {
         for url in ["http://127.0.0.1:17784", "https://prover.example/v15/"] {
-            assert_eq!(
-                checked_url(url).unwrap(),
-                url.trim_end_matches('/')
-            );
+            assert_eq!(checked_url(url).unwrap(), url.trim_end_matches('/'));
         }
         for url in [
             "",

@@ -62,6 +62,7 @@ impl Draft {
             deposits,
             fee_rate: FeeRate::from_sat_per_vb_u32(2),
             proof_bytes: PROOF_BYTES,
+            prover_fee: None,
         };
         let plan = request.plan(&Secp256k1::new())?;
         ensure!(plan.left_out.is_empty(), "left out: {:?}", plan.left_out);
