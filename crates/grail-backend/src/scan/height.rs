@@ -1,0 +1,93 @@
+//! What follows from the height alone: deadlines, confirmations, the margin before a reclaim.
+
+use anyhow::Context;
+use grail_flow::{RequestEvent, SettlementEvent, sweep_end_height};
+
+
+use super::{PAGE, Scanner};
+use crate::step::Step;
+
+impl Scanner<'_> {
+    /// What follows from the height alone.
+    pub(super) async fn tell_of_tip(&self, step: &mut Step<'_>, height: u32) -> anyhow::Result<()> {
+        for request in step.tx.requests_past_deadline(height, PAGE).await? {
+            step.tell_request(request.id, RequestEvent::DeadlinePassed)
+                .await?;
+        }
+        // First, so that what comes free of it is judged in the same step: nobody may settle it again in between.
+        self.cancel_late_settlements(step, height).await?;
+        for state in ["unconfirmed", "ready"] {
+            let mut after = 0;
+            loop {
+                let page = step.tx.requests_in_state(state, after, PAGE).await?;
+                let Some(last) = page.last() else { break };
+                after = last.number;
+                for request in page {
+                    let Some(outpoint) = request.state.deposit() else {
+                        continue;
+                    };
+                    let Some(row) = step.tx.deposit(&outpoint).await? else {
+                        continue;
+                    };
+                    let Some(block) = row.block else { continue };
+                    let end = sweep_end_height(
+                        self.backend.params(),
+                        block.height,
+                        request.terms.reclaim_delay,
+                    );
+                    let event = if height >= end {
+                        RequestEvent::TooCloseToReclaim { deposit: outpoint }
+                    } else {
+                        RequestEvent::DepositConfirmed {
+                            deposit: row.deposit,
+                            height: block.height,
+                        }
+                    };
+                    step.tell_request(request.id, event).await?;
+                }
+            }
+        }
+        for settlement in step.tx.settlements_in_state("confirmed", 0, PAGE).await? {
+            if let Some(block) = settlement.block {
+                step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A settlement that operators have not signed when one of its deposits comes close to its reclaim is called off,
+    /// so that the two never race (hazard 12).
+    async fn cancel_late_settlements(
+        &self,
+        step: &mut Step<'_>,
+        height: u32,
+    ) -> anyhow::Result<()> {
+        for state in ["draft", "proven", "asked"] {
+            for settlement in step.tx.settlements_in_state(state, 0, PAGE).await? {
+                for item in step.tx.settlement_items(settlement.id).await? {
+                    let request = step
+                        .tx
+                        .request(&item.request)
+                        .await?
+                        .context("an item without its request")?;
+                    let block = step
+                        .tx
+                        .deposit(&item.deposit)
+                        .await?
+                        .and_then(|row| row.block);
+                    let is_late = block.is_some_and(|block| {
+                        let delay = request.terms.reclaim_delay;
+                        height >= sweep_end_height(self.backend.params(), block.height, delay)
+                    });
+                    if is_late {
+                        step.tell_settlement(settlement.id, SettlementEvent::Cancelled)
+                            .await?;
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

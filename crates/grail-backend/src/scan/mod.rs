@@ -1,0 +1,231 @@
+//! Role *scan*: blocks and mempool to rows. Follows reorgs; concludes nothing from a node that is behind.
+
+mod deposits;
+mod height;
+mod mempool;
+mod reconcile;
+
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::Context;
+use bitcoin::{Block, ScriptBuf, Transaction, Txid};
+use grail_chain::{Cursor, ScanError, Step as ChainStep, next_step};
+use grail_flow::{BlockRef, RequestEvent, SettlementEvent};
+use grail_store::{DepositState, Reclaim, Settlement};
+use grail_types::RequestId;
+
+use crate::{backend::Backend, clock, node::POLL, step::Step, vault};
+use deposits::note_replaced;
+
+/// Rows read at a time.
+const PAGE: u32 = 500;
+
+/// The scanner's memory: all of it can be rebuilt from rows.
+pub struct Scanner<'a> {
+    backend: &'a Backend,
+    /// Deposit scripts of all requests up to `scripts_read`.
+    scripts: HashMap<ScriptBuf, RequestId>,
+    scripts_read: u64,
+    mempool_seen: BTreeSet<Txid>,
+    reconcile_at: u64,
+}
+
+/// Runs the role until something fails that a restart may heal.
+pub async fn run(backend: &Backend) -> anyhow::Result<()> {
+    let mut scanner = Scanner::new(backend);
+    loop {
+        while scanner.take_block().await? {}
+        scanner.look_at_mempool().await?;
+        scanner.reconcile().await?;
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+impl<'a> Scanner<'a> {
+    /// A scanner that has looked at nothing yet.
+    pub fn new(backend: &'a Backend) -> Self {
+        Self {
+            backend,
+            scripts: HashMap::new(),
+            scripts_read: 0,
+            mempool_seen: BTreeSet::new(),
+            reconcile_at: 0,
+        }
+    }
+
+    /// Takes or undoes one block; `false` when there is nothing to do.
+    pub async fn take_block(&mut self) -> anyhow::Result<bool> {
+        let recent = self.backend.store.read().await?.recent_blocks().await?;
+        let cursor = Cursor::restore(self.backend.deployment.start_height, recent)?;
+        let next = self
+            .backend
+            .node
+            .call(move |chain| next_step(&cursor, chain))
+            .await;
+        match next {
+            Ok(ChainStep::Connect { at, block }) => {
+                self.read_scripts().await?;
+                self.connect(at, &block).await?;
+                Ok(true)
+            }
+            Ok(ChainStep::Rewind { to }) => {
+                self.rewind(to).await?;
+                Ok(true)
+            }
+            Ok(ChainStep::UpToDate) => Ok(false),
+            Ok(ChainStep::NodeBehind { tip }) => {
+                tracing::warn!(
+                    height = tip.height,
+                    "the node is behind what was seen; waiting"
+                );
+                Ok(false)
+            }
+            Err(error @ ScanError::ReorgTooDeep { .. }) => {
+                let mut tx = self.backend.store.begin().await?;
+                tx.raise_alarm("reorg-too-deep", &error.to_string(), clock::now())
+                    .await?;
+                tx.commit().await?;
+                Err(error.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn read_scripts(&mut self) -> anyhow::Result<()> {
+        let mut reader = self.backend.store.read().await?;
+        loop {
+            let page = reader.deposit_scripts(self.scripts_read, PAGE).await?;
+            let Some((last, _, _)) = page.last() else {
+                return Ok(());
+            };
+            self.scripts_read = *last;
+            self.scripts
+                .extend(page.into_iter().map(|(_, script, id)| (script, id)));
+        }
+    }
+
+    async fn connect(&mut self, at: BlockRef, block: &Block) -> anyhow::Result<()> {
+        let mut step = Step::begin(self.backend).await?;
+        step.tx.connect_block(at).await?;
+        step.set_tip_height(at.height);
+        let now = step.now();
+        for transaction in &block.txdata {
+            let txid = transaction.compute_txid();
+            let moves_nft = vault::connect(self.backend, &mut step.tx, transaction, at).await?;
+            for (deposit, request) in self.deposits_in(transaction) {
+                step.tx.put_transaction(transaction).await?;
+                let _ = step.tx.record_deposit(&request, &deposit, now).await?;
+                note_replaced(&mut step, &request, transaction).await?;
+                step.tx
+                    .set_deposit_block(&deposit.outpoint, Some(at), now)
+                    .await?;
+                let event = RequestEvent::DepositConfirmed {
+                    deposit,
+                    height: at.height,
+                };
+                step.tell_request(request, event).await?;
+            }
+            if let Some(settlement) = step.tx.settlement_by_txid(&txid).await? {
+                tell_mined(&mut step, &settlement, at).await?;
+            } else {
+                self.note_spends(&mut step, transaction, txid, at).await?;
+                if moves_nft {
+                    let details =
+                        format!("transaction {txid} spends the NFT at {at} and is not ours");
+                    step.tx
+                        .raise_alarm("foreign-settlement", &details, now)
+                        .await?;
+                }
+            }
+            self.mempool_seen.remove(&txid);
+        }
+        self.tell_of_tip(&mut step, at.height).await?;
+        step.commit().await?;
+        tracing::debug!(height = at.height, hash = %at.hash, "block taken");
+        Ok(())
+    }
+
+    /// Deposits taken back by their users.
+    async fn note_spends(
+        &self,
+        step: &mut Step<'_>,
+        transaction: &Transaction,
+        txid: Txid,
+        at: BlockRef,
+    ) -> anyhow::Result<()> {
+        let now = step.now();
+        for input in &transaction.input {
+            let spent = input.previous_output;
+            if let Some(row) = step.tx.deposit(&spent).await? {
+                step.tx
+                    .set_deposit_reclaim(&spent, Some(Reclaim { txid, block: at }), now)
+                    .await?;
+                let request = step
+                    .tx
+                    .request(&row.request)
+                    .await?
+                    .context("a deposit without its request")?;
+                if request.state.deposit() == Some(spent) {
+                    step.tell_request(
+                        row.request,
+                        RequestEvent::DepositSpentByUser { deposit: spent },
+                    )
+                    .await?;
+                } else {
+                    step.tx
+                        .set_deposit_state(&spent, DepositState::Reclaimed, row.code, now)
+                        .await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn rewind(&mut self, to: Option<BlockRef>) -> anyhow::Result<()> {
+        let mut step = Step::begin(self.backend).await?;
+        let now = step.now();
+        tracing::warn!(to = ?to, "reorg: blocks undone");
+        let rewound = step.tx.rewind_blocks(to, now).await?;
+        step.set_tip_height(to.map_or(self.backend.deployment.start_height, |block| block.height));
+        for settlement in rewound.settlements {
+            step.tell_settlement(settlement, SettlementEvent::Unmined)
+                .await?;
+        }
+        for deposit in rewound.reclaims {
+            let Some(row) = step.tx.deposit(&deposit).await? else {
+                continue;
+            };
+            step.tell_request(row.request, RequestEvent::ReclaimUnconfirmed { deposit })
+                .await?;
+        }
+        for deposit in rewound.deposits {
+            let Some(row) = step.tx.deposit(&deposit).await? else {
+                continue;
+            };
+            step.tell_request(row.request, RequestEvent::DepositUnconfirmed { deposit })
+                .await?;
+        }
+        step.commit().await?;
+        self.mempool_seen.clear();
+        Ok(())
+    }
+}
+
+/// A settlement is in a block. When it was given up before, the chain revives it, and what took its place can never be.
+async fn tell_mined(
+    step: &mut Step<'_>,
+    settlement: &Settlement,
+    block: BlockRef,
+) -> anyhow::Result<()> {
+    let live = step
+        .tx
+        .settlement_spending_nft(&settlement.nft_input)
+        .await?;
+    if let Some(other) = live.filter(|other| other.id != settlement.id) {
+        step.tell_settlement(other.id, SettlementEvent::ConflictFound)
+            .await?;
+    }
+    step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Healing: what the rows say should be under way is put under way again.
+
+use grail_flow::SettlementState;
+use grail_store::JobState;
+
+use super::{PAGE, Scanner};
+use crate::{clock, step::Step};
+
+/// Seconds between two looks for published settlements that the mempool lost, and for jobs that ran out of attempts.
+const RECONCILE_SECONDS: u64 = 10;
+
+impl Scanner<'_> {
+    /// Heals by running again: published settlements that the mempool dropped are published again, and jobs that
+    /// outlasted their attempts (a node that was away for hours) get new ones. A poisonous job has an open alarm, and
+    /// stays as it is until a person has looked.
+    pub async fn reconcile(&mut self) -> anyhow::Result<()> {
+        let now = clock::now();
+        if now < self.reconcile_at {
+            return Ok(());
+        }
+        self.reconcile_at = now.saturating_add(RECONCILE_SECONDS);
+        self.revive_jobs(now).await?;
+        let published = self
+            .backend
+            .store
+            .read()
+            .await?
+            .settlements_in_state("broadcast", 0, PAGE)
+            .await?;
+        for settlement in published {
+            let Some(txid) = settlement.txid else {
+                continue;
+            };
+            let is_there = self
+                .backend
+                .node
+                .call(move |chain| chain.mempool_tx(&txid))
+                .await?
+                .is_some();
+            if !is_there && settlement.state == (SettlementState::Broadcast {}) {
+                let mut step = Step::begin(self.backend).await?;
+                step.enqueue_publish(settlement.id).await?;
+                step.commit().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn revive_jobs(&self, now: u64) -> anyhow::Result<()> {
+        let mut reader = self.backend.store.read().await?;
+        if reader.open_alarm_count().await? > 0 {
+            return Ok(());
+        }
+        let dead = reader.jobs_in_state(JobState::Dead, 0, PAGE).await?;
+        drop(reader);
+        for job in dead {
+            let mut tx = self.backend.store.begin().await?;
+            tx.revive_job(job.id, now).await?;
+            tx.commit().await?;
+            tracing::warn!(
+                job = job.idempotency_key,
+                error = job.last_error,
+                "job revived"
+            );
+        }
+        Ok(())
+    }
+}
