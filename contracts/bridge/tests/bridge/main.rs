@@ -9,6 +9,7 @@
 )]
 
 mod coins;
+mod cost;
 mod deployment;
 mod edges;
 mod fuel;
