@@ -162,6 +162,13 @@ fn cost_grows_with_inputs_and_stays_within_bounds() {
         let name = format!("transfer of {inputs}");
         row(&name, 0, transfer(inputs).fuel(), fuel_max);
     }
+    let fresh = from(transfer(1), 0, &settlement_before());
+    row(
+        "transfer of 1, fresh from a settlement",
+        0,
+        fresh.fuel(),
+        1_900_000,
+    );
     let batches = [
         (0, 0, 3_300_000),
         (1, 0, 3_700_000),
