@@ -14,7 +14,10 @@ use grail_store::Store;
 use grail_types::{MockAllowed, Params, Roster};
 use tokio::sync::{Notify, watch};
 
-use crate::{deployment::Deployment, health::RolesHealth, node::Node, operators::Operators};
+use crate::{
+    approvals::Approvals, deployment::Deployment, health::RolesHealth, node::Node,
+    operators::Operators,
+};
 
 /// Local settings: nothing here can change what gets signed.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +69,8 @@ pub struct Backend {
     pub hints: Hints,
     /// How its roles are.
     pub health: RolesHealth,
+    /// What the dry run approved last.
+    pub approvals: Approvals,
     /// Precomputed curve tables.
     pub secp: Secp256k1<All>,
     /// Names this process among those on the database: random, and new at every start.
@@ -133,6 +138,7 @@ impl Backend {
             config,
             hints: Hints::default(),
             health: RolesHealth::default(),
+            approvals: Approvals::default(),
             secp,
             instance: hex::encode(instance),
             stop: watch::Sender::new(false),

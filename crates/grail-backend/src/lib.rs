@@ -5,6 +5,7 @@
 
 pub mod alarms;
 pub mod api;
+pub mod approvals;
 pub mod backend;
 pub mod build;
 pub mod clock;

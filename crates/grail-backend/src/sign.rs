@@ -173,10 +173,14 @@ async fn load(
     drop(reader);
     let params = backend.params().clone();
     let secp = backend.secp.clone();
+    let name = proposal_id(&stored);
+    let approved = backend.approvals.take(&name);
     let loaded = tokio::task::spawn_blocking(move || {
-        let proposal = decode_proposal(&stored)?;
-        let approved = approve(&secp, &proposal, &params, None)?;
-        Pending::new(id, approved, proposal_id(&stored))
+        let approved = match approved {
+            Some(approved) => approved,
+            None => approve(&secp, &decode_proposal(&stored)?, &params, None)?,
+        };
+        Pending::new(id, approved, name)
     })
     .await??;
     let loaded = Arc::new(loaded);

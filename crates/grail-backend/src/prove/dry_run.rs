@@ -4,7 +4,7 @@ use anyhow::{Context, anyhow};
 use bitcoin::Transaction;
 use grail_flow::{SettlementEvent, SettlementId, SettlementState};
 use grail_policy::approve;
-use grail_signer::decode_proposal;
+use grail_signer::{decode_proposal, proposal_id};
 use grail_store::{BuiltTransaction, Lease};
 
 use super::unservable::unservable;
@@ -57,6 +57,8 @@ pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
             step.tx.set_built(id, &built, now).await?;
             step.tell_settlement(id, SettlementEvent::DryRunPassed)
                 .await?;
+            // Answers will be checked against it. It is of these bytes, whether the step commits or not.
+            backend.approvals.keep(proposal_id(&stored), approved);
             Ok(step)
         }
         Err(refusal) => {

@@ -7,7 +7,7 @@ use grail_backend::{
 };
 use grail_broker::messages::{BrokerMessage, FaultMessage, Reply, encode};
 use grail_flow::{AbandonCode, SettlementId, SettlementState};
-use grail_signer::{Answer, Verdict as Said};
+use grail_signer::{Answer, Verdict as Said, proposal_id};
 use grail_store::Verdict;
 
 use super::{
@@ -304,4 +304,23 @@ async fn nothing_is_asked_while_an_alarm_is_open() {
     let ask = w.take_ask().await;
     w.sign(&ask, &QUORUM).await;
     w.answered(newest.id).await;
+}
+
+#[tokio::test]
+async fn what_the_dry_run_approved_is_judged_again_only_by_another_process() {
+    for is_restarted in [false, true] {
+        let mut w = World::new().await;
+        w.ready_peg_ins(1).await;
+        let ask = w.ask_operators().await;
+        let name = proposal_id(&ask.proposal);
+        assert!(w.backend.approvals.take(&proposal_id(b"another")).is_none());
+        let approved = w.backend.approvals.take(&name).unwrap();
+        w.backend.approvals.keep(name, approved);
+        if is_restarted {
+            w.crash().await;
+            assert!(w.backend.approvals.take(&name).is_none());
+        }
+        w.sign_and_publish(&ask).await;
+        assert!(w.backend.approvals.take(&name).is_none());
+    }
 }
