@@ -211,6 +211,8 @@ pub struct RequestStatus {
     pub settlement: Option<RequestSettlement>,
     /// How that settlement is proven; before it has a transaction, all there is to see of it.
     pub proving: Option<Proving>,
+    /// Present while its part of a settlement's fee is above its cap, so that it waits for lower fees.
+    pub fee_wait: Option<FeeWait>,
     /// What operators refused of it, latest first.
     pub refusals: Vec<Refused>,
     /// How to take the deposit back; present while there is one that is not paid for.
@@ -300,6 +302,15 @@ pub struct RequestSettlement {
     pub fee_share_sat: u64,
     /// Output that pays the user.
     pub output_index: u32,
+}
+
+/// A wait for lower fees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FeeWait {
+    /// Since when the request's part of the fee has been above its cap whenever it was looked at.
+    pub since_height: u32,
+    /// From when on it is given up with `fee-above-cap` if it still is.
+    pub until_height: u32,
 }
 
 /// An operator's no to a settlement that held the request.

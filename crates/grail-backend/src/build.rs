@@ -11,9 +11,7 @@ use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, Set
 use grail_types::{Network, Params};
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{
-    backend::Backend, clock, draft::Draft, prove::is_unservable, step::Step,
-};
+use crate::{backend::Backend, clock, draft::Draft, fee_cap, prove::is_unservable, step::Step};
 
 /// Blocks within which a settlement should be mined.
 const FEE_TARGET_BLOCKS: u16 = 6;
@@ -100,11 +98,15 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         prover_fee: backend.prover.fee_output_max(),
     };
     match request.plan(&backend.secp) {
-        Ok(plan) => draft(backend, &tip, &plan, &previous).await,
+        Ok(plan) => {
+            fee_cap::note(backend, &plan.left_out).await?;
+            draft(backend, &tip, &plan, &previous).await
+        }
         Err(PlanError::Nothing { left_out }) => {
             for left in &left_out {
                 tracing::warn!(request = %left.request, reason = left.reason.code(), "left out");
             }
+            fee_cap::note(backend, &left_out).await?;
             if left_out
                 .iter()
                 .any(|left| left.reason == LeftOutReason::VaultShort)

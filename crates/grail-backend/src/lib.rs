@@ -12,6 +12,7 @@ pub mod clock;
 pub mod deploy;
 pub mod deployment;
 pub mod draft;
+pub mod fee_cap;
 pub mod health;
 pub mod init;
 pub mod node;

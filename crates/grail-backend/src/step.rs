@@ -238,6 +238,9 @@ impl<'a> Step<'a> {
                 .set_request_state(&id, &request.state, &next, self.now)
                 .await?;
             self.mirror_deposit(&request.state, &next).await?;
+            if !matches!(next, RequestState::Ready { .. }) {
+                self.tx.end_fee_wait(&id).await?;
+            }
             let code = next.code().map(grail_flow::ReclaimCode::code);
             tracing::info!(request = %id, from = request.state.name(), to = next.name(), event = event.name(), code);
             let body = json!({ "from": request.state.name(), "to": next.name(), "code": code });

@@ -125,6 +125,7 @@ fn a_status_is_asked_for_by_kind_and_watched_to_its_end() {
         other_deposits: Vec::new(),
         settlement: None,
         proving: None,
+        fee_wait: None,
         refusals: Vec::new(),
         reclaim: None,
         receipt,

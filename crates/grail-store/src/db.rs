@@ -30,7 +30,7 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 3] = [
+const MIGRATIONS: [(i64, &str, &str); 4] = [
     (
         1,
         "start",
@@ -45,6 +45,11 @@ const MIGRATIONS: [(i64, &str, &str); 3] = [
         3,
         "proofs",
         include_str!("../migrations/sqlite/0003_proofs.sql"),
+    ),
+    (
+        4,
+        "fee_waits",
+        include_str!("../migrations/sqlite/0004_fee_waits.sql"),
     ),
 ];
 

@@ -15,6 +15,7 @@ mod db;
 mod deposits;
 mod error;
 mod facts;
+mod fee_waits;
 mod feed;
 mod jobs;
 mod lists;

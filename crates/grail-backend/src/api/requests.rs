@@ -11,8 +11,8 @@ use axum::{
 };
 use bitcoin::Address;
 use grail_api::{
-    Deposit, Kind, OtherDeposit, Page, PageQuery, ProblemCode, Receipt, ReclaimCode, ReclaimInfo,
-    Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
+    Deposit, FeeWait, Kind, OtherDeposit, Page, PageQuery, ProblemCode, Receipt, ReclaimCode,
+    ReclaimInfo, Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
 };
 use grail_flow::{DepositCharms, confirmations};
 use grail_store::{DepositRow, DepositState, Reader, Request};
@@ -26,7 +26,7 @@ use super::{
     settlements::{output_index_of_item, required},
     states::{reclaim_code, request_state, settlement_state},
 };
-use crate::backend::Backend;
+use crate::{backend::Backend, fee_cap::wait_blocks};
 
 /// Deposits of a request that are listed. Anybody who knows the address can make more.
 const DEPOSITS_MAX: u32 = 100;
@@ -109,6 +109,14 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
         Some(id) => proofs::of_settlement(backend, reader, id).await?,
         None => None,
     };
+    let fee_wait = reader
+        .fee_wait(&request.id)
+        .await?
+        .map(|since_height| FeeWait {
+            since_height,
+            until_height: since_height
+                .saturating_add(wait_blocks(backend.params(), request.terms.reclaim_delay)),
+        });
     let state = request_state(&request.state);
     let receipt = Receipt::new(request.terms.clone(), request.roster.clone());
     Ok(RequestStatus {
@@ -129,6 +137,7 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
         other_deposits,
         settlement,
         proving,
+        fee_wait,
         refusals,
         reclaim: own
             .as_ref()

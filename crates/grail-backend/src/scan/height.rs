@@ -1,8 +1,9 @@
 //! What follows from the height alone: deadlines, confirmations, the margin before a reclaim.
 
 use anyhow::Context;
-use grail_flow::{RequestEvent, SettlementEvent, sweep_end_height};
-
+use grail_flow::{ReclaimCode, RequestEvent, SettlementEvent, sweep_end_height};
+use grail_store::StoreError;
+use grail_types::RequestId;
 
 use super::{PAGE, Scanner};
 use crate::step::Step;
@@ -35,7 +36,12 @@ impl Scanner<'_> {
                         block.height,
                         request.terms.reclaim_delay,
                     );
-                    let event = if height >= end {
+                    let event = if height >= end && is_too_dear(step, &request.id).await? {
+                        RequestEvent::DepositUnacceptable {
+                            deposit: outpoint,
+                            code: ReclaimCode::FeeAboveCap,
+                        }
+                    } else if height >= end {
                         RequestEvent::TooCloseToReclaim { deposit: outpoint }
                     } else {
                         RequestEvent::DepositConfirmed {
@@ -90,4 +96,9 @@ impl Scanner<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether fees were what kept a request from its settlement when it was last looked at.
+async fn is_too_dear(step: &mut Step<'_>, request: &RequestId) -> Result<bool, StoreError> {
+    Ok(step.tx.fee_wait(request).await?.is_some())
 }

@@ -9,6 +9,7 @@ mod bridge;
 mod chain;
 mod crash;
 mod deposits;
+mod fees;
 mod gate;
 mod isolation;
 mod late;

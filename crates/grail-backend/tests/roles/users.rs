@@ -56,6 +56,16 @@ impl World {
         self.create("/v1/peg-ins", &wish).await
     }
 
+    /// Asks for zkBTC, to pay so much for it at most.
+    pub async fn ask_peg_in_capped(&self, fee_cap_sat: u64) -> Asked {
+        let wish = json!({
+            "recipient_address": address(USER_KEY),
+            "reclaim_public_key": key(60).to_string(),
+            "fee_cap_sat": fee_cap_sat,
+        });
+        self.create("/v1/peg-ins", &wish).await
+    }
+
     /// Asks for BTC.
     pub async fn ask_peg_out(&self) -> Asked {
         let wish = json!({

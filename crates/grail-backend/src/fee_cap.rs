@@ -1,0 +1,98 @@
+//! Requests whose part of a settlement's fee stays above their cap.
+//!
+//! Fees rise and fall, so such a request waits; but not until its time is over without a word. When every look for so
+//! many blocks has found its part above the cap, it becomes reclaimable with the code `fee-above-cap`. A look that finds
+//! it within the cap, before that, begins the count anew.
+
+use grail_flow::{ReclaimCode, RequestEvent, RequestState};
+use grail_store::StoreError;
+use grail_txbuild::{LeftOut, LeftOutReason};
+use grail_types::Params;
+
+use crate::{backend::Backend, step::Step};
+
+/// Blocks for which fees may be too high before a request is given up: a day. Peaks of the fee market are mostly
+/// shorter.
+const WAIT_BLOCKS_MAX: u32 = 144;
+
+/// Blocks for which a request with this reclaim delay waits for lower fees: half of the time for which its deposit
+/// can be swept, and a day at most.
+pub fn wait_blocks(params: &Params, reclaim_delay: u16) -> u32 {
+    let swept_for = reclaim_delay.saturating_sub(params.sweep_margin);
+    u32::from(swept_for / 2).clamp(1, WAIT_BLOCKS_MAX)
+}
+
+/// Takes note of what a plan left out, and gives up what has been too dear for too long.
+pub async fn note(backend: &Backend, left_out: &[LeftOut]) -> Result<(), StoreError> {
+    let is_looked_at = |left: &LeftOut| left.reason != LeftOutReason::BatchFull;
+    if !left_out.iter().any(is_looked_at) {
+        return Ok(());
+    }
+    let mut step = Step::begin(backend).await?;
+    for left in left_out {
+        match left.reason {
+            LeftOutReason::BatchFull => {}
+            LeftOutReason::FeeAboveCap => note_too_dear(backend, &mut step, left).await?,
+            LeftOutReason::TooSmall | LeftOutReason::VaultDust | LeftOutReason::VaultShort => {
+                step.tx.end_fee_wait(&left.request).await?;
+            }
+        }
+    }
+    step.commit().await
+}
+
+async fn note_too_dear(
+    backend: &Backend,
+    step: &mut Step<'_>,
+    left: &LeftOut,
+) -> Result<(), StoreError> {
+    let Some(request) = step.tx.request(&left.request).await? else {
+        return Ok(());
+    };
+    // Blocks may have come or gone since the plan's rows were read.
+    let RequestState::Ready { deposit } = request.state else {
+        return Ok(());
+    };
+    let tip_height = step.tip_height();
+    let since = step.tx.begin_fee_wait(&left.request, tip_height).await?;
+    let wait = wait_blocks(backend.params(), request.terms.reclaim_delay);
+    if tip_height < since.saturating_add(wait) {
+        return Ok(());
+    }
+    let event = RequestEvent::DepositUnacceptable {
+        deposit,
+        code: ReclaimCode::FeeAboveCap,
+    };
+    step.tell_request(left.request, event).await
+}
+
+#[cfg(test)]
+mod tests {
+    use grail_types::{BridgeApp, Measurement, Network};
+
+    use super::*;
+
+    #[test]
+    fn a_request_waits_for_half_its_time_and_a_day_at_most() {
+        let app = BridgeApp {
+            identity: [1; 32],
+            vk: [2; 32],
+        };
+        let image = Measurement {
+            pcr0: [3; 48],
+            pcr1: [4; 48],
+            pcr2: [5; 48],
+        };
+        let params = Params::preset(Network::Regtest, app, vec![image]);
+        for (delay, blocks) in [
+            (0, 1),
+            (params.sweep_margin, 1),
+            (24, 9),
+            (params.sweep_margin + 287, 143),
+            (params.sweep_margin + 288, 144),
+            (u16::MAX, 144),
+        ] {
+            assert_eq!(wait_blocks(&params, delay), blocks, "{delay}");
+        }
+    }
+}
