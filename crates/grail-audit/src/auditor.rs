@@ -281,13 +281,12 @@ impl Auditor {
             return Some(step);
         }
         (_, step.donated) = self.receive(txid, transaction, 0, books);
-        step.kind = self.judge_other(&mut step, transaction, &reading, &spent, books)?;
+        step.kind = Self::judge_other(&mut step, transaction, &reading, &spent, books)?;
         Some(step)
     }
 
     /// What a transaction that does not move the NFT is; none when it does not concern the bridge.
     fn judge_other(
-        &self,
         step: &mut Step,
         transaction: &Transaction,
         reading: &Reading,

@@ -124,7 +124,7 @@ pub fn read(
     if let Some(again) = first.auditor.second_look() {
         first = Reading::pass(&reading, &again, "auditing", progress)?;
     }
-    Ok(report(question, tip, first))
+    Ok(report(question, tip, &first))
 }
 
 struct Reading<'a> {
@@ -223,7 +223,7 @@ fn fees(node: &BitcoinCore, hash: &BlockHash) -> Option<BTreeMap<Txid, Amount>> 
     )
 }
 
-fn report(question: &Question, tip: BlockRef, pass: Pass) -> AuditReport {
+fn report(question: &Question, tip: BlockRef, pass: &Pass) -> AuditReport {
     let verdict = pass.auditor.verdict();
     let books = pass.auditor.books();
     let network: Network = question.watch.network;

@@ -66,7 +66,7 @@ pub struct OtherCharms {
 }
 
 /// Why charms are not zkBTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotZkBtc {
     /// They are of other apps.
     OtherApps,
@@ -80,6 +80,8 @@ pub enum NotZkBtc {
     WitnessOnly,
     /// The spell is of a protocol version that the bridge does not believe.
     TooOld,
+    /// The contract lets nothing of the bridge come from this transaction, for this reason.
+    Unspendable(String),
     /// They have moved to another chain.
     BeamedAway,
     /// The charm is no amount above zero.
@@ -109,7 +111,7 @@ impl SpellFacts {
 
 impl NotZkBtc {
     /// Stable code.
-    pub const fn code(self) -> &'static str {
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::OtherApps => "other-charms",
             Self::Mixed => "mixed-charms",
@@ -117,6 +119,7 @@ impl NotZkBtc {
             Self::BridgeUnknown => "bridge-unknown",
             Self::WitnessOnly => "spell-in-witness",
             Self::TooOld => "spell-too-old",
+            Self::Unspendable(_) => "spell-unspendable",
             Self::BeamedAway => "beamed-away",
             Self::NotAnAmount => "amount-unreadable",
         }
@@ -196,7 +199,7 @@ impl Display for Carried {
 impl Display for OtherCharms {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         let spell = &self.spell;
-        match self.why {
+        match &self.why {
             NotZkBtc::OtherApps => write!(f, "charms of other apps, by {spell}: ")?,
             NotZkBtc::Mixed => write!(f, "zkBTC together with other charms, by {spell}: ")?,
             NotZkBtc::RosterNft => write!(f, "the bridge's roster NFT, by {spell}: ")?,
@@ -211,6 +214,10 @@ impl Display for OtherCharms {
             NotZkBtc::TooOld => write!(
                 f,
                 "charms of the bridge by {spell}, but operators believe version {BRIDGE_SPELL_VERSION_MIN} and later only: "
+            )?,
+            NotZkBtc::Unspendable(reason) => write!(
+                f,
+                "charms of the bridge by {spell}, which its contract lets nobody spend ({reason}): "
             )?,
             NotZkBtc::BeamedAway => {
                 write!(f, "charms that {spell} has moved to another chain: ")?;
@@ -322,8 +329,11 @@ impl CharmReader {
             _ if !self.is_bridges(&apps) => other(NotZkBtc::OtherApps),
             _ if verified.is_beamed_at(vout) => other(NotZkBtc::BeamedAway),
             _ if spell.version < BRIDGE_SPELL_VERSION_MIN => other(NotZkBtc::TooOld),
-            _ if apps.len() > 1 => other(NotZkBtc::Mixed),
-            _ => other(NotZkBtc::NotAnAmount),
+            _ => match previous.unspendable() {
+                Some(reason) => other(NotZkBtc::Unspendable(reason.to_string())),
+                None if apps.len() > 1 => other(NotZkBtc::Mixed),
+                None => other(NotZkBtc::NotAnAmount),
+            },
         }
     }
 

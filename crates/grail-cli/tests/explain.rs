@@ -32,6 +32,9 @@ fn counted(explanation: &Explanation) -> BTreeMap<&'static str, u64> {
         .collect()
 }
 
+/// An output, the codes of its reasons, and the sides of the balance that it is on.
+type Case<'a> = (OutPoint, &'a [&'a str], &'a [(&'a str, u64)]);
+
 #[test]
 fn every_output_is_explained_as_the_balance_counts_it() {
     let chain = Chain1::start();
@@ -53,7 +56,7 @@ fn every_output_is_explained_as_the_balance_counts_it() {
 
     let mut session = user.synced();
     let at = |vout| OutPoint::new(mixed.compute_txid(), vout);
-    let cases: [(OutPoint, &[&str], &[(&str, u64)]); 6] = [
+    let cases: [Case; 6] = [
         (
             plain,
             &["own-script", "unspent", "confirmed", "no-spell"],

@@ -206,6 +206,16 @@ fn an_old_spell_of_the_bridges_token_is_not_believed() {
 }
 
 #[test]
+fn a_token_that_the_contract_lets_nobody_spend_is_none() {
+    let mut transaction = carrying(&token(500));
+    // Charms reads a spell behind any opcode; the contract believes the form that provers write.
+    let mut script = transaction.output[2].script_pubkey.to_bytes();
+    script[0] = bitcoin::opcodes::all::OP_PUSHNUM_1.to_u8();
+    transaction.output[2].script_pubkey = script.into();
+    not_counted(&transaction, "spell-unspendable");
+}
+
+#[test]
 fn a_beamed_token_is_gone() {
     let mut beamed = token(500);
     beamed.tx.beamed_outs = Some([(0, B32([9; 32]))].into());

@@ -158,6 +158,25 @@ impl CliWallet {
         }
     }
 
+    /// Runs a command and returns what it tells people.
+    pub fn tell(&self, arguments: &[&str]) -> Result<String> {
+        let ended = Command::new(&self.program)
+            .arg("--home")
+            .arg(&self.home)
+            .args(arguments)
+            .output()
+            .with_context(|| format!("running {}", self.program.display()))?;
+        let text = String::from_utf8_lossy(&ended.stdout).into_owned();
+        ensure!(
+            ended.status.success(),
+            "grail {}: {}: {text}{}",
+            arguments.join(" "),
+            ended.status,
+            String::from_utf8_lossy(&ended.stderr)
+        );
+        Ok(text)
+    }
+
     fn attempt(&self, arguments: &[&str]) -> Result<Result<serde_json::Value, serde_json::Value>> {
         let ended = Command::new(&self.program)
             .args(["--json", "--home"])

@@ -11,7 +11,7 @@ use bitcoin::{
     Amount, Block, BlockHash, CompactTarget, OutPoint, ScriptBuf, Sequence, Transaction, TxIn,
     TxMerkleNode, TxOut, Txid, Witness, XOnlyPublicKey,
 };
-use charms_data::{App, B32, Data};
+use charms_data::{App, Data};
 use grail_audit::{Anchor, Auditor, Finding, Step, Watch};
 use grail_bridge_contract::{Action, RosterState};
 use grail_prover::MockProver;
@@ -403,12 +403,4 @@ pub fn codes(step: &Step) -> Vec<&'static str> {
     let mut codes: Vec<_> = step.findings.iter().map(Finding::code).collect();
     codes.dedup();
     codes
-}
-
-pub fn app_of(bridge: &BridgeApp) -> App {
-    App {
-        tag: 'r',
-        identity: B32(bridge.identity),
-        vk: B32(bridge.vk),
-    }
 }

@@ -209,6 +209,14 @@ impl Story<'_> {
             "the API's reserves are others than the chain's: {reserves:?}"
         );
         self.report.done("the API's reserves say the same");
+        self.report.doing("grail auditor");
+        let told = self.user("alice")?.tell(&["auditor"])?;
+        self.report
+            .done("grail auditor, by any full node, has checked every step:");
+        // Its steps are the table above.
+        for line in table::summary(&told) {
+            self.report.line(&format!("      {line}"));
+        }
         let seconds = self.report.elapsed().as_secs();
         self.report
             .chapter(&format!("All as it must be, in {seconds} s."));

@@ -33,6 +33,11 @@ fn requests(settlement: &Settlement) -> String {
     format!("{peg_ins} in {peg_outs} out")
 }
 
+/// What the auditor says after its steps.
+pub fn summary(told: &str) -> impl Iterator<Item = &str> {
+    told.lines().skip_while(|line| !line.is_empty()).skip(1)
+}
+
 /// The books in words.
 pub fn books(audit: &Audit) -> String {
     let btc = |amount: Amount| amount.to_string_in(bitcoin::Denomination::Bitcoin);
