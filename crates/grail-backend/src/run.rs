@@ -57,7 +57,7 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
     lease_seconds: u64,
     /// How many proofs this process makes at a time; any number of processes may share a database.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=PROVE_WORKERS_MAX))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=i64::from(PROVE_WORKERS_MAX)))]
     prove_workers: u16,
     #[command(flatten)]
     prover: ProverArgs,
@@ -122,12 +122,12 @@ async fn terminated() {
 }
 
 /// Roles of the workers that prove; as many as `prove_workers` says run.
-const PROVE_ROLES: [&str; 16] = [
+const PROVE_ROLES: [&str; PROVE_WORKERS_MAX as usize] = [
     "prove", "prove-2", "prove-3", "prove-4", "prove-5", "prove-6", "prove-7", "prove-8",
     "prove-9", "prove-10", "prove-11", "prove-12", "prove-13", "prove-14", "prove-15", "prove-16",
 ];
 /// Most proofs made at a time by one process; more take another process.
-const PROVE_WORKERS_MAX: i64 = PROVE_ROLES.len() as i64;
+const PROVE_WORKERS_MAX: u16 = 16;
 /// Longest wait for workers to give their jobs back when the backend stops; after it their leases end by themselves.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
