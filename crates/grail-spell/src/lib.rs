@@ -19,6 +19,7 @@ mod proof;
 mod read;
 mod spell;
 mod strict;
+mod version_zero;
 
 pub use bridge::{
     BRIDGE_SPELL_VERSION_MIN, BridgeCharmError, BridgeCharms, BuildError, SettlementItem,

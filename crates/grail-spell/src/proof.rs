@@ -21,6 +21,7 @@ use thiserror::Error;
 use crate::gnark::{self, PointError};
 use crate::groth16::{self, Key, Points, PreparedKey};
 use crate::spell::NormalizedSpell;
+use crate::version_zero;
 
 /// Verification key of the version 15 spell checker, as `charms-lib` 15.0.0 pins it.
 pub const SPELL_VK: [u8; 32] =
@@ -191,15 +192,17 @@ pub fn public_values(
     spell_vk: &[u8; 32],
     spell: &NormalizedSpell,
 ) -> Result<Vec<u8>, ProofError> {
+    let spell_vk_text = || format!("0x{}", spell_vk.as_hex());
     let mut values = Vec::new();
-    let written = match version {
-        // Version 0 committed to bincode and predates the public networks: not one such spell is known, and the
-        // encoding has no maintained implementation.
-        0 => return Err(ProofError::Version { version }),
-        1..=14 => ciborium::into_writer(&(format!("0x{}", spell_vk.as_hex()), spell), &mut values),
+    match version {
+        0 => {
+            return version_zero::encode(&(spell_vk_text(), spell))
+                .map_err(|error| ProofError::PublicValues(error.to_string()));
+        }
+        1..=14 => ciborium::into_writer(&(spell_vk_text(), spell), &mut values),
         _ => ciborium::into_writer(&(spell_vk, spell), &mut values),
-    };
-    written.map_err(|error| ProofError::PublicValues(error.to_string()))?;
+    }
+    .map_err(|error| ProofError::PublicValues(error.to_string()))?;
     Ok(values)
 }
 
@@ -478,9 +481,7 @@ mod tests {
         assert_eq!(of(1), of(14));
         assert!(of(14).starts_with(&[0x82, 0x78, 66, b'0', b'x', b'a', b'b']));
         assert!(of(15).starts_with(&[0x82, 0x98, 32, 0x18, 0xab]));
-        assert_eq!(
-            public_values(0, &[0; 32], &spell),
-            Err(ProofError::Version { version: 0 })
-        );
+        // As text, its length first, in eight bytes.
+        assert!(of(0).starts_with(&[66, 0, 0, 0, 0, 0, 0, 0, b'0', b'x', b'a', b'b']));
     }
 }
