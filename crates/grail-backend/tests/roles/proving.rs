@@ -8,7 +8,7 @@ use grail_backend::{
     build::Built,
     clock,
     draft::Draft,
-    prove,
+    prove, run,
     step::{JOB_DRY_RUN, JOB_PROVE, Step},
     work,
 };
@@ -18,6 +18,7 @@ use grail_store::{JobState, NewSettlement, ProofRecord, ProofState};
 use super::{
     bridge::payment,
     gate::{Gate, OpenAtEnd, worker},
+    users::DEPOSIT_SAT,
     wait::{PATIENCE, eventually},
     world::World,
 };
@@ -261,16 +262,26 @@ async fn workers_of_two_processes_share_ten_settlements_and_prove_each_once() {
 }
 
 #[tokio::test]
-async fn a_slow_proof_keeps_no_other_role_waiting() {
-    let (w, gate, _end, id) = drafted().await;
-    let working = worker(&w.backend);
+async fn a_slow_proof_keeps_no_other_role_waiting_and_no_stop_either() {
+    let gate = Gate::new();
+    let _end = OpenAtEnd(Arc::clone(&gate));
+    let w = World::with_prover(gate.clone()).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let serving = tokio::spawn(run::serve(Arc::clone(&w.backend), listener));
+    let first = w.ask_peg_in().await;
+    w.chain.mine(vec![w.deposit(&first, DEPOSIT_SAT)]);
     gate.until_waiting(1).await;
-    // Requests are made and read, blocks are taken, other jobs are done.
-    let ready = w.ready_peg_ins(1).await;
-    assert_eq!(w.standing(&ready[0].0).await, ("ready", None));
-    assert!(!w.job(JOB_DRY_RUN).await);
-    assert_eq!(record(&w, id).await.state, ProofState::Proving);
-    working.abort();
+    // Requests are made, blocks are read, deposits become ready.
+    let second = w.ask_peg_in().await;
+    w.chain.mine(vec![w.deposit(&second, DEPOSIT_SAT)]);
+    eventually(async || w.standing(&second).await.0 == "ready").await;
+    assert_eq!(w.standing(&first).await.0, "settling");
+    w.backend.stop();
+    let ended = tokio::time::timeout(PATIENCE, serving).await;
+    ended.unwrap().unwrap().unwrap();
+    assert_eq!(gate.waiting().len(), 1);
+    let lease = w.lease(JOB_PROVE).await.unwrap();
+    assert_eq!(lease.job.attempts, 1);
 }
 
 #[tokio::test]
