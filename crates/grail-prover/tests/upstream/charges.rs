@@ -6,8 +6,8 @@ use bitcoin::{Address, Amount, Network, ScriptBuf};
 use grail_prover::{Prover as _, ProverFee};
 
 use crate::server::{Upstream, program};
-use crate::support::{output, p2tr, real_world};
-use crate::{prove, settlement};
+use crate::support::{BRIDGE, Setup, World, output, p2tr, peg_in, peg_out, real_world};
+use crate::{prove, settlement, verdict};
 
 /// A server that charges `base` and `rate` per million cycles to [`script`].
 fn charging(program: &std::path::Path, base: u64, rate: u64) -> Upstream {
@@ -46,6 +46,25 @@ fn the_base_fee_is_predicted_to_the_satoshi() {
         let error = upstream.client(other).prove(&request).unwrap_err();
         assert_eq!(error.code(), "prove-answer-fee", "{error}");
     }
+}
+
+#[test]
+fn a_settlement_that_pays_upstream_is_approved() {
+    let Some(program) = program() else { return };
+    let upstream = charging(&program, 700, 0);
+    let client = upstream.client(Some(fee(700, 0, 1_000)));
+    let world = World::new(Setup {
+        wasm: BRIDGE,
+        params: &|params| params.prover_fee_max = Amount::from_sat(1_000),
+        ..Setup::default()
+    });
+    let case = world.case_of(
+        world.deposits(1, &[peg_in(1_000_000), peg_out(700_000)]),
+        &|request| request.prover_fee = client.fee_output_max(),
+    );
+    let proven = prove(&client, &settlement(&case));
+    assert_eq!(proven.fee_output, client.fee_output_max());
+    assert_eq!(verdict(&world, &case, &proven), "approved");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use grail_prover::{CharmsProver, MockProver, ProveRequest, Proven, Prover as _};
 use grail_spell::{NormalizedSpell, transfer_spell, without_witnesses};
 use grail_types::{MockAllowed, Network};
 
-use support::{BRIDGE, Case, coin, hash_of, output, p2tr, real_world, transaction};
+use support::{BRIDGE, Case, World, coin, hash_of, output, p2tr, real_world, transaction};
 
 fn mock_allowed() -> MockAllowed {
     MockAllowed::on(Network::Regtest).unwrap()
@@ -82,8 +82,7 @@ fn completed(mut transaction: Transaction, proven: &Proven) -> Transaction {
 }
 
 /// What the operators say about a settlement that upstream proved.
-fn verdict(case: &Case, proven: &Proven) -> &'static str {
-    let world = real_world();
+fn verdict(world: &World, case: &Case, proven: &Proven) -> &'static str {
     world.refusal(&Proposal {
         params_hash: world.params.hash(),
         transaction: completed(case.plan.transaction.clone(), proven),

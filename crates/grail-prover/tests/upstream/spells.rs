@@ -51,7 +51,7 @@ fn settlements_proven_by_upstream_are_approved() {
     ];
     for case in cases {
         let proven = prove(&prover, &settlement(&case));
-        assert_eq!(verdict(&case, &proven), "approved");
+        assert_eq!(verdict(real_world(), &case, &proven), "approved");
         assert_eq!(proven.fee_output, None);
     }
 }
@@ -82,5 +82,5 @@ fn a_transfer_proven_by_upstream_is_spent_by_a_settlement_proven_by_upstream() {
     deposits.push((deposit, transferred));
     let case = world.case_of(deposits, &|_| {});
     let proven = prove(&prover, &settlement(&case));
-    assert_eq!(verdict(&case, &proven), "approved");
+    assert_eq!(verdict(real_world(), &case, &proven), "approved");
 }
