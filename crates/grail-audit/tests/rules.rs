@@ -339,7 +339,7 @@ fn a_donation_may_be_merged_and_is_told_apart() {
     let (_, gift) = world.plain(Vec::new(), vec![coin(&script, 9_000)]);
     let at = OutPoint::new(gift.compute_txid(), 0);
     let (step, _) = world.mint_with(9_000, |draft, _| {
-        draft.inputs.push(input(at, Witness::new()))
+        draft.inputs.push(input(at, Witness::new()));
     });
     assert_eq!(codes(&step), ["audit-vault-delta"]);
 }
@@ -404,7 +404,7 @@ fn refuses_zkbtc_out_of_nothing_and_keeps_telling() {
     assert_eq!(codes(&step), ["audit-tokens-forged"]);
     assert_eq!(step.kind, StepKind::Forgery);
     assert_eq!(world.final_codes(), ["audit-supply-not-circulating"]);
-    let (step, _) = world.move_tokens(&[], &[u64::MAX, u64::MAX]);
+    let (step, _) = world.move_tokens(&[outpoint(9)], &[u64::MAX, u64::MAX]);
     assert_eq!(codes(&step.unwrap()), ["audit-tokens-forged"]);
 }
 
