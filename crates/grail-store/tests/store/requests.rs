@@ -258,3 +258,20 @@ async fn a_deadline_is_due_at_its_height_unless_a_deposit_is_mined() {
         assert_eq!(ids, expected, "tip {tip_height}");
     }
 }
+
+#[tokio::test]
+async fn a_wait_for_lower_fees_keeps_its_first_height_until_it_ends() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let id = add_request(&mut tx, 1).await.id;
+    assert_eq!(tx.fee_wait(&id).await.unwrap(), None);
+    assert_eq!(tx.begin_fee_wait(&id, 7).await.unwrap(), 7);
+    assert_eq!(tx.begin_fee_wait(&id, 9).await.unwrap(), 7);
+    tx.end_fee_wait(&id).await.unwrap();
+    tx.end_fee_wait(&id).await.unwrap();
+    assert_eq!(tx.begin_fee_wait(&id, u32::MAX).await.unwrap(), u32::MAX);
+    assert_eq!(tx.fee_wait(&id).await.unwrap(), Some(u32::MAX));
+    // Nobody's wait is none.
+    let nobody = terms(9).id();
+    assert!(tx.begin_fee_wait(&nobody, 7).await.is_err());
+}
