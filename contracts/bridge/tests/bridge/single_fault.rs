@@ -610,6 +610,8 @@ fn r42_a_rotation_that_leaves_a_satoshi_behind() {
 
 #[test]
 fn r43_zkbtc_out_of_nothing_and_into_nothing() {
+    only_with(mint, |tx| tx.outs[0].clear(), &nft_count(Side::Out, 1, 0));
+    // What has no NFT at all does not settle either (R44).
     only(
         transfer,
         |spell| spell.tokens_out(1),
@@ -620,7 +622,6 @@ fn r43_zkbtc_out_of_nothing_and_into_nothing() {
         |spell| spell.tokens_in(1),
         &nft_count(Side::In, 1, 0),
     );
-    only_with(mint, |tx| tx.outs[0].clear(), &nft_count(Side::Out, 1, 0));
 }
 
 #[test]
@@ -686,6 +687,15 @@ fn r47_a_previous_transaction_with_its_witness() {
     let (version, rest) = plain.split_at(8);
     let (body, locktime) = rest.split_at(rest.len() - 8);
     let with_witness = format!("{version}0001{body}0101ff{locktime}");
+    // Behind a coin that brings nothing; behind one that does, whoever reads on finds no spell (R48).
+    only_with(
+        || transfer().input(USER, 1_000),
+        |tx| {
+            let txid = tx.ins[1].0.0;
+            tx.prev_txs.insert(txid, shown(&with_witness)).unwrap();
+        },
+        &Violation::PrevTxWitness,
+    );
     only_with_previous(|_| shown(&with_witness), &Violation::PrevTxWitness);
 }
 

@@ -242,8 +242,9 @@ impl Hostile {
                 }
             }
             Self::NftTwice(side, spot) => {
-                let coins = side_of(it, side);
-                let note = coins.iter().find_map(|coin| coin.charms.get(&nft))?;
+                let spent = it.ins.iter().map(|spent| &spent.coin);
+                let mut coins = it.outs.iter().chain(spent);
+                let note = coins.find_map(|coin| coin.charms.get(&nft))?;
                 let second = charmed(place(spot), nft, note.clone());
                 push(it, ledger, side, second)?;
             }

@@ -281,7 +281,10 @@ pub fn complete(mut proposal: Proposal, ledger: &Ledger) -> Proposal {
 
 fn deploy(ledger: &Ledger, coin: Pick) -> Option<Proposal> {
     let number = ledger.bridges.len();
-    let first = coin.take(&mut plain_coins(ledger)).filter(|_| number < 2)?;
+    let mut free = plain_coins(ledger);
+    let first = coin.take(&mut free).filter(|_| number < 2)?;
+    // A second coin, which must not give the bridge its name.
+    let more = free.into_iter().next();
     let bridge = App::Nft(first.outpoint);
     let home = home(number, 0);
     let record = Record {
@@ -298,7 +301,8 @@ fn deploy(ledger: &Ledger, coin: Pick) -> Option<Proposal> {
         charmed(home, bridge, Charm::Record(record)),
         plain(user(1), rest),
     ];
-    let mut proposal = proposal(vec![first], outs);
+    let ins = [first].into_iter().chain(more).collect();
+    let mut proposal = proposal(ins, outs);
     proposal.asks.insert(bridge, Ask::Deploy);
     Some(complete(proposal, ledger))
 }
