@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use charms_data::{Data, UtxoId};
-use grail_bridge_contract::{SPELL_VERSION_MIN, Violation};
+use grail_bridge_contract::{SPELL_VERSION_MIN, Violation, check_previous};
 
 use crate::spell::{
     DUST, Spell, USER, VAULT, op_return, previous, script, shown, spell_output, state, token, utxo,
@@ -297,5 +297,25 @@ fn reads_a_previous_transaction_of_many_inputs_and_long_scripts() {
     bytes.extend([0; 4]);
     for spell in each_with(&hex::encode(bytes)) {
         spell.accepted();
+    }
+}
+
+#[test]
+fn tells_beforehand_what_a_spend_will_be_told() {
+    let good = previous(&[script(USER), spell_output(15)]);
+    let old = previous(&[spell_output(14)]);
+    let none = previous(&[script(USER)]);
+    let cases = [
+        (good.as_str(), Ok(())),
+        (&old, Err(Violation::PrevSpellVersion(14))),
+        (&none, Err(Violation::PrevSpell)),
+        (&with_witness(), Err(Violation::PrevTxWitness)),
+        ("", Err(Violation::PrevTxForm)),
+    ];
+    for (hex, expected) in cases {
+        assert_eq!(check_previous(hex), expected);
+        for spell in each_with(hex) {
+            assert_eq!(spell.judge(), expected);
+        }
     }
 }
