@@ -1,19 +1,21 @@
 //! The auditor: blocks in, steps out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::mem;
 
-use bitcoin::secp256k1::{Secp256k1, VerifyOnly};
-use bitcoin::{Amount, Block, BlockHash, OutPoint, ScriptBuf, Transaction, Txid, XOnlyPublicKey};
-use grail_bridge_contract::RosterState;
+use bitcoin::{Amount, Block, BlockHash, OutPoint, ScriptBuf, Transaction, Txid};
 use grail_spell::deployment_identity;
-use grail_types::{BridgeApp, Epoch, MockAllowed, Network, ParamsHash, Roster, Threshold};
+use grail_types::{BridgeApp, MockAllowed, Network, ParamsHash};
 
 use crate::books::{Books, Spent};
+use crate::checks::{
+    check_params, check_place, check_strict, check_succession, delta, note_tokens, payouts,
+    roster_change, the_nft, total,
+};
 use crate::finding::{Finding, Severity};
 use crate::reading::{Reader, Reading, claimed_bridge};
-use crate::step::{PegTotal, RosterChange, Settlement, Step, StepKind};
-use crate::witness::{KnownRoster, Role, SignedInput, is_reclaim};
+use crate::step::{Settlement, Step, StepKind};
+use crate::vaults::Vaults;
+use crate::witness::is_reclaim;
 
 /// How the bridge is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,19 +61,13 @@ pub struct Verdict {
 /// Follows a bridge through the chain.
 #[derive(Debug)]
 pub struct Auditor {
-    secp: Secp256k1<VerifyOnly>,
     watch: Watch,
     last: Option<(u32, BlockHash)>,
     /// The deployment's transaction was seen, for better or worse.
     is_deployed: bool,
     reader: Option<Reader>,
     books: Option<Books>,
-    /// Every roster so far, the current one last.
-    rosters: Vec<KnownRoster>,
-    /// Scripts of all vaults known.
-    scripts: BTreeSet<ScriptBuf>,
-    /// Coins at scripts of vaults that are not the current one.
-    strays: BTreeMap<OutPoint, (ScriptBuf, Amount)>,
+    vaults: Vaults,
     alarm_count: u64,
 }
 
@@ -79,15 +75,12 @@ impl Auditor {
     /// An auditor that has seen no block.
     pub fn new(watch: Watch) -> Self {
         Self {
-            secp: Secp256k1::verification_only(),
-            scripts: watch.vault_scripts.clone(),
+            vaults: Vaults::new(watch.vault_scripts.clone()),
             watch,
             last: None,
             is_deployed: false,
             reader: None,
             books: None,
-            rosters: Vec::new(),
-            strays: BTreeMap::new(),
             alarm_count: 0,
         }
     }
@@ -126,8 +119,8 @@ impl Auditor {
     /// reach an address before the bridge makes it its vault, so an audit that began without the scripts must read the
     /// blocks once more to have seen every coin.
     pub fn second_look(&self) -> Option<Watch> {
-        (self.scripts != self.watch.vault_scripts).then(|| Watch {
-            vault_scripts: self.scripts.clone(),
+        (*self.vaults.scripts() != self.watch.vault_scripts).then(|| Watch {
+            vault_scripts: self.vaults.scripts().clone(),
             ..self.watch.clone()
         })
     }
@@ -147,7 +140,7 @@ impl Auditor {
 
     fn connect(&mut self, height: u32, transaction: &Transaction) -> Option<Step> {
         let txid = transaction.compute_txid();
-        let stray_spent = self.spend_strays(transaction);
+        let stray_spent = self.vaults.spend_strays(transaction);
         let step = match self.books.take() {
             Some(mut books) => {
                 let step = self.follow(height, txid, transaction, stray_spent, &mut books);
@@ -159,7 +152,7 @@ impl Auditor {
                 Some(self.deploy(height, txid, transaction))
             }
             None => {
-                self.note_strays(txid, transaction);
+                self.vaults.note_strays(txid, transaction);
                 None
             }
         };
@@ -220,7 +213,8 @@ impl Auditor {
             }
         }
         check_place(transaction, vout, &state, &mut step.findings);
-        self.learn_roster(&state, &mut step.findings);
+        check_params(self.watch.params_hash, &state, &mut step.findings);
+        self.vaults.learn_roster(&state, &mut step.findings);
         let mut books = Books {
             bridge,
             deployment: txid,
@@ -232,9 +226,9 @@ impl Auditor {
             merged: 0,
             burnt: 0,
         };
-        self.adopt_strays(&mut books);
+        self.vaults.adopt_strays(&mut books);
         // What the deployment itself pays to the vault no settlement has counted.
-        let (_, donated) = self.receive(txid, transaction, 0, &mut books);
+        let (_, donated) = self.vaults.receive(txid, transaction, 0, &mut books);
         step.donated = donated;
         step.tokens_out = note_tokens(txid, &reading, &mut books);
         if step.tokens_out > 0 {
@@ -256,7 +250,7 @@ impl Auditor {
         books: &mut Books,
     ) -> Option<Step> {
         let reading = self.reader.as_ref()?.read(transaction);
-        let mut findings = self.check_known_coins(transaction, books);
+        let mut findings = self.vaults.check_known_coins(transaction, books);
         let vault_before = books.locked().to_sat();
         let spent = books.spend(transaction);
         if stray_spent > Amount::ZERO {
@@ -280,7 +274,7 @@ impl Auditor {
             );
             return Some(step);
         }
-        (_, step.donated) = self.receive(txid, transaction, 0, books);
+        (_, step.donated) = self.vaults.receive(txid, transaction, 0, books);
         step.kind = Self::judge_other(&mut step, transaction, &reading, &spent, books)?;
         Some(step)
     }
@@ -343,7 +337,9 @@ impl Auditor {
         books: &mut Books,
     ) {
         let old = books.state.clone();
-        let signed = self.check_signatures(transaction, spent.nft_input, &mut step.findings);
+        let signed = self
+            .vaults
+            .check_signatures(transaction, spent.nft_input, &mut step.findings);
         if let Some(reader) = &self.reader {
             check_strict(reader, transaction, &mut step.findings);
         }
@@ -354,18 +350,21 @@ impl Auditor {
         if let Some(vout) = vout {
             check_succession(&old, &state, &mut step.findings);
             check_place(transaction, vout, &state, &mut step.findings);
-            self.learn_roster(&state, &mut step.findings);
+            check_params(self.watch.params_hash, &state, &mut step.findings);
+            self.vaults.learn_roster(&state, &mut step.findings);
         }
         let moves = old.vault_script != state.vault_script;
         books.state = state;
         let mut merged = i128::from(spent.donations);
         if moves {
             merged = merged.saturating_sub(i128::from(books.locked().to_sat()));
-            self.leave_behind(&old, books);
-            self.adopt_strays(books);
+            self.vaults.leave_behind(&old, books);
+            self.vaults.adopt_strays(books);
         }
         books.merged = books.merged.saturating_add(merged);
-        let (created, donated) = self.receive(step.txid, transaction, reading.charm_outputs, books);
+        let (created, donated) =
+            self.vaults
+                .receive(step.txid, transaction, reading.charm_outputs, books);
         step.donated = donated;
 
         let vault_in = spent.vault.saturating_add(spent.donations);
@@ -402,164 +401,6 @@ impl Auditor {
             StepKind::Settlement(settlement)
         };
     }
-
-    /// Who signed the roster's inputs. The NFT's own input must be one.
-    fn check_signatures(
-        &self,
-        transaction: &Transaction,
-        nft_input: Option<usize>,
-        findings: &mut Vec<Finding>,
-    ) -> Vec<SignedInput> {
-        let signed: Vec<SignedInput> = transaction
-            .input
-            .iter()
-            .enumerate()
-            .filter_map(|(index, input)| {
-                let mut rosters = self.rosters.iter().rev();
-                rosters.find_map(|roster| roster.signed(index, input))
-            })
-            .collect();
-        let short = signed
-            .iter()
-            .filter(|input| input.signers.len() < input.threshold);
-        findings.extend(short.map(|input| Finding::Quorum {
-            input_index: input.input_index,
-            expected: input.threshold,
-            got: input.signers.len(),
-        }));
-        let unsigned = nft_input.filter(|index| {
-            !signed
-                .iter()
-                .any(|input| input.input_index == *index && input.role == Role::Vault)
-        });
-        if let Some(input_index) = unsigned {
-            findings.push(Finding::Quorum {
-                input_index,
-                expected: self
-                    .rosters
-                    .last()
-                    .map_or(0, |known| usize::from(known.roster().threshold().0)),
-                got: 0,
-            });
-        }
-        signed
-    }
-
-    /// Inputs whose witness shows that they were at a vault, and that no block paid.
-    fn check_known_coins(&self, transaction: &Transaction, books: &Books) -> Vec<Finding> {
-        let is_known = |outpoint: &OutPoint| {
-            books.nft.as_ref() == Some(outpoint)
-                || books.vault.contains_key(outpoint)
-                || books.donations.contains_key(outpoint)
-        };
-        let mut findings = Vec::new();
-        for (index, input) in transaction.input.iter().enumerate() {
-            let current = self.rosters.last();
-            let is_vault = current
-                .and_then(|roster| roster.signed(index, input))
-                .is_some_and(|signed| signed.role == Role::Vault);
-            if is_vault && !is_known(&input.previous_output) {
-                findings.push(Finding::VaultCoinUnknown(input.previous_output));
-            }
-        }
-        findings
-    }
-
-    /// Notes the roster of a state, if its address is the vault that the state names.
-    fn learn_roster(&mut self, state: &RosterState, findings: &mut Vec<Finding>) {
-        if let Some(expected) = self.watch.params_hash
-            && expected.0 != state.params_hash
-        {
-            findings.push(Finding::ParamsHash {
-                expected: expected.to_string(),
-                got: ParamsHash(state.params_hash).to_string(),
-            });
-        }
-        let script = ScriptBuf::from_bytes(state.vault_script.clone());
-        let known = roster_of(state).map(|roster| KnownRoster::new(&self.secp, roster));
-        match known {
-            Some(known) if known.script_pubkey == script => {
-                let current = self.rosters.last().map(KnownRoster::roster);
-                if current != Some(known.roster()) {
-                    self.rosters.push(known);
-                }
-            }
-            _ => findings.push(Finding::VaultScript),
-        }
-        self.scripts.insert(script);
-    }
-
-    /// Books the outputs at vaults: what the spell speaks of is the vault's, the rest is given. Returns both sums.
-    fn receive(
-        &mut self,
-        txid: Txid,
-        transaction: &Transaction,
-        counted_outputs: usize,
-        books: &mut Books,
-    ) -> (Amount, Amount) {
-        let (mut counted, mut donated) = (0_u64, 0_u64);
-        for (index, (vout, output)) in (0_u32..).zip(&transaction.output).enumerate() {
-            let outpoint = OutPoint::new(txid, vout);
-            if books.nft == Some(outpoint) || !self.scripts.contains(&output.script_pubkey) {
-                continue;
-            }
-            let value = output.value;
-            if output.script_pubkey.as_bytes() != books.state.vault_script {
-                self.strays
-                    .insert(outpoint, (output.script_pubkey.clone(), value));
-            } else if index < counted_outputs {
-                books.vault.insert(outpoint, value);
-                counted = counted.saturating_add(value.to_sat());
-            } else {
-                books.donations.insert(outpoint, value);
-                donated = donated.saturating_add(value.to_sat());
-            }
-        }
-        (Amount::from_sat(counted), Amount::from_sat(donated))
-    }
-
-    fn spend_strays(&mut self, transaction: &Transaction) -> Amount {
-        let spent = transaction
-            .input
-            .iter()
-            .filter_map(|input| self.strays.remove(&input.previous_output))
-            .fold(0_u64, |sum, (_, amount)| {
-                sum.saturating_add(amount.to_sat())
-            });
-        Amount::from_sat(spent)
-    }
-
-    fn note_strays(&mut self, txid: Txid, transaction: &Transaction) {
-        for (vout, output) in (0_u32..).zip(&transaction.output) {
-            if self.scripts.contains(&output.script_pubkey) {
-                let coin = (output.script_pubkey.clone(), output.value);
-                self.strays.insert(OutPoint::new(txid, vout), coin);
-            }
-        }
-    }
-
-    /// What was at the current vault's address before it was the vault is a gift to it.
-    fn adopt_strays(&mut self, books: &mut Books) {
-        let script = &books.state.vault_script;
-        let (own, others) = mem::take(&mut self.strays)
-            .into_iter()
-            .partition(|(_, (stray, _))| stray.as_bytes() == script);
-        self.strays = others;
-        let own: BTreeMap<OutPoint, (ScriptBuf, Amount)> = own;
-        books
-            .donations
-            .extend(own.into_iter().map(|(at, (_, amount))| (at, amount)));
-    }
-
-    /// What a rotation does not bring along is at the vault of another epoch.
-    fn leave_behind(&mut self, old: &RosterState, books: &mut Books) {
-        let script = ScriptBuf::from_bytes(old.vault_script.clone());
-        let left = mem::take(&mut books.vault)
-            .into_iter()
-            .chain(mem::take(&mut books.donations));
-        self.strays
-            .extend(left.map(|(at, amount)| (at, (script.clone(), amount))));
-    }
 }
 
 fn count_alarms(findings: &[Finding]) -> u64 {
@@ -567,131 +408,4 @@ fn count_alarms(findings: &[Finding]) -> u64 {
         .iter()
         .filter(|finding| finding.severity() == Severity::Alarm)
         .fold(0, |count, _| count.saturating_add(1))
-}
-
-fn check_strict(reader: &Reader, transaction: &Transaction, findings: &mut Vec<Finding>) {
-    if let Err(error) = reader.strict(transaction) {
-        findings.push(Finding::Spell {
-            code: error.code(),
-            reason: error.to_string(),
-        });
-    }
-}
-
-/// The one NFT of a reading. Of several the first is followed.
-fn the_nft(reading: &Reading, findings: &mut Vec<Finding>) -> Option<(u32, RosterState)> {
-    let got = reading.nfts.len();
-    if got != 1 {
-        findings.push(Finding::NftCount { got });
-    }
-    let (vout, state) = reading.nfts.first()?;
-    match state {
-        Ok(state) => Some((*vout, state.clone())),
-        Err(error) => {
-            findings.push(Finding::StateUnreadable {
-                reason: error.to_string(),
-            });
-            None
-        }
-    }
-}
-
-fn check_place(
-    transaction: &Transaction,
-    vout: u32,
-    state: &RosterState,
-    findings: &mut Vec<Finding>,
-) {
-    let at_vault = usize::try_from(vout)
-        .ok()
-        .and_then(|index| transaction.output.get(index))
-        .is_some_and(|output| output.script_pubkey.as_bytes() == state.vault_script);
-    if vout != 0 || !at_vault {
-        findings.push(Finding::NftMisplaced { vout, at_vault });
-    }
-}
-
-fn check_succession(old: &RosterState, new: &RosterState, findings: &mut Vec<Finding>) {
-    let expected = old.serial.saturating_add(1);
-    if new.serial != expected {
-        findings.push(Finding::Serial {
-            expected,
-            got: new.serial,
-        });
-    }
-    let (from, to) = (old.epoch, new.epoch);
-    if from != to && from.checked_add(1) != Some(to) {
-        findings.push(Finding::Epoch { from, to });
-    }
-    if from != to {
-        return;
-    }
-    let changed = [
-        ("signers", old.signers != new.signers),
-        ("threshold", old.threshold != new.threshold),
-        ("vault_script", old.vault_script != new.vault_script),
-        ("params_hash", old.params_hash != new.params_hash),
-    ];
-    findings.extend(changed.into_iter().filter_map(|(field, changed)| {
-        changed.then_some(Finding::ChangedInEpoch { field, epoch: from })
-    }));
-}
-
-fn roster_of(state: &RosterState) -> Option<Roster> {
-    let signers = state
-        .signers
-        .iter()
-        .map(|key| XOnlyPublicKey::from_slice(key).ok())
-        .collect::<Option<Vec<_>>>()?;
-    Roster::new(Epoch(state.epoch), signers, Threshold(state.threshold)).ok()
-}
-
-fn roster_change(old: &RosterState, new: &RosterState) -> RosterChange {
-    let without = |from: &RosterState, other: &RosterState| {
-        let mut keys = from.signers.clone();
-        keys.retain(|key| !other.signers.contains(key));
-        keys
-    };
-    RosterChange {
-        threshold: (old.threshold, new.threshold),
-        signer_count: (old.signers.len(), new.signers.len()),
-        added: without(new, old),
-        removed: without(old, new),
-    }
-}
-
-fn note_tokens(txid: Txid, reading: &Reading, books: &mut Books) -> u64 {
-    let made = reading.tokens.iter();
-    books
-        .tokens
-        .extend(made.map(|(vout, amount)| (OutPoint::new(txid, *vout), *amount)));
-    reading.tokens_out()
-}
-
-/// Outputs that the spell speaks of and that carry BTC alone, away from the vault.
-fn payouts(transaction: &Transaction, reading: &Reading, state: &RosterState) -> PegTotal {
-    let carries = |vout: u32| {
-        reading.tokens.iter().any(|(at, _)| *at == vout)
-            || reading.nfts.iter().any(|(at, _)| *at == vout)
-    };
-    total(
-        (0_u32..)
-            .zip(&transaction.output)
-            .take(reading.charm_outputs)
-            .filter(|(vout, output)| {
-                !carries(*vout) && output.script_pubkey.as_bytes() != state.vault_script
-            })
-            .map(|(_, output)| output.value.to_sat()),
-    )
-}
-
-fn total(amounts: impl Iterator<Item = u64>) -> PegTotal {
-    amounts.fold(PegTotal::default(), |mut total, sat| {
-        total.add(sat);
-        total
-    })
-}
-
-fn delta(from: u64, to: u64) -> i128 {
-    i128::from(to).saturating_sub(i128::from(from))
 }

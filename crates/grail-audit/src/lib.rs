@@ -11,9 +11,11 @@
 
 mod auditor;
 mod books;
+mod checks;
 mod finding;
 mod reading;
 mod step;
+mod vaults;
 mod witness;
 
 pub use auditor::{Anchor, Auditor, NotNext, Verdict, Watch};

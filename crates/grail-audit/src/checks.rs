@@ -1,0 +1,163 @@
+//! Rules that need no more than two states and a transaction.
+
+use bitcoin::{OutPoint, Transaction, Txid, XOnlyPublicKey};
+use grail_bridge_contract::RosterState;
+use grail_types::{Epoch, ParamsHash, Roster, Threshold};
+
+use crate::books::Books;
+use crate::finding::Finding;
+use crate::reading::{Reader, Reading};
+use crate::step::{PegTotal, RosterChange};
+
+pub(crate) fn check_params(
+    expected: Option<ParamsHash>,
+    state: &RosterState,
+    findings: &mut Vec<Finding>,
+) {
+    if let Some(expected) = expected
+        && expected.0 != state.params_hash
+    {
+        findings.push(Finding::ParamsHash {
+            expected: expected.to_string(),
+            got: ParamsHash(state.params_hash).to_string(),
+        });
+    }
+}
+
+pub(crate) fn check_strict(
+    reader: &Reader,
+    transaction: &Transaction,
+    findings: &mut Vec<Finding>,
+) {
+    if let Err(error) = reader.strict(transaction) {
+        findings.push(Finding::Spell {
+            code: error.code(),
+            reason: error.to_string(),
+        });
+    }
+}
+
+/// The one NFT of a reading. Of several the first is followed.
+pub(crate) fn the_nft(
+    reading: &Reading,
+    findings: &mut Vec<Finding>,
+) -> Option<(u32, RosterState)> {
+    let got = reading.nfts.len();
+    if got != 1 {
+        findings.push(Finding::NftCount { got });
+    }
+    let (vout, state) = reading.nfts.first()?;
+    match state {
+        Ok(state) => Some((*vout, state.clone())),
+        Err(error) => {
+            findings.push(Finding::StateUnreadable {
+                reason: error.to_string(),
+            });
+            None
+        }
+    }
+}
+
+pub(crate) fn check_place(
+    transaction: &Transaction,
+    vout: u32,
+    state: &RosterState,
+    findings: &mut Vec<Finding>,
+) {
+    let at_vault = usize::try_from(vout)
+        .ok()
+        .and_then(|index| transaction.output.get(index))
+        .is_some_and(|output| output.script_pubkey.as_bytes() == state.vault_script);
+    if vout != 0 || !at_vault {
+        findings.push(Finding::NftMisplaced { vout, at_vault });
+    }
+}
+
+pub(crate) fn check_succession(old: &RosterState, new: &RosterState, findings: &mut Vec<Finding>) {
+    let expected = old.serial.saturating_add(1);
+    if new.serial != expected {
+        findings.push(Finding::Serial {
+            expected,
+            got: new.serial,
+        });
+    }
+    let (from, to) = (old.epoch, new.epoch);
+    if from != to && from.checked_add(1) != Some(to) {
+        findings.push(Finding::Epoch { from, to });
+    }
+    if from != to {
+        return;
+    }
+    let changed = [
+        ("signers", old.signers != new.signers),
+        ("threshold", old.threshold != new.threshold),
+        ("vault_script", old.vault_script != new.vault_script),
+        ("params_hash", old.params_hash != new.params_hash),
+    ];
+    findings.extend(changed.into_iter().filter_map(|(field, changed)| {
+        changed.then_some(Finding::ChangedInEpoch { field, epoch: from })
+    }));
+}
+
+pub(crate) fn roster_of(state: &RosterState) -> Option<Roster> {
+    let signers = state
+        .signers
+        .iter()
+        .map(|key| XOnlyPublicKey::from_slice(key).ok())
+        .collect::<Option<Vec<_>>>()?;
+    Roster::new(Epoch(state.epoch), signers, Threshold(state.threshold)).ok()
+}
+
+pub(crate) fn roster_change(old: &RosterState, new: &RosterState) -> RosterChange {
+    let without = |from: &RosterState, other: &RosterState| {
+        let mut keys = from.signers.clone();
+        keys.retain(|key| !other.signers.contains(key));
+        keys
+    };
+    RosterChange {
+        threshold: (old.threshold, new.threshold),
+        signer_count: (old.signers.len(), new.signers.len()),
+        added: without(new, old),
+        removed: without(old, new),
+    }
+}
+
+pub(crate) fn note_tokens(txid: Txid, reading: &Reading, books: &mut Books) -> u64 {
+    let made = reading.tokens.iter();
+    books
+        .tokens
+        .extend(made.map(|(vout, amount)| (OutPoint::new(txid, *vout), *amount)));
+    reading.tokens_out()
+}
+
+/// Outputs that the spell speaks of and that carry BTC alone, away from the vault.
+pub(crate) fn payouts(
+    transaction: &Transaction,
+    reading: &Reading,
+    state: &RosterState,
+) -> PegTotal {
+    let carries = |vout: u32| {
+        reading.tokens.iter().any(|(at, _)| *at == vout)
+            || reading.nfts.iter().any(|(at, _)| *at == vout)
+    };
+    total(
+        (0_u32..)
+            .zip(&transaction.output)
+            .take(reading.charm_outputs)
+            .filter(|(vout, output)| {
+                !carries(*vout) && output.script_pubkey.as_bytes() != state.vault_script
+            })
+            .map(|(_, output)| output.value.to_sat()),
+    )
+}
+
+pub(crate) fn total(amounts: impl Iterator<Item = u64>) -> PegTotal {
+    amounts.fold(PegTotal::default(), |mut total, sat| {
+        total.add(sat);
+        total
+    })
+}
+
+pub(crate) fn delta(from: u64, to: u64) -> i128 {
+    i128::from(to).saturating_sub(i128::from(from))
+}
