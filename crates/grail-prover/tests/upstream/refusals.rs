@@ -13,6 +13,8 @@ use crate::server::{Upstream, program};
 use crate::support::{AGREES, hash_of, real_world};
 use crate::{completed, mock_allowed, prove, settlement};
 
+type Change = fn(&mut Value);
+
 /// The body that the client sends for the usual settlement.
 fn body() -> Value {
     let listener = Server::start(vec![Behaviour::Answer(400, Vec::new())]);
@@ -62,7 +64,7 @@ fn the_server_refuses_bad_requests_with_a_final_status() {
     let Some(program) = program() else { return };
     let mut upstream = Upstream::start(&program, None);
     let good = body();
-    type Change = fn(&mut Value);
+
     let cases: [(&str, Change, &str); 9] = [
         (
             "another contract's binary",
@@ -172,7 +174,7 @@ fn a_fee_rate_that_upstream_miscalculates_ends_the_server() {
     *field(&mut bad, "fee_rate") = Value::from(rate);
     let answer = post(&upstream, &encoded(&bad));
     assert!(answer.is_err(), "{rate}: {answer:?}");
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !upstream.has_ended() {
         assert!(Instant::now() < deadline, "{:?}", upstream.log());
         thread::sleep(Duration::from_millis(50));
@@ -186,7 +188,7 @@ fn a_server_killed_while_it_proves_is_unavailable() {
     let client = upstream.client(None);
     let request = settlement(&real_world().usual());
     let asking = thread::spawn(move || client.prove(&request));
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_mins(2);
     // The last that it writes before it runs the checker in the zkVM.
     while !upstream
         .log()

@@ -16,7 +16,7 @@ const PROGRAM: &str = "CHARMS_EXE";
 /// Set where skipping would hide something.
 const REQUIRED: &str = "GRAIL_UPSTREAM_REQUIRED";
 /// Longest wait for a process to listen.
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
 
 /// The program, if this run has one. Prints why the test does nothing where it has none.
