@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::shell::{cargo, output_of, root, run, succeeds};
-use crate::{bitcoind, contracts, setup, tidy, upstream};
+use crate::{bitcoind, contracts, fuzz, setup, tidy, upstream};
 
 /// Tells tests that the programs they start were built from the sources as they are.
 const PROGRAMS_BUILT: &str = "GRAIL_PROGRAMS_BUILT";
@@ -37,7 +37,9 @@ pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
         setup::install(setup::CONTRACTS)?;
         contracts::build(true)?;
         oracle()?;
+        fuzz::fuzz(fuzz::SECONDS_SLOW, None)?;
     }
+    run(&mut contracts_cargo("test"))?;
     let upstream = if with_upstream {
         Some(upstream::find_or_build()?)
     } else {
@@ -65,6 +67,16 @@ pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
     run(&mut tests)
 }
 
+/// A cargo task in the contracts' own workspace.
+fn contracts_cargo(task: &str) -> Command {
+    let mut command = cargo();
+    command
+        .args([task, "--locked", "--manifest-path"])
+        .arg(root().join("contracts/Cargo.toml"))
+        .env("CARGO_TARGET_DIR", root().join("target/contracts-test"));
+    command
+}
+
 /// The tests against upstream's own, heavy, checker: a workspace of its own.
 fn oracle() -> Result<()> {
     let manifest = root().join("oracle/Cargo.toml");
@@ -87,6 +99,7 @@ pub fn check() -> Result<()> {
             "cargo-deny is not installed: licences are not checked (cargo install cargo-deny)"
         );
     }
+    run(contracts_cargo("clippy").args(["--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args([
         "clippy",
         "--workspace",

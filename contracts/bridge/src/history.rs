@@ -161,7 +161,7 @@ struct Reader<'a> {
     hex: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl Reader<'_> {
     fn byte(&mut self) -> Option<u8> {
         let [high, low, rest @ ..] = self.hex else {
             return None;

@@ -25,7 +25,7 @@ fn settlement() -> Spell {
 /// The spell with the transaction behind input `index` replaced.
 fn with_previous(spell: Spell, index: usize, shown: Data) -> Spell {
     spell.with(|tx| {
-        let txid = tx.ins[index].0.0.clone();
+        let txid = tx.ins[index].0.0;
         tx.prev_txs.insert(txid, shown).unwrap();
     })
 }
@@ -225,7 +225,7 @@ fn refuses_a_missing_and_a_surplus_previous_transaction() {
     for index in [0, 1] {
         transfer()
             .with(|tx| {
-                let txid = tx.ins[index].0.0.clone();
+                let txid = tx.ins[index].0.0;
                 tx.prev_txs.remove(&txid).unwrap();
             })
             .refused(&Violation::PrevTxSet);
@@ -251,7 +251,7 @@ fn accepts_references_and_several_outputs_of_one_transaction() {
         .accepted();
     transfer()
         .with(|tx| {
-            let first = tx.ins[0].0.0.clone();
+            let first = tx.ins[0].0.0;
             let second = std::mem::replace(&mut tx.ins[1].0, UtxoId(first, 7));
             tx.prev_txs.remove(&second.0).unwrap();
         })

@@ -263,7 +263,7 @@ fn foreign_apps_and_references_change_nothing() {
         )
         .with(|tx| {
             let shown = crate::spell::shown(&crate::spell::previous(&[script(USER)]));
-            tx.prev_txs.insert(reference.0.clone(), shown);
+            tx.prev_txs.insert(reference.0, shown);
             tx.refs.push((reference, charms));
             tx.app_public_inputs
                 .insert(foreign_token(), Data::from(&"anything"));

@@ -169,7 +169,7 @@ impl Spell {
     ) -> Self {
         let seed = u8::try_from(self.tx.ins.len()).unwrap();
         let spent = utxo(seed);
-        self.tx.prev_txs.insert(spent.0.clone(), shown(&PREVIOUS));
+        self.tx.prev_txs.insert(spent.0, shown(&PREVIOUS));
         self.tx.ins.push((spent, Charms::from(charms)));
         self.tx
             .coin_ins
@@ -276,12 +276,11 @@ pub fn previous(scripts: &[Vec<u8>]) -> String {
     bytes.push(u8::try_from(scripts.len()).unwrap());
     for script in scripts {
         bytes.extend(DUST.to_le_bytes());
-        match u8::try_from(script.len()) {
-            Ok(length @ 0..0xfd) => bytes.push(length),
-            _ => {
-                bytes.push(0xfd);
-                bytes.extend(u16::try_from(script.len()).unwrap().to_le_bytes());
-            }
+        if script.len() < 0xfd {
+            bytes.push(u8::try_from(script.len()).unwrap());
+        } else {
+            bytes.push(0xfd);
+            bytes.extend(u16::try_from(script.len()).unwrap().to_le_bytes());
         }
         bytes.extend(script);
     }

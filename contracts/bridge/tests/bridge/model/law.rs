@@ -278,7 +278,7 @@ fn same_notes(proposal: &Proposal, app: App) -> bool {
 }
 
 /// A record that can be true, lying where it says it lives.
-fn at_home<'a>((at, charm): Note<'a>) -> Result<&'a Record, No> {
+fn at_home((at, charm): Note<'_>) -> Result<&Record, No> {
     let Charm::Record(record) = charm else {
         return Err("the NFT does not hold a record");
     };
