@@ -8,6 +8,7 @@
     clippy::arithmetic_side_effects
 )]
 
+mod codes;
 mod coins;
 mod cost;
 mod deployment;
