@@ -5,6 +5,7 @@
 mod bitcoind;
 mod cache;
 mod contracts;
+mod fuzz;
 mod mutants;
 mod setup;
 mod shell;
@@ -24,7 +25,7 @@ struct Arguments {
     task: Task,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Subcommand)]
 enum Task {
     /// Install the system packages that are missing.
     Setup {
@@ -40,6 +41,14 @@ enum Task {
         #[arg(long)]
         verify: bool,
     },
+    /// Run the fuzz targets from their corpus, for a short while each.
+    Fuzz {
+        /// How long each target runs, in seconds.
+        #[arg(long, default_value_t = fuzz::SECONDS)]
+        seconds: u64,
+        /// One target alone: a folder of `fuzz/corpus`.
+        target: Option<String>,
+    },
     /// Run the whole system on this machine: node, operators, backend, users.
     Demo {
         /// Leave it running at the end.
@@ -48,7 +57,7 @@ enum Task {
     },
     /// Build everything and run every test.
     Test {
-        /// The slow ones too: reproduce the contracts, compare with upstream's checker.
+        /// The slow ones too: reproduce the contracts, compare with upstream's checker, fuzz.
         #[arg(long)]
         slow: bool,
         /// Those against upstream's own prover server too, which is built once in 15 to 30 minutes.
@@ -105,6 +114,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             setup::install(setup::CONTRACTS)?;
             contracts::build(verify)
         }
+        Task::Fuzz { seconds, target } => fuzz::fuzz(seconds, target.as_deref()),
         Task::Demo { keep } => verbs::demo(keep),
         Task::Test { slow, upstream } => verbs::test(slow, upstream),
         Task::Upstream => {
