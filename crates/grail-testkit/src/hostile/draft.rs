@@ -115,7 +115,7 @@ impl Draft {
         let previous = self
             .previous
             .iter()
-            .map(|made| PrevTx::read(made.clone(), mock))
+            .map(|made| PrevTx::read_committed(made, mock))
             .map(|made| (TxId(made.txid().to_byte_array()), made))
             .collect();
         let view = charms_transaction(&spell, &previous).context("a view for the contract")?;

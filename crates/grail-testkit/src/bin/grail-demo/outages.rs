@@ -122,6 +122,11 @@ pub fn hostile(story: &mut Story<'_>) -> Result<()> {
             .all(|verdict| matches!(verdict, Verdict::Signed(_))),
         "an honest settlement is refused: {verdicts:?}"
     );
+    let refused = honest.contract_refuses()?;
+    ensure!(
+        refused.is_none(),
+        "the contract refuses an honest settlement: {refused:?}"
+    );
     story.report.done(&format!(
         "an honest settlement, for comparison: {all} of {all} sign"
     ));
