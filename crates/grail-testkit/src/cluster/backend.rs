@@ -41,6 +41,7 @@ pub struct Backend {
     node_cookie: PathBuf,
     broker: SocketAddr,
     api_port: u16,
+    pub(super) prover: Vec<String>,
     process: Option<Process>,
 }
 
@@ -58,6 +59,7 @@ impl Backend {
             node_cookie,
             broker,
             api_port,
+            prover: Vec::new(),
             process: None,
         }
     }
@@ -110,7 +112,8 @@ impl Backend {
             .arg("--ask-seconds")
             .arg(config.ask_seconds.to_string())
             .arg("--lease-seconds")
-            .arg(config.lease_seconds.to_string());
+            .arg(config.lease_seconds.to_string())
+            .args(&self.prover);
         let log = self.folder.join("logs/backend.log");
         let process = Process::spawn(command, &log).map_err(|error| anyhow!(error))?;
         process

@@ -128,7 +128,8 @@ impl Site<'_> {
             .arg("--wasm")
             .arg(bridge_wasm())
             .arg("--out")
-            .arg(self.deployment_file());
+            .arg(self.deployment_file())
+            .args(&config.prover);
         let log = self.folder.join("logs/deploy.log");
         Process::spawn(command, &log).map_err(|error| anyhow!(error))
     }

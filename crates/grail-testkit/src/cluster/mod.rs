@@ -53,6 +53,8 @@ pub struct ClusterConfig {
     pub has_gate: bool,
     /// The backend's settings.
     pub backend: BackendConfig,
+    /// Options about the prover, for the deployment and the backend. Usual: none, so the mock prover.
+    pub prover: Vec<String>,
     /// Changes of the protocol's parameters.
     pub params: fn(&mut Params),
     /// Keep everything here. Usual: a temporary folder.
@@ -69,6 +71,7 @@ impl Default for ClusterConfig {
             has_relay: false,
             has_gate: false,
             backend: BackendConfig::default(),
+            prover: Vec::new(),
             params: |_| {},
             folder: None,
         }
@@ -180,6 +183,7 @@ impl Cluster {
 
         let node_url = gate.as_ref().map_or_else(|| node.rpc_url(), Gate::url);
         let mut backend = Backend::new(folder, node_url, node.cookie_path(), broker, quiet_port()?);
+        backend.prover.clone_from(&config.prover);
         backend.start(&programs, &config.backend)?;
         let cluster = Self {
             operators,
