@@ -174,11 +174,9 @@ impl Run {
             eprintln!("  {line}");
         }
         eprintln!(
-            "{} broke: {status}; the input is under {}; again: {TARGET}={} {} FILE",
-            self.target,
+            "{target} broke: {status}; the input is under {}; again: {TARGET}={target} target/fuzz/<host>/debug/grail-fuzz FILE",
             self.reproducers.display(),
-            self.target,
-            "target/fuzz/<host>/debug/grail-fuzz"
+            target = self.target,
         );
         Ok(false)
     }
