@@ -145,7 +145,7 @@ fn pool() -> &'static [Transaction] {
         });
         pool.extend(moved.collect::<Vec<_>>());
         pool.extend((1..6).map(|number| mocked(15, number)));
-        pool.extend([(9, 6), (12, 7), (1, 8), (16, 10)].map(|(v, n)| mocked(v, n)));
+        pool.extend([(9, 6), (12, 7), (1, 8), (16, 10), (0, 20)].map(|(v, n)| mocked(v, n)));
         pool.extend([11, 12].map(plain));
         let generator = some_point();
         pool.push(with_c_moved(mocked(15, 13), generator));
@@ -153,11 +153,15 @@ fn pool() -> &'static [Transaction] {
         pool.push(with_proof(mocked(15, 15), |proof| proof.push(0)));
         pool.push(with_proof(mocked(15, 16), |proof| proof[5] ^= 1));
         pool.push(with_proof(mocked(15, 17), |proof| proof.fill(0)));
-        let mut old = mocked(15, 9);
-        let mut found = decode_op_return(&old).unwrap().unwrap();
-        found.spell.version = 0;
-        old.output[1].script_pubkey = encode_op_return(&found.spell, &found.proof).unwrap();
-        pool.push(old);
+        // Another version than was proven: false. And one that no real proof can be of.
+        for (version, mock) in [(0, true), (16, false)] {
+            let mut respelled = mocked(15, 9);
+            let mut found = decode_op_return(&respelled).unwrap().unwrap();
+            (found.spell.version, found.spell.mock) = (version, mock);
+            respelled.output[1].script_pubkey =
+                encode_op_return(&found.spell, &found.proof).unwrap();
+            pool.push(respelled);
+        }
         let mut unreadable = mocked(15, 18);
         unreadable.output[1].script_pubkey.push_slice(b"more");
         pool.push(unreadable);
