@@ -193,7 +193,7 @@ mod tests {
             "proptest 1.0.0",
             "tokio 1.0.0",
         ];
-        direct(&metadata(), &lines.map(str::to_owned).into()).unwrap()
+        direct(&metadata(), &lines.map(str::to_owned).into()).expect("whole metadata")
     }
 
     #[test]
