@@ -11,9 +11,9 @@ use crate::is_full;
 /// Transactions of which the short run takes every position too: the smallest.
 const WHOLE: usize = 1;
 /// Of what stands before the proof in the others it takes every so manieth position.
-const HEAD_STEP: usize = 2;
+const HEAD_STEP: usize = 4;
 /// Of the rest every so manieth.
-const STEP: usize = 40;
+const STEP: usize = 80;
 
 struct Job<'a> {
     base: &'a Base,
@@ -71,7 +71,7 @@ fn transactions_with_one_byte_changed_read_as_charms_reads_them() {
     let mut tally = judge(&jobs);
     tally.vectors = bases.len();
     tally.report("single bytes");
-    let least = if is_full() { 20_000 } else { 1_200 };
+    let least = if is_full() { 20_000 } else { 900 };
     assert!(tally.mutants >= least, "{tally}");
     assert!(tally.both_accept * 50 >= tally.mutants, "{tally}");
     assert!(tally.both_refuse * 2 >= tally.mutants, "{tally}");

@@ -14,7 +14,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::is_full;
 
-const CASES: u32 = 700;
+const CASES: u32 = 300;
 const CASES_FULL: u32 = 20_000;
 /// Of any 32 bytes.
 const SEED: [u8; 32] = *b"grail/oracle/combined-changes/v1";

@@ -47,28 +47,28 @@ fn run(title: &str, step: usize, least: (usize, usize), wanted: fn(&Mutation) ->
 
 #[test]
 fn payloads_changed_read_as_charms_reads_them() {
-    run("payloads", 47, (30_000, 600), |mutation| {
+    run("payloads", 97, (30_000, 300), |mutation| {
         matches!(mutation, Mutation::Payload(_))
     });
 }
 
 #[test]
 fn scripts_changed_read_as_charms_reads_them() {
-    run("scripts", 13, (3_000, 200), |mutation| {
+    run("scripts", 29, (3_000, 120), |mutation| {
         matches!(mutation, Mutation::Script(_))
     });
 }
 
 #[test]
 fn transactions_changed_read_as_charms_reads_them() {
-    run("inputs and outputs", 3, (1_000, 300), |mutation| {
+    run("inputs and outputs", 5, (1_000, 180), |mutation| {
         matches!(mutation, Mutation::Transaction(_))
     });
 }
 
 #[test]
 fn proofs_changed_read_as_charms_reads_them() {
-    run("proofs", 9, (2_500, 300), |mutation| {
+    run("proofs", 17, (2_500, 120), |mutation| {
         matches!(mutation, Mutation::Proof(_))
     });
 }
