@@ -19,6 +19,10 @@ use crate::violation::Violation;
 /// Lowest protocol version whose spells may carry the bridge's charms: the one that it was first deployed under.
 pub const SPELL_VERSION_MIN: u32 = 15;
 
+/// Longest payload of a spell that is believed, as long as a standard transaction can be in all: Charms ignores what
+/// follows the spell in it, without limit, and whoever reads it natively must have one.
+pub const SPELL_PAYLOAD_MAX_BYTES: usize = 400_000;
+
 /// What Charms puts in front of a spell.
 const SPELL_MARKER: &[u8] = b"spell";
 const OP_RETURN: u8 = 0x6a;
@@ -142,6 +146,9 @@ fn version_in(script: Reader<'_>) -> Option<u32> {
         return None;
     }
     let mut payload = payload?;
+    if payload.hex.len().div_ceil(2) > SPELL_PAYLOAD_MAX_BYTES {
+        return None;
+    }
     let starts = payload.byte()? == 0x82
         && matches!(payload.byte()?, 0xa1..=0xb7)
         && payload.take(8)?.is(b"\x67version");

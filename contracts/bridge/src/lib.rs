@@ -14,7 +14,7 @@ mod sides;
 mod state;
 mod violation;
 
-pub use history::{SPELL_VERSION_MIN, check_previous};
+pub use history::{SPELL_PAYLOAD_MAX_BYTES, SPELL_VERSION_MIN, check_previous};
 pub use rules::{
     Action, ROSTER_TAG, TOKEN_TAG, app_contract, check, identity_of, nft_app, token_app,
 };

@@ -71,3 +71,27 @@ fn zkbtc_is_what_can_be_spent_again() {
         assert_eq!(moves(&bridge, &tx), believed);
     }
 }
+
+#[test]
+fn what_only_charms_would_read_is_no_plain_coin() {
+    // Charms ignores bytes behind the spell, without limit: it sees 60,000 here, and nobody else reads that far.
+    let bridge = Bridge::with_contract(BRIDGE);
+    let longer = |by: usize| {
+        with_spell_script(&bridge, |script| {
+            let payload = script.split_off(10);
+            let length = u32::try_from(payload.len() + by).unwrap();
+            script.splice(7.., [0x4e]);
+            script.extend(length.to_le_bytes());
+            script.extend(payload);
+            script.resize(script.len() + by, 0);
+        })
+    };
+    let short = PrevTx::read_committed(&longer(1), Some(mock_allowed()));
+    assert_eq!(
+        short.bridge_charms(2, &bridge.app),
+        BridgeCharms::Token(60_000)
+    );
+    let long = PrevTx::read_committed(&longer(400_000), Some(mock_allowed()));
+    assert_eq!(long.bridge_charms(2, &bridge.app), BridgeCharms::Other);
+    assert!(!moves(&bridge, &longer(400_000)) && moves(&bridge, &longer(1)));
+}

@@ -12,6 +12,8 @@ use grail_bridge_contract::{
 use grail_types::BridgeApp;
 use thiserror::Error;
 
+use crate::envelope::EnvelopeError;
+use crate::error::SpellError;
 use crate::read::PrevTx;
 use crate::spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, SpellShapeError,
@@ -112,6 +114,14 @@ impl PrevTx {
                 } else {
                     bridge_charms(&charms, bridge)
                 }
+            }
+            // Charms reads on, and may see charms.
+            None if matches!(
+                self.rejected(),
+                Some(SpellError::Envelope(EnvelopeError::PayloadTooLong { .. }))
+            ) =>
+            {
+                BridgeCharms::Other
             }
             _ => BridgeCharms::Nothing,
         }

@@ -19,9 +19,9 @@ pub const SPELL_MARKER: &[u8] = b"spell";
 /// (100,000 bytes with opcode, marker and push prefixes).
 pub const OP_RETURN_PAYLOAD_MAX_BYTES: usize = 99_980;
 
-/// Longest payload that is decoded: as long as a standard transaction can be in all. Charms has no limit here; no
-/// transaction that relays comes near it.
-const PAYLOAD_MAX_BYTES: usize = 400_000;
+/// Longest payload that is decoded, here as by the bridge's contract. Charms has no limit here; no transaction that relays
+/// comes near it.
+const PAYLOAD_MAX_BYTES: usize = grail_bridge_contract::SPELL_PAYLOAD_MAX_BYTES;
 
 /// A taproot control block with an empty Merkle path: leaf version and internal key only.
 const CONTROL_BLOCK_SINGLE_LEAF_BYTES: usize = 33;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use charms_data::{Data, UtxoId};
-use grail_bridge_contract::{SPELL_VERSION_MIN, Violation, check_previous};
+use grail_bridge_contract::{
+    SPELL_PAYLOAD_MAX_BYTES, SPELL_VERSION_MIN, Violation, check_previous,
+};
 
 use crate::spell::{
     DUST, Spell, USER, VAULT, op_return, previous, script, shown, spell_output, state, token, utxo,
@@ -315,6 +317,24 @@ fn tells_beforehand_what_a_spend_will_be_told() {
     for (hex, expected) in cases {
         assert_eq!(check_previous(hex), expected);
         for spell in each_with(hex) {
+            assert_eq!(spell.judge(), expected);
+        }
+    }
+}
+
+#[test]
+fn refuses_a_payload_longer_than_anybody_reads() {
+    // Charms reads the spell and ignores what follows it; no proof commits to that.
+    for (length, expected) in [
+        (SPELL_PAYLOAD_MAX_BYTES, Ok(())),
+        (SPELL_PAYLOAD_MAX_BYTES + 1, Err(Violation::PrevSpell)),
+    ] {
+        let mut script = b"\x6a\x05spell\x4e".to_vec();
+        script.extend(u32::try_from(length).unwrap().to_le_bytes());
+        let spell = b"\x82\xa1\x67version\x0f\x40";
+        script.extend(spell);
+        script.resize(script.len() + length - spell.len(), 0);
+        for spell in each_with(&previous(&[script])) {
             assert_eq!(spell.judge(), expected);
         }
     }

@@ -279,8 +279,8 @@ pub fn previous(scripts: &[Vec<u8>]) -> String {
         if script.len() < 0xfd {
             bytes.push(u8::try_from(script.len()).unwrap());
         } else {
-            bytes.push(0xfd);
-            bytes.extend(u16::try_from(script.len()).unwrap().to_le_bytes());
+            bytes.push(0xfe);
+            bytes.extend(u32::try_from(script.len()).unwrap().to_le_bytes());
         }
         bytes.extend(script);
     }
