@@ -139,6 +139,13 @@ pub fn approve<C: Verification>(
     // With the NFT's coin unchanged and the books balanced, inputs less the outputs that the spell commits to come to
     // exactly the shares: the prover is paid out of them, and so within the requests' caps.
     let prover_fee = outline.prover_fee.unwrap_or(Amount::ZERO);
+    let uncommitted = proposal.transaction.output.get(outline.committed);
+    if uncommitted.is_some_and(|output| output.script_pubkey == vault.script_pubkey) {
+        return Err(Refusal::ProverFee {
+            got: prover_fee,
+            reason: "it pays the vault, where the books do not count it",
+        });
+    }
     let fee = total
         .share
         .checked_sub(prover_fee)

@@ -92,6 +92,8 @@ refusals! {
     refuses_a_fee_to_no_address => "prover-fee":
         refusal(vec![output(MOST, ScriptBuf::from_bytes(vec![0x51]))]);
     refuses_a_second_op_return_as_fee => "prover-fee": refusal(vec![output(0, ScriptBuf::new_op_return([1]))]);
+    refuses_a_fee_to_the_vault => "prover-fee":
+        refusal(vec![output(MOST, paying().vault.script_pubkey.clone())]);
     refuses_more_to_the_prover_than_the_requests_pay => "prover-fee": {
         let world = World::new(Setup {
             params: &|params| params.prover_fee_max = Amount::from_sat(10_000_000),
