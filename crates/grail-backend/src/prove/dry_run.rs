@@ -64,7 +64,7 @@ pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
         Err(refusal) => {
             let mut step = Step::begin(backend).await?;
             let details = format!("{}: {refusal}", refusal.code());
-            // Whatever is wrong with it: should the same be asked for again, it is proven again.
+            // Whatever is wrong with it: should the same be asked for again, the prover is asked again (it may remember).
             step.tx.forget_proof(id).await?;
             unservable(&mut step, id, SettlementEvent::DryRunRefused, &details).await?;
             Ok(step)
