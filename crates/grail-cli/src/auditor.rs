@@ -166,6 +166,11 @@ impl Reading<'_> {
                 .map_err(|_| moved())?;
             self.keep(steps, &hash, &mut pass);
         }
+        // Blocks are asked for by height: a report must not name a tip that was not the one read.
+        let expected = (self.tip.height, self.tip.hash);
+        if pass.auditor.tip().is_some_and(|read| read != expected) {
+            return Err(moved());
+        }
         Ok(pass)
     }
 
