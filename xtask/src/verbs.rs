@@ -39,7 +39,6 @@ pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
         oracle()?;
         fuzz::fuzz(fuzz::SECONDS_SLOW, None)?;
     }
-    run(&mut contracts_cargo("test"))?;
     let upstream = if with_upstream {
         Some(upstream::find_or_build()?)
     } else {
@@ -53,6 +52,7 @@ pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
     } else {
         &["test"]
     };
+    run(&mut contracts_cargo(runner))?;
     let mut tests = cargo();
     tests
         .args(runner)
@@ -68,10 +68,11 @@ pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
 }
 
 /// A cargo task in the contracts' own workspace.
-fn contracts_cargo(task: &str) -> Command {
+fn contracts_cargo(task: &[&str]) -> Command {
     let mut command = cargo();
     command
-        .args([task, "--locked", "--manifest-path"])
+        .args(task)
+        .args(["--locked", "--manifest-path"])
         .arg(root().join("contracts/Cargo.toml"))
         .env("CARGO_TARGET_DIR", root().join("target/contracts-test"));
     command
@@ -99,7 +100,7 @@ pub fn check() -> Result<()> {
             "cargo-deny is not installed: licences are not checked (cargo install cargo-deny)"
         );
     }
-    run(contracts_cargo("clippy").args(["--all-targets", "--", "-D", "warnings"]))?;
+    run(contracts_cargo(&["clippy"]).args(["--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args([
         "clippy",
         "--workspace",
