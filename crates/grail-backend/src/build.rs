@@ -3,15 +3,23 @@
 use anyhow::{Context, ensure};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
-use grail_flow::{DepositCharms, RequestEvent, RequestState, SettlementState};
+use grail_flow::{DepositCharms, RequestEvent, RequestState, SettlementId, SettlementState};
 use grail_policy::Proposal;
 use grail_spell::{PrevTx, nft_app, roster_state, without_witnesses};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
 use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, SettlementRequest};
-use grail_types::{Network, Params};
+use grail_types::{Network, Params, RequestId};
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{backend::Backend, clock, draft::Draft, fee_cap, prove::is_unservable, step::Step};
+use crate::{
+    backend::Backend,
+    clock,
+    draft::Draft,
+    fee_cap,
+    prove::is_unservable,
+    step::Step,
+    turns::{isolate, next_turn},
+};
 
 /// Blocks within which a settlement should be mined.
 const FEE_TARGET_BLOCKS: u16 = 6;
@@ -82,50 +90,57 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         tracing::warn!("no fee rate to be had: no settlement");
         return Ok(Built::Hold);
     };
-    let batch = isolate(&mut reader, ready).await?;
-    let (deposits, mut previous) = deposits(&mut reader, batch).await?;
+    let failed = failed(&mut reader).await?;
     drop(reader);
-    previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
-    let request = SettlementRequest {
-        params: backend.params(),
-        roster: backend.roster(),
-        state: &tip.state,
-        nft: tip.nft.clone(),
-        vault: tip.vault.clone().into_iter().collect(),
-        deposits,
-        fee_rate,
-        proof_bytes: backend.prover.proof_bytes(),
-        prover_fee: backend.prover.fee_output_max(),
-    };
-    match request.plan(&backend.secp) {
-        Ok(plan) => {
-            fee_cap::note(backend, &plan.left_out).await?;
-            draft(backend, &tip, &plan, &previous).await
-        }
-        Err(PlanError::Nothing { left_out }) => {
-            for left in &left_out {
-                tracing::warn!(request = %left.request, reason = left.reason.code(), "left out");
+    let (mut batch, mut waiting) = isolate(ready, &failed, |request| request.id);
+    // What cannot be planned must not stand in the way of what can: those behind it get their turn in the same look.
+    loop {
+        let mut reader = backend.store.read().await?;
+        let (deposits, mut previous) = deposits(&mut reader, batch.clone()).await?;
+        drop(reader);
+        previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
+        let request = SettlementRequest {
+            params: backend.params(),
+            roster: backend.roster(),
+            state: &tip.state,
+            nft: tip.nft.clone(),
+            vault: tip.vault.clone().into_iter().collect(),
+            deposits,
+            fee_rate,
+            proof_bytes: backend.prover.proof_bytes(),
+            prover_fee: backend.prover.fee_output_max(),
+        };
+        let left_out = match request.plan(&backend.secp) {
+            Ok(plan) => {
+                fee_cap::note(backend, &plan.left_out).await?;
+                return draft(backend, &tip, &plan, &previous).await;
             }
-            fee_cap::note(backend, &left_out).await?;
-            if left_out
-                .iter()
-                .any(|left| left.reason == LeftOutReason::VaultShort)
-            {
-                let mut tx = backend.store.begin().await?;
-                tx.raise_alarm("vault-short", &format!("{left_out:?}"), clock::now())
-                    .await?;
-                tx.commit().await?;
-            }
-            Ok(Built::Hold)
+            Err(PlanError::Nothing { left_out }) => left_out,
+            Err(error) => return Err(error.into()),
+        };
+        for left in &left_out {
+            tracing::warn!(request = %left.request, reason = left.reason.code(), "left out");
         }
-        Err(error) => Err(error.into()),
+        fee_cap::note(backend, &left_out).await?;
+        if left_out
+            .iter()
+            .any(|left| left.reason == LeftOutReason::VaultShort)
+        {
+            let mut tx = backend.store.begin().await?;
+            tx.raise_alarm("vault-short", &format!("{left_out:?}"), clock::now())
+                .await?;
+            tx.commit().await?;
+            return Ok(Built::Hold);
+        }
+        batch = next_turn(&batch, &mut waiting, &left_out, |request| request.id);
+        if batch.is_empty() {
+            return Ok(Built::Hold);
+        }
     }
 }
 
-/// Requests of a batch that could not be served come again in halves, ahead of others, until the one that spoils it is
-/// alone: a hostile deposit delays its neighbours by a few settlements and nobody else.
-async fn isolate(reader: &mut Reader, ready: Vec<Request>) -> anyhow::Result<Vec<Request>> {
-    // The smallest batch that failed with each request in it.
+/// The smallest batch that failed with each request in it.
+async fn failed(reader: &mut Reader) -> anyhow::Result<BTreeMap<RequestId, (usize, SettlementId)>> {
     let mut failed = BTreeMap::new();
     let mut after = 0;
     loop {
@@ -146,17 +161,7 @@ async fn isolate(reader: &mut Reader, ready: Vec<Request>) -> anyhow::Result<Vec
             }
         }
     }
-    let suspect = ready
-        .iter()
-        .find_map(|request| failed.get(&request.id).copied());
-    Ok(match suspect {
-        None => ready,
-        Some((size, batch)) => ready
-            .into_iter()
-            .filter(|request| failed.get(&request.id) == Some(&(size, batch)))
-            .take((size / 2).max(1))
-            .collect(),
-    })
+    Ok(failed)
 }
 
 /// Requests wait for company: the oldest long enough, or as many as fit.

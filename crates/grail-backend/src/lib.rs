@@ -24,5 +24,6 @@ pub mod run;
 pub mod scan;
 pub mod sign;
 pub mod step;
+mod turns;
 pub mod vault;
 pub mod work;
