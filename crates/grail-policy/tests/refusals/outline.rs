@@ -77,6 +77,7 @@ fn with_previous_bytes(bytes: usize) -> &'static str {
 
 #[test]
 fn previous_transactions_of_just_as_many_bytes_as_allowed_are_approved() {
+    assert_eq!(PREVIOUS_MAX_BYTES, 12_582_912, "12 MiB");
     assert_eq!(with_previous_bytes(PREVIOUS_MAX_BYTES), "approved");
 }
 
