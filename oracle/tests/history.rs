@@ -5,20 +5,19 @@
 
 #[path = "../../crates/grail-prover/tests/common/mod.rs"]
 mod common;
+mod shown;
 
-use bitcoin::opcodes::OP_0;
-use bitcoin::opcodes::all::{OP_ENDIF, OP_IF};
-use bitcoin::script::{Builder, PushBytesBuf};
-use bitcoin::{Transaction, Witness};
+use bitcoin::Transaction;
 use charms_data::{App, B32, Data};
 use common::{
     AGREES, BRIDGE, Bridge, at, enchanted, funding, mock_allowed, output, prove, transaction,
 };
 use grail_oracle::{charms_check, charms_reading};
-use grail_prover::{ProveRequest, Proven, check};
+use grail_prover::check;
 use grail_spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, transfer_spell, without_witnesses,
 };
+use shown::{request, with_witness};
 
 /// A token of tag `t`.
 fn token() -> App {
@@ -44,36 +43,6 @@ fn spell_of(tx: &Transaction, amounts: &[u64]) -> NormalizedSpell {
         ..NormalizedSpell::default()
     };
     spell.committed_to(tx).unwrap()
-}
-
-/// As it is, with the previous transactions as they are.
-fn request(spell: NormalizedSpell, previous: &Transaction, wasm: Option<&[u8]>) -> ProveRequest {
-    let mut request = common::request(spell, &[], wasm);
-    request.prev_txs.push(previous.clone());
-    request.spell.mock = true;
-    request
-}
-
-/// `tx` with the proven spell in its last witness, where protocol versions before 9 had it and later ones still look.
-fn with_witness(tx: &Transaction, proven: &Proven) -> Transaction {
-    let payload = proven.op_return.instructions().nth(2).unwrap().unwrap();
-    let payload = payload.push_bytes().unwrap().as_bytes();
-    let start = Builder::new()
-        .push_opcode(OP_0)
-        .push_opcode(OP_IF)
-        .push_slice(b"spell");
-    let script = payload
-        .chunks(520)
-        .fold(start, |script, chunk| {
-            script.push_slice(PushBytesBuf::try_from(chunk.to_vec()).unwrap())
-        })
-        .push_opcode(OP_ENDIF)
-        .into_script();
-    let control_block = [[0xc0].as_slice(), &[2; 32]].concat();
-    let mut tx = tx.clone();
-    tx.input.last_mut().unwrap().witness =
-        Witness::from_slice(&[script.as_bytes(), &control_block]);
-    tx
 }
 
 /// What spends output `vout` of `previous`.

@@ -5,18 +5,17 @@
 
 #[path = "../../crates/grail-prover/tests/common/mod.rs"]
 mod common;
+mod shown;
 
-use bitcoin::opcodes::OP_0;
-use bitcoin::opcodes::all::{OP_ENDIF, OP_IF};
-use bitcoin::script::{Builder, PushBytesBuf};
-use bitcoin::{Transaction, Witness};
+use bitcoin::Transaction;
 use charms_data::{App, B32, Data};
 use common::{
     AGREES, BRIDGE, Bridge, VAULT, at, enchanted, funding, mock_allowed, output, prove, transaction,
 };
 use grail_oracle::charms_check;
-use grail_prover::{MockProver, ProveRequest, Proven};
+use grail_prover::MockProver;
 use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, nft_app};
+use shown::{request, with_witness};
 
 /// An NFT of tag `n`, whose contract agrees to everything when it is asked.
 fn other_nft() -> App {
@@ -40,36 +39,6 @@ fn spell_of(tx: &Transaction, nft: &App, state: &Data, vout: usize) -> Normalize
         ..NormalizedSpell::default()
     };
     spell.committed_to(tx).unwrap()
-}
-
-/// As it is, with the previous transaction as it is.
-fn request(spell: NormalizedSpell, previous: &Transaction, wasm: Option<&[u8]>) -> ProveRequest {
-    let mut request = common::request(spell, &[], wasm);
-    request.prev_txs.push(previous.clone());
-    request.spell.mock = true;
-    request
-}
-
-/// `tx` with the proven spell in its last witness.
-fn with_witness(tx: &Transaction, proven: &Proven) -> Transaction {
-    let payload = proven.op_return.instructions().nth(2).unwrap().unwrap();
-    let payload = payload.push_bytes().unwrap().as_bytes();
-    let start = Builder::new()
-        .push_opcode(OP_0)
-        .push_opcode(OP_IF)
-        .push_slice(b"spell");
-    let script = payload
-        .chunks(520)
-        .fold(start, |script, chunk| {
-            script.push_slice(PushBytesBuf::try_from(chunk.to_vec()).unwrap())
-        })
-        .push_opcode(OP_ENDIF)
-        .into_script();
-    let control_block = [[0xc0].as_slice(), &[2; 32]].concat();
-    let mut tx = tx.clone();
-    tx.input.last_mut().unwrap().witness =
-        Witness::from_slice(&[script.as_bytes(), &control_block]);
-    tx
 }
 
 #[test]
