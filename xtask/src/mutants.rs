@@ -106,7 +106,7 @@ fn explained() -> Result<BTreeSet<String>> {
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| {
             let (mutant, reason) = line
-                .split_once(" | ")
+                .rsplit_once(" | ")
                 .with_context(|| format!("{EXPLAINED}: expected `mutant | reason`, got {line}"))?;
             ensure!(
                 !reason.trim().is_empty(),

@@ -12,7 +12,7 @@ use grail_script::{DepositTree, VaultTree};
 use grail_spell::{
     BuildError, NormalizedSpell, SettlementItem, encode_op_return, settlement_spell,
 };
-use grail_types::{Kind, Params, RequestId, Roster, Terms};
+use grail_types::{Kind, MockAllowed, Params, RequestId, Roster, Terms};
 
 use crate::fees::{rate_within, shares};
 
@@ -449,7 +449,10 @@ impl SettlementRequest<'_> {
             &draft.state,
             &draft.spell_items,
         )?;
-        let op_return = encode_op_return(&spell.to_wire(), &vec![0xff; self.proof_bytes])
+        let mut wire = spell.to_wire();
+        // A mock spell says so, in a few bytes more; regtest has no others.
+        wire.mock = MockAllowed::on(self.params.network).is_some();
+        let op_return = encode_op_return(&wire, &vec![0xff; self.proof_bytes])
             .map_err(|error| PlanError::Envelope(error.to_string()))?;
         transaction.output.extend(self.prover_fee.clone());
         transaction.output.push(TxOut {
