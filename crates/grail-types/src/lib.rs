@@ -3,20 +3,24 @@
 //! Owns what every other crate must agree on, and the byte encodings that get hashed. Does no I/O,
 //! reads no clock, draws no randomness.
 
+mod bounded;
 mod bridge;
 mod bytes;
 mod hash;
+mod images;
 mod measurement;
 mod network;
 mod params;
 mod roster;
 mod terms;
 
-pub use bridge::BridgeApp;
+pub use bounded::{BoundExceeded, BoundedBytes, BoundedVec};
+pub use bridge::{Bridge, BridgeApp};
 pub use hash::TaggedHasher;
+pub use images::{IMAGES_MAX, Image, ImageClass, Images, ImagesError, ImagesHash, TeeKind};
 pub use measurement::Measurement;
 pub use network::{DevelopmentAllowed, MockAllowed, Network, UnknownNetwork};
-pub use params::{Params, ParamsError, ParamsHash};
+pub use params::{PARAMS_MAX_BYTES, Params, ParamsError, ParamsHash, ParamsValues, SectionsError};
 pub use roster::{Epoch, Roster, RosterError, SIGNERS_MAX, SIGNERS_MIN, SignerIndex, Threshold};
 pub use terms::{Destination, DestinationError, Kind, RequestId, Terms};
 

@@ -1,12 +1,18 @@
-//! Protocol parameters: equal for everybody, hashed, compared on connect (invariant I8).
+//! Protocol parameters: equal for everybody, hashed, and shown with whatever they decide about (invariant I8).
+
+use std::ops::Deref;
 
 use bitcoin::{Amount, FeeRate, Weight};
 use serde::{Deserialize, Serialize};
 
-use crate::{BridgeApp, Measurement, Network, SUPPLY_MAX_SAT, TaggedHasher, bytes::hex32_newtype};
+use crate::{Bridge, ImagesHash, Network, SUPPLY_MAX_SAT, TaggedHasher, bytes::hex32_newtype};
+
+mod sections;
+
+pub use sections::{PARAMS_MAX_BYTES, SectionsError};
 
 hex32_newtype! {
-    /// Hash of all protocol parameters.
+    /// Hash of a bridge and all its protocol parameters. The roster NFT's state carries it.
     ParamsHash
 }
 
@@ -17,14 +23,19 @@ const DUST_P2TR: Amount = Amount::from_sat(330);
 /// No proof is worth more; above it a typing error is likelier.
 const PROVER_FEE_MAX: Amount = Amount::from_sat(10_000_000);
 
-/// Protocol values. What can differ between two honest machines is configuration and lives elsewhere.
+/// Protocol values that make sense together: made only by [`Params::new`], so that nobody can forget to ask.
+///
+/// Neither network nor bridge is among them. Whoever checks parameters has both from elsewhere, from birth or from the
+/// user, and they enter [`Params::hash`]; a value that travels with a proposal could not tell a real bridge from a
+/// thief's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ParamsValues", into = "ParamsValues")]
+pub struct Params(ParamsValues);
+
+/// Protocol values, not checked. What can differ between two honest machines is configuration and lives elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Params {
-    /// Network.
-    pub network: Network,
-    /// The bridge app.
-    pub bridge: BridgeApp,
+pub struct ParamsValues {
     /// Shortest reclaim delay served, blocks.
     pub reclaim_delay_min: u16,
     /// Longest reclaim delay served, blocks.
@@ -33,14 +44,14 @@ pub struct Params {
     pub sweep_margin: u16,
     /// Confirmations before a deposit is settled: liveness, not safety.
     pub deposit_confirmations: u32,
-    /// Confirmations after which a settlement counts as final.
-    pub settlement_confirmations: u32,
     /// Smallest deposit served.
     #[serde(with = "bitcoin::amount::serde::as_sat")]
     pub deposit_min: Amount,
     /// Largest deposit served.
     #[serde(with = "bitcoin::amount::serde::as_sat")]
     pub deposit_max: Amount,
+    /// Confirmations after which a settlement counts as final.
+    pub settlement_confirmations: u32,
     /// Coin that every zkBTC output of a settlement carries.
     #[serde(with = "bitcoin::amount::serde::as_sat")]
     pub carrier: Amount,
@@ -60,8 +71,8 @@ pub struct Params {
     /// Most that a settlement's output to its prover may hold (ADR 6). Zero: there may be none.
     #[serde(with = "bitcoin::amount::serde::as_sat")]
     pub prover_fee_max: Amount,
-    /// Enclave images that may hold a signer's key.
-    pub measurements: Vec<Measurement>,
+    /// Names the document that lists the enclave images which may hold a signer's key.
+    pub images: ImagesHash,
 }
 
 /// Why values are no protocol parameters.
@@ -69,13 +80,71 @@ pub struct Params {
 #[error("params: {0}")]
 pub struct ParamsError(&'static str);
 
+impl Deref for Params {
+    type Target = ParamsValues;
+
+    fn deref(&self) -> &ParamsValues {
+        &self.0
+    }
+}
+
+impl TryFrom<ParamsValues> for Params {
+    type Error = ParamsError;
+
+    fn try_from(values: ParamsValues) -> Result<Self, ParamsError> {
+        Self::new(values)
+    }
+}
+
+impl From<Params> for ParamsValues {
+    fn from(params: Params) -> Self {
+        params.0
+    }
+}
+
 impl Params {
-    /// The preset of a network, for a bridge and the enclave images that may sign.
-    pub fn preset(network: Network, bridge: BridgeApp, measurements: Vec<Measurement>) -> Self {
+    /// The values, if they make sense together.
+    pub fn new(values: ParamsValues) -> Result<Self, ParamsError> {
+        values.check()?;
+        Ok(Self(values))
+    }
+
+    /// The preset of a network, for the enclave images that may sign.
+    pub fn preset(network: Network, images: ImagesHash) -> Self {
+        Self::new(ParamsValues::preset(network, images)).expect("each preset is tested")
+    }
+
+    /// These parameters with some values changed.
+    pub fn with(&self, change: impl FnOnce(&mut ParamsValues)) -> Result<Self, ParamsError> {
+        let mut values = self.0.clone();
+        change(&mut values);
+        Self::new(values)
+    }
+
+    /// Hash of the bridge that the parameters are for and of every section, by number and version. A section that is
+    /// not there is a capability that is off, so that a later one leaves the hashes of today as they are.
+    pub fn hash(&self, bridge: &Bridge) -> ParamsHash {
+        let sections = self.sections();
+        let head = TaggedHasher::new("grail/params/v2")
+            .u8(bridge.network.tag())
+            .bytes(&bridge.app.identity)
+            .bytes(&bridge.app.vk)
+            .u64(sections.len() as u64);
+        let all = sections.iter().fold(head, |hasher, section| {
+            let body = TaggedHasher::new("grail/params-section/v1")
+                .bytes(section.body())
+                .finish();
+            hasher.u8(section.id()).u8(section.version()).bytes(&body)
+        });
+        ParamsHash(all.finish())
+    }
+}
+
+impl ParamsValues {
+    /// The preset of a network, for the enclave images that may sign.
+    pub fn preset(network: Network, images: ImagesHash) -> Self {
         let is_regtest = network == Network::Regtest;
         Self {
-            network,
-            bridge,
             // On regtest blocks cost nothing and a person wants to see a reclaim.
             reclaim_delay_min: if is_regtest { 24 } else { 1_008 },
             reclaim_delay_max: 8_064,
@@ -85,12 +154,12 @@ impl Params {
                 Network::Signet | Network::Testnet4 => 2,
                 Network::Mainnet => 3,
             },
+            deposit_min: Amount::from_sat(20_000),
+            deposit_max: Amount::from_sat(100_000_000_000),
             settlement_confirmations: match network {
                 Network::Regtest => 2,
                 Network::Signet | Network::Testnet4 | Network::Mainnet => 6,
             },
-            deposit_min: Amount::from_sat(20_000),
-            deposit_max: Amount::from_sat(100_000_000_000),
             carrier: DUST_P2TR,
             nft_carrier: Amount::from_sat(1_000),
             fee_rate_min: FeeRate::from_sat_per_kwu(250),
@@ -99,12 +168,12 @@ impl Params {
             settlement_weight_max: STANDARD_WEIGHT_MAX,
             settlements_unconfirmed_max: 20,
             prover_fee_max: Amount::ZERO,
-            measurements,
+            images,
         }
     }
 
-    /// Checks that the values make sense together; called wherever parameters enter a program.
-    pub fn validate(&self) -> Result<(), ParamsError> {
+    /// Whether the values make sense together.
+    fn check(&self) -> Result<(), ParamsError> {
         let rules = [
             (self.carrier >= DUST_P2TR, "carrier is below the dust limit"),
             (
@@ -167,165 +236,12 @@ impl Params {
                 self.prover_fee_max <= PROVER_FEE_MAX,
                 "a prover's fee is absurd",
             ),
-            (!self.measurements.is_empty(), "no enclave image is allowed"),
         ];
         rules
             .into_iter()
             .try_for_each(|(holds, rule)| holds.then_some(()).ok_or(ParamsError(rule)))
     }
-
-    /// Hash of every value, in declaration order.
-    pub fn hash(&self) -> ParamsHash {
-        // Destructured, so that a new field cannot be forgotten here.
-        let Self {
-            network,
-            bridge,
-            reclaim_delay_min,
-            reclaim_delay_max,
-            sweep_margin,
-            deposit_confirmations,
-            settlement_confirmations,
-            deposit_min,
-            deposit_max,
-            carrier,
-            nft_carrier,
-            fee_rate_min,
-            fee_rate_max,
-            roster_inputs_max,
-            settlement_weight_max,
-            settlements_unconfirmed_max,
-            prover_fee_max,
-            measurements,
-        } = self;
-        let values = TaggedHasher::new("grail/params/v1")
-            .u8(network.tag())
-            .bytes(&bridge.identity)
-            .bytes(&bridge.vk)
-            .u64(u64::from(*reclaim_delay_min))
-            .u64(u64::from(*reclaim_delay_max))
-            .u64(u64::from(*sweep_margin))
-            .u64(u64::from(*deposit_confirmations))
-            .u64(u64::from(*settlement_confirmations))
-            .u64(deposit_min.to_sat())
-            .u64(deposit_max.to_sat())
-            .u64(carrier.to_sat())
-            .u64(nft_carrier.to_sat())
-            .u64(fee_rate_min.to_sat_per_kwu())
-            .u64(fee_rate_max.to_sat_per_kwu())
-            .u64(u64::from(*roster_inputs_max))
-            .u64(settlement_weight_max.to_wu())
-            .u64(u64::from(*settlements_unconfirmed_max))
-            .u64(prover_fee_max.to_sat())
-            .u64(measurements.len() as u64);
-        let all = measurements.iter().fold(values, |hasher, image| {
-            hasher
-                .bytes(&image.pcr0)
-                .bytes(&image.pcr1)
-                .bytes(&image.pcr2)
-        });
-        ParamsHash(all.finish())
-    }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn params() -> Params {
-        let image = Measurement {
-            pcr0: [1; 48],
-            pcr1: [2; 48],
-            pcr2: [3; 48],
-        };
-        Params::preset(
-            Network::Regtest,
-            BridgeApp {
-                identity: [4; 32],
-                vk: [5; 32],
-            },
-            vec![image],
-        )
-    }
-
-    #[test]
-    fn every_preset_is_valid() {
-        for network in Network::ALL {
-            let preset = Params {
-                network,
-                ..params()
-            };
-            let preset = Params::preset(network, preset.bridge, preset.measurements);
-            preset.validate().unwrap();
-        }
-    }
-
-    #[test]
-    fn every_field_changes_the_hash() {
-        let changes: [fn(&mut Params); 18] = [
-            |p| p.network = Network::Signet,
-            |p| p.bridge.identity[0] ^= 1,
-            |p| p.reclaim_delay_min += 1,
-            |p| p.reclaim_delay_max += 1,
-            |p| p.sweep_margin += 1,
-            |p| p.deposit_confirmations += 1,
-            |p| p.settlement_confirmations += 1,
-            |p| p.deposit_min += Amount::ONE_SAT,
-            |p| p.deposit_max += Amount::ONE_SAT,
-            |p| p.carrier += Amount::ONE_SAT,
-            |p| p.nft_carrier += Amount::ONE_SAT,
-            |p| p.fee_rate_min = FeeRate::from_sat_per_kwu(251),
-            |p| p.fee_rate_max = FeeRate::from_sat_per_kwu(75_001),
-            |p| p.roster_inputs_max += 1,
-            |p| p.settlement_weight_max = Weight::from_wu(1),
-            |p| p.settlements_unconfirmed_max += 1,
-            |p| p.prover_fee_max += Amount::ONE_SAT,
-            |p| p.measurements[0].pcr2[0] ^= 1,
-        ];
-        for (index, change) in changes.iter().enumerate() {
-            let mut other = params();
-            change(&mut other);
-            assert_ne!(params().hash(), other.hash(), "change {index}");
-        }
-    }
-
-    #[test]
-    fn refuses_values_that_contradict_each_other() {
-        let changes: [fn(&mut Params); 18] = [
-            |p| p.carrier = Amount::from_sat(329),
-            |p| p.nft_carrier = Amount::from_sat(329),
-            |p| p.deposit_min = p.carrier,
-            |p| p.deposit_min = p.deposit_max + Amount::ONE_SAT,
-            |p| p.deposit_max = Amount::from_sat(SUPPLY_MAX_SAT + 1),
-            |p| p.fee_rate_min = FeeRate::from_sat_per_kwu(75_001),
-            |p| p.fee_rate_max = FeeRate::from_sat_per_kwu(2_500_001),
-            |p| p.sweep_margin = p.reclaim_delay_min,
-            |p| p.reclaim_delay_max = p.reclaim_delay_min - 1,
-            |p| p.roster_inputs_max = 1,
-            |p| p.roster_inputs_max = 201,
-            |p| p.settlement_weight_max = Weight::from_wu(400_001),
-            |p| p.settlements_unconfirmed_max = 21,
-            |p| p.deposit_confirmations = 0,
-            |p| p.prover_fee_max = Amount::ONE_SAT,
-            |p| p.prover_fee_max = Amount::from_sat(329),
-            |p| p.prover_fee_max = PROVER_FEE_MAX + Amount::ONE_SAT,
-            |p| p.measurements.clear(),
-        ];
-        for (index, change) in changes.iter().enumerate() {
-            let mut other = params();
-            change(&mut other);
-            assert!(other.validate().is_err(), "change {index}");
-        }
-    }
-
-    #[test]
-    fn json_round_trips_and_refuses_unknown_fields() {
-        let mut json = serde_json::to_value(params()).unwrap();
-        assert_eq!(
-            serde_json::from_value::<Params>(json.clone()).unwrap(),
-            params()
-        );
-        json["extra"] = 1.into();
-        assert!(serde_json::from_value::<Params>(json).is_err());
-    }
-}
+mod tests;

@@ -3,6 +3,8 @@
 use bitcoin::XOnlyPublicKey;
 use serde::{Deserialize, Serialize};
 
+use crate::BoundedVec;
+
 /// Fewest signers a roster may have. The bridge contract enforces the same number.
 pub const SIGNERS_MIN: usize = 4;
 /// Most signers a roster may have; bounds every list that is as long as a roster.
@@ -48,7 +50,7 @@ pub struct Roster {
 #[serde(deny_unknown_fields)]
 struct RawRoster {
     epoch: Epoch,
-    signers: Vec<XOnlyPublicKey>,
+    signers: BoundedVec<XOnlyPublicKey, SIGNERS_MAX>,
     threshold: Threshold,
 }
 
@@ -133,7 +135,7 @@ impl TryFrom<RawRoster> for Roster {
     type Error = RosterError;
 
     fn try_from(raw: RawRoster) -> Result<Self, RosterError> {
-        Self::new(raw.epoch, raw.signers, raw.threshold)
+        Self::new(raw.epoch, raw.signers.into_inner(), raw.threshold)
     }
 }
 
@@ -141,7 +143,7 @@ impl From<Roster> for RawRoster {
     fn from(roster: Roster) -> Self {
         Self {
             epoch: roster.epoch,
-            signers: roster.signers,
+            signers: BoundedVec::new(roster.signers).expect("a roster is within the bound"),
             threshold: roster.threshold,
         }
     }
