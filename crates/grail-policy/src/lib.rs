@@ -1,19 +1,27 @@
 //! The operator's rules.
 //!
-//! [`approve`] decides whether a settlement may be signed. The decision is a pure function of what is handed in:
-//! the unsigned transaction, its previous transactions in full, the requests with their committed terms, and the
-//! protocol parameters. No clock, chain view, database or memory takes part, so that a restarted, restored or
-//! cloned operator decides the same. The roster is not handed in but read from the roster NFT that the
-//! transaction spends: the chain's own record, pinned by `params.bridge`.
+//! [`approve`] decides whether a proposal may be signed. The decision is a pure function of what is handed in: the proposal
+//! (the unsigned transaction, its previous transactions in full, the parameters, what the action needs) and the bridge,
+//! which the operator knows from birth. No clock, chain view, database or memory takes part, so that a restarted, restored
+//! or cloned operator decides the same. Roster and parameters are not taken on the asker's word: the roster is read from
+//! the roster NFT that the transaction spends, and the parameters must have the hash that its state carries. Such a state
+//! counts for signing this very spend, and for nothing else: if it is not real, neither is the spend.
 //!
-//! Only [`Approved`] can be signed, and only [`approve`] makes one.
+//! One folder per action over one outline: `outline` reads form, previous outputs and spell, `settlement` the books
+//! of the bridge. Only [`Approved`] can be signed, and only [`approve`] makes one; [`judge`] is the dry run.
 
 mod approve;
-mod items;
+mod claims;
+mod fee;
 mod outline;
-mod proposal;
+mod previous;
+#[cfg(feature = "test-action")]
+mod probe;
 mod refusal;
+mod settlement;
 
-pub use approve::{Approved, ItemOutcome, Settlement, approve};
-pub use proposal::{PREVIOUS_MAX_BYTES, Proposal};
-pub use refusal::{Refusal, RefusalRecord};
+pub use approve::{Approved, Decision, Judged, Signing, SigningInput, approve, judge};
+#[cfg(feature = "test-action")]
+pub use probe::Probe;
+pub use refusal::Refusal;
+pub use settlement::{ItemOutcome, Settlement};

@@ -1,29 +1,35 @@
 //! The transaction's outline: form, previous outputs, spell. Knows nothing of requests.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use bitcoin::{Amount, Sequence, TxOut, Txid, absolute::LockTime, transaction::Version};
-use charms_data::Data;
-use grail_bridge_contract::Action;
-use grail_spell::{
-    BridgeCharms, PrevTx, ProofError, SpellError, VerifiedSpell, nft_app, read_strict, token_app,
+use bitcoin::{
+    Amount, OutPoint, Sequence, Transaction, TxOut, absolute::LockTime, transaction::Version,
 };
-use grail_types::{Destination, MockAllowed, Params};
+use charms_data::{App, Data};
+use grail_spell::{BridgeCharms, ProofError, SpellError, VerifiedSpell, read_strict};
+use grail_types::{Bridge, Destination, MockAllowed, Params};
+use grail_wire::{ActionKind, Proposal};
 
-use crate::{
-    proposal::{PREVIOUS_MAX_BYTES, Proposal},
-    refusal::Refusal,
-};
+use crate::{previous::Previous, refusal::Refusal};
 
 /// One input: what it spends and what that carries.
+#[derive(Clone, Debug)]
 pub(crate) struct Spent {
     pub output: TxOut,
     pub carried: BridgeCharms,
 }
 
-/// A transaction of the right form, with all that it spends and the spell that it carries.
+/// A transaction of the right form, with all that it spends.
 pub(crate) struct Outline {
+    /// What each input spends, in order.
     pub spent: Vec<Spent>,
+    /// The output after the one that input 0 spends: where a settlement leaves the vault.
+    pub after_first: Option<(OutPoint, Spent)>,
+    mock: Option<MockAllowed>,
+}
+
+/// The spell of a transaction, with what it says of the outputs.
+pub(crate) struct Framed {
     pub spell: VerifiedSpell,
     /// Outputs that the spell commits to: all before the prover's fee.
     pub committed: usize,
@@ -32,26 +38,63 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    pub(crate) fn read(proposal: &Proposal, params: &Params) -> Result<Self, Refusal> {
-        let expected = params.hash();
-        if proposal.params_hash != expected {
-            return Err(Refusal::WrongParams {
-                expected,
-                got: proposal.params_hash,
-            });
-        }
-        check_form(proposal, params)?;
-        let mock = MockAllowed::on(params.network);
-        let previous = read_previous(proposal, mock)?;
-        let spent = resolve_inputs(proposal, &previous, params)?;
-        let spell = read_strict(&proposal.transaction, mock).map_err(|error| match error {
+    pub(crate) fn read(proposal: &Proposal, bridge: &Bridge) -> Result<Self, Refusal> {
+        check_form(&proposal.transaction, &proposal.params)?;
+        // From birth, never from a proposal: a proposal that could say "regtest" could bring mock proofs anywhere.
+        let mock = MockAllowed::on(bridge.network);
+        let previous = Previous::read(proposal, bridge, mock)?;
+        let spent = proposal
+            .transaction
+            .input
+            .iter()
+            .enumerate()
+            .map(|(input_index, input)| {
+                previous
+                    .look(input.previous_output)
+                    .ok_or(Refusal::PreviousMissing {
+                        input_index,
+                        outpoint: input.previous_output,
+                    })
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        let after_first = proposal.transaction.input.first().and_then(|first| {
+            let outpoint = Previous::vault_of(first.previous_output)?;
+            Some((outpoint, previous.look(outpoint)?))
+        });
+        Ok(Self {
+            spent,
+            after_first,
+            mock,
+        })
+    }
+
+    /// The action that the transaction itself shows, where it shows one. Whoever spends the roster NFT moves the bridge,
+    /// whatever the proposal calls it.
+    pub(crate) fn action_shown(&self) -> Option<ActionKind> {
+        let is_bridge = self
+            .spent
+            .iter()
+            .any(|spent| matches!(spent.carried, BridgeCharms::Nft(_)));
+        is_bridge.then_some(ActionKind::Settlement)
+    }
+
+    /// The spell, which must name exactly `apps`.
+    pub(crate) fn framed(
+        &self,
+        transaction: &Transaction,
+        params: &Params,
+        apps: &[(App, Data)],
+    ) -> Result<Framed, Refusal> {
+        let spell = read_strict(transaction, self.mock).map_err(|error| match error {
             SpellError::Proof(ProofError::MockRefused) => Refusal::MockSpell,
             other => Refusal::SpellInvalid(other.to_string()),
         })?;
-        check_apps(&spell, params)?;
-        let (committed, prover_fee) = check_places(proposal, &spell, params)?;
-        Ok(Self {
-            spent,
+        let named = &spell.spell().app_public_inputs;
+        if !named.iter().eq(apps.iter().map(|(app, input)| (app, input))) {
+            return Err(Refusal::WrongApps);
+        }
+        let (committed, prover_fee) = check_places(transaction, &spell, params)?;
+        Ok(Framed {
             spell,
             committed,
             prover_fee,
@@ -60,8 +103,8 @@ impl Outline {
 }
 
 /// The unsigned transaction's own fields, before anything costly.
-fn check_form(proposal: &Proposal, params: &Params) -> Result<(), Refusal> {
-    let transaction = &proposal.transaction;
+fn check_form(transaction: &Transaction, params: &Params) -> Result<(), Refusal> {
+    // These parameters are not yet the bridge's: nobody has compared their hash. Valid ones only tighten constants.
     let allowed = usize::from(params.roster_inputs_max);
     if transaction.input.len() > allowed {
         return Err(Refusal::TooManyInputs {
@@ -98,94 +141,14 @@ fn check_form(proposal: &Proposal, params: &Params) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// An enclave decides without randomness (I3, I7). The batch hashes its powers from all proofs as well, which alone leaves a
-/// forger 2^128 attempts, more than the proofs' own curve does.
-const BATCH_SEED: [u8; 32] = *b"grail/previous-proofs-of-a-spend";
-
-/// Every previous transaction once, each needed, all together of bounded size. Their ids are computed here, so
-/// that nobody's word is taken for what an outpoint stands for.
-fn read_previous(
-    proposal: &Proposal,
-    mock: Option<MockAllowed>,
-) -> Result<BTreeMap<Txid, PrevTx>, Refusal> {
-    let needed: BTreeSet<Txid> = proposal
-        .transaction
-        .input
-        .iter()
-        .map(|input| input.previous_output.txid)
-        .collect();
-    let size: usize = proposal
-        .previous
-        .iter()
-        .map(bitcoin::Transaction::total_size)
-        .sum();
-    if proposal.previous.len() > needed.len() || size > PREVIOUS_MAX_BYTES {
-        return Err(Refusal::PreviousExcess);
-    }
-    let given: BTreeSet<Txid> = proposal
-        .previous
-        .iter()
-        .map(bitcoin::Transaction::compute_txid)
-        .collect();
-    if given.len() != proposal.previous.len() || !given.is_subset(&needed) {
-        return Err(Refusal::PreviousExcess);
-    }
-    let read = PrevTx::read_committed_batch(&proposal.previous, mock, &BATCH_SEED);
-    Ok(read.into_iter().map(|it| (it.txid(), it)).collect())
-}
-
-fn resolve_inputs(
-    proposal: &Proposal,
-    previous: &BTreeMap<Txid, PrevTx>,
-    params: &Params,
-) -> Result<Vec<Spent>, Refusal> {
-    proposal
-        .transaction
-        .input
-        .iter()
-        .enumerate()
-        .map(|(input_index, input)| {
-            let outpoint = input.previous_output;
-            let missing = Refusal::PreviousMissing {
-                input_index,
-                outpoint,
-            };
-            let Some(transaction) = previous.get(&outpoint.txid) else {
-                return Err(missing);
-            };
-            let output = transaction.output(outpoint.vout).ok_or(missing)?.clone();
-            let carried = transaction.bridge_charms(outpoint.vout, &params.bridge);
-            Ok(Spent { output, carried })
-        })
-        .collect()
-}
-
-/// Exactly the apps and public inputs of a settlement. That the contract ran is not shown by the action but by the NFT's
-/// serial (ADR 2).
-fn check_apps(spell: &VerifiedSpell, params: &Params) -> Result<(), Refusal> {
-    let expected = [
-        (nft_app(&params.bridge), Action::Settle.to_data()),
-        (token_app(&params.bridge), Data::empty()),
-    ];
-    let apps = &spell.spell().app_public_inputs;
-    if apps
-        .iter()
-        .eq(expected.iter().map(|(app, input)| (app, input)))
-    {
-        Ok(())
-    } else {
-        Err(Refusal::WrongApps)
-    }
-}
-
 /// The spell's `OP_RETURN` is the last output, and the spell speaks of every other one but the prover's fee, if any.
 /// Returns how many it speaks of, and that fee.
 fn check_places(
-    proposal: &Proposal,
+    transaction: &Transaction,
     spell: &VerifiedSpell,
     params: &Params,
 ) -> Result<(usize, Option<Amount>), Refusal> {
-    let outputs = &proposal.transaction.output;
+    let outputs = &transaction.output;
     let Some((last, paying)) = outputs.split_last() else {
         return Err(Refusal::MalformedTransaction("no outputs"));
     };

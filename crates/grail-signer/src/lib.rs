@@ -1,20 +1,16 @@
 //! The enclave's program without its input and output.
 //!
-//! Owns the signer's key, from birth to every signature. A [`Signer`] takes [`Request`]s and gives [`Response`]s;
-//! what is allowed when stands in one table in [`Signer::handle`]. There is no request that signs bytes: a key
-//! signs the sighashes of an approved settlement, and the tagged hash of its own answers.
+//! Owns the signer's key, from the moment it is made to every signature. A [`Node`] takes one [`Input`] at a time and
+//! answers with [`Effect`]s, which its shell carries out; what is allowed when stands in one table in [`Node::handle`].
+//! There is no request that signs bytes: a key signs the sighashes of an approved transaction, and the tagged hash of its
+//! own answers.
 //!
-//! Trusts the TEE that it runs in and nothing that it is told. Remembers nothing between proposals (I7).
+//! Trusts the TEE that it runs in and nothing that it is told. Needs nothing across a restart (I7): what it keeps while
+//! it runs, its sessions, dies with it.
 
-mod answer;
-mod message;
-mod signer;
-mod wire;
+mod key;
+mod node;
+mod sessions;
 
-pub use answer::{Answer, AnswerError, ProposalId, SettlementSignatures, Verdict, VerifiedAnswer};
-pub use message::{Boot, Born, Fault, Identity, Request, Response};
-pub use signer::{Entropy, Signer};
-pub use wire::{
-    MESSAGE_MAX_BYTES, WireError, decode_answer, decode_proposal, decode_request, decode_response,
-    encode_answer, encode_proposal, encode_request, encode_response, proposal_id,
-};
+pub use node::{Effect, Entropy, EntropyError, Input, Node};
+pub use sessions::{SESSIONS_MAX, SESSIONS_PER_TRANSACTION_MAX};

@@ -6,6 +6,7 @@ use serde_json::Value;
 /// The project's crates, from the purest to the programs.
 const ORDER: &[&str] = &[
     "grail-types",
+    "grail-wire",
     "grail-script",
     "grail-spell",
     "grail-attest",

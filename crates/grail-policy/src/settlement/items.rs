@@ -8,12 +8,13 @@ use bitcoin::{
 };
 use grail_script::{DepositTree, VaultTree};
 use grail_spell::BridgeCharms;
-use grail_types::{Kind, Params, RequestId, Roster, Terms};
+use grail_types::{Bridge, Kind, Params, RequestId, Roster, Terms};
 
+use super::books::Effect;
 use crate::{outline::Spent, refusal::Refusal};
 
 /// One request as the transaction serves it.
-pub(crate) struct Item<'a> {
+pub(super) struct Item<'a> {
     pub terms: &'a Terms,
     pub tree: DepositTree,
     pub input_index: usize,
@@ -23,18 +24,11 @@ pub(crate) struct Item<'a> {
     pub carried: BridgeCharms,
 }
 
-/// What a request does to the books, satoshis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Effect {
-    pub minted: u64,
-    pub burned: u64,
-    pub share: Amount,
-}
-
 /// Terms that this bridge serves, each once. What the deposit address commits to is compared here; what only the
 /// backend can know (deadlines, margins before the reclaim) is not.
-pub(crate) fn check_terms(
+pub(super) fn check_terms(
     requests: &[Terms],
+    bridge: &Bridge,
     params: &Params,
     roster: &Roster,
     vault: &VaultTree,
@@ -47,8 +41,8 @@ pub(crate) fn check_terms(
         }
         let delays = params.reclaim_delay_min..=params.reclaim_delay_max;
         let rules = [
-            (terms.network == params.network, "another network"),
-            (terms.bridge == params.bridge, "another bridge"),
+            (terms.network == bridge.network, "another network"),
+            (terms.bridge == bridge.app, "another bridge"),
             (terms.epoch == roster.epoch(), "another epoch"),
             (
                 delays.contains(&terms.reclaim_delay),
@@ -74,7 +68,7 @@ pub(crate) fn check_terms(
 }
 
 /// Derives the deposit output of `terms` and compares: a deposit can serve only the request that it was made for.
-pub(crate) fn check_deposit<C: Verification>(
+pub(super) fn check_deposit<C: Verification>(
     secp: &Secp256k1<C>,
     terms: &Terms,
     roster: &Roster,
@@ -93,7 +87,7 @@ pub(crate) fn check_deposit<C: Verification>(
 }
 
 impl Item<'_> {
-    pub(crate) fn check(&self, params: &Params) -> Result<Effect, Refusal> {
+    pub(super) fn check(&self, params: &Params) -> Result<Effect, Refusal> {
         let request = self.tree.request;
         if self.output.script_pubkey.as_script() != self.terms.destination.script() {
             return Err(Refusal::WrongDestination {

@@ -4,7 +4,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 
-use grail_signer::MESSAGE_MAX_BYTES;
+use grail_wire::ENCLAVE_MESSAGE_MAX_BYTES as MESSAGE_MAX_BYTES;
 
 /// Most bytes per write: what vsock carries in one packet (hazard 61).
 const WRITE_MAX_BYTES: usize = 32 * 1024;

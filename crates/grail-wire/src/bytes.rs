@@ -1,0 +1,41 @@
+//! Keys and signatures as byte strings: the libraries' own form is a list of integers, nearly twice as long.
+
+/// BIP-340 public keys, 32 bytes.
+pub(crate) mod public_key {
+    use bitcoin::XOnlyPublicKey;
+    use serde::{Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(
+        key: &XOnlyPublicKey,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&key.serialize())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<XOnlyPublicKey, D::Error> {
+        let bytes: [u8; 32] = serde_bytes::deserialize(deserializer)?;
+        XOnlyPublicKey::from_slice(&bytes).map_err(D::Error::custom)
+    }
+}
+
+/// BIP-340 signatures, 64 bytes.
+pub(crate) mod signature {
+    use bitcoin::secp256k1::schnorr::Signature;
+    use serde::{Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(
+        signature: &Signature,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(signature.as_ref())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Signature, D::Error> {
+        let bytes: [u8; 64] = serde_bytes::deserialize(deserializer)?;
+        Signature::from_slice(&bytes).map_err(D::Error::custom)
+    }
+}
