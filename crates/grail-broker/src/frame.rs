@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use grail_wire::WireMessage;
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
@@ -16,14 +17,14 @@ use crate::{
     subject::{SUBJECT_MAX_BYTES, Subject, SubjectError},
 };
 
-/// Largest payload: the largest encoded proposal (16 MiB) and what is wrapped around it.
-pub const PAYLOAD_MAX_BYTES: usize = 16 * 1024 * 1024 + 64 * 1024;
+/// Largest payload: the largest message, which asks about a proposal.
+pub const PAYLOAD_MAX_BYTES: usize = grail_wire::Ask::ENCODED_MAX_BYTES;
 
 /// Largest frame, behind its length.
 const FRAME_MAX_BYTES: usize = 2 + SUBJECT_MAX_BYTES + PAYLOAD_MAX_BYTES;
 
 /// First bytes of either side: protocol and version.
-pub(crate) const GREETING: [u8; 8] = *b"grailbr1";
+pub(crate) const GREETING: [u8; 8] = *b"grailbr2";
 
 /// Read at a time: a peer that only claims a large frame costs no large allocation.
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -1,6 +1,6 @@
 //! How backend and operators reach each other: messages by subject, at most once.
 //!
-//! Owns the [`Broker`] port, the messages that pass through it and two implementations: [`EmbeddedBroker`], a hub inside
+//! Owns the [`Broker`] port, which message travels under which subject ([`messages`]), and two implementations: [`EmbeddedBroker`], a hub inside
 //! the backend's process, and [`RemoteBroker`], its client over TCP. A NATS adapter slots in behind the same port.
 //!
 //! A message is a wake-up (invariant I5): it may be lost, repeated or reordered, and whoever cares asks again. The hub

@@ -261,13 +261,13 @@ async fn a_local_subscriber_that_does_not_read_loses_messages_and_counts_them() 
 /// A connection that has greeted.
 async fn raw(address: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(b"grailbr1").await.unwrap();
+    stream.write_all(b"grailbr2").await.unwrap();
     let mut greeting = [0; 8];
     timeout(DEADLINE, stream.read_exact(&mut greeting))
         .await
         .unwrap()
         .unwrap();
-    assert_eq!(&greeting, b"grailbr1");
+    assert_eq!(&greeting, b"grailbr2");
     stream
 }
 

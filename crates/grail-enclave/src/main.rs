@@ -1,7 +1,7 @@
 //! `grail-enclave`: wiring of the trusted program.
 //!
 //! Exit codes: 0 asked to end, 1 failure, 2 command line, 3 this TEE cannot run here, 70 panic. After 2 and 3
-//! starting again is of no use.
+//! starting again changes nothing.
 
 use std::{
     io,
@@ -14,8 +14,8 @@ use grail_enclave::{
     hardening, log,
     program::{Program, StartError, own_measurement},
     server,
-    stream::Listener,
 };
+use grail_link::stream::Listener;
 use grail_types::Measurement;
 
 const EXIT_USAGE: u8 = 2;
@@ -51,7 +51,7 @@ fn run(serve: &Serve) -> ExitCode {
         }
         Err(error) => return fail(1, &error),
     };
-    // Behind the measurement, which reads the own image.
+    // After the measurement, which reads the program's own image.
     if let Err(error) = hardening::forbid_dumps() {
         return fail(1, &error);
     }

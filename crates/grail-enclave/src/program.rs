@@ -10,8 +10,9 @@ use grail_attest::{
     UnixTime,
     dev::{InsecureDevTee, development_measurement, development_pcr0},
 };
-use grail_signer::{Entropy, Fault, Request, Response, Signer};
-use grail_types::{DevelopmentAllowed, Measurement, Network};
+use grail_signer::{Effect, Entropy, EntropyError, Input, Node};
+use grail_types::{BoundedBytes, DevelopmentAllowed, Epoch, Measurement, Network};
+use grail_wire::{Booted, Fault, FaultCode, Request, Response};
 
 /// The running program's own image, whatever has become of the file since.
 const OWN_IMAGE: &str = "/proc/self/exe";
@@ -86,7 +87,7 @@ fn read(path: &Path) -> Result<Vec<u8>, StartError> {
 /// The one thing that the process runs.
 pub struct Program {
     network: Network,
-    signer: Signer,
+    node: Node,
 }
 
 impl Program {
@@ -107,36 +108,62 @@ impl Program {
                 let tee = InsecureDevTee::new(allowed, own_pcr0()?, hardware_id, clock);
                 Ok(Self {
                     network,
-                    signer: Signer::new(Box::new(tee)),
+                    node: Node::new(Box::new(tee)),
                 })
             }
         }
     }
 
-    /// Serves one request. A TEE that was allowed for one network does not run with the parameters of another:
-    /// without this, a host could boot a development TEE with mainnet's (invariant I11).
-    pub fn handle(&mut self, request: Request) -> Response {
+    /// Serves one request and carries out what the node wants done. A TEE that was allowed for one network does not run for
+    /// a bridge of another: without this, a host could boot a development TEE for mainnet (invariant I11).
+    pub fn handle(&mut self, request: Request) -> (Epoch, Response) {
         if let Request::Boot(boot) = &request
-            && boot.params.network != self.network
+            && boot.bridge.network != self.network
         {
-            return Response::Failed(Fault::new(
-                "network-mismatch",
-                &format!(
-                    "expected parameters of {}, got {}",
-                    self.network, boot.params.network
-                ),
-            ));
+            let details = format!(
+                "expected a bridge of {}, got one of {}",
+                self.network, boot.bridge.network
+            );
+            let fault = Fault::new(FaultCode::NetworkMismatch, &details);
+            return (Epoch(0), Response::Failed(fault));
         }
-        self.signer.handle(request, &mut OsEntropy)
+        let effects = self.node.handle(Input::Request(request), &mut OsEntropy);
+        carry_out(effects)
     }
+}
+
+/// The host gets what it is to keep with the response, so that it cannot have one without the other.
+fn carry_out(effects: Vec<Effect>) -> (Epoch, Response) {
+    let mut kept = None;
+    let mut said = None;
+    for effect in effects {
+        match effect {
+            Effect::Keep(sealed) => kept = Some(sealed),
+            Effect::Respond { epoch, response } => said = Some((epoch, response)),
+        }
+    }
+    let (epoch, response) = said.expect("a node answers every request");
+    let response = match (response, kept) {
+        (Response::Booted(Booted { public_key, .. }), Some(sealed)) => {
+            match BoundedBytes::new(sealed) {
+                Ok(sealed) => Response::Booted(Booted {
+                    public_key,
+                    sealed: Some(sealed),
+                }),
+                Err(error) => Response::Failed(Fault::new(FaultCode::SealTooLarge, &error)),
+            }
+        }
+        (response, _) => response,
+    };
+    (epoch, response)
 }
 
 /// The operating system's randomness.
 struct OsEntropy;
 
 impl Entropy for OsEntropy {
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), Fault> {
-        getrandom::getrandom(bytes).map_err(|error| Fault::new("entropy-unavailable", &error))
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
+        getrandom::getrandom(bytes).map_err(|error| EntropyError(error.to_string()))
     }
 }
 

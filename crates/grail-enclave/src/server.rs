@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use grail_signer::{Fault, Request, Response, decode_request, encode_response};
-
-use crate::{
+use grail_link::{
     framing::{self, FrameError},
-    log,
-    program::Program,
     stream::{Listener, Stream},
 };
+use grail_types::Epoch;
+use grail_wire::{Envelope, Fault, FaultCode, Request, Response, decode, encode};
+
+use crate::{log, program::Program};
 
 /// Connections at a time: a host needs one, and one more while the first one's end is not noticed yet.
 const CONNECTIONS_MAX: usize = 4;
@@ -93,35 +93,42 @@ fn converse(mut stream: Stream, program: &Mutex<Program>) {
 }
 
 /// Serves requests until the stream ends. Bytes that are no request are answered with a fault; a frame over the
-/// limit as well, but then nothing behind it can be told apart and the connection ends.
+/// limit as well, but then nothing after it can be told apart and the connection ends.
 pub fn serve_requests(
     stream: &mut (impl Read + Write),
-    mut handle: impl FnMut(Request) -> Response,
+    mut handle: impl FnMut(Request) -> (Epoch, Response),
 ) -> Result<(), FrameError> {
+    let failed = |fault| (Epoch(0), Response::Failed(fault));
     loop {
         let message = match framing::read(stream) {
             Ok(Some(message)) => message,
             Ok(None) => return Ok(()),
             Err(error @ FrameError::TooLarge { .. }) => {
-                let fault = Fault::new("frame-too-large", &error);
-                respond(stream, &Response::Failed(fault))?;
+                let fault = Fault::new(FaultCode::FrameTooLarge, &error);
+                respond(stream, failed(fault))?;
                 return Err(error);
             }
             Err(error) => return Err(error),
         };
-        let response = match decode_request(&message) {
-            Ok(request) => handle(request),
-            Err(error) => Response::Failed(Fault::new("request-malformed", &error)),
+        let request = decode::<Request>(&message);
+        // A proposal is in the request by now; a decision's memory is counted, and this would be a second copy.
+        drop(message);
+        let response = match request {
+            Ok(Envelope { message, .. }) => handle(message),
+            Err(error) => failed(Fault::new(FaultCode::RequestMalformed, &error)),
         };
-        respond(stream, &response)?;
+        respond(stream, response)?;
     }
 }
 
-fn respond(stream: &mut impl Write, response: &Response) -> Result<(), FrameError> {
-    let bytes = encode_response(response)
+fn respond(
+    stream: &mut impl Write,
+    (epoch, response): (Epoch, Response),
+) -> Result<(), FrameError> {
+    let bytes = encode(epoch, &response)
         .or_else(|error| {
-            let fault = Fault::new("response-unencodable", &error);
-            encode_response(&Response::Failed(fault))
+            let fault = Fault::new(FaultCode::ResponseUnencodable, &error);
+            encode(epoch, &Response::Failed(fault))
         })
         .expect("a fault's few words encode");
     framing::write(stream, &bytes)

@@ -1,13 +1,17 @@
 //! Answers given, for proposals that are asked about again.
+//!
+//! Only a "yes" is kept: its signatures are facts, whoever asks and however often. A "no" counts for the attempt that it
+//! was given to and for no other, or whoever carries messages could show a refusal of the past until a quorum seems to have
+//! refused.
 
 use std::collections::VecDeque;
 
-use grail_signer::ProposalId;
+use grail_wire::ProposalId;
 
 /// Answers kept: more proposals than a backend has open at a time.
 const ANSWERS_MAX: usize = 64;
 
-/// The answers to the proposals asked about last. A decision is a pure function of its proposal, so that an old answer
+/// The contributions to the proposals asked about last. A decision is a pure function of its proposal, so that an old one
 /// is as good as a new one.
 #[derive(Default)]
 pub struct Answers {
@@ -18,16 +22,16 @@ pub struct Answers {
 impl Answers {
     /// The encoded answer to a proposal.
     pub fn recall(&mut self, proposal: &ProposalId) -> Option<Vec<u8>> {
-        let index = self.entries.iter().position(|(id, _)| id == proposal)?;
+        let index = self.entries.iter().position(|(known, _)| known == proposal)?;
         let entry = self.entries.remove(index)?;
         let answer = entry.1.clone();
         self.entries.push_back(entry);
         Some(answer)
     }
 
-    /// Keeps an answer; forgets the one that was of no use for longest.
+    /// Keeps an answer; forgets the one that was not asked for again for longest.
     pub fn keep(&mut self, proposal: ProposalId, answer: Vec<u8>) {
-        self.entries.retain(|(id, _)| *id != proposal);
+        self.entries.retain(|(known, _)| *known != proposal);
         if self.entries.len() >= ANSWERS_MAX {
             self.entries.pop_front();
         }

@@ -1,37 +1,44 @@
 //! Booting an enclave with the right key, and knowing it again.
 
 use bitcoin::XOnlyPublicKey;
-use grail_signer::{Boot, Born, Fault, Identity, Request, Response};
-use grail_types::{Params, ParamsHash};
+use grail_types::{BoundedBytes, Bridge};
+use grail_wire::{Boot, Booted, Fault, FaultCode, Identity, Request, Response};
 
 use crate::{client::EnclaveClient, error::HostError, state::StateFolder};
 
 /// Boots the enclave with the key of this folder, or a new one where there never was one; says which key, and whether it
-/// was born just now. When this returns, the key is on disk.
+/// was made just now. When this returns, the key is on disk.
 pub async fn boot(
     client: &EnclaveClient,
     state: &StateFolder,
-    params: &Params,
+    bridge: &Bridge,
 ) -> Result<(XOnlyPublicKey, bool), HostError> {
     let sealed = state.sealed()?;
     let known = state.public_key()?;
     let is_first = sealed.is_none();
+    let sealed = sealed
+        .map(BoundedBytes::new)
+        .transpose()
+        .map_err(|_| HostError::Protocol("the sealed key is longer than any"))?;
     let request = Request::Boot(Boot {
-        params: params.clone(),
-        sealed: sealed.map(Into::into),
+        bridge: *bridge,
+        sealed,
     });
-    let (public_key, born) = match client.call(&request).await? {
-        Response::Booted(Born { public_key, sealed }) => {
+    let (public_key, is_new) = match client.call(request).await? {
+        Response::Booted(Booted { public_key, sealed }) => {
             match (is_first, sealed) {
                 (true, Some(sealed)) => state.keep_sealed(&sealed)?,
                 (false, None) => {}
-                (true, None) => return Err(HostError::Protocol("a key was born unsealed")),
-                (false, Some(_)) => return Err(HostError::Protocol("a second key was born")),
+                (true, None) => return Err(HostError::Protocol("a key was made and not sealed")),
+                (false, Some(_)) => return Err(HostError::Protocol("a second key was made")),
             }
             (public_key, is_first)
         }
         // An enclave that outlived its last host. Its key is this folder's, or nobody keeps it.
-        Response::Failed(fault) if fault.code == "already-booted" => {
+        Response::Failed(Fault {
+            code: FaultCode::AlreadyBooted,
+            ..
+        }) => {
             let got = identify(client).await?.public_key;
             if known.is_none() {
                 return Err(HostError::KeyUnknown {
@@ -41,31 +48,31 @@ pub async fn boot(
             }
             (got, false)
         }
-        Response::Failed(Fault { code, details }) => {
-            return Err(HostError::BootRefused { code, details });
+        Response::Failed(fault) => return Err(HostError::BootRefused(fault)),
+        Response::Identity(_) | Response::Evidence(_) | Response::Decided(_) => {
+            return Err(HostError::Protocol("boot"));
         }
-        _ => return Err(HostError::Protocol("boot")),
     };
     match known {
         Some(expected) => same_key(&expected, &public_key)?,
         None => state.keep_public_key(&public_key)?,
     }
-    check_identity(client, &public_key, &params.hash()).await?;
-    Ok((public_key, born))
+    check_identity(client, &public_key, bridge).await?;
+    Ok((public_key, is_new))
 }
 
-/// Checks that the enclave has this key and runs with these parameters.
+/// Checks that the enclave has this key, for this bridge.
 pub async fn check_identity(
     client: &EnclaveClient,
     public_key: &XOnlyPublicKey,
-    params_hash: &ParamsHash,
+    bridge: &Bridge,
 ) -> Result<(), HostError> {
     let identity = identify(client).await?;
     same_key(public_key, &identity.public_key)?;
-    if identity.params_hash != *params_hash {
-        return Err(HostError::ParamsChanged {
-            expected: *params_hash,
-            got: identity.params_hash,
+    if identity.bridge != *bridge {
+        return Err(HostError::BridgeChanged {
+            expected: Box::new(*bridge),
+            got: Box::new(identity.bridge),
         });
     }
     Ok(())
@@ -82,9 +89,11 @@ fn same_key(expected: &XOnlyPublicKey, got: &XOnlyPublicKey) -> Result<(), HostE
 }
 
 async fn identify(client: &EnclaveClient) -> Result<Identity, HostError> {
-    match client.call(&Request::Identify).await? {
+    match client.call(Request::Identify).await? {
         Response::Identity(identity) => Ok(identity),
-        Response::Failed(Fault { code, details }) => Err(HostError::BootRefused { code, details }),
-        _ => Err(HostError::Protocol("identify")),
+        Response::Failed(fault) => Err(HostError::BootRefused(fault)),
+        Response::Booted(_) | Response::Evidence(_) | Response::Decided(_) => {
+            Err(HostError::Protocol("identify"))
+        }
     }
 }

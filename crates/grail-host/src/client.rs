@@ -5,11 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use grail_enclave::{
+use grail_link::{
     framing::{self, FrameError},
     stream::{ConnectAddress, Stream},
 };
-use grail_signer::{Request, Response, WireError, decode_response, encode_request};
+use grail_types::Epoch;
+use grail_wire::{Request, Response, WireError, decode, encode};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -40,7 +41,7 @@ pub enum LinkError {
     /// The stream broke.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// The answer is none.
+    /// The answer cannot be read.
     #[error("answer: {0}")]
     Answer(WireError),
     /// No answer in time.
@@ -56,7 +57,7 @@ struct Call {
     answer: oneshot::Sender<Result<Response, LinkError>>,
 }
 
-/// A connection to an enclave. After any error but [`LinkError::Request`] it is of no use.
+/// A connection to an enclave. After any error but [`LinkError::Request`] it answers nothing more.
 pub struct EnclaveClient {
     calls: mpsc::Sender<Call>,
 }
@@ -85,12 +86,17 @@ impl EnclaveClient {
     }
 
     /// Asks, and waits for the answer.
-    pub async fn call(&self, request: &Request) -> Result<Response, LinkError> {
-        let request = encode_request(request).map_err(LinkError::Request)?;
+    pub async fn call(&self, request: Request) -> Result<Response, LinkError> {
+        let encoded = encode(Epoch(0), &request).map_err(LinkError::Request)?;
+        // A proposal is megabytes, and what is asked about is in the encoded bytes by now.
+        drop(request);
         let (answer, answered) = oneshot::channel();
         let exchange = async {
             self.calls
-                .send(Call { request, answer })
+                .send(Call {
+                    request: encoded,
+                    answer,
+                })
                 .await
                 .map_err(|_| LinkError::Closed)?;
             answered.await.map_err(|_| LinkError::Closed)?
@@ -140,5 +146,6 @@ fn converse(mut stream: Stream, mut asked: mpsc::Receiver<Call>) {
 fn exchange(stream: &mut Stream, request: &[u8]) -> Result<Response, LinkError> {
     framing::write(stream, request)?;
     let answer = framing::read(stream)?.ok_or(LinkError::Closed)?;
-    decode_response(&answer).map_err(LinkError::Answer)
+    let envelope = decode(&answer).map_err(LinkError::Answer)?;
+    Ok(envelope.message)
 }

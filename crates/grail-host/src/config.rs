@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use grail_broker::messages::Name;
-use grail_enclave::stream::ConnectAddress;
+use grail_link::stream::ConnectAddress;
 use grail_types::Params;
+use grail_wire::Name;
 
 use crate::error::HostError;
 

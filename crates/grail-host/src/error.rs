@@ -3,7 +3,8 @@
 use std::{io, path::PathBuf};
 
 use bitcoin::XOnlyPublicKey;
-use grail_types::{Network, ParamsHash};
+use grail_types::{Bridge, Network};
+use grail_wire::Fault;
 
 use crate::client::LinkError;
 
@@ -72,13 +73,8 @@ pub enum HostError {
     #[error("enclave: {0}")]
     Link(#[from] LinkError),
     /// The enclave does not boot with what it was given.
-    #[error("the enclave refuses to boot: {code}: {details}")]
-    BootRefused {
-        /// Stable code.
-        code: String,
-        /// What was expected and what was found.
-        details: String,
-    },
+    #[error("the enclave refuses to boot: {}: {}", .0.code, .0.details)]
+    BootRefused(Fault),
     /// The enclave runs with a key that this host has not kept: lost when the enclave ends.
     #[error(
         "the enclave runs already, with the key {got}, of which {path} knows nothing; restart the enclave"
@@ -97,13 +93,13 @@ pub enum HostError {
         /// As the enclave says.
         got: Box<XOnlyPublicKey>,
     },
-    /// The enclave runs with other parameters.
-    #[error("expected the enclave to run with parameters {expected}, got {got}")]
-    ParamsChanged {
+    /// The enclave runs for another bridge.
+    #[error("expected the enclave to run for the bridge {expected}, got {got}")]
+    BridgeChanged {
         /// Of the file.
-        expected: ParamsHash,
+        expected: Box<Bridge>,
         /// As the enclave says.
-        got: ParamsHash,
+        got: Box<Bridge>,
     },
     /// The enclave answered something else than was asked.
     #[error("the enclave's answer does not fit the question ({0})")]
@@ -123,10 +119,10 @@ impl HostError {
             | Self::HardwareMissing(_)
             | Self::EnclaveSpawn { .. }
             | Self::EnclaveRefusesStart(..)
-            | Self::BootRefused { .. }
+            | Self::BootRefused(_)
             | Self::KeyUnknown { .. }
             | Self::KeyChanged { .. }
-            | Self::ParamsChanged { .. }
+            | Self::BridgeChanged { .. }
             | Self::Protocol(_) => false,
         }
     }
@@ -143,10 +139,10 @@ impl HostError {
             | Self::HardwareMissing(_) => 4,
             Self::EnclaveSpawn { .. }
             | Self::EnclaveRefusesStart(..)
-            | Self::BootRefused { .. }
+            | Self::BootRefused(_)
             | Self::KeyUnknown { .. }
             | Self::KeyChanged { .. }
-            | Self::ParamsChanged { .. } => 5,
+            | Self::BridgeChanged { .. } => 5,
         }
     }
 

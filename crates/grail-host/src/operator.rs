@@ -5,14 +5,14 @@ use std::{future, path::PathBuf, time::Duration};
 use bitcoin::XOnlyPublicKey;
 use grail_broker::{
     Broker, BrokerError, Link, Message, RemoteBroker, Subscription,
-    messages::{
-        self, AnswerMessage, Ask, BrokerMessage, Challenge, Evidence, FaultMessage, Hello, Name,
-        Reply,
-    },
+    messages::{self, BrokerMessage},
 };
-use grail_enclave::stream::ConnectAddress;
-use grail_signer::{Answer, Fault, Request, Response, Verdict, encode_answer, proposal_id};
-use grail_types::{Params, ParamsHash};
+use grail_link::stream::ConnectAddress;
+use grail_types::{BoundedBytes, Bridge, Epoch};
+use grail_wire::{
+    Answer, AnswerMessage, Ask, Challenge, Envelope, Evidence, Fault, FaultCode,
+    FaultMessage, Hello, Name, ProposalId, Reply, Request, Response, Text, Verdict,
+};
 use serde::Serialize;
 use tokio::{
     sync::watch,
@@ -53,8 +53,7 @@ pub enum EnclaveSource {
 /// An operator, between two starts of its enclave.
 pub struct Operator {
     name: Name,
-    params: Params,
-    params_hash: ParamsHash,
+    bridge: Bridge,
     state: StateFolder,
     source: EnclaveSource,
     broker: RemoteBroker,
@@ -71,9 +70,9 @@ struct Ready<'a> {
     event: &'static str,
     name: &'a str,
     public_key: XOnlyPublicKey,
-    params_hash: ParamsHash,
-    /// Whether the key was born just now.
-    born: bool,
+    bridge: Bridge,
+    /// Whether the key was made just now.
+    is_new: bool,
     /// The enclave's process, where it is this host's child.
     enclave_pid: Option<u32>,
 }
@@ -92,7 +91,7 @@ impl Operator {
     /// An operator; its enclave is not started yet. `shutdown` turns true when it is to end.
     pub async fn new(
         name: Name,
-        params: Params,
+        bridge: Bridge,
         state: StateFolder,
         source: EnclaveSource,
         broker: RemoteBroker,
@@ -100,8 +99,7 @@ impl Operator {
     ) -> Result<Self, BrokerError> {
         Ok(Self {
             name,
-            params_hash: params.hash(),
-            params,
+            bridge,
             state,
             source,
             link: broker.link(),
@@ -142,7 +140,7 @@ impl Operator {
             EnclaveSource::Program(program) => Some(EnclaveProcess::start(
                 program,
                 &self.state,
-                self.params.network,
+                self.bridge.network,
             )?),
             EnclaveSource::Running(_) => None,
         };
@@ -162,8 +160,8 @@ impl Operator {
         let outcome = match started {
             None => Ok(Shutdown),
             Some(Err(error)) => Err(error),
-            Some(Ok((client, public_key, born))) => {
-                self.say_ready(&public_key, born, process.as_ref());
+            Some(Ok((client, public_key, is_new))) => {
+                self.say_ready(&public_key, is_new, process.as_ref());
                 let mut running = Running {
                     process: process.take(),
                     client,
@@ -185,20 +183,25 @@ impl Operator {
         address: ConnectAddress,
     ) -> Result<(EnclaveClient, XOnlyPublicKey, bool), HostError> {
         let client = EnclaveClient::connect(address, START_PATIENCE).await?;
-        let (public_key, born) = boot::boot(&client, &self.state, &self.params).await?;
-        Ok((client, public_key, born))
+        let (public_key, is_new) = boot::boot(&client, &self.state, &self.bridge).await?;
+        Ok((client, public_key, is_new))
     }
 
-    fn say_ready(&self, public_key: &XOnlyPublicKey, born: bool, process: Option<&EnclaveProcess>) {
+    fn say_ready(
+        &self,
+        public_key: &XOnlyPublicKey,
+        is_new: bool,
+        process: Option<&EnclaveProcess>,
+    ) {
         let ready = Ready {
             event: "ready",
             name: self.name.as_str(),
             public_key: *public_key,
-            params_hash: self.params_hash,
-            born,
+            bridge: self.bridge,
+            is_new,
             enclave_pid: process.and_then(EnclaveProcess::id),
         };
-        tracing::info!(%public_key, params_hash = %self.params_hash, born, "ready");
+        tracing::info!(%public_key, bridge = %self.bridge, is_new, "ready");
         crate::print_line(&ready);
     }
 
@@ -232,7 +235,7 @@ impl Operator {
                     self.decide(client, public_key, &ask).await?;
                 }
                 _ = heartbeat.tick() => {
-                    boot::check_identity(client, public_key, &self.params_hash).await?;
+                    boot::check_identity(client, public_key, &self.bridge).await?;
                 }
             }
         }
@@ -246,7 +249,7 @@ impl Operator {
         self.publish(&Hello {
             name: self.name.clone(),
             public_key: *public_key,
-            params_hash: self.params_hash,
+            bridge: self.bridge,
         })
         .await;
     }
@@ -260,21 +263,23 @@ impl Operator {
         let Some(Challenge { nonce }) = decoded(message) else {
             return Ok(());
         };
-        match client.call(&Request::Attest { nonce }).await? {
+        match client.call(Request::Attest { nonce }).await? {
             Response::Evidence(document) => {
                 self.publish(&Evidence {
                     name: self.name.clone(),
                     nonce,
                     public_key: *public_key,
-                    params_hash: self.params_hash,
+                    bridge: self.bridge,
                     document,
                 })
                 .await;
             }
             Response::Failed(Fault { code, details }) => {
-                tracing::error!(code, details, "the enclave does not attest");
+                tracing::error!(%code, %details, "the enclave does not attest");
             }
-            _ => return Err(HostError::Protocol("attest")),
+            Response::Booted(_) | Response::Identity(_) | Response::Decided(_) => {
+                return Err(HostError::Protocol("attest"));
+            }
         }
         Ok(())
     }
@@ -285,57 +290,75 @@ impl Operator {
         public_key: &XOnlyPublicKey,
         message: &Message,
     ) -> Result<(), HostError> {
-        let Some(Ask {
-            settlement,
-            proposal,
-        }) = decoded(message)
-        else {
+        let Some(Envelope { epoch, message }) = decoded_with_epoch::<Ask>(message) else {
             return Ok(());
         };
-        let id = proposal_id(&proposal);
+        let Ask { attempt, proposal } = message;
+        let id = ProposalId::of(&proposal);
         if let Some(answer) = self.answers.recall(&id) {
-            tracing::debug!(settlement, "asked again");
-            let answer = AnswerMessage { settlement, answer };
-            self.publish(&Reply::Answer(answer)).await;
+            tracing::debug!(proposal = %id, "asked again");
+            self.reply(epoch, &answered(answer)).await;
             return Ok(());
         }
-        let fault = |code: &str, details: &str| {
-            tracing::warn!(settlement, code, details, "no decision");
-            Reply::Fault(FaultMessage::new(settlement, *public_key, code, details))
+        let fault = |code: FaultCode, details: &dyn std::fmt::Display| {
+            tracing::warn!(proposal = %id, %code, %details, "no decision");
+            Reply::Fault(FaultMessage {
+                proposal: id,
+                attempt,
+                public_key: *public_key,
+                code,
+                details: Text::cut(&details.to_string()),
+            })
         };
-        let (reply, outcome) = match client.call(&Request::Decide { proposal }).await {
+        let (reply, outcome) = match client.call(Request::Decide { attempt, proposal }).await {
             Ok(Response::Decided(answer)) => {
-                log_verdict(settlement, &answer);
-                match encode_answer(&answer) {
-                    Ok(answer) => {
-                        self.answers.keep(id, answer.clone());
-                        let answer = AnswerMessage { settlement, answer };
-                        (Reply::Answer(answer), Ok(()))
+                log_verdict(&id, &answer);
+                match grail_wire::encode(epoch, &answer) {
+                    Ok(encoded) => {
+                        self.keep(id, &answer, &encoded);
+                        (answered(encoded), Ok(()))
                     }
-                    Err(error) => (fault("answer-unencodable", &error.to_string()), Ok(())),
+                    Err(error) => (fault(FaultCode::AnswerUnencodable, &error), Ok(())),
                 }
             }
-            Ok(Response::Failed(Fault { code, details })) => (fault(&code, &details), Ok(())),
-            Ok(_) => (
-                fault("enclave-protocol", "the answer does not fit the question"),
+            Ok(Response::Failed(Fault { code, details })) => (fault(code, &details), Ok(())),
+            Ok(Response::Booted(_) | Response::Identity(_) | Response::Evidence(_)) => (
+                fault(
+                    FaultCode::EnclaveProtocol,
+                    &"the answer does not fit the question",
+                ),
                 Err(HostError::Protocol("decide")),
             ),
-            Err(LinkError::Request(error)) => {
-                (fault("proposal-too-large", &error.to_string()), Ok(()))
-            }
+            Err(LinkError::Request(error)) => (fault(FaultCode::ProposalTooLarge, &error), Ok(())),
             Err(error) => (
-                fault("enclave-lost", &error.to_string()),
+                fault(FaultCode::EnclaveLost, &error),
                 Err(HostError::Link(error)),
             ),
         };
-        self.publish(&reply).await;
+        self.reply(epoch, &reply).await;
         outcome
     }
 
-    /// Sends a message, or logs why not: whoever needs it asks again.
+    /// A "no" is for its attempt and is not kept.
+    fn keep(&mut self, id: ProposalId, answer: &Answer, encoded: &[u8]) {
+        match answer.verdict {
+            Verdict::Contributed(_) => self.answers.keep(id, encoded.to_vec()),
+            Verdict::Refused(_) => {}
+        }
+    }
+
     async fn publish<M: BrokerMessage>(&self, message: &M) {
+        self.send(Epoch(0), message).await;
+    }
+
+    async fn reply(&self, epoch: Epoch, reply: &Reply) {
+        self.send(epoch, reply).await;
+    }
+
+    /// Sends a message, or logs why not: whoever needs it asks again.
+    async fn send<M: BrokerMessage>(&self, epoch: Epoch, message: &M) {
         let subject = M::subject();
-        let bytes = match messages::encode(message) {
+        let bytes = match messages::encode(epoch, message) {
             Ok(bytes) => bytes,
             Err(error) => {
                 tracing::error!(code = error.code(), %error, %subject, "message not sent");
@@ -366,25 +389,31 @@ fn heard(message: Option<Message>) -> Result<Message, HostError> {
 }
 
 fn decoded<M: BrokerMessage>(message: &Message) -> Option<M> {
-    messages::decode(&message.payload)
+    decoded_with_epoch(message).map(|envelope| envelope.message)
+}
+
+fn decoded_with_epoch<M: BrokerMessage>(message: &Message) -> Option<Envelope<M>> {
+    grail_wire::decode(&message.payload)
         .inspect_err(|error| {
             tracing::warn!(code = error.code(), %error, subject = %message.subject, "message ignored");
         })
         .ok()
 }
 
-fn log_verdict(settlement: i64, answer: &Answer) {
+/// An encoded answer as it travels.
+fn answered(encoded: Vec<u8>) -> Reply {
+    Reply::Answer(AnswerMessage {
+        answer: BoundedBytes::new(encoded).expect("its codec bounds an answer alike"),
+    })
+}
+
+fn log_verdict(proposal: &ProposalId, answer: &Answer) {
     match &answer.verdict {
-        Verdict::Signed(signatures) => {
-            tracing::info!(settlement, signature_count = signatures.0.len(), "signed");
+        Verdict::Contributed(contributions) => {
+            tracing::info!(%proposal, contribution_count = contributions.len(), "signed");
         }
         Verdict::Refused(record) => {
-            tracing::warn!(
-                settlement,
-                code = record.code,
-                details = record.details,
-                "refused"
-            );
+            tracing::warn!(%proposal, code = %record.code, details = %record.details, "refused");
         }
     }
 }

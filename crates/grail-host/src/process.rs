@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use grail_enclave::stream::ConnectAddress;
+use grail_link::stream::ConnectAddress;
 use grail_types::Network;
 use tokio::{
     process::{Child, ChildStdin, Command},

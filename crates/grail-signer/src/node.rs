@@ -5,7 +5,7 @@ use bitcoin::{
     secp256k1::{All, Secp256k1},
 };
 use grail_attest::{
-    AttestError, EvidencePurpose, SealContext, SealError, SealNonce, Tee, attest_signer,
+    AttestError, SealContext, SealError, SealNonce, Tee, attest_signer,
 };
 use grail_policy::{Approved, Decision, approve};
 use grail_script::{SighashError, Sighashes};
@@ -197,7 +197,6 @@ impl Ready {
         let document = attest_signer(
             tee,
             &self.bridge,
-            EvidencePurpose::Signer,
             &self.key.public(),
             Some(nonce),
         )

@@ -12,6 +12,7 @@ const ORDER: &[&str] = &[
     "grail-attest",
     "grail-policy",
     "grail-signer",
+    "grail-link",
     "grail-flow",
     "grail-txbuild",
     "grail-chain",
