@@ -1,10 +1,9 @@
 //! New requests: their wire form, and its parsing at the edge.
 
 use bitcoin::{
-    Address, Amount, ScriptBuf, Weight, XOnlyPublicKey, address::NetworkUnchecked,
-    secp256k1::Secp256k1,
+    Address, Amount, ScriptBuf, XOnlyPublicKey, address::NetworkUnchecked, secp256k1::Secp256k1,
 };
-use grail_script::{DepositTree, VaultTree};
+use grail_script::{DepositTree, InternalKey, VaultTree, weight};
 use grail_types::{Destination, Params, Roster, Terms};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
@@ -20,10 +19,6 @@ pub const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 64;
 
 /// Longest address text looked at: bech32's own limit.
 const ADDRESS_LENGTH_MAX: usize = 90;
-/// Weight of an input without its witness.
-const INPUT_WEIGHT: Weight = Weight::from_wu(41 * 4);
-/// Weight of the smallest output that serves a request (P2WPKH).
-const OUTPUT_WEIGHT: Weight = Weight::from_wu(31 * 4);
 
 /// `POST /v1/peg-ins`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -164,9 +159,9 @@ impl IdempotencyKey {
     }
 }
 
-/// Lowest fee cap that makes sense: the weight that a request adds to a settlement, at the lowest fee rate.
-pub fn fee_cap_min(params: &Params, deposit: &DepositTree, roster: &Roster) -> Amount {
-    let weight = INPUT_WEIGHT + deposit.spend.witness_weight(roster) + OUTPUT_WEIGHT;
+/// Lowest fee cap that makes sense: the least weight that a request adds to a settlement, at the lowest fee rate.
+pub fn fee_cap_min(params: &Params, deposit: &DepositTree) -> Amount {
+    let weight = weight::INPUT + deposit.leaf.witness_weight() + weight::P2WPKH_OUTPUT;
     params.fee_rate_min.fee_wu(weight).unwrap_or(Amount::MAX)
 }
 
@@ -197,7 +192,11 @@ impl Fields<'_> {
     fn parse(&self, params: &Params, roster: &Roster) -> Result<Wish, Problem> {
         let secp = Secp256k1::verification_only();
         let destination = parse_address(self.address, params)?;
-        if destination.script() == VaultTree::new(&secp, roster).script_pubkey.as_script() {
+        if destination.script()
+            == VaultTree::new(&secp, InternalKey::Nums, roster)
+                .script_pubkey
+                .as_script()
+        {
             return Err(Problem::new(
                 ProblemCode::UnsupportedAddress,
                 "the destination is the vault",
@@ -221,13 +220,8 @@ impl Fields<'_> {
             reclaim_delay: parse_delay(self.reclaim_delay, params)?,
             nonce: [0; 16],
         };
-        let deposit = DepositTree::new(&secp, &terms, roster);
-        self.check_fee_cap(
-            &terms,
-            amount,
-            fee_cap_min(params, &deposit, roster),
-            params,
-        )?;
+        let deposit = DepositTree::new(&secp, InternalKey::Nums, &terms, roster);
+        self.check_fee_cap(&terms, amount, fee_cap_min(params, &deposit), params)?;
         Ok(Wish { terms, amount })
     }
 

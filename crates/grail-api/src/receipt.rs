@@ -1,7 +1,7 @@
 //! The receipt: with the user's key it suffices to take a deposit back, with no server and no operator.
 
 use bitcoin::{Address, ScriptBuf, secp256k1::Secp256k1};
-use grail_script::DepositTree;
+use grail_script::{DepositTree, InternalKey};
 use grail_types::{Epoch, Network, RequestId, Roster, Terms};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -177,7 +177,13 @@ impl CheckedReceipt {
 }
 
 fn deposit_script(terms: &Terms, roster: &Roster) -> ScriptBuf {
-    DepositTree::new(&Secp256k1::verification_only(), terms, roster).script_pubkey
+    DepositTree::new(
+        &Secp256k1::verification_only(),
+        InternalKey::Nums,
+        terms,
+        roster,
+    )
+    .script_pubkey
 }
 
 fn address(script_pubkey: &ScriptBuf, network: Network) -> String {

@@ -9,7 +9,7 @@ use common::{key, params, roster, taproot_address};
 use grail_api::{
     BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IdempotencyKey, Problem, ProblemCode, Wish, bip21,
 };
-use grail_script::VaultTree;
+use grail_script::{InternalKey, VaultTree};
 
 fn peg_in() -> CreatePegIn {
     CreatePegIn {
@@ -107,7 +107,7 @@ fn refuses_a_witness_version_to_come_and_the_vault_itself() {
         code(|wish| wish.recipient_address = future.to_string()),
         ProblemCode::UnsupportedAddress
     );
-    let vault = VaultTree::new(&Secp256k1::new(), &roster()).script_pubkey;
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster()).script_pubkey;
     let vault = Address::from_script(&vault, Network::Regtest).unwrap();
     assert_eq!(
         code(|wish| wish.recipient_address = vault.to_string()),

@@ -8,7 +8,7 @@ use bitcoin::script::Instruction;
 use bitcoin::secp256k1::{Secp256k1, VerifyOnly};
 use bitcoin::taproot::{ControlBlock, TAPROOT_ANNEX_PREFIX};
 use bitcoin::{Script, ScriptBuf, TxIn, Witness};
-use grail_script::{VaultTree, nums_key};
+use grail_script::{InternalKey, VaultTree, nums_key};
 use grail_types::{Roster, SignerIndex};
 
 /// `<32 bytes> DROP` in front of a quorum: a deposit's commitment.
@@ -47,9 +47,9 @@ pub(crate) struct KnownRoster {
 
 impl KnownRoster {
     pub(crate) fn new(secp: &Secp256k1<VerifyOnly>, roster: Roster) -> Self {
-        let tree = VaultTree::new(secp, &roster);
+        let tree = VaultTree::new(secp, InternalKey::Nums, &roster);
         Self {
-            leaf: tree.spend.leaf().clone(),
+            leaf: tree.leaf.script().clone(),
             script_pubkey: tree.script_pubkey,
             roster,
         }
@@ -215,9 +215,9 @@ mod tests {
             Some((Role::Vault, vec![0, 2, 3]))
         );
         let secp = Secp256k1::verification_only();
-        let deposit = DepositTree::new(&secp, &terms(), &roster());
+        let deposit = DepositTree::new(&secp, InternalKey::Nums, &terms(), &roster());
         assert_eq!(
-            indexes(&signed_by(places, deposit.spend.leaf(), None)),
+            indexes(&signed_by(places, deposit.leaf.script(), None)),
             Some((Role::Deposit, vec![0, 2, 3]))
         );
         assert_eq!(indexes(&signed_by(places, Script::new(), None)), None);

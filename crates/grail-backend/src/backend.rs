@@ -9,7 +9,7 @@ use bitcoin::{
 };
 use grail_broker::Broker;
 use grail_prover::Prover;
-use grail_script::VaultTree;
+use grail_script::{InternalKey, VaultTree};
 use grail_store::Store;
 use grail_types::{MockAllowed, Params, Roster};
 use tokio::sync::{Notify, watch};
@@ -126,7 +126,7 @@ impl Backend {
         let mut instance = [0; 8];
         getrandom::fill(&mut instance)?;
         Ok(Arc::new(Self {
-            vault: VaultTree::new(&secp, &deployment.roster),
+            vault: VaultTree::new(&secp, InternalKey::Nums, &deployment.roster),
             operators: Operators::new(deployment.params.clone()),
             deployment,
             deployment_tx,

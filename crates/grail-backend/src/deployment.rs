@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bitcoin::{OutPoint, Transaction, consensus};
 use grail_attest::{SignerExpectation, TrustAnchor, UnixTime, verify_signer_evidence};
 use grail_bridge_contract::RosterState;
-use grail_script::VaultTree;
+use grail_script::{InternalKey, VaultTree};
 use grail_spell::{PrevTx, nft_app, roster_state};
 use grail_txbuild::first_state;
 use grail_types::{DevelopmentAllowed, MockAllowed, Params, Roster};
@@ -117,7 +117,7 @@ impl Deployment {
         );
         self.params.validate()?;
         let secp = bitcoin::secp256k1::Secp256k1::verification_only();
-        let vault = VaultTree::new(&secp, &self.roster);
+        let vault = VaultTree::new(&secp, InternalKey::Nums, &self.roster);
         let expected = first_state(&self.params, &self.roster, &vault);
         ensure!(
             self.state()? == expected,

@@ -99,7 +99,7 @@ impl Pending {
             .spends
             .iter()
             .enumerate()
-            .map(|(index, spend)| cache.script_path(index, spend.leaf_hash()))
+            .map(|(index, spend)| cache.of(index, spend))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             id,

@@ -7,14 +7,14 @@ use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, FeeRate, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness};
 
+use grail_script::weight;
+
 use crate::holdings::{Coin, PlainCoin};
 
 /// Most inputs of a transaction: far below what relay accepts (400,000 WU are 1,700 of them).
 pub const INPUTS_MAX: usize = 500;
 /// Highest fee rate paid: whatever asks for more is a mistake.
 pub const FEE_RATE_MAX: FeeRate = FeeRate::from_sat_per_vb_u32(1_000);
-/// A BIP-340 signature under the default sighash type.
-const SIGNATURE_BYTES: usize = 64;
 
 /// Why no transaction can be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -200,15 +200,12 @@ impl Wanted<'_> {
 
     /// The fee of the signed transaction, from its exact weight.
     fn fee(&self, transaction: &Transaction, inputs: &[Coin]) -> Result<Amount, FundError> {
-        // Without any witness the encoding lacks marker and flag, which are there once one input is signed.
-        let marker = Weight::from_wu(2);
-        // Count of items, length, signature.
-        let signature = Weight::from_wu(1 + 1 + SIGNATURE_BYTES as u64);
-        let own = Weight::from_wu(signature.to_wu().saturating_mul(inputs.len() as u64));
-        let foreign = self.foreign.as_ref();
-        let foreign = foreign.map_or(Weight::ZERO, |foreign| foreign.witness_weight);
-        let weight = transaction.weight() + marker + own + foreign;
-        self.fee_rate.fee_wu(weight).ok_or(FundError::Overflow)
+        let foreign = self.foreign.iter().map(|foreign| foreign.witness_weight);
+        let own = std::iter::repeat_n(weight::KEY_PATH_WITNESS, inputs.len());
+        weight::signed(transaction, foreign.chain(own))
+            .ok()
+            .and_then(|weight| self.fee_rate.fee_wu(weight))
+            .ok_or(FundError::Overflow)
     }
 
     fn input_value(&self, inputs: &[Coin]) -> Result<Amount, FundError> {

@@ -4,13 +4,10 @@
 //! BTC pays, and a transfer spell in the same transaction keeps the zkBTC.
 
 use bitcoin::secp256k1::{All, Keypair, Secp256k1};
-use bitcoin::taproot::{LeafVersion, TapLeafHash};
-use bitcoin::{
-    Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
-};
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Weight};
 use grail_api::CheckedReceipt;
 use grail_prover::Prover;
-use grail_script::{DepositTree, Reclaim, ReclaimError, Sighashes};
+use grail_script::{InternalKey, Reclaim, ReclaimError};
 
 use crate::charms::{Carried, NoCharms};
 use crate::failure::Failure;
@@ -60,6 +57,7 @@ impl ReclaimFailure {
             Self::OtherCharms(_) => "other-charms",
             Self::Script(ReclaimError::WrongKey) => "no-reclaim-key",
             Self::Script(ReclaimError::TooSmall { .. }) => "deposit-too-small",
+            Self::Script(ReclaimError::NotSpent(_)) => "deposit-not-spent",
             Self::Script(ReclaimError::Sighash(_)) => "sighash",
             Self::Spell(error) => error.code(),
         }
@@ -131,15 +129,8 @@ pub fn reclaim_plain(
         Carried::Nothing(_) => (),
         other => return Err(ReclaimFailure::OtherCharms(other.to_string())),
     }
-    let reclaim = Reclaim {
-        terms: receipt.terms(),
-        roster: receipt.roster(),
-        outpoint: deposit.outpoint,
-        output: deposit.output.clone(),
-        to,
-        fee_rate,
-    };
-    let unsigned = reclaim.unsigned(secp, Weight::ZERO)?;
+    let reclaim = reclaim_of(receipt, deposit);
+    let unsigned = reclaim.unsigned(secp, to, fee_rate, Weight::ZERO)?;
     Ok(reclaim.sign(secp, unsigned, key)?)
 }
 
@@ -158,21 +149,16 @@ pub fn reclaim_tokens(
         return Err(ReclaimFailure::OtherCharms("no zkBTC".to_owned()).into());
     };
     let key = seed.find_reclaim_key(secp, &receipt.terms().reclaim_key)?;
-    let tree = DepositTree::new(secp, receipt.terms(), receipt.roster());
+    let reclaim = reclaim_of(receipt, deposit);
     payment.outputs = vec![TokenOutput {
         script: to,
         amount: token.amount,
     }];
     payment.inputs = Vec::new();
     payment.foreign = Some(Foreign {
-        input: TxIn {
-            previous_output: deposit.outpoint,
-            script_sig: ScriptBuf::new(),
-            sequence: Sequence::from_height(receipt.terms().reclaim_delay),
-            witness: Witness::new(),
-        },
+        input: reclaim.input(),
         value: deposit.output.value,
-        witness_weight: reclaim_witness_weight(&tree),
+        witness_weight: reclaim.witness_weight(secp).map_err(ReclaimFailure::from)?,
     });
     let funded = payment.prove(prover)?;
     let foreign = [deposit.output.clone()];
@@ -180,24 +166,18 @@ pub fn reclaim_tokens(
 
     let own = funded.inputs.iter().map(|coin| coin.output.clone());
     let prevouts: Vec<TxOut> = foreign.iter().cloned().chain(own).collect();
-    let leaf_hash = TapLeafHash::from_script(&tree.reclaim_leaf, LeafVersion::TapScript);
-    let sighash = Sighashes::new(&signed, &prevouts)
-        .script_path(0, leaf_hash)
-        .map_err(ReclaimError::from)
+    reclaim
+        .sign_input(secp, &mut signed, &prevouts, &key)
         .map_err(ReclaimFailure::from)?;
-    let signature = secp.sign_schnorr_no_aux_rand(&sighash, &key);
-    if let Some(input) = signed.input.first_mut() {
-        input.witness = Witness::from_slice(&[
-            signature.as_ref().as_slice(),
-            tree.reclaim_leaf.as_bytes(),
-            &tree.reclaim_control_block.serialize(),
-        ]);
-    }
     Ok(signed)
 }
 
-/// Item count; signature, script and control block, each behind a length byte.
-fn reclaim_witness_weight(tree: &DepositTree) -> Weight {
-    let size = 1 + 65 + 1 + tree.reclaim_leaf.len() + 1 + tree.reclaim_control_block.size();
-    Weight::from_witness_data_size(size as u64)
+fn reclaim_of<'a>(receipt: &'a CheckedReceipt, deposit: &Deposit) -> Reclaim<'a> {
+    Reclaim {
+        internal_key: InternalKey::Nums,
+        terms: receipt.terms(),
+        roster: receipt.roster(),
+        outpoint: deposit.outpoint,
+        output: deposit.output.clone(),
+    }
 }

@@ -3,7 +3,7 @@
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Txid};
 use grail_chain::{BitcoinCore, BlockSource, Chain, ChainError};
-use grail_script::VaultTree;
+use grail_script::{InternalKey, VaultTree};
 use grail_types::{Params, Roster};
 use serde::Deserialize;
 
@@ -101,7 +101,8 @@ pub fn chain_reserves(
     params: &Params,
     hint: Option<OutPoint>,
 ) -> Result<ChainReserves, ReservesError> {
-    let vault = VaultTree::new(&Secp256k1::verification_only(), roster).script_pubkey;
+    let vault =
+        VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, roster).script_pubkey;
     let descriptor = format!("raw({})", vault.to_hex_string());
     let answer: Option<ScanAnswer> = node.rpc().call(
         "scantxoutset",

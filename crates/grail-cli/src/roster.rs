@@ -7,7 +7,7 @@ use bitcoin::{Address, Amount, OutPoint, Transaction};
 use grail_api::{RosterAnswer, Signer};
 use grail_attest::{SignerExpectation, TrustAnchor, UnixTime, verify_signer_evidence};
 use grail_chain::{Chain, ChainError, TxOutStatus, View};
-use grail_script::VaultTree;
+use grail_script::{InternalKey, VaultTree};
 use grail_spell::{BridgeCharms, PrevTx};
 use grail_types::{DevelopmentAllowed, MockAllowed, Network, Params, Roster, RosterError};
 
@@ -188,7 +188,7 @@ pub fn believe_roster(
 /// The roster, if its address is the one that the API names; says nothing about evidence.
 pub fn checked_roster(answer: &RosterAnswer, params: &Params) -> Result<Roster, RosterFailure> {
     let roster = answer.roster()?;
-    let vault = VaultTree::new(&Secp256k1::verification_only(), &roster);
+    let vault = VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, &roster);
     let expected =
         Address::from_script(&vault.script_pubkey, bitcoin::Network::from(params.network))
             .map_or_else(|error| error.to_string(), |address| address.to_string());
@@ -277,7 +277,8 @@ pub fn nft_supply(
         return Err(no_nft("it carries something else, or nothing".to_owned()));
     };
     let state = state.map_err(|error| no_nft(error.to_string()))?;
-    let vault = VaultTree::new(&Secp256k1::verification_only(), roster).script_pubkey;
+    let vault =
+        VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, roster).script_pubkey;
     let at_vault = previous
         .output(outpoint.vout)
         .is_some_and(|output| output.script_pubkey == vault);

@@ -6,7 +6,7 @@ use bitcoin::{
     Transaction, TxOut, Txid, XOnlyPublicKey,
     secp256k1::{Secp256k1, Verification},
 };
-use grail_script::RosterSpend;
+use grail_script::Spend;
 use grail_types::{Bridge, Roster};
 use grail_wire::{Action, Proposal};
 
@@ -78,8 +78,8 @@ pub struct Signing {
 /// How a roster spends one input.
 #[derive(Clone, Debug)]
 pub struct SigningInput {
-    /// Script and tree.
-    pub spend: RosterSpend,
+    /// Script or key, and tree.
+    pub spend: Spend,
     /// Who signs. Two inputs may have two rosters.
     pub roster: Arc<Roster>,
 }

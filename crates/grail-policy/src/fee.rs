@@ -1,6 +1,7 @@
 //! What the miners get, against the weight of the transaction as it will be once signed.
 
 use bitcoin::{Amount, FeeRate, Transaction, Weight};
+use grail_script::weight;
 use grail_types::Params;
 
 use crate::{approve::SigningInput, refusal::Refusal};
@@ -12,16 +13,8 @@ pub(crate) fn check_fee(
     inputs: &[SigningInput],
     fee: Amount,
 ) -> Result<Weight, Refusal> {
-    // Marker and flag appear with the first witness; every input then has one.
-    let segwit_marker = Weight::from_wu(2);
-    // An unsigned transaction without witnesses is serialised without the inputs' item counts, which
-    // `witness_weight` includes.
-    let weight = inputs
-        .iter()
-        .map(|input| input.spend.witness_weight(&input.roster))
-        .try_fold(transaction.weight(), Weight::checked_add)
-        .and_then(|weight| weight.checked_add(segwit_marker))
-        .ok_or(Refusal::Overflow)?;
+    let witnesses = inputs.iter().map(|input| input.spend.witness_weight());
+    let weight = weight::signed(transaction, witnesses).map_err(|_| Refusal::Overflow)?;
     if weight > params.settlement_weight_max {
         return Err(Refusal::TooHeavy {
             allowed: params.settlement_weight_max,

@@ -4,12 +4,13 @@ use bitcoin::{
     Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
     absolute::LockTime,
     secp256k1::{Keypair, Secp256k1, Signing, Verification},
-    taproot::{LeafVersion, TapLeafHash},
     transaction::Version,
 };
 use grail_types::{Roster, Terms};
 
-use crate::{sighash::Sighashes, spend::DepositTree};
+use crate::{
+    internal_key::InternalKey, sighash::Sighashes, spend::ReclaimSpend, tree::DepositTree, weight,
+};
 
 /// Why a deposit cannot be reclaimed so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +21,9 @@ pub enum ReclaimError {
     /// The deposit is not at the address that terms and roster give.
     #[error("the output's script is not the deposit address of these terms")]
     WrongOutput,
+    /// No input of the transaction to be signed spends the deposit.
+    #[error("no input of the transaction spends the deposit {0}")]
+    NotSpent(OutPoint),
     /// After the fee less than dust would remain.
     #[error("{deposit} cannot pay a fee of {fee} and leave an output above dust")]
     TooSmall {
@@ -33,63 +37,74 @@ pub enum ReclaimError {
     Sighash(#[from] crate::SighashError),
 }
 
-/// A wish to take a deposit back.
+/// A deposit to be taken back, as its receipt describes it.
 #[derive(Clone, Debug)]
 pub struct Reclaim<'a> {
-    /// The request's terms, from the receipt.
+    /// The internal key of the deposit address.
+    pub internal_key: InternalKey,
+    /// The request's terms.
     pub terms: &'a Terms,
-    /// The roster that the deposit address was made with, from the receipt.
+    /// The roster that the deposit address was made with.
     pub roster: &'a Roster,
     /// The deposit.
     pub outpoint: OutPoint,
     /// The deposit's amount and script.
     pub output: TxOut,
-    /// Where the coin goes.
-    pub to: ScriptBuf,
-    /// Fee rate to pay.
-    pub fee_rate: FeeRate,
 }
 
 impl Reclaim<'_> {
-    /// The unsigned transaction: one input, valid once the deposit has `terms.reclaim_delay` confirmations
-    /// (BIP-68 relative lock by height), and output 0 to `to` with the deposit's value less the fee.
+    /// The input that spends the deposit, unsigned: valid once the deposit has
+    /// `terms.reclaim_delay` confirmations (BIP-68 relative lock by height). The transaction must
+    /// be of version 2.
+    pub fn input(&self) -> TxIn {
+        TxIn {
+            previous_output: self.outpoint,
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::from_height(self.terms.reclaim_delay),
+            witness: Witness::new(),
+        }
+    }
+
+    /// Weight of the witness that [`Reclaim::sign_input`] gives the input.
+    pub fn witness_weight<C: Verification>(
+        &self,
+        secp: &Secp256k1<C>,
+    ) -> Result<Weight, ReclaimError> {
+        Ok(self.spend(secp)?.witness_weight())
+    }
+
+    /// The unsigned transaction: one input, and output 0 to `to` with the deposit's value less the
+    /// fee at `fee_rate`.
     ///
-    /// `reserved` is weight that the caller will add: a peg-out deposit carries zkBTC, whose transfer spell goes
-    /// into an `OP_RETURN` behind output 0. Without it the charms would be lost.
+    /// `reserved` is weight that the caller will add: a peg-out deposit carries zkBTC, whose
+    /// transfer spell goes into an `OP_RETURN` after output 0. Without it the charms would be lost.
     pub fn unsigned<C: Verification>(
         &self,
         secp: &Secp256k1<C>,
+        to: ScriptBuf,
+        fee_rate: FeeRate,
         reserved: Weight,
     ) -> Result<Transaction, ReclaimError> {
-        let tree = self.tree(secp)?;
+        let witness = self.witness_weight(secp)?;
+        let dust = to.minimal_non_dust();
         let mut transaction = Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,
-            input: vec![TxIn {
-                previous_output: self.outpoint,
-                script_sig: ScriptBuf::new(),
-                sequence: Sequence::from_height(self.terms.reclaim_delay),
-                witness: Witness::new(),
-            }],
+            input: vec![self.input()],
             output: vec![TxOut {
                 value: self.output.value,
-                script_pubkey: self.to.clone(),
+                script_pubkey: to,
             }],
         };
-        // Item count; signature, script and control block, each behind a length byte; segwit marker and flag.
-        let witness_size =
-            1 + 65 + 1 + tree.reclaim_leaf.len() + 1 + tree.reclaim_control_block.size() + 2;
-        let weight =
-            transaction.weight() + Weight::from_witness_data_size(witness_size as u64) + reserved;
         let too_small = |fee| ReclaimError::TooSmall {
             deposit: self.output.value,
             fee,
         };
-        let fee = self
-            .fee_rate
-            .fee_wu(weight)
+        let fee = weight::signed(&transaction, [witness])
+            .ok()
+            .and_then(|weight| weight.checked_add(reserved))
+            .and_then(|weight| fee_rate.fee_wu(weight))
             .ok_or_else(|| too_small(Amount::MAX))?;
-        let dust = self.to.minimal_non_dust();
         let rest = self
             .output
             .value
@@ -102,37 +117,52 @@ impl Reclaim<'_> {
         Ok(transaction)
     }
 
-    /// Signs a transaction made by [`Reclaim::unsigned`], to which the caller may have added outputs.
+    /// Signs a transaction made by [`Reclaim::unsigned`], to which the caller may have added
+    /// outputs.
     pub fn sign<C: Signing + Verification>(
         &self,
         secp: &Secp256k1<C>,
         mut transaction: Transaction,
         key: &Keypair,
     ) -> Result<Transaction, ReclaimError> {
-        if key.x_only_public_key().0 != self.terms.reclaim_key {
-            return Err(ReclaimError::WrongKey);
-        }
-        let tree = self.tree(secp)?;
-        let prevouts = [self.output.clone()];
-        let leaf_hash = TapLeafHash::from_script(&tree.reclaim_leaf, LeafVersion::TapScript);
-        let sighash = Sighashes::new(&transaction, &prevouts).script_path(0, leaf_hash)?;
-        let signature = secp.sign_schnorr_no_aux_rand(&sighash, key);
-        let control_block = tree.reclaim_control_block.serialize();
-        let witness = Witness::from_slice(&[
-            signature.as_ref().as_slice(),
-            tree.reclaim_leaf.as_bytes(),
-            &control_block,
-        ]);
-        for input in &mut transaction.input {
-            input.witness = witness.clone();
-        }
+        let prevouts = std::slice::from_ref(&self.output);
+        self.sign_input(secp, &mut transaction, prevouts, key)?;
         Ok(transaction)
     }
 
-    fn tree<C: Verification>(&self, secp: &Secp256k1<C>) -> Result<DepositTree, ReclaimError> {
-        let tree = DepositTree::new(secp, self.terms, self.roster);
+    /// Signs the deposit's input of a transaction that spends `prevouts` in order. The signature
+    /// binds all inputs and outputs, and no input's witness.
+    pub fn sign_input<C: Signing + Verification>(
+        &self,
+        secp: &Secp256k1<C>,
+        transaction: &mut Transaction,
+        prevouts: &[TxOut],
+        key: &Keypair,
+    ) -> Result<(), ReclaimError> {
+        if key.x_only_public_key().0 != self.terms.reclaim_key {
+            return Err(ReclaimError::WrongKey);
+        }
+        let spend = self.spend(secp)?;
+        let input_index = transaction
+            .input
+            .iter()
+            .zip(prevouts)
+            .position(|(input, prevout)| {
+                input.previous_output == self.outpoint && *prevout == self.output
+            })
+            .ok_or(ReclaimError::NotSpent(self.outpoint))?;
+        let sighash = Sighashes::new(transaction, prevouts).of_reclaim(input_index, &spend)?;
+        let signature = secp.sign_schnorr_no_aux_rand(&sighash, key);
+        if let Some(input) = transaction.input.get_mut(input_index) {
+            input.witness = spend.witness(&signature);
+        }
+        Ok(())
+    }
+
+    fn spend<C: Verification>(&self, secp: &Secp256k1<C>) -> Result<ReclaimSpend, ReclaimError> {
+        let tree = DepositTree::new(secp, self.internal_key, self.terms, self.roster);
         if self.output.script_pubkey == tree.script_pubkey {
-            Ok(tree)
+            Ok(tree.reclaim)
         } else {
             Err(ReclaimError::WrongOutput)
         }

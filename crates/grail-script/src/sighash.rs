@@ -1,11 +1,13 @@
-//! BIP-341 script-path sighashes of roster inputs.
+//! BIP-341 sighashes of spends.
 
 use bitcoin::{
-    TapLeafHash, TapSighashType, Transaction, TxOut,
+    TapLeafHash, TapSighash, TapSighashType, Transaction, TxOut,
     hashes::Hash,
     secp256k1::Message,
-    sighash::{Prevouts, SighashCache},
+    sighash::{Prevouts, SighashCache, TaprootError},
 };
+
+use crate::spend::{ReclaimSpend, Spend};
 
 /// Computes many inputs' sighashes of one transaction; the parts that are common to all inputs are hashed once,
 /// so the cost is linear in the number of inputs.
@@ -33,33 +35,71 @@ impl<'a> Sighashes<'a> {
         }
     }
 
-    /// The `SIGHASH_DEFAULT` digest for spending `leaf` at an input: commits to the whole transaction and to
-    /// all amounts and scripts spent.
-    pub fn script_path(
+    /// The `SIGHASH_DEFAULT` digest for spending an input as `spend` says: commits to the whole
+    /// transaction and to all amounts and scripts spent, and in a leaf's case to the leaf.
+    pub fn of(&mut self, input_index: usize, spend: &Spend) -> Result<Message, SighashError> {
+        match spend {
+            Spend::Leaf(spend) => self.script_path(input_index, spend.leaf_hash()),
+            Spend::Key(_) => self.key_path(input_index),
+        }
+    }
+
+    /// The same for the user's spend of a deposit.
+    pub(crate) fn of_reclaim(
+        &mut self,
+        input_index: usize,
+        spend: &ReclaimSpend,
+    ) -> Result<Message, SighashError> {
+        self.script_path(input_index, spend.leaf_hash())
+    }
+
+    fn script_path(
         &mut self,
         input_index: usize,
         leaf: TapLeafHash,
     ) -> Result<Message, SighashError> {
-        // The library hashes any index, as long as there is one prevout per input.
+        self.check_index(input_index)?;
+        let sighash = self.cache.taproot_script_spend_signature_hash(
+            input_index,
+            &Prevouts::All(self.prevouts),
+            leaf,
+            TapSighashType::Default,
+        );
+        message(input_index, sighash)
+    }
+
+    fn key_path(&mut self, input_index: usize) -> Result<Message, SighashError> {
+        self.check_index(input_index)?;
+        let sighash = self.cache.taproot_key_spend_signature_hash(
+            input_index,
+            &Prevouts::All(self.prevouts),
+            TapSighashType::Default,
+        );
+        message(input_index, sighash)
+    }
+
+    /// The library hashes any index, as long as there is one prevout per input.
+    fn check_index(&self, input_index: usize) -> Result<(), SighashError> {
         let inputs = self.prevouts.len();
-        if input_index >= inputs {
-            return Err(SighashError {
+        if input_index < inputs {
+            Ok(())
+        } else {
+            Err(SighashError {
                 input_index,
                 reason: format!("expected an index below {inputs}"),
-            });
+            })
         }
-        let sighash = self
-            .cache
-            .taproot_script_spend_signature_hash(
-                input_index,
-                &Prevouts::All(self.prevouts),
-                leaf,
-                TapSighashType::Default,
-            )
-            .map_err(|error| SighashError {
-                input_index,
-                reason: error.to_string(),
-            })?;
-        Ok(Message::from_digest(sighash.to_byte_array()))
     }
+}
+
+fn message(
+    input_index: usize,
+    sighash: Result<TapSighash, TaprootError>,
+) -> Result<Message, SighashError> {
+    sighash
+        .map(|sighash| Message::from_digest(sighash.to_byte_array()))
+        .map_err(|error| SighashError {
+            input_index,
+            reason: error.to_string(),
+        })
 }

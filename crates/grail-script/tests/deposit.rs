@@ -8,13 +8,13 @@ use bitcoin::{
     Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxOut, Txid, Weight, hashes::Hash,
     secp256k1::Secp256k1,
 };
-use grail_script::{DepositTree, Reclaim, ReclaimError, VaultTree};
+use grail_script::{DepositTree, InternalKey, Reclaim, ReclaimError, VaultTree};
 use grail_types::{Kind, Network, Roster, Terms};
 use proptest::prelude::*;
 use support::{keypair, p2wpkh, public, roster, roster_with, tapscript, terms, user};
 
 fn address(terms: &Terms, roster: &Roster) -> ScriptBuf {
-    DepositTree::new(&Secp256k1::new(), terms, roster).script_pubkey
+    DepositTree::new(&Secp256k1::new(), InternalKey::Nums, terms, roster).script_pubkey
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn the_roster_changes_the_address() {
 #[test]
 fn a_deposit_address_is_never_the_vault() {
     let (_, roster) = roster();
-    let vault = VaultTree::new(&Secp256k1::new(), &roster);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
     assert_ne!(address(&terms(), &roster), vault.script_pubkey);
 }
 
@@ -77,8 +77,9 @@ fn outpoint() -> OutPoint {
     }
 }
 
-fn reclaim<'a>(terms: &'a Terms, roster: &'a Roster, value: u64, rate: u64) -> Reclaim<'a> {
+fn reclaim<'a>(terms: &'a Terms, roster: &'a Roster, value: u64) -> Reclaim<'a> {
     Reclaim {
+        internal_key: InternalKey::Nums,
         terms,
         roster,
         outpoint: outpoint(),
@@ -86,23 +87,32 @@ fn reclaim<'a>(terms: &'a Terms, roster: &'a Roster, value: u64, rate: u64) -> R
             value: Amount::from_sat(value),
             script_pubkey: address(terms, roster),
         },
-        to: p2wpkh(1),
-        fee_rate: FeeRate::from_sat_per_kwu(rate),
     }
 }
 
-fn reclaimed(reclaim: &Reclaim<'_>) -> Result<Transaction, ReclaimError> {
-    let secp = Secp256k1::new();
-    let unsigned = reclaim.unsigned(&secp, Weight::ZERO)?;
-    reclaim.sign(&secp, unsigned, &user())
+/// What most tests pay, satoshis per 1,000 weight units.
+const RATE: u64 = 500;
+
+fn planned(
+    reclaim: &Reclaim<'_>,
+    rate: u64,
+    reserved: Weight,
+) -> Result<Transaction, ReclaimError> {
+    let rate = FeeRate::from_sat_per_kwu(rate);
+    reclaim.unsigned(&Secp256k1::new(), p2wpkh(1), rate, reserved)
+}
+
+fn reclaimed(reclaim: &Reclaim<'_>, rate: u64) -> Result<Transaction, ReclaimError> {
+    let unsigned = planned(reclaim, rate, Weight::ZERO)?;
+    reclaim.sign(&Secp256k1::new(), unsigned, &user())
 }
 
 #[test]
 fn the_user_alone_takes_a_deposit_back() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 100_000, 500);
-    let transaction = reclaimed(&wish).unwrap();
+    let wish = reclaim(&terms, &roster, 100_000);
+    let transaction = reclaimed(&wish, RATE).unwrap();
     let [input] = transaction.input.as_slice() else {
         panic!("one input");
     };
@@ -115,10 +125,10 @@ fn the_user_alone_takes_a_deposit_back() {
 fn reclaiming_before_the_delay_is_not_valid() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 100_000, 500);
+    let wish = reclaim(&terms, &roster, 100_000);
     let secp = Secp256k1::new();
     for sequence in [Sequence::from_height(1_007), Sequence::MAX] {
-        let mut unsigned = wish.unsigned(&secp, Weight::ZERO).unwrap();
+        let mut unsigned = planned(&wish, RATE, Weight::ZERO).unwrap();
         unsigned.input[0].sequence = sequence;
         let signed = wish.sign(&secp, unsigned, &user()).unwrap();
         assert_eq!(
@@ -132,11 +142,11 @@ fn reclaiming_before_the_delay_is_not_valid() {
 fn the_signature_binds_what_the_caller_added() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 100_000, 500);
+    let wish = reclaim(&terms, &roster, 100_000);
     let secp = Secp256k1::new();
     let reserved = Weight::from_wu(4_000);
-    let mut unsigned = wish.unsigned(&secp, reserved).unwrap();
-    let without = wish.unsigned(&secp, Weight::ZERO).unwrap();
+    let mut unsigned = planned(&wish, RATE, reserved).unwrap();
+    let without = planned(&wish, RATE, Weight::ZERO).unwrap();
     // 4,000 weight units at 500 sat/kwu.
     assert_eq!(
         without.output[0].value - unsigned.output[0].value,
@@ -158,9 +168,9 @@ fn the_signature_binds_what_the_caller_added() {
 fn another_key_is_refused() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 100_000, 500);
+    let wish = reclaim(&terms, &roster, 100_000);
     let secp = Secp256k1::new();
-    let unsigned = wish.unsigned(&secp, Weight::ZERO).unwrap();
+    let unsigned = planned(&wish, RATE, Weight::ZERO).unwrap();
     assert_eq!(
         wish.sign(&secp, unsigned, &keypair(1)),
         Err(ReclaimError::WrongKey)
@@ -173,12 +183,12 @@ fn an_output_at_another_address_is_refused() {
     let terms = terms();
     let mut other = terms.clone();
     other.nonce[0] ^= 1;
-    let mut wish = reclaim(&terms, &roster, 100_000, 500);
+    let mut wish = reclaim(&terms, &roster, 100_000);
     let secp = Secp256k1::new();
-    let unsigned = wish.unsigned(&secp, Weight::ZERO).unwrap();
+    let unsigned = planned(&wish, RATE, Weight::ZERO).unwrap();
     wish.output.script_pubkey = address(&other, &roster);
     assert_eq!(
-        wish.unsigned(&secp, Weight::ZERO),
+        planned(&wish, RATE, Weight::ZERO),
         Err(ReclaimError::WrongOutput)
     );
     assert_eq!(
@@ -188,12 +198,75 @@ fn an_output_at_another_address_is_refused() {
 }
 
 #[test]
+fn a_transaction_that_does_not_spend_the_deposit_is_not_signed() {
+    let (_, roster) = roster();
+    let terms = terms();
+    let wish = reclaim(&terms, &roster, 100_000);
+    let secp = Secp256k1::new();
+    let not_spent = Err(ReclaimError::NotSpent(outpoint()));
+    let mut elsewhere = planned(&wish, RATE, Weight::ZERO).unwrap();
+    elsewhere.input[0].previous_output.vout += 1;
+    assert_eq!(wish.sign(&secp, elsewhere, &user()), not_spent);
+    // The right outpoint, said to be another output.
+    let mut transaction = planned(&wish, RATE, Weight::ZERO).unwrap();
+    let mut other = wish.output.clone();
+    other.value += Amount::ONE_SAT;
+    assert_eq!(
+        wish.sign_input(&secp, &mut transaction, &[other], &user()),
+        Err(ReclaimError::NotSpent(outpoint()))
+    );
+    assert!(transaction.input[0].witness.is_empty());
+}
+
+#[test]
+fn a_deposit_is_reclaimed_beside_inputs_that_pay_for_it() {
+    let (_, roster) = roster();
+    let terms = terms();
+    let wish = reclaim(&terms, &roster, 1_000);
+    let mut transaction = planned(&wish, 0, Weight::ZERO).unwrap();
+    let mut paying = wish.input();
+    paying.previous_output.vout += 1;
+    transaction.input.insert(0, paying);
+    let prevouts = [
+        TxOut {
+            value: Amount::from_sat(50_000),
+            script_pubkey: p2wpkh(2),
+        },
+        wish.output.clone(),
+    ];
+    let secp = Secp256k1::new();
+    wish.sign_input(&secp, &mut transaction, &prevouts, &user())
+        .unwrap();
+    tapscript::verify(&transaction, &prevouts, 1).unwrap();
+    // The payer's input is left to the payer.
+    assert!(transaction.input[0].witness.is_empty());
+    let weight = wish.witness_weight(&secp).unwrap();
+    assert_eq!(weight.to_wu(), transaction.input[1].witness.size() as u64);
+}
+
+#[test]
+fn a_deposit_under_a_group_key_is_reclaimed_by_the_user_alone() {
+    let (_, roster) = roster();
+    let terms = terms();
+    let internal_key = InternalKey::Group(public(&keypair(0x6666)).try_into().unwrap());
+    let tree = DepositTree::new(&Secp256k1::new(), internal_key, &terms, &roster);
+    let mut wish = reclaim(&terms, &roster, 100_000);
+    assert_ne!(tree.script_pubkey, wish.output.script_pubkey);
+    wish.output.script_pubkey = tree.script_pubkey;
+    assert_eq!(reclaimed(&wish, RATE), Err(ReclaimError::WrongOutput));
+
+    wish.internal_key = internal_key;
+    let transaction = reclaimed(&wish, RATE).unwrap();
+    tapscript::verify_all(&transaction, std::slice::from_ref(&wish.output)).unwrap();
+}
+
+#[test]
 fn a_transaction_with_a_second_input_is_not_signed() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 100_000, 500);
+    let wish = reclaim(&terms, &roster, 100_000);
     let secp = Secp256k1::new();
-    let mut unsigned = wish.unsigned(&secp, Weight::ZERO).unwrap();
+    let mut unsigned = planned(&wish, RATE, Weight::ZERO).unwrap();
     unsigned.input.push(unsigned.input[0].clone());
     assert!(matches!(
         wish.sign(&secp, unsigned, &user()),
@@ -205,17 +278,17 @@ fn a_transaction_with_a_second_input_is_not_signed() {
 fn a_deposit_that_leaves_dust_is_refused_and_one_satoshi_more_is_not() {
     let (_, roster) = roster();
     let terms = terms();
-    let large = reclaim(&terms, &roster, 100_000, 500);
-    let rest = reclaimed(&large).unwrap().output[0].value;
+    let large = reclaim(&terms, &roster, 100_000);
+    let rest = reclaimed(&large, RATE).unwrap().output[0].value;
     let fee = large.output.value - rest;
     let dust = p2wpkh(1).minimal_non_dust();
     let least = fee + dust;
 
-    let transaction = reclaimed(&reclaim(&terms, &roster, least.to_sat(), 500)).unwrap();
+    let transaction = reclaimed(&reclaim(&terms, &roster, least.to_sat()), RATE).unwrap();
     assert_eq!(transaction.output[0].value, dust);
     for value in [least.to_sat() - 1, fee.to_sat() - 1, 0] {
         assert_eq!(
-            reclaimed(&reclaim(&terms, &roster, value, 500)),
+            reclaimed(&reclaim(&terms, &roster, value), RATE),
             Err(ReclaimError::TooSmall {
                 deposit: Amount::from_sat(value),
                 fee
@@ -229,7 +302,7 @@ fn an_absurd_rate_is_refused_without_overflow() {
     let (_, roster) = roster();
     let terms = terms();
     assert!(matches!(
-        reclaimed(&reclaim(&terms, &roster, 100_000, u64::MAX)),
+        reclaimed(&reclaim(&terms, &roster, 100_000), u64::MAX),
         Err(ReclaimError::TooSmall { .. })
     ));
 }
@@ -245,10 +318,11 @@ proptest! {
     ) {
         let (_, roster) = roster_with(0, 4, 3);
         let terms = Terms { reclaim_delay: delay, ..terms() };
-        let wish = reclaim(&terms, &roster, value, rate);
-        let transaction = reclaimed(&wish).unwrap();
+        let wish = reclaim(&terms, &roster, value);
+        let transaction = reclaimed(&wish, rate).unwrap();
         tapscript::verify_all(&transaction, std::slice::from_ref(&wish.output)).unwrap();
         let fee = wish.output.value - transaction.output[0].value;
-        prop_assert_eq!(fee, wish.fee_rate.fee_wu(transaction.weight()).unwrap());
+        let rate = FeeRate::from_sat_per_kwu(rate);
+        prop_assert_eq!(fee, rate.fee_wu(transaction.weight()).unwrap());
     }
 }

@@ -13,10 +13,10 @@ use bitcoin::{
     transaction::Version,
 };
 use grail_script::{
-    DepositTree, RosterSpend, Sighashes, VaultTree, WitnessError, nums_key, quorum_leaf,
-    quorum_witness,
+    DepositTree, InternalKey, LeafSpend, Sighashes, Spend, VaultTree, WitnessError, nums_key,
+    quorum_leaf,
 };
-use grail_types::{Roster, SignerIndex};
+use grail_types::SignerIndex;
 use miniscript::{Descriptor, Miniscript, Tap};
 use proptest::prelude::*;
 use support::{p2wpkh, roster, roster_with, tapscript, terms};
@@ -46,9 +46,9 @@ fn spending(script: &ScriptBuf) -> (Transaction, [TxOut; 1]) {
     (transaction, [prevout])
 }
 
-fn sighash(transaction: &Transaction, prevouts: &[TxOut], spend: &RosterSpend) -> Message {
+fn sighash(transaction: &Transaction, prevouts: &[TxOut], spend: &LeafSpend) -> Message {
     Sighashes::new(transaction, prevouts)
-        .script_path(0, spend.leaf_hash())
+        .of(0, &Spend::Leaf(spend.clone()))
         .unwrap()
 }
 
@@ -72,14 +72,13 @@ fn sign(
 /// The spend, signed by the signers at `positions`.
 fn signed(
     keys: &[Keypair],
-    roster: &Roster,
     script: &ScriptBuf,
-    spend: &RosterSpend,
+    spend: &LeafSpend,
     positions: impl IntoIterator<Item = u16>,
 ) -> (Transaction, [TxOut; 1]) {
     let (mut transaction, prevouts) = spending(script);
     let signatures = sign(keys, positions, &sighash(&transaction, &prevouts, spend));
-    transaction.input[0].witness = quorum_witness(spend, roster, &signatures).unwrap();
+    transaction.input[0].witness = spend.witness(&signatures).unwrap();
     (transaction, prevouts)
 }
 
@@ -104,11 +103,11 @@ fn the_vault_is_the_taproot_address_of_the_descriptor() {
     let keys: Vec<_> = roster.signers().iter().map(ToString::to_string).collect();
     let text = format!("tr({},multi_a(12,{}))", nums_key(), keys.join(","));
     let descriptor = Descriptor::<bitcoin::XOnlyPublicKey>::from_str(&text).unwrap();
-    let vault = VaultTree::new(&Secp256k1::new(), &roster);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
     assert_eq!(vault.script_pubkey, descriptor.script_pubkey());
     // Miniscript's own bound of a satisfaction, which allows a signature a 65th byte.
     let bound = descriptor.max_weight_to_satisfy().unwrap();
-    let weight = vault.spend.witness_weight(&roster);
+    let weight = vault.leaf.witness_weight();
     assert!(
         weight <= bound && bound <= weight + Weight::from_wu(20),
         "{weight} {bound}"
@@ -119,24 +118,18 @@ fn the_vault_is_the_taproot_address_of_the_descriptor() {
 fn twelve_of_sixteen_has_the_sizes_of_the_design() {
     let (keys, roster) = roster();
     let secp = Secp256k1::new();
-    let vault = VaultTree::new(&secp, &roster);
-    assert_eq!(vault.spend.leaf().len(), 546);
-    assert_eq!(vault.spend.control_block().size(), 33);
-    assert_eq!(vault.spend.witness_weight(&roster).to_wu(), 1_368);
+    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
+    assert_eq!(vault.leaf.script().len(), 546);
+    assert_eq!(vault.leaf.control_block().size(), 33);
+    assert_eq!(vault.leaf.witness_weight().to_wu(), 1_368);
 
-    let (transaction, _) = signed(&keys, &roster, &vault.script_pubkey, &vault.spend, 0..12);
+    let (transaction, _) = signed(&keys, &vault.script_pubkey, &vault.leaf, 0..12);
     let input = transaction.input[0].segwit_weight().to_wu();
     assert_eq!((input, input.div_ceil(4)), (1_532, 383));
 
-    let deposit = DepositTree::new(&secp, &terms(), &roster);
-    assert_eq!(deposit.spend.leaf().len(), 546 + 34);
-    let (transaction, _) = signed(
-        &keys,
-        &roster,
-        &deposit.script_pubkey,
-        &deposit.spend,
-        0..12,
-    );
+    let deposit = DepositTree::new(&secp, InternalKey::Nums, &terms(), &roster);
+    assert_eq!(deposit.leaf.script().len(), 546 + 34);
+    let (transaction, _) = signed(&keys, &deposit.script_pubkey, &deposit.leaf, 0..12);
     let input = transaction.input[0].segwit_weight().to_wu();
     assert_eq!((input, input.div_ceil(4)), (1_598, 400));
 }
@@ -145,8 +138,8 @@ fn twelve_of_sixteen_has_the_sizes_of_the_design() {
 fn any_quorum_spends_vault_and_deposit() {
     let (keys, roster) = roster();
     let secp = Secp256k1::new();
-    let vault = VaultTree::new(&secp, &roster);
-    let deposit = DepositTree::new(&secp, &terms(), &roster);
+    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
+    let deposit = DepositTree::new(&secp, InternalKey::Nums, &terms(), &roster);
     let quorums: [Vec<u16>; 3] = [
         (0..12).collect(),
         (4..16).collect(),
@@ -154,11 +147,10 @@ fn any_quorum_spends_vault_and_deposit() {
     ];
     for quorum in quorums {
         for (script, spend) in [
-            (&vault.script_pubkey, &vault.spend),
-            (&deposit.script_pubkey, &deposit.spend),
+            (&vault.script_pubkey, &vault.leaf),
+            (&deposit.script_pubkey, &deposit.leaf),
         ] {
-            let (transaction, prevouts) =
-                signed(&keys, &roster, script, spend, quorum.iter().copied());
+            let (transaction, prevouts) = signed(&keys, script, spend, quorum.iter().copied());
             tapscript::verify_all(&transaction, &prevouts).unwrap();
         }
     }
@@ -167,9 +159,9 @@ fn any_quorum_spends_vault_and_deposit() {
 #[test]
 fn surplus_signatures_are_left_out() {
     let (keys, roster) = roster();
-    let vault = VaultTree::new(&Secp256k1::new(), &roster);
-    let (all, prevouts) = signed(&keys, &roster, &vault.script_pubkey, &vault.spend, 0..16);
-    let (first, _) = signed(&keys, &roster, &vault.script_pubkey, &vault.spend, 0..12);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
+    let (all, prevouts) = signed(&keys, &vault.script_pubkey, &vault.leaf, 0..16);
+    let (first, _) = signed(&keys, &vault.script_pubkey, &vault.leaf, 0..12);
     assert_eq!(all, first);
     tapscript::verify_all(&all, &prevouts).unwrap();
 }
@@ -177,12 +169,12 @@ fn surplus_signatures_are_left_out() {
 #[test]
 fn eleven_signatures_make_no_witness() {
     let (keys, roster) = roster();
-    let vault = VaultTree::new(&Secp256k1::new(), &roster);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
     let (transaction, prevouts) = spending(&vault.script_pubkey);
-    let sighash = sighash(&transaction, &prevouts, &vault.spend);
+    let sighash = sighash(&transaction, &prevouts, &vault.leaf);
     let signatures = sign(&keys, 0..11, &sighash);
     assert_eq!(
-        quorum_witness(&vault.spend, &roster, &signatures),
+        vault.leaf.witness(&signatures),
         Err(WitnessError::TooFew {
             expected: 12,
             got: 11
@@ -193,14 +185,14 @@ fn eleven_signatures_make_no_witness() {
 #[test]
 fn a_signature_of_nobody_makes_no_witness() {
     let (keys, roster) = roster();
-    let vault = VaultTree::new(&Secp256k1::new(), &roster);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
     let (transaction, prevouts) = spending(&vault.script_pubkey);
-    let sighash = sighash(&transaction, &prevouts, &vault.spend);
+    let sighash = sighash(&transaction, &prevouts, &vault.leaf);
     let mut signatures = sign(&keys, 0..11, &sighash);
     let surplus = *signatures.values().next().unwrap();
     signatures.insert(SignerIndex(16), surplus);
     assert_eq!(
-        quorum_witness(&vault.spend, &roster, &signatures),
+        vault.leaf.witness(&signatures),
         Err(WitnessError::UnknownSigner(SignerIndex(16)))
     );
 }
@@ -208,13 +200,13 @@ fn a_signature_of_nobody_makes_no_witness() {
 #[test]
 fn a_signature_in_anothers_place_does_not_spend() {
     let (keys, roster) = roster();
-    let vault = VaultTree::new(&Secp256k1::new(), &roster);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
     let (mut transaction, prevouts) = spending(&vault.script_pubkey);
-    let sighash = sighash(&transaction, &prevouts, &vault.spend);
+    let sighash = sighash(&transaction, &prevouts, &vault.leaf);
     let mut signatures = sign(&keys, 0..12, &sighash);
     let of_first = signatures[&SignerIndex(0)];
     signatures.insert(SignerIndex(1), of_first);
-    transaction.input[0].witness = quorum_witness(&vault.spend, &roster, &signatures).unwrap();
+    transaction.input[0].witness = vault.leaf.witness(&signatures).unwrap();
     assert!(tapscript::verify_all(&transaction, &prevouts).is_err());
 }
 
@@ -223,15 +215,9 @@ fn a_quorum_of_another_roster_does_not_spend() {
     let (_, roster) = roster();
     let (others, other_roster) = roster_with(0, 17, 12);
     let secp = Secp256k1::new();
-    let vault = VaultTree::new(&secp, &roster);
-    let other = VaultTree::new(&secp, &other_roster);
-    let (transaction, prevouts) = signed(
-        &others,
-        &other_roster,
-        &vault.script_pubkey,
-        &other.spend,
-        0..12,
-    );
+    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
+    let other = VaultTree::new(&secp, InternalKey::Nums, &other_roster);
+    let (transaction, prevouts) = signed(&others, &vault.script_pubkey, &other.leaf, 0..12);
     assert_eq!(
         tapscript::verify_all(&transaction, &prevouts),
         Err("input 0: the leaf is not in the output's tree".to_owned())
@@ -244,14 +230,14 @@ fn the_epoch_is_not_in_the_vault_address_but_in_every_deposit_address() {
     let (_, first) = roster_with(0, 16, 12);
     let (_, second) = roster_with(1, 16, 12);
     assert_eq!(
-        VaultTree::new(&secp, &first),
-        VaultTree::new(&secp, &second)
+        VaultTree::new(&secp, InternalKey::Nums, &first),
+        VaultTree::new(&secp, InternalKey::Nums, &second)
     );
     let mut later = terms();
     later.epoch = second.epoch();
     assert_ne!(
-        DepositTree::new(&secp, &terms(), &first).script_pubkey,
-        DepositTree::new(&secp, &later, &second).script_pubkey
+        DepositTree::new(&secp, InternalKey::Nums, &terms(), &first).script_pubkey,
+        DepositTree::new(&secp, InternalKey::Nums, &later, &second).script_pubkey
     );
 }
 
@@ -267,18 +253,18 @@ proptest! {
         let (keys, roster) = roster_with(7, signers, threshold);
         let secp = Secp256k1::new();
         let (script, spend) = if of_deposit {
-            let tree = DepositTree::new(&secp, &terms(), &roster);
-            (tree.script_pubkey, tree.spend)
+            let tree = DepositTree::new(&secp, InternalKey::Nums, &terms(), &roster);
+            (tree.script_pubkey, tree.leaf)
         } else {
-            let tree = VaultTree::new(&secp, &roster);
-            (tree.script_pubkey, tree.spend)
+            let tree = VaultTree::new(&secp, InternalKey::Nums, &roster);
+            (tree.script_pubkey, tree.leaf)
         };
         let absent = usize::from(signers - threshold).min(skip);
         let quorum = (0..signers).skip(absent).take(usize::from(threshold));
-        let (transaction, prevouts) = signed(&keys, &roster, &script, &spend, quorum);
+        let (transaction, prevouts) = signed(&keys, &script, &spend, quorum);
         let real = bitcoin::consensus::serialize(&transaction.input[0].witness).len();
         prop_assert_eq!(
-            spend.witness_weight(&roster),
+            spend.witness_weight(),
             Weight::from_witness_data_size(real as u64)
         );
         tapscript::verify_all(&transaction, &prevouts).unwrap();
@@ -287,9 +273,9 @@ proptest! {
     #[test]
     fn one_flipped_bit_in_a_witness_does_not_spend(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let (keys, roster) = roster_with(0, 4, 3);
-        let vault = VaultTree::new(&Secp256k1::new(), &roster);
+        let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
         let (mut transaction, prevouts) =
-            signed(&keys, &roster, &vault.script_pubkey, &vault.spend, 0..3);
+            signed(&keys, &vault.script_pubkey, &vault.leaf, 0..3);
         let mut elements = transaction.input[0].witness.to_vec();
         let bytes: usize = elements.iter().map(Vec::len).sum();
         let mut position = at.index(bytes);

@@ -8,12 +8,12 @@ mod support;
 use bitcoin::{
     Amount, ScriptBuf, Transaction, TxOut, XOnlyPublicKey,
     consensus::encode::deserialize_hex,
-    hashes::Hash,
     hex::FromHex,
     secp256k1::{Keypair, Message, Secp256k1, schnorr::Signature},
-    taproot::{LeafVersion, TapLeafHash},
 };
-use grail_script::{DepositTree, Sighashes, VaultTree, WitnessError, nums_key, verify_signature};
+use grail_script::{
+    DepositTree, InternalKey, Sighashes, VaultTree, WitnessError, nums_key, verify_signature,
+};
 use grail_types::{Epoch, Roster, SignerIndex, Threshold};
 use serde_json::Value;
 use support::{
@@ -186,13 +186,13 @@ fn sighashes_of_script_paths_equal_the_reference() {
     let (_, roster) = roster();
     let secp = Secp256k1::new();
     let leaves = [
-        VaultTree::new(&secp, &roster).spend,
-        DepositTree::new(&secp, &terms(), &roster).spend,
+        VaultTree::new(&secp, InternalKey::Nums, &roster).leaf,
+        DepositTree::new(&secp, InternalKey::Nums, &terms(), &roster).leaf,
     ];
     let mut sighashes = Sighashes::new(&transaction, &prevouts);
     for spend in leaves {
-        let leaf = leaf_hash(0xc0, spend.leaf());
-        assert_eq!(spend.leaf_hash().to_byte_array(), leaf);
+        let leaf = leaf_hash(0xc0, spend.script());
+        let spend = grail_script::Spend::Leaf(spend);
         for input_index in 0..transaction.input.len() {
             let expected = Spend {
                 transaction: &transaction,
@@ -202,28 +202,67 @@ fn sighashes_of_script_paths_equal_the_reference() {
                 leaf: Some(leaf),
             }
             .sighash();
-            let got = sighashes
-                .script_path(input_index, spend.leaf_hash())
-                .unwrap();
+            let got = sighashes.of(input_index, &spend).unwrap();
             assert_eq!(got, Message::from_digest(expected));
         }
+    }
+}
+
+/// The group's spend of a vault.
+fn key_spend() -> grail_script::Spend {
+    let (_, roster) = roster();
+    let group_key = public(&keypair(0x6666)).try_into().unwrap();
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Group(group_key), &roster);
+    vault.key.unwrap().into()
+}
+
+#[test]
+fn sighashes_of_key_paths_equal_the_published_ones() {
+    let (transaction, prevouts, case) = spending_case();
+    let mut sighashes = Sighashes::new(&transaction, &prevouts);
+    let inputs = case["inputSpending"].as_array().unwrap();
+    let default = inputs
+        .iter()
+        .filter(|input| input["given"]["hashType"] == 0);
+    let mut compared = 0;
+    for input in default {
+        let index = usize::try_from(input["given"]["txinIndex"].as_u64().unwrap()).unwrap();
+        let expected = Message::from_digest(hex32(&input["intermediary"]["sigHash"]));
+        assert_eq!(sighashes.of(index, &key_spend()), Ok(expected));
+        compared += 1;
+    }
+    assert_eq!(compared, 1);
+    for input_index in 0..transaction.input.len() {
+        let expected = Spend {
+            transaction: &transaction,
+            prevouts: &prevouts,
+            input_index,
+            hash_type: 0,
+            leaf: None,
+        }
+        .sighash();
+        let expected = Message::from_digest(expected);
+        assert_eq!(sighashes.of(input_index, &key_spend()), Ok(expected));
     }
 }
 
 #[test]
 fn an_input_out_of_range_and_missing_prevouts_have_no_sighash() {
     let (transaction, prevouts, _) = spending_case();
-    let leaf = TapLeafHash::from_script(&ScriptBuf::new(), LeafVersion::TapScript);
+    let (_, roster) = roster();
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
     let inputs = transaction.input.len();
-    let error = Sighashes::new(&transaction, &prevouts)
-        .script_path(inputs, leaf)
-        .unwrap_err();
-    assert_eq!(error.input_index, inputs);
-    assert!(
-        Sighashes::new(&transaction, &prevouts[1..])
-            .script_path(0, leaf)
-            .is_err()
-    );
+    for spend in [vault.leaf.into(), key_spend()] {
+        let error = Sighashes::new(&transaction, &prevouts)
+            .of(inputs, &spend)
+            .unwrap_err();
+        assert_eq!(error.input_index, inputs);
+        assert!(
+            Sighashes::new(&transaction, &prevouts[1..])
+                .of(0, &spend)
+                .is_err()
+        );
+    }
 }
 
 #[test]
@@ -242,24 +281,31 @@ fn the_internal_key_is_the_point_that_bip341_derives() {
 fn the_trees_equal_the_reference() {
     let secp = Secp256k1::new();
     let (_, roster) = roster();
-    let nums = nums_key().serialize();
-
-    let vault = VaultTree::new(&secp, &roster);
-    let root = leaf_hash(0xc0, vault.spend.leaf());
-    let (key, _) = output_key(&nums, Some(root)).unwrap();
-    assert_eq!(vault.script_pubkey, p2tr(&key));
-
-    let deposit = DepositTree::new(&secp, &terms(), &roster);
-    let leaf = leaf_hash(0xc0, deposit.spend.leaf());
-    let reclaim = leaf_hash(0xc0, &deposit.reclaim_leaf);
-    let root = branch_hash(leaf, reclaim);
-    let (key, _) = output_key(&nums, Some(root)).unwrap();
-    assert_eq!(deposit.script_pubkey, p2tr(&key));
-    let blocks = [
-        (deposit.spend.control_block(), leaf),
-        (&deposit.reclaim_control_block, reclaim),
+    let group_key = public(&keypair(0x6666));
+    let keys = [
+        (InternalKey::Nums, nums_key()),
+        (InternalKey::Group(group_key.try_into().unwrap()), group_key),
     ];
-    for (block, leaf) in blocks {
-        assert_eq!(root_of(&block.serialize(), leaf), Some(root));
+    for (internal_key, point) in keys {
+        let point = point.serialize();
+        let vault = VaultTree::new(&secp, internal_key, &roster);
+        let root = leaf_hash(0xc0, vault.leaf.script());
+        let (key, _) = output_key(&point, Some(root)).unwrap();
+        assert_eq!(vault.script_pubkey, p2tr(&key));
+
+        let deposit = DepositTree::new(&secp, internal_key, &terms(), &roster);
+        let leaf = leaf_hash(0xc0, deposit.leaf.script());
+        let reclaim = leaf_hash(0xc0, deposit.reclaim.script());
+        let root = branch_hash(leaf, reclaim);
+        let (key, _) = output_key(&point, Some(root)).unwrap();
+        assert_eq!(deposit.script_pubkey, p2tr(&key));
+        let blocks = [
+            (deposit.leaf.control_block(), leaf),
+            (deposit.reclaim.control_block(), reclaim),
+        ];
+        for (block, leaf) in blocks {
+            assert_eq!(block.internal_key.serialize(), point);
+            assert_eq!(root_of(&block.serialize(), leaf), Some(root));
+        }
     }
 }

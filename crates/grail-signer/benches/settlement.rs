@@ -153,7 +153,7 @@ fn combine(criterion: &mut Criterion) {
             let mut sighashes = Sighashes::new(&settlement.transaction, &settlement.prevouts);
             let spends = settlement.spends.iter().enumerate();
             spends
-                .map(|(index, spend)| sighashes.script_path(index, spend.leaf_hash()).unwrap())
+                .map(|(index, spend)| sighashes.of(index, spend).unwrap())
                 .collect()
         };
         let messages = hash_all();

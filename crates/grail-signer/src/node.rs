@@ -251,7 +251,7 @@ impl Ready {
                 .map(|index| {
                     let input = signing.inputs.get(index).expect("an index of this list");
                     let sighash = sighashes
-                        .script_path(index, input.spend.leaf_hash())
+                        .of(index, &input.spend)
                         .map_err(|error| sighash_fault(&error))?;
                     let mut auxiliary = [0; 32];
                     entropy.fill(&mut auxiliary).map_err(entropy_fault)?;

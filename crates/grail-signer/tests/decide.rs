@@ -15,7 +15,7 @@ use bitcoin::{
 };
 use common::{Script, answer, decide, fault, signer_with};
 use grail_policy::{Proposal, RefusalRecord};
-use grail_script::DepositTree;
+use grail_script::{DepositTree, InternalKey};
 use grail_signer::{
     Answer, AnswerError, SettlementSignatures, Signer, Verdict, encode_proposal, proposal_id,
 };
@@ -73,10 +73,10 @@ fn prevouts(proposal: &Proposal) -> Vec<TxOut> {
 /// The digest of each input by BIP-341, from the leaves that the templates have.
 fn digests(world: &World, proposal: &Proposal) -> Vec<[u8; 32]> {
     let prevouts = prevouts(proposal);
-    let vault = leaf_hash(0xc0, world.vault.spend.leaf());
+    let vault = leaf_hash(0xc0, world.vault.leaf.script());
     let deposits = proposal.requests.iter().map(|terms| {
-        let tree = DepositTree::new(&world.secp, terms, &world.roster);
-        leaf_hash(0xc0, tree.spend.leaf())
+        let tree = DepositTree::new(&world.secp, InternalKey::Nums, terms, &world.roster);
+        leaf_hash(0xc0, tree.leaf.script())
     });
     let of_vault = prevouts.len() - proposal.requests.len();
     std::iter::repeat_n(vault, of_vault)

@@ -212,7 +212,7 @@ impl Work {
             .iter()
             .enumerate()
             .map(|(input_index, spend)| {
-                let sighash = sighashes.script_path(input_index, spend.leaf_hash())?;
+                let sighash = sighashes.of(input_index, spend)?;
                 Ok(self.secp.sign_schnorr_no_aux_rand(&sighash, &self.keypair))
             })
             .collect()

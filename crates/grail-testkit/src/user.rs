@@ -17,7 +17,7 @@ use bitcoin::{
 use grail_api::client::Client;
 use grail_api::{CreatePegIn, CreatePegOut, IdempotencyKey, Kind, Receipt, Request};
 use grail_prover::{BRIDGE_WASM, MockProver, ProveRequest, Prover as _};
-use grail_script::Reclaim;
+use grail_script::{InternalKey, Reclaim};
 use grail_spell::{token_amount, token_app, transfer_spell};
 use grail_types::{MockAllowed, Network, Params, RequestId, TaggedHasher, Terms};
 
@@ -291,6 +291,7 @@ impl User {
     pub fn reclaim(&self, asked: &Asked, outpoint: OutPoint, value: Amount) -> Result<Transaction> {
         let receipt = asked.receipt.check()?;
         let reclaim = Reclaim {
+            internal_key: InternalKey::Nums,
             terms: receipt.terms(),
             roster: receipt.roster(),
             outpoint,
@@ -298,10 +299,8 @@ impl User {
                 value,
                 script_pubkey: receipt.script_pubkey().clone(),
             },
-            to: self.script(),
-            fee_rate: FEE_RATE,
         };
-        let transaction = reclaim.unsigned(&self.secp, Weight::ZERO)?;
+        let transaction = reclaim.unsigned(&self.secp, self.script(), FEE_RATE, Weight::ZERO)?;
         Ok(reclaim.sign(&self.secp, transaction, &self.keypair)?)
     }
 }

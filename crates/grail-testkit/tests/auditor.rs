@@ -12,7 +12,7 @@ use bitcoin::transaction::Version;
 use bitcoin::{Amount, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness};
 use grail_api::Kind;
 use grail_prover::MockProver;
-use grail_script::VaultTree;
+use grail_script::{InternalKey, VaultTree};
 use grail_spell::transfer_spell;
 use grail_testkit::{CliWallet, Cluster, ClusterConfig, User, sign_key_spend};
 use grail_types::{MockAllowed, Network};
@@ -106,7 +106,12 @@ fn the_auditor_tells_every_step_and_finds_a_forgery() {
     cluster.node.mine(1);
     cluster.settle(Kind::PegOut, &[pegged.id]).unwrap();
     // A gift to the vault, and a deposit that is taken back.
-    let vault = VaultTree::new(&Secp256k1::new(), &cluster.deployment.roster).script_pubkey;
+    let vault = VaultTree::new(
+        &Secp256k1::new(),
+        InternalKey::Nums,
+        &cluster.deployment.roster,
+    )
+    .script_pubkey;
     cluster.node.fund(&vault, Amount::from_sat(12_345));
     let bob = User::new("bob");
     let asked = bob.ask_peg_in(&cluster.api()).unwrap();

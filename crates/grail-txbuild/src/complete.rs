@@ -7,7 +7,7 @@ use bitcoin::{
     secp256k1::{Message, Secp256k1, Verification, schnorr::Signature},
 };
 use grail_policy::Signing;
-use grail_script::{SighashError, Sighashes, WitnessError, quorum_witness, verify_signature};
+use grail_script::{SighashError, Sighashes, WitnessError, verify_signature};
 use grail_types::SignerIndex;
 use grail_wire::{Contribution, Contributions};
 
@@ -85,7 +85,7 @@ impl Collector {
             .inputs
             .iter()
             .enumerate()
-            .map(|(index, input)| cache.script_path(index, input.spend.leaf_hash()))
+            .map(|(index, input)| cache.of(index, &input.spend))
             .collect::<Result<_, _>>()?;
         Ok(Self { signing, sighashes })
     }
@@ -187,12 +187,13 @@ impl Collector {
                 })
                 .collect();
             unsigned.witness =
-                quorum_witness(&input.spend, &input.roster, &of_input).map_err(|source| {
-                    CompleteError {
+                input
+                    .spend
+                    .quorum_witness(&of_input)
+                    .map_err(|source| CompleteError {
                         input_index,
                         source,
-                    }
-                })?;
+                    })?;
         }
         Ok(transaction)
     }

@@ -1,8 +1,7 @@
 //! The transaction that creates the roster NFT.
 
 use bitcoin::{
-    Amount, FeeRate, ScriptBuf, Sequence, TapSighashType, Transaction, TxIn, TxOut, Weight,
-    Witness,
+    Amount, FeeRate, ScriptBuf, Sequence, TapSighashType, Transaction, TxIn, TxOut, Witness,
     absolute::LockTime,
     hashes::Hash,
     key::TapTweak,
@@ -11,7 +10,7 @@ use bitcoin::{
     transaction::Version,
 };
 use grail_bridge_contract::RosterState;
-use grail_script::VaultTree;
+use grail_script::{InternalKey, VaultTree, weight};
 use grail_spell::{BuildError, NormalizedSpell, deployment_identity, deployment_spell};
 use grail_types::{Params, Roster};
 
@@ -94,7 +93,7 @@ impl Deployment<'_> {
         if deployment_identity(self.funding.outpoint) != self.params.bridge.identity {
             return Err(DeployError::WrongIdentity(self.funding.outpoint));
         }
-        let vault = VaultTree::new(secp, self.roster);
+        let vault = VaultTree::new(secp, InternalKey::Nums, self.roster);
         let state = first_state(self.params, self.roster, &vault);
         let transaction = Transaction {
             version: Version::TWO,
@@ -147,10 +146,11 @@ impl Deployment<'_> {
             value: Amount::ZERO,
             script_pubkey: own_script,
         };
-        // Marker, flag, item count, length, signature.
-        let weight = transaction.weight() + change.weight() + Weight::from_wu(2 + 1 + 1 + 64);
         let got = self.funding.output.value;
-        let fee = self.fee_rate.fee_wu(weight).unwrap_or(Amount::MAX_MONEY);
+        let fee = weight::signed(&transaction, [weight::KEY_PATH_WITNESS])
+            .ok()
+            .and_then(|weight| self.fee_rate.fee_wu(weight + change.weight()))
+            .unwrap_or(Amount::MAX_MONEY);
         let spent = fee
             .checked_add(self.params.nft_carrier)
             .and_then(|spent| spent.checked_add(prover_fee))

@@ -8,7 +8,7 @@ use bitcoin::{
 };
 use grail_bridge_contract::RosterState;
 use grail_policy::PREVIOUS_MAX_BYTES;
-use grail_script::{DepositTree, VaultTree};
+use grail_script::{DepositTree, InternalKey, VaultTree, weight};
 use grail_spell::{
     BuildError, NormalizedSpell, SettlementItem, encode_op_return, settlement_spell,
 };
@@ -188,7 +188,7 @@ impl SettlementRequest<'_> {
         mut self,
         secp: &Secp256k1<C>,
     ) -> Result<SettlementPlan, PlanError> {
-        let vault = VaultTree::new(secp, self.roster);
+        let vault = VaultTree::new(secp, InternalKey::Nums, self.roster);
         self.vault.sort_by(|a, b| {
             b.output
                 .value
@@ -234,7 +234,7 @@ impl SettlementRequest<'_> {
         let mut bytes_left = PREVIOUS_MAX_BYTES / 2;
         let mut chosen = Vec::new();
         for deposit in std::mem::take(&mut self.deposits) {
-            let tree = DepositTree::new(secp, &deposit.terms, self.roster);
+            let tree = DepositTree::new(secp, InternalKey::Nums, &deposit.terms, self.roster);
             if chosen.len() < room && deposit.previous_bytes <= bytes_left {
                 bytes_left = bytes_left.saturating_sub(deposit.previous_bytes);
                 chosen.push(Candidate { deposit, tree });
@@ -263,10 +263,7 @@ impl SettlementRequest<'_> {
             Ok(draft) => draft,
             Err(unfit) => return Ok(Err(unfit)),
         };
-        let own: Vec<Weight> = chosen
-            .iter()
-            .map(|candidate| self.own_weight(candidate))
-            .collect();
+        let own: Vec<Weight> = chosen.iter().map(Self::own_weight).collect();
         let total = self.signed_weight(vault, chosen, &largest)?;
         if total > self.params.settlement_weight_max {
             return Ok(Err((last, LeftOutReason::BatchFull)));
@@ -426,14 +423,10 @@ impl SettlementRequest<'_> {
     }
 
     /// Weight that a request adds by itself: its signed input and its output.
-    fn own_weight(&self, candidate: &Candidate) -> Weight {
-        // Outpoint, empty script with its length byte, sequence: 41 bytes outside the witness.
-        let input = Weight::from_non_witness_data_size(41);
-        let output = TxOut {
-            value: Amount::ZERO,
-            script_pubkey: candidate.deposit.terms.destination.script().to_owned(),
-        };
-        input + candidate.tree.spend.witness_weight(self.roster) + output.weight()
+    fn own_weight(candidate: &Candidate) -> Weight {
+        weight::INPUT
+            + candidate.tree.leaf.witness_weight()
+            + weight::output(candidate.deposit.terms.destination.script())
     }
 
     fn signed_weight(
@@ -459,26 +452,12 @@ impl SettlementRequest<'_> {
             value: Amount::ZERO,
             script_pubkey: op_return,
         });
-        let of_vault = vault.spend.witness_weight(self.roster).to_wu();
-        let roster_own = u64::try_from(self.vault.len())
-            .unwrap_or(u64::MAX)
-            .saturating_add(1);
-        let witnesses = chosen
+        let of_grail = self.vault.len().saturating_add(1);
+        let of_grail = std::iter::repeat_n(vault.leaf.witness_weight(), of_grail);
+        let of_deposits = chosen
             .iter()
-            .map(|candidate| candidate.tree.spend.witness_weight(self.roster).to_wu())
-            .try_fold(
-                of_vault
-                    .checked_mul(roster_own)
-                    .ok_or(PlanError::Overflow)?,
-                u64::checked_add,
-            )
-            .ok_or(PlanError::Overflow)?;
-        // Marker and flag.
-        transaction
-            .weight()
-            .checked_add(Weight::from_wu(witnesses))
-            .and_then(|weight| weight.checked_add(Weight::from_wu(2)))
-            .ok_or(PlanError::Overflow)
+            .map(|candidate| candidate.tree.leaf.witness_weight());
+        weight::signed(&transaction, of_grail.chain(of_deposits)).map_err(|_| PlanError::Overflow)
     }
 
     /// What a transaction reckoned to weigh `total` may weigh in the end: a small byte of the proof takes one byte of CBOR

@@ -41,7 +41,7 @@ fn signed_by(
                 .iter()
                 .enumerate()
                 .map(|(index, spend)| {
-                    let sighash = sighashes.script_path(index, spend.leaf_hash()).unwrap();
+                    let sighash = sighashes.of(index, spend).unwrap();
                     world.secp.sign_schnorr_no_aux_rand(&sighash, key)
                 })
                 .collect();

@@ -15,7 +15,7 @@ use charms_data::{App, Data};
 use grail_audit::{Anchor, Auditor, Finding, Step, Watch};
 use grail_bridge_contract::{Action, RosterState};
 use grail_prover::MockProver;
-use grail_script::VaultTree;
+use grail_script::{InternalKey, VaultTree};
 use grail_spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, deployment_identity, nft_app,
     token_app,
@@ -86,7 +86,7 @@ pub fn roster(epoch: u64, first: u8) -> Roster {
 }
 
 pub fn vault(roster: &Roster) -> ScriptBuf {
-    VaultTree::new(&Secp256k1::new(), roster).script_pubkey
+    VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster).script_pubkey
 }
 
 pub fn state(roster: &Roster) -> RosterState {
@@ -111,13 +111,13 @@ pub fn signed(roster: &Roster) -> Witness {
 }
 
 pub fn signed_by(roster: &Roster, places: &[bool]) -> Witness {
-    let tree = VaultTree::new(&Secp256k1::new(), roster);
+    let tree = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster);
     let mut witness = Witness::new();
     for is_signed in places.iter().rev() {
         witness.push(if *is_signed { vec![7; 64] } else { Vec::new() });
     }
-    witness.push(tree.spend.leaf().as_bytes());
-    witness.push(tree.spend.control_block().serialize());
+    witness.push(tree.leaf.script().as_bytes());
+    witness.push(tree.leaf.control_block().serialize());
     witness
 }
 

@@ -14,11 +14,10 @@ use grail_api::{
     Problem, ProblemCode, Receipt, Request, Wish, bip21, deposit_min,
 };
 use grail_flow::deposit_deadline_height;
-use grail_script::DepositTree;
+use grail_script::{DepositTree, InternalKey, weight};
 use grail_store::{
     Conflict, Created, Idempotency, NewEvent, NewRequest, StoreError, StoreTx, Subject,
 };
-use grail_types::Terms;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -31,10 +30,6 @@ use crate::{backend::Backend, clock};
 /// Blocks that we may be behind the node and still hand out addresses: further back a deposit and its deadline would
 /// be misjudged.
 const LAG_BLOCKS_MAX: u32 = 6;
-/// Weight of an input without its witness.
-const INPUT_WEIGHT: Weight = Weight::from_wu(41 * 4);
-/// Weight of a transaction without inputs and outputs, with marker and flag.
-const FRAME_WEIGHT: Weight = Weight::from_wu(10 * 4 + 2);
 /// Name of the event that tells of a new request.
 const CREATED: &str = "created";
 
@@ -101,7 +96,7 @@ async fn create(
         .ok()
         .and_then(|view| view.fee_rate)
         .unwrap_or(backend.params().fee_rate_min);
-    let share = estimated_fee_share(backend, &stored.terms, rate, ready_count);
+    let share = estimated_fee_share(backend, &stored, rate, ready_count);
     Ok((status, Json(answer(backend, stored, amount, share))))
 }
 
@@ -116,7 +111,12 @@ async fn create_new(
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(|error| Failure::internal(&error))?;
     let terms = wish.into_terms(nonce);
-    let tree = DepositTree::new(&Secp256k1::verification_only(), &terms, backend.roster());
+    let tree = DepositTree::new(
+        &Secp256k1::verification_only(),
+        InternalKey::Nums,
+        &terms,
+        backend.roster(),
+    );
     let new = NewRequest {
         terms: &terms,
         roster: backend.roster(),
@@ -251,23 +251,22 @@ fn body_hash(kind: Kind, body: &[u8]) -> [u8; 32] {
 /// long as the deployment's, which is of the same parts.
 fn estimated_fee_share(
     backend: &Backend,
-    terms: &Terms,
+    request: &grail_store::Request,
     rate: FeeRate,
     ready_count: u64,
 ) -> Amount {
-    let roster = backend.roster();
-    let witness = |spend: Weight| INPUT_WEIGHT + spend;
-    let output = TxOut {
-        value: Amount::ZERO,
-        script_pubkey: terms.destination.script().to_owned(),
-    };
-    let tree = DepositTree::new(&Secp256k1::verification_only(), terms, roster);
-    let own = witness(tree.spend.witness_weight(roster)) + output.weight();
-    let vault_output = TxOut {
-        value: Amount::ZERO,
-        script_pubkey: backend.vault.script_pubkey.clone(),
-    };
-    let vault = witness(backend.vault.spend.witness_weight(roster)) + vault_output.weight();
+    let (terms, roster) = (&request.terms, &request.roster);
+    let tree = DepositTree::new(
+        &Secp256k1::verification_only(),
+        InternalKey::Nums,
+        terms,
+        roster,
+    );
+    let own =
+        weight::INPUT + tree.leaf.witness_weight() + weight::output(terms.destination.script());
+    let vault = weight::INPUT
+        + backend.vault.leaf.witness_weight()
+        + weight::output(&backend.vault.script_pubkey);
     let spell = backend
         .deployment_tx
         .output
@@ -275,9 +274,12 @@ fn estimated_fee_share(
         .filter(|output| output.script_pubkey.is_op_return())
         .map(TxOut::weight)
         .sum::<Weight>();
+    let requests = ready_count.saturating_add(1);
+    let inputs = usize::try_from(requests.saturating_add(2)).unwrap_or(usize::MAX);
+    let frame = weight::frame(inputs, inputs.saturating_add(1));
     // NFT and vault, each an input and an output.
-    let shared = (vault + vault + spell + FRAME_WEIGHT).to_wu();
-    let part = shared.div_ceil(ready_count.saturating_add(1));
+    let shared = (vault + vault + spell + frame).to_wu();
+    let part = shared.div_ceil(requests);
     own.checked_add(Weight::from_wu(part))
         .and_then(|weight| rate.fee_wu(weight))
         .unwrap_or(Amount::MAX_MONEY)

@@ -113,7 +113,7 @@ fn good(seed: u8, params: &Params, proposal: &[u8]) -> Vec<Signature> {
     let spends = settlement.spends.iter().enumerate();
     spends
         .map(|(index, spend)| {
-            let sighash = sighashes.script_path(index, spend.leaf_hash()).unwrap();
+            let sighash = sighashes.of(index, spend).unwrap();
             secp.sign_schnorr_no_aux_rand(&sighash, &keypair(seed))
         })
         .collect()

@@ -24,7 +24,7 @@ use grail_cli::progress::Quiet;
 use grail_cli::report::{Created, Sent};
 use grail_cli::{Failure, Session, Settings, commands};
 use grail_prover::{MockProver, ProveRequest, Prover};
-use grail_script::VaultTree;
+use grail_script::{InternalKey, VaultTree};
 use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, nft_app, token_app};
 use grail_testkit::{Node, sign_key_spend};
 use grail_types::{
@@ -92,7 +92,7 @@ pub fn roster(epoch: u64) -> Roster {
 }
 
 pub fn vault(roster: &Roster) -> ScriptBuf {
-    VaultTree::new(&Secp256k1::new(), roster).script_pubkey
+    VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster).script_pubkey
 }
 
 pub fn roster_state(roster: &Roster, params: &Params, supply: u64) -> RosterState {

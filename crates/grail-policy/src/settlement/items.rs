@@ -6,7 +6,7 @@ use bitcoin::{
     Amount, TxOut,
     secp256k1::{Secp256k1, Verification},
 };
-use grail_script::{DepositTree, VaultTree};
+use grail_script::{DepositTree, InternalKey, VaultTree};
 use grail_spell::BridgeCharms;
 use grail_types::{Bridge, Kind, Params, RequestId, Roster, Terms};
 
@@ -75,7 +75,7 @@ pub(super) fn check_deposit<C: Verification>(
     input_index: usize,
     spent: &Spent,
 ) -> Result<DepositTree, Refusal> {
-    let tree = DepositTree::new(secp, terms, roster);
+    let tree = DepositTree::new(secp, InternalKey::Nums, terms, roster);
     if tree.script_pubkey == spent.output.script_pubkey {
         Ok(tree)
     } else {

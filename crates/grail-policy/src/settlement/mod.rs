@@ -8,7 +8,7 @@ use bitcoin::{
 };
 use charms_data::{App, Data};
 use grail_bridge_contract::{Action as ContractAction, RosterState};
-use grail_script::VaultTree;
+use grail_script::{InternalKey, Spend, VaultTree};
 use grail_spell::{BridgeCharms, bridge_charms, nft_app, token_app};
 use grail_types::{Bridge, RequestId, Roster};
 use grail_wire::{Proposal, SettlementRequest};
@@ -108,7 +108,7 @@ impl Case<'_> {
         let params = &self.proposal.params;
         let before = nft::state(&self)?;
         let roster = Arc::new(nft::roster(&before, self.proposal.epoch)?);
-        let tree = VaultTree::new(secp, &roster);
+        let tree = VaultTree::new(secp, InternalKey::Nums, &roster);
         nft::check_vault_script(&self.outline, &before, &tree)?;
         check_terms(&self.requests.requests, self.bridge, params, &roster, &tree)?;
         let after = nft::output(&self, &before, &tree)?;
@@ -133,7 +133,7 @@ impl Case<'_> {
         claims.finish()?;
 
         let roster_input = || SigningInput {
-            spend: tree.spend.clone(),
+            spend: Spend::Leaf(tree.leaf.clone()),
             roster: Arc::clone(&roster),
         };
         let mut inputs = vec![roster_input()];
@@ -159,7 +159,7 @@ impl Case<'_> {
                 fee_share: effect.share,
             });
             inputs.push(SigningInput {
-                spend: item.tree.spend,
+                spend: Spend::Leaf(item.tree.leaf),
                 roster: Arc::clone(&roster),
             });
         }

@@ -26,7 +26,7 @@ use charms_data::B32;
 use grail_bridge_contract::RosterState;
 use grail_policy::Proposal;
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
-use grail_script::{DepositTree, VaultTree};
+use grail_script::{DepositTree, InternalKey, VaultTree};
 use grail_spell::{NormalizedSpell, deployment_identity, transfer_spell, without_witnesses};
 use grail_txbuild::{Coin, Deployment, Deposit, SettlementPlan, SettlementRequest};
 use grail_types::{
@@ -217,7 +217,7 @@ impl World {
         keys.sort_by_key(|key| public(key).serialize());
         let signers = keys.iter().map(public).collect();
         let roster = Roster::new(Epoch(0), signers, Threshold(setup.threshold)).unwrap();
-        let vault = VaultTree::new(&secp, &roster);
+        let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
 
         let deployer = keypair(500);
         let own = ScriptBuf::new_p2tr(&secp, public(&deployer), None);
@@ -288,7 +288,7 @@ impl World {
     }
 
     pub fn deposit_script(&self, terms: &Terms) -> ScriptBuf {
-        DepositTree::new(&self.secp, terms, &self.roster).script_pubkey
+        DepositTree::new(&self.secp, InternalKey::Nums, terms, &self.roster).script_pubkey
     }
 
     pub fn nft(&self) -> Coin {

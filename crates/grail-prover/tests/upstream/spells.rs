@@ -2,7 +2,7 @@
 
 use bitcoin::{FeeRate, ScriptBuf};
 use grail_bridge_contract::RosterState;
-use grail_script::DepositTree;
+use grail_script::{DepositTree, InternalKey};
 use grail_spell::{nft_app, read_strict, roster_state, token_amount, token_app};
 use grail_txbuild::{Deployment, Deposit};
 
@@ -64,7 +64,8 @@ fn a_transfer_proven_by_upstream_is_spent_by_a_settlement_proven_by_upstream() {
     let world = real_world();
     let wish = peg_out(700_000);
     let terms = world.terms(&wish, 1);
-    let script = DepositTree::new(&world.secp, &terms, &world.roster).script_pubkey;
+    let script =
+        DepositTree::new(&world.secp, InternalKey::Nums, &terms, &world.roster).script_pubkey;
     let carrier = world.params.carrier.to_sat();
     let (unproven, request) = transfer(output(carrier, script), wish.amount);
     let transferred = completed(unproven, &prove(&prover, &request));

@@ -1,4 +1,5 @@
-//! BIP-342 by hand, as far as Grail's templates use it: says whether an input's witness satisfies its output.
+//! BIP-341 and BIP-342 by hand, as far as Grail's templates use them: says whether an input's witness satisfies its
+//! output.
 
 use bitcoin::{
     Script, Sequence, Transaction, TxOut, XOnlyPublicKey,
@@ -15,7 +16,7 @@ use super::reference::{Spend, leaf_hash, output_key, p2tr, root_of};
 const ELEMENT_MAX_BYTES: usize = 80;
 const SIGNATURE_COST: i64 = 50;
 
-/// Verifies every input of a signed transaction that spends script paths only.
+/// Verifies every input of a signed transaction that spends taproot outputs only.
 pub fn verify_all(transaction: &Transaction, prevouts: &[TxOut]) -> Result<(), String> {
     (0..transaction.input.len()).try_for_each(|index| {
         verify(transaction, prevouts, index).map_err(|reason| format!("input {index}: {reason}"))
@@ -25,6 +26,9 @@ pub fn verify_all(transaction: &Transaction, prevouts: &[TxOut]) -> Result<(), S
 /// Verifies one input.
 pub fn verify(transaction: &Transaction, prevouts: &[TxOut], index: usize) -> Result<(), String> {
     let witness = transaction.input[index].witness.to_vec();
+    if let [signature] = witness.as_slice() {
+        return verify_key_path(transaction, prevouts, index, signature);
+    }
     let [elements @ .., script, control_block] = witness.as_slice() else {
         return Err("no script path".to_owned());
     };
@@ -62,6 +66,35 @@ pub fn verify(transaction: &Transaction, prevouts: &[TxOut], index: usize) -> Re
         budget: i64::try_from(weight).map_err(|error| error.to_string())? + SIGNATURE_COST,
     }
     .run(script)
+}
+
+/// A single element is a signature under the output key.
+fn verify_key_path(
+    transaction: &Transaction,
+    prevouts: &[TxOut],
+    input_index: usize,
+    signature: &[u8],
+) -> Result<(), String> {
+    let [0x51, 0x20, key @ ..] = prevouts[input_index].script_pubkey.as_bytes() else {
+        return Err("not a taproot output".to_owned());
+    };
+    // 65 bytes would be another sighash type, of which no template makes use.
+    if signature.len() != 64 {
+        return Err(format!("a signature of {} bytes", signature.len()));
+    }
+    let sighash = Spend {
+        transaction,
+        prevouts,
+        input_index,
+        hash_type: 0,
+        leaf: None,
+    }
+    .sighash();
+    let key = XOnlyPublicKey::from_slice(key).map_err(|error| error.to_string())?;
+    let signature = Signature::from_slice(signature).map_err(|error| error.to_string())?;
+    Secp256k1::verification_only()
+        .verify_schnorr(&signature, &Message::from_digest(sighash), &key)
+        .map_err(|_| "the key path's signature does not verify".to_owned())
 }
 
 struct Machine<'a> {

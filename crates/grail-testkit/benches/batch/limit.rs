@@ -27,7 +27,7 @@ pub fn print(proposal: &[u8], params: &Params, cores: usize) -> Result<()> {
         let mut sighashes = Sighashes::new(&settlement.transaction, &settlement.prevouts);
         let spends = settlement.spends.iter().enumerate();
         Ok(spends
-            .map(|(index, spend)| sighashes.script_path(index, spend.leaf_hash()))
+            .map(|(index, spend)| sighashes.of(index, spend))
             .collect::<Result<_, _>>()?)
     };
     let messages = decide()?;

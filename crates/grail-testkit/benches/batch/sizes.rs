@@ -86,7 +86,7 @@ fn sign(world: &World, approved: &Approved<Settlement>) -> Transaction {
         .spends
         .iter()
         .enumerate()
-        .map(|(index, spend)| sighashes.script_path(index, spend.leaf_hash()).unwrap())
+        .map(|(index, spend)| sighashes.of(index, spend).unwrap())
         .collect();
     let signatures: BTreeMap<_, _> = (0..QUORUM)
         .zip(&world.keys)
