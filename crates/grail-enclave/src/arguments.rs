@@ -17,7 +17,7 @@ Holds a signer's key and signs the settlements that the policy approves.
 
   --listen ADDRESS       where the host connects
   --tee TEE              development protects nothing and runs on regtest alone
-  --network NETWORK      regtest, signet, testnet4 or mainnet; parameters of another one are refused
+  --network NETWORK      regtest, signet, testnet4 or mainnet; a bridge on another one is refused
   --hardware FILE        identity of the simulated machine, 32 bytes (development)
   --exit-on-stdin-close  end when standard input does, so as not to outlive the host
 

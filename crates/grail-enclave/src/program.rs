@@ -90,7 +90,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// A signer in the named TEE, for parameters of `network` alone.
+    /// A signer in the named TEE, for a bridge on `network` alone.
     pub fn start(
         tee: TeeKind,
         network: Network,
@@ -113,17 +113,17 @@ impl Program {
         }
     }
 
-    /// Serves one request. A TEE that was allowed for one network does not run with the parameters of another:
-    /// without this, a host could boot a development TEE with mainnet's (invariant I11).
+    /// Serves one request. A TEE that was allowed for one network does not run for a bridge on another: without
+    /// this, a host could boot a development TEE for one on mainnet (invariant I11).
     pub fn handle(&mut self, request: Request) -> Response {
         if let Request::Boot(boot) = &request
-            && boot.params.network != self.network
+            && boot.bridge.network != self.network
         {
             return Response::Failed(Fault::new(
                 "network-mismatch",
                 &format!(
-                    "expected parameters of {}, got {}",
-                    self.network, boot.params.network
+                    "expected a bridge on {}, got one on {}",
+                    self.network, boot.bridge.network
                 ),
             ));
         }

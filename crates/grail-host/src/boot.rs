@@ -1,8 +1,9 @@
 //! Booting an enclave with the right key, and knowing it again.
 
 use bitcoin::XOnlyPublicKey;
+use grail_attest::Protocol;
 use grail_signer::{Boot, Born, Fault, Identity, Request, Response};
-use grail_types::{Params, ParamsHash};
+use grail_types::ParamsHash;
 
 use crate::{client::EnclaveClient, error::HostError, state::StateFolder};
 
@@ -11,13 +12,14 @@ use crate::{client::EnclaveClient, error::HostError, state::StateFolder};
 pub async fn boot(
     client: &EnclaveClient,
     state: &StateFolder,
-    params: &Params,
+    protocol: &Protocol,
 ) -> Result<(XOnlyPublicKey, bool), HostError> {
     let sealed = state.sealed()?;
     let known = state.public_key()?;
     let is_first = sealed.is_none();
     let request = Request::Boot(Boot {
-        params: params.clone(),
+        bridge: *protocol.bridge(),
+        params: protocol.params().clone(),
         sealed: sealed.map(Into::into),
     });
     let (public_key, born) = match client.call(&request).await? {
@@ -50,7 +52,7 @@ pub async fn boot(
         Some(expected) => same_key(&expected, &public_key)?,
         None => state.keep_public_key(&public_key)?,
     }
-    check_identity(client, &public_key, &params.hash()).await?;
+    check_identity(client, &public_key, &protocol.hash()).await?;
     Ok((public_key, born))
 }
 

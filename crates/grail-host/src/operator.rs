@@ -3,6 +3,7 @@
 use std::{future, path::PathBuf, time::Duration};
 
 use bitcoin::XOnlyPublicKey;
+use grail_attest::Protocol;
 use grail_broker::{
     Broker, BrokerError, Link, Message, RemoteBroker, Subscription,
     messages::{
@@ -12,7 +13,7 @@ use grail_broker::{
 };
 use grail_enclave::stream::ConnectAddress;
 use grail_signer::{Answer, Fault, Request, Response, Verdict, encode_answer, proposal_id};
-use grail_types::{Params, ParamsHash};
+use grail_types::ParamsHash;
 use serde::Serialize;
 use tokio::{
     sync::watch,
@@ -53,7 +54,7 @@ pub enum EnclaveSource {
 /// An operator, between two starts of its enclave.
 pub struct Operator {
     name: Name,
-    params: Params,
+    protocol: Protocol,
     params_hash: ParamsHash,
     state: StateFolder,
     source: EnclaveSource,
@@ -92,7 +93,7 @@ impl Operator {
     /// An operator; its enclave is not started yet. `shutdown` turns true when it is to end.
     pub async fn new(
         name: Name,
-        params: Params,
+        protocol: Protocol,
         state: StateFolder,
         source: EnclaveSource,
         broker: RemoteBroker,
@@ -100,8 +101,8 @@ impl Operator {
     ) -> Result<Self, BrokerError> {
         Ok(Self {
             name,
-            params_hash: params.hash(),
-            params,
+            params_hash: protocol.hash(),
+            protocol,
             state,
             source,
             link: broker.link(),
@@ -142,7 +143,7 @@ impl Operator {
             EnclaveSource::Program(program) => Some(EnclaveProcess::start(
                 program,
                 &self.state,
-                self.params.network,
+                self.protocol.bridge().network,
             )?),
             EnclaveSource::Running(_) => None,
         };
@@ -185,7 +186,7 @@ impl Operator {
         address: ConnectAddress,
     ) -> Result<(EnclaveClient, XOnlyPublicKey, bool), HostError> {
         let client = EnclaveClient::connect(address, START_PATIENCE).await?;
-        let (public_key, born) = boot::boot(&client, &self.state, &self.params).await?;
+        let (public_key, born) = boot::boot(&client, &self.state, &self.protocol).await?;
         Ok((client, public_key, born))
     }
 

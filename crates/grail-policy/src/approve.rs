@@ -7,7 +7,7 @@ use bitcoin::{
 use grail_bridge_contract::{RosterState, StateError};
 use grail_script::{RosterSpend, VaultTree};
 use grail_spell::{BridgeCharms, bridge_charms};
-use grail_types::{Epoch, Params, ParamsHash, RequestId, Roster, Threshold};
+use grail_types::{Bridge, BridgeApp, Epoch, Params, ParamsHash, RequestId, Roster, Threshold};
 
 use crate::{
     items::{Effect, Item, check_deposit, check_terms},
@@ -81,10 +81,11 @@ pub fn approve<C: Verification>(
     secp: &Secp256k1<C>,
     proposal: &Proposal,
     params: &Params,
+    bridge: &Bridge,
     signer: Option<&XOnlyPublicKey>,
 ) -> Result<Approved<Settlement>, Refusal> {
-    let outline = Outline::read(proposal, params)?;
-    let before = roster_state(&outline, params)?;
+    let outline = Outline::read(proposal, params, bridge)?;
+    let before = roster_state(&outline, params, bridge)?;
     let roster = roster_of(&before)?;
     if let Some(signer) = signer {
         roster
@@ -93,9 +94,9 @@ pub fn approve<C: Verification>(
     }
     let vault = VaultTree::new(secp, &roster);
     check_vault_script(&outline, &before, &vault)?;
-    check_terms(&proposal.requests, params, &roster, &vault)?;
+    check_terms(&proposal.requests, (params, bridge), &roster, &vault)?;
 
-    let after = nft_output(proposal, &outline, params, &before, &vault)?;
+    let after = nft_output(proposal, &outline, (params, bridge), &before, &vault)?;
     let inputs = Inputs::split(&outline, proposal, &vault)?;
     // Each settlement makes at most one vault output: as long as it spends one, the vault does not fall to pieces that
     // cost more to spend than they hold.
@@ -103,7 +104,7 @@ pub fn approve<C: Verification>(
         return Err(Refusal::VaultNotSpent);
     }
     let vault_in = sum(inputs.vault.iter().map(|spent| spent.output.value))?;
-    let vault_out = vault_output(proposal, &outline, params, &vault)?;
+    let vault_out = vault_output(proposal, &outline, bridge, &vault)?;
     let item_outputs = item_outputs(proposal, &outline, vault_out.is_some())?;
 
     let mut spends = vec![vault.spend.clone(); inputs.vault.len().saturating_add(1)];
@@ -115,7 +116,7 @@ pub fn approve<C: Verification>(
         .zip(item_outputs);
     for ((terms, (input_index, spent)), (output_index, output)) in pairs {
         let tree = check_deposit(secp, terms, &roster, input_index, spent)?;
-        let carried = output_charms(&outline, output_index, params)?;
+        let carried = output_charms(&outline, output_index, &bridge.app)?;
         let item = Item {
             terms,
             tree,
@@ -173,7 +174,11 @@ pub fn approve<C: Verification>(
 }
 
 /// The state on the NFT that input 0 spends, bound to our parameters.
-fn roster_state(outline: &Outline, params: &Params) -> Result<RosterState, Refusal> {
+fn roster_state(
+    outline: &Outline,
+    params: &Params,
+    bridge: &Bridge,
+) -> Result<RosterState, Refusal> {
     let Some(Spent {
         output,
         carried: BridgeCharms::Nft(state),
@@ -182,7 +187,7 @@ fn roster_state(outline: &Outline, params: &Params) -> Result<RosterState, Refus
         return Err(Refusal::NftMissing);
     };
     let state = state.clone().map_err(nft_state_invalid)?;
-    let expected = params.hash();
+    let expected = params.hash(bridge);
     let got = ParamsHash(state.params_hash);
     if got != expected {
         return Err(Refusal::NftParams { expected, got });
@@ -237,7 +242,7 @@ fn check_vault_script(
 fn nft_output(
     proposal: &Proposal,
     outline: &Outline,
-    params: &Params,
+    (params, bridge): (&Params, &Bridge),
     before: &RosterState,
     vault: &VaultTree,
 ) -> Result<RosterState, Refusal> {
@@ -252,7 +257,7 @@ fn nft_output(
     if output.value != params.nft_carrier {
         return Err(Refusal::NftOutput("its coin changes"));
     }
-    let BridgeCharms::Nft(after) = output_charms(outline, 0, params)? else {
+    let BridgeCharms::Nft(after) = output_charms(outline, 0, &bridge.app)? else {
         return Err(Refusal::NftOutput("it does not carry the NFT alone"));
     };
     let after = *after.map_err(nft_state_invalid)?;
@@ -328,7 +333,7 @@ impl<'a> Inputs<'a> {
 fn vault_output(
     proposal: &Proposal,
     outline: &Outline,
-    params: &Params,
+    bridge: &Bridge,
     vault: &VaultTree,
 ) -> Result<Option<Amount>, Refusal> {
     let without_vault = proposal.requests.len().saturating_add(1);
@@ -348,7 +353,7 @@ fn vault_output(
         }
     };
     let is_vault = output.script_pubkey == vault.script_pubkey
-        && output_charms(outline, 1, params)? == BridgeCharms::Nothing;
+        && output_charms(outline, 1, &bridge.app)? == BridgeCharms::Nothing;
     if !is_vault {
         return Err(Refusal::VaultMissing(output.value));
     }
@@ -386,13 +391,10 @@ fn item_outputs<'a>(
 fn output_charms(
     outline: &Outline,
     output_index: usize,
-    params: &Params,
+    app: &BridgeApp,
 ) -> Result<BridgeCharms, Refusal> {
     let vout = u32::try_from(output_index).map_err(|_| Refusal::Overflow)?;
-    Ok(bridge_charms(
-        &outline.spell.charms_at(vout),
-        &params.bridge,
-    ))
+    Ok(bridge_charms(&outline.spell.charms_at(vout), app))
 }
 
 fn sum(mut amounts: impl Iterator<Item = Amount>) -> Result<Amount, Refusal> {

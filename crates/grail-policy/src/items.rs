@@ -8,7 +8,7 @@ use bitcoin::{
 };
 use grail_script::{DepositTree, VaultTree};
 use grail_spell::BridgeCharms;
-use grail_types::{Kind, Params, RequestId, Roster, Terms};
+use grail_types::{Bridge, Kind, Params, RequestId, Roster, Terms};
 
 use crate::{outline::Spent, refusal::Refusal};
 
@@ -35,7 +35,7 @@ pub(crate) struct Effect {
 /// backend can know (deadlines, margins before the reclaim) is not.
 pub(crate) fn check_terms(
     requests: &[Terms],
-    params: &Params,
+    (params, bridge): (&Params, &Bridge),
     roster: &Roster,
     vault: &VaultTree,
 ) -> Result<(), Refusal> {
@@ -47,8 +47,8 @@ pub(crate) fn check_terms(
         }
         let delays = params.reclaim_delay_min..=params.reclaim_delay_max;
         let rules = [
-            (terms.network == params.network, "another network"),
-            (terms.bridge == params.bridge, "another bridge"),
+            (terms.network == bridge.network, "another network"),
+            (terms.bridge == bridge.app, "another bridge"),
             (terms.epoch == roster.epoch(), "another epoch"),
             (
                 delays.contains(&terms.reclaim_delay),

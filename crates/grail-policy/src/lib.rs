@@ -4,7 +4,7 @@
 //! the unsigned transaction, its previous transactions in full, the requests with their committed terms, and the
 //! protocol parameters. No clock, chain view, database or memory takes part, so that a restarted, restored or
 //! cloned operator decides the same. The roster is not handed in but read from the roster NFT that the
-//! transaction spends: the chain's own record, pinned by `params.bridge`.
+//! transaction spends: the chain's own record, pinned by the bridge's app.
 //!
 //! Only [`Approved`] can be signed, and only [`approve`] makes one.
 

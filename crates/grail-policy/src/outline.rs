@@ -8,7 +8,7 @@ use grail_bridge_contract::Action;
 use grail_spell::{
     BridgeCharms, PrevTx, ProofError, SpellError, VerifiedSpell, nft_app, read_strict, token_app,
 };
-use grail_types::{Destination, MockAllowed, Params};
+use grail_types::{Bridge, BridgeApp, Destination, MockAllowed, Params};
 
 use crate::{
     proposal::{PREVIOUS_MAX_BYTES, Proposal},
@@ -32,8 +32,12 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    pub(crate) fn read(proposal: &Proposal, params: &Params) -> Result<Self, Refusal> {
-        let expected = params.hash();
+    pub(crate) fn read(
+        proposal: &Proposal,
+        params: &Params,
+        bridge: &Bridge,
+    ) -> Result<Self, Refusal> {
+        let expected = params.hash(bridge);
         if proposal.params_hash != expected {
             return Err(Refusal::WrongParams {
                 expected,
@@ -41,14 +45,14 @@ impl Outline {
             });
         }
         check_form(proposal, params)?;
-        let mock = MockAllowed::on(params.network);
+        let mock = MockAllowed::on(bridge.network);
         let previous = read_previous(proposal, mock)?;
-        let spent = resolve_inputs(proposal, &previous, params)?;
+        let spent = resolve_inputs(proposal, &previous, &bridge.app)?;
         let spell = read_strict(&proposal.transaction, mock).map_err(|error| match error {
             SpellError::Proof(ProofError::MockRefused) => Refusal::MockSpell,
             other => Refusal::SpellInvalid(other.to_string()),
         })?;
-        check_apps(&spell, params)?;
+        check_apps(&spell, &bridge.app)?;
         let (committed, prover_fee) = check_places(proposal, &spell, params)?;
         Ok(Self {
             spent,
@@ -137,7 +141,7 @@ fn read_previous(
 fn resolve_inputs(
     proposal: &Proposal,
     previous: &BTreeMap<Txid, PrevTx>,
-    params: &Params,
+    app: &BridgeApp,
 ) -> Result<Vec<Spent>, Refusal> {
     proposal
         .transaction
@@ -154,7 +158,7 @@ fn resolve_inputs(
                 return Err(missing);
             };
             let output = transaction.output(outpoint.vout).ok_or(missing)?.clone();
-            let carried = transaction.bridge_charms(outpoint.vout, &params.bridge);
+            let carried = transaction.bridge_charms(outpoint.vout, app);
             Ok(Spent { output, carried })
         })
         .collect()
@@ -162,10 +166,10 @@ fn resolve_inputs(
 
 /// Exactly the apps and public inputs of a settlement. That the contract ran is not shown by the action but by the NFT's
 /// serial (ADR 2).
-fn check_apps(spell: &VerifiedSpell, params: &Params) -> Result<(), Refusal> {
+fn check_apps(spell: &VerifiedSpell, app: &BridgeApp) -> Result<(), Refusal> {
     let expected = [
-        (nft_app(&params.bridge), Action::Settle.to_data()),
-        (token_app(&params.bridge), Data::empty()),
+        (nft_app(app), Action::Settle.to_data()),
+        (token_app(app), Data::empty()),
     ];
     let apps = &spell.spell().app_public_inputs;
     if apps

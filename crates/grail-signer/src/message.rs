@@ -1,7 +1,7 @@
 //! What passes between host and enclave.
 
 use bitcoin::XOnlyPublicKey;
-use grail_types::{Measurement, Params, ParamsHash};
+use grail_types::{Bridge, Params, ParamsHash};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::Answer;
@@ -32,7 +32,9 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Boot {
-    /// Protocol parameters to run under; their hash is in all evidence.
+    /// The bridge to run for; it is in all evidence, and in what the key is sealed with.
+    pub bridge: Bridge,
+    /// Protocol parameters to run under.
     pub params: Params,
     /// The key, as sealed by an earlier run on this machine; none gives birth to a new one.
     pub sealed: Option<serde_bytes::ByteBuf>,
@@ -72,8 +74,6 @@ pub struct Identity {
     pub public_key: XOnlyPublicKey,
     /// Parameters it runs under.
     pub params_hash: ParamsHash,
-    /// Images that those parameters allow; its own is in its evidence.
-    pub allowed: Vec<Measurement>,
 }
 
 /// A request that could not be served.

@@ -7,7 +7,7 @@ use bitcoin::{
 use grail_attest::{SealContext, SealNonce, Tee, attest_signer};
 use grail_policy::{Approved, Settlement, approve};
 use grail_script::Sighashes;
-use grail_types::{Params, ParamsHash};
+use grail_types::{Bridge, Params, ParamsHash};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -43,6 +43,7 @@ enum Phase {
 }
 
 struct Ready {
+    bridge: Bridge,
     params: Params,
     params_hash: ParamsHash,
     key: SigningKey,
@@ -85,7 +86,7 @@ impl Signer {
             (Phase::Ready(ready), Request::Identify) => Ok(Response::Identity(ready.identity())),
             (Phase::Ready(ready), Request::Attest { nonce }) => attest_signer(
                 self.tee.as_ref(),
-                &ready.params_hash,
+                &ready.bridge,
                 &ready.key.public(),
                 Some(&nonce),
             )
@@ -103,14 +104,15 @@ impl Signer {
     }
 
     fn boot(&mut self, boot: Boot, entropy: &mut dyn Entropy) -> Result<Born, Fault> {
-        let Boot { params, sealed } = boot;
-        params
-            .validate()
-            .map_err(|error| Fault::new("params-invalid", &error))?;
-        let params_hash = params.hash();
+        let Boot {
+            bridge,
+            params,
+            sealed,
+        } = boot;
+        let params_hash = params.hash(&bridge);
         let context = SealContext {
             purpose: SEAL_PURPOSE,
-            params_hash,
+            bridge,
         };
         let (key, sealed) = if let Some(sealed) = sealed {
             let secret = self
@@ -124,6 +126,7 @@ impl Signer {
         };
         let public_key = key.public();
         self.phase = Phase::Ready(Box::new(Ready {
+            bridge,
             params,
             params_hash,
             key,
@@ -170,7 +173,6 @@ impl Ready {
         Identity {
             public_key: self.key.public(),
             params_hash: self.params_hash,
-            allowed: self.params.measurements.clone(),
         }
     }
 
@@ -184,7 +186,13 @@ impl Ready {
         let id = proposal_id(encoded);
         let proposal =
             decode_proposal(encoded).map_err(|error| Fault::new("proposal-malformed", &error))?;
-        let verdict = match approve(secp, &proposal, &self.params, Some(&self.key.public())) {
+        let verdict = match approve(
+            secp,
+            &proposal,
+            &self.params,
+            &self.bridge,
+            Some(&self.key.public()),
+        ) {
             Ok(approved) => Verdict::Signed(self.sign(secp, &approved, entropy)?),
             Err(refusal) => Verdict::Refused(refusal.record()),
         };
