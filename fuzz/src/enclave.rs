@@ -81,7 +81,13 @@ pub fn proposal(bytes: &[u8]) {
     assert_eq!(decode_proposal(&encoded).ok().as_ref(), Some(&proposal));
     proposal.params_hash = protocol().hash();
     let (params, bridge) = (protocol().params(), protocol().bridge());
-    let _ = approve(&Secp256k1::verification_only(), &proposal, params, bridge, None);
+    let _ = approve(
+        &Secp256k1::verification_only(),
+        &proposal,
+        params,
+        bridge,
+        None,
+    );
 }
 
 /// A signer in simulated hardware behind the enclave's framing: the input is what the host writes.

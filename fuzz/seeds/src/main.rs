@@ -208,13 +208,8 @@ fn documents(corpus: &Corpus, world: &World) {
     let tee = InsecureDevTee::new(allowed, [0x21; 48], [0x31; 32], || {
         UnixTime::from_millis(NOW_MS)
     });
-    let document = attest_signer(
-        &tee,
-        &world.bridge,
-        &public(&keypair(1)),
-        Some(&[7; 32]),
-    )
-    .expect("simulated hardware attests");
+    let document = attest_signer(&tee, &world.bridge, &public(&keypair(1)), Some(&[7; 32]))
+        .expect("simulated hardware attests");
     let at = |millis: u64, document: &[u8]| [&millis.to_be_bytes()[..], document].concat();
     corpus.seed("attestation", "development", &at(NOW_MS, &document));
     corpus.seed("attestation", "development-late", &at(u64::MAX, &document));
