@@ -5,17 +5,17 @@ use std::sync::OnceLock;
 
 use bitcoin::secp256k1::Secp256k1;
 use grail_attest::dev::InsecureDevTee;
-use grail_attest::{Expected, TrustAnchor, UnixTime, verify};
+use grail_attest::{Expected, Protocol, TrustAnchor, UnixTime, verify};
 use grail_enclave::server::serve_requests;
 use grail_policy::approve;
 use grail_signer::{
     Entropy, Fault, Request, Signer, decode_answer, decode_proposal, decode_request,
     decode_response, encode_answer, encode_proposal, encode_request, encode_response,
 };
-use grail_types::{DevelopmentAllowed, Network, Params};
+use grail_types::{DevelopmentAllowed, Network};
 
-/// The parameters that the proposals of the corpus go by.
-const PARAMS: &[u8] = include_bytes!("../fixtures/params.json");
+/// What the proposals of the corpus go by.
+const PROTOCOL: &[u8] = include_bytes!("../fixtures/protocol.json");
 /// The instant at which simulated hardware lives.
 const NOW: UnixTime = UnixTime::from_millis(1_780_000_000_000);
 /// Requests that a signer serves in one run: each may cost a signature.
@@ -25,9 +25,9 @@ fn development() -> DevelopmentAllowed {
     DevelopmentAllowed::on(Network::Regtest).expect("regtest allows development roots")
 }
 
-fn params() -> &'static Params {
-    static READ: OnceLock<Params> = OnceLock::new();
-    READ.get_or_init(|| serde_json::from_slice(PARAMS).expect("the committed parameters are read"))
+fn protocol() -> &'static Protocol {
+    static READ: OnceLock<Protocol> = OnceLock::new();
+    READ.get_or_init(|| serde_json::from_slice(PROTOCOL).expect("the committed file is read"))
 }
 
 /// An attestation document under both anchors, at the instant that the first eight bytes say, in milliseconds. Whatever
@@ -79,8 +79,15 @@ pub fn proposal(bytes: &[u8]) {
     };
     let encoded = encode_proposal(&proposal).expect("what decodes encodes");
     assert_eq!(decode_proposal(&encoded).ok().as_ref(), Some(&proposal));
-    proposal.params_hash = params().hash();
-    let _ = approve(&Secp256k1::verification_only(), &proposal, params(), None);
+    proposal.params_hash = protocol().hash();
+    let (params, bridge) = (protocol().params(), protocol().bridge());
+    let _ = approve(
+        &Secp256k1::verification_only(),
+        &proposal,
+        params,
+        bridge,
+        None,
+    );
 }
 
 /// A signer in simulated hardware behind the enclave's framing: the input is what the host writes.

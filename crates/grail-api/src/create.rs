@@ -4,7 +4,7 @@ use bitcoin::{
     Address, Amount, ScriptBuf, XOnlyPublicKey, address::NetworkUnchecked, secp256k1::Secp256k1,
 };
 use grail_script::{DepositTree, InternalKey, VaultTree, weight};
-use grail_types::{Destination, Params, Roster, Terms};
+use grail_types::{Bridge, Destination, Network, Params, Roster, Terms};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
@@ -90,7 +90,12 @@ impl CreatePegIn {
     }
 
     /// Checks the wish against what the bridge serves.
-    pub fn parse(&self, params: &Params, roster: &Roster) -> Result<Wish, Problem> {
+    pub fn parse(
+        &self,
+        bridge: &Bridge,
+        params: &Params,
+        roster: &Roster,
+    ) -> Result<Wish, Problem> {
         Fields {
             kind: Kind::PegIn,
             address: &self.recipient_address,
@@ -99,7 +104,7 @@ impl CreatePegIn {
             reclaim_delay: self.reclaim_delay,
             amount_sat: self.amount_sat,
         }
-        .parse(params, roster)
+        .parse(bridge, params, roster)
     }
 }
 
@@ -110,7 +115,12 @@ impl CreatePegOut {
     }
 
     /// Checks the wish against what the bridge serves.
-    pub fn parse(&self, params: &Params, roster: &Roster) -> Result<Wish, Problem> {
+    pub fn parse(
+        &self,
+        bridge: &Bridge,
+        params: &Params,
+        roster: &Roster,
+    ) -> Result<Wish, Problem> {
         Fields {
             kind: Kind::PegOut,
             address: &self.payout_address,
@@ -119,7 +129,7 @@ impl CreatePegOut {
             reclaim_delay: self.reclaim_delay,
             amount_sat: self.amount_sat,
         }
-        .parse(params, roster)
+        .parse(bridge, params, roster)
     }
 }
 
@@ -189,9 +199,9 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn parse(&self, params: &Params, roster: &Roster) -> Result<Wish, Problem> {
+    fn parse(&self, bridge: &Bridge, params: &Params, roster: &Roster) -> Result<Wish, Problem> {
         let secp = Secp256k1::verification_only();
-        let destination = parse_address(self.address, params)?;
+        let destination = parse_address(self.address, bridge.network)?;
         if destination.script()
             == VaultTree::new(&secp, InternalKey::Nums, roster)
                 .script_pubkey
@@ -211,8 +221,8 @@ impl Fields<'_> {
             .transpose()?;
         let terms = Terms {
             kind: self.kind.into(),
-            network: params.network,
-            bridge: params.bridge,
+            network: bridge.network,
+            bridge: bridge.app,
             destination,
             fee_cap: Amount::from_sat(self.fee_cap_sat),
             epoch: roster.epoch(),
@@ -288,7 +298,7 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })
 }
 
-fn parse_address(text: &str, params: &Params) -> Result<Destination, Problem> {
+fn parse_address(text: &str, network: Network) -> Result<Destination, Problem> {
     if text.len() > ADDRESS_LENGTH_MAX {
         return Err(Problem::new(
             ProblemCode::BadAddress,
@@ -301,14 +311,12 @@ fn parse_address(text: &str, params: &Params) -> Result<Destination, Problem> {
     let unchecked: Address<NetworkUnchecked> = text
         .parse()
         .map_err(|error| Problem::new(ProblemCode::BadAddress, format!("{error}")))?;
-    let address = unchecked
-        .require_network(params.network.into())
-        .map_err(|_| {
-            Problem::new(
-                ProblemCode::WrongNetworkAddress,
-                format!("expected an address of {}", params.network),
-            )
-        })?;
+    let address = unchecked.require_network(network.into()).map_err(|_| {
+        Problem::new(
+            ProblemCode::WrongNetworkAddress,
+            format!("expected an address of {network}"),
+        )
+    })?;
     Destination::try_from(ScriptBuf::from(address))
         .map_err(|error| Problem::new(ProblemCode::UnsupportedAddress, error.to_string()))
 }

@@ -1,19 +1,25 @@
 //! `GET /v1/params` and `GET /v1/roster`.
 
 use bitcoin::{OutPoint, XOnlyPublicKey};
-use grail_types::{Epoch, Params, ParamsHash, Roster, RosterError, Threshold};
+use grail_types::{Bridge, Epoch, Images, Params, ParamsHash, Roster, RosterError, Threshold};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::schema::ParamsSchema;
+use crate::schema::{BridgeSchema, ImagesSchema, ParamsSchema};
 
-/// The protocol parameters and their hash.
+/// What a client pins: the bridge, its protocol parameters, the images that these name, and the hash over all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ParamsAnswer {
-    /// The parameters.
+    /// The bridge.
+    #[schema(value_type = BridgeSchema)]
+    pub bridge: Bridge,
+    /// Its parameters.
     #[schema(value_type = ParamsSchema)]
     pub params: Params,
-    /// Their hash; a client recomputes it.
+    /// The enclave images that may hold a signer's key. Their hash is in the parameters; a client recomputes it.
+    #[schema(value_type = ImagesSchema)]
+    pub images: Images,
+    /// Hash of bridge and parameters; a client recomputes it.
     #[schema(value_type = String)]
     pub params_hash: ParamsHash,
 }

@@ -8,8 +8,6 @@ use utoipa::ToSchema;
 #[schema(as = Params)]
 #[expect(dead_code, reason = "a description, never a value")]
 pub(crate) struct ParamsSchema {
-    network: NetworkSchema,
-    bridge: BridgeSchema,
     /// Shortest reclaim delay served, blocks.
     reclaim_delay_min: u16,
     /// Longest reclaim delay served, blocks.
@@ -40,8 +38,8 @@ pub(crate) struct ParamsSchema {
     settlements_unconfirmed_max: u16,
     /// Most that a settlement's output to its prover may hold, satoshis. Zero: there may be none.
     prover_fee_max: u64,
-    /// Enclave images that may hold a signer's key.
-    measurements: Vec<MeasurementSchema>,
+    /// Hash of the document of enclave images, hex.
+    images: String,
 }
 
 /// A Bitcoin network.
@@ -55,18 +53,66 @@ pub(crate) enum NetworkSchema {
     Mainnet,
 }
 
-/// The bridge app.
+/// One bridge on one network.
 #[derive(ToSchema)]
 #[schema(as = Bridge)]
 #[expect(dead_code, reason = "a description, never a value")]
 pub(crate) struct BridgeSchema {
+    network: NetworkSchema,
+    app: BridgeAppSchema,
+}
+
+/// The bridge app.
+#[derive(ToSchema)]
+#[schema(as = BridgeApp)]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) struct BridgeAppSchema {
     /// 32 bytes, hex.
     identity: String,
     /// 32 bytes, hex.
     vk: String,
 }
 
-/// An enclave image: PCR0 to PCR2, 48 bytes each, hex.
+/// The enclave images that may hold a signer's key.
+#[derive(ToSchema)]
+#[schema(as = Images)]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) struct ImagesSchema {
+    /// Number of the document.
+    counter: u64,
+    /// Strictly ascending.
+    images: Vec<ImageSchema>,
+}
+
+/// An enclave image.
+#[derive(ToSchema)]
+#[schema(as = Image)]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) struct ImageSchema {
+    tee: TeeKindSchema,
+    class: ImageClassSchema,
+    measurement: MeasurementSchema,
+}
+
+/// A kind of trusted execution environment.
+#[derive(ToSchema)]
+#[schema(as = TeeKind, rename_all = "kebab-case")]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) enum TeeKindSchema {
+    Development,
+    Nitro,
+}
+
+/// Whether the platform can snapshot or move a running enclave's memory.
+#[derive(ToSchema)]
+#[schema(as = ImageClass, rename_all = "kebab-case")]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) enum ImageClassSchema {
+    Resident,
+    Migratable,
+}
+
+/// What an image measures to: PCR0 to PCR2, 48 bytes each, hex.
 #[derive(ToSchema)]
 #[schema(as = Measurement)]
 #[expect(dead_code, reason = "a description, never a value")]
@@ -83,7 +129,7 @@ pub(crate) struct MeasurementSchema {
 pub(crate) struct TermsSchema {
     kind: crate::Kind,
     network: NetworkSchema,
-    bridge: BridgeSchema,
+    bridge: BridgeAppSchema,
     /// Output script that is paid, hex.
     destination: String,
     /// Most that the request may contribute to a settlement's fee, satoshis.

@@ -5,7 +5,7 @@ mod common;
 
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, Amount, CompressedPublicKey, Network};
-use common::{key, params, roster, taproot_address};
+use common::{bridge, key, params, roster, taproot_address};
 use grail_api::{
     BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IdempotencyKey, Problem, ProblemCode, Wish, bip21,
 };
@@ -34,7 +34,7 @@ fn peg_out() -> CreatePegOut {
 fn parse(change: impl FnOnce(&mut CreatePegIn)) -> Result<Wish, Problem> {
     let mut wish = peg_in();
     change(&mut wish);
-    wish.parse(&params(), &roster())
+    wish.parse(&bridge(), &params(), &roster())
 }
 
 fn code(change: impl FnOnce(&mut CreatePegIn)) -> ProblemCode {
@@ -65,7 +65,7 @@ fn a_peg_out_pays_to_any_standard_address() {
     let mut wish = peg_out();
     wish.payout_address = p2pkh.to_string();
     let terms = wish
-        .parse(&params(), &roster())
+        .parse(&bridge(), &params(), &roster())
         .unwrap()
         .into_terms([0; 16]);
     assert_eq!(terms.kind, grail_types::Kind::PegOut);

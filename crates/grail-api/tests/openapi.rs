@@ -29,11 +29,16 @@ fn the_committed_document_is_current() {
 #[test]
 fn schemas_of_domain_types_have_exactly_their_fields() {
     let document = document();
-    let params = serde_json::to_value(common::params()).unwrap();
+    let bridge = serde_json::to_value(common::bridge()).unwrap();
+    let images = serde_json::to_value(common::images()).unwrap();
+    let image = images["images"][0].clone();
     let examples = [
-        ("Params", params.clone()),
-        ("Bridge", params["bridge"].clone()),
-        ("Measurement", params["measurements"][0].clone()),
+        ("Params", serde_json::to_value(common::params()).unwrap()),
+        ("Bridge", bridge.clone()),
+        ("BridgeApp", bridge["app"].clone()),
+        ("Images", images.clone()),
+        ("Image", image.clone()),
+        ("Measurement", image["measurement"].clone()),
         ("Terms", serde_json::to_value(common::terms()).unwrap()),
         ("Roster", serde_json::to_value(common::roster()).unwrap()),
     ];

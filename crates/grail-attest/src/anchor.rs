@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bitcoin::hashes::{Hash, sha256};
-use grail_types::DevelopmentAllowed;
+use grail_types::{DevelopmentAllowed, Network, TeeKind};
 
 /// AWS Nitro Enclaves Root-G1 (valid 2019-10-28 to 2049-10-28), byte for byte the first certificate of every
 /// production document's `cabundle`; AWS publishes it at
@@ -16,14 +16,21 @@ static DEVELOPMENT_ROOT: &[u8] = include_bytes!("../roots/development-root.der")
 /// A pinned root certificate. Only these constructors make one: evidence never brings its own root.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TrustAnchor {
+    tee: TeeKind,
     name: &'static str,
     der: &'static [u8],
 }
 
 impl TrustAnchor {
+    /// The anchor that evidence on `network` must go back to: there is one for each, and nobody chooses.
+    pub fn of(network: Network) -> Self {
+        DevelopmentAllowed::on(network).map_or_else(Self::aws_nitro, Self::development)
+    }
+
     /// AWS Nitro Enclaves Root-G1.
     pub fn aws_nitro() -> Self {
         Self {
+            tee: TeeKind::Nitro,
             name: "aws-nitro-root-g1",
             der: AWS_NITRO_ROOT_G1,
         }
@@ -33,9 +40,15 @@ impl TrustAnchor {
     /// (invariant I11).
     pub fn development(_: DevelopmentAllowed) -> Self {
         Self {
+            tee: TeeKind::Development,
             name: "development-root",
             der: DEVELOPMENT_ROOT,
         }
+    }
+
+    /// The kind of TEE that it vouches for; images of other kinds are none that its documents may show.
+    pub const fn tee(&self) -> TeeKind {
+        self.tee
     }
 
     /// A name for logs.
@@ -63,7 +76,6 @@ impl fmt::Debug for TrustAnchor {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use grail_types::Network;
 
     #[test]
     fn the_aws_root_is_the_published_one() {
@@ -85,5 +97,19 @@ mod tests {
         }
         let allowed = DevelopmentAllowed::on(Network::Regtest).unwrap();
         assert_ne!(TrustAnchor::development(allowed), TrustAnchor::aws_nitro());
+    }
+
+    #[test]
+    fn each_network_has_one_anchor_for_one_kind_of_tee() {
+        for network in Network::ALL {
+            let (name, tee) = match network {
+                Network::Regtest => ("development-root", TeeKind::Development),
+                Network::Signet | Network::Testnet4 | Network::Mainnet => {
+                    ("aws-nitro-root-g1", TeeKind::Nitro)
+                }
+            };
+            let anchor = TrustAnchor::of(network);
+            assert_eq!((anchor.name(), anchor.tee()), (name, tee), "{network}");
+        }
     }
 }

@@ -1,23 +1,47 @@
-//! What Grail writes into a document: a signer's key, bound to the protocol parameters.
+//! What Grail writes into a document: a signer's key, bound to its bridge.
 //!
-//! `public_key` is the signer's x-only key, `user_data` a hash of it and of the parameters: an enclave
-//! that runs the right image with other parameters is another enclave (hazard 47).
+//! `public_key` is the signer's x-only key, `user_data` a hash of it, of the bridge and of what the document is for.
+//! Parameters are not in it: an enclave learns them with each proposal and holds them against the roster NFT.
 
 use bitcoin::XOnlyPublicKey;
-use grail_types::{Measurement, ParamsHash, TaggedHasher};
+use grail_types::{Bridge, Measurement, TaggedHasher};
 
 use crate::{
     anchor::TrustAnchor,
     error::EvidenceError,
+    images::PinnedImages,
     tee::{AttestError, AttestRequest, Attester},
     time::UnixTime,
     verify::{Attested, Expected, verify},
 };
 
-/// `user_data` of a signer's evidence.
-pub fn evidence_user_data(params_hash: &ParamsHash, signer: &XOnlyPublicKey) -> [u8; 32] {
-    TaggedHasher::new("grail/evidence/v1")
-        .bytes(&params_hash.0)
+/// What a document is evidence of. One that was made for one purpose proves nothing for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EvidencePurpose {
+    /// An enclave holds this signer's key.
+    Signer,
+}
+
+impl EvidencePurpose {
+    /// One byte that stands for the purpose in hashes.
+    pub const fn tag(self) -> u8 {
+        match self {
+            Self::Signer => 0,
+        }
+    }
+}
+
+/// `user_data` of evidence about a signer's key.
+pub fn evidence_user_data(
+    bridge: &Bridge,
+    purpose: EvidencePurpose,
+    signer: &XOnlyPublicKey,
+) -> [u8; 32] {
+    TaggedHasher::new("grail/evidence/v2")
+        .u8(bridge.network.tag())
+        .bytes(&bridge.app.identity)
+        .bytes(&bridge.app.vk)
+        .u8(purpose.tag())
         .bytes(&signer.serialize())
         .finish()
 }
@@ -25,12 +49,13 @@ pub fn evidence_user_data(params_hash: &ParamsHash, signer: &XOnlyPublicKey) -> 
 /// Has a TEE make a signer's evidence.
 pub fn attest_signer(
     attester: &(impl Attester + ?Sized),
-    params_hash: &ParamsHash,
+    bridge: &Bridge,
     signer: &XOnlyPublicKey,
     nonce: Option<&[u8]>,
 ) -> Result<Vec<u8>, AttestError> {
+    let user_data = evidence_user_data(bridge, EvidencePurpose::Signer, signer);
     attester.attest(&AttestRequest {
-        user_data: Some(&evidence_user_data(params_hash, signer)),
+        user_data: Some(&user_data),
         nonce,
         public_key: Some(&signer.serialize()),
     })
@@ -39,15 +64,15 @@ pub fn attest_signer(
 /// What a signer's evidence must say.
 #[derive(Clone, Copy, Debug)]
 pub struct SignerExpectation<'a> {
-    /// The reference values.
-    pub references: &'a [Measurement],
-    /// The verifier's own parameters.
-    pub params_hash: ParamsHash,
+    /// The images that may hold a signer's key.
+    pub images: &'a PinnedImages,
+    /// The verifier's own bridge; its network names the root that the evidence must go back to.
+    pub bridge: Bridge,
     /// The challenge that the evidence answers; `None` for evidence that answers none.
     pub nonce: Option<&'a [u8]>,
 }
 
-/// A signer's key that an enclave of a listed image holds, running with the verifier's parameters.
+/// A signer's key that an enclave of a listed image holds, made for the verifier's bridge.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttestedSigner {
@@ -58,19 +83,28 @@ pub struct AttestedSigner {
 /// Verifies a signer's evidence as of the instant `at`.
 pub fn verify_signer_evidence(
     document: &[u8],
-    anchor: &TrustAnchor,
     expectation: &SignerExpectation<'_>,
     at: UnixTime,
 ) -> Result<AttestedSigner, EvidenceError> {
-    let document = verify(document, anchor, at)?;
+    let SignerExpectation {
+        images,
+        bridge,
+        nonce,
+    } = expectation;
+    let anchor = TrustAnchor::of(bridge.network);
+    let document = verify(document, &anchor, at)?;
     let public_key = document
         .public_key()
         .and_then(|bytes| XOnlyPublicKey::from_slice(bytes).ok())
         .ok_or(EvidenceError::SignerKey)?;
     let attested = document.expect(&Expected {
-        references: expectation.references,
-        user_data: Some(&evidence_user_data(&expectation.params_hash, &public_key)),
-        nonce: expectation.nonce,
+        references: &images.references(anchor.tee()),
+        user_data: Some(&evidence_user_data(
+            bridge,
+            EvidencePurpose::Signer,
+            &public_key,
+        )),
+        nonce: *nonce,
     })?;
     Ok(AttestedSigner {
         public_key,

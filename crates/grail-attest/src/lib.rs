@@ -1,8 +1,8 @@
 //! Attestation: what a TEE says about itself, and whether to believe it (design, section 7).
 //!
-//! Owns the verification of AWS Nitro attestation documents, the binding of a signer's key and the
-//! protocol parameters into such a document, and the traits of a TEE. Trusts one certificate, the
-//! [`TrustAnchor`], and the caller's clock. Verification is one code path for every anchor; there is no
+//! Owns the verification of AWS Nitro attestation documents, the binding of a signer's key and its
+//! bridge into such a document, and the traits of a TEE. Trusts one certificate, the [`TrustAnchor`] of
+//! the network, and the caller's clock. Verification is one code path for every anchor; there is no
 //! switch that turns it off. Does no I/O, reads no clock and draws no randomness.
 //!
 //! A document proves what ran and when its certificates were valid, not that it is fresh and not
@@ -17,6 +17,8 @@ pub mod dev;
 mod document;
 mod error;
 mod evidence;
+mod images;
+mod protocol;
 mod tee;
 mod time;
 mod verify;
@@ -32,8 +34,11 @@ pub use document::{
 };
 pub use error::{CertificateFault, EvidenceError, Position};
 pub use evidence::{
-    AttestedSigner, SignerExpectation, attest_signer, evidence_user_data, verify_signer_evidence,
+    AttestedSigner, EvidencePurpose, SignerExpectation, attest_signer, evidence_user_data,
+    verify_signer_evidence,
 };
+pub use images::{ImagesNotPinned, PinnedImages};
+pub use protocol::{PROTOCOL_JSON_BYTES_MAX, Protocol};
 pub use tee::{
     AttestError, AttestRequest, Attester, SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError,
     SealNonce, Sealer, Tee,

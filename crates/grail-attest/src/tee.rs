@@ -2,7 +2,7 @@
 //!
 //! Two traits, since an HSM seals but cannot attest; [`Tee`] is both.
 
-use grail_types::ParamsHash;
+use grail_types::Bridge;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -47,13 +47,14 @@ pub enum AttestError {
 /// No key share, session or state that an enclave seals is larger.
 pub const SEALED_PLAINTEXT_BYTES_MAX: usize = 64 * 1024;
 
-/// What a sealed secret is for; opening needs the same.
+/// What a sealed secret is for; opening needs the same. Protocol parameters are not part of it: governance changes
+/// those, and a key that could not be opened any more would be lost with them.
 #[derive(Clone, Copy, Debug)]
 pub struct SealContext<'a> {
     /// A fixed word, such as `signer-key`.
     pub purpose: &'a str,
-    /// The parameters that the secret belongs to.
-    pub params_hash: ParamsHash,
+    /// The bridge, with its network, that the secret belongs to.
+    pub bridge: Bridge,
 }
 
 /// 24 random bytes, used for one sealing: neither `Clone` nor `Copy`.
@@ -106,9 +107,9 @@ pub enum SealError {
     /// Not a sealed secret of a known version.
     #[error("not a sealed secret of a known version")]
     Malformed,
-    /// Sealed by another program, on other hardware, for another purpose or with other parameters; or
+    /// Sealed by another program, on other hardware, for another purpose, bridge or network; or
     /// tampered with. Authenticated encryption does not tell which.
-    #[error("sealed secret does not open with this measurement, hardware, purpose and parameters")]
+    #[error("sealed secret does not open with this measurement, hardware, purpose and bridge")]
     Foreign,
     /// The platform did not answer, or answered with an error.
     #[error("sealing is not available: {reason}")]

@@ -3,15 +3,24 @@
 
 use bitcoin::XOnlyPublicKey;
 use grail_attest::{
-    AttestError, AttestRequest, AttestedSigner, Attester, EvidenceError, Expected,
-    SignerExpectation, TrustAnchor, UnixTime, attest_signer,
+    AttestError, AttestRequest, AttestedSigner, Attester, EvidenceError, EvidencePurpose, Expected,
+    PinnedImages, SignerExpectation, TrustAnchor, UnixTime, attest_signer,
     dev::{InsecureDevTee, development_measurement, development_pcr0},
     evidence_user_data, verify, verify_signer_evidence,
 };
-use grail_types::{DevelopmentAllowed, Measurement, Network, ParamsHash};
+use grail_types::{
+    Bridge, BridgeApp, DevelopmentAllowed, Image, ImageClass, Images, Measurement, Network, Params,
+    TeeKind,
+};
 
 const AT: UnixTime = UnixTime::from_secs(1_795_000_000);
-const PARAMS: ParamsHash = ParamsHash([5; 32]);
+const BRIDGE: Bridge = Bridge {
+    network: Network::Regtest,
+    app: BridgeApp {
+        identity: [4; 32],
+        vk: [5; 32],
+    },
+};
 const NONCE: &[u8] = b"a challenge";
 
 fn allowed() -> DevelopmentAllowed {
@@ -19,7 +28,7 @@ fn allowed() -> DevelopmentAllowed {
 }
 
 fn anchor() -> TrustAnchor {
-    TrustAnchor::development(allowed())
+    TrustAnchor::of(BRIDGE.network)
 }
 
 fn tee(program: &[u8]) -> InsecureDevTee {
@@ -39,27 +48,60 @@ fn reference(program: &[u8]) -> Measurement {
     development_measurement(development_pcr0(program))
 }
 
+fn user_data(signer: &XOnlyPublicKey) -> [u8; 32] {
+    evidence_user_data(&BRIDGE, EvidencePurpose::Signer, signer)
+}
+
+/// Images of one kind of TEE, pinned by parameters that name them.
+fn pinned(tee: TeeKind, measurements: &[Measurement]) -> PinnedImages {
+    let mut list: Vec<_> = measurements
+        .iter()
+        .map(|&measurement| Image {
+            tee,
+            class: ImageClass::Resident,
+            measurement,
+        })
+        .collect();
+    list.sort();
+    let images = Images::new(1, list).unwrap();
+    let params = Params::preset(BRIDGE.network, images.hash());
+    PinnedImages::new(images, &params).unwrap()
+}
+
+fn development(measurements: &[Measurement]) -> PinnedImages {
+    pinned(TeeKind::Development, measurements)
+}
+
 fn evidence() -> Vec<u8> {
     let [signer, _] = signers();
-    attest_signer(&tee(b"signer"), &PARAMS, &signer, Some(NONCE)).unwrap()
+    attest_signer(&tee(b"signer"), &BRIDGE, &signer, Some(NONCE)).unwrap()
 }
 
 fn check(
     document: &[u8],
     change: impl FnOnce(&mut SignerExpectation<'_>),
 ) -> Result<AttestedSigner, EvidenceError> {
-    let references = [reference(b"an older signer"), reference(b"signer")];
+    let images = development(&[reference(b"an older signer"), reference(b"signer")]);
     let mut expectation = SignerExpectation {
-        references: &references,
-        params_hash: PARAMS,
+        images: &images,
+        bridge: BRIDGE,
         nonce: Some(NONCE),
     };
     change(&mut expectation);
-    verify_signer_evidence(document, &anchor(), &expectation, AT)
+    verify_signer_evidence(document, &expectation, AT)
+}
+
+fn check_images(document: &[u8], images: &PinnedImages) -> Result<AttestedSigner, EvidenceError> {
+    let expectation = SignerExpectation {
+        images,
+        bridge: BRIDGE,
+        nonce: Some(NONCE),
+    };
+    verify_signer_evidence(document, &expectation, AT)
 }
 
 #[test]
-fn proves_a_signers_key_its_image_and_its_parameters() {
+fn proves_a_signers_key_its_image_and_its_bridge() {
     let document = evidence();
     let signer = check(&document, |_| {}).unwrap();
     assert_eq!(signer.public_key(), signers()[0]);
@@ -72,14 +114,7 @@ fn proves_a_signers_key_its_image_and_its_parameters() {
 }
 
 #[test]
-fn refuses_an_image_that_is_not_listed_and_every_image_when_none_is() {
-    let error = check(&evidence(), |expectation| expectation.references = &[]).unwrap_err();
-    assert_eq!(
-        error,
-        EvidenceError::Measurement {
-            got: Box::new(reference(b"signer"))
-        }
-    );
+fn refuses_an_image_that_is_not_listed() {
     // Each register counts.
     for change in [
         |image: &mut Measurement| image.pcr0 = [1; 48],
@@ -88,48 +123,63 @@ fn refuses_an_image_that_is_not_listed_and_every_image_when_none_is() {
     ] {
         let mut other = reference(b"signer");
         change(&mut other);
-        let references = [other];
-        let expectation = SignerExpectation {
-            references: &references,
-            params_hash: PARAMS,
-            nonce: Some(NONCE),
+        let error = check_images(&evidence(), &development(&[other])).unwrap_err();
+        let expected = EvidenceError::Measurement {
+            got: Box::new(reference(b"signer")),
         };
-        let error = verify_signer_evidence(&evidence(), &anchor(), &expectation, AT).unwrap_err();
-        assert_eq!(error.code(), "measurement-not-listed");
+        assert_eq!(error, expected);
     }
+}
+
+#[test]
+fn refuses_an_image_that_is_listed_for_another_kind_of_tee() {
+    let nitro = pinned(TeeKind::Nitro, &[reference(b"signer")]);
+    let error = check_images(&evidence(), &nitro).unwrap_err();
+    assert_eq!(error.code(), "measurement-not-listed");
+    let _signer = check_images(&evidence(), &development(&[reference(b"signer")])).unwrap();
 }
 
 #[test]
 fn refuses_zero_registers_even_when_they_are_listed() {
     let debug = InsecureDevTee::new(allowed(), [0; 48], [1; 32], || AT);
     let [signer, _] = signers();
-    let document = attest_signer(&debug, &PARAMS, &signer, Some(NONCE)).unwrap();
-    let references = [*debug.measurement()];
-    let expectation = SignerExpectation {
-        references: &references,
-        params_hash: PARAMS,
-        nonce: Some(NONCE),
-    };
+    let document = attest_signer(&debug, &BRIDGE, &signer, Some(NONCE)).unwrap();
     assert_eq!(
-        verify_signer_evidence(&document, &anchor(), &expectation, AT).unwrap_err(),
+        check_images(&document, &development(&[*debug.measurement()])).unwrap_err(),
         EvidenceError::DebugMode { index: 0 }
     );
 }
 
 #[test]
-fn refuses_other_parameters() {
-    let error = check(&evidence(), |expectation| {
-        expectation.params_hash = ParamsHash([6; 32]);
-    })
-    .unwrap_err();
+fn refuses_evidence_of_another_bridge() {
     let [signer, _] = signers();
-    assert_eq!(
-        error,
-        EvidenceError::UserData {
-            expected: hex::encode(evidence_user_data(&ParamsHash([6; 32]), &signer)),
-            got: hex::encode(evidence_user_data(&PARAMS, &signer)),
-        }
-    );
+    for change in [
+        |app: &mut BridgeApp| app.identity[0] ^= 1,
+        |app: &mut BridgeApp| app.vk[0] ^= 1,
+    ] {
+        let mut other = BRIDGE;
+        change(&mut other.app);
+        let error = check(&evidence(), |expectation| expectation.bridge = other).unwrap_err();
+        let expected = evidence_user_data(&other, EvidencePurpose::Signer, &signer);
+        assert_eq!(
+            error,
+            EvidenceError::UserData {
+                expected: hex::encode(expected),
+                got: hex::encode(user_data(&signer)),
+            }
+        );
+    }
+}
+
+#[test]
+fn i11_refuses_development_evidence_on_every_other_network() {
+    for network in [Network::Signet, Network::Testnet4, Network::Mainnet] {
+        let bridge = Bridge { network, ..BRIDGE };
+        let [signer, _] = signers();
+        let document = attest_signer(&tee(b"signer"), &bridge, &signer, Some(NONCE)).unwrap();
+        let error = check(&document, |expectation| expectation.bridge = bridge).unwrap_err();
+        assert_eq!(error.code(), "root-not-pinned", "{network}");
+    }
 }
 
 #[test]
@@ -148,7 +198,7 @@ fn refuses_another_nonce_a_missing_one_and_one_too_many() {
     assert_eq!(too_many.unwrap_err().code(), "nonce-mismatch");
 
     let [signer, _] = signers();
-    let unchallenged = attest_signer(&tee(b"signer"), &PARAMS, &signer, None).unwrap();
+    let unchallenged = attest_signer(&tee(b"signer"), &BRIDGE, &signer, None).unwrap();
     let missing = check(&unchallenged, |_| {});
     assert_eq!(missing.unwrap_err().code(), "nonce-mismatch");
     let empty = check(&unchallenged, |expectation| expectation.nonce = Some(&[]));
@@ -162,7 +212,7 @@ fn refuses_a_key_that_user_data_does_not_name() {
     let [signer, other] = signers();
     let document = tee(b"signer")
         .attest(&AttestRequest {
-            user_data: Some(&evidence_user_data(&PARAMS, &signer)),
+            user_data: Some(&user_data(&signer)),
             nonce: Some(NONCE),
             public_key: Some(&other.serialize()),
         })
@@ -180,7 +230,7 @@ fn refuses_what_is_no_signer_key() {
     for public_key in [None, Some(&[][..]), Some(&[0xff; 32]), Some(&compressed)] {
         let document = tee(b"signer")
             .attest(&AttestRequest {
-                user_data: Some(&evidence_user_data(&PARAMS, &signer)),
+                user_data: Some(&user_data(&signer)),
                 nonce: Some(NONCE),
                 public_key,
             })
@@ -194,14 +244,14 @@ fn refuses_what_is_no_signer_key() {
 
 #[test]
 fn refuses_old_evidence_by_todays_clock() {
-    let references = [reference(b"signer")];
+    let images = development(&[reference(b"signer")]);
     let expectation = SignerExpectation {
-        references: &references,
-        params_hash: PARAMS,
+        images: &images,
+        bridge: BRIDGE,
         nonce: Some(NONCE),
     };
     let at = AT.later_by_millis(3 * 3600 * 1000);
-    let error = verify_signer_evidence(&evidence(), &anchor(), &expectation, at).unwrap_err();
+    let error = verify_signer_evidence(&evidence(), &expectation, at).unwrap_err();
     assert_eq!(error.code(), "certificate-expired");
 }
 
@@ -233,15 +283,25 @@ fn expects_user_data_and_nonce_exactly() {
 }
 
 #[test]
-fn user_data_depends_on_both_of_its_parts() {
+fn user_data_depends_on_each_of_its_parts() {
     let [signer, other] = signers();
-    let user_data = evidence_user_data(&PARAMS, &signer);
-    assert_ne!(user_data, evidence_user_data(&PARAMS, &other));
-    assert_ne!(user_data, evidence_user_data(&ParamsHash([6; 32]), &signer));
+    let data = user_data(&signer);
+    assert_ne!(data, user_data(&other));
+    let changes: [fn(&mut Bridge); 3] = [
+        |bridge| bridge.network = Network::Signet,
+        |bridge| bridge.app.identity[0] ^= 1,
+        |bridge| bridge.app.vk[0] ^= 1,
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut bridge = BRIDGE;
+        change(&mut bridge);
+        let changed = evidence_user_data(&bridge, EvidencePurpose::Signer, &signer);
+        assert_ne!(data, changed, "change {index}");
+    }
     // Pinned: what enclaves have signed must stay verifiable.
     assert_eq!(
-        hex::encode(user_data),
-        "02a1c28bf3b594343bb6bbca07b29153f3d1365fef8c32c93417ac2eb37d0682"
+        hex::encode(data),
+        "c777d4465c5886773d1d8aabb5aa784ab6175b3e339a1278520c059571967f36"
     );
 }
 

@@ -5,11 +5,17 @@ use grail_attest::{
     SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError, SealNonce, Sealer, Tee, UnixTime,
     dev::InsecureDevTee,
 };
-use grail_types::{DevelopmentAllowed, Network, ParamsHash};
+use grail_types::{Bridge, BridgeApp, DevelopmentAllowed, Network};
 
 const CONTEXT: SealContext<'static> = SealContext {
     purpose: "signer-key",
-    params_hash: ParamsHash([5; 32]),
+    bridge: Bridge {
+        network: Network::Regtest,
+        app: BridgeApp {
+            identity: [4; 32],
+            vk: [5; 32],
+        },
+    },
 };
 
 fn tee(pcr0: u8, hardware_id: u8) -> InsecureDevTee {
@@ -36,7 +42,7 @@ fn opens_what_the_same_program_sealed_on_the_same_machine() {
 }
 
 #[test]
-fn does_not_open_for_another_program_machine_purpose_or_parameters() {
+fn does_not_open_for_another_program_machine_purpose_or_bridge() {
     let sealed = sealed(b"a secret");
     assert_eq!(tee(8, 1).open(&sealed, &CONTEXT), Err(SealError::Foreign));
     assert_eq!(tee(7, 2).open(&sealed, &CONTEXT), Err(SealError::Foreign));
@@ -45,11 +51,17 @@ fn does_not_open_for_another_program_machine_purpose_or_parameters() {
         ..CONTEXT
     };
     assert_eq!(tee(7, 1).open(&sealed, &purpose), Err(SealError::Foreign));
-    let params = SealContext {
-        params_hash: ParamsHash([6; 32]),
-        ..CONTEXT
-    };
-    assert_eq!(tee(7, 1).open(&sealed, &params), Err(SealError::Foreign));
+    let changes: [fn(&mut Bridge); 3] = [
+        |bridge| bridge.network = Network::Signet,
+        |bridge| bridge.app.identity[0] ^= 1,
+        |bridge| bridge.app.vk[0] ^= 1,
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        let mut other = CONTEXT;
+        change(&mut other.bridge);
+        let opened = tee(7, 1).open(&sealed, &other);
+        assert_eq!(opened, Err(SealError::Foreign), "change {index}");
+    }
 }
 
 #[test]

@@ -7,11 +7,12 @@ use bitcoin::{
     OutPoint, Transaction,
     secp256k1::{All, Secp256k1},
 };
+use grail_attest::Protocol;
 use grail_broker::Broker;
 use grail_prover::Prover;
 use grail_script::{InternalKey, VaultTree};
 use grail_store::Store;
-use grail_types::{MockAllowed, Params, Roster};
+use grail_types::{Bridge, MockAllowed, Params, Roster};
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -111,8 +112,8 @@ impl Backend {
         let deployment_tx = deployment.transaction()?;
         let mut tx = store.begin().await?;
         let facts = [
-            ("network", deployment.params.network.to_string()),
-            ("params_hash", deployment.params.hash().to_string()),
+            ("network", deployment.protocol.bridge().network.to_string()),
+            ("params_hash", deployment.protocol.hash().to_string()),
             ("deployment", deployment_tx.compute_txid().to_string()),
         ];
         for (name, value) in facts {
@@ -127,7 +128,7 @@ impl Backend {
         getrandom::fill(&mut instance)?;
         Ok(Arc::new(Self {
             vault: VaultTree::new(&secp, InternalKey::Nums, &deployment.roster),
-            operators: Operators::new(deployment.params.clone()),
+            operators: Operators::new(deployment.protocol.clone()),
             deployment,
             deployment_tx,
             store,
@@ -161,9 +162,19 @@ impl Backend {
         let _ = self.stop.subscribe().wait_for(|stop| *stop).await;
     }
 
+    /// Bridge, parameters and images.
+    pub const fn protocol(&self) -> &Protocol {
+        &self.deployment.protocol
+    }
+
+    /// The bridge.
+    pub const fn bridge(&self) -> &Bridge {
+        self.protocol().bridge()
+    }
+
     /// Protocol parameters.
     pub const fn params(&self) -> &Params {
-        &self.deployment.params
+        self.protocol().params()
     }
 
     /// The roster.
@@ -173,7 +184,7 @@ impl Backend {
 
     /// The permission to read mock spells, where there is one.
     pub fn mock(&self) -> Option<MockAllowed> {
-        MockAllowed::on(self.params().network)
+        MockAllowed::on(self.bridge().network)
     }
 
     /// The first output of the roster NFT.

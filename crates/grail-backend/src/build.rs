@@ -100,6 +100,7 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         drop(reader);
         previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
         let request = SettlementRequest {
+            bridge: backend.bridge(),
             params: backend.params(),
             roster: backend.roster(),
             state: &tip.state,
@@ -204,11 +205,8 @@ async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Ti
         .await?
         .context("the NFT's transaction is not stored")?;
     let read = PrevTx::read_committed(&transaction, backend.mock());
-    let state = roster_state(
-        &read.charms_at(nft.vout),
-        &nft_app(&backend.params().bridge),
-    )?
-    .context("the NFT's output does not carry the NFT")?;
+    let state = roster_state(&read.charms_at(nft.vout), &nft_app(&backend.bridge().app))?
+        .context("the NFT's output does not carry the NFT")?;
     let coin = |vout: u32| {
         let output = read.output(vout)?.clone();
         Some(Coin {
@@ -241,11 +239,21 @@ pub(crate) async fn fee_rate(backend: &Backend) -> anyhow::Result<Option<FeeRate
             ))
         })
         .await?;
-    Ok(clamped(backend.params(), estimate, floor))
+    Ok(clamped(
+        backend.bridge().network,
+        backend.params(),
+        estimate,
+        floor,
+    ))
 }
 
-fn clamped(params: &Params, estimate: Option<FeeRate>, floor: FeeRate) -> Option<FeeRate> {
-    let estimate = match (estimate, params.network) {
+fn clamped(
+    network: Network,
+    params: &Params,
+    estimate: Option<FeeRate>,
+    floor: FeeRate,
+) -> Option<FeeRate> {
+    let estimate = match (estimate, network) {
         (Some(rate), _) => Some(rate),
         (None, Network::Regtest) => Some(params.fee_rate_min),
         (None, _) => None,
@@ -313,7 +321,7 @@ async fn draft(
         .collect();
     // Without witnesses: nobody may judge by what ids do not commit to, and prover and operators then see the same.
     let proposal = Proposal {
-        params_hash: backend.params().hash(),
+        params_hash: backend.protocol().hash(),
         transaction: plan.transaction.clone(),
         previous: needed
             .iter()
@@ -387,21 +395,12 @@ async fn is_current(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use grail_types::{BridgeApp, Measurement};
+    use grail_types::ImagesHash;
 
     use super::*;
 
     fn params(network: Network) -> Params {
-        let app = BridgeApp {
-            identity: [1; 32],
-            vk: [2; 32],
-        };
-        let image = Measurement {
-            pcr0: [3; 48],
-            pcr1: [4; 48],
-            pcr2: [5; 48],
-        };
-        Params::preset(network, app, vec![image])
+        Params::preset(network, ImagesHash([1; 32]))
     }
 
     #[test]
@@ -410,13 +409,18 @@ mod tests {
         for network in Network::ALL {
             let params = params(network);
             let expected = (network == Network::Regtest).then_some(params.fee_rate_min);
-            assert_eq!(clamped(&params, None, floor), expected, "{network}");
+            assert_eq!(
+                clamped(network, &params, None, floor),
+                expected,
+                "{network}"
+            );
         }
     }
 
     #[test]
     fn the_fee_rate_is_the_estimate_within_floor_and_clamp() {
-        let params = params(Network::Mainnet);
+        let network = Network::Mainnet;
+        let params = params(network);
         let rate = FeeRate::from_sat_per_kwu;
         let (least, most) = (params.fee_rate_min, params.fee_rate_max);
         for (estimate, floor, expected) in [
@@ -429,7 +433,8 @@ mod tests {
             (rate(most.to_sat_per_kwu() + 1), rate(250), most),
             (rate(5_000), FeeRate::MAX, most),
         ] {
-            assert_eq!(clamped(&params, Some(estimate), floor), Some(expected));
+            let got = clamped(network, &params, Some(estimate), floor);
+            assert_eq!(got, Some(expected));
         }
     }
 }

@@ -7,11 +7,12 @@ use bitcoin::{
     FeeRate, OutPoint,
     secp256k1::{Keypair, Secp256k1},
 };
+use grail_attest::{PROTOCOL_JSON_BYTES_MAX, Protocol};
 use grail_broker::EmbeddedBroker;
 use grail_chain::SendError;
 use grail_prover::ProveRequest;
 use grail_txbuild::{Coin, Deployment as DeploymentBuilder};
-use grail_types::{Epoch, Params, Roster, Threshold};
+use grail_types::{Bridge, BridgeApp, Epoch, Roster, Threshold};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -24,9 +25,9 @@ use crate::{
 /// Arguments of `deploy`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeployArgs {
-    /// Protocol parameters, JSON.
+    /// The protocol file, as `init-protocol` writes it.
     #[arg(long)]
-    params: PathBuf,
+    protocol: PathBuf,
     #[command(flatten)]
     node: NodeArgs,
     /// Where operators' hosts connect to.
@@ -41,7 +42,7 @@ pub struct DeployArgs {
     /// File with the secret key (64 hex characters) of the taproot output that funds the deployment.
     #[arg(long)]
     funding_key: PathBuf,
-    /// The output that funds it; the parameters' bridge identity must come from it.
+    /// The output that funds it; the bridge's identity must come from it.
     #[arg(long)]
     funding: OutPoint,
     /// Fee rate, sat/vB.
@@ -60,30 +61,32 @@ pub struct DeployArgs {
     prover: ProverArgs,
 }
 
-/// Reads the bridge contract and makes sure that it is the one that `params` name.
-pub fn load_wasm(path: &std::path::Path, params: &Params) -> anyhow::Result<Vec<u8>> {
-    let wasm = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+/// The bridge contract has some 200 kB, and what a proof costs grows with it.
+pub(crate) const WASM_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Reads the bridge contract and makes sure that it is the one of `app`.
+pub fn load_wasm(path: &std::path::Path, app: &BridgeApp) -> anyhow::Result<Vec<u8>> {
+    let wasm = grail_files::read_bounded(path, WASM_BYTES_MAX)?;
     let vk: [u8; 32] = Sha256::digest(&wasm).into();
     ensure!(
-        vk == params.bridge.vk,
-        "{} has vk {}, the parameters name {}",
+        vk == app.vk,
+        "{} has vk {}, the bridge's is {}",
         path.display(),
         hex::encode(vk),
-        hex::encode(params.bridge.vk)
+        hex::encode(app.vk)
     );
     Ok(wasm)
 }
 
 /// Runs `deploy`.
 pub async fn deploy(args: DeployArgs) -> anyhow::Result<()> {
-    let params: Params =
-        serde_json::from_slice(&std::fs::read(&args.params)?).context("malformed parameters")?;
-    params.validate()?;
-    let wasm = load_wasm(&args.wasm, &params)?;
-    let prover = args.prover.prover(&params)?;
-    let node = Node::connect(&args.node, params.network).await?;
+    let protocol: Protocol = grail_files::read_json(&args.protocol, PROTOCOL_JSON_BYTES_MAX)?;
+    let Bridge { network, app } = *protocol.bridge();
+    let wasm = load_wasm(&args.wasm, &app)?;
+    let prover = args.prover.prover(network, protocol.params())?;
+    let node = Node::connect(&args.node, network).await?;
     let broker = Arc::new(EmbeddedBroker::listen(args.broker).await?);
-    let operators = Operators::new(params.clone());
+    let operators = Operators::new(protocol.clone());
     let collecting = tokio::spawn(Arc::clone(&operators).run(broker.clone()));
     let signers = wait_for_signers(&operators, &args).await;
     collecting.abort();
@@ -99,7 +102,8 @@ pub async fn deploy(args: DeployArgs) -> anyhow::Result<()> {
         .context("the funding output does not exist")?
         .clone();
     let builder = DeploymentBuilder {
-        params: &params,
+        bridge: protocol.bridge(),
+        params: protocol.params(),
         roster: &roster,
         funding: Coin {
             outpoint: args.funding,
@@ -115,7 +119,13 @@ pub async fn deploy(args: DeployArgs) -> anyhow::Result<()> {
     plan.prover_fee = proven.fee_output;
     let transaction = builder.finish(&secp, plan, proven.op_return, &key)?;
     let start_height = node.call(|chain| chain.tip()).await?.height;
-    let deployment = Deployment::new(params.clone(), roster, signers, &transaction, start_height);
+    let deployment = Deployment::new(
+        protocol.clone(),
+        roster,
+        signers,
+        &transaction,
+        start_height,
+    );
     deployment.check()?;
     // Written before it is sent: a deployment that nobody can describe would be lost.
     std::fs::write(&args.out, serde_json::to_vec_pretty(&deployment)?)?;

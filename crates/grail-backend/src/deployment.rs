@@ -5,24 +5,27 @@ use std::path::Path;
 use anyhow::{Context, ensure};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bitcoin::{OutPoint, Transaction, consensus};
-use grail_attest::{SignerExpectation, TrustAnchor, UnixTime, verify_signer_evidence};
+use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
 use grail_bridge_contract::RosterState;
 use grail_script::{InternalKey, VaultTree};
 use grail_spell::{PrevTx, nft_app, roster_state};
 use grail_txbuild::first_state;
-use grail_types::{DevelopmentAllowed, MockAllowed, Params, Roster};
+use grail_types::{MockAllowed, Roster};
 use serde::{Deserialize, Serialize};
 
-/// Version of the file.
-const VERSION: u32 = 1;
+/// Version of the file. Version 1 had network, bridge and images within the parameters.
+const VERSION: u32 = 2;
+
+/// Each signer's evidence is at most 32 KiB, base64, the deployment transaction some kilobytes.
+const FILE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// A deployed bridge.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
     version: u32,
-    /// Protocol parameters.
-    pub params: Params,
+    /// Bridge, parameters and images.
+    pub protocol: Protocol,
     /// The first roster.
     pub roster: Roster,
     /// Evidence of every signer, in roster order.
@@ -51,16 +54,16 @@ pub struct SignerRecord {
     pub attested_at: u64,
 }
 
-/// The trust anchor of a network: the development root on regtest, AWS's everywhere else.
-pub fn trust_anchor(params: &Params) -> TrustAnchor {
-    DevelopmentAllowed::on(params.network)
-        .map_or_else(TrustAnchor::aws_nitro, TrustAnchor::development)
+/// What a file of every version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 impl Deployment {
     /// Describes a deployment.
     pub fn new(
-        params: Params,
+        protocol: Protocol,
         roster: Roster,
         signers: Vec<SignerRecord>,
         transaction: &Transaction,
@@ -69,7 +72,7 @@ impl Deployment {
         let transaction = consensus::encode::serialize_hex(transaction);
         Self {
             version: VERSION,
-            params,
+            protocol,
             roster,
             signers,
             transaction,
@@ -79,10 +82,19 @@ impl Deployment {
 
     /// Reads and checks a file.
     pub fn load(path: &Path) -> anyhow::Result<Self> {
-        let text =
-            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let deployment: Self = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is no deployment file", path.display()))?;
+        let bytes = grail_files::read_bounded(path, FILE_BYTES_MAX)?;
+        let Versioned { version } =
+            grail_files::parse_json(path, &bytes).context("not a deployment file")?;
+        // Told before its fields are: those of another version say nothing here.
+        ensure!(
+            version == VERSION,
+            "{}: expected a deployment file of version {VERSION}, got version {version}; a bridge's NFT and evidence \
+             bind what the version says, so run that bridge with the release that deployed it, or deploy a new one \
+             (`init-protocol`, then `deploy`)",
+            path.display()
+        );
+        let deployment: Self =
+            grail_files::parse_json(path, &bytes).context("not a deployment file")?;
         deployment
             .check()
             .with_context(|| format!("{} does not hold together", path.display()))?;
@@ -102,23 +114,20 @@ impl Deployment {
 
     /// The state that the NFT was deployed with.
     pub fn state(&self) -> anyhow::Result<RosterState> {
-        let previous = PrevTx::read(self.transaction()?, MockAllowed::on(self.params.network));
+        let previous = PrevTx::read(
+            self.transaction()?,
+            MockAllowed::on(self.protocol.bridge().network),
+        );
         let charms = previous.charms_at(0);
-        roster_state(&charms, &nft_app(&self.params.bridge))?
+        roster_state(&charms, &nft_app(&self.protocol.bridge().app))?
             .context("the deployment transaction carries no roster NFT with a verified spell")
     }
 
     /// The parts belong together: parameters, roster, NFT, and evidence for every signer, each as of its own time.
     pub fn check(&self) -> anyhow::Result<()> {
-        ensure!(
-            self.version == VERSION,
-            "expected version {VERSION}, got {}",
-            self.version
-        );
-        self.params.validate()?;
         let secp = bitcoin::secp256k1::Secp256k1::verification_only();
         let vault = VaultTree::new(&secp, InternalKey::Nums, &self.roster);
-        let expected = first_state(&self.params, &self.roster, &vault);
+        let expected = first_state(self.protocol.hash(), &self.roster, &vault);
         ensure!(
             self.state()? == expected,
             "the NFT's state is not that of these parameters and this roster"
@@ -132,27 +141,62 @@ impl Deployment {
         );
         self.signers.iter().try_for_each(|signer| {
             signer
-                .verify(&self.params)
+                .verify(&self.protocol)
                 .with_context(|| format!("evidence of signer {}", signer.public_key))
         })
     }
 }
 
 impl SignerRecord {
-    fn verify(&self, params: &Params) -> anyhow::Result<()> {
+    fn verify(&self, protocol: &Protocol) -> anyhow::Result<()> {
         let document = BASE64_STANDARD.decode(&self.evidence)?;
         let nonce = hex::decode(&self.nonce)?;
         let expectation = SignerExpectation {
-            references: &params.measurements,
-            params_hash: params.hash(),
+            images: protocol.images(),
+            bridge: *protocol.bridge(),
             nonce: Some(&nonce),
         };
         let at = UnixTime::from_secs(self.attested_at);
-        let attested = verify_signer_evidence(&document, &trust_anchor(params), &expectation, at)?;
+        let attested = verify_signer_evidence(&document, &expectation, at)?;
         ensure!(
             attested.public_key() == self.public_key,
             "it attests another key"
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn refusal(text: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deployment.json");
+        std::fs::write(&path, text).unwrap();
+        format!("{:#}", Deployment::load(&path).unwrap_err())
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_refused_with_what_to_do() {
+        for version in [0, 1, 3] {
+            let text = format!(r#"{{"version":{version},"params":{{"network":"regtest"}}}}"#);
+            let words = refusal(&text);
+            let expected =
+                format!("expected a deployment file of version 2, got version {version}");
+            assert!(words.contains(&expected), "{words}");
+            assert!(words.contains("the release that deployed it"), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_deployment_file_is_refused() {
+        for text in ["", "{}", "[]", r#"{"version":"2"}"#, r#"{"version":2}"#] {
+            let words = refusal(text);
+            assert!(words.contains("not a deployment file"), "{words}");
+        }
+        let long = " ".repeat(FILE_BYTES_MAX) + "{}";
+        assert!(refusal(&long).contains("expected at most"));
     }
 }

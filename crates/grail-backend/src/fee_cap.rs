@@ -68,22 +68,13 @@ async fn note_too_dear(
 
 #[cfg(test)]
 mod tests {
-    use grail_types::{BridgeApp, Measurement, Network};
+    use grail_types::{ImagesHash, Network};
 
     use super::*;
 
     #[test]
     fn a_request_waits_for_half_its_time_and_a_day_at_most() {
-        let app = BridgeApp {
-            identity: [1; 32],
-            vk: [2; 32],
-        };
-        let image = Measurement {
-            pcr0: [3; 48],
-            pcr1: [4; 48],
-            pcr2: [5; 48],
-        };
-        let params = Params::preset(Network::Regtest, app, vec![image]);
+        let params = Params::preset(Network::Regtest, ImagesHash([1; 32]));
         for (delay, blocks) in [
             (0, 1),
             (params.sweep_margin, 1),

@@ -1,14 +1,19 @@
-//! `init-params`: writes the protocol parameters of a bridge that is about to be deployed.
+//! `init-protocol`: writes the protocol file of a bridge that is about to be deployed.
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use bitcoin::{Amount, OutPoint};
+use grail_attest::{Protocol, TrustAnchor};
 use grail_spell::deployment_identity;
-use grail_types::{BridgeApp, Measurement, Network, Params};
+use grail_types::{Bridge, BridgeApp, Image, ImageClass, Images, Measurement, Network, Params};
 use sha2::{Digest, Sha256};
 
-/// Arguments of `init-params`.
+use crate::deploy::WASM_BYTES_MAX;
+
+/// A measurement is three hashes.
+const MEASUREMENT_BYTES_MAX: usize = 16 * 1024;
+
+/// Arguments of `init-protocol`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct InitArgs {
     /// regtest, signet, testnet4 or mainnet.
@@ -31,33 +36,40 @@ pub struct InitArgs {
     out: PathBuf,
 }
 
-/// Runs `init-params`.
-pub fn init_params(args: &InitArgs) -> anyhow::Result<()> {
-    let wasm = std::fs::read(&args.wasm)
-        .with_context(|| format!("cannot read {}", args.wasm.display()))?;
-    let bridge = BridgeApp {
-        identity: deployment_identity(args.funding),
-        vk: Sha256::digest(&wasm).into(),
+/// Runs `init-protocol`.
+pub fn init_protocol(args: &InitArgs) -> anyhow::Result<()> {
+    let wasm = grail_files::read_bounded(&args.wasm, WASM_BYTES_MAX)?;
+    let bridge = Bridge {
+        network: args.network,
+        app: BridgeApp {
+            identity: deployment_identity(args.funding),
+            vk: Sha256::digest(&wasm).into(),
+        },
     };
-    let measurements = args
+    // Of no other kind could an image ever show evidence on this network. Neither kind's memory is moved: the
+    // development TEE stands in for Nitro.
+    let tee = TrustAnchor::of(args.network).tee();
+    let mut list = args
         .measurement
         .iter()
         .map(|path| {
-            let text =
-                std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-            serde_json::from_slice::<Measurement>(&text)
-                .with_context(|| format!("{} holds no measurement", path.display()))
+            let measurement = grail_files::read_json::<Measurement>(path, MEASUREMENT_BYTES_MAX)?;
+            Ok(Image {
+                tee,
+                class: ImageClass::Resident,
+                measurement,
+            })
         })
-        .collect::<anyhow::Result<_>>()?;
-    let params = Params {
-        prover_fee_max: Amount::from_sat(args.prover_fee_max),
-        ..Params::preset(args.network, bridge, measurements)
-    };
-    params.validate()?;
-    std::fs::write(&args.out, serde_json::to_vec_pretty(&params)?)?;
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    list.sort();
+    let images = Images::new(1, list)?;
+    let params = Params::preset(args.network, images.hash())
+        .with(|values| values.prover_fee_max = Amount::from_sat(args.prover_fee_max))?;
+    let protocol = Protocol::new(bridge, params, images)?;
+    std::fs::write(&args.out, serde_json::to_vec_pretty(&protocol)?)?;
     println!(
         "{}",
-        serde_json::json!({ "params_hash": params.hash().to_string() })
+        serde_json::json!({ "params_hash": protocol.hash().to_string() })
     );
     Ok(())
 }

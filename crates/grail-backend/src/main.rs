@@ -13,8 +13,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Write the parameters of a bridge that is about to be deployed.
-    InitParams(init::InitArgs),
+    /// Write the protocol file of a bridge that is about to be deployed.
+    InitProtocol(init::InitArgs),
     /// Admit operators by evidence and create the roster NFT.
     Deploy(deploy::DeployArgs),
     /// Show alarms, and acknowledge them.
@@ -34,7 +34,7 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let ended = runtime.block_on(async {
         match Cli::parse().command {
-            Command::InitParams(args) => init::init_params(&args),
+            Command::InitProtocol(args) => init::init_protocol(&args),
             Command::Deploy(args) => deploy::deploy(args).await,
             Command::Alarms(args) => alarms::alarms(args).await,
             Command::Run(args) => Box::pin(run::run(args)).await,

@@ -8,17 +8,13 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bitcoin::XOnlyPublicKey;
-use grail_attest::{SignerExpectation, TrustAnchor, verify_signer_evidence};
+use grail_attest::{Protocol, SignerExpectation, verify_signer_evidence};
 use grail_broker::{
     Broker, BrokerError,
     messages::{BrokerMessage, Challenge, Evidence, Hello, decode, encode},
 };
-use grail_types::Params;
 
-use crate::{
-    clock,
-    deployment::{SignerRecord, trust_anchor},
-};
+use crate::{clock, deployment::SignerRecord};
 
 /// How often everybody is challenged afresh.
 const CHALLENGE_INTERVAL: Duration = Duration::from_mins(10);
@@ -32,18 +28,15 @@ const OPERATORS_MAX: usize = 4 * grail_types::SIGNERS_MAX;
 
 /// The operators that have shown evidence since we started.
 pub struct Operators {
-    params: Params,
-    anchor: TrustAnchor,
+    protocol: Protocol,
     known: Mutex<BTreeMap<XOnlyPublicKey, SignerRecord>>,
 }
 
 impl Operators {
     /// Knows nobody yet.
-    pub fn new(params: Params) -> Arc<Self> {
-        let anchor = trust_anchor(&params);
+    pub fn new(protocol: Protocol) -> Arc<Self> {
         Arc::new(Self {
-            params,
-            anchor,
+            protocol,
             known: Mutex::default(),
         })
     }
@@ -127,16 +120,11 @@ impl Operators {
             return tracing::debug!(name = %evidence.name, "evidence for a challenge of long ago");
         }
         let expectation = SignerExpectation {
-            references: &self.params.measurements,
-            params_hash: self.params.hash(),
+            images: self.protocol.images(),
+            bridge: *self.protocol.bridge(),
             nonce: Some(nonce),
         };
-        match verify_signer_evidence(
-            &evidence.document,
-            &self.anchor,
-            &expectation,
-            clock::unix_time(),
-        ) {
+        match verify_signer_evidence(&evidence.document, &expectation, clock::unix_time()) {
             Ok(attested) => {
                 let record = SignerRecord {
                     name: evidence.name.to_string(),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context, bail, ensure};
 use bitcoin::{Address, Amount, address::NetworkUnchecked};
 use grail_prover::{CharmsConfig, CharmsProver, MockProver, Prover, ProverFee};
-use grail_types::{Destination, MockAllowed, Params};
+use grail_types::{Destination, MockAllowed, Network, Params};
 
 /// A kind of prover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -50,10 +50,9 @@ pub struct ProverArgs {
 }
 
 impl ProverArgs {
-    /// The prover for a bridge of `params`. Mock proofs take a permission that regtest alone gives (I11), and nothing
+    /// The prover for a bridge on `network` under `params`. Mock proofs take a permission that regtest alone gives (I11), and nothing
     /// falls back to them.
-    pub fn prover(&self, params: &Params) -> anyhow::Result<Arc<dyn Prover>> {
-        let network = params.network;
+    pub fn prover(&self, network: Network, params: &Params) -> anyhow::Result<Arc<dyn Prover>> {
         match (self.prover, MockAllowed::on(network)) {
             (None | Some(ProverKind::Mock), Some(allowed)) => {
                 ensure!(
@@ -62,14 +61,14 @@ impl ProverArgs {
                 );
                 Ok(Arc::new(MockProver::new(allowed)))
             }
-            (Some(ProverKind::Charms), _) => Ok(Arc::new(self.charms(params)?)),
+            (Some(ProverKind::Charms), _) => Ok(Arc::new(self.charms(network, params)?)),
             (_, None) => bail!(
                 "{network} needs a real prover (--prover charms --prover-url URL): mock proofs work on regtest alone"
             ),
         }
     }
 
-    fn charms(&self, params: &Params) -> anyhow::Result<CharmsProver> {
+    fn charms(&self, network: Network, params: &Params) -> anyhow::Result<CharmsProver> {
         let url = self
             .prover_url
             .clone()
@@ -78,13 +77,13 @@ impl ProverArgs {
             connect_timeout: Duration::from_secs(self.prover_connect_timeout),
             total_timeout: Duration::from_secs(self.prover_timeout),
             attempts_max: self.prover_attempts,
-            fee: self.fee(params)?,
-            ..CharmsConfig::new(url, params.network)
+            fee: self.fee(network, params)?,
+            ..CharmsConfig::new(url, network)
         };
         Ok(CharmsProver::new(config, Box::new(jittered))?)
     }
 
-    fn fee(&self, params: &Params) -> anyhow::Result<Option<ProverFee>> {
+    fn fee(&self, network: Network, params: &Params) -> anyhow::Result<Option<ProverFee>> {
         let (Some(address), Some(most)) = (&self.prover_fee_address, self.prover_fee_max) else {
             return Ok(None);
         };
@@ -96,7 +95,7 @@ impl ProverArgs {
         );
         let script = address
             .clone()
-            .require_network(params.network.into())
+            .require_network(network.into())
             .context("--prover-fee-address")?
             .script_pubkey();
         ensure!(
@@ -127,7 +126,7 @@ fn jittered(longest: Duration) -> Duration {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use clap::Parser as _;
-    use grail_types::{BridgeApp, Measurement, Network};
+    use grail_types::ImagesHash;
 
     use super::*;
 
@@ -140,19 +139,9 @@ mod tests {
     const ADDRESS: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
 
     fn params(network: Network) -> Params {
-        let app = BridgeApp {
-            identity: [1; 32],
-            vk: [2; 32],
-        };
-        let image = Measurement {
-            pcr0: [3; 48],
-            pcr1: [4; 48],
-            pcr2: [5; 48],
-        };
-        Params {
-            prover_fee_max: Amount::from_sat(5_000),
-            ..Params::preset(network, app, vec![image])
-        }
+        Params::preset(network, ImagesHash([1; 32]))
+            .with(|values| values.prover_fee_max = Amount::from_sat(5_000))
+            .unwrap()
     }
 
     /// What the options come to; an error's words.
@@ -161,7 +150,7 @@ mod tests {
         let program = Program::try_parse_from(words).map_err(|error| error.to_string())?;
         program
             .prover
-            .prover(&params(network))
+            .prover(network, &params(network))
             .map_err(|error| format!("{error:#}"))
     }
 

@@ -66,9 +66,10 @@ pub struct RunArgs {
 /// Runs `run`.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let deployment = Deployment::load(&args.deployment)?;
-    let network = deployment.params.network;
-    let prover = args.prover.prover(&deployment.params)?;
-    let wasm = load_wasm(&args.wasm, &deployment.params)?;
+    let bridge = deployment.protocol.bridge();
+    let network = bridge.network;
+    let prover = args.prover.prover(network, deployment.protocol.params())?;
+    let wasm = load_wasm(&args.wasm, &bridge.app)?;
     let node = Node::connect(&args.node, network).await?;
     let store = Store::open(&args.database)
         .await

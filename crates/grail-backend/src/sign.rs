@@ -171,14 +171,17 @@ async fn load(
         .await?
         .context("the settlement has no proposal")?;
     drop(reader);
-    let params = backend.params().clone();
+    let protocol = backend.protocol().clone();
     let secp = backend.secp.clone();
     let name = proposal_id(&stored);
     let approved = backend.approvals.take(&name);
     let loaded = tokio::task::spawn_blocking(move || {
         let approved = match approved {
             Some(approved) => approved,
-            None => approve(&secp, &decode_proposal(&stored)?, &params, None)?,
+            None => {
+                let proposal = decode_proposal(&stored)?;
+                approve(&secp, &proposal, protocol.params(), protocol.bridge(), None)?
+            }
         };
         Pending::new(id, approved, name)
     })

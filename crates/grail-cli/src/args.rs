@@ -167,11 +167,11 @@ pub struct VerifySpells {
 /// `grail auditor`.
 #[derive(Debug, Args)]
 pub struct Audit {
-    /// File with the protocol parameters, which name the bridge [default: the wallet's pinned ones].
+    /// The protocol file, which names the bridge [default: what the wallet has pinned].
     #[arg(long)]
-    pub params: Option<PathBuf>,
-    /// The transaction that deployed the bridge, instead of parameters: their hash is then not checked.
-    #[arg(long, conflicts_with = "params")]
+    pub protocol: Option<PathBuf>,
+    /// The transaction that deployed the bridge, instead of a protocol file: the parameters' hash is then not checked.
+    #[arg(long, conflicts_with = "protocol")]
     pub deployment: Option<Txid>,
     /// First block to read: any up to the deployment's, or better up to the first coin at the first vault's address.
     #[arg(long, default_value_t = 1)]
@@ -190,9 +190,9 @@ pub struct Init {
     /// Blocks before this hold nothing of the wallet's [default: the tip for a new mnemonic, 1 for an existing one].
     #[arg(long)]
     pub birthday_height: Option<u32>,
-    /// File with the protocol parameters to pin [default: the API's].
+    /// The protocol file to pin (bridge, parameters, images) [default: the API's].
     #[arg(long)]
-    pub params: Option<PathBuf>,
+    pub protocol: Option<PathBuf>,
 }
 
 /// `grail send`, `grail send-zkbtc`.

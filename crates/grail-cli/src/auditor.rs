@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use bitcoin::{Amount, BlockHash, Txid};
+use grail_attest::Protocol;
 use grail_audit::{Anchor, Auditor, Step, StepKind, Watch};
 use grail_chain::{BitcoinCore, BlockRef, BlockSource, CALL_TIMEOUT};
-use grail_types::{Network, Params};
+use grail_types::Network;
 use serde::Deserialize;
 
 use crate::args;
@@ -38,20 +39,20 @@ pub fn audit(
     wish: &args::Audit,
     progress: &mut dyn Progress,
 ) -> Result<AuditReport, Failure> {
-    let (params, settings) = known(settings, wish)?;
-    let network = match &params {
-        Some(params) => params.network,
+    let (protocol, settings) = known(settings, wish)?;
+    let network = match &protocol {
+        Some(protocol) => protocol.bridge().network,
         None => settings.network.ok_or_else(|| {
             Failure::new("network-needed", "an audit by deployment needs --network")
         })?,
     };
-    let anchor = match (wish.deployment, &params) {
+    let anchor = match (wish.deployment, &protocol) {
         (Some(deployment), _) => Anchor::Deployment(deployment),
-        (None, Some(params)) => Anchor::Bridge(params.bridge),
+        (None, Some(protocol)) => Anchor::Bridge(protocol.bridge().app),
         (None, None) => {
             return Err(Failure::new(
                 "audit-no-bridge",
-                "which bridge? give --params FILE or --deployment TXID, or a --home with pinned parameters",
+                "which bridge? give --protocol FILE or --deployment TXID, or a --home with a pinned protocol",
             ));
         }
     };
@@ -62,7 +63,7 @@ pub fn audit(
         watch: Watch {
             network,
             anchor,
-            params_hash: params.map(|params| params.hash()),
+            params_hash: protocol.map(|protocol| protocol.hash()),
             vault_scripts: [].into(),
         },
         from_height: wish.from_height,
@@ -73,20 +74,15 @@ pub fn audit(
     report
 }
 
-/// Parameters and node: as given, else those of the wallet's folder, which is opened only for what is missing.
-fn known(settings: &Settings, wish: &args::Audit) -> Result<(Option<Params>, Settings), Failure> {
-    let given: Option<Params> = wish.params.as_deref().map(read_json).transpose()?;
-    if let Some(params) = &given {
-        params
-            .validate()
-            .map_err(|error| Failure::new("file-malformed", error.to_string()))?;
-        if settings
-            .network
-            .is_some_and(|network| network != params.network)
-        {
+/// Protocol and node: as given, else those of the wallet's folder, which is opened only for what is missing.
+fn known(settings: &Settings, wish: &args::Audit) -> Result<(Option<Protocol>, Settings), Failure> {
+    let given: Option<Protocol> = wish.protocol.as_deref().map(read_json).transpose()?;
+    if let Some(protocol) = &given {
+        let got = protocol.bridge().network;
+        if settings.network.is_some_and(|network| network != got) {
             return Err(Failure::new(
                 "wrong-network",
-                format!("the parameters are of {}", params.network),
+                format!("the protocol file's bridge is on {got}"),
             ));
         }
     }
@@ -101,11 +97,11 @@ fn known(settings: &Settings, wish: &args::Audit) -> Result<(Option<Params>, Set
         Err(error) => return Err(error.into()),
     };
     let settings = settings.clone().or(home.config());
-    let params = match given {
-        None if wish.deployment.is_none() => home.params()?,
+    let protocol = match given {
+        None if wish.deployment.is_none() => home.protocol()?,
         given => given,
     };
-    Ok((params, settings))
+    Ok((protocol, settings))
 }
 
 /// Reads the chain up to its present tip, twice where needed.

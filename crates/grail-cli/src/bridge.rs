@@ -8,7 +8,8 @@ use grail_api::{
     CheckedReceipt, CreatePegIn, CreatePegOut, IdempotencyKey, Kind, ProblemCode, Request,
     RequestStatus, Reserves, Wish,
 };
-use grail_types::{Params, RequestId, Roster};
+use grail_attest::{Protocol, TrustAnchor};
+use grail_types::{RequestId, Roster};
 
 use crate::amount::parse_address;
 use crate::args;
@@ -21,7 +22,7 @@ use crate::report::{
     Pegged, ReservesReport, ReservesView, RosterReport, SignerReport, StatusReport,
 };
 use crate::reserves::{ChainReserves, chain_reserves};
-use crate::roster::{check_evidence, check_nft, checked_roster, printable, trust_anchor};
+use crate::roster::{check_evidence, check_nft, checked_roster, printable};
 use crate::seed::{RECLAIM_KEYS_MAX, Seed};
 use crate::session::{Session, now};
 use crate::spell::prover;
@@ -81,9 +82,9 @@ fn make(
     if let Some(to) = &peg.to {
         parse_address(to, session.network())?;
     }
-    let params = session.agreed_params()?;
+    let protocol = session.agreed_protocol()?;
     session.sync(progress)?;
-    let (roster, _nft) = session.believed_roster(&params)?;
+    let (roster, _nft) = session.believed_roster(&protocol)?;
     let fee_rate = session.fee_rate(peg.fee_rate)?;
     // A request that cannot be paid is not asked for.
     match kind {
@@ -112,7 +113,7 @@ fn make(
         reclaim_delay: peg.reclaim_delay,
         amount: peg.amount,
     };
-    let (parsed, answer) = wish.ask(&session.api()?, kind, &params, &roster)?;
+    let (parsed, answer) = wish.ask(&session.api()?, kind, &protocol, &roster)?;
     let receipt = check_answer(&parsed, &roster, &answer)?;
     let saved = session.home.save_receipt(&StoredReceipt {
         receipt: receipt.receipt().clone(),
@@ -142,7 +143,7 @@ impl Asking<'_> {
         &self,
         client: &Client,
         kind: Kind,
-        params: &Params,
+        protocol: &Protocol,
         roster: &Roster,
     ) -> Result<(Wish, Request), Failure> {
         let key = fresh_idempotency_key()?;
@@ -155,7 +156,7 @@ impl Asking<'_> {
                     reclaim_delay: self.reclaim_delay,
                     amount_sat: Some(self.amount.to_sat()),
                 };
-                let wish = create.parse(params, roster)?;
+                let wish = create.parse(protocol.bridge(), protocol.params(), roster)?;
                 Ok((wish, client.create_peg_in(&create, &key)?))
             }
             Kind::PegOut => {
@@ -166,7 +167,7 @@ impl Asking<'_> {
                     reclaim_delay: self.reclaim_delay,
                     amount_sat: Some(self.amount.to_sat()),
                 };
-                let wish = create.parse(params, roster)?;
+                let wish = create.parse(protocol.bridge(), protocol.params(), roster)?;
                 Ok((wish, client.create_peg_out(&create, &key)?))
             }
         }
@@ -281,18 +282,18 @@ fn look(session: &Session, id: &RequestId) -> Result<RequestStatus, Failure> {
 
 /// The signers, and whether their evidence verifies.
 pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
-    let params = session.params()?;
+    let protocol = session.protocol()?;
     let answer = session.api()?.roster()?;
-    let roster = checked_roster(&answer, &params)?;
+    let roster = checked_roster(&answer, &protocol)?;
     let nft = if session.has_node() {
-        match check_nft(session.node()?, answer.nft_outpoint, &roster, &params) {
+        match check_nft(session.node()?, answer.nft_outpoint, &roster, &protocol) {
             Ok(_) => "verified".to_owned(),
             Err(error) => error.code().to_owned(),
         }
     } else {
         "not-checked".to_owned()
     };
-    let signers = check_evidence(&answer, &params, now())
+    let signers = check_evidence(&answer, &protocol, now())
         .into_iter()
         .map(|signer| {
             let (attested, reason) = match signer.verdict {
@@ -314,7 +315,7 @@ pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
         epoch: roster.epoch().0,
         threshold: roster.threshold().0,
         address: printable(&answer.address),
-        trust_anchor: trust_anchor(params.network).name().to_owned(),
+        trust_anchor: TrustAnchor::of(protocol.bridge().network).name().to_owned(),
         signers,
         nft_outpoint: answer.nft_outpoint.to_string(),
         nft,
@@ -326,7 +327,7 @@ pub fn reserves(
     session: &mut Session,
     progress: &mut dyn Progress,
 ) -> Result<ReservesReport, Failure> {
-    let params = session.params()?;
+    let protocol = session.protocol()?;
     let client = session.api()?;
     let said = client.reserves()?;
     if !session.has_node() {
@@ -337,12 +338,12 @@ pub fn reserves(
             agrees: None,
         });
     }
-    let roster = checked_roster(&client.roster()?, &params)?;
+    let roster = checked_roster(&client.roster()?, &protocol)?;
     progress.step("scanning the node's unspent outputs", 0, 0);
     let found = chain_reserves(
         &session.patient_node()?,
         &roster,
-        &params,
+        &protocol,
         Some(said.nft_outpoint),
     );
     progress.end();

@@ -4,6 +4,7 @@ use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use grail_api::client::Client;
 use grail_chain::BlockSource;
 use grail_script::nums_key;
+use grail_types::Bridge;
 
 use crate::amount::parse_address;
 use crate::args;
@@ -17,7 +18,7 @@ use crate::report::{
     BalanceReport, Created, FreshAddress, ListedOutput, Listing, ReceiptLine, Receipts, Sent,
 };
 use crate::seed::{Branch, Seed};
-use crate::session::{Session, Settings, served_params};
+use crate::session::{Session, Settings, served_protocol};
 use crate::sign::sign;
 use crate::spell::{TokenOutput, TokenPayment, choose_tokens, prover};
 
@@ -46,9 +47,9 @@ pub fn init(settings: &Settings, init: &args::Init) -> Result<Created, Failure> 
         (None, _, _) => 1,
     };
     // Before anything is written: what cannot be had leaves no half-made wallet.
-    let params = match (&init.params, &settings.api) {
+    let protocol = match (&init.protocol, &settings.api) {
         (Some(file), _) => Some(read_json(file)?),
-        (None, Some(url)) => Some(served_params(&Client::new(url))?),
+        (None, Some(url)) => Some(served_protocol(&Client::new(url))?),
         (None, None) => None,
     };
     let config = Config {
@@ -65,14 +66,14 @@ pub fn init(settings: &Settings, init: &args::Init) -> Result<Created, Failure> 
     drop(Home::create(
         &settings.home,
         config,
-        params.as_ref(),
+        protocol.as_ref(),
         &seed,
     )?);
 
     let mut session = Session::open(settings.clone())?;
     let params_hash = session
-        .pinned_params()
-        .map(|params| params.hash().to_string());
+        .pinned_protocol()
+        .map(|protocol| protocol.hash().to_string());
     Ok(Created {
         home: session.home.path().display().to_string(),
         network: network.to_string(),
@@ -104,7 +105,7 @@ pub fn balance(
         zkbtc_pending_sat: balance.zkbtc_pending.to_sat(),
         carriers_sat: balance.carriers.to_sat(),
         set_aside_sat: balance.set_aside.to_sat(),
-        knows_zkbtc: session.pinned_params().is_some(),
+        knows_zkbtc: session.pinned_protocol().is_some(),
         height: session.wallet.tip().height,
     })
 }
@@ -138,7 +139,7 @@ pub fn send_zkbtc(
     progress: &mut dyn Progress,
 ) -> Result<Sent, Failure> {
     let script = parse_address(&send.address, session.network())?;
-    session.params()?;
+    session.protocol()?;
     session.sync(progress)?;
     let fee_rate = session.fee_rate(send.fee_rate)?;
     let paid = pay_zkbtc(session, script, send.amount, fee_rate)?;
@@ -185,17 +186,18 @@ pub fn can_pay_zkbtc(
     amount: Amount,
     fee_rate: FeeRate,
 ) -> Result<(), Failure> {
-    let params = session.params()?;
-    prover(params.network)?;
-    let contract = contract_of(&params.bridge, &session.home)?;
+    let protocol = session.protocol()?;
+    let Bridge { network, app } = protocol.bridge();
+    prover(*network)?;
+    let contract = contract_of(app, &session.home)?;
     let script = some_script(session);
     let (inputs, excess) = choose_tokens(session.wallet.token_coins(), amount)?;
     let change = (excess > Amount::ZERO).then_some(excess);
     let outputs = [Some(amount), change].into_iter().flatten();
     let plain = session.wallet.plain_coins();
     TokenPayment {
-        bridge: &params.bridge,
-        carrier: params.carrier,
+        bridge: app,
+        carrier: protocol.params().carrier,
         outputs: outputs
             .map(|amount| TokenOutput {
                 script: script.clone(),
@@ -244,9 +246,10 @@ pub fn pay_zkbtc(
     amount: Amount,
     fee_rate: FeeRate,
 ) -> Result<Paid, Failure> {
-    let params = session.params()?;
-    let prover = prover(params.network)?;
-    let contract = contract_of(&params.bridge, &session.home)?;
+    let protocol = session.protocol()?;
+    let Bridge { network, app } = protocol.bridge();
+    let prover = prover(*network)?;
+    let contract = contract_of(app, &session.home)?;
     let (inputs, excess) = choose_tokens(session.wallet.token_coins(), amount)?;
     let mut outputs = vec![TokenOutput { script, amount }];
     if excess > Amount::ZERO {
@@ -264,8 +267,8 @@ pub fn pay_zkbtc(
             .map(|transaction| (*transaction).clone())
     };
     let funded = TokenPayment {
-        bridge: &params.bridge,
-        carrier: params.carrier,
+        bridge: app,
+        carrier: protocol.params().carrier,
         outputs,
         inputs,
         foreign: None,
@@ -316,8 +319,8 @@ fn some_script(session: &Session) -> ScriptBuf {
 
 /// With a node, up to date; without one, as of the last time.
 fn refresh(session: &mut Session, progress: &mut dyn Progress) -> Result<(), Failure> {
-    if session.has_api() && session.pinned_params().is_none() {
-        session.params()?;
+    if session.has_api() && session.pinned_protocol().is_none() {
+        session.protocol()?;
     }
     if session.has_node() {
         session.sync(progress)?;

@@ -1,4 +1,4 @@
-//! The wallet's folder: settings, mnemonic, wallet state, pinned parameters, receipts.
+//! The wallet's folder: settings, mnemonic, wallet state, pinned protocol, receipts.
 //!
 //! Owns every file of it and a lock, so that two commands never write at once. Secrets are in one file, readable by its
 //! owner alone. Files are replaced whole: written beside, synced, renamed.
@@ -9,18 +9,23 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use grail_api::{CheckedReceipt, Receipt};
-use grail_types::{Network, Params, RequestId};
+use grail_attest::Protocol;
+use grail_files::FileError;
+use grail_types::{Network, RequestId};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::log::ChangeLog;
 use crate::seed::{Seed, SeedError};
 
-/// Longest settings, parameters or mnemonic file that is read.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+/// Longest settings, protocol, receipt or mnemonic file that is read.
+const FILE_BYTES_MAX: usize = 1024 * 1024;
 const CONFIG: &str = "config.json";
 const MNEMONIC: &str = "mnemonic";
-const PARAMS: &str = "params.json";
+const PROTOCOL: &str = "protocol.json";
+/// Where earlier releases pinned parameters, in another form.
+const PINNED_BEFORE: &str = "params.json";
 const RECEIPTS: &str = "receipts";
 const WALLET: &str = "wallet.jsonl";
 const LOCK: &str = "lock";
@@ -71,6 +76,16 @@ pub enum HomeError {
         /// Asked for.
         got: Network,
     },
+    /// A pin of an earlier release, which names a bridge that this release cannot serve.
+    #[error(
+        "{} was pinned by an earlier release: its bridge is served by that release alone; move the file away to use \
+         another bridge",
+        .0.display()
+    )]
+    OldPin(PathBuf),
+    /// A file that is read whole.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// No receipt of this name.
     #[error("no receipt of request {0} here")]
     NoReceipt(RequestId),
@@ -90,6 +105,11 @@ impl HomeError {
             Self::Malformed { .. } => "file-malformed",
             Self::Readable { .. } => "secret-readable",
             Self::Network { .. } => "wrong-network",
+            Self::OldPin(_) => "old-pin",
+            Self::File(FileError::Io { .. }) => "file-failed",
+            Self::File(FileError::TooLarge { .. } | FileError::Malformed { .. }) => {
+                "file-malformed"
+            }
             Self::NoReceipt(_) => "no-receipt",
             Self::Seed(error) => error.code(),
         }
@@ -144,15 +164,15 @@ pub struct Home {
 }
 
 impl Home {
-    /// Makes a wallet folder. `seed` is written with mode 0600; `params` are pinned.
+    /// Makes a wallet folder. `seed` is written with mode 0600; `protocol` is pinned.
     pub fn create(
         path: &Path,
         config: Config,
-        params: Option<&Params>,
+        protocol: Option<&Protocol>,
         seed: &Seed,
     ) -> Result<Self, HomeError> {
-        if let Some(params) = params {
-            check_params(&path.join(PARAMS), params, config.network)?;
+        if let Some(protocol) = protocol {
+            check_network(&path.join(PROTOCOL), protocol, config.network)?;
         }
         fs::create_dir_all(path.join(RECEIPTS)).map_err(|source| io(path, source))?;
         let lock = lock(path)?;
@@ -165,8 +185,8 @@ impl Home {
             config,
             _lock: lock,
         };
-        if let Some(params) = params {
-            home.pin_params(params)?;
+        if let Some(protocol) = protocol {
+            home.pin_protocol(protocol)?;
         }
         // Last: a folder with settings is a wallet.
         home.write_json(CONFIG, &home.config)?;
@@ -232,21 +252,25 @@ impl Home {
         ChangeLog::new(self.path.join(WALLET))
     }
 
-    /// The parameters that were pinned, if any were.
-    pub fn params(&self) -> Result<Option<Params>, HomeError> {
-        let path = self.path.join(PARAMS);
+    /// Bridge, parameters and images that were pinned, if any were.
+    pub fn protocol(&self) -> Result<Option<Protocol>, HomeError> {
+        let path = self.path.join(PROTOCOL);
         if !path.exists() {
-            return Ok(None);
+            return match self.path.join(PINNED_BEFORE) {
+                // Whom the wallet trusted must not be replaced by what the API says today.
+                old if old.exists() => Err(HomeError::OldPin(old)),
+                _ => Ok(None),
+            };
         }
-        let params: Params = read_json(&path)?;
-        check_params(&path, &params, self.config.network)?;
-        Ok(Some(params))
+        let protocol: Protocol = read_json(&path)?;
+        check_network(&path, &protocol, self.config.network)?;
+        Ok(Some(protocol))
     }
 
-    /// Pins parameters: from now on this wallet knows what zkBTC is and who may attest what.
-    pub fn pin_params(&self, params: &Params) -> Result<(), HomeError> {
-        check_params(&self.path.join(PARAMS), params, self.config.network)?;
-        self.write_json(PARAMS, params)
+    /// Pins a protocol: from now on this wallet knows what zkBTC is and who may attest what.
+    pub fn pin_protocol(&self, protocol: &Protocol) -> Result<(), HomeError> {
+        check_network(&self.path.join(PROTOCOL), protocol, self.config.network)?;
+        self.write_json(PROTOCOL, protocol)
     }
 
     /// Saves a receipt. It is on disk when this returns.
@@ -327,39 +351,27 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<String>, HomeError> {
 }
 
 /// Reads JSON from a file of bounded length.
-pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, HomeError> {
-    let file = File::open(path).map_err(|source| io(path, source))?;
-    let text = read_text(path, file)?;
-    serde_json::from_str(&text).map_err(|error| HomeError::Malformed {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, HomeError> {
+    Ok(grail_files::read_json(path, FILE_BYTES_MAX)?)
 }
 
-fn check_params(path: &Path, params: &Params, network: Network) -> Result<(), HomeError> {
-    let malformed = |reason: String| HomeError::Malformed {
-        path: path.to_owned(),
-        reason,
-    };
-    params
-        .validate()
-        .map_err(|error| malformed(error.to_string()))?;
-    if params.network == network {
-        Ok(())
-    } else {
-        Err(malformed(format!(
-            "expected params of {network}, got {}",
-            params.network
-        )))
+fn check_network(path: &Path, protocol: &Protocol, network: Network) -> Result<(), HomeError> {
+    let got = protocol.bridge().network;
+    if got == network {
+        return Ok(());
     }
+    Err(HomeError::Malformed {
+        path: path.to_owned(),
+        reason: format!("expected a bridge on {network}, got one on {got}"),
+    })
 }
 
 fn read_text(path: &Path, file: File) -> Result<Zeroizing<String>, HomeError> {
     let mut text = Zeroizing::new(String::new());
-    file.take(FILE_BYTES_MAX.saturating_add(1))
+    file.take(FILE_BYTES_MAX as u64 + 1)
         .read_to_string(&mut text)
         .map_err(|source| io(path, source))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
+    if text.len() > FILE_BYTES_MAX {
         return Err(HomeError::Malformed {
             path: path.to_owned(),
             reason: format!("expected at most {FILE_BYTES_MAX} bytes"),

@@ -4,6 +4,7 @@
 //! address is recomputed from both. Only then is a receipt worth saving, and only with a saved receipt is anything paid.
 
 use grail_api::{CheckedReceipt, Receipt, Request, Wish};
+use grail_attest::ImagesNotPinned;
 use grail_types::{ParamsHash, Roster};
 
 /// Why an answer is not believed.
@@ -25,6 +26,9 @@ pub enum PegError {
         /// By the API.
         got: ParamsHash,
     },
+    /// The API's images are not those that its parameters name.
+    #[error("the API: {0}")]
+    Images(#[from] ImagesNotPinned),
     /// Other terms than asked for.
     #[error("the API answered with other terms than asked for")]
     Terms,
@@ -48,6 +52,7 @@ impl PegError {
         match self {
             Self::Params { .. } => "params-changed",
             Self::ParamsHash { .. } => "params-hash",
+            Self::Images(error) => error.code(),
             Self::Terms => "terms-differ",
             Self::Roster => "roster-differs",
             Self::Contradiction { .. } => "answer-contradicts",

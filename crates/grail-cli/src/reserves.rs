@@ -2,9 +2,10 @@
 
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Txid};
+use grail_attest::Protocol;
 use grail_chain::{BitcoinCore, BlockSource, Chain, ChainError};
 use grail_script::{InternalKey, VaultTree};
-use grail_types::{Params, Roster};
+use grail_types::Roster;
 use serde::Deserialize;
 
 use crate::roster::{RosterFailure, nft_supply};
@@ -98,7 +99,7 @@ struct Unspent {
 pub fn chain_reserves(
     node: &BitcoinCore,
     roster: &Roster,
-    params: &Params,
+    protocol: &Protocol,
     hint: Option<OutPoint>,
 ) -> Result<ChainReserves, ReservesError> {
     let vault =
@@ -114,7 +115,7 @@ pub fn chain_reserves(
     if answer.unspents.len() > VAULT_OUTPUTS_MAX {
         return Err(ReservesError::TooMany);
     }
-    let (nft, supply) = find_nft(node, &answer, roster, params, hint)?;
+    let (nft, supply) = find_nft(node, &answer, roster, protocol, hint)?;
     let outputs: Vec<(OutPoint, Amount)> = answer
         .unspents
         .iter()
@@ -140,13 +141,13 @@ fn find_nft(
     node: &BitcoinCore,
     answer: &ScanAnswer,
     roster: &Roster,
-    params: &Params,
+    protocol: &Protocol,
     hint: Option<OutPoint>,
 ) -> Result<(OutPoint, Amount), ReservesError> {
     let mut candidates: Vec<&Unspent> = answer
         .unspents
         .iter()
-        .filter(|unspent| unspent.amount == params.nft_carrier)
+        .filter(|unspent| unspent.amount == protocol.params().nft_carrier)
         .collect();
     candidates.sort_by_key(|unspent| Some(unspent.outpoint()) != hint);
     for candidate in candidates {
@@ -157,7 +158,7 @@ fn find_nft(
         let Some(transaction) = node.tx_in_block(&candidate.txid, &block)? else {
             continue;
         };
-        match nft_supply(&transaction, outpoint, roster, params) {
+        match nft_supply(&transaction, outpoint, roster, protocol) {
             Ok(supply) => return Ok((outpoint, supply)),
             Err(RosterFailure::NoNft { .. }) => (),
             Err(error) => return Err(error.into()),

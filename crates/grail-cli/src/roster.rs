@@ -5,11 +5,11 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, Amount, OutPoint, Transaction};
 use grail_api::{RosterAnswer, Signer};
-use grail_attest::{SignerExpectation, TrustAnchor, UnixTime, verify_signer_evidence};
+use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
 use grail_chain::{Chain, ChainError, TxOutStatus, View};
 use grail_script::{InternalKey, VaultTree};
 use grail_spell::{BridgeCharms, PrevTx};
-use grail_types::{DevelopmentAllowed, MockAllowed, Network, Params, Roster, RosterError};
+use grail_types::{MockAllowed, Roster, RosterError};
 
 /// Longest evidence that is decoded, base64.
 const EVIDENCE_CHARS_MAX: usize = 32 * 1024;
@@ -99,20 +99,14 @@ pub struct Attested {
     pub at: u64,
 }
 
-/// The root that evidence must lead to.
-pub fn trust_anchor(network: Network) -> TrustAnchor {
-    DevelopmentAllowed::on(network).map_or_else(TrustAnchor::aws_nitro, TrustAnchor::development)
-}
-
 /// Verifies every signer's evidence. `now` in unix seconds.
-pub fn check_evidence(answer: &RosterAnswer, params: &Params, now: u64) -> Vec<SignerVerdict> {
-    let anchor = trust_anchor(params.network);
+pub fn check_evidence(answer: &RosterAnswer, protocol: &Protocol, now: u64) -> Vec<SignerVerdict> {
     let verdict = |(position, signer): (usize, &Signer)| SignerVerdict {
         index: signer.index,
         name: printable(&signer.name),
         public_key: signer.public_key.to_string(),
         verdict: if usize::from(signer.index) == position {
-            check_signer(signer, params, &anchor, now)
+            check_signer(signer, protocol, now)
         } else {
             Err(format!("expected index {position}, got {}", signer.index))
         },
@@ -122,12 +116,7 @@ pub fn check_evidence(answer: &RosterAnswer, params: &Params, now: u64) -> Vec<S
 
 /// Evidence is verified as of its own time: a certificate lives three hours, a signer's key for an epoch. What it proves is
 /// where the key was born, not what runs today.
-fn check_signer(
-    signer: &Signer,
-    params: &Params,
-    anchor: &TrustAnchor,
-    now: u64,
-) -> Result<Attested, String> {
+fn check_signer(signer: &Signer, protocol: &Protocol, now: u64) -> Result<Attested, String> {
     if signer.evidence.len() > EVIDENCE_CHARS_MAX {
         return Err(format!(
             "evidence of {} characters is too long",
@@ -147,12 +136,12 @@ fn check_signer(
     // Instants of the API are whole seconds, rounded down.
     let at = UnixTime::from_secs(signer.attested_at.saturating_add(1).min(now));
     let expectation = SignerExpectation {
-        references: &params.measurements,
-        params_hash: params.hash(),
+        images: protocol.images(),
+        bridge: *protocol.bridge(),
         nonce: nonce.as_deref(),
     };
-    let attested = verify_signer_evidence(&document, anchor, &expectation, at)
-        .map_err(|error| error.to_string())?;
+    let attested =
+        verify_signer_evidence(&document, &expectation, at).map_err(|error| error.to_string())?;
     if attested.public_key() != signer.public_key {
         return Err(format!(
             "the evidence is of key {}, expected {}",
@@ -169,11 +158,11 @@ fn check_signer(
 /// The roster, if all evidence verifies and its address is the one that the API names.
 pub fn believe_roster(
     answer: &RosterAnswer,
-    params: &Params,
+    protocol: &Protocol,
     now: u64,
 ) -> Result<Roster, RosterFailure> {
-    let roster = checked_roster(answer, params)?;
-    for signer in check_evidence(answer, params, now) {
+    let roster = checked_roster(answer, protocol)?;
+    for signer in check_evidence(answer, protocol, now) {
         if let Err(reason) = signer.verdict {
             return Err(RosterFailure::Evidence {
                 index: signer.index,
@@ -186,12 +175,12 @@ pub fn believe_roster(
 }
 
 /// The roster, if its address is the one that the API names; says nothing about evidence.
-pub fn checked_roster(answer: &RosterAnswer, params: &Params) -> Result<Roster, RosterFailure> {
+pub fn checked_roster(answer: &RosterAnswer, protocol: &Protocol) -> Result<Roster, RosterFailure> {
     let roster = answer.roster()?;
     let vault = VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, &roster);
-    let expected =
-        Address::from_script(&vault.script_pubkey, bitcoin::Network::from(params.network))
-            .map_or_else(|error| error.to_string(), |address| address.to_string());
+    let network = bitcoin::Network::from(protocol.bridge().network);
+    let expected = Address::from_script(&vault.script_pubkey, network)
+        .map_or_else(|error| error.to_string(), |address| address.to_string());
     if answer.address == expected {
         Ok(roster)
     } else {
@@ -215,12 +204,12 @@ pub struct NftOnChain {
     pub confirmations: u32,
 }
 
-/// Finds the roster NFT at `outpoint` and holds its state against `roster` and `params`.
+/// Finds the roster NFT at `outpoint` and holds its state against `roster` and `protocol`.
 pub fn check_nft<C: Chain>(
     chain: &C,
     outpoint: OutPoint,
     roster: &Roster,
-    params: &Params,
+    protocol: &Protocol,
 ) -> Result<NftOnChain, RosterFailure> {
     // A settlement in the mempool may have spent it already: both places are right.
     let status = match chain.tx_out(&outpoint, View::WithMempool)? {
@@ -230,7 +219,7 @@ pub fn check_nft<C: Chain>(
     let status = status.ok_or(RosterFailure::NftGone(outpoint))?;
     let transaction =
         transaction_of(chain, outpoint, &status)?.ok_or(RosterFailure::NftGone(outpoint))?;
-    let supply = nft_supply(&transaction, outpoint, roster, params)?;
+    let supply = nft_supply(&transaction, outpoint, roster, protocol)?;
     Ok(NftOnChain {
         outpoint,
         coin: status.output.value,
@@ -266,14 +255,15 @@ pub fn nft_supply(
     transaction: &Transaction,
     outpoint: OutPoint,
     roster: &Roster,
-    params: &Params,
+    protocol: &Protocol,
 ) -> Result<Amount, RosterFailure> {
+    let bridge = protocol.bridge();
     let no_nft = |reason: String| RosterFailure::NoNft { outpoint, reason };
-    let previous = PrevTx::read_committed(transaction, MockAllowed::on(params.network));
+    let previous = PrevTx::read_committed(transaction, MockAllowed::on(bridge.network));
     if let Some(error) = previous.rejected() {
         return Err(no_nft(error.to_string()));
     }
-    let BridgeCharms::Nft(state) = previous.bridge_charms(outpoint.vout, &params.bridge) else {
+    let BridgeCharms::Nft(state) = previous.bridge_charms(outpoint.vout, &bridge.app) else {
         return Err(no_nft("it carries something else, or nothing".to_owned()));
     };
     let state = state.map_err(|error| no_nft(error.to_string()))?;
@@ -290,7 +280,7 @@ pub fn nft_supply(
         ("epoch", state.epoch == roster.epoch().0),
         ("list of signers", signers.eq(state.signers.iter().copied())),
         ("threshold", state.threshold == roster.threshold().0),
-        ("params hash", state.params_hash == params.hash().0),
+        ("params hash", state.params_hash == protocol.hash().0),
         ("vault script", state.vault_script == vault.as_bytes()),
         ("place", at_vault),
     ];

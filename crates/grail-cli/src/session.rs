@@ -7,8 +7,9 @@ use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{FeeRate, Transaction, Txid};
 use grail_api::RosterAnswer;
 use grail_api::client::Client;
+use grail_attest::Protocol;
 use grail_chain::{Auth, BitcoinCore, CALL_TIMEOUT, Chain};
-use grail_types::{Network, Params, Roster};
+use grail_types::{Network, Roster};
 
 use crate::failure::Failure;
 use crate::home::{Config, Home, read_secret};
@@ -117,7 +118,7 @@ pub struct Session {
     /// Shared by all signing and checking.
     pub secp: Secp256k1<All>,
     settings: Settings,
-    params: Option<Params>,
+    protocol: Option<Protocol>,
     node: Option<BitcoinCore>,
 }
 
@@ -126,14 +127,15 @@ impl Session {
     pub fn open(settings: Settings) -> Result<Self, Failure> {
         let home = Home::open(&settings.home, settings.network)?;
         let settings = settings.or(home.config());
-        let params = home.params()?;
-        let wallet = Wallet::open(&home, params.as_ref().map(|params| &params.bridge))?;
+        let protocol = home.protocol()?;
+        let app = protocol.as_ref().map(|protocol| &protocol.bridge().app);
+        let wallet = Wallet::open(&home, app)?;
         Ok(Self {
             home,
             wallet,
             secp: Secp256k1::new(),
             settings,
-            params,
+            protocol,
             node: None,
         })
     }
@@ -179,28 +181,28 @@ impl Session {
             .ok_or_else(|| Failure::new("no-api", "this needs Grail's API: give --api"))
     }
 
-    /// The protocol parameters: the pinned ones; where none are, the API's, which are pinned now. An API that goes
-    /// by others than the pinned ones is refused.
-    pub fn params(&mut self) -> Result<Params, Failure> {
-        if let Some(params) = &self.params {
-            return Ok(params.clone());
+    /// Bridge, parameters and images: the pinned ones; where none are, the API's, which are pinned now. An API that
+    /// goes by others than the pinned ones is refused.
+    pub fn protocol(&mut self) -> Result<Protocol, Failure> {
+        if let Some(protocol) = &self.protocol {
+            return Ok(protocol.clone());
         }
-        let served = served_params(&self.api()?)?;
-        self.home.pin_params(&served)?;
-        self.wallet.know_bridge(&served.bridge);
-        self.params = Some(served.clone());
+        let served = served_protocol(&self.api()?)?;
+        self.home.pin_protocol(&served)?;
+        self.wallet.know_bridge(&served.bridge().app);
+        self.protocol = Some(served.clone());
         Ok(served)
     }
 
-    /// The pinned parameters, if any are.
-    pub fn pinned_params(&self) -> Option<&Params> {
-        self.params.as_ref()
+    /// What is pinned, if anything is.
+    pub fn pinned_protocol(&self) -> Option<&Protocol> {
+        self.protocol.as_ref()
     }
 
-    /// The pinned parameters, after the API was seen to go by the same.
-    pub fn agreed_params(&mut self) -> Result<Params, Failure> {
-        let pinned = self.params()?;
-        let served = served_params(&self.api()?)?;
+    /// What is pinned, after the API was seen to go by the same.
+    pub fn agreed_protocol(&mut self) -> Result<Protocol, Failure> {
+        let pinned = self.protocol()?;
+        let served = served_protocol(&self.api()?)?;
         if pinned.hash() == served.hash() {
             Ok(pinned)
         } else {
@@ -213,10 +215,13 @@ impl Session {
     }
 
     /// The API's roster, believed: every signer's evidence verifies, and the roster NFT on chain says the same.
-    pub fn believed_roster(&mut self, params: &Params) -> Result<(Roster, NftOnChain), Failure> {
+    pub fn believed_roster(
+        &mut self,
+        protocol: &Protocol,
+    ) -> Result<(Roster, NftOnChain), Failure> {
         let answer: RosterAnswer = self.api()?.roster()?;
-        let roster = believe_roster(&answer, params, now())?;
-        let nft = check_nft(self.node()?, answer.nft_outpoint, &roster, params)?;
+        let roster = believe_roster(&answer, protocol, now())?;
+        let nft = check_nft(self.node()?, answer.nft_outpoint, &roster, protocol)?;
         Ok((roster, nft))
     }
 
@@ -250,12 +255,15 @@ impl Session {
     }
 }
 
-/// The API's parameters, if their hash is the one that it names.
-pub fn served_params(client: &Client) -> Result<Params, Failure> {
+/// What the API goes by, if its images are those that its parameters name, and the hash over all is the one that it
+/// names.
+pub fn served_protocol(client: &Client) -> Result<Protocol, Failure> {
     let answer = client.params()?;
-    let expected = answer.params.hash();
+    let protocol =
+        Protocol::new(answer.bridge, answer.params, answer.images).map_err(PegError::from)?;
+    let expected = protocol.hash();
     if expected == answer.params_hash {
-        Ok(answer.params)
+        Ok(protocol)
     } else {
         Err(PegError::ParamsHash {
             expected,

@@ -177,7 +177,7 @@ fn with_tokens(
 ) -> Result<Transaction, Failure> {
     let prover = prover(session.network())?;
     let contract = contract_of(&receipt.terms().bridge, &session.home)?;
-    let carrier = session.params()?.carrier;
+    let carrier = session.protocol()?.params().carrier;
     let seed = session.home.seed()?;
     let plain = session.wallet.plain_coins();
     let change_script = session.wallet.fresh_change_script()?;

@@ -6,7 +6,7 @@ mod common;
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Witness};
-use common::{Charm, conjure, conjurer, params, sat};
+use common::{Charm, bridge, conjure, conjurer, sat};
 use grail_cli::charms::{Carried, CharmReader};
 use grail_cli::fund::{FundError, Wanted};
 use grail_cli::holdings::{Balance, Coin, Holding, PlainCoin, classify};
@@ -44,7 +44,7 @@ fn coin(transaction: &Transaction, vout: u32, confirmations: u32) -> Coin {
 }
 
 fn reader() -> CharmReader {
-    CharmReader::new(Network::Regtest, Some(&params().bridge))
+    CharmReader::new(Network::Regtest, Some(&bridge().app))
 }
 
 fn mixed() -> Transaction {
@@ -104,7 +104,7 @@ fn without_a_bridge_no_token_is_zkbtc_and_none_is_plain() {
 #[test]
 fn a_mock_spell_outside_regtest_is_never_zkbtc_nor_plain_btc() {
     for network in [Network::Signet, Network::Testnet4, Network::Mainnet] {
-        let mut reader = CharmReader::new(network, Some(&params().bridge));
+        let mut reader = CharmReader::new(network, Some(&bridge().app));
         for vout in 0..3 {
             let transaction = mixed();
             let carried = reader.carried(&transaction, vout);

@@ -6,7 +6,7 @@ mod common;
 use bitcoin::{OutPoint, TxOut};
 use common::api::replace;
 use common::scene::{Scene, peg, stranger_evidence};
-use common::{Charm, params, public_key, roster, roster_state, sat, vault};
+use common::{Charm, params, protocol, public_key, roster, roster_state, sat, vault};
 use grail_cli::bridge;
 use grail_cli::home::read_receipt;
 use grail_cli::progress::Quiet;
@@ -114,6 +114,18 @@ fn an_api_that_changes_any_part_of_the_answer_is_refused_and_nothing_is_paid() {
             49_000.into(),
         ),
         ("params-hash", "/v1/params", "/params/carrier", 331.into()),
+        (
+            "params-hash",
+            "/v1/params",
+            "/bridge/app/vk",
+            "00".repeat(32).into(),
+        ),
+        (
+            "images-not-pinned",
+            "/v1/params",
+            "/images/images/0/class",
+            "migratable".into(),
+        ),
         (
             "params-hash",
             "/v1/params",
@@ -253,7 +265,7 @@ fn a_roster_that_the_nft_on_chain_contradicts_is_refused() {
         value: params().nft_carrier,
         script_pubkey: vault(&roster(0)),
     };
-    let mut state = roster_state(&roster(0), &params(), 0);
+    let mut state = roster_state(&roster(0), &protocol(), 0);
     state.params_hash = [9; 32];
     let other = scene
         .chain
@@ -276,15 +288,28 @@ fn a_roster_that_the_nft_on_chain_contradicts_is_refused() {
 #[test]
 fn pinned_parameters_are_not_exchanged() {
     let scene = Scene::new();
-    let mut other = params();
-    other.deposit_min = sat(1_000);
+    let other = params()
+        .with(|values| values.deposit_min = sat(1_000))
+        .unwrap();
     let answer = grail_api::ParamsAnswer {
-        params_hash: other.hash(),
+        params_hash: other.hash(protocol().bridge()),
+        bridge: *protocol().bridge(),
         params: other,
+        images: protocol().images().get().clone(),
     };
     scene.api.serve("/v1/params", &answer);
     assert_eq!(scene.peg_in(100_000).unwrap_err().code, "params-changed");
     scene.nothing_was_paid();
+}
+
+#[test]
+fn a_pin_of_an_earlier_release_is_refused_and_not_replaced() {
+    let scene = Scene::new();
+    let home = &scene.user.settings.home;
+    std::fs::rename(home.join("protocol.json"), home.join("params.json")).unwrap();
+    let refused = grail_cli::Session::open(scene.user.settings.clone()).err();
+    assert_eq!(refused.unwrap().code, "old-pin");
+    assert!(!home.join("protocol.json").exists());
 }
 
 #[test]

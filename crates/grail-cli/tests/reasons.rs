@@ -7,7 +7,7 @@ use bitcoin::opcodes::all::{OP_ENDIF, OP_IF};
 use bitcoin::script::PushBytesBuf;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Witness};
 use charms_data::{App, B32, Data};
-use common::{bridge_app, conjurer, params, roster, roster_state, sat};
+use common::{bridge, bridge_app, conjurer, protocol, roster, roster_state, sat};
 use grail_cli::charms::{Carried, CharmReader};
 use grail_cli::holdings::{Balance, Coin, classify};
 use grail_cli::seed::Branch;
@@ -19,7 +19,7 @@ use grail_types::{MockAllowed, Network};
 
 /// Bridge NFT, bridge token, token of another bridge.
 fn apps() -> [App; 3] {
-    let bridge = params().bridge;
+    let bridge = bridge().app;
     [
         nft_app(&bridge),
         token_app(&bridge),
@@ -100,7 +100,7 @@ fn in_witness(spell: &NormalizedSpell) -> Transaction {
 }
 
 fn reader(network: Network) -> CharmReader {
-    CharmReader::new(network, Some(&params().bridge))
+    CharmReader::new(network, Some(&bridge().app))
 }
 
 fn carried(transaction: &Transaction) -> Carried {
@@ -176,7 +176,7 @@ fn zkbtc_beside_other_charms_is_left_alone() {
 
 #[test]
 fn the_roster_nft_is_no_zkbtc() {
-    let state = roster_state(&roster(0), &params(), 5);
+    let state = roster_state(&roster(0), &protocol(), 5);
     not_counted(
         &carrying(&spell(&[(&apps()[0], state.to_data())])),
         "roster-nft",

@@ -150,7 +150,7 @@ fn the_json_of_a_spell_is_stable() {
         &serialize_hex(&transaction),
     );
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let bridge = common::params().bridge;
+    let bridge = common::bridge().app;
     let other = common::bridge_app(2);
     let app = |tag: char, bridge: &grail_types::BridgeApp| {
         format!(

@@ -11,13 +11,15 @@ use std::{
 };
 
 use grail_attest::{
-    SignerExpectation, TrustAnchor, UnixTime, dev::development_pcr0, verify_signer_evidence,
+    Protocol, SignerExpectation, UnixTime, dev::development_pcr0, verify_signer_evidence,
 };
 use grail_enclave::{framing, hardening};
 use grail_signer::{
     Boot, Born, MESSAGE_MAX_BYTES, Request, Response, decode_response, encode_request,
 };
-use grail_types::{BridgeApp, DevelopmentAllowed, Measurement, Network, Params};
+use grail_types::{
+    Bridge, BridgeApp, Image, ImageClass, Images, Measurement, Network, Params, TeeKind,
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_grail-enclave");
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -36,12 +38,19 @@ fn measurement() -> Measurement {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn params(network: Network) -> Params {
-    let bridge = BridgeApp {
+fn protocol(network: Network) -> Protocol {
+    let app = BridgeApp {
         identity: [1; 32],
         vk: [2; 32],
     };
-    Params::preset(network, bridge, vec![measurement()])
+    let image = Image {
+        tee: TeeKind::Development,
+        class: ImageClass::Resident,
+        measurement: measurement(),
+    };
+    let images = Images::new(1, vec![image]).unwrap();
+    let params = Params::preset(network, images.hash());
+    Protocol::new(Bridge { network, app }, params, images).unwrap()
 }
 
 /// A running enclave; its folder outlives it.
@@ -112,9 +121,14 @@ fn hear(stream: &mut UnixStream) -> Response {
     decode_response(&framing::read(stream).unwrap().unwrap()).unwrap()
 }
 
-fn boot(stream: &mut UnixStream, params: Params, sealed: Option<Vec<u8>>) -> Result<Born, String> {
+fn boot(
+    stream: &mut UnixStream,
+    protocol: &Protocol,
+    sealed: Option<Vec<u8>>,
+) -> Result<Born, String> {
     let boot = Boot {
-        params,
+        bridge: *protocol.bridge(),
+        params: protocol.params().clone(),
         sealed: sealed.map(Into::into),
     };
     match ask(stream, &Request::Boot(boot)) {
@@ -163,17 +177,17 @@ fn i11_the_development_tee_starts_on_regtest_alone() {
 }
 
 #[test]
-fn i11_a_development_tee_does_not_boot_with_parameters_of_another_network() {
+fn i11_a_development_tee_does_not_boot_for_a_bridge_on_another_network() {
     let folder = tempfile::tempdir().unwrap();
     let mut enclave = Enclave::start(folder.path());
     let mut stream = enclave.connect();
     for network in [Network::Signet, Network::Testnet4, Network::Mainnet] {
         assert_eq!(
-            boot(&mut stream, params(network), None),
+            boot(&mut stream, &protocol(network), None),
             Err("network-mismatch".to_owned())
         );
     }
-    boot(&mut stream, params(Network::Regtest), None).unwrap();
+    boot(&mut stream, &protocol(Network::Regtest), None).unwrap();
 }
 
 #[test]
@@ -219,23 +233,30 @@ fn a_key_is_born_once_and_opens_again_on_the_same_machine_alone() {
     let folder = tempfile::tempdir().unwrap();
     let mut first = Enclave::start(folder.path());
     let mut stream = first.connect();
-    let born = boot(&mut stream, params(Network::Regtest), None).unwrap();
+    let born = boot(&mut stream, &protocol(Network::Regtest), None).unwrap();
     let sealed = born.sealed.unwrap().into_vec();
     assert_eq!(
-        boot(&mut stream, params(Network::Regtest), None),
+        boot(&mut stream, &protocol(Network::Regtest), None),
         Err("already-booted".to_owned())
     );
     assert_eq!(first.end(), Some(0));
 
     let mut second = Enclave::start(folder.path());
     let mut stream = second.connect();
-    let mut other = params(Network::Regtest);
-    other.deposit_confirmations += 1;
+    let mut bridge = *protocol(Network::Regtest).bridge();
+    bridge.app.identity[0] ^= 1;
+    let other = protocol(Network::Regtest);
+    let other = Protocol::new(bridge, other.params().clone(), other.images().get().clone());
     assert_eq!(
-        boot(&mut stream, other, Some(sealed.clone())),
+        boot(&mut stream, &other.unwrap(), Some(sealed.clone())),
         Err("seal-foreign".to_owned())
     );
-    let opened = boot(&mut stream, params(Network::Regtest), Some(sealed.clone())).unwrap();
+    let opened = boot(
+        &mut stream,
+        &protocol(Network::Regtest),
+        Some(sealed.clone()),
+    )
+    .unwrap();
     assert_eq!(opened.public_key, born.public_key);
     assert_eq!(opened.sealed, None);
 
@@ -243,7 +264,11 @@ fn a_key_is_born_once_and_opens_again_on_the_same_machine_alone() {
     std::fs::write(elsewhere.path().join("hardware.id"), [8; 32]).unwrap();
     let mut third = Enclave::start(elsewhere.path());
     assert_eq!(
-        boot(&mut third.connect(), params(Network::Regtest), Some(sealed)),
+        boot(
+            &mut third.connect(),
+            &protocol(Network::Regtest),
+            Some(sealed)
+        ),
         Err("seal-foreign".to_owned())
     );
 }
@@ -253,21 +278,20 @@ fn its_evidence_passes_the_production_verifier() {
     let folder = tempfile::tempdir().unwrap();
     let mut enclave = Enclave::start(folder.path());
     let mut stream = enclave.connect();
-    let params = params(Network::Regtest);
-    let born = boot(&mut stream, params.clone(), None).unwrap();
+    let protocol = protocol(Network::Regtest);
+    let born = boot(&mut stream, &protocol, None).unwrap();
     let nonce = [5; 32];
     let Response::Evidence(document) = ask(&mut stream, &Request::Attest { nonce }) else {
         panic!("no evidence");
     };
-    let anchor = TrustAnchor::development(DevelopmentAllowed::on(Network::Regtest).unwrap());
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
     let expectation = SignerExpectation {
-        references: &params.measurements,
-        params_hash: params.hash(),
+        images: protocol.images(),
+        bridge: *protocol.bridge(),
         nonce: Some(&nonce),
     };
     let attested =
-        verify_signer_evidence(&document, &anchor, &expectation, UnixTime::from_secs(now)).unwrap();
+        verify_signer_evidence(&document, &expectation, UnixTime::from_secs(now)).unwrap();
     assert_eq!(attested.public_key(), born.public_key);
 }
 
@@ -285,7 +309,7 @@ fn garbage_is_answered_and_changes_nothing() {
         fault_code(ask(&mut stream, &Request::Identify)),
         "not-booted"
     );
-    let born = boot(&mut stream, params(Network::Regtest), None).unwrap();
+    let born = boot(&mut stream, &protocol(Network::Regtest), None).unwrap();
     let malformed = Request::Decide {
         proposal: vec![0xff; 1000],
     };
@@ -314,7 +338,7 @@ fn a_frame_over_the_limit_ends_its_connection_and_nothing_else() {
     let mut idle = enclave.connect();
     idle.write_all(&(too_long - 1).to_le_bytes()).unwrap();
     let mut stream = enclave.connect();
-    boot(&mut stream, params(Network::Regtest), None).unwrap();
+    boot(&mut stream, &protocol(Network::Regtest), None).unwrap();
 }
 
 #[test]

@@ -22,7 +22,10 @@ pub struct Answers {
 impl Answers {
     /// The encoded answer to a proposal.
     pub fn recall(&mut self, proposal: &ProposalId) -> Option<Vec<u8>> {
-        let index = self.entries.iter().position(|(known, _)| known == proposal)?;
+        let index = self
+            .entries
+            .iter()
+            .position(|(known, _)| known == proposal)?;
         let entry = self.entries.remove(index)?;
         let answer = entry.1.clone();
         self.entries.push_back(entry);

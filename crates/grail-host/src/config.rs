@@ -1,16 +1,13 @@
-//! The command line, and the protocol parameters that it names.
+//! The command line, and the protocol file that it names.
 
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use grail_attest::{PROTOCOL_JSON_BYTES_MAX, Protocol};
 use grail_link::stream::ConnectAddress;
-use grail_types::Params;
 use grail_wire::Name;
 
 use crate::error::HostError;
-
-/// Parameters are a few kB.
-const PARAMS_MAX_BYTES: u64 = 1024 * 1024;
 
 /// Runs an operator: starts the enclave, keeps its sealed key, answers the backend's asks.
 #[derive(Clone, Debug, Parser)]
@@ -19,9 +16,9 @@ pub struct Config {
     /// What this operator calls itself: 1 to 64 letters, digits, spaces, `.`, `_` or `-`.
     #[arg(long)]
     pub name: Name,
-    /// File with the protocol parameters, JSON, the same for every operator and the backend.
+    /// The protocol file (bridge, parameters, images), JSON, the same for every operator and the backend.
     #[arg(long, value_name = "FILE")]
-    pub params: PathBuf,
+    pub protocol: PathBuf,
     /// Folder of this operator's sealed key; made if missing. Back it up.
     #[arg(long, value_name = "FOLDER")]
     pub state: PathBuf,
@@ -39,22 +36,9 @@ pub struct Config {
     pub json: bool,
 }
 
-/// Reads and checks the protocol parameters.
-pub fn read_params(path: &Path) -> Result<Params, HostError> {
-    let length = std::fs::metadata(path)
-        .map_err(|error| HostError::params(path, &error))?
-        .len();
-    if length > PARAMS_MAX_BYTES {
-        let reason = format!("expected at most {PARAMS_MAX_BYTES} bytes, got {length}");
-        return Err(HostError::params(path, &reason));
-    }
-    let text = std::fs::read(path).map_err(|error| HostError::params(path, &error))?;
-    let params: Params =
-        serde_json::from_slice(&text).map_err(|error| HostError::params(path, &error))?;
-    params
-        .validate()
-        .map_err(|error| HostError::params(path, &error))?;
-    Ok(params)
+/// Reads the protocol file.
+pub fn read_protocol(path: &Path) -> Result<Protocol, HostError> {
+    Ok(grail_files::read_json(path, PROTOCOL_JSON_BYTES_MAX)?)
 }
 
 /// The enclave's program as it is installed and built: beside another one, or beside the folder that cargo puts tests in.

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use bitcoin::XOnlyPublicKey;
+use grail_files::FileError;
 use grail_types::{Bridge, Network};
 use grail_wire::Fault;
 
@@ -11,14 +12,9 @@ use crate::client::LinkError;
 /// What went wrong. Some of it is worth another try, the rest needs a person.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// The file with the protocol parameters is not one.
-    #[error("parameters in {path}: {reason}")]
-    Params {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    /// The protocol file is not one.
+    #[error("protocol file {0}")]
+    ProtocolFile(#[from] FileError),
     /// A file of the state cannot be used.
     #[error("{path}: {error}")]
     State {
@@ -111,7 +107,7 @@ impl HostError {
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::EnclaveEnded(_) | Self::Link(_) => true,
-            Self::Params { .. }
+            Self::ProtocolFile(_)
             | Self::State { .. }
             | Self::StateLocked(_)
             | Self::StateDamaged { .. }
@@ -131,7 +127,7 @@ impl HostError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::EnclaveEnded(_) | Self::Link(_) | Self::Protocol(_) => 1,
-            Self::Params { .. } => 3,
+            Self::ProtocolFile(_) => 3,
             Self::State { .. }
             | Self::StateLocked(_)
             | Self::StateDamaged { .. }
@@ -143,13 +139,6 @@ impl HostError {
             | Self::KeyUnknown { .. }
             | Self::KeyChanged { .. }
             | Self::BridgeChanged { .. } => 5,
-        }
-    }
-
-    pub(crate) fn params(path: &std::path::Path, reason: &(impl ToString + ?Sized)) -> Self {
-        Self::Params {
-            path: path.to_owned(),
-            reason: reason.to_string(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `grail-host`: wiring of the untrusted parent.
 //!
-//! Exit codes: 0 asked to end, 1 failure, 2 command line, 3 parameters, 4 state folder, 5 enclave. All but 1 need a person.
+//! Exit codes: 0 asked to end, 1 failure, 2 command line, 3 protocol file, 4 state folder, 5 enclave. All but 1 need a person.
 
 use std::process::ExitCode;
 
@@ -38,11 +38,19 @@ async fn main() -> ExitCode {
 
 async fn run(config: Config) -> anyhow::Result<()> {
     let shutdown = shutdown_on_signal()?;
-    let params = config::read_params(&config.params)?;
+    let protocol = config::read_protocol(&config.protocol)?;
     let state = StateFolder::open(&config.state)?;
     let source = enclave_source(&config)?;
     let broker = RemoteBroker::connect(config.broker);
-    let operator = Operator::new(config.name, params, state, source, broker, shutdown).await?;
+    let operator = Operator::new(
+        config.name,
+        *protocol.bridge(),
+        state,
+        source,
+        broker,
+        shutdown,
+    )
+    .await?;
     operator.run().await?;
     tracing::info!("ended as asked");
     Ok(())

@@ -10,8 +10,8 @@ use grail_broker::{
 use grail_link::stream::ConnectAddress;
 use grail_types::{BoundedBytes, Bridge, Epoch};
 use grail_wire::{
-    Answer, AnswerMessage, Ask, Challenge, Envelope, Evidence, Fault, FaultCode,
-    FaultMessage, Hello, Name, ProposalId, Reply, Request, Response, Text, Verdict,
+    Answer, AnswerMessage, Ask, Challenge, Envelope, Evidence, Fault, FaultCode, FaultMessage,
+    Hello, Name, ProposalId, Reply, Request, Response, Text, Verdict,
 };
 use serde::Serialize;
 use tokio::{

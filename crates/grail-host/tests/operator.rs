@@ -9,15 +9,15 @@ use bitcoin::{
     OutPoint, Transaction, TxIn, absolute::LockTime, hashes::Hash, secp256k1::Secp256k1,
     transaction::Version,
 };
-use grail_attest::{SignerExpectation, TrustAnchor, UnixTime, verify_signer_evidence};
+use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
 use grail_broker::messages::{AnswerMessage, FaultMessage, Reply};
 use grail_signer::{MESSAGE_MAX_BYTES, Verdict, decode_answer, encode_proposal, proposal_id};
-use grail_types::{DevelopmentAllowed, Network, Params};
+use grail_types::{Bridge, Network, ParamsValues};
 use nix::sys::signal::Signal;
-use support::{Backend, Folder, enclave_program, kill_process, params, until_gone};
+use support::{Backend, Folder, enclave_program, kill_process, protocol, until_gone};
 
 /// Well-formed, and nothing that any policy approves.
-fn absurd_proposal(params: &Params) -> Vec<u8> {
+fn absurd_proposal(protocol: &Protocol) -> Vec<u8> {
     let transaction = Transaction {
         version: Version::TWO,
         lock_time: LockTime::ZERO,
@@ -28,7 +28,7 @@ fn absurd_proposal(params: &Params) -> Vec<u8> {
         output: Vec::new(),
     };
     encode_proposal(&grail_policy::Proposal {
-        params_hash: params.hash(),
+        params_hash: protocol.hash(),
         transaction,
         previous: Vec::new(),
         requests: Vec::new(),
@@ -52,8 +52,8 @@ fn answer(reply: Reply) -> AnswerMessage {
 
 #[tokio::test]
 async fn a_key_is_born_once_and_is_the_same_after_a_restart() {
-    let params = params(Network::Regtest);
-    let folder = Folder::new(&params);
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
     let mut backend = Backend::start().await;
     let mut first = folder.host(&backend);
     let born = first.ready().await;
@@ -62,7 +62,7 @@ async fn a_key_is_born_once_and_is_the_same_after_a_restart() {
     let sealed = fs::read(folder.state().join("signer.sealed")).unwrap();
     let hello = backend.hello().await;
     assert_eq!(hello.public_key, born.public_key);
-    assert_eq!(hello.params_hash, params.hash());
+    assert_eq!(hello.params_hash, protocol.hash());
     assert_eq!(hello.name.as_str(), "operator 1");
     first.terminate().await;
     until_gone(born.enclave_pid.unwrap()).await;
@@ -80,37 +80,35 @@ async fn a_key_is_born_once_and_is_the_same_after_a_restart() {
 
 #[tokio::test]
 async fn evidence_answers_the_challenge_and_passes_the_production_verifier() {
-    let params = params(Network::Regtest);
-    let folder = Folder::new(&params);
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
     let mut backend = Backend::start().await;
     let mut host = folder.host(&backend);
     let ready = host.ready().await;
     backend.hello().await;
-    let anchor = TrustAnchor::development(DevelopmentAllowed::on(Network::Regtest).unwrap());
     for nonce in [[1; 32], [2; 32]] {
         let evidence = backend.challenge(nonce).await;
         assert_eq!(evidence.nonce, nonce);
         let expectation = SignerExpectation {
-            references: &params.measurements,
-            params_hash: params.hash(),
+            images: protocol.images(),
+            bridge: *protocol.bridge(),
             nonce: Some(&nonce),
         };
         let now = UnixTime::from_secs(UNIX_EPOCH.elapsed().unwrap().as_secs());
-        let attested =
-            verify_signer_evidence(&evidence.document, &anchor, &expectation, now).unwrap();
+        let attested = verify_signer_evidence(&evidence.document, &expectation, now).unwrap();
         assert_eq!(attested.public_key(), ready.public_key);
     }
 }
 
 #[tokio::test]
 async fn asks_are_answered_by_the_enclave_and_asked_again_answered_alike() {
-    let params = params(Network::Regtest);
-    let folder = Folder::new(&params);
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
     let mut backend = Backend::start().await;
     let mut host = folder.host(&backend);
     let ready = host.ready().await;
     backend.hello().await;
-    let proposal = absurd_proposal(&params);
+    let proposal = absurd_proposal(&protocol);
     let first = answer(backend.ask(7, proposal.clone()).await);
     assert_eq!(first.settlement, 7);
     let decided = decode_answer(&first.answer).unwrap();
@@ -126,8 +124,8 @@ async fn asks_are_answered_by_the_enclave_and_asked_again_answered_alike() {
 
 #[tokio::test]
 async fn what_is_no_proposal_or_does_not_fit_is_answered_with_a_fault() {
-    let params = params(Network::Regtest);
-    let folder = Folder::new(&params);
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
     let mut backend = Backend::start().await;
     let mut host = folder.host(&backend);
     let ready = host.ready().await;
@@ -141,14 +139,14 @@ async fn what_is_no_proposal_or_does_not_fit_is_answered_with_a_fault() {
     let largest = fault(backend.ask(4, vec![0; MESSAGE_MAX_BYTES]).await);
     assert_eq!(largest.code, "proposal-too-large");
     // And life goes on, with the same enclave.
-    answer(backend.ask(5, absurd_proposal(&params)).await);
+    answer(backend.ask(5, absurd_proposal(&protocol)).await);
 }
 
 #[tokio::test]
 async fn messages_that_are_none_are_ignored() {
     use grail_broker::{Broker, Bytes, messages::BrokerMessage};
-    let params = params(Network::Regtest);
-    let folder = Folder::new(&params);
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
     let mut backend = Backend::start().await;
     let mut host = folder.host(&backend);
     host.ready().await;
@@ -162,13 +160,13 @@ async fn messages_that_are_none_are_ignored() {
             backend.hub.publish(subject, bytes).await.unwrap();
         }
     }
-    answer(backend.ask(1, absurd_proposal(&params)).await);
+    answer(backend.ask(1, absurd_proposal(&protocol)).await);
 }
 
 #[tokio::test]
 async fn a_killed_enclave_is_started_again_with_its_key() {
-    let params = params(Network::Regtest);
-    let folder = Folder::new(&params);
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
     let mut backend = Backend::start().await;
     let mut host = folder.host(&backend);
     let first = host.ready().await;
@@ -184,13 +182,13 @@ async fn a_killed_enclave_is_started_again_with_its_key() {
         // It introduces itself anew, on the same connection.
         assert_eq!(backend.hello().await.public_key, first.public_key);
     }
-    answer(backend.ask(1, absurd_proposal(&params)).await);
+    answer(backend.ask(1, absurd_proposal(&protocol)).await);
 }
 
 #[tokio::test]
 async fn a_host_outlives_the_backend_and_introduces_itself_to_the_next() {
-    let params = params(Network::Regtest);
-    let folder = Folder::new(&params);
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
     let mut backend = Backend::start().await;
     let mut host = folder.host(&backend);
     let ready = host.ready().await;
@@ -199,12 +197,12 @@ async fn a_host_outlives_the_backend_and_introduces_itself_to_the_next() {
     drop(backend);
     let mut next = Backend::start_at(address).await;
     assert_eq!(next.hello().await.public_key, ready.public_key);
-    answer(next.ask(1, absurd_proposal(&params)).await);
+    answer(next.ask(1, absurd_proposal(&protocol)).await);
 }
 
 #[tokio::test]
 async fn an_enclave_does_not_outlive_a_host_that_is_killed() {
-    let folder = Folder::new(&params(Network::Regtest));
+    let folder = Folder::new(&protocol(Network::Regtest));
     let backend = Backend::start().await;
     let mut host = folder.host(&backend);
     let first = host.ready().await;
@@ -216,33 +214,49 @@ async fn an_enclave_does_not_outlive_a_host_that_is_killed() {
     assert_eq!(next.ready().await.public_key, first.public_key);
 }
 
+/// The same document with another bridge or other parameters.
+fn changed(
+    protocol: &Protocol,
+    bridge: impl FnOnce(&mut Bridge),
+    params: impl FnOnce(&mut ParamsValues),
+) -> Protocol {
+    let mut other = *protocol.bridge();
+    bridge(&mut other);
+    let params = protocol.params().with(params).unwrap();
+    Protocol::new(other, params, protocol.images().get().clone()).unwrap()
+}
+
 #[tokio::test]
-async fn other_parameters_do_not_open_the_key_and_do_not_replace_it() {
-    let mut params = params(Network::Regtest);
-    let folder = Folder::new(&params);
+async fn another_bridge_does_not_open_the_key_and_does_not_replace_it() {
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
     let backend = Backend::start().await;
     let mut host = folder.host(&backend);
     let first = host.ready().await;
     host.terminate().await;
     let sealed = fs::read(folder.state().join("signer.sealed")).unwrap();
 
-    params.deposit_confirmations += 1;
-    folder.write_params(&params);
+    let other = changed(&protocol, |bridge| bridge.app.identity[0] ^= 1, |_| {});
+    folder.write_protocol(&other);
     assert_eq!(folder.host(&backend).end().await.code(), Some(5));
     assert_eq!(
         fs::read(folder.state().join("signer.sealed")).unwrap(),
         sealed
     );
 
-    params.deposit_confirmations -= 1;
-    folder.write_params(&params);
+    let other = changed(
+        &protocol,
+        |_| {},
+        |values| values.deposit_confirmations += 1,
+    );
+    folder.write_protocol(&other);
     let mut host = folder.host(&backend);
     assert_eq!(host.ready().await.public_key, first.public_key);
 }
 
 #[tokio::test]
 async fn a_damaged_or_missing_sealed_key_is_never_replaced_by_a_new_one() {
-    let folder = Folder::new(&params(Network::Regtest));
+    let folder = Folder::new(&protocol(Network::Regtest));
     let backend = Backend::start().await;
     let mut host = folder.host(&backend);
     host.ready().await;
@@ -264,37 +278,43 @@ async fn a_damaged_or_missing_sealed_key_is_never_replaced_by_a_new_one() {
 async fn i11_no_operator_starts_under_the_development_tee_off_regtest() {
     let backend = Backend::start().await;
     for network in [Network::Signet, Network::Testnet4, Network::Mainnet] {
-        let folder = Folder::new(&params(network));
+        let folder = Folder::new(&protocol(network));
         assert_eq!(folder.host(&backend).end().await.code(), Some(5));
         assert!(!folder.state().join("signer.sealed").exists());
     }
 }
 
 #[tokio::test]
-async fn parameters_that_are_none_are_refused() {
-    let params = params(Network::Regtest);
-    let folder = Folder::new(&params);
+async fn a_file_that_is_no_protocol_is_refused() {
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
     let backend = Backend::start().await;
-    let mut unknown_field = serde_json::to_value(&params).unwrap();
-    unknown_field["extra"] = 1.into();
-    let mut invalid = serde_json::to_value(&params).unwrap();
-    invalid["measurements"] = serde_json::json!([]);
-    for text in [
+    let json = || serde_json::to_value(&protocol).unwrap();
+    let mut unknown_field = json();
+    unknown_field["params"]["extra"] = 1.into();
+    let mut invalid = json();
+    invalid["params"]["carrier"] = 1.into();
+    let mut other_images = json();
+    other_images["images"]["images"][0]["class"] = "migratable".into();
+    let texts = [
         String::new(),
         "{}".to_owned(),
         unknown_field.to_string(),
         invalid.to_string(),
-    ] {
-        fs::write(folder.params(), text).unwrap();
+        other_images.to_string(),
+        " ".repeat(1024 * 1024) + &json().to_string(),
+    ];
+    for text in texts {
+        fs::write(folder.protocol(), text).unwrap();
         assert_eq!(folder.host(&backend).end().await.code(), Some(3));
     }
-    fs::remove_file(folder.params()).unwrap();
+    fs::remove_file(folder.protocol()).unwrap();
     assert_eq!(folder.host(&backend).end().await.code(), Some(3));
 }
 
 #[tokio::test]
 async fn one_folder_serves_one_host() {
-    let folder = Folder::new(&params(Network::Regtest));
+    let folder = Folder::new(&protocol(Network::Regtest));
     let backend = Backend::start().await;
     let mut first = folder.host(&backend);
     first.ready().await;
@@ -304,7 +324,7 @@ async fn one_folder_serves_one_host() {
 
 #[tokio::test]
 async fn an_enclave_that_runs_already_is_used_and_an_unknown_key_in_it_is_not() {
-    let folder = Folder::new(&params(Network::Regtest));
+    let folder = Folder::new(&protocol(Network::Regtest));
     let backend = Backend::start().await;
     let elsewhere = tempfile::tempdir().unwrap();
     let hardware = elsewhere.path().join("hardware.id");
@@ -330,7 +350,7 @@ async fn an_enclave_that_runs_already_is_used_and_an_unknown_key_in_it_is_not() 
     assert_eq!(second.ready().await.public_key, born.public_key);
     second.terminate().await;
 
-    let stranger = Folder::new(&params(Network::Regtest));
+    let stranger = Folder::new(&protocol(Network::Regtest));
     let mut third = stranger.host_with(&backend, &arguments);
     assert_eq!(third.end().await.code(), Some(5));
     assert!(!stranger.state().join("signer.pub").exists());
@@ -338,7 +358,7 @@ async fn an_enclave_that_runs_already_is_used_and_an_unknown_key_in_it_is_not() 
 
 #[tokio::test]
 async fn an_enclave_program_that_is_missing_is_an_error() {
-    let folder = Folder::new(&params(Network::Regtest));
+    let folder = Folder::new(&protocol(Network::Regtest));
     let backend = Backend::start().await;
     let mut host = folder.host_with(&backend, &["--enclave-exe", "/nowhere/grail-enclave"]);
     assert_eq!(host.end().await.code(), Some(5));

@@ -46,13 +46,11 @@ impl Claims {
 
     /// Nothing is left over.
     pub(crate) fn finish(self) -> Result<(), Refusal> {
-        let unclaimed = |what, claims: &[Option<Section>]| match claims
-            .iter()
-            .position(Option::is_none)
-        {
-            None => Ok(()),
-            Some(index) => Err(Refusal::Unclaimed { what, index }),
-        };
+        let unclaimed =
+            |what, claims: &[Option<Section>]| match claims.iter().position(Option::is_none) {
+                None => Ok(()),
+                Some(index) => Err(Refusal::Unclaimed { what, index }),
+            };
         unclaimed("input", &self.inputs)?;
         unclaimed("output", &self.outputs)
     }

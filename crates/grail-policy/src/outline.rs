@@ -90,7 +90,10 @@ impl Outline {
             other => Refusal::SpellInvalid(other.to_string()),
         })?;
         let named = &spell.spell().app_public_inputs;
-        if !named.iter().eq(apps.iter().map(|(app, input)| (app, input))) {
+        if !named
+            .iter()
+            .eq(apps.iter().map(|(app, input)| (app, input)))
+        {
             return Err(Refusal::WrongApps);
         }
         let (committed, prover_fee) = check_places(transaction, &spell, params)?;

@@ -62,7 +62,11 @@ impl Probe {
             }
         }
         claims.finish()?;
-        let prevouts: Vec<_> = outline.spent.into_iter().map(|spent| spent.output).collect();
+        let prevouts: Vec<_> = outline
+            .spent
+            .into_iter()
+            .map(|spent| spent.output)
+            .collect();
         let fee = sum(&prevouts)?
             .checked_sub(sum(&transaction.output)?)
             .ok_or(Refusal::Overflow)?;

@@ -19,7 +19,7 @@ use support::{Draft, World, coin, output, p2wpkh, peg_out, prove, transaction, w
 /// The transaction with a spell in its last input's witness, as protocol versions before 9 had it and later ones still
 /// accept.
 fn with_witness_spell(world: &World, transfer: &Transaction, amounts: &[u64]) -> Transaction {
-    let spell = transfer_spell(transfer, &world.params.bridge, amounts).unwrap();
+    let spell = transfer_spell(transfer, &world.bridge.app, amounts).unwrap();
     let proven = prove(world.wasm, spell, &[&world.genesis]);
     let op_return = proven.op_return;
     let payload = op_return.instructions().nth(2).unwrap().unwrap();
@@ -77,7 +77,7 @@ fn charms_that_a_witness_alone_speaks_of_do_not_count() {
         let regtest = MockAllowed::on(Network::Regtest);
         let charms = charms_of(&forged, u32::try_from(served).unwrap(), regtest);
         assert_eq!(
-            token_amount(&charms, &token_app(&world.params.bridge)),
+            token_amount(&charms, &token_app(&world.bridge.app)),
             Ok(700_000)
         );
         let draft = settlement_of(world, &forged, served);

@@ -81,7 +81,7 @@ fn sign(criterion: &mut Criterion) {
     for inputs in INPUTS {
         let proposal = proposal(inputs);
         let encoded = encode_proposal(&proposal).unwrap();
-        let (mut signer, _) = signer_with(&world.params, &key);
+        let (mut signer, _) = signer_with(&world.bridge, &world.params, &key);
 
         let check = groth16_check(&proposal);
         assert!(check());

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 /// A signer's key. Its 32 bytes stay in one place on the heap, so that no move leaves a copy in a stack frame, and are
 /// erased when dropped. Never shown, cloned or compared.
 pub(crate) struct SigningKey {
-    secret: Zeroizing<Box<[u8; 32]>>,
+    secret: Box<Zeroizing<[u8; 32]>>,
     public: XOnlyPublicKey,
 }
 
@@ -20,7 +20,7 @@ impl SigningKey {
     /// The key of `secret`, which was filled where it lies.
     pub(crate) fn new<C: Signing>(
         secp: &Secp256k1<C>,
-        secret: Zeroizing<Box<[u8; 32]>>,
+        secret: Box<Zeroizing<[u8; 32]>>,
     ) -> Result<Self, InvalidKey> {
         let mut parsed = SecretKey::from_slice(secret.as_slice()).map_err(|_| InvalidKey)?;
         let mut pair = Keypair::from_secret_key(secp, &parsed);

@@ -4,9 +4,7 @@ use bitcoin::{
     XOnlyPublicKey,
     secp256k1::{All, Secp256k1},
 };
-use grail_attest::{
-    AttestError, SealContext, SealError, SealNonce, Tee, attest_signer,
-};
+use grail_attest::{AttestError, SealContext, SealError, SealNonce, Tee, attest_signer};
 use grail_policy::{Approved, Decision, approve};
 use grail_script::{SighashError, Sighashes};
 use grail_types::{BoundedBytes, Bridge, Epoch};
@@ -151,7 +149,7 @@ impl Node {
     fn restore(&self, sealed: &[u8], context: &SealContext<'_>) -> Result<SigningKey, Fault> {
         let opened = self.tee.open(sealed, context).map_err(seal_fault)?;
         let invalid = || Fault::new(FaultCode::SealedKeyInvalid, "the sealed bytes are no key");
-        let mut secret = Zeroizing::new(Box::new([0; 32]));
+        let mut secret = Box::new(Zeroizing::new([0; 32]));
         if opened.len() != secret.len() {
             return Err(invalid());
         }
@@ -165,7 +163,7 @@ impl Node {
         entropy: &mut dyn Entropy,
     ) -> Result<(SigningKey, Vec<u8>), Fault> {
         for _ in 0..KEY_DRAWS_MAX {
-            let mut secret = Zeroizing::new(Box::new([0; 32]));
+            let mut secret = Box::new(Zeroizing::new([0; 32]));
             entropy.fill(secret.as_mut_slice()).map_err(entropy_fault)?;
             let Ok(key) = SigningKey::new(&self.secp, secret) else {
                 continue;
@@ -194,13 +192,8 @@ impl Ready {
     }
 
     fn attest(&self, tee: &dyn Tee, nonce: &[u8; 32]) -> Result<Vec<Effect>, Fault> {
-        let document = attest_signer(
-            tee,
-            &self.bridge,
-            &self.key.public(),
-            Some(nonce),
-        )
-        .map_err(attest_fault)?;
+        let document = attest_signer(tee, &self.bridge, &self.key.public(), Some(nonce))
+            .map_err(attest_fault)?;
         let document = BoundedBytes::new(document)
             .map_err(|error| Fault::new(FaultCode::AttestUnavailable, &error))?;
         Ok(respond(Response::Evidence(document)))

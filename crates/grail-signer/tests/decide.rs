@@ -23,7 +23,7 @@ use reference::{Spend, leaf_hash};
 use support::{World, keypair, p2wpkh, public, real_world, world};
 
 fn signer(world: &World, position: usize) -> Signer {
-    signer_with(&world.params, &world.keys[position]).0
+    signer_with(&world.bridge, &world.params, &world.keys[position]).0
 }
 
 fn usual(world: &World) -> Proposal {
@@ -153,7 +153,7 @@ fn a_refusal_is_an_answer_with_code_and_details() {
 #[test]
 fn a_signer_outside_the_roster_signs_nothing() {
     let world = world();
-    let (mut stranger, _) = signer_with(&world.params, &keypair(99));
+    let (mut stranger, _) = signer_with(&world.bridge, &world.params, &keypair(99));
     let answer = ask(&mut stranger, &usual(world));
     assert_eq!(refusal(&answer).code, "not-in-roster");
 }
@@ -170,13 +170,15 @@ fn a_proposal_for_other_params_is_refused() {
 #[test]
 fn a_signer_of_other_params_refuses_what_others_sign() {
     let world = world();
-    let mut params = world.params.clone();
-    params.deposit_confirmations += 1;
-    let (mut other, _) = signer_with(&params, &world.keys[0]);
+    let params = world
+        .params
+        .with(|values| values.deposit_confirmations += 1)
+        .unwrap();
+    let (mut other, _) = signer_with(&world.bridge, &params, &world.keys[0]);
     let mut proposal = usual(world);
     assert_eq!(refusal(&ask(&mut other, &proposal)).code, "wrong-params");
     // Nor does it help to name the signer's params: the NFT is bound to the others.
-    proposal.params_hash = params.hash();
+    proposal.params_hash = params.hash(&world.bridge);
     assert_eq!(refusal(&ask(&mut other, &proposal)).code, "nft-params");
 }
 

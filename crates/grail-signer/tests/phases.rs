@@ -9,11 +9,11 @@ mod support;
 use bitcoin::secp256k1::Keypair;
 use common::{IMAGE, MACHINE, NOW, Script, answer, boot, born, decide, fault, signer_with, tee};
 use grail_attest::{
-    SealContext, SealNonce, Sealer as _, SignerExpectation, TrustAnchor,
+    PinnedImages, SealContext, SealNonce, Sealer as _, SignerExpectation,
     dev::development_measurement, verify_signer_evidence,
 };
 use grail_signer::{Request, Response, Signer, encode_proposal, encode_response};
-use grail_types::{DevelopmentAllowed, Network, Params};
+use grail_types::{Bridge, Image, ImageClass, Images, Network, Params, TeeKind};
 use support::{keypair, public, world};
 
 fn waiting() -> Signer {
@@ -35,7 +35,7 @@ fn proposal() -> Vec<u8> {
 /// Every request, by the name that the phase table gives it.
 fn requests() -> [(&'static str, Request); 4] {
     [
-        ("boot", boot(&params(), None)),
+        ("boot", boot(&world().bridge, &params(), None)),
         ("identify", Request::Identify),
         ("attest", Request::Attest { nonce: [9; 32] }),
         (
@@ -58,7 +58,7 @@ fn each_phase_serves_exactly_the_requests_of_the_table() {
         }
     }
     for (name, request) in requests() {
-        let (mut ready, _) = signer_with(&params(), &key());
+        let (mut ready, _) = signer_with(&world().bridge, &params(), &key());
         let response = ready.handle(request, &mut entropy);
         let served = match name {
             "boot" => {
@@ -75,15 +75,16 @@ fn each_phase_serves_exactly_the_requests_of_the_table() {
 
 #[test]
 fn a_running_signer_cannot_be_given_another_key_or_other_params() {
-    let (mut signer, _) = signer_with(&params(), &key());
-    let (_, other) = signer_with(&params(), &world().keys[1]);
-    let mut generous = params();
-    generous.fee_rate_max = bitcoin::FeeRate::from_sat_per_kwu(2_000_000);
+    let (mut signer, _) = signer_with(&world().bridge, &params(), &key());
+    let (_, other) = signer_with(&world().bridge, &params(), &world().keys[1]);
+    let generous = params()
+        .with(|values| values.fee_rate_max = bitcoin::FeeRate::from_sat_per_kwu(2_000_000))
+        .unwrap();
     let mut entropy = Script::counting(0);
     for request in [
-        boot(&params(), None),
-        boot(&params(), Some(other)),
-        boot(&generous, None),
+        boot(&world().bridge, &params(), None),
+        boot(&world().bridge, &params(), Some(other)),
+        boot(&world().bridge, &generous, None),
     ] {
         assert_eq!(
             fault(signer.handle(request, &mut entropy)),
@@ -93,15 +94,14 @@ fn a_running_signer_cannot_be_given_another_key_or_other_params() {
             panic!("no identity");
         };
         assert_eq!(identity.public_key, public(&key()));
-        assert_eq!(identity.params_hash, params().hash());
-        assert_eq!(identity.allowed, params().measurements);
+        assert_eq!(identity.params_hash, world().params_hash());
     }
 }
 
 #[test]
 fn a_key_is_born_from_the_randomness_given_and_leaves_only_sealed() {
     let mut entropy = Script::new([key().secret_bytes()]);
-    let born = born(waiting().handle(boot(&params(), None), &mut entropy));
+    let born = born(waiting().handle(boot(&world().bridge, &params(), None), &mut entropy));
     assert_eq!(born.public_key, public(&key()));
     // The key and the seal's nonce, nothing else.
     assert_eq!(entropy.draws, 2);
@@ -114,9 +114,9 @@ fn a_key_is_born_from_the_randomness_given_and_leaves_only_sealed() {
 
 #[test]
 fn a_sealed_key_comes_back_and_is_not_sealed_again() {
-    let (_, sealed) = signer_with(&params(), &key());
+    let (_, sealed) = signer_with(&world().bridge, &params(), &key());
     let mut entropy = Script::counting(0);
-    let born = born(waiting().handle(boot(&params(), Some(sealed)), &mut entropy));
+    let born = born(waiting().handle(boot(&world().bridge, &params(), Some(sealed)), &mut entropy));
     assert_eq!(born.public_key, public(&key()));
     assert_eq!(born.sealed, None);
     assert_eq!(entropy.draws, 0);
@@ -124,9 +124,12 @@ fn a_sealed_key_comes_back_and_is_not_sealed_again() {
 
 #[test]
 fn a_restored_signer_signs_like_the_first() {
-    let (mut first, sealed) = signer_with(&params(), &key());
+    let (mut first, sealed) = signer_with(&world().bridge, &params(), &key());
     let mut restored = waiting();
-    let _ = born(restored.handle(boot(&params(), Some(sealed)), &mut Script::counting(0)));
+    let _ = born(restored.handle(
+        boot(&world().bridge, &params(), Some(sealed)),
+        &mut Script::counting(0),
+    ));
     let proposal = proposal();
     let answers = [&mut first, &mut restored]
         .map(|signer| answer(decide(signer, &proposal, &mut Script::counting(7))));
@@ -134,18 +137,34 @@ fn a_restored_signer_signs_like_the_first() {
 }
 
 #[test]
-fn a_sealed_key_opens_only_in_the_same_image_on_the_same_machine_with_the_same_params() {
-    let (_, sealed) = signer_with(&params(), &key());
-    let mut other_params = params();
-    other_params.sweep_margin += 1;
+fn a_sealed_key_opens_under_other_params() {
+    let (_, sealed) = signer_with(&world().bridge, &params(), &key());
+    let other = params().with(|values| values.sweep_margin += 1).unwrap();
+    assert_ne!(other, params());
+    let request = boot(&world().bridge, &other, Some(sealed));
+    let born = born(waiting().handle(request, &mut Script::counting(0)));
+    assert_eq!(born.public_key, public(&key()));
+}
+
+#[test]
+fn a_sealed_key_opens_only_for_its_image_machine_bridge_and_network() {
+    let (_, sealed) = signer_with(&world().bridge, &params(), &key());
+    let bridge = |change: fn(&mut Bridge)| {
+        let mut other = world().bridge;
+        change(&mut other);
+        other
+    };
+    let usual = || tee(IMAGE, MACHINE);
     let strangers = [
-        (tee([0x22; 48], MACHINE), params()),
-        (tee(IMAGE, [0x32; 32]), params()),
-        (tee(IMAGE, MACHINE), other_params),
+        (tee([0x22; 48], MACHINE), bridge(|_| {})),
+        (tee(IMAGE, [0x32; 32]), bridge(|_| {})),
+        (usual(), bridge(|other| other.app.identity[0] ^= 1)),
+        (usual(), bridge(|other| other.app.vk[0] ^= 1)),
+        (usual(), bridge(|other| other.network = Network::Signet)),
     ];
-    for (index, (tee, params)) in strangers.into_iter().enumerate() {
+    for (index, (tee, bridge)) in strangers.into_iter().enumerate() {
         let mut signer = Signer::new(tee);
-        let request = boot(&params, Some(sealed.clone()));
+        let request = boot(&bridge, &params(), Some(sealed.clone()));
         let mut entropy = Script::counting(0);
         assert_eq!(
             fault(signer.handle(request, &mut entropy)),
@@ -153,29 +172,31 @@ fn a_sealed_key_opens_only_in_the_same_image_on_the_same_machine_with_the_same_p
             "{index}"
         );
         // It is still waiting, and can be born.
-        let born = born(signer.handle(boot(&params, None), &mut entropy));
+        let born = born(signer.handle(boot(&bridge, &params(), None), &mut entropy));
         assert_ne!(born.public_key, public(&key()));
     }
 }
 
 #[test]
 fn no_tampered_sealed_key_is_opened() {
-    let (_, sealed) = signer_with(&params(), &key());
+    let (_, sealed) = signer_with(&world().bridge, &params(), &key());
     for index in 0..sealed.len() {
         let mut tampered = sealed.clone();
         tampered[index] ^= 1;
-        let code =
-            fault(waiting().handle(boot(&params(), Some(tampered)), &mut Script::counting(0)));
+        let code = fault(waiting().handle(
+            boot(&world().bridge, &params(), Some(tampered)),
+            &mut Script::counting(0),
+        ));
         assert!(code == "seal-foreign" || code == "seal-malformed", "{code}");
     }
     for length in [0, 1, 24, 25, sealed.len() - 1] {
         let short = sealed[..length].to_vec();
-        let request = boot(&params(), Some(short));
+        let request = boot(&world().bridge, &params(), Some(short));
         let code = fault(waiting().handle(request, &mut Script::counting(0)));
         assert!(code == "seal-foreign" || code == "seal-malformed", "{code}");
     }
     let long = vec![1; 70_000];
-    let request = boot(&params(), Some(long));
+    let request = boot(&world().bridge, &params(), Some(long));
     let code = fault(waiting().handle(request, &mut Script::counting(0)));
     assert_eq!(code, "seal-too-large");
 }
@@ -184,7 +205,7 @@ fn no_tampered_sealed_key_is_opened() {
 fn sealed_bytes_that_are_no_key_are_refused() {
     let context = SealContext {
         purpose: "signer-key",
-        params_hash: params().hash(),
+        bridge: world().bridge,
     };
     for secret in [
         vec![0; 32],
@@ -198,7 +219,7 @@ fn sealed_bytes_that_are_no_key_are_refused() {
         let mut signer = waiting();
         let mut entropy = Script::counting(0);
         assert_eq!(
-            fault(signer.handle(boot(&params(), Some(sealed)), &mut entropy)),
+            fault(signer.handle(boot(&world().bridge, &params(), Some(sealed)), &mut entropy)),
             "sealed-key-invalid"
         );
         assert_eq!(
@@ -212,33 +233,16 @@ fn sealed_bytes_that_are_no_key_are_refused() {
 fn what_was_sealed_for_another_purpose_is_no_key() {
     let context = SealContext {
         purpose: "something-else",
-        params_hash: params().hash(),
+        bridge: world().bridge,
     };
     let nonce = SealNonce::from_random([5; 24]);
     let sealed = tee(IMAGE, MACHINE)
         .seal(&key().secret_bytes(), &context, nonce)
         .unwrap();
-    let request = boot(&params(), Some(sealed));
+    let request = boot(&world().bridge, &params(), Some(sealed));
     assert_eq!(
         fault(waiting().handle(request, &mut Script::counting(0))),
         "seal-foreign"
-    );
-}
-
-#[test]
-fn params_that_contradict_themselves_do_not_boot() {
-    let mut wrong = params();
-    wrong.carrier = bitcoin::Amount::from_sat(1);
-    let mut signer = waiting();
-    let mut entropy = Script::counting(0);
-    assert_eq!(
-        fault(signer.handle(boot(&wrong, None), &mut entropy)),
-        "params-invalid"
-    );
-    assert_eq!(entropy.draws, 0);
-    assert_eq!(
-        fault(signer.handle(Request::Identify, &mut entropy)),
-        "not-booted"
     );
 }
 
@@ -248,7 +252,7 @@ fn broken_randomness_gives_birth_to_nothing() {
         let mut signer = waiting();
         let mut entropy = Script::breaking_after(draws);
         assert_eq!(
-            fault(signer.handle(boot(&params(), None), &mut entropy)),
+            fault(signer.handle(boot(&world().bridge, &params(), None), &mut entropy)),
             "entropy"
         );
         assert_eq!(
@@ -259,7 +263,7 @@ fn broken_randomness_gives_birth_to_nothing() {
     // Zero and all ones are no keys: after eight of them the source is taken for broken.
     let mut stuck = Script::new([[0; 32], [0xff; 32]].repeat(4));
     assert_eq!(
-        fault(waiting().handle(boot(&params(), None), &mut stuck)),
+        fault(waiting().handle(boot(&world().bridge, &params(), None), &mut stuck)),
         "entropy-broken"
     );
     assert_eq!(stuck.draws, 8);
@@ -268,47 +272,57 @@ fn broken_randomness_gives_birth_to_nothing() {
 #[test]
 fn a_draw_that_is_no_key_is_drawn_again() {
     let mut entropy = Script::new([[0; 32], [0xff; 32], key().secret_bytes()]);
-    let born = born(waiting().handle(boot(&params(), None), &mut entropy));
+    let born = born(waiting().handle(boot(&world().bridge, &params(), None), &mut entropy));
     assert_eq!(born.public_key, public(&key()));
 }
 
+/// A document of this one image, as parameters pin it.
+fn pinned(image: [u8; 48]) -> PinnedImages {
+    let image = Image {
+        tee: TeeKind::Development,
+        class: ImageClass::Resident,
+        measurement: development_measurement(image),
+    };
+    let images = Images::new(1, vec![image]).unwrap();
+    let params = Params::preset(Network::Regtest, images.hash());
+    PinnedImages::new(images, &params).unwrap()
+}
+
 #[test]
-fn evidence_names_key_params_and_challenge() {
-    let (mut signer, _) = signer_with(&params(), &key());
+fn evidence_names_key_bridge_and_challenge() {
+    let (mut signer, _) = signer_with(&world().bridge, &params(), &key());
     let nonce = [0x5a; 32];
     let request = Request::Attest { nonce };
     let Response::Evidence(evidence) = signer.handle(request, &mut Script::counting(0)) else {
         panic!("no evidence");
     };
-    let anchor = TrustAnchor::development(DevelopmentAllowed::on(Network::Regtest).unwrap());
-    let references = [development_measurement(IMAGE)];
+    let (images, foreign) = (pinned(IMAGE), pinned([0x22; 48]));
     let expectation = SignerExpectation {
-        references: &references,
-        params_hash: params().hash(),
+        images: &images,
+        bridge: world().bridge,
         nonce: Some(&nonce),
     };
-    let attested = verify_signer_evidence(&evidence, &anchor, &expectation, NOW).unwrap();
+    let attested = verify_signer_evidence(&evidence, &expectation, NOW).unwrap();
     assert_eq!(attested.public_key(), public(&key()));
 
-    let mut other_params = params();
-    other_params.sweep_margin += 1;
-    let foreign = [development_measurement([0x22; 48])];
+    let mut other_bridge = world().bridge;
+    other_bridge.app.identity[0] ^= 1;
     let unmet = [
         SignerExpectation {
             nonce: Some(&[0x5b; 32]),
             ..expectation
         },
         SignerExpectation {
-            params_hash: other_params.hash(),
+            bridge: other_bridge,
             ..expectation
         },
         SignerExpectation {
-            references: &foreign,
+            images: &foreign,
             ..expectation
         },
     ];
     for expectation in unmet {
-        assert!(verify_signer_evidence(&evidence, &anchor, &expectation, NOW).is_err());
+        assert!(verify_signer_evidence(&evidence, &expectation, NOW).is_err());
     }
 }
 
@@ -317,7 +331,7 @@ fn two_machines_have_two_keys_from_one_randomness_only_if_it_repeats() {
     let births = [MACHINE, [0x32; 32]].map(|machine| {
         let mut signer = Signer::new(tee(IMAGE, machine));
         let mut entropy = Script::new([keypair(40).secret_bytes()]);
-        born(signer.handle(boot(&params(), None), &mut entropy))
+        born(signer.handle(boot(&world().bridge, &params(), None), &mut entropy))
     });
     assert_eq!(births[0].public_key, births[1].public_key);
     // Equal key, equal nonce: the machine still tells the sealed bytes apart.

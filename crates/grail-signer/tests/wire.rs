@@ -23,8 +23,8 @@ fn proposal() -> Proposal {
 
 fn requests() -> Vec<Request> {
     vec![
-        boot(&world().params, None),
-        boot(&world().params, Some(vec![7; 73])),
+        boot(&world().bridge, &world().params, None),
+        boot(&world().bridge, &world().params, Some(vec![7; 73])),
         Request::Identify,
         Request::Attest { nonce: [9; 32] },
         Request::Decide {
@@ -67,8 +67,7 @@ fn responses() -> Vec<Response> {
         }),
         Response::Identity(Identity {
             public_key: key,
-            params_hash: world().params.hash(),
-            allowed: world().params.measurements.clone(),
+            params_hash: world().params_hash(),
         }),
         Response::Evidence(vec![3; 5_000]),
         Response::Decided(refused()),
@@ -164,7 +163,7 @@ fn decoders() -> [(&'static str, Decoder); 4] {
 /// A sound message for each decoder.
 fn sound() -> [Vec<u8>; 4] {
     [
-        encode_request(&boot(&world().params, Some(vec![7; 73]))).unwrap(),
+        encode_request(&boot(&world().bridge, &world().params, Some(vec![7; 73]))).unwrap(),
         encode_response(&responses()[2]).unwrap(),
         encode_answer(&refused()).unwrap(),
         encode_proposal(&proposal()).unwrap(),
@@ -357,7 +356,7 @@ fn a_fault_stays_short_whatever_it_is_about() {
     let name = "x".repeat(1_000_000);
     let value = ciborium::Value::Map(vec![(name.into(), 1.into())]);
     ciborium::into_writer(&value, &mut bytes).unwrap();
-    let (mut signer, _) = signer_with(&world().params, &world().keys[0]);
+    let (mut signer, _) = signer_with(&world().bridge, &world().params, &world().keys[0]);
     let Response::Failed(fault) = decide(&mut signer, &bytes, &mut Script::counting(0)) else {
         panic!("decided");
     };

@@ -124,8 +124,8 @@ impl Ledger {
     pub fn audit(&self, deployment: &Deployment) -> Result<Audit> {
         let watch = Watch {
             network: Network::Regtest,
-            anchor: Anchor::Bridge(deployment.params.bridge),
-            params_hash: Some(deployment.params.hash()),
+            anchor: Anchor::Bridge(deployment.protocol.bridge().app),
+            params_hash: Some(deployment.protocol.hash()),
             vault_scripts: [].into(),
         };
         let (mut auditor, mut steps) = self.audit_once(watch)?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use bitcoin::XOnlyPublicKey;
 use bitcoin::secp256k1::{All, Keypair, Message, Secp256k1, schnorr::Signature};
 use grail_attest::dev::{InsecureDevTee, development_pcr0};
-use grail_attest::{UnixTime, attest_signer};
+use grail_attest::{Protocol, UnixTime, attest_signer};
 use grail_broker::messages::{
     AnswerMessage, Ask, BrokerMessage, Challenge, Evidence, Hello, Name, Reply, decode, encode,
 };
@@ -20,7 +20,7 @@ use grail_script::Sighashes;
 use grail_signer::{
     Answer, SettlementSignatures, Verdict, decode_proposal, encode_answer, proposal_id,
 };
-use grail_types::{DevelopmentAllowed, Network, Params, ParamsHash, TaggedHasher};
+use grail_types::{DevelopmentAllowed, Network, TaggedHasher};
 use tokio::sync::oneshot;
 
 /// What is wrong with an operator's answers.
@@ -48,8 +48,7 @@ struct Work {
     secp: Secp256k1<All>,
     keypair: Keypair,
     tee: InsecureDevTee,
-    params: Params,
-    params_hash: ParamsHash,
+    protocol: Protocol,
     name: Name,
     lie: Lie,
 }
@@ -59,7 +58,7 @@ impl Liar {
     pub(crate) fn start(
         number: usize,
         lie: Lie,
-        params: &Params,
+        protocol: &Protocol,
         enclave: &[u8],
         broker: SocketAddr,
     ) -> Result<Self> {
@@ -74,8 +73,7 @@ impl Liar {
             tee: InsecureDevTee::new(allowed, development_pcr0(enclave), secret, clock),
             secp,
             keypair,
-            params: params.clone(),
-            params_hash: params.hash(),
+            protocol: protocol.clone(),
             name: format!("liar-{number:02}").parse()?,
             lie,
         };
@@ -130,19 +128,19 @@ impl Work {
                     self.say(&broker, &Hello {
                         name: self.name.clone(),
                         public_key: self.public_key(),
-                        params_hash: self.params_hash,
+                        params_hash: self.protocol.hash(),
                     }).await?;
                 }
                 challenge = challenges.next() => {
                     let challenge = challenge.context("the broker ended")?;
                     let Challenge { nonce } = decode(&challenge.payload)?;
-                    let document =
-                        attest_signer(&self.tee, &self.params_hash, &self.public_key(), Some(&nonce))?;
+                    let (bridge, key) = (self.protocol.bridge(), self.public_key());
+                    let document = attest_signer(&self.tee, bridge, &key, Some(&nonce))?;
                     self.say(&broker, &Evidence {
                         name: self.name.clone(),
                         nonce,
                         public_key: self.public_key(),
-                        params_hash: self.params_hash,
+                        params_hash: self.protocol.hash(),
                         document,
                     }).await?;
                 }
@@ -170,13 +168,14 @@ impl Work {
         let approved = approve(
             &self.secp,
             &proposal,
-            &self.params,
+            self.protocol.params(),
+            self.protocol.bridge(),
             Some(&self.public_key()),
         )?;
         let mut signatures = self.signatures(&approved)?;
         let verdict = match self.lie {
             Lie::WrongSignature => {
-                let other = Message::from_digest(self.params_hash.0);
+                let other = Message::from_digest(self.protocol.hash().0);
                 signatures.fill(self.secp.sign_schnorr_no_aux_rand(&other, &self.keypair));
                 Verdict::Signed(SettlementSignatures(signatures))
             }

@@ -16,10 +16,11 @@ use bitcoin::{
 };
 use grail_api::client::Client;
 use grail_api::{CreatePegIn, CreatePegOut, IdempotencyKey, Kind, Receipt, Request};
+use grail_attest::Protocol;
 use grail_prover::{BRIDGE_WASM, MockProver, ProveRequest, Prover as _};
 use grail_script::{InternalKey, Reclaim};
 use grail_spell::{token_amount, token_app, transfer_spell};
-use grail_types::{MockAllowed, Network, Params, RequestId, TaggedHasher, Terms};
+use grail_types::{Bridge, MockAllowed, Network, RequestId, TaggedHasher, Terms};
 
 use crate::ledger::Ledger;
 use crate::miner::sign_key_spend;
@@ -164,8 +165,8 @@ impl User {
     }
 
     /// zkBTC by the chain.
-    pub fn tokens(&self, ledger: &Ledger, params: &Params) -> Result<BTreeMap<OutPoint, u64>> {
-        let token = token_app(&params.bridge);
+    pub fn tokens(&self, ledger: &Ledger, bridge: &Bridge) -> Result<BTreeMap<OutPoint, u64>> {
+        let token = token_app(&bridge.app);
         let script = self.script();
         let mut found = BTreeMap::new();
         for (outpoint, _) in ledger.unspent_at(&script) {
@@ -190,12 +191,12 @@ impl User {
     pub fn transfer(
         &self,
         ledger: &Ledger,
-        params: &Params,
+        protocol: &Protocol,
         to: &[(ScriptBuf, u64)],
     ) -> Result<Transaction> {
         let wanted: u64 = to.iter().map(|(_, amount)| amount).sum();
         let (mut tokens, mut token_inputs) = (0_u64, Vec::new());
-        for (outpoint, amount) in self.tokens(ledger, params)? {
+        for (outpoint, amount) in self.tokens(ledger, protocol.bridge())? {
             if tokens < wanted {
                 tokens += amount;
                 token_inputs.push(outpoint);
@@ -215,7 +216,7 @@ impl User {
         let outputs = paid
             .into_iter()
             .map(|(script_pubkey, _)| TxOut {
-                value: params.carrier,
+                value: protocol.params().carrier,
                 script_pubkey,
             })
             .collect();
@@ -224,7 +225,7 @@ impl User {
         transaction
             .input
             .extend(self.coins(ledger).into_keys().map(input));
-        let spell = transfer_spell(&transaction, &params.bridge, &amounts)?;
+        let spell = transfer_spell(&transaction, &protocol.bridge().app, &amounts)?;
         let needed: BTreeSet<Txid> = transaction
             .input
             .iter()

@@ -66,7 +66,7 @@ fn forge(cluster: &Cluster, sat: u64) -> Transaction {
             script_pubkey: script.clone(),
         }],
     };
-    let bridge = &cluster.params().bridge;
+    let bridge = &cluster.bridge().app;
     let spell = transfer_spell(&transaction, bridge, &[sat]).unwrap();
     let prover = MockProver::new(MockAllowed::on(Network::Regtest).unwrap());
     let proven = prover.prove_unchecked(&spell).unwrap();
@@ -91,8 +91,8 @@ fn the_auditor_tells_every_step_and_finds_a_forgery() {
         .node
         .fund(&alice.script().unwrap(), Amount::from_sat(5_000_000));
     cluster.node.mine(1);
-    let params = cluster.folder().join("params.json");
-    let params = params.to_str().unwrap().to_owned();
+    let protocol = cluster.folder().join("protocol.json");
+    let protocol = protocol.to_str().unwrap().to_owned();
 
     let pegged = alice.peg_in(Amount::from_sat(1_000_000)).unwrap();
     cluster.node.mine(1);
@@ -126,7 +126,7 @@ fn the_auditor_tells_every_step_and_finds_a_forgery() {
         .send(&bob.reclaim(&asked, deposit, value).unwrap());
     cluster.node.mine(1);
 
-    let (code, report) = audit(&cluster, &["--params", &params, "--all"]);
+    let (code, report) = audit(&cluster, &["--protocol", &protocol, "--all"]);
     assert_eq!(
         (code, &report["alarm_count"]),
         (Some(0), &0.into()),
@@ -199,7 +199,7 @@ fn the_auditor_tells_every_step_and_finds_a_forgery() {
         (code, &failure["error"]["code"]),
         (Some(1), &"audit-no-bridge".into())
     );
-    let (code, late) = audit(&cluster, &["--params", &params, "--from-height", "200"]);
+    let (code, late) = audit(&cluster, &["--protocol", &protocol, "--from-height", "200"]);
     assert_eq!(code, Some(1));
     assert_eq!(late["findings"][0]["code"], "audit-not-deployed");
 
@@ -207,7 +207,7 @@ fn the_auditor_tells_every_step_and_finds_a_forgery() {
     let forged = forge(&cluster, 1_000);
     let txid = cluster.node.send(&forged);
     cluster.node.mine(1);
-    let (code, report) = audit(&cluster, &["--params", &params]);
+    let (code, report) = audit(&cluster, &["--protocol", &protocol]);
     assert_eq!(
         (code, &report["alarm_count"]),
         (Some(1), &2.into()),

@@ -97,7 +97,7 @@ fn bitcoin_sent_for_a_peg_out_and_zkbtc_sent_for_a_peg_in_are_reclaimable() {
     let peg_in = user.ask_peg_in(&cluster.api()).unwrap();
     let to = [(peg_in.deposit_script.clone(), 400_000)];
     let transfer = user
-        .transfer(&cluster.ledger().unwrap(), cluster.params(), &to)
+        .transfer(&cluster.ledger().unwrap(), cluster.protocol(), &to)
         .unwrap();
     cluster.node.send(&transfer);
     cluster.node.mine(1);

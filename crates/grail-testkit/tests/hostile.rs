@@ -31,7 +31,7 @@ fn every_attack_is_refused_by_every_operator_with_its_code() {
         .fund(&thief.script(), Amount::from_sat(1_000_000));
     let to = [(peg_out.deposit_script.clone(), 300_000)];
     let transfer = alice
-        .transfer(&cluster.ledger().unwrap(), cluster.params(), &to)
+        .transfer(&cluster.ledger().unwrap(), cluster.protocol(), &to)
         .unwrap();
     cluster.node.send(&transfer);
     cluster.node.mine(1);
@@ -54,7 +54,7 @@ fn every_attack_is_refused_by_every_operator_with_its_code() {
         hostile.attempt(&attack, roster, 4).unwrap();
     }
     for network in [Network::Signet, Network::Testnet4, Network::Mainnet] {
-        let code = refusal_on(network, cluster.params(), &proposal).unwrap();
+        let code = refusal_on(network, cluster.protocol(), &proposal).unwrap();
         assert_eq!(code, "mock-spell", "{network}");
     }
     drop(hostile);

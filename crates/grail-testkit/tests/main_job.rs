@@ -27,12 +27,12 @@ fn bitcoin_is_locked_moved_as_zkbtc_and_paid_out() {
     let audit = ledger.audit(&cluster.deployment).unwrap();
     audit.check().unwrap();
     assert_eq!(audit.state.supply, minted);
-    let tokens = alice.tokens(&ledger, cluster.params()).unwrap();
+    let tokens = alice.tokens(&ledger, cluster.bridge()).unwrap();
     assert_eq!(tokens.values().sum::<u64>(), minted);
 
     // On.
     let transfer = alice
-        .transfer(&ledger, cluster.params(), &[(bob.script(), 400_000)])
+        .transfer(&ledger, cluster.protocol(), &[(bob.script(), 400_000)])
         .unwrap();
     cluster.node.send(&transfer);
     cluster.node.mine(1);
@@ -43,7 +43,7 @@ fn bitcoin_is_locked_moved_as_zkbtc_and_paid_out() {
     let deposit = bob
         .transfer(
             &ledger,
-            cluster.params(),
+            cluster.protocol(),
             &[(asked.deposit_script.clone(), 300_000)],
         )
         .unwrap();

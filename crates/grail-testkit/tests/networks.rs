@@ -28,23 +28,23 @@ impl Place {
         self.dir.path()
     }
 
-    /// Parameters of `network`, as `grail-backend init-params` writes them.
-    fn params(&self, network: Network) -> std::path::PathBuf {
+    /// The protocol file of a bridge on `network`, as `grail-backend init-protocol` writes it.
+    fn protocol(&self, network: Network) -> std::path::PathBuf {
         let measurement = self.path().join("measurement.json");
         let printed = run(Command::new(self.programs.enclave()).arg("measurement"));
         std::fs::write(&measurement, printed.stdout).unwrap();
-        let params = self.path().join(format!("{network}.json"));
+        let protocol = self.path().join(format!("{network}.json"));
         let written = run(Command::new(self.programs.backend())
-            .args(["init-params", "--network", &network.to_string()])
+            .args(["init-protocol", "--network", &network.to_string()])
             .args(["--funding", &format!("{}:0", "ab".repeat(32))])
             .arg("--wasm")
             .arg(bridge_wasm())
             .arg("--measurement")
             .arg(&measurement)
             .arg("--out")
-            .arg(&params));
+            .arg(&protocol));
         assert!(written.status.success(), "{written:?}");
-        params
+        protocol
     }
 }
 
@@ -79,11 +79,11 @@ fn no_development_enclave_starts_beyond_regtest() {
 fn no_host_brings_a_development_enclave_up_beyond_regtest() {
     let place = Place::new();
     for network in OTHERS {
-        let params = place.params(network);
+        let protocol = place.protocol(network);
         let ended = run(Command::new(place.programs.host())
             .args(["--name", "operator", "--broker", "127.0.0.1:1"])
-            .arg("--params")
-            .arg(&params)
+            .arg("--protocol")
+            .arg(&protocol)
             .arg("--state")
             .arg(place.path().join(network.to_string()))
             .arg("--enclave-exe")
@@ -100,14 +100,14 @@ fn no_backend_deploys_with_mock_proofs_beyond_regtest() {
     let key = place.path().join("key");
     std::fs::write(&key, "22".repeat(32)).unwrap();
     for network in OTHERS {
-        let params = place.params(network);
+        let protocol = place.protocol(network);
         let out = place.path().join("deployment.json");
         let ended = run(Command::new(place.programs.backend())
             .args(["deploy", "--broker", "127.0.0.1:0"])
             .args(["--node-url", "http://127.0.0.1:1", "--node-cookie", "/none"])
             .args(["--funding", &format!("{}:0", "ab".repeat(32))])
-            .arg("--params")
-            .arg(&params)
+            .arg("--protocol")
+            .arg(&protocol)
             .arg("--funding-key")
             .arg(&key)
             .arg("--wasm")

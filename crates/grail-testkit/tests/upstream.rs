@@ -75,7 +75,7 @@ fn upstreams_server_proves_deployment_peg_in_and_peg_out_and_is_paid() {
     let asked = alice.ask_peg_out(&cluster.api()).unwrap();
     let everything = [(asked.deposit_script.clone(), minted)];
     let transfer = alice
-        .transfer(&cluster.ledger().unwrap(), cluster.params(), &everything)
+        .transfer(&cluster.ledger().unwrap(), cluster.protocol(), &everything)
         .unwrap();
     cluster.node.send(&transfer);
     cluster.node.mine(1);

@@ -12,15 +12,15 @@ use bitcoin::{
 use grail_bridge_contract::RosterState;
 use grail_script::{InternalKey, VaultTree, weight};
 use grail_spell::{BuildError, NormalizedSpell, deployment_identity, deployment_spell};
-use grail_types::{Params, Roster};
+use grail_types::{Bridge, Params, ParamsHash, Roster};
 
 use crate::settlement::Coin;
 
 /// Why the NFT cannot be deployed so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeployError {
-    /// The parameters name a bridge that another output must deploy.
-    #[error("the parameters' bridge identity does not come from output {0}")]
+    /// The bridge is one that another output must deploy.
+    #[error("the bridge's identity does not come from output {0}")]
     WrongIdentity(bitcoin::OutPoint),
     /// The funding output is not the key's taproot output.
     #[error("the funding output is not the key path output of the key given")]
@@ -44,7 +44,9 @@ pub enum DeployError {
 /// All that a deployment is made from.
 #[derive(Clone, Debug)]
 pub struct Deployment<'a> {
-    /// Protocol parameters; their bridge identity must come from `funding`.
+    /// The bridge; its identity must come from `funding`.
+    pub bridge: &'a Bridge,
+    /// Protocol parameters.
     pub params: &'a Params,
     /// The first roster.
     pub roster: &'a Roster,
@@ -67,8 +69,9 @@ pub struct DeploymentPlan {
     pub prover_fee: Option<TxOut>,
 }
 
-/// The state that the roster NFT is deployed with: of `roster`, whose vault is `vault`, under `params`.
-pub fn first_state(params: &Params, roster: &Roster, vault: &VaultTree) -> RosterState {
+/// The state that the roster NFT is deployed with: of `roster`, whose vault is `vault`, under the parameters of
+/// that hash.
+pub fn first_state(params_hash: ParamsHash, roster: &Roster, vault: &VaultTree) -> RosterState {
     RosterState {
         epoch: roster.epoch().0,
         serial: 0,
@@ -80,7 +83,7 @@ pub fn first_state(params: &Params, roster: &Roster, vault: &VaultTree) -> Roste
         threshold: roster.threshold().0,
         vault_script: vault.script_pubkey.to_bytes(),
         supply: 0,
-        params_hash: params.hash().0,
+        params_hash: params_hash.0,
     }
 }
 
@@ -90,11 +93,11 @@ impl Deployment<'_> {
         &self,
         secp: &Secp256k1<C>,
     ) -> Result<DeploymentPlan, DeployError> {
-        if deployment_identity(self.funding.outpoint) != self.params.bridge.identity {
+        if deployment_identity(self.funding.outpoint) != self.bridge.app.identity {
             return Err(DeployError::WrongIdentity(self.funding.outpoint));
         }
         let vault = VaultTree::new(secp, InternalKey::Nums, self.roster);
-        let state = first_state(self.params, self.roster, &vault);
+        let state = first_state(self.params.hash(self.bridge), self.roster, &vault);
         let transaction = Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,
@@ -109,7 +112,7 @@ impl Deployment<'_> {
                 script_pubkey: vault.script_pubkey,
             }],
         };
-        let spell = deployment_spell(&transaction, &self.params.bridge, &state)?;
+        let spell = deployment_spell(&transaction, &self.bridge.app, &state)?;
         Ok(DeploymentPlan {
             transaction,
             spell,

@@ -8,9 +8,7 @@ mod deploy;
 mod fees;
 mod settlement;
 
-pub use complete::{
-    CheckedSignatures, Collector, CompleteError, FaultyContributions, Standing,
-};
+pub use complete::{CheckedSignatures, Collector, CompleteError, FaultyContributions, Standing};
 pub use deploy::{DeployError, Deployment, DeploymentPlan, first_state};
 pub use settlement::{
     Coin, Deposit, LeftOut, LeftOutReason, PlanError, PlannedItem, SettlementPlan,

@@ -7,12 +7,12 @@ use bitcoin::{
     transaction::Version,
 };
 use grail_bridge_contract::RosterState;
-use grail_policy::PREVIOUS_MAX_BYTES;
 use grail_script::{DepositTree, InternalKey, VaultTree, weight};
 use grail_spell::{
     BuildError, NormalizedSpell, SettlementItem, encode_op_return, settlement_spell,
 };
-use grail_types::{Kind, MockAllowed, Params, RequestId, Roster, Terms};
+use grail_types::{Bridge, Kind, MockAllowed, Params, RequestId, Roster, Terms};
+use grail_wire::PREVIOUS_MAX_BYTES;
 
 use crate::fees::{rate_within, shares};
 
@@ -44,6 +44,8 @@ pub struct Deposit {
 /// All that a settlement is planned from.
 #[derive(Clone, Debug)]
 pub struct SettlementRequest<'a> {
+    /// The bridge.
+    pub bridge: &'a Bridge,
     /// Protocol parameters.
     pub params: &'a Params,
     /// The roster that signs.
@@ -438,13 +440,13 @@ impl SettlementRequest<'_> {
         let mut transaction = draft.transaction.clone();
         let spell = settlement_spell(
             &transaction,
-            &self.params.bridge,
+            &self.bridge.app,
             &draft.state,
             &draft.spell_items,
         )?;
         let mut wire = spell.to_wire();
         // A mock spell says so, in a few bytes more; regtest has no others.
-        wire.mock = MockAllowed::on(self.params.network).is_some();
+        wire.mock = MockAllowed::on(self.bridge.network).is_some();
         let op_return = encode_op_return(&wire, &vec![0xff; self.proof_bytes])
             .map_err(|error| PlanError::Envelope(error.to_string()))?;
         transaction.output.extend(self.prover_fee.clone());
@@ -482,7 +484,7 @@ impl SettlementRequest<'_> {
     ) -> Result<SettlementPlan, PlanError> {
         let spell = settlement_spell(
             &draft.transaction,
-            &self.params.bridge,
+            &self.bridge.app,
             &draft.state,
             &draft.spell_items,
         )?;

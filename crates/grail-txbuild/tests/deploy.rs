@@ -15,7 +15,7 @@ use bitcoin::{
 };
 use grail_spell::{nft_app, read_strict, roster_state};
 use grail_txbuild::{Coin, DeployError, Deployment};
-use grail_types::{MockAllowed, Network, Params};
+use grail_types::{Bridge, MockAllowed, Network};
 use support::{BRIDGE, FEE_RATE, coin, funding, keypair, output, prove, public, world};
 
 const DEPLOYER: u16 = 500;
@@ -28,23 +28,20 @@ fn source(sats: u64) -> (Transaction, Coin) {
     (made, coin)
 }
 
-/// Params whose bridge comes from that output.
-fn params(funding: &Coin) -> Params {
-    let mut bridge = world().params.bridge;
-    bridge.identity = grail_spell::deployment_identity(funding.outpoint);
-    bridge.vk = support::hash_of(BRIDGE);
-    Params::preset(
-        Network::Regtest,
-        bridge,
-        world().params.measurements.clone(),
-    )
+/// The bridge that comes from that output.
+fn bridge(funding: &Coin) -> Bridge {
+    let mut bridge = world().bridge;
+    bridge.app.identity = grail_spell::deployment_identity(funding.outpoint);
+    bridge.app.vk = support::hash_of(BRIDGE);
+    bridge
 }
 
-fn deploy(sats: u64, rate: FeeRate) -> Result<(Transaction, Coin, Params), DeployError> {
+fn deploy(sats: u64, rate: FeeRate) -> Result<(Transaction, Coin, Bridge), DeployError> {
     let (made, coin) = source(sats);
-    let params = params(&coin);
+    let bridge = bridge(&coin);
     let deployment = Deployment {
-        params: &params,
+        bridge: &bridge,
+        params: &world().params,
         roster: &world().roster,
         funding: coin.clone(),
         fee_rate: rate,
@@ -53,17 +50,17 @@ fn deploy(sats: u64, rate: FeeRate) -> Result<(Transaction, Coin, Params), Deplo
     let proven = prove(BRIDGE, plan.spell.clone(), &[&made]);
     let transaction =
         deployment.finish(&world().secp, plan, proven.op_return, &keypair(DEPLOYER))?;
-    Ok((transaction, coin, params))
+    Ok((transaction, coin, bridge))
 }
 
 #[test]
 fn the_nft_is_deployed_at_the_vault_with_the_rosters_state() {
-    let (transaction, _, params) = deploy(1_000_000, FEE_RATE).unwrap();
+    let (transaction, _, bridge) = deploy(1_000_000, FEE_RATE).unwrap();
     let nft = &transaction.output[0];
     assert_eq!(nft.script_pubkey, world().vault.script_pubkey);
-    assert_eq!(nft.value, params.nft_carrier);
+    assert_eq!(nft.value, world().params.nft_carrier);
     let spell = read_strict(&transaction, MockAllowed::on(Network::Regtest)).unwrap();
-    let state = roster_state(&spell.charms_at(0), &nft_app(&params.bridge))
+    let state = roster_state(&spell.charms_at(0), &nft_app(&bridge.app))
         .unwrap()
         .unwrap();
     let signers: Vec<_> = world()
@@ -77,7 +74,7 @@ fn the_nft_is_deployed_at_the_vault_with_the_rosters_state() {
         (state.epoch, state.serial, state.threshold, state.supply),
         (0, 0, 12, 0)
     );
-    assert_eq!(state.params_hash, params.hash().0);
+    assert_eq!(state.params_hash, world().params.hash(&bridge).0);
     assert_eq!(state.vault_script, world().vault.script_pubkey.to_bytes());
 }
 
@@ -113,9 +110,10 @@ fn it_pays_its_rate_by_its_signed_weight() {
 /// A deployment whose spell's output is always as long: its length is not what is tried.
 fn deploy_with_spell_of(bytes: u8, sats: u64) -> Result<Transaction, DeployError> {
     let (_, coin) = source(sats);
-    let params = params(&coin);
+    let bridge = bridge(&coin);
     let deployment = Deployment {
-        params: &params,
+        bridge: &bridge,
+        params: &world().params,
         roster: &world().roster,
         funding: coin,
         fee_rate: FEE_RATE,
@@ -151,12 +149,13 @@ fn an_absurd_rate_is_underfunded_not_a_panic() {
 }
 
 #[test]
-fn another_output_deploys_no_bridge_of_these_params() {
+fn another_output_deploys_another_bridge() {
     let (_, coin) = source(1_000_000);
-    let params = params(&coin);
+    let bridge = bridge(&coin);
     let (_, other) = source(999_999);
     let deployment = Deployment {
-        params: &params,
+        bridge: &bridge,
+        params: &world().params,
         roster: &world().roster,
         funding: other.clone(),
         fee_rate: FEE_RATE,
@@ -170,9 +169,10 @@ fn another_output_deploys_no_bridge_of_these_params() {
 #[test]
 fn another_key_does_not_fund_it() {
     let (_, coin) = source(1_000_000);
-    let params = params(&coin);
+    let bridge = bridge(&coin);
     let deployment = Deployment {
-        params: &params,
+        bridge: &bridge,
+        params: &world().params,
         roster: &world().roster,
         funding: coin,
         fee_rate: FEE_RATE,

@@ -92,6 +92,7 @@ fn a_deployment_pays_its_prover_out_of_its_funding() {
     let rate = FeeRate::from_sat_per_kwu(1_000);
     let coin: Coin = coin(&source, 0);
     let deployment = Deployment {
+        bridge: &world.bridge,
         params: &world.params,
         roster: &world.roster,
         funding: coin.clone(),

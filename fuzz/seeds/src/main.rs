@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use charms_data::{Data, util};
 use grail_attest::dev::InsecureDevTee;
-use grail_attest::{UnixTime, attest_signer};
+use grail_attest::{Protocol, UnixTime, attest_signer};
 use grail_signer::{Boot, Request, encode_proposal, encode_request};
 use grail_types::{DevelopmentAllowed, Network};
 use support::{World, keypair, peg_in, peg_out, public, real_world};
@@ -29,9 +29,11 @@ fn main() {
             .expect("a folder"),
     );
     let world = real_world();
+    let protocol = Protocol::new(world.bridge, world.params.clone(), world.images.clone())
+        .expect("a world's parameters name its images");
     corpus.fixture(
-        "params.json",
-        &serde_json::to_vec_pretty(&world.params).expect("parameters are JSON"),
+        "protocol.json",
+        &serde_json::to_vec_pretty(&protocol).expect("a protocol is JSON"),
     );
     spells::write(&corpus, world);
     states(&corpus, world);
@@ -167,6 +169,7 @@ fn all_requests(world: &World) -> Vec<(&'static str, Request)> {
         (
             "boot",
             Request::Boot(Boot {
+                bridge: world.bridge,
                 params: world.params.clone(),
                 sealed: None,
             }),
@@ -205,13 +208,8 @@ fn documents(corpus: &Corpus, world: &World) {
     let tee = InsecureDevTee::new(allowed, [0x21; 48], [0x31; 32], || {
         UnixTime::from_millis(NOW_MS)
     });
-    let document = attest_signer(
-        &tee,
-        &world.params.hash(),
-        &public(&keypair(1)),
-        Some(&[7; 32]),
-    )
-    .expect("simulated hardware attests");
+    let document = attest_signer(&tee, &world.bridge, &public(&keypair(1)), Some(&[7; 32]))
+        .expect("simulated hardware attests");
     let at = |millis: u64, document: &[u8]| [&millis.to_be_bytes()[..], document].concat();
     corpus.seed("attestation", "development", &at(NOW_MS, &document));
     corpus.seed("attestation", "development-late", &at(u64::MAX, &document));

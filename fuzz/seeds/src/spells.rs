@@ -155,7 +155,7 @@ fn seed_contract(
     prev_txs: &BTreeMap<TxId, PrevTx>,
 ) {
     let shown = charms_transaction(spell, prev_txs).expect("every input is known");
-    let bridge = &world.params.bridge;
+    let bridge = &world.bridge.app;
     for (kind, app) in [("nft", nft_app(bridge)), ("token", token_app(bridge))] {
         let Some(x) = shown.app_public_inputs.get(&app) else {
             continue;

@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "grail-store",
     "grail-broker",
     "grail-prover",
+    "grail-files",
     "grail-api",
     "grail-enclave",
     "grail-host",

@@ -3,7 +3,10 @@
 
 use bitcoin::secp256k1::{Keypair, Secp256k1};
 use bitcoin::{Address, Amount, ScriptBuf, XOnlyPublicKey};
-use grail_types::{BridgeApp, Epoch, Kind, Measurement, Network, Params, Roster, Terms, Threshold};
+use grail_types::{
+    Bridge, BridgeApp, Epoch, Image, ImageClass, Images, Kind, Measurement, Network, Params,
+    Roster, TeeKind, Terms, Threshold,
+};
 
 pub fn key(byte: u8) -> XOnlyPublicKey {
     Keypair::from_seckey_slice(&Secp256k1::new(), &[byte; 32])
@@ -18,17 +21,32 @@ pub fn roster() -> Roster {
     Roster::new(Epoch(3), signers, Threshold(12)).unwrap()
 }
 
-pub fn params() -> Params {
-    let bridge = BridgeApp {
-        identity: [1; 32],
-        vk: [2; 32],
-    };
+pub fn bridge() -> Bridge {
+    Bridge {
+        network: Network::Regtest,
+        app: BridgeApp {
+            identity: [1; 32],
+            vk: [2; 32],
+        },
+    }
+}
+
+pub fn images() -> Images {
     let measurement = Measurement {
         pcr0: [1; 48],
         pcr1: [2; 48],
         pcr2: [3; 48],
     };
-    Params::preset(Network::Regtest, bridge, vec![measurement])
+    let image = Image {
+        tee: TeeKind::Development,
+        class: ImageClass::Resident,
+        measurement,
+    };
+    Images::new(1, vec![image]).unwrap()
+}
+
+pub fn params() -> Params {
+    Params::preset(Network::Regtest, images().hash())
 }
 
 pub fn taproot_address(network: bitcoin::Network) -> String {
@@ -39,7 +57,7 @@ pub fn terms() -> Terms {
     Terms {
         kind: Kind::PegIn,
         network: Network::Regtest,
-        bridge: params().bridge,
+        bridge: bridge().app,
         destination: ScriptBuf::new_p2tr(&Secp256k1::new(), key(50), None)
             .try_into()
             .unwrap(),

@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 use super::WORTHLESS_SECRET;
 use crate::tee::{SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError, SealNonce};
 
-const VERSION: u8 = 1;
+/// Version 1 bound the parameters too.
+const VERSION: u8 = 2;
 const TAG_BYTES: usize = 16;
 const OVERHEAD_BYTES: usize = 1 + SealNonce::BYTES + TAG_BYTES;
 
@@ -87,9 +88,12 @@ pub(super) fn open(
 }
 
 fn associated_data(context: &SealContext<'_>) -> [u8; 32] {
-    TaggedHasher::new("grail/sealing-context/v1")
+    let SealContext { purpose, bridge } = context;
+    TaggedHasher::new("grail/sealing-context/v2")
         .u8(VERSION)
-        .bytes(context.purpose.as_bytes())
-        .bytes(&context.params_hash.0)
+        .bytes(purpose.as_bytes())
+        .u8(bridge.network.tag())
+        .bytes(&bridge.app.identity)
+        .bytes(&bridge.app.vk)
         .finish()
 }

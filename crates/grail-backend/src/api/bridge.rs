@@ -20,10 +20,12 @@ use super::{
 const OUTPOINTS_MAX: u32 = 1_000;
 
 pub(super) async fn params(State(api): State<Arc<Api>>) -> Json<ParamsAnswer> {
-    let params = api.backend.params();
+    let protocol = api.backend.protocol();
     Json(ParamsAnswer {
-        params: params.clone(),
-        params_hash: params.hash(),
+        bridge: *protocol.bridge(),
+        params: protocol.params().clone(),
+        images: protocol.images().get().clone(),
+        params_hash: protocol.hash(),
     })
 }
 
@@ -56,7 +58,7 @@ pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAns
             })
         })
         .collect::<Answer<Vec<_>>>()?;
-    let network = bitcoin::Network::from(backend.params().network);
+    let network = bitcoin::Network::from(backend.bridge().network);
     let address = Address::from_script(&backend.vault.script_pubkey, network)
         .map_err(|error| Failure::internal(&error))?;
     Ok(Json(RosterAnswer {

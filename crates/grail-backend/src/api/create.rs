@@ -41,7 +41,7 @@ pub(super) async fn peg_in(
     body: Body,
 ) -> Answer<(StatusCode, Json<Request>)> {
     create(&api, Kind::PegIn, &headers, body, |body, backend| {
-        CreatePegIn::from_json(body)?.parse(backend.params(), backend.roster())
+        CreatePegIn::from_json(body)?.parse(backend.bridge(), backend.params(), backend.roster())
     })
     .await
 }
@@ -52,7 +52,7 @@ pub(super) async fn peg_out(
     body: Body,
 ) -> Answer<(StatusCode, Json<Request>)> {
     create(&api, Kind::PegOut, &headers, body, |body, backend| {
-        CreatePegOut::from_json(body)?.parse(backend.params(), backend.roster())
+        CreatePegOut::from_json(body)?.parse(backend.bridge(), backend.params(), backend.roster())
     })
     .await
 }

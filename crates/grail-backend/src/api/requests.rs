@@ -284,7 +284,7 @@ async fn summary(
         Some(id) => reader.settlement(id).await?,
         None => None,
     };
-    let network = bitcoin::Network::from(backend.params().network);
+    let network = bitcoin::Network::from(backend.bridge().network);
     let address = Address::from_script(&request.deposit_script, network)
         .map_err(|error| Failure::internal(&error))?;
     Ok(RequestSummary {

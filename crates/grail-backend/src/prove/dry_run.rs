@@ -32,10 +32,10 @@ pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
         .context("the settlement has no proposal")?;
     drop(reader);
     let proposal = decode_proposal(&stored).map_err(|error| JobError::Poison(error.into()))?;
-    let params = backend.params().clone();
+    let protocol = backend.protocol().clone();
     let secp = backend.secp.clone();
     let (outcome, proposal) = tokio::task::spawn_blocking(move || {
-        let outcome = approve(&secp, &proposal, &params, None);
+        let outcome = approve(&secp, &proposal, protocol.params(), protocol.bridge(), None);
         (outcome, proposal)
     })
     .await?;

@@ -37,7 +37,7 @@ impl Scanner<'_> {
 
     /// As the operators' policy reads them.
     fn charms(&self, read: &PrevTx, vout: u32) -> DepositCharms {
-        match read.bridge_charms(vout, &self.backend.params().bridge) {
+        match read.bridge_charms(vout, &self.backend.bridge().app) {
             BridgeCharms::Nothing => DepositCharms::None,
             BridgeCharms::Token(sat) => DepositCharms::ZkBtc(bitcoin::Amount::from_sat(sat)),
             BridgeCharms::Nft(_) | BridgeCharms::Other => DepositCharms::Other,

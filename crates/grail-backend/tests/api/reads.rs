@@ -4,6 +4,7 @@ use axum::body::Body;
 use grail_api::{
     Kind, Page, ParamsAnswer, ProblemCode, Request, RequestState, RequestSummary, RosterAnswer,
 };
+use grail_attest::Protocol;
 
 use super::{
     operators::{SIGNER_COUNT, show_up},
@@ -14,8 +15,9 @@ use super::{
 async fn parameters_come_with_the_hash_that_they_have() {
     let t = TestBackend::new().await;
     let answer: ParamsAnswer = t.get("/v1/params").await.parse();
-    assert_eq!(answer.params, *t.backend.params());
-    assert_eq!(answer.params_hash, answer.params.hash());
+    let protocol = Protocol::new(answer.bridge, answer.params, answer.images).unwrap();
+    assert_eq!(protocol, *t.backend.protocol());
+    assert_eq!(answer.params_hash, protocol.hash());
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn every_lie_is_named_and_the_rest_completes() {
         let requests = w.ready_peg_ins(1).await;
         let ask = w.ask_operators().await;
         let id = settlement_id(&ask);
-        let lied = lying(1, w.backend.params(), &ask.proposal, lie);
+        let lied = lying(1, w.backend.protocol(), &ask.proposal, lie);
         match w.recorded(id, 1, &lied).await {
             Verdict::Faulty { code: got, .. } => assert_eq!(got, code, "{lie:?}"),
             other => panic!("{lie:?}: {other:?}"),
@@ -69,18 +69,18 @@ async fn a_second_answer_of_the_same_signer_replaces_nothing() {
     w.ready_peg_ins(1).await;
     let ask = w.ask_operators().await;
     let id = settlement_id(&ask);
-    let signed = honest(1, w.backend.params(), &ask.proposal);
+    let signed = honest(1, w.backend.protocol(), &ask.proposal);
     let first = w.recorded(id, 1, &signed).await;
     assert!(matches!(first, Verdict::Signed { .. }));
     for other in [
         refusing(1, &ask.proposal),
-        lying(1, w.backend.params(), &ask.proposal, Lie::WrongSignature),
+        lying(1, w.backend.protocol(), &ask.proposal, Lie::WrongSignature),
         signed.clone(),
     ] {
         w.send(ask.settlement, &other).await;
     }
     // Answers are taken in order: what came before this one has been looked at.
-    w.recorded(id, 2, &honest(2, w.backend.params(), &ask.proposal))
+    w.recorded(id, 2, &honest(2, w.backend.protocol(), &ask.proposal))
         .await;
     assert_eq!(w.verdict(id, 1).await, Some((first, false)));
     // Nor does a duplicate count twice.
@@ -95,12 +95,12 @@ async fn answers_that_are_nobodys_or_about_something_else_are_ignored() {
     w.ready_peg_ins(1).await;
     let ask = w.ask_operators().await;
     let id = settlement_id(&ask);
-    let params = w.backend.params();
-    let good = honest(1, params, &ask.proposal);
+    let protocol = w.backend.protocol();
+    let good = honest(1, protocol, &ask.proposal);
     // Of somebody outside the roster.
     w.send(
         ask.settlement,
-        &lying(30, params, &ask.proposal, Lie::WrongSignature),
+        &lying(30, protocol, &ask.proposal, Lie::WrongSignature),
     )
     .await;
     // Of signer 1 about another proposal, for this settlement.
@@ -140,7 +140,7 @@ async fn answers_that_are_nobodys_or_about_something_else_are_ignored() {
     ] {
         broker.publish(Reply::subject(), payload).await.unwrap();
     }
-    w.recorded(id, 3, &honest(3, params, &ask.proposal)).await;
+    w.recorded(id, 3, &honest(3, protocol, &ask.proposal)).await;
     for seed in [1, 2, 4] {
         assert_eq!(w.verdict(id, seed).await, None);
     }
@@ -190,7 +190,7 @@ async fn silence_is_answered_by_asking_again_about_the_same_proposal() {
     let first = w.ask_operators().await;
     let id = settlement_id(&first);
     // One answers in the first round, the others in the third.
-    w.recorded(id, 1, &honest(1, w.backend.params(), &first.proposal))
+    w.recorded(id, 1, &honest(1, w.backend.protocol(), &first.proposal))
         .await;
     for round in [2, 3] {
         w.job_later(JOB_ASK_TIMEOUT).await;
@@ -243,7 +243,7 @@ async fn when_no_quorum_can_form_the_settlement_ends_with_an_alarm_and_no_reques
     // A lie is a no, too.
     w.send(
         ask.settlement,
-        &lying(2, w.backend.params(), &ask.proposal, Lie::TooFew),
+        &lying(2, w.backend.protocol(), &ask.proposal, Lie::TooFew),
     )
     .await;
     w.answered(id).await;

@@ -253,7 +253,7 @@ async fn zkbtc_that_is_beamed_away_is_the_wrong_charms() {
 #[tokio::test]
 async fn zkbtc_beside_another_charm_is_the_wrong_charms() {
     peg_out_with(|w, spell| {
-        let other = nft_app(&w.backend.params().bridge);
+        let other = nft_app(&w.backend.bridge().app);
         let charm = spell.tx.outs[0].values().next().unwrap().clone();
         spell.app_public_inputs.insert(other, Data::empty());
         spell.tx.outs[0] = [(0, charm.clone()), (1, charm)].into();
@@ -264,7 +264,7 @@ async fn zkbtc_beside_another_charm_is_the_wrong_charms() {
 #[tokio::test]
 async fn another_charm_than_zkbtc_is_the_wrong_charms() {
     peg_out_with(|w, spell| {
-        let mut other = nft_app(&w.backend.params().bridge);
+        let mut other = nft_app(&w.backend.bridge().app);
         other.tag = 't';
         other.identity = B32([8; 32]);
         spell.app_public_inputs = [(other, Data::empty())].into();

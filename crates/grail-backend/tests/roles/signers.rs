@@ -1,7 +1,7 @@
 //! Operators in this process: real signers that decide, and liars that hold a real key.
 
 use bitcoin::secp256k1::{Message, Secp256k1, schnorr::Signature};
-use grail_attest::dev::InsecureDevTee;
+use grail_attest::{Protocol, dev::InsecureDevTee};
 use grail_backend::clock;
 use grail_policy::{RefusalRecord, approve};
 use grail_script::Sighashes;
@@ -9,7 +9,7 @@ use grail_signer::{
     Answer, Boot, Entropy, Fault, Request, Response, SettlementSignatures, Signer, Verdict,
     decode_proposal, proposal_id,
 };
-use grail_types::{DevelopmentAllowed, Network, Params};
+use grail_types::{DevelopmentAllowed, Network};
 
 use super::operators::{key, keypair, measurement};
 
@@ -24,12 +24,13 @@ impl Entropy for Seed {
 }
 
 /// What signer number `seed`, fresh in its enclave, says to a proposal.
-pub fn honest(seed: u8, params: &Params, proposal: &[u8]) -> Answer {
+pub fn honest(seed: u8, protocol: &Protocol, proposal: &[u8]) -> Answer {
     let allowed = DevelopmentAllowed::on(Network::Regtest).unwrap();
     let tee = InsecureDevTee::new(allowed, measurement().pcr0, [seed; 32], clock::unix_time);
     let mut signer = Signer::new(Box::new(tee));
     let boot = Request::Boot(Boot {
-        params: params.clone(),
+        bridge: *protocol.bridge(),
+        params: protocol.params().clone(),
         sealed: None,
     });
     let Response::Booted(born) = signer.handle(boot, &mut Seed(seed)) else {
@@ -63,9 +64,9 @@ pub enum Lie {
 }
 
 /// What a liar with key number `seed` says: its own word, authenticated.
-pub fn lying(seed: u8, params: &Params, proposal: &[u8], lie: Lie) -> Answer {
+pub fn lying(seed: u8, protocol: &Protocol, proposal: &[u8], lie: Lie) -> Answer {
     let secp = Secp256k1::new();
-    let mut signatures = good(seed, params, proposal);
+    let mut signatures = good(seed, protocol, proposal);
     let other = secp.sign_schnorr_no_aux_rand(&Message::from_digest([7; 32]), &keypair(seed));
     match lie {
         Lie::WrongSignature => signatures.fill(other),
@@ -104,10 +105,10 @@ pub fn authenticated(seed: u8, proposal: &[u8], verdict: Verdict) -> Answer {
 }
 
 /// What an honest signer with key number `seed` would sign, were it in the roster or not.
-fn good(seed: u8, params: &Params, proposal: &[u8]) -> Vec<Signature> {
+fn good(seed: u8, protocol: &Protocol, proposal: &[u8]) -> Vec<Signature> {
     let secp = Secp256k1::new();
     let proposal = decode_proposal(proposal).unwrap();
-    let approved = approve(&secp, &proposal, params, None).unwrap();
+    let approved = approve(&secp, &proposal, protocol.params(), protocol.bridge(), None).unwrap();
     let settlement = approved.get();
     let mut sighashes = Sighashes::new(&settlement.transaction, &settlement.prevouts);
     let spends = settlement.spends.iter().enumerate();

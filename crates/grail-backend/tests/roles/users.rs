@@ -119,7 +119,7 @@ impl World {
 
     /// zkBTC that a transaction gives to the user.
     pub fn tokens(&self, made: &Transaction) -> BTreeMap<OutPoint, u64> {
-        let token = token_app(&self.backend.params().bridge);
+        let token = token_app(&self.backend.bridge().app);
         let read = PrevTx::read(made.clone(), self.backend.mock());
         (0_u32..)
             .zip(&made.output)
@@ -177,7 +177,7 @@ impl World {
             input.witness = Witness::from_slice(&[[0_u8; 64]]);
         }
         let amounts: Vec<u64> = to.iter().map(|(_, amount)| *amount).collect();
-        let spell = transfer_spell(&plan, &self.backend.params().bridge, &amounts).unwrap();
+        let spell = transfer_spell(&plan, &self.backend.bridge().app, &amounts).unwrap();
         (plan, spell)
     }
 }

@@ -300,7 +300,7 @@ impl World {
     /// Lets honest signers answer.
     pub async fn sign(&self, ask: &Ask, seeds: &[u8]) {
         for &seed in seeds {
-            let answer = honest(seed, self.backend.params(), &ask.proposal);
+            let answer = honest(seed, self.backend.protocol(), &ask.proposal);
             self.send(ask.settlement, &answer).await;
         }
     }

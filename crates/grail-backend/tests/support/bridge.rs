@@ -6,14 +6,15 @@ use bitcoin::{
     Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
     absolute::LockTime, hashes::Hash, secp256k1::Secp256k1, transaction::Version,
 };
+use grail_attest::Protocol;
 use grail_backend::deployment::Deployment;
 use grail_prover::{MockProver, ProveRequest, Prover};
 use grail_spell::{NormalizedSpell, deployment_identity};
 use grail_txbuild::{Coin, Deployment as Plan};
-use grail_types::{BridgeApp, Epoch, MockAllowed, Network, Params, Roster, Threshold};
+use grail_types::{Bridge, BridgeApp, Epoch, MockAllowed, Network, Params, Roster, Threshold};
 use sha2::{Digest, Sha256};
 
-use super::operators::{SIGNER_COUNT, key, keypair, measurement, record};
+use super::operators::{SIGNER_COUNT, images, key, keypair, record};
 
 /// The bridge contract.
 pub const WASM: &[u8] = include_bytes!("../../../../contracts/bridge.wasm");
@@ -75,15 +76,22 @@ static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(|| {
         identity: deployment_identity(coin.outpoint),
         vk: Sha256::digest(WASM).into(),
     };
-    let params = Params::preset(Network::Regtest, app, vec![measurement()]);
+    let bridge = Bridge {
+        network: Network::Regtest,
+        app,
+    };
+    let images = images();
+    let params = Params::preset(bridge.network, images.hash());
+    let protocol = Protocol::new(bridge, params, images).unwrap();
     let mut signers: Vec<_> = (1..=SIGNER_COUNT)
-        .map(|seed| record(seed, &params))
+        .map(|seed| record(seed, protocol.bridge()))
         .collect();
     signers.sort_by_key(|signer| signer.public_key.serialize());
     let keys = signers.iter().map(|signer| signer.public_key).collect();
     let roster = Roster::new(Epoch(0), keys, Threshold(3)).unwrap();
     let builder = Plan {
-        params: &params,
+        bridge: protocol.bridge(),
+        params: protocol.params(),
         roster: &roster,
         funding: coin,
         fee_rate: FeeRate::from_sat_per_vb_u32(2),
@@ -93,7 +101,7 @@ static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(|| {
     let transaction = builder
         .finish(&secp, plan, op_return, &keypair(FUNDING_KEY))
         .unwrap();
-    let deployment = Deployment::new(params, roster, signers, &transaction, 0);
+    let deployment = Deployment::new(protocol, roster, signers, &transaction, 0);
     deployment.check().unwrap();
     deployment
 });

@@ -11,7 +11,9 @@ use grail_attest::{
 };
 use grail_backend::{backend::Backend, clock, deployment::SignerRecord};
 use grail_broker::messages::{BrokerMessage, Challenge, Evidence, decode, encode};
-use grail_types::{DevelopmentAllowed, Measurement, Network, Params};
+use grail_types::{
+    Bridge, DevelopmentAllowed, Image, ImageClass, Images, Measurement, Network, TeeKind,
+};
 
 /// Signers of the roster.
 pub const SIGNER_COUNT: u8 = 4;
@@ -31,20 +33,30 @@ pub fn measurement() -> Measurement {
     development_measurement(development_pcr0(b"enclave"))
 }
 
+/// The document that lists it.
+pub fn images() -> Images {
+    let image = Image {
+        tee: TeeKind::Development,
+        class: ImageClass::Resident,
+        measurement: measurement(),
+    };
+    Images::new(1, vec![image]).unwrap()
+}
+
 /// Evidence of signer `seed` for a challenge.
-pub fn document(seed: u8, params: &Params, nonce: &[u8], at: UnixTime) -> Vec<u8> {
+pub fn document(seed: u8, bridge: &Bridge, nonce: &[u8], at: UnixTime) -> Vec<u8> {
     let allowed = DevelopmentAllowed::on(Network::Regtest).unwrap();
     let tee = InsecureDevTee::new(allowed, measurement().pcr0, [seed; 32], move || at);
-    attest_signer(&tee, &params.hash(), &key(seed), Some(nonce)).unwrap()
+    attest_signer(&tee, bridge, &key(seed), Some(nonce)).unwrap()
 }
 
 /// Signer `seed` as a deployment admits it.
-pub fn record(seed: u8, params: &Params) -> SignerRecord {
+pub fn record(seed: u8, bridge: &Bridge) -> SignerRecord {
     let (nonce, at) = ([seed; 32], UnixTime::from_secs(1_790_000_000));
     SignerRecord {
         name: format!("operator-{seed}"),
         public_key: key(seed),
-        evidence: BASE64_STANDARD.encode(document(seed, params, &nonce, at)),
+        evidence: BASE64_STANDARD.encode(document(seed, bridge, &nonce, at)),
         nonce: hex::encode(nonce),
         pcr0: hex::encode(measurement().pcr0),
         attested_at: at.as_secs(),
@@ -58,7 +70,7 @@ pub async fn show_up(backend: &Backend, seeds: &[u8]) {
     let before = backend.operators.count();
     let listening = tokio::spawn(std::sync::Arc::clone(&backend.operators).run(broker.clone()));
     let name = |seed: u8| format!("fresh-{seed}").parse().unwrap();
-    let params_hash = backend.params().hash();
+    let params_hash = backend.protocol().hash();
     let answering = async {
         while let Some(message) = challenges.next().await {
             let nonce = decode::<Challenge>(&message.payload).unwrap().nonce;
@@ -68,7 +80,7 @@ pub async fn show_up(backend: &Backend, seeds: &[u8]) {
                     nonce,
                     public_key: key(seed),
                     params_hash,
-                    document: document(seed, backend.params(), &nonce, clock::unix_time()),
+                    document: document(seed, backend.bridge(), &nonce, clock::unix_time()),
                 };
                 broker
                     .publish(Evidence::subject(), encode(&evidence).unwrap())

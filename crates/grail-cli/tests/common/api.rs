@@ -17,7 +17,7 @@ use grail_api::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{genuine_evidence, params, roster, vault};
+use super::{bridge, genuine_evidence, images, params, protocol, roster, vault};
 
 /// Changes an answer to this path before it is sent.
 pub type Lie = Box<dyn Fn(&str, &mut Value) + Send>;
@@ -121,14 +121,15 @@ fn json(value: &impl Serialize) -> Value {
 
 fn params_answer() -> ParamsAnswer {
     ParamsAnswer {
+        bridge: bridge(),
         params: params(),
-        params_hash: params().hash(),
+        images: images(),
+        params_hash: protocol().hash(),
     }
 }
 
 fn roster_answer(nft_outpoint: OutPoint) -> RosterAnswer {
     let roster = roster(0);
-    let params = params();
     RosterAnswer {
         epoch: roster.epoch(),
         threshold: roster.threshold(),
@@ -142,9 +143,9 @@ fn roster_answer(nft_outpoint: OutPoint) -> RosterAnswer {
                 index,
                 public_key: *signer,
                 name: format!("operator {index}"),
-                evidence: BASE64.encode(genuine_evidence(&params, signer)),
+                evidence: BASE64.encode(genuine_evidence(signer)),
                 nonce: None,
-                pcr0: hex::encode(params.measurements[0].pcr0),
+                pcr0: hex::encode(images().images()[0].measurement.pcr0),
                 attested_at: grail_cli::session::now(),
             })
             .collect(),
@@ -203,8 +204,8 @@ impl Served {
         self.bodies.push(String::from_utf8_lossy(body).into_owned());
         let (params, roster) = (params(), roster(0));
         let wish = match kind {
-            Kind::PegIn => CreatePegIn::from_json(body)?.parse(&params, &roster)?,
-            Kind::PegOut => CreatePegOut::from_json(body)?.parse(&params, &roster)?,
+            Kind::PegIn => CreatePegIn::from_json(body)?.parse(&bridge(), &params, &roster)?,
+            Kind::PegOut => CreatePegOut::from_json(body)?.parse(&bridge(), &params, &roster)?,
         };
         self.nonce += 1;
         let terms = wish.into_terms([self.nonce; 16]);

@@ -16,7 +16,7 @@ use bitcoin::{
 };
 use charms_data::{B32, Data};
 use grail_attest::dev::{InsecureDevTee, development_pcr0};
-use grail_attest::{UnixTime, attest_signer};
+use grail_attest::{Protocol, UnixTime, attest_signer};
 use grail_bridge_contract::{Action, RosterState};
 use grail_chain::Chain;
 use grail_cli::args;
@@ -28,7 +28,8 @@ use grail_script::{InternalKey, VaultTree};
 use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, nft_app, token_app};
 use grail_testkit::{Node, sign_key_spend};
 use grail_types::{
-    BridgeApp, DevelopmentAllowed, Epoch, MockAllowed, Network, Params, Roster, Threshold,
+    Bridge, BridgeApp, DevelopmentAllowed, Epoch, Image, ImageClass, Images, MockAllowed, Network,
+    Params, Roster, TeeKind, Threshold,
 };
 use tempfile::TempDir;
 
@@ -61,12 +62,12 @@ pub fn tee(program: &[u8]) -> InsecureDevTee {
 }
 
 /// Evidence for a signer's key from an enclave that runs `program`.
-pub fn evidence(program: &[u8], params: &Params, signer: &XOnlyPublicKey) -> Vec<u8> {
-    attest_signer(&tee(program), &params.hash(), signer, None).unwrap()
+pub fn evidence(program: &[u8], bridge: &Bridge, signer: &XOnlyPublicKey) -> Vec<u8> {
+    attest_signer(&tee(program), bridge, signer, None).unwrap()
 }
 
-pub fn genuine_evidence(params: &Params, signer: &XOnlyPublicKey) -> Vec<u8> {
-    evidence(PROGRAM, params, signer)
+pub fn genuine_evidence(signer: &XOnlyPublicKey) -> Vec<u8> {
+    evidence(PROGRAM, &bridge(), signer)
 }
 
 pub fn bridge_app(identity: u8) -> BridgeApp {
@@ -76,12 +77,28 @@ pub fn bridge_app(identity: u8) -> BridgeApp {
     }
 }
 
+pub fn bridge() -> Bridge {
+    Bridge {
+        network: Network::Regtest,
+        app: bridge_app(1),
+    }
+}
+
+pub fn images() -> Images {
+    let image = Image {
+        tee: TeeKind::Development,
+        class: ImageClass::Resident,
+        measurement: *tee(PROGRAM).measurement(),
+    };
+    Images::new(1, vec![image]).unwrap()
+}
+
 pub fn params() -> Params {
-    Params::preset(
-        Network::Regtest,
-        bridge_app(1),
-        vec![*tee(PROGRAM).measurement()],
-    )
+    Params::preset(Network::Regtest, images().hash())
+}
+
+pub fn protocol() -> Protocol {
+    Protocol::new(bridge(), params(), images()).unwrap()
 }
 
 /// Three of four signers.
@@ -95,7 +112,7 @@ pub fn vault(roster: &Roster) -> ScriptBuf {
     VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster).script_pubkey
 }
 
-pub fn roster_state(roster: &Roster, params: &Params, supply: u64) -> RosterState {
+pub fn roster_state(roster: &Roster, protocol: &Protocol, supply: u64) -> RosterState {
     RosterState {
         epoch: roster.epoch().0,
         serial: 0,
@@ -107,7 +124,7 @@ pub fn roster_state(roster: &Roster, params: &Params, supply: u64) -> RosterStat
         threshold: roster.threshold().0,
         vault_script: vault(roster).to_bytes(),
         supply,
-        params_hash: params.hash().0,
+        params_hash: protocol.hash().0,
     }
 }
 
@@ -123,7 +140,7 @@ pub enum Charm {
 
 /// Signs a transaction that spends `funding` (the output of key 77) and puts charms on outputs by fiat.
 pub fn conjure(funding: &Transaction, vout: u32, outputs: &[(TxOut, Charm)]) -> Transaction {
-    let bridge = params().bridge;
+    let bridge = bridge().app;
     let other = bridge_app(2);
     let mut transaction = Transaction {
         version: Version::TWO,
@@ -254,18 +271,18 @@ impl User {
             api: api.map(ToOwned::to_owned),
             ..Settings::default()
         };
-        let params_file = folder.path().join("params.json");
-        std::fs::write(&params_file, serde_json::to_vec(&params()).unwrap()).unwrap();
+        let protocol_file = folder.path().join("protocol.json");
+        std::fs::write(&protocol_file, serde_json::to_vec(&protocol()).unwrap()).unwrap();
         let init = args::Init {
             mnemonic_file: init.mnemonic_file.clone(),
             birthday_height: init.birthday_height,
-            params: Some(params_file),
+            protocol: Some(protocol_file),
         };
         let created = commands::init(&settings, &init).unwrap();
         // The test's bridge was deployed with a contract of its own, which the user brings along.
         let contracts = settings.home.join("contracts");
         std::fs::create_dir(&contracts).unwrap();
-        let name = format!("{}.wasm", hex::encode(params().bridge.vk));
+        let name = format!("{}.wasm", hex::encode(bridge().app.vk));
         std::fs::write(contracts.join(name), ACCEPT_ALL).unwrap();
         Self {
             folder,

@@ -7,7 +7,10 @@ use grail_cli::report::{Pegged, Reclaimed};
 use grail_cli::{Failure, args, bridge, take_back};
 
 use super::api::Api;
-use super::{Chain1, Charm, User, evidence, params, roster, roster_state, sat, vault};
+use super::{
+    Chain1, Charm, User, bridge as bridge_id, evidence, params, protocol, roster, roster_state,
+    sat, vault,
+};
 
 /// A chain with the roster NFT, an API, and a user with BTC and zkBTC.
 pub struct Scene {
@@ -61,7 +64,7 @@ pub fn deploy(chain: &Chain1, supply: u64) -> OutPoint {
         value: params().nft_carrier,
         script_pubkey: vault(&roster(0)),
     };
-    let state = roster_state(&roster(0), &params(), supply);
+    let state = roster_state(&roster(0), &protocol(), supply);
     let transaction = chain.conjure(&[(output, Charm::Nft(Box::new(state)))]);
     chain.node.mine(1);
     OutPoint::new(transaction.compute_txid(), 0)
@@ -97,7 +100,7 @@ pub fn stranger_evidence() -> &'static str {
         let signer = roster(0).signers()[0];
         base64::engine::general_purpose::STANDARD.encode(evidence(
             b"another program",
-            &params(),
+            &bridge_id(),
             &signer,
         ))
     })

@@ -40,10 +40,9 @@ fn good(at: OutPoint) -> Deposit {
 
 /// Parameters with two confirmations for a deposit, so that one is too few.
 fn two_confirmations() -> Params {
-    Params {
-        deposit_confirmations: 2,
-        ..params()
-    }
+    params()
+        .with(|values| values.deposit_confirmations = 2)
+        .unwrap()
 }
 
 fn at(params: &Params, tip_height: u32) -> RequestSituation<'_> {

@@ -10,11 +10,14 @@ use std::{
 };
 
 use bitcoin::XOnlyPublicKey;
+use grail_attest::Protocol;
 use grail_broker::{
     Broker, EmbeddedBroker, Message, Subscription,
     messages::{self, Ask, BrokerMessage, Challenge, Evidence, Hello, Reply},
 };
-use grail_types::{BridgeApp, Measurement, Network, Params};
+use grail_types::{
+    Bridge, BridgeApp, Image, ImageClass, Images, Measurement, Network, Params, TeeKind,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -49,17 +52,24 @@ pub fn enclave_program() -> &'static Path {
     })
 }
 
-pub fn params(network: Network) -> Params {
+pub fn protocol(network: Network) -> Protocol {
     let output = BlockingCommand::new(enclave_program())
         .arg("measurement")
         .output()
         .unwrap();
     let measurement: Measurement = serde_json::from_slice(&output.stdout).unwrap();
-    let bridge = BridgeApp {
+    let app = BridgeApp {
         identity: [1; 32],
         vk: [2; 32],
     };
-    Params::preset(network, bridge, vec![measurement])
+    let image = Image {
+        tee: TeeKind::Development,
+        class: ImageClass::Resident,
+        measurement,
+    };
+    let images = Images::new(1, vec![image]).unwrap();
+    let params = Params::preset(network, images.hash());
+    Protocol::new(Bridge { network, app }, params, images).unwrap()
 }
 
 /// The backend's side.
@@ -130,18 +140,18 @@ pub async fn heard<M: BrokerMessage>(subscription: &mut Subscription) -> M {
 pub struct Folder(tempfile::TempDir);
 
 impl Folder {
-    pub fn new(params: &Params) -> Self {
+    pub fn new(protocol: &Protocol) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
-        folder.write_params(params);
+        folder.write_protocol(protocol);
         folder
     }
 
-    pub fn write_params(&self, params: &Params) {
-        std::fs::write(self.params(), serde_json::to_vec(params).unwrap()).unwrap();
+    pub fn write_protocol(&self, protocol: &Protocol) {
+        std::fs::write(self.protocol(), serde_json::to_vec(protocol).unwrap()).unwrap();
     }
 
-    pub fn params(&self) -> PathBuf {
-        self.0.path().join("params.json")
+    pub fn protocol(&self) -> PathBuf {
+        self.0.path().join("protocol.json")
     }
 
     pub fn state(&self) -> PathBuf {
@@ -156,8 +166,8 @@ impl Folder {
 
     pub fn host_with(&self, backend: &Backend, arguments: &[&str]) -> Host {
         let mut child = Command::new(HOST)
-            .args(["--name", "operator 1", "--json", "--params"])
-            .arg(self.params())
+            .args(["--name", "operator 1", "--json", "--protocol"])
+            .arg(self.protocol())
             .arg("--state")
             .arg(self.state())
             .arg("--broker")

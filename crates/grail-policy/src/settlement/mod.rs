@@ -139,7 +139,12 @@ impl Case<'_> {
         let mut inputs = vec![roster_input()];
         inputs.extend(vault_coin.map(|_| roster_input()));
         let mut items = Vec::with_capacity(self.requests.requests.len());
-        let pairs = self.requests.requests.iter().zip(deposits).zip(item_outputs);
+        let pairs = self
+            .requests
+            .requests
+            .iter()
+            .zip(deposits)
+            .zip(item_outputs);
         for ((terms, (input_index, spent)), (output_index, output)) in pairs {
             let tree = check_deposit(secp, terms, &roster, input_index, spent)?;
             let item = Item {
@@ -227,11 +232,7 @@ impl Case<'_> {
     }
 
     /// What the shares pay: miners and prover.
-    fn split_shares(
-        &self,
-        vault: &VaultTree,
-        total: Effect,
-    ) -> Result<(Amount, Amount), Refusal> {
+    fn split_shares(&self, vault: &VaultTree, total: Effect) -> Result<(Amount, Amount), Refusal> {
         // With the NFT's coin unchanged and the books balanced, inputs less the outputs that the spell commits to are
         // exactly the shares: the prover is paid out of them, and so within the requests' caps.
         let prover_fee = self.framed.prover_fee.unwrap_or(Amount::ZERO);

@@ -21,8 +21,8 @@ pub(super) fn coin<'a>(outline: &'a Outline, vault: &VaultTree) -> Option<&'a Sp
 
 fn coin_at<'a>(outline: &'a Outline, vault: &VaultTree) -> Option<(OutPoint, &'a Spent)> {
     let (outpoint, spent) = outline.after_first.as_ref()?;
-    let is_vault = spent.output.script_pubkey == vault.script_pubkey
-        && spent.carried == BridgeCharms::Nothing;
+    let is_vault =
+        spent.output.script_pubkey == vault.script_pubkey && spent.carried == BridgeCharms::Nothing;
     is_vault.then_some((*outpoint, spent))
 }
 

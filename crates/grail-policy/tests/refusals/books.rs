@@ -1,7 +1,7 @@
 //! Vault, supply, fee and weight.
 
 use bitcoin::{Amount, Weight};
-use grail_types::Params;
+use grail_types::ParamsValues;
 
 use crate::{
     drafted, proposed, refusals,
@@ -122,16 +122,16 @@ const WEIGHT: u64 = 12_238;
 /// What two peg-ins of exactly `WEIGHT` meet where `allowed` is the most: deposits are tried until one has a proof of
 /// just that weight.
 fn as_heavy_as(allowed: u64) -> &'static str {
-    let allow = |params: &mut Params| params.settlement_weight_max = Weight::from_wu(allowed);
+    let allow = |params: &mut ParamsValues| params.settlement_weight_max = Weight::from_wu(allowed);
     let world = World::new(Setup {
         params: &allow,
         ..Setup::default()
     });
     // Planned as if more were allowed: the builder reckons with the heaviest proof.
-    let generous = Params {
-        settlement_weight_max: Weight::from_wu(400_000),
-        ..world.params.clone()
-    };
+    let generous = world
+        .params
+        .with(|params| params.settlement_weight_max = Weight::from_wu(400_000))
+        .unwrap();
     for nonce in 1..500 {
         let (deposits, made): (Vec<_>, Vec<_>) = world
             .deposits(nonce, &[peg_in(1_000_000), peg_in(2_000_000)])

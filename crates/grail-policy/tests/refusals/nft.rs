@@ -39,7 +39,7 @@ fn after_listing(app: &App, genesis: &dyn Fn(&World, &mut Draft)) -> &'static st
 /// The usual settlement after one whose NFT was of another bridge.
 fn after_another(change: fn(&mut App)) -> &'static str {
     let app = |world: &World| {
-        let mut app = nft_app(&world.params.bridge);
+        let mut app = nft_app(&world.bridge.app);
         change(&mut app);
         app
     };
@@ -96,7 +96,13 @@ fn grow_roster(state: &mut RosterState) {
 fn asked_by(signer: Option<u16>) -> &'static str {
     let key = signer.map(|seed| public(&keypair(seed)));
     let proposal = usual().propose(world());
-    match approve(&world().secp, &proposal, &world().params, key.as_ref()) {
+    let World {
+        secp,
+        params,
+        bridge,
+        ..
+    } = world();
+    match approve(secp, &proposal, params, bridge, key.as_ref()) {
         Ok(_) => "approved",
         Err(refusal) => refusal.code(),
     }
@@ -137,7 +143,7 @@ refusals! {
     });
 
     refuses_a_state_that_cannot_be_read => "nft-state-invalid": after(&|world, draft| {
-        draft.put_charm(0, &nft_app(&world.params.bridge), Data::from(&"roster"));
+        draft.put_charm(0, &nft_app(&world.bridge.app), Data::from(&"roster"));
     });
     refuses_a_state_with_a_key_that_is_no_point => "nft-state-invalid": after_state(put_no_point);
     refuses_a_state_with_two_equal_keys => "nft-state-invalid": after_state(|state| {
@@ -157,7 +163,7 @@ refusals! {
         draft.raise(0, 1);
     });
     refuses_to_leave_a_state_that_cannot_be_read => "nft-state-invalid": drafted(|world, draft| {
-        draft.put_charm(0, &nft_app(&world.params.bridge), Data::from(&7));
+        draft.put_charm(0, &nft_app(&world.bridge.app), Data::from(&7));
     });
     refuses_to_leave_more_supply_than_bitcoin_exists => "nft-state-invalid": leaving(|state| {
         state.supply = 2_100_000_000_000_001;

@@ -243,15 +243,15 @@ refusals! {
     refuses_a_further_app => "wrong-apps": drafted(|_, draft| draft.list_app(&other_app()));
     refuses_another_action => "wrong-apps": drafted(|world, draft| {
         let deploy = grail_bridge_contract::Action::Deploy.to_data();
-        let nft = nft_app(&world.params.bridge);
+        let nft = nft_app(&world.bridge.app);
         draft.spell.app_public_inputs.insert(nft, deploy);
     });
     refuses_no_action => "wrong-apps": drafted(|world, draft| {
-        let nft = nft_app(&world.params.bridge);
+        let nft = nft_app(&world.bridge.app);
         draft.spell.app_public_inputs.insert(nft, Data::empty());
     });
     refuses_a_public_input_of_zkbtc => "wrong-apps": drafted(|world, draft| {
-        let token = token_app(&world.params.bridge);
+        let token = token_app(&world.bridge.app);
         draft.spell.app_public_inputs.insert(token, Data::from(&"settle"));
     });
     refuses_a_spell_that_does_not_list_zkbtc => "wrong-apps": {
@@ -259,7 +259,7 @@ refusals! {
         let world = world();
         let mut draft = world.case(&[crate::support::peg_in(100_000)]).draft;
         draft.spell.tx.outs[2].clear();
-        draft.spell.app_public_inputs.remove(&token_app(&world.params.bridge));
+        draft.spell.app_public_inputs.remove(&token_app(&world.bridge.app));
         draft.refusal(world)
     };
     refuses_the_apps_of_another_bridge => "wrong-apps": {
@@ -268,7 +268,7 @@ refusals! {
             ..Setup::default()
         });
         let mut proposal = other.usual().draft.propose(&other);
-        proposal.params_hash = world().params.hash();
+        proposal.params_hash = world().params_hash();
         world().refusal(&proposal)
     };
 }

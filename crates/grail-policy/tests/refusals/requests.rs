@@ -221,12 +221,12 @@ refusals! {
         // The spell lists no app but the bridge's two: an output of another app cannot be proven to be spent, so
         // the foreign charm is of the bridge's own NFT app.
         peg_out_of(|world, transfer| {
-            let nft = grail_spell::nft_app(&world.params.bridge);
+            let nft = grail_spell::nft_app(&world.bridge.app);
             transfer.put_charm(0, &nft, Data::from(&1));
         })
     };
     refuses_a_peg_out_of_the_nft_alone => "unexpected-charms": peg_out_of(|world, transfer| {
-        let nft = grail_spell::nft_app(&world.params.bridge);
+        let nft = grail_spell::nft_app(&world.bridge.app);
         transfer.spell.tx.outs[0].clear();
         transfer.put_charm(0, &nft, Data::from(&1));
     });
@@ -339,11 +339,11 @@ refusals! {
     refuses_a_peg_in_paid_in_a_foreign_token => "wrong-output": drafted(|world, draft| {
         let amount = draft.tokens(world, 2).unwrap();
         draft.spell.tx.outs[2].clear();
-        let nft = grail_spell::nft_app(&world.params.bridge);
+        let nft = grail_spell::nft_app(&world.bridge.app);
         draft.put_charm(2, &nft, Data::from(&amount));
     });
     refuses_a_foreign_charm_beside_minted_zkbtc => "wrong-output": drafted(|world, draft| {
-        draft.put_charm(2, &grail_spell::nft_app(&world.params.bridge), Data::from(&1));
+        draft.put_charm(2, &grail_spell::nft_app(&world.bridge.app), Data::from(&1));
     });
     refuses_a_carrier_one_satoshi_too_small => "wrong-output": drafted(|_, draft| draft.lower(2, 1));
     refuses_a_carrier_one_satoshi_too_large => "wrong-output": drafted(|_, draft| draft.raise(2, 1));

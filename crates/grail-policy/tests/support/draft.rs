@@ -42,7 +42,7 @@ impl Draft {
             .filter(|(txid, _)| needed.contains(txid))
             .collect();
         Self {
-            params_hash: world.params.hash(),
+            params_hash: world.params_hash(),
             transaction: plan.transaction.clone(),
             spell: plan.spell.to_wire(),
             uncommitted: Vec::new(),
@@ -110,21 +110,21 @@ impl Draft {
     }
 
     pub fn set_tokens(&mut self, world: &World, index: usize, amount: u64) {
-        self.put_charm(index, &token_app(&world.params.bridge), Data::from(&amount));
+        self.put_charm(index, &token_app(&world.bridge.app), Data::from(&amount));
     }
 
     pub fn tokens(&self, world: &World, index: usize) -> Option<u64> {
-        let app_index = self.spell.app_index(&token_app(&world.params.bridge))?;
+        let app_index = self.spell.app_index(&token_app(&world.bridge.app))?;
         self.spell.tx.outs[index].get(&app_index)?.value().ok()
     }
 
     pub fn set_state(&mut self, world: &World, state: &RosterState) {
-        self.put_charm(0, &nft_app(&world.params.bridge), state.to_data());
+        self.put_charm(0, &nft_app(&world.bridge.app), state.to_data());
     }
 
     /// What output 0 says of the roster, if it does.
     pub fn find_state(&self, world: &World) -> Option<RosterState> {
-        let app_index = self.spell.app_index(&nft_app(&world.params.bridge))?;
+        let app_index = self.spell.app_index(&nft_app(&world.bridge.app))?;
         let data = self.spell.tx.outs.first()?.get(&app_index)?;
         RosterState::from_data(data).ok()
     }

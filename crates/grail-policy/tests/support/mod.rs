@@ -30,8 +30,8 @@ use grail_script::{DepositTree, InternalKey, VaultTree};
 use grail_spell::{NormalizedSpell, deployment_identity, transfer_spell, without_witnesses};
 use grail_txbuild::{Coin, Deployment, Deposit, SettlementPlan, SettlementRequest};
 use grail_types::{
-    BridgeApp, Epoch, Kind, Measurement, MockAllowed, Network, Params, Roster, TaggedHasher, Terms,
-    Threshold,
+    Bridge, BridgeApp, Epoch, Image, ImageClass, Images, Kind, Measurement, MockAllowed, Network,
+    Params, ParamsHash, ParamsValues, Roster, TaggedHasher, TeeKind, Terms, Threshold,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -118,6 +118,20 @@ pub fn coin(transaction: &Transaction, vout: u32) -> Coin {
     }
 }
 
+/// The images that every world allows: one.
+pub fn images() -> Images {
+    let image = Image {
+        tee: TeeKind::Development,
+        class: ImageClass::Resident,
+        measurement: Measurement {
+            pcr0: [1; 48],
+            pcr1: [2; 48],
+            pcr2: [3; 48],
+        },
+    };
+    Images::new(1, vec![image]).unwrap()
+}
+
 /// A request to be.
 #[derive(Clone, Debug)]
 pub struct Wish {
@@ -153,7 +167,7 @@ pub struct Setup<'a> {
     pub wasm: &'static [u8],
     pub signers: u16,
     pub threshold: u16,
-    pub params: &'a dyn Fn(&mut Params),
+    pub params: &'a dyn Fn(&mut ParamsValues),
     /// Alters the settlement that everything starts from.
     pub genesis: &'a dyn Fn(&World, &mut Draft),
 }
@@ -175,6 +189,8 @@ impl Default for Setup<'_> {
 pub struct World {
     pub secp: Secp256k1<All>,
     pub wasm: &'static [u8],
+    pub bridge: Bridge,
+    pub images: Images,
     pub params: Params,
     /// In roster order.
     pub keys: Vec<Keypair>,
@@ -222,18 +238,19 @@ impl World {
         let deployer = keypair(500);
         let own = ScriptBuf::new_p2tr(&secp, public(&deployer), None);
         let source = funding(0, vec![output(1_000_000, own)]);
-        let bridge = BridgeApp {
-            identity: deployment_identity(coin(&source, 0).outpoint),
-            vk: hash_of(setup.wasm),
+        let bridge = Bridge {
+            network: setup.network,
+            app: BridgeApp {
+                identity: deployment_identity(coin(&source, 0).outpoint),
+                vk: hash_of(setup.wasm),
+            },
         };
-        let image = Measurement {
-            pcr0: [1; 48],
-            pcr1: [2; 48],
-            pcr2: [3; 48],
-        };
-        let mut params = Params::preset(setup.network, bridge, vec![image]);
-        (setup.params)(&mut params);
+        let images = images();
+        let params = Params::preset(setup.network, images.hash())
+            .with(|values| (setup.params)(values))
+            .unwrap();
         let deployment = Deployment {
+            bridge: &bridge,
             params: &params,
             roster: &roster,
             funding: coin(&source, 0),
@@ -249,6 +266,8 @@ impl World {
         let mut world = Self {
             secp,
             wasm: setup.wasm,
+            bridge,
+            images,
             params,
             keys,
             roster,
@@ -276,8 +295,8 @@ impl World {
         bytes[..8].copy_from_slice(&nonce.to_be_bytes());
         Terms {
             kind: wish.kind,
-            network: self.params.network,
-            bridge: self.params.bridge,
+            network: self.bridge.network,
+            bridge: self.bridge.app,
             destination: wish.destination.clone().try_into().unwrap(),
             fee_cap: Amount::from_sat(wish.fee_cap),
             epoch: self.roster.epoch(),
@@ -289,6 +308,10 @@ impl World {
 
     pub fn deposit_script(&self, terms: &Terms) -> ScriptBuf {
         DepositTree::new(&self.secp, InternalKey::Nums, terms, &self.roster).script_pubkey
+    }
+
+    pub fn params_hash(&self) -> ParamsHash {
+        self.params.hash(&self.bridge)
     }
 
     pub fn nft(&self) -> Coin {
@@ -307,6 +330,7 @@ impl World {
     /// A settlement of `deposits` from the state of the world.
     pub fn request(&self, deposits: Vec<Deposit>) -> SettlementRequest<'_> {
         SettlementRequest {
+            bridge: &self.bridge,
             params: &self.params,
             roster: &self.roster,
             state: &self.state,
@@ -335,7 +359,7 @@ impl World {
             paid.push(output(carrier, p2tr(0)));
         }
         let mut transfer = transaction(&[coin(&self.genesis, 2).outpoint], paid);
-        let spell = transfer_spell(&transfer, &self.params.bridge, &amounts).unwrap();
+        let spell = transfer_spell(&transfer, &self.bridge.app, &amounts).unwrap();
         let proven = prove(self.wasm, spell, &[&self.genesis]);
         transfer.output.push(output(0, proven.op_return));
         transfer
@@ -438,7 +462,13 @@ impl World {
         proposal: &Proposal,
     ) -> Result<grail_policy::Approved<grail_policy::Settlement>, grail_policy::Refusal> {
         let signer = public(&self.keys[0]);
-        grail_policy::approve(&self.secp, proposal, &self.params, Some(&signer))
+        grail_policy::approve(
+            &self.secp,
+            proposal,
+            &self.params,
+            &self.bridge,
+            Some(&signer),
+        )
     }
 
     /// The code of the refusal that `proposal` meets.

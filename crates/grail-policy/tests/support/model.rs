@@ -24,7 +24,7 @@ struct Purse {
 /// Whether signing `proposal` keeps every satoshi where it belongs. Says what is wrong.
 pub fn judge(world: &World, proposal: &Proposal) -> Result<(), String> {
     let transaction = &proposal.transaction;
-    let bridge = &world.params.bridge;
+    let bridge = &world.bridge.app;
     let (nft, token) = (nft_app(bridge), token_app(bridge));
     let mock = MockAllowed::on(Network::Regtest);
 
@@ -151,7 +151,7 @@ fn note(
     charms: &Charms,
     world: &World,
 ) -> Result<(), String> {
-    let bridge = &world.params.bridge;
+    let bridge = &world.bridge.app;
     let purse = purses.entry(output.script_pubkey.clone()).or_default();
     purse.sats += output.value.to_sat();
     purse.tokens += token_amount(charms, &token_app(bridge)).map_err(|error| error.to_string())?;

@@ -17,6 +17,7 @@ fn cycles_of_every_kind_of_spell() {
     let own = ScriptBuf::new_p2tr(&world.secp, public(&keypair(500)), None);
     let source = funding(0, vec![output(1_000_000, own)]);
     let deployment = Deployment {
+        bridge: &world.bridge,
         params: &world.params,
         roster: &world.roster,
         funding: coin(&source, 0),

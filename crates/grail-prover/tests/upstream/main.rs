@@ -58,7 +58,7 @@ fn transfer(paid: TxOut, amount: u64) -> (Transaction, ProveRequest) {
         vec![paid, output(carrier, p2tr(0))],
     );
     let amounts = [amount, world.circulating() - amount];
-    let spell = transfer_spell(&tx, &world.params.bridge, &amounts).unwrap();
+    let spell = transfer_spell(&tx, &world.bridge.app, &amounts).unwrap();
     let request = request(spell, &[&world.genesis, &money]);
     (tx, request)
 }
@@ -84,7 +84,7 @@ fn completed(mut transaction: Transaction, proven: &Proven) -> Transaction {
 /// What the operators say about a settlement that upstream proved.
 fn verdict(world: &World, case: &Case, proven: &Proven) -> &'static str {
     world.refusal(&Proposal {
-        params_hash: world.params.hash(),
+        params_hash: world.params_hash(),
         transaction: completed(case.plan.transaction.clone(), proven),
         previous: case.draft.previous.clone(),
         requests: case.draft.requests.clone(),

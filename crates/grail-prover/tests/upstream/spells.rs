@@ -19,6 +19,7 @@ fn a_deployment_proven_by_upstream_reads_strictly() {
     let own = ScriptBuf::new_p2tr(&world.secp, public(&deployer), None);
     let source = funding(0, vec![output(1_000_000, own)]);
     let deployment = Deployment {
+        bridge: &world.bridge,
         params: &world.params,
         roster: &world.roster,
         funding: coin(&source, 0),
@@ -34,7 +35,7 @@ fn a_deployment_proven_by_upstream_reads_strictly() {
         .finish(&world.secp, plan, proven.op_return, &deployer)
         .unwrap();
     let read = read_strict(&deployed, Some(mock_allowed())).unwrap();
-    let state = roster_state(&read.charms_at(0), &nft_app(&world.params.bridge)).unwrap();
+    let state = roster_state(&read.charms_at(0), &nft_app(&world.bridge.app)).unwrap();
     assert_eq!(state, Some(expected));
 }
 
@@ -70,7 +71,7 @@ fn a_transfer_proven_by_upstream_is_spent_by_a_settlement_proven_by_upstream() {
     let (unproven, request) = transfer(output(carrier, script), wish.amount);
     let transferred = completed(unproven, &prove(&prover, &request));
     let read = read_strict(&transferred, Some(mock_allowed())).unwrap();
-    let token = token_app(&world.params.bridge);
+    let token = token_app(&world.bridge.app);
     assert_eq!(token_amount(&read.charms_at(0), &token), Ok(700_000));
 
     let deposit = Deposit {

@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use bitcoin::secp256k1::Keypair;
 use grail_attest::{UnixTime, dev::InsecureDevTee};
 use grail_signer::{Answer, Boot, Born, Entropy, Fault, Request, Response, Signer};
-use grail_types::{DevelopmentAllowed, Network, Params};
+use grail_types::{Bridge, DevelopmentAllowed, Network, Params};
 
 /// When the simulated hardware believes to live.
 pub const NOW: UnixTime = UnixTime::from_millis(1_780_000_000_000);
@@ -73,8 +73,9 @@ impl Entropy for Script {
     }
 }
 
-pub fn boot(params: &Params, sealed: Option<Vec<u8>>) -> Request {
+pub fn boot(bridge: &Bridge, params: &Params, sealed: Option<Vec<u8>>) -> Request {
     Request::Boot(Boot {
+        bridge: *bridge,
         params: params.clone(),
         sealed: sealed.map(Into::into),
     })
@@ -102,10 +103,10 @@ pub fn answer(response: Response) -> Answer {
 }
 
 /// A signer that was born with a key that the test knows, and its sealed key.
-pub fn signer_with(params: &Params, key: &Keypair) -> (Signer, Vec<u8>) {
+pub fn signer_with(bridge: &Bridge, params: &Params, key: &Keypair) -> (Signer, Vec<u8>) {
     let mut signer = Signer::new(tee(IMAGE, MACHINE));
     let mut entropy = Script::new([key.secret_bytes()]);
-    let born = born(signer.handle(boot(params, None), &mut entropy));
+    let born = born(signer.handle(boot(bridge, params, None), &mut entropy));
     assert_eq!(born.public_key, key.x_only_public_key().0);
     (signer, born.sealed.unwrap().into_vec())
 }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use bitcoin::key::Keypair;
 use bitcoin::secp256k1::{Message, Secp256k1};
+use grail_attest::Protocol;
 use grail_policy::approve;
 use grail_script::Sighashes;
 use grail_signer::decode_proposal;
-use grail_types::{Params, TaggedHasher};
+use grail_types::TaggedHasher;
 
 /// The fastest of so many: whatever else the machine does only ever adds.
 const TRIES: usize = 5;
@@ -17,12 +18,12 @@ const OPERATORS: u32 = 16;
 const QUORUM: u32 = 12;
 
 /// Measures and prints the parts of deciding on `proposal`, and their sum over `cores`.
-pub fn print(proposal: &[u8], params: &Params, cores: usize) -> Result<()> {
+pub fn print(proposal: &[u8], protocol: &Protocol, cores: usize) -> Result<()> {
     let secp = Secp256k1::new();
     let decide = || -> Result<Vec<Message>> {
         let proposal = decode_proposal(proposal)?;
-        let approved =
-            approve(&secp, &proposal, params, None).map_err(|refusal| anyhow!("{refusal}"))?;
+        let approved = approve(&secp, &proposal, protocol.params(), protocol.bridge(), None)
+            .map_err(|refusal| anyhow!("{refusal}"))?;
         let settlement = approved.get();
         let mut sighashes = Sighashes::new(&settlement.transaction, &settlement.prevouts);
         let spends = settlement.spends.iter().enumerate();

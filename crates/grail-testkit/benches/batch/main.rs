@@ -70,7 +70,7 @@ fn main() -> Result<()> {
         stages::print(&measured);
         let (id, settlement) = newest.context("no run")?;
         println!("\nThe same work in one process:\n");
-        limit::print(&cluster.rows()?.proposal(id)?, cluster.params(), cores)?;
+        limit::print(&cluster.rows()?.proposal(id)?, cluster.protocol(), cores)?;
         println!("\nThe last of them, as the node took it:\n");
         sizes::of_inputs(&settlement);
     }

@@ -7,7 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, ensure};
 use bitcoin::secp256k1::{Keypair, Secp256k1};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, consensus};
-use grail_types::{Network, Params, Roster};
+use grail_attest::{PROTOCOL_JSON_BYTES_MAX, Protocol};
+use grail_types::{Network, ParamsValues, Roster};
 use serde::Deserialize;
 
 use super::ClusterConfig;
@@ -23,8 +24,8 @@ const FUNDING_SECRET: [u8; 32] = [0x22; 32];
 /// What the deployment file says, as far as anybody but the backend needs it.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Deployment {
-    /// Protocol parameters.
-    pub params: Params,
+    /// Bridge, parameters and images.
+    pub protocol: Protocol,
     /// The roster.
     pub roster: Roster,
     /// No block up to this height holds anything of the bridge.
@@ -60,15 +61,15 @@ pub(super) struct Site<'a> {
 
 /// What is there before anybody can be asked.
 pub(super) struct Prepared {
-    pub params: Params,
-    pub params_file: PathBuf,
+    pub protocol: Protocol,
+    pub protocol_file: PathBuf,
     funding: OutPoint,
     funding_key: PathBuf,
 }
 
 impl Site<'_> {
-    /// Measures the enclave, funds the deployment and writes the parameters.
-    pub(super) fn prepare(&self, change: fn(&mut Params)) -> Result<Prepared> {
+    /// Measures the enclave, funds the deployment and writes the protocol file.
+    pub(super) fn prepare(&self, change: fn(&mut ParamsValues)) -> Result<Prepared> {
         let measurement = self.folder.join("measurement.json");
         let printed = output(Command::new(self.programs.enclave()).arg("measurement"))?;
         std::fs::write(&measurement, printed)?;
@@ -81,10 +82,10 @@ impl Site<'_> {
         let funding = self.node.fund(&script, FUNDING);
         self.node.mine(1);
 
-        let params_file = self.folder.join("params.json");
+        let protocol_file = self.folder.join("protocol.json");
         output(
             Command::new(self.programs.backend())
-                .args(["init-params", "--network"])
+                .args(["init-protocol", "--network"])
                 .arg(Network::Regtest.to_string())
                 .arg("--funding")
                 .arg(funding.to_string())
@@ -93,15 +94,16 @@ impl Site<'_> {
                 .arg("--measurement")
                 .arg(&measurement)
                 .arg("--out")
-                .arg(&params_file),
+                .arg(&protocol_file),
         )?;
-        let mut params: Params = serde_json::from_slice(&std::fs::read(&params_file)?)?;
-        change(&mut params);
-        params.validate()?;
-        std::fs::write(&params_file, serde_json::to_vec_pretty(&params)?)?;
+        let written: Protocol = grail_files::read_json(&protocol_file, PROTOCOL_JSON_BYTES_MAX)?;
+        let params = written.params().with(change)?;
+        let images = written.images().get().clone();
+        let protocol = Protocol::new(*written.bridge(), params, images)?;
+        std::fs::write(&protocol_file, serde_json::to_vec_pretty(&protocol)?)?;
         Ok(Prepared {
-            params,
-            params_file,
+            protocol,
+            protocol_file,
             funding,
             funding_key,
         })
@@ -111,8 +113,8 @@ impl Site<'_> {
     pub(super) fn begin(&self, prepared: &Prepared, config: &ClusterConfig) -> Result<Process> {
         let mut command = dying_with_us(&self.programs.backend());
         command
-            .args(["deploy", "--params"])
-            .arg(&prepared.params_file)
+            .args(["deploy", "--protocol"])
+            .arg(&prepared.protocol_file)
             .args(["--node-url", &self.node.rpc_url(), "--node-cookie"])
             .arg(self.node.cookie_path())
             .arg("--broker")
@@ -147,8 +149,8 @@ impl Site<'_> {
         let text = std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
         let deployment: Deployment = serde_json::from_slice(&text)?;
         ensure!(
-            deployment.params == prepared.params,
-            "deployed with other parameters"
+            deployment.protocol == prepared.protocol,
+            "deployed with another protocol"
         );
         Ok(deployment)
     }

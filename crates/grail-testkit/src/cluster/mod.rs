@@ -16,7 +16,8 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use bitcoin::XOnlyPublicKey;
 use grail_api::client::Client;
 use grail_api::{Kind, RequestState, RequestStatus, Settlement, SettlementState};
-use grail_types::{Params, RequestId};
+use grail_attest::Protocol;
+use grail_types::{Bridge, Params, ParamsValues, RequestId};
 use tempfile::TempDir;
 
 pub use backend::{Backend, BackendConfig};
@@ -56,7 +57,7 @@ pub struct ClusterConfig {
     /// Options about the prover, for the deployment and the backend. Usual: none, so the mock prover.
     pub prover: Vec<String>,
     /// Changes of the protocol's parameters.
-    pub params: fn(&mut Params),
+    pub params: fn(&mut ParamsValues),
     /// Keep everything here. Usual: a temporary folder.
     pub folder: Option<PathBuf>,
 }
@@ -156,7 +157,7 @@ impl Cluster {
             .context("more lies than signers")?;
         let mut operators = (1..=honest)
             .map(|number| {
-                let operator = Operator::new(number, folder, &prepared.params_file, asked_at);
+                let operator = Operator::new(number, folder, &prepared.protocol_file, asked_at);
                 operator.started(&programs)
             })
             .collect::<Result<Vec<_>>>()?;
@@ -165,7 +166,7 @@ impl Cluster {
             .lies
             .iter()
             .zip(honest + 1..)
-            .map(|(lie, number)| Liar::start(number, *lie, &prepared.params, &enclave, asked_at))
+            .map(|(lie, number)| Liar::start(number, *lie, &prepared.protocol, &enclave, asked_at))
             .collect::<Result<Vec<_>>>()?;
         let deployment = site.finish(&prepared, deploying)?;
         for operator in &mut operators {
@@ -215,7 +216,17 @@ impl Cluster {
 
     /// The protocol's parameters.
     pub const fn params(&self) -> &Params {
-        &self.deployment.params
+        self.protocol().params()
+    }
+
+    /// The bridge.
+    pub const fn bridge(&self) -> &Bridge {
+        self.protocol().bridge()
+    }
+
+    /// Bridge, parameters and images.
+    pub const fn protocol(&self) -> &Protocol {
+        &self.deployment.protocol
     }
 
     /// A client of the backend's API.

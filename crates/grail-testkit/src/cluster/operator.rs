@@ -17,18 +17,18 @@ use crate::programs::Programs;
 pub struct Operator {
     name: String,
     state: PathBuf,
-    params: PathBuf,
+    protocol: PathBuf,
     broker: SocketAddr,
     log: PathBuf,
     process: Option<Process>,
 }
 
 impl Operator {
-    pub(super) fn new(number: usize, folder: &Path, params: &Path, broker: SocketAddr) -> Self {
+    pub(super) fn new(number: usize, folder: &Path, protocol: &Path, broker: SocketAddr) -> Self {
         let name = format!("operator-{number:02}");
         Self {
             state: folder.join(&name),
-            params: params.to_owned(),
+            protocol: protocol.to_owned(),
             broker,
             log: folder.join("logs").join(format!("{name}.log")),
             process: None,
@@ -57,8 +57,8 @@ impl Operator {
         ensure!(!self.is_running(), "{} runs already", self.name);
         let mut command = dying_with_us(&programs.host());
         command
-            .args(["--name", &self.name, "--json", "--params"])
-            .arg(&self.params)
+            .args(["--name", &self.name, "--json", "--protocol"])
+            .arg(&self.protocol)
             .arg("--state")
             .arg(&self.state)
             .arg("--broker")

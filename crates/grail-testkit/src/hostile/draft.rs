@@ -12,7 +12,7 @@ use grail_policy::Proposal;
 use grail_prover::{MockProver, charms_transaction};
 use grail_spell::{NormalizedCharms, NormalizedSpell, PrevTx, nft_app, token_amount, token_app};
 use grail_txbuild::{Coin, Deposit, SettlementRequest};
-use grail_types::{Kind, MockAllowed, Network, Params, Terms};
+use grail_types::{Bridge, Kind, MockAllowed, Network, Params, Terms};
 
 use crate::cluster::Deployment;
 use crate::ledger::{Audit, Ledger};
@@ -24,6 +24,8 @@ const PROOF_BYTES: usize = 192;
 /// A settlement without the output of its spell.
 #[derive(Debug, Clone)]
 pub struct Draft {
+    /// The bridge.
+    pub bridge: Bridge,
     /// Protocol parameters.
     pub params: Params,
     /// The transaction.
@@ -44,16 +46,17 @@ impl Draft {
         deployment: &Deployment,
         asked: &[Asked],
     ) -> Result<Self> {
-        let params = &deployment.params;
+        let (bridge, params) = (deployment.protocol.bridge(), deployment.protocol.params());
         let coin = |outpoint: OutPoint| {
             let output = ledger.output(&outpoint).cloned();
             output.map(|output| Coin { outpoint, output })
         };
         let deposits = asked
             .iter()
-            .map(|asked| deposit(ledger, params, asked))
+            .map(|asked| deposit(ledger, bridge, asked))
             .collect::<Result<Vec<_>>>()?;
         let request = SettlementRequest {
+            bridge,
             params,
             roster: &deployment.roster,
             state: &audit.state,
@@ -67,6 +70,7 @@ impl Draft {
         let plan = request.plan(&Secp256k1::new())?;
         ensure!(plan.left_out.is_empty(), "left out: {:?}", plan.left_out);
         let mut draft = Self {
+            bridge: *bridge,
             params: params.clone(),
             spell: plan.spell.to_wire(),
             transaction: plan.transaction,
@@ -101,7 +105,7 @@ impl Draft {
             script_pubkey: forged.op_return,
         });
         Ok(Proposal {
-            params_hash: self.params.hash(),
+            params_hash: self.params.hash(&self.bridge),
             transaction,
             previous: self.previous.clone(),
             requests: self.requests.clone(),
@@ -188,11 +192,11 @@ impl Draft {
 
     /// The roster NFT's app.
     pub fn nft(&self) -> App {
-        nft_app(&self.params.bridge)
+        nft_app(&self.bridge.app)
     }
 
     fn token(&self) -> App {
-        token_app(&self.params.bridge)
+        token_app(&self.bridge.app)
     }
 
     fn put(&mut self, index: usize, app: &App, data: Data) -> Result<()> {
@@ -217,7 +221,7 @@ impl Draft {
     }
 }
 
-fn deposit(ledger: &Ledger, params: &Params, asked: &Asked) -> Result<Deposit> {
+fn deposit(ledger: &Ledger, bridge: &Bridge, asked: &Asked) -> Result<Deposit> {
     let (outpoint, output) = ledger
         .unspent_at(&asked.deposit_script)
         .next()
@@ -231,7 +235,7 @@ fn deposit(ledger: &Ledger, params: &Params, asked: &Asked) -> Result<Deposit> {
             outpoint,
             output: output.clone(),
         },
-        token: token_amount(&ledger.charms(&outpoint), &token_app(&params.bridge))?,
+        token: token_amount(&ledger.charms(&outpoint), &token_app(&bridge.app))?,
         previous_bytes: made.total_size(),
     })
 }

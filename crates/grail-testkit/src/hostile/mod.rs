@@ -10,11 +10,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bitcoin::XOnlyPublicKey;
 use bitcoin::secp256k1::Secp256k1;
+use grail_attest::Protocol;
 use grail_broker::messages::{Ask, BrokerMessage as _, Reply, decode, encode};
 use grail_broker::{Broker as _, EmbeddedBroker};
 use grail_policy::{Proposal, approve};
 use grail_signer::{Verdict, decode_answer, encode_proposal, proposal_id};
-use grail_types::{Network, Params, Roster};
+use grail_types::{Bridge, Network, Roster};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -119,16 +120,18 @@ impl HostileBackend {
 }
 
 /// The code with which an operator of another network refuses a proposal that is a good one on regtest.
-pub fn refusal_on(network: Network, params: &Params, proposal: &Proposal) -> Result<&'static str> {
-    let params = Params {
-        network,
-        ..params.clone()
-    };
+pub fn refusal_on(
+    network: Network,
+    protocol: &Protocol,
+    proposal: &Proposal,
+) -> Result<&'static str> {
+    let (params, app) = (protocol.params(), protocol.bridge().app);
+    let bridge = Bridge { network, app };
     let proposal = Proposal {
-        params_hash: params.hash(),
+        params_hash: params.hash(&bridge),
         ..proposal.clone()
     };
-    match approve(&Secp256k1::new(), &proposal, &params, None) {
+    match approve(&Secp256k1::new(), &proposal, params, &bridge, None) {
         Ok(_) => bail!("{network} approves a mock spell"),
         Err(refusal) => Ok(refusal.code()),
     }

@@ -141,7 +141,7 @@ pub fn hostile(story: &mut Story<'_>) -> Result<()> {
         ));
     }
     for network in [Network::Signet, Network::Testnet4, Network::Mainnet] {
-        let code = refusal_on(network, &story.cluster.deployment.params, &proposal)?;
+        let code = refusal_on(network, story.cluster.protocol(), &proposal)?;
         ensure!(code == "mock-spell", "{network} refuses with {code}");
         refuses_development(story, network)?;
         story.report.done(&format!(

@@ -1,0 +1,135 @@
+//! What a bridge's evidence is held against: the bridge, its parameters, and the images that these pin.
+
+use grail_types::{Bridge, Images, Params, ParamsHash};
+use serde::{Deserialize, Serialize};
+
+use crate::images::{ImagesNotPinned, PinnedImages};
+
+/// Most bytes of the JSON of a [`Protocol`]: [`grail_types::IMAGES_MAX`] images take under half.
+pub const PROTOCOL_JSON_BYTES_MAX: usize = 128 * 1024;
+
+/// What everybody who takes part in a bridge must agree on, in one document of three objects. Always consistent: made
+/// only where the parameters name the images.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RawProtocol", into = "RawProtocol")]
+pub struct Protocol {
+    bridge: Bridge,
+    params: Params,
+    images: PinnedImages,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawProtocol {
+    bridge: Bridge,
+    params: Params,
+    images: Images,
+}
+
+impl Protocol {
+    /// The three parts, if they belong together.
+    pub fn new(bridge: Bridge, params: Params, images: Images) -> Result<Self, ImagesNotPinned> {
+        let images = PinnedImages::new(images, &params)?;
+        Ok(Self {
+            bridge,
+            params,
+            images,
+        })
+    }
+
+    /// The bridge.
+    pub const fn bridge(&self) -> &Bridge {
+        &self.bridge
+    }
+
+    /// Its parameters.
+    pub const fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The images that may hold a signer's key.
+    pub const fn images(&self) -> &PinnedImages {
+        &self.images
+    }
+
+    /// Names all three: the hash of the bridge and its parameters, which hold the hash of the images.
+    pub fn hash(&self) -> ParamsHash {
+        self.params.hash(&self.bridge)
+    }
+}
+
+impl TryFrom<RawProtocol> for Protocol {
+    type Error = ImagesNotPinned;
+
+    fn try_from(raw: RawProtocol) -> Result<Self, ImagesNotPinned> {
+        Self::new(raw.bridge, raw.params, raw.images)
+    }
+}
+
+impl From<Protocol> for RawProtocol {
+    fn from(protocol: Protocol) -> Self {
+        Self {
+            bridge: protocol.bridge,
+            params: protocol.params,
+            images: protocol.images.into_inner(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use grail_types::{BridgeApp, IMAGES_MAX, Image, ImageClass, Measurement, Network, TeeKind};
+
+    use super::*;
+
+    fn protocol(image_count: usize) -> Protocol {
+        let images = (0..image_count)
+            .map(|number| Image {
+                tee: TeeKind::Development,
+                class: ImageClass::Migratable,
+                measurement: Measurement {
+                    pcr0: [u8::try_from(number).unwrap(); 48],
+                    pcr1: [2; 48],
+                    pcr2: [3; 48],
+                },
+            })
+            .collect();
+        let images = Images::new(1, images).unwrap();
+        let app = BridgeApp {
+            identity: [4; 32],
+            vk: [5; 32],
+        };
+        let network = Network::Regtest;
+        let params = Params::preset(network, images.hash());
+        Protocol::new(Bridge { network, app }, params, images).unwrap()
+    }
+
+    #[test]
+    fn the_largest_reads_back_and_is_within_the_bound() {
+        let largest = protocol(IMAGES_MAX);
+        let json = serde_json::to_vec_pretty(&largest).unwrap();
+        assert!(json.len() < PROTOCOL_JSON_BYTES_MAX / 2, "{}", json.len());
+        assert_eq!(serde_json::from_slice::<Protocol>(&json).unwrap(), largest);
+    }
+
+    #[test]
+    fn refuses_images_that_the_params_do_not_name() {
+        let mut json = serde_json::to_value(protocol(1)).unwrap();
+        json["images"] = serde_json::to_value(protocol(2).images().get()).unwrap();
+        let error = serde_json::from_value::<Protocol>(json).unwrap_err();
+        assert!(error.to_string().contains("as the params say"), "{error}");
+    }
+
+    #[test]
+    fn refuses_fields_that_it_does_not_know() {
+        for object in ["/bridge", "/params", "/images", ""] {
+            let mut json = serde_json::to_value(protocol(1)).unwrap();
+            json.pointer_mut(object).unwrap()["extra"] = 1.into();
+            assert!(
+                serde_json::from_value::<Protocol>(json).is_err(),
+                "{object}"
+            );
+        }
+    }
+}
