@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
-use grail_flow::{DepositCharms, RequestEvent, RequestState, SettlementId, SettlementState};
+use grail_flow::{Alarm, DepositCharms, RequestEvent, RequestState, SettlementId, SettlementState};
 use grail_policy::Proposal;
 use grail_spell::{PrevTx, nft_app, roster_state, without_witnesses};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
@@ -12,6 +12,7 @@ use grail_types::{Network, Params, RequestId};
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
+    alarm,
     backend::Backend,
     clock,
     draft::Draft,
@@ -72,7 +73,7 @@ struct Tip {
 pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     let mut reader = backend.store.read().await?;
     // While something is that cannot be, nothing new is begun.
-    if reader.open_alarm_count().await? > 0 {
+    if reader.open_alarms().await?.stop > 0 {
         return Ok(Built::Hold);
     }
     let ready = reader.requests_in_state("ready", 0, READY_MAX).await?;
@@ -122,13 +123,15 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
             tracing::warn!(request = %left.request, reason = left.reason.code(), "left out");
         }
         fee_cap::note(backend, &left_out).await?;
-        if left_out
+        let short: Vec<_> = left_out
             .iter()
-            .any(|left| left.reason == LeftOutReason::VaultShort)
-        {
+            .filter(|left| left.reason == LeftOutReason::VaultShort)
+            .map(|left| left.request)
+            .collect();
+        if !short.is_empty() {
+            let alarm = Alarm::VaultShort { requests: short };
             let mut tx = backend.store.begin().await?;
-            tx.raise_alarm("vault-short", &format!("{left_out:?}"), clock::now())
-                .await?;
+            alarm::raise(&mut tx, &alarm, clock::now()).await?;
             tx.commit().await?;
             return Ok(Built::Hold);
         }

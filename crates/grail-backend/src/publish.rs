@@ -3,7 +3,7 @@
 use anyhow::{Context, anyhow};
 use bitcoin::Transaction;
 use grail_chain::{SendError, View};
-use grail_flow::{SettlementEvent, SettlementId, SettlementState};
+use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementState};
 use grail_store::Lease;
 
 use crate::{
@@ -41,11 +41,11 @@ pub async fn publish(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
             Ok(step)
         }
         Err(SendError::Rejected { code, reason }) => {
-            let now = step.now();
-            let details = format!("settlement {id}: {reason} ({code})");
-            step.tx
-                .raise_alarm("settlement-rejected", &details, now)
-                .await?;
+            let alarm = Alarm::SettlementRejected {
+                settlement: id,
+                words: format!("{reason} ({code})"),
+            };
+            step.raise(&alarm).await?;
             step.tell_settlement(id, SettlementEvent::NodeRejected)
                 .await?;
             Ok(step)

@@ -6,7 +6,7 @@ use anyhow::Context;
 use bitcoin::secp256k1::{Message, schnorr::Signature};
 use grail_broker::messages::{Ask, BrokerMessage, Reply, decode, encode};
 use grail_chain::Verdict as NodeVerdict;
-use grail_flow::{SettlementEvent, SettlementId, SettlementState};
+use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementState};
 use grail_policy::{Approved, Settlement, approve};
 use grail_script::{Sighashes, verify_signature};
 use grail_signer::{
@@ -41,7 +41,7 @@ pub async fn ask(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
         .proposal(id)
         .await?
         .context("the settlement has no proposal")?;
-    let is_paused = reader.open_alarm_count().await? > 0;
+    let is_paused = reader.open_alarms().await?.stop > 0;
     drop(reader);
     let mut step = Step::begin(backend).await?;
     let SettlementState::Asked { round: current } = settlement.state else {
@@ -320,9 +320,12 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
         let possible = backend.roster().signers().len().saturating_sub(no_count);
         if possible < threshold {
             let mut step = Step::begin(backend).await?;
-            let now = step.now();
-            let details = format!("settlement {id}: {no_count} operators will not sign");
-            step.tx.raise_alarm("quorum-refused", &details, now).await?;
+            let alarm = Alarm::QuorumRefused {
+                settlement: id,
+                unwilling: no_count,
+                threshold: backend.roster().threshold().0,
+            };
+            step.raise(&alarm).await?;
             step.tell_settlement(id, SettlementEvent::QuorumRefused)
                 .await?;
             step.commit().await?;
@@ -347,10 +350,11 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
             "the node would not take the signed settlement now"
         );
         if reason.contains("script-verify") || reason.contains("script verify") {
-            let details = format!("settlement {id}: {reason}");
-            step.tx
-                .raise_alarm("script-verification", &details, now)
-                .await?;
+            let alarm = Alarm::ScriptVerification {
+                settlement: id,
+                words: reason.clone(),
+            };
+            step.raise(&alarm).await?;
             return Ok(step.commit().await?);
         }
     }

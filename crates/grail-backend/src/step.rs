@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bitcoin::OutPoint;
 use grail_flow::{
-    DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestState, SettlementDuty,
+    Alarm, AlarmSubject, DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestState, SettlementDuty,
     SettlementEvent, SettlementId, SettlementSituation, SettlementState, Unexpected,
     UnexpectedKind,
 };
@@ -15,7 +15,7 @@ use grail_store::{
 use grail_types::RequestId;
 use serde_json::json;
 
-use crate::{backend::Backend, clock};
+use crate::{alarm, backend::Backend, clock};
 
 /// Kind of the jobs that prove.
 pub const JOB_PROVE: &str = "prove";
@@ -193,24 +193,27 @@ impl<'a> Step<'a> {
             }
         }
         self.told.clear();
-        self.alarm("event-loop", "a step did not come to an end")
-            .await
+        self.raise(&Alarm::EventLoop).await
     }
 
-    async fn alarm(&mut self, code: &str, details: &str) -> Result<(), StoreError> {
-        tracing::error!(code, details, "alarm");
-        self.tx
-            .raise_alarm(code, details, self.now)
-            .await
-            .map(|_| ())
+    /// Raises an alarm that commits with the step.
+    pub async fn raise(&mut self, alarm: &Alarm) -> Result<(), StoreError> {
+        alarm::raise(&mut self.tx, alarm, self.now).await
     }
 
-    async fn unexpected(&mut self, what: &str, error: Unexpected) -> Result<(), StoreError> {
-        match error.kind {
+    async fn unexpected(
+        &mut self,
+        subject: AlarmSubject,
+        unexpected: Unexpected,
+    ) -> Result<(), StoreError> {
+        match unexpected.kind {
             UnexpectedKind::Superseded => Ok(()),
             UnexpectedKind::Impossible => {
-                self.alarm("impossible-event", &format!("{what}: {error}"))
-                    .await
+                let alarm = Alarm::ImpossibleEvent {
+                    subject,
+                    unexpected,
+                };
+                self.raise(&alarm).await
             }
         }
     }
@@ -231,7 +234,7 @@ impl<'a> Step<'a> {
         };
         let (next, duties) = match request.state.apply(&event, &situation) {
             Ok(step) => step,
-            Err(error) => return self.unexpected(&format!("request {id}"), error).await,
+            Err(error) => return self.unexpected(AlarmSubject::Request(id), error).await,
         };
         if next != request.state {
             self.tx
@@ -309,7 +312,7 @@ impl<'a> Step<'a> {
         };
         let (next, duties) = match settlement.state.apply(&event, &situation) {
             Ok(step) => step,
-            Err(error) => return self.unexpected(&format!("settlement {id}"), error).await,
+            Err(error) => return self.unexpected(AlarmSubject::Settlement(id), error).await,
         };
         if next != settlement.state {
             match self
@@ -318,17 +321,19 @@ impl<'a> Step<'a> {
                 .await
             {
                 Ok(()) => {}
-                // The chain revived a settlement whose place another one took: nothing can be signed until a person
-                // has looked.
+                // The chain revived a settlement whose place another one took. The row stays as it
+                // is: two live settlements must not hold one deposit, whichever is right.
                 Err(StoreError::Conflict(
-                    conflict @ (Conflict::NftSpent { .. } | Conflict::DepositUsed { .. }),
+                    Conflict::NftSpent { by }
+                    | Conflict::DepositUsed { by }
+                    | Conflict::RequestServed { by }
+                    | Conflict::TransactionTaken { by },
                 )) => {
-                    return self
-                        .alarm(
-                            "settlement-conflict",
-                            &format!("settlement {id}: {conflict}"),
-                        )
-                        .await;
+                    let alarm = Alarm::SettlementConflict {
+                        settlement: id,
+                        other: by,
+                    };
+                    return self.raise(&alarm).await;
                 }
                 Err(error) => return Err(error),
             }

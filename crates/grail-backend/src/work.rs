@@ -6,10 +6,11 @@ use std::{future::Future, time::Duration};
 use anyhow::Context;
 use grail_broker::BrokerError;
 use grail_chain::{ChainError, ErrorKind, SendError};
-use grail_flow::SettlementId;
+use grail_flow::{Alarm, SettlementId};
 use grail_store::{Job, Lease, StoreError, StoreTx};
 
 use crate::{
+    alarm,
     backend::Backend,
     clock,
     step::{JOB_PROVE, Step},
@@ -167,11 +168,13 @@ pub async fn finish(
         Err(JobError::RetryWith(step, error)) => retry(lease, step.tx, &error).await,
         Err(JobError::Poison(error)) => {
             let mut tx = backend.store.begin().await?;
-            let details = format!("{}: {error:#}", job.idempotency_key);
-            tx.raise_alarm("dead-job", &details, clock::now()).await?;
-            let poisoned = tx
-                .poison_job(job.id, lease.token, &details, clock::now())
-                .await;
+            let (now, error) = (clock::now(), format!("{error:#}"));
+            let alarm = Alarm::DeadJob {
+                job: job.idempotency_key.clone(),
+                error: error.clone(),
+            };
+            alarm::raise(&mut tx, &alarm, now).await?;
+            let poisoned = tx.poison_job(job.id, lease.token, &error, now).await;
             end(job, poisoned, tx).await
         }
     }

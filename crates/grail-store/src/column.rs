@@ -60,6 +60,25 @@ pub(crate) fn json<T: Serialize>(what: &'static str, value: &T) -> Result<String
     serde_json::to_string(value).map_err(|error| StoreError::corrupt(what, error))
 }
 
+/// Foreign text as a column may hold it: cut to `chars_max`, and without NUL (which `PostgreSQL`
+/// refuses) or other control characters (which forge lines of logs).
+pub(crate) fn printable(text: &str, chars_max: usize) -> String {
+    text.chars()
+        .take(chars_max)
+        .map(|char| if char.is_control() { '\u{fffd}' } else { char })
+        .collect()
+}
+
+/// Names of a closed set as a list of SQL literals. They are this program's own constants, never
+/// foreign text, so there is nothing to escape.
+pub(crate) fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
+    let quoted: Vec<_> = names
+        .into_iter()
+        .map(|name| format!("'{name}'"))
+        .collect();
+    quoted.join(", ")
+}
+
 /// Typed reading of a row.
 pub(crate) trait Columns {
     fn text(&self, name: &'static str) -> Result<String, StoreError>;

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     Reader, Store, StoreError, StoreTx,
-    column::{Columns, after, at_most, integer, json, page},
+    column::{Columns, after, at_most, integer, json, page, printable},
     db::DbRow,
 };
 
@@ -465,7 +465,7 @@ fn held(changed: u64) -> Result<(), StoreError> {
 }
 
 pub(crate) fn cut(error: &str) -> String {
-    error.chars().take(ERROR_CHARS_MAX).collect()
+    printable(error, ERROR_CHARS_MAX)
 }
 
 /// Seconds to wait after attempt number `attempts`: doubling up to the cap, of which a half to the whole is taken by a

@@ -26,7 +26,7 @@ mod store;
 mod transactions;
 mod vault;
 
-pub use alarms::Alarm;
+pub use alarms::{OpenAlarms, StoredAlarm, StoredCode};
 pub use answers::{Answer, DETAILS_BYTES_MAX, Recorded, SIGNATURES_BYTES_MAX, Verdict};
 pub use blocks::{BLOCKS_KEPT, Rewound};
 pub use deposits::{DepositRow, DepositState, Reclaim};

@@ -7,8 +7,8 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use grail_flow::{RequestState, SettlementState};
-use grail_store::{ProofState, ProofTotals};
+use grail_flow::{AlarmCode, RequestState, SettlementState, Severity};
+use grail_store::{OpenAlarms, ProofState, ProofTotals, StoredCode};
 
 use super::{Api, answer::Answer};
 use crate::clock;
@@ -22,7 +22,8 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     let requests = reader.request_counts().await?;
     let settlements = reader.settlement_counts().await?;
     let block = reader.last_block().await?;
-    let alarms = reader.open_alarm_count().await?;
+    let open_alarms = reader.open_alarms().await?;
+    let alarm_totals = reader.alarm_totals().await?;
     let totals = reader.vault_totals().await?;
     let (ready, ready_since) = reader.ready_backlog().await?;
     let proofs = reader.proof_totals().await?;
@@ -60,11 +61,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
         "Operators that have shown evidence since the start.",
         u64::try_from(backend.operators.count()).unwrap_or(u64::MAX),
     );
-    text.value(
-        "grail_alarms_open",
-        "Alarms nobody has acknowledged.",
-        alarms,
-    );
+    text.alarms(open_alarms, &alarm_totals);
     text.value(
         "grail_supply_sat",
         "zkBTC in existence.",
@@ -139,6 +136,37 @@ impl Text {
 
     fn labelled(&mut self, name: &str, label: &str, of: &str, value: u64) {
         let _ = writeln!(self.0, "{name}{{{label}=\"{of}\"}} {value}");
+    }
+
+    /// Codes of newer versions are one label: what strangers could name is none.
+    fn alarms(&mut self, open: OpenAlarms, totals: &[(StoredCode, u64)]) {
+        self.gauge("grail_alarms_open", "Alarms nobody has acknowledged.");
+        for severity in Severity::ALL {
+            let count = match severity {
+                Severity::Stop => open.stop,
+                Severity::Look => open.look,
+            };
+            self.labelled("grail_alarms_open", "severity", severity.name(), count);
+        }
+        self.counter(
+            "grail_alarms_seen_total",
+            "Times that an alarm was raised, by code.",
+        );
+        let mut other = 0_u64;
+        let mut known = BTreeMap::new();
+        for (code, count) in totals {
+            match code {
+                StoredCode::Known(code) => {
+                    known.insert(*code, *count);
+                }
+                StoredCode::Other(_) => other = other.saturating_add(*count),
+            }
+        }
+        for code in AlarmCode::ALL {
+            let count = known.get(code).copied().unwrap_or(0);
+            self.labelled("grail_alarms_seen_total", "code", code.name(), count);
+        }
+        self.labelled("grail_alarms_seen_total", "code", "other", other);
     }
 
     fn proofs(&mut self, proofs: &ProofTotals, now: u64) {

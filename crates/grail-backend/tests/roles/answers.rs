@@ -6,7 +6,7 @@ use grail_backend::{
     step::{JOB_ASK, JOB_ASK_TIMEOUT},
 };
 use grail_broker::messages::{BrokerMessage, FaultMessage, Reply, encode};
-use grail_flow::{AbandonCode, SettlementId, SettlementState};
+use grail_flow::{AbandonCode, Alarm, SettlementId, SettlementState};
 use grail_signer::{Answer, Verdict as Said, proposal_id};
 use grail_store::Verdict;
 
@@ -293,7 +293,7 @@ async fn nothing_is_asked_while_an_alarm_is_open() {
     w.ready_peg_ins(1).await;
     assert_eq!(w.build().await, Built::Draft);
     let mut tx = w.backend.store.begin().await.unwrap();
-    tx.raise_alarm("odd", "a test", 1).await.unwrap();
+    tx.raise_alarm(&Alarm::EventLoop, 1).await.unwrap();
     tx.commit().await.unwrap();
     w.jobs().await;
     let newest = w.settlements().await.pop().unwrap();

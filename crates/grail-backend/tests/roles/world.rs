@@ -403,7 +403,7 @@ impl World {
         let alarms = reader.alarms(0, 100).await.unwrap().into_iter();
         alarms
             .filter(|alarm| alarm.acknowledged_at.is_none())
-            .map(|alarm| alarm.code)
+            .map(|alarm| alarm.code.name().to_owned())
             .collect()
     }
 

@@ -1,11 +1,12 @@
 //! Jobs: once by key, one holder at a time, dead ones out of the way.
 
+use grail_flow::Alarm;
 use grail_store::{
     ATTEMPTS_MAX, BACKOFF_MAX_SECONDS, Enqueued, Failed, JobId, JobState, NewJob, StoreTx,
 };
 use serde_json::{Value, json};
 
-use crate::support::{NOW, code, new_store};
+use crate::support::{NONE_OPEN, NOW, code, dead_job, new_store};
 
 const LEASE: u64 = 60;
 
@@ -137,7 +138,7 @@ async fn a_job_completes_with_its_step_or_is_leased_again() {
     tx.commit().await.unwrap();
     let lease = store.lease_job("prove", NOW, LEASE).await.unwrap().unwrap();
     let mut tx = store.begin().await.unwrap();
-    tx.raise_alarm("effect", "", NOW).await.unwrap();
+    tx.raise_alarm(&Alarm::EventLoop, NOW).await.unwrap();
     tx.complete_job(lease.job.id, lease.token, NOW)
         .await
         .unwrap();
@@ -145,7 +146,7 @@ async fn a_job_completes_with_its_step_or_is_leased_again() {
     let again = store.lease_job("prove", NOW + LEASE, LEASE).await.unwrap();
     assert_eq!(again.unwrap().job.id, lease.job.id);
     let mut reader = store.read().await.unwrap();
-    assert_eq!(reader.open_alarm_count().await.unwrap(), 0);
+    assert_eq!(reader.open_alarms().await.unwrap(), NONE_OPEN);
 }
 
 #[tokio::test]
@@ -289,7 +290,7 @@ async fn many_workers_of_two_processes_do_each_job_once() {
             tokio::spawn(async move {
                 while let Some(lease) = store.lease_job("prove", NOW, LEASE).await.unwrap() {
                     let mut tx = store.begin().await.unwrap();
-                    tx.raise_alarm("done", &lease.job.idempotency_key, NOW)
+                    tx.raise_alarm(&dead_job(&lease.job.idempotency_key), NOW)
                         .await
                         .unwrap();
                     tx.complete_job(lease.job.id, lease.token, NOW)

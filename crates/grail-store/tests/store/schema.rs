@@ -1,18 +1,9 @@
 //! The database's own rules, with the checks above them gone around; and rows that were tampered with.
 
-use sqlx::{Connection as _, SqliteConnection};
-
 use crate::support::{
-    NOW, TestStore, add_deposit, add_request, code, create_settlement, item, new_store, outpoint,
+    NOW, TestStore, add_deposit, add_request, code, create_settlement, item, new_store, outpoint, run,
     terms, transaction,
 };
-
-/// Runs a statement behind the store's back.
-async fn run(store: &TestStore, sql: &'static str) -> Result<u64, sqlx::Error> {
-    let mut connection = SqliteConnection::connect(&store.url).await.unwrap();
-    let done = sqlx::query(sql).execute(&mut connection).await?;
-    Ok(done.rows_affected())
-}
 
 fn is_constraint(result: Result<u64, sqlx::Error>) -> bool {
     match result {
@@ -135,7 +126,9 @@ async fn a_transaction_stored_under_another_name_is_corrupt() {
     tx.put_transaction(&one).await.unwrap();
     tx.put_transaction(&two).await.unwrap();
     add_request(&mut tx, 1).await;
-    tx.raise_alarm("unrelated", "", NOW).await.unwrap();
+    tx.raise_alarm(&grail_flow::Alarm::EventLoop, NOW)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     run(
         &store,

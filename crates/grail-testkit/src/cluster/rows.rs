@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use grail_flow::{SettlementId, SettlementState};
-use grail_store::{Alarm, Settlement, Store};
+use grail_store::{Settlement, Store, StoredAlarm};
 use tokio::runtime::Runtime;
 
 use super::PATIENCE;
@@ -80,7 +80,7 @@ impl Rows {
     }
 
     /// All alarms, acknowledged or not.
-    pub fn alarms(&self) -> Result<Vec<Alarm>> {
+    pub fn alarms(&self) -> Result<Vec<StoredAlarm>> {
         self.runtime.block_on(async {
             let mut reader = self.store.read().await?;
             Ok(reader.alarms(0, PAGE).await?)
