@@ -4,17 +4,15 @@ use anyhow::{Context, anyhow};
 use bitcoin::Transaction;
 use grail_chain::{SendError, View};
 use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementState};
-use grail_store::Lease;
 
 use crate::{
     backend::Backend,
     step::Step,
-    work::{JobError, JobOutcome, settlement_of},
+    work::{JobError, JobOutcome},
 };
 
 /// Publishes a settlement, or finds out why it cannot be.
-pub async fn publish(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
-    let id = settlement_of(&lease)?;
+pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     let mut reader = backend.store.read().await?;
     let settlement = reader
         .settlement(id)

@@ -13,14 +13,14 @@ use grail_signer::{
     ProposalId, SettlementSignatures, Verdict as SignerVerdict, VerifiedAnswer, decode_answer,
     decode_proposal, proposal_id,
 };
-use grail_store::{Lease, Recorded, Verdict};
+use grail_store::{Recorded, Verdict, Work};
 use grail_txbuild::complete;
 use grail_types::SignerIndex;
 
 use crate::{
     backend::Backend,
-    step::{JOB_ASK_TIMEOUT, Step},
-    work::{JobError, JobOutcome, field, settlement_of},
+    step::Step,
+    work::{JobError, JobOutcome},
 };
 
 /// Bytes of a signature.
@@ -29,9 +29,7 @@ const SIGNATURE_BYTES: usize = 64;
 const SIGN_POLL: Duration = Duration::from_secs(2);
 
 /// Asks operators about a settlement; comes back for another round as long as it is needed.
-pub async fn ask(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
-    let id = settlement_of(&lease)?;
-    let round = field(&lease, "round")?;
+pub async fn ask(backend: &Backend, id: SettlementId, round: u32) -> JobOutcome<'_> {
     let mut reader = backend.store.read().await?;
     let settlement = reader
         .settlement(id)
@@ -47,7 +45,7 @@ pub async fn ask(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
     let SettlementState::Asked { round: current } = settlement.state else {
         return Ok(step);
     };
-    if u64::from(current) != round {
+    if current != round {
         return Ok(step);
     }
     if is_paused {
@@ -65,14 +63,16 @@ pub async fn ask(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
         .await?;
     // The next round, unless a quorum comes first: its job finds the settlement in another state then.
     let later = step.now().saturating_add(backend.config.ask_seconds);
-    step.enqueue(JOB_ASK_TIMEOUT, id, round, later).await?;
+    let work = Work::AskTimeout {
+        settlement: id,
+        round,
+    };
+    step.enqueue(work, later).await?;
     Ok(step)
 }
 
 /// Ends a round of asking.
-pub async fn ask_timeout(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
-    let id = settlement_of(&lease)?;
-    let round = u32::try_from(field(&lease, "round")?)?;
+pub async fn ask_timeout(backend: &Backend, id: SettlementId, round: u32) -> JobOutcome<'_> {
     let mut step = Step::begin(backend).await?;
     step.tell_settlement(id, SettlementEvent::RoundTimedOut { round })
         .await?;

@@ -10,30 +10,15 @@ use grail_flow::{
 };
 use grail_store::{
     Conflict, DepositState, Enqueued, JobId, JobState, NewEvent, NewJob, StoreError, StoreTx,
-    Subject,
+    Subject, Work,
 };
 use grail_types::RequestId;
 use serde_json::json;
 
 use crate::{alarm, backend::Backend, clock};
 
-/// Kind of the jobs that prove.
-pub const JOB_PROVE: &str = "prove";
-/// Kind of the jobs that run the policy here.
-pub const JOB_DRY_RUN: &str = "dry-run";
-/// Kind of the jobs that ask operators.
-pub const JOB_ASK: &str = "ask";
-/// Kind of the jobs that end a round of asking.
-pub const JOB_ASK_TIMEOUT: &str = "ask-timeout";
-/// Kind of the jobs that publish.
-pub const JOB_PUBLISH: &str = "publish";
-
 /// Events of one step at most: every item of every unconfirmed settlement, several times over. More means a loop.
 const EVENTS_MAX: usize = 100_000;
-
-fn job_key(kind: &str, id: SettlementId, round: u64) -> String {
-    format!("{kind}:{id}:{round}")
-}
 
 impl std::fmt::Debug for Step<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -131,30 +116,10 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Puts in a job of a settlement. `round` makes the key of repeated work.
-    pub async fn enqueue(
-        &mut self,
-        kind: &str,
-        id: SettlementId,
-        round: u64,
-        run_after: u64,
-    ) -> Result<(), StoreError> {
-        self.put_in(kind, id, round, run_after).await.map(|_| ())
-    }
-
-    async fn put_in(
-        &mut self,
-        kind: &str,
-        id: SettlementId,
-        round: u64,
-        run_after: u64,
-    ) -> Result<JobId, StoreError> {
-        let key = job_key(kind, id, round);
-        let payload = json!({ "settlement": id.0, "round": round });
+    /// Puts in a job.
+    pub async fn enqueue(&mut self, work: Work, run_after: u64) -> Result<JobId, StoreError> {
         let job = NewJob {
-            kind,
-            idempotency_key: &key,
-            payload: &payload,
+            work,
             run_after,
             now: self.now,
         };
@@ -164,22 +129,22 @@ impl<'a> Step<'a> {
     }
 
     /// Puts in the job that proves a settlement, and its record.
-    pub async fn enqueue_proving(&mut self, id: SettlementId) -> Result<(), StoreError> {
+    pub async fn enqueue_proving(&mut self, settlement: SettlementId) -> Result<(), StoreError> {
         let now = self.now;
-        let job = self.put_in(JOB_PROVE, id, 0, now).await?;
-        self.tx.queue_proof(id, job, now).await
+        let job = self.enqueue(Work::Prove { settlement }, now).await?;
+        self.tx.queue_proof(settlement, job, now).await
     }
 
     /// Puts in a job that publishes a settlement, unless one waits already. One that is done, or under way, may have
     /// looked before what happened now, so it does not count.
-    pub async fn enqueue_publish(&mut self, id: SettlementId) -> Result<(), StoreError> {
-        let mut round = self.now;
+    pub async fn enqueue_publish(&mut self, settlement: SettlementId) -> Result<(), StoreError> {
+        let mut turn = self.now;
         loop {
-            let key = job_key(JOB_PUBLISH, id, round);
-            match self.tx.job_by_key(&key).await? {
-                None => return self.enqueue(JOB_PUBLISH, id, round, self.now).await,
+            let work = Work::Publish { settlement, turn };
+            match self.tx.job_by_key(&work.key()).await? {
+                None => return self.enqueue(work, self.now).await.map(|_| ()),
                 Some(job) if job.state == JobState::Ready => return Ok(()),
-                Some(_) => round = round.saturating_add(1),
+                Some(_) => turn = turn.saturating_add(1),
             }
         }
     }
@@ -365,9 +330,16 @@ impl<'a> Step<'a> {
         duty: SettlementDuty,
     ) -> Result<(), StoreError> {
         match duty {
-            SettlementDuty::DryRun => self.enqueue(JOB_DRY_RUN, id, 0, self.now).await,
+            SettlementDuty::DryRun => {
+                let work = Work::DryRun { settlement: id };
+                self.enqueue(work, self.now).await.map(|_| ())
+            }
             SettlementDuty::Ask { round } => {
-                self.enqueue(JOB_ASK, id, u64::from(round), self.now).await
+                let work = Work::Ask {
+                    settlement: id,
+                    round,
+                };
+                self.enqueue(work, self.now).await.map(|_| ())
             }
             SettlementDuty::Publish => self.enqueue_publish(id).await,
             SettlementDuty::SignalIncluded => {

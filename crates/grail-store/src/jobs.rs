@@ -2,11 +2,10 @@
 //! leased with a fencing token, and ends done or dead; a dead one stands in nobody's way.
 
 use grail_types::TaggedHasher;
-use serde_json::Value;
 
 use crate::{
-    Reader, Store, StoreError, StoreTx,
-    column::{Columns, after, at_most, integer, json, page, printable},
+    JobKind, Reader, Store, StoreError, StoreTx, Work,
+    column::{Columns, after, integer, json, page, printable},
     db::DbRow,
 };
 
@@ -16,10 +15,6 @@ pub const ATTEMPTS_MAX: u64 = 20;
 pub const BACKOFF_MAX_SECONDS: u64 = 300;
 /// Wait after the first failure, before jitter; it doubles with each further one.
 const BACKOFF_FIRST_SECONDS: u64 = 2;
-/// Longest key and kind.
-const KEY_BYTES_MAX: usize = 255;
-/// Longest payload, as JSON: jobs carry names of rows, not their contents.
-const PAYLOAD_BYTES_MAX: usize = 16 << 10;
 /// Longest error kept; the rest is cut.
 const ERROR_CHARS_MAX: usize = 1_000;
 
@@ -29,14 +24,9 @@ pub struct JobId(pub u64);
 
 /// A job to put in.
 #[derive(Clone, Copy, Debug)]
-pub struct NewJob<'a> {
-    /// Which worker it is for.
-    pub kind: &'a str,
-    /// Names this piece of work for good: a second job with the key of one that exists, even a done one, is that one.
-    /// So a key says also which time it is, for instance `publish:<settlement>:<round>`.
-    pub idempotency_key: &'a str,
-    /// What the worker needs to find its rows.
-    pub payload: &'a Value,
+pub struct NewJob {
+    /// What is to be done; gives the job its key.
+    pub work: Work,
     /// Earliest lease, unix seconds.
     pub run_after: u64,
     /// The time, unix seconds.
@@ -57,12 +47,10 @@ pub enum Enqueued {
 pub struct Job {
     /// Its number.
     pub id: JobId,
-    /// Which worker it is for.
-    pub kind: String,
     /// Its name.
     pub idempotency_key: String,
-    /// What the worker needs.
-    pub payload: Value,
+    /// What is to be done; none when a newer process wrote it, whose job it is.
+    pub work: Option<Work>,
     /// Where it stands.
     pub state: JobState,
     /// Leases so far.
@@ -134,7 +122,7 @@ impl Store {
     /// Leases the job of a kind that is due longest, in a step of its own. See [`StoreTx::lease_job`].
     pub async fn lease_job(
         &self,
-        kind: &str,
+        kind: JobKind,
         now: u64,
         lease_seconds: u64,
     ) -> Result<Option<Lease>, StoreError> {
@@ -181,11 +169,11 @@ impl Reader {
     }
 
     /// When the next job of a kind is due, unix seconds; a worker without a hint sleeps until then.
-    pub async fn next_job_due_at(&mut self, kind: &str) -> Result<Option<u64>, StoreError> {
+    pub async fn next_job_due_at(&mut self, kind: JobKind) -> Result<Option<u64>, StoreError> {
         let row = sqlx::query(
             "SELECT MIN(due_at) AS due FROM jobs WHERE kind = $1 AND state IN ('ready', 'leased')",
         )
-        .bind(kind)
+        .bind(kind.name())
         .fetch_one(self.connection())
         .await?;
         row.maybe_u64("due")
@@ -194,22 +182,12 @@ impl Reader {
 
 impl StoreTx {
     /// Puts a job in, with the state change that asks for it.
-    pub async fn enqueue(&mut self, new: &NewJob<'_>) -> Result<Enqueued, StoreError> {
-        at_most("length of the job's kind", new.kind.len(), KEY_BYTES_MAX)?;
-        at_most(
-            "length of the job's key",
-            new.idempotency_key.len(),
-            KEY_BYTES_MAX,
-        )?;
-        let payload = json("jobs.payload", new.payload)?;
-        at_most(
-            "length of the job's payload",
-            payload.len(),
-            PAYLOAD_BYTES_MAX,
-        )?;
+    pub async fn enqueue(&mut self, new: &NewJob) -> Result<Enqueued, StoreError> {
+        let key = new.work.key();
+        let payload = json("jobs.payload", &new.work)?;
         let run_after = integer("run after", new.run_after)?;
         let now = integer("now", new.now)?;
-        if let Some(known) = self.job_by_key(new.idempotency_key).await? {
+        if let Some(known) = self.job_by_key(&key).await? {
             return Ok(Enqueued::Existing(known.id));
         }
         let id = self.next_number("job").await?;
@@ -218,8 +196,8 @@ impl StoreTx {
              updated_at) VALUES ($1, $2, $3, $4, 'ready', 0, $5, 0, $6, $6)",
         )
         .bind(id)
-        .bind(new.kind)
-        .bind(new.idempotency_key)
+        .bind(new.work.kind().name())
+        .bind(key)
         .bind(payload)
         .bind(run_after)
         .bind(now)
@@ -234,7 +212,7 @@ impl StoreTx {
     /// used up is dead, and the next one is looked at: it may be what ends the process of its worker.
     pub async fn lease_job(
         &mut self,
-        kind: &str,
+        kind: JobKind,
         now: u64,
         lease_seconds: u64,
     ) -> Result<Option<Lease>, StoreError> {
@@ -245,7 +223,7 @@ impl StoreTx {
              last_error = COALESCE(last_error, 'no worker ended its attempt') \
              WHERE kind = $1 AND state IN ('ready', 'leased') AND due_at <= $2 AND attempts >= $3",
         )
-        .bind(kind)
+        .bind(kind.name())
         .bind(at)
         .bind(integer("attempts", ATTEMPTS_MAX)?)
         .execute(self.connection())
@@ -254,7 +232,7 @@ impl StoreTx {
             "SELECT id FROM jobs WHERE kind = $1 AND state IN ('ready', 'leased') AND due_at <= $2 \
              ORDER BY due_at, id LIMIT 1",
         )
-        .bind(kind)
+        .bind(kind.name())
         .bind(at)
         .fetch_optional(self.connection())
         .await?;
@@ -492,9 +470,8 @@ fn read(row: &DbRow) -> Result<Job, StoreError> {
         .ok_or_else(|| StoreError::corrupt("jobs.state", &name))?;
     Ok(Job {
         id: JobId(row.u64("id")?),
-        kind: row.text("kind")?,
         idempotency_key: row.text("idempotency_key")?,
-        payload: row.json("payload")?,
+        work: Work::read(&row.text("kind")?, row.json("payload")?),
         state,
         attempts: row.u64("attempts")?,
         due_at: row.u64("due_at")?,

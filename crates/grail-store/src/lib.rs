@@ -25,6 +25,7 @@ mod settlements;
 mod store;
 mod transactions;
 mod vault;
+mod work;
 
 pub use alarms::{OpenAlarms, StoredAlarm, StoredCode};
 pub use answers::{Answer, DETAILS_BYTES_MAX, Recorded, SIGNATURES_BYTES_MAX, Verdict};
@@ -48,6 +49,7 @@ pub use settlements::{
 };
 pub use store::{Reader, Store, StoreTx};
 pub use vault::{VaultKind, VaultOutput, VaultTotals};
+pub use work::{JobKind, Work};
 
 /// Rows that one list call returns at most, whatever the limit asked for.
 pub const PAGE_ROWS_MAX: u32 = 1_000;

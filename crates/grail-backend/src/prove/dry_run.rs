@@ -5,19 +5,18 @@ use bitcoin::Transaction;
 use grail_flow::{SettlementEvent, SettlementId, SettlementState};
 use grail_policy::approve;
 use grail_signer::{decode_proposal, proposal_id};
-use grail_store::{BuiltTransaction, Lease};
+use grail_store::BuiltTransaction;
 
 use super::unservable::unservable;
 use crate::{
     backend::Backend,
     publish::find_the_missing,
     step::Step,
-    work::{JobError, JobOutcome, settlement_of},
+    work::{JobError, JobOutcome},
 };
 
 /// Runs the operators' policy here before anybody is asked.
-pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
-    let id = settlement_of(&lease)?;
+pub async fn dry_run(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     let mut reader = backend.store.read().await?;
     let settlement = reader
         .settlement(id)

@@ -29,13 +29,16 @@ use crate::{
     clock,
     draft::Draft,
     step::Step,
-    work::{JobError, JobOutcome, settlement_of},
+    work::{JobError, JobOutcome},
 };
 use unservable::unservable;
 
 /// Proves a draft's spell and completes its transaction.
-pub async fn prove(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
-    let id = settlement_of(&lease)?;
+pub async fn prove<'a>(
+    backend: &'a Backend,
+    lease: &Lease,
+    id: SettlementId,
+) -> JobOutcome<'a> {
     let mut reader = backend.store.read().await?;
     let settlement = reader
         .settlement(id)
@@ -70,7 +73,7 @@ pub async fn prove(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
                 fee_output: made.fee_output,
             }
         }
-        None => match make(backend, &lease, id, request, &hash).await? {
+        None => match make(backend, lease, id, request, &hash).await? {
             Ok(made) => made,
             Err(no) => {
                 let mut step = Step::begin(backend).await?;

@@ -8,10 +8,9 @@ use grail_backend::{
     build::{self, Built},
     clock,
     prove::prove,
-    step::JOB_PROVE,
 };
 use grail_flow::SettlementId;
-use grail_store::{Lease, NewAttempt};
+use grail_store::{JobKind, Lease, NewAttempt};
 
 use super::{
     settlement::{asked, deposited, proven, published},
@@ -29,7 +28,7 @@ async fn drafted(t: &TestBackend) -> (Request, SettlementId) {
 }
 
 async fn lease(t: &TestBackend) -> Lease {
-    let leased = t.backend.store.lease_job(JOB_PROVE, clock::now(), 60).await;
+    let leased = t.backend.store.lease_job(JobKind::Prove, clock::now(), 60).await;
     leased.unwrap().unwrap()
 }
 
