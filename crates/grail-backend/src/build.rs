@@ -3,7 +3,9 @@
 use anyhow::{Context, ensure};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
-use grail_flow::{Alarm, DepositCharms, RequestEvent, RequestState, SettlementId, SettlementState};
+use grail_flow::{
+    Alarm, DepositCharms, RequestEvent, RequestStage, RequestState, SettlementId, SettlementStage,
+};
 use grail_policy::Proposal;
 use grail_spell::{PrevTx, nft_app, roster_state, without_witnesses};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
@@ -76,7 +78,9 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     if reader.open_alarms().await?.stop > 0 {
         return Ok(Built::Hold);
     }
-    let ready = reader.requests_in_state("ready", 0, READY_MAX).await?;
+    let ready = reader
+        .requests_in_state(RequestStage::Ready, 0, READY_MAX)
+        .await?;
     if !is_due(backend, &ready) {
         return Ok(Built::Nothing);
     }
@@ -148,7 +152,7 @@ async fn failed(reader: &mut Reader) -> anyhow::Result<BTreeMap<RequestId, (usiz
     let mut after = 0;
     loop {
         let page = reader
-            .settlements_in_state("abandoned", after, PAGE)
+            .settlements_in_state(SettlementStage::Abandoned, after, PAGE)
             .await?;
         let Some(last) = page.last() else { break };
         after = last.id.0;
@@ -188,12 +192,7 @@ async fn nft_to_build_on(
     let Some(settlement) = reader.settlement_tip().await? else {
         return Ok(Some(backend.deployment_nft()));
     };
-    let is_published = matches!(
-        settlement.state,
-        SettlementState::Broadcast {}
-            | SettlementState::Confirmed { .. }
-            | SettlementState::Final { .. }
-    );
+    let is_published = settlement.state.stage().is_published();
     Ok(settlement.nft_output.filter(|_| is_published))
 }
 

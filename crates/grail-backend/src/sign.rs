@@ -6,7 +6,7 @@ use anyhow::Context;
 use bitcoin::secp256k1::{Message, schnorr::Signature};
 use grail_broker::messages::{Ask, BrokerMessage, Reply, decode, encode};
 use grail_chain::Verdict as NodeVerdict;
-use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementState};
+use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState};
 use grail_policy::{Approved, Settlement, approve};
 use grail_script::{Sighashes, verify_signature};
 use grail_signer::{
@@ -137,7 +137,7 @@ async fn finish_waiting(
         .store
         .read()
         .await?
-        .settlements_in_state("asked", 0, 100)
+        .settlements_in_state(SettlementStage::Asked, 0, 100)
         .await?;
     for settlement in asked {
         if let Some(current) = load(backend, pending, settlement.id).await? {

@@ -215,10 +215,10 @@ impl AlarmCode {
 
     /// Names of the alarms of a severity.
     pub fn names_of(severity: Severity) -> impl Iterator<Item = &'static str> {
-        Self::ALL
-            .iter()
+        let codes = Self::ALL.iter().copied();
+        codes
             .filter(move |code| code.severity() == severity)
-            .map(|code| code.name())
+            .map(Self::name)
     }
 }
 

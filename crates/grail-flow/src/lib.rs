@@ -19,9 +19,9 @@ pub use block::{BlockRef, confirmations};
 pub use deadline::{deposit_deadline_height, sweep_end_height};
 pub use deposit::{Deposit, DepositCharms, ReclaimCode, UnknownCode, acceptable};
 pub use names::UnknownName;
-pub use request::{DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestState};
+pub use request::{DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestStage, RequestState};
 pub use settlement::{
     AbandonCode, SettlementDuty, SettlementEvent, SettlementId, SettlementSituation,
-    SettlementState,
+    SettlementStage, SettlementState,
 };
 pub use unexpected::{Unexpected, UnexpectedKind};

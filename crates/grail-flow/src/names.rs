@@ -32,6 +32,12 @@ macro_rules! named_enum {
                     $(Self::$variant => $text,)*
                 }
             }
+
+            /// The members of which `holds` is true, in order.
+            #[allow(dead_code, reason = "not every set has parts")]
+            pub fn those(holds: fn(Self) -> bool) -> impl Iterator<Item = Self> {
+                Self::ALL.iter().copied().filter(move |member| holds(*member))
+            }
         }
 
         impl ::std::fmt::Display for $name {

@@ -69,6 +69,19 @@ pub(crate) fn printable(text: &str, chars_max: usize) -> String {
         .collect()
 }
 
+/// A condition that a column has none of these names. Spelled as a chain of `<>`: an index whose own
+/// condition reads so is found by the database.
+pub(crate) fn is_none_of(
+    column: &str,
+    names: impl IntoIterator<Item = &'static str>,
+) -> String {
+    let terms: Vec<_> = names
+        .into_iter()
+        .map(|name| format!("{column} <> '{name}'"))
+        .collect();
+    terms.join(" AND ")
+}
+
 /// Names of a closed set as a list of SQL literals. They are this program's own constants, never
 /// foreign text, so there is nothing to escape.
 pub(crate) fn listed(names: impl IntoIterator<Item = &'static str>) -> String {

@@ -1,13 +1,13 @@
 //! Requests and where they stand.
 
 use bitcoin::{Script, ScriptBuf};
-use grail_flow::RequestState;
+use grail_flow::{RequestStage, RequestState};
 use grail_types::{Kind, RequestId, Roster, Terms};
 
 use crate::{
     Conflict, Reader, StoreError, StoreTx,
-    column::{Columns, after, at_most, integer, json, page, sat},
-    db::DbRow,
+    column::{Columns, after, at_most, integer, json, listed, page, sat},
+    db::{DbRow, sql},
 };
 
 /// Longest idempotency key.
@@ -146,17 +146,17 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
-    /// Requests in the state of this name ([`RequestState::NAMES`]), in order of creation.
+    /// Requests in a state, in order of creation.
     pub async fn requests_in_state(
         &mut self,
-        state_name: &str,
+        stage: RequestStage,
         after_number: u64,
         limit: u32,
     ) -> Result<Vec<Request>, StoreError> {
         let rows = sqlx::query(select!(
             "WHERE state_name = $1 AND number > $2 ORDER BY number LIMIT $3"
         ))
-        .bind(state_name)
+        .bind(stage.name())
         .bind(after(after_number))
         .bind(page(limit))
         .fetch_all(self.connection())
@@ -171,14 +171,18 @@ impl Reader {
         tip_height: u32,
         limit: u32,
     ) -> Result<Vec<Request>, StoreError> {
-        let rows = sqlx::query(select!(
-            "WHERE deadline_height <= $1 AND (state_name = 'awaiting-deposit' OR \
-             (state_name = 'unconfirmed' AND NOT EXISTS (SELECT 1 FROM deposits \
-             WHERE deposits.request = requests.id AND deposits.height IS NOT NULL))) \
-             ORDER BY deadline_height, number LIMIT $2"
-        ))
+        let waiting = RequestStage::those(RequestStage::is_moved_by_deadline);
+        let rows = sqlx::query(sql(format!(
+            select!(
+                "WHERE deadline_height <= $1 AND state_name IN ({}) AND (state_name = $3 OR \
+                 NOT EXISTS (SELECT 1 FROM deposits WHERE deposits.request = requests.id \
+                 AND deposits.height IS NOT NULL)) ORDER BY deadline_height, number LIMIT $2"
+            ),
+            listed(waiting.map(RequestStage::name))
+        )))
         .bind(i64::from(tip_height))
         .bind(page(limit))
+        .bind(RequestStage::AwaitingDeposit.name())
         .fetch_all(self.connection())
         .await?;
         rows.iter().map(read).collect()

@@ -1,13 +1,13 @@
 //! Settlements, what they pay, and the rules that no two live ones share an NFT, a deposit or a request.
 
 use bitcoin::{Amount, OutPoint, Transaction, Txid, Weight, consensus::encode};
-use grail_flow::{BlockRef, SettlementId, SettlementState};
+use grail_flow::{BlockRef, SettlementId, SettlementStage, SettlementState};
 use grail_types::RequestId;
 
 use crate::{
     Conflict, Reader, StoreError, StoreTx,
-    column::{Columns, after, at_most, integer, json, page, sat},
-    db::DbRow,
+    column::{Columns, after, at_most, integer, is_none_of, json, listed, page, sat},
+    db::{DbRow, sql},
     transactions::decode,
 };
 
@@ -93,6 +93,14 @@ macro_rules! select {
 }
 pub(crate) use select;
 
+/// The condition that a settlement is live: it holds what no other live one may.
+fn live(column: &str) -> String {
+    is_none_of(
+        column,
+        SettlementStage::those(SettlementStage::is_given_up).map(SettlementStage::name),
+    )
+}
+
 impl Reader {
     /// A settlement.
     pub async fn settlement(&mut self, id: SettlementId) -> Result<Option<Settlement>, StoreError> {
@@ -108,9 +116,10 @@ impl Reader {
         &mut self,
         txid: &Txid,
     ) -> Result<Option<Settlement>, StoreError> {
-        let row = sqlx::query(select!(
-            "WHERE txid = $1 ORDER BY CASE WHEN state_name = 'abandoned' THEN 1 ELSE 0 END, id DESC LIMIT 1"
-        ))
+        let row = sqlx::query(sql(format!(
+            select!("WHERE txid = $1 ORDER BY CASE WHEN {} THEN 0 ELSE 1 END, id DESC LIMIT 1"),
+            live("state_name")
+        )))
         .bind(txid.to_string())
         .fetch_optional(self.connection())
         .await?;
@@ -122,9 +131,10 @@ impl Reader {
         &mut self,
         nft: &OutPoint,
     ) -> Result<Option<Settlement>, StoreError> {
-        let row = sqlx::query(select!(
-            "WHERE nft_input = $1 AND state_name <> 'abandoned'"
-        ))
+        let row = sqlx::query(sql(format!(
+            select!("WHERE nft_input = $1 AND {}"),
+            live("state_name")
+        )))
         .bind(nft.to_string())
         .fetch_optional(self.connection())
         .await?;
@@ -135,11 +145,14 @@ impl Reader {
     /// when there is no live settlement: the next one builds on the deployment. A draft counts, and has no NFT output
     /// yet; nothing can build on it.
     pub async fn settlement_tip(&mut self) -> Result<Option<Settlement>, StoreError> {
-        let row = sqlx::query(select!(
-            "WHERE state_name <> 'abandoned' AND NOT EXISTS (SELECT 1 FROM settlements later \
-             WHERE later.nft_input = settlements.nft_output AND later.state_name <> 'abandoned') \
-             ORDER BY id DESC LIMIT 1"
-        ))
+        let row = sqlx::query(sql(format!(
+            select!(
+                "WHERE {} AND NOT EXISTS (SELECT 1 FROM settlements later \
+                 WHERE later.nft_input = settlements.nft_output AND {}) ORDER BY id DESC LIMIT 1"
+            ),
+            live("state_name"),
+            live("later.state_name")
+        )))
         .fetch_optional(self.connection())
         .await?;
         row.as_ref().map(read).transpose()
@@ -147,10 +160,11 @@ impl Reader {
 
     /// How many live settlements are in no block.
     pub async fn unconfirmed_settlement_count(&mut self) -> Result<u64, StoreError> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) AS total FROM settlements WHERE state_name IN \
-             ('draft', 'proven', 'asked', 'signed', 'broadcast')",
-        )
+        let unconfirmed = SettlementStage::those(SettlementStage::is_unconfirmed);
+        let row = sqlx::query(sql(format!(
+            "SELECT COUNT(*) AS total FROM settlements WHERE state_name IN ({})",
+            listed(unconfirmed.map(SettlementStage::name))
+        )))
         .fetch_one(self.connection())
         .await?;
         row.u64("total")
@@ -170,17 +184,17 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
-    /// Settlements in the state of this name ([`SettlementState::NAMES`]), in order of creation.
+    /// Settlements in a state, in order of creation.
     pub async fn settlements_in_state(
         &mut self,
-        state_name: &str,
+        stage: SettlementStage,
         after_id: u64,
         limit: u32,
     ) -> Result<Vec<Settlement>, StoreError> {
         let rows = sqlx::query(select!(
             "WHERE state_name = $1 AND id > $2 ORDER BY id LIMIT $3"
         ))
-        .bind(state_name)
+        .bind(stage.name())
         .bind(after(after_id))
         .bind(page(limit))
         .fetch_all(self.connection())
@@ -475,8 +489,8 @@ impl StoreTx {
         if settlement.state != *from {
             return Err(StoreError::Stale { what: "settlement" });
         }
-        let was_live = is_live(from);
-        if is_live(to) && !was_live {
+        let was_live = from.stage().is_live();
+        if to.stage().is_live() && !was_live {
             self.refuse_spent_nft(&settlement.nft_input).await?;
             if let Some(txid) = settlement.txid {
                 self.refuse_taken(id, &txid).await?;
@@ -498,10 +512,10 @@ impl StoreTx {
         .bind(integer("now", now)?)
         .execute(self.connection())
         .await?;
-        if is_live(to) != was_live {
+        if to.stage().is_live() != was_live {
             sqlx::query("UPDATE settlement_items SET active = $2 WHERE settlement = $1")
                 .bind(after(id.0))
-                .bind(i64::from(is_live(to)))
+                .bind(i64::from(to.stage().is_live()))
                 .execute(self.connection())
                 .await?;
         }
@@ -510,7 +524,7 @@ impl StoreTx {
 
     async fn refuse_taken(&mut self, id: SettlementId, txid: &Txid) -> Result<(), StoreError> {
         match self.settlement_by_txid(txid).await? {
-            Some(other) if other.id != id && is_live(&other.state) => {
+            Some(other) if other.id != id && other.state.stage().is_live() => {
                 Err(Conflict::TransactionTaken { by: other.id }.into())
             }
             _ => Ok(()),
@@ -522,16 +536,12 @@ impl StoreTx {
             .settlement(id)
             .await?
             .ok_or(StoreError::NotFound { what: "settlement" })?;
-        if is_live(&settlement.state) {
+        if settlement.state.stage().is_live() {
             Ok(settlement)
         } else {
             Err(Conflict::SettlementAbandoned { id }.into())
         }
     }
-}
-
-const fn is_live(state: &SettlementState) -> bool {
-    !matches!(state, SettlementState::Abandoned { .. })
 }
 
 pub(crate) fn read(row: &DbRow) -> Result<Settlement, StoreError> {

@@ -7,7 +7,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use grail_flow::{AlarmCode, RequestState, SettlementState, Severity};
+use grail_flow::{AlarmCode, RequestStage, SettlementStage, Severity};
 use grail_store::{OpenAlarms, ProofState, ProofTotals, StoredCode};
 
 use super::{Api, answer::Answer};
@@ -34,9 +34,13 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
 
     let mut text = Text::default();
     text.gauge("grail_requests", "Requests by state.");
-    text.by_state("grail_requests", &RequestState::NAMES, &requests);
+    text.by_state("grail_requests", names(RequestStage::ALL, RequestStage::name), &requests);
     text.gauge("grail_settlements", "Settlements by state.");
-    text.by_state("grail_settlements", &SettlementState::NAMES, &settlements);
+    text.by_state(
+        "grail_settlements",
+        names(SettlementStage::ALL, SettlementStage::name),
+        &settlements,
+    );
     if let Some(view) = view {
         text.value(
             "grail_node_tip_height",
@@ -107,6 +111,10 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text.0).into_response())
 }
 
+fn names<S: Copy>(states: &[S], name: fn(S) -> &'static str) -> impl Iterator<Item = &'static str> {
+    states.iter().copied().map(name)
+}
+
 /// The text so far. Writing to a string cannot fail.
 #[derive(Default)]
 struct Text(String);
@@ -170,9 +178,12 @@ impl Text {
     }
 
     fn proofs(&mut self, proofs: &ProofTotals, now: u64) {
-        let states = ProofState::ALL.map(ProofState::name);
         self.gauge("grail_proofs_by_state", "Proofs of settlements by state.");
-        self.by_state("grail_proofs_by_state", &states, &proofs.by_state);
+        self.by_state(
+            "grail_proofs_by_state",
+            ProofState::ALL.map(ProofState::name),
+            &proofs.by_state,
+        );
         let count = |state: ProofState| {
             let mut states = proofs.by_state.iter();
             states
@@ -226,7 +237,12 @@ impl Text {
     }
 
     /// One line for each state that there is, also for those that nothing is in.
-    fn by_state(&mut self, name: &str, states: &[&str], counts: &[(String, u64)]) {
+    fn by_state(
+        &mut self,
+        name: &str,
+        states: impl IntoIterator<Item = &'static str>,
+        counts: &[(String, u64)],
+    ) {
         let counts: BTreeMap<_, _> = counts
             .iter()
             .map(|(state, count)| (state.as_str(), *count))

@@ -24,7 +24,7 @@ use super::{
     answer::{Answer, Failure},
     proofs,
     settlements::{output_index_of_item, required},
-    states::{reclaim_code, request_state, settlement_state},
+    states::{reclaim_code, request_stage, request_state, settlement_state},
 };
 use crate::{backend::Backend, fee_cap::wait_blocks};
 
@@ -117,7 +117,7 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
             until_height: since_height
                 .saturating_add(wait_blocks(backend.params(), request.terms.reclaim_delay)),
         });
-    let state = request_state(&request.state);
+    let state = request_state(request.state.stage());
     let receipt = Receipt::new(request.terms.clone(), request.roster.clone());
     Ok(RequestStatus {
         id: request.id,
@@ -176,7 +176,7 @@ async fn settlement(
     let output_index = output_index_of_item(&transaction, items.len(), position);
     Ok(Some(RequestSettlement {
         txid,
-        state: settlement_state(&settlement.state),
+        state: settlement_state(settlement.state.stage()),
         confirmations: settlement
             .block
             .map_or(0, |block| confirmations(tip_height, block.height)),
@@ -252,7 +252,7 @@ pub(super) async fn list(
     // One more than asked for tells whether there is a next page.
     let mut requests = reader
         .requests_newest_first(
-            state.map(RequestState::name),
+            state.map(request_stage),
             before,
             u32::from(limit).saturating_add(1),
         )
@@ -290,7 +290,7 @@ async fn summary(
     Ok(RequestSummary {
         id: request.id,
         kind,
-        state: request_state(&request.state),
+        state: request_state(request.state.stage()),
         code: request.state.code().map(reclaim_code),
         deposit_address: address.to_string(),
         amount_sat: deposit.and_then(|row| match kind {

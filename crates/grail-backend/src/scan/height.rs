@@ -1,7 +1,9 @@
 //! What follows from the height alone: deadlines, confirmations, the margin before a reclaim.
 
 use anyhow::Context;
-use grail_flow::{ReclaimCode, RequestEvent, SettlementEvent, sweep_end_height};
+use grail_flow::{
+    ReclaimCode, RequestEvent, RequestStage, SettlementEvent, SettlementStage, sweep_end_height,
+};
 use grail_store::StoreError;
 use grail_types::RequestId;
 
@@ -17,10 +19,10 @@ impl Scanner<'_> {
         }
         // First, so that what comes free of it is judged in the same step: nobody may settle it again in between.
         self.cancel_late_settlements(step, height).await?;
-        for state in ["unconfirmed", "ready"] {
+        for stage in RequestStage::those(RequestStage::is_moved_by_height) {
             let mut after = 0;
             loop {
-                let page = step.tx.requests_in_state(state, after, PAGE).await?;
+                let page = step.tx.requests_in_state(stage, after, PAGE).await?;
                 let Some(last) = page.last() else { break };
                 after = last.number;
                 for request in page {
@@ -53,7 +55,11 @@ impl Scanner<'_> {
                 }
             }
         }
-        for settlement in step.tx.settlements_in_state("confirmed", 0, PAGE).await? {
+        for settlement in step
+            .tx
+            .settlements_in_state(SettlementStage::Confirmed, 0, PAGE)
+            .await?
+        {
             if let Some(block) = settlement.block {
                 step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
                     .await?;
@@ -69,8 +75,8 @@ impl Scanner<'_> {
         step: &mut Step<'_>,
         height: u32,
     ) -> anyhow::Result<()> {
-        for state in ["draft", "proven", "asked"] {
-            for settlement in step.tx.settlements_in_state(state, 0, PAGE).await? {
+        for stage in SettlementStage::those(SettlementStage::is_unsigned) {
+            for settlement in step.tx.settlements_in_state(stage, 0, PAGE).await? {
                 for item in step.tx.settlement_items(settlement.id).await? {
                     let request = step
                         .tx

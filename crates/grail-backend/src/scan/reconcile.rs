@@ -1,6 +1,6 @@
 //! Healing: what the rows say should be under way is put under way again.
 
-use grail_flow::{Alarm, SettlementState};
+use grail_flow::{Alarm, SettlementStage, SettlementState};
 use grail_store::JobState;
 
 use super::{PAGE, Scanner};
@@ -25,7 +25,7 @@ impl Scanner<'_> {
             .store
             .read()
             .await?
-            .settlements_in_state("broadcast", 0, PAGE)
+            .settlements_in_state(SettlementStage::Broadcast, 0, PAGE)
             .await?;
         for settlement in published {
             let Some(txid) = settlement.txid else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use grail_api::{Health, HealthStatus};
-use grail_flow::{Alarm, RequestState, SettlementState};
+use grail_flow::{Alarm, RequestStage, SettlementStage};
 
 use super::{
     operators::show_up,
@@ -108,11 +108,11 @@ async fn metrics_have_every_state_once_and_nothing_that_strangers_name() {
     assert!(response.header("content-type").starts_with("text/plain"));
     let lines: Vec<_> = response.text.lines().collect();
     let has = |line: &str| lines.iter().filter(|other| **other == line).count() == 1;
-    for state in RequestState::NAMES {
-        let count = u8::from(state == "awaiting-deposit");
+    for state in RequestStage::ALL {
+        let count = u8::from(*state == RequestStage::AwaitingDeposit);
         assert!(has(&format!("grail_requests{{state=\"{state}\"}} {count}")));
     }
-    for state in SettlementState::NAMES {
+    for state in SettlementStage::ALL {
         assert!(has(&format!("grail_settlements{{state=\"{state}\"}} 0")));
     }
     for line in [

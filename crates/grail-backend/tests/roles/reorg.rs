@@ -266,7 +266,7 @@ async fn a_settlement_on_top_of_one_that_is_given_up_is_given_up_and_settled_ane
     w.chain.mine(vec![two.double_spend(), deposit]);
     w.mine_empty(2).await;
     for id in [child, parent] {
-        if !w.settlement(id).await.state.is_terminal() {
+        if !w.settlement(id).await.state.stage().has_ended() {
             w.jobs().await;
         }
     }

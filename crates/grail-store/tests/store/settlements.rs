@@ -307,7 +307,7 @@ async fn a_state_is_changed_only_from_the_one_that_was_read_and_brings_its_block
         let settlement = tx.settlement(id).await.unwrap().unwrap();
         assert_eq!((settlement.state, settlement.block), (to, to.block()));
         assert_eq!(settlement.updated_at, NOW + 3);
-        let listed = tx.settlements_in_state(to.name(), 0, 9).await.unwrap();
+        let listed = tx.settlements_in_state(to.stage(), 0, 9).await.unwrap();
         assert_eq!(listed, [settlement]);
         let stale = tx.set_settlement_state(id, &from, &to, NOW).await;
         assert_eq!(code(stale), "stale");
