@@ -38,10 +38,10 @@ pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
                 .await?;
             Ok(step)
         }
-        Err(SendError::Rejected { code, reason }) => {
+        Err(SendError::ScriptInvalid { reason }) => {
             let alarm = Alarm::SettlementRejected {
                 settlement: id,
-                words: format!("{reason} ({code})"),
+                words: reason,
             };
             step.raise(&alarm).await?;
             step.tell_settlement(id, SettlementEvent::NodeRejected)
@@ -54,7 +54,22 @@ pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
                 .await?
                 .ok_or_else(|| JobError::Retry(anyhow!(reason)))
         }
-        Err(error) => Err(JobError::Retry(error.into())),
+        Err(SendError::Rejected { code, reason }) => {
+            // It is signed, so other nodes may have it mined: it is not given up for words that
+            // nobody here understands.
+            let alarm = Alarm::UnknownRejection {
+                settlement: id,
+                words: format!("{reason} (code {code})"),
+            };
+            step.raise(&alarm).await?;
+            Err(JobError::RetryWith(Box::new(step), anyhow!("{alarm}")))
+        }
+        Err(
+            error @ (SendError::Conflict { .. }
+            | SendError::FeeTooLow { .. }
+            | SendError::TooEarly { .. }
+            | SendError::Chain(_)),
+        ) => Err(JobError::Retry(error.into())),
     }
 }
 

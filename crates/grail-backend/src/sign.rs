@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::Context;
 use bitcoin::secp256k1::{Message, schnorr::Signature};
 use grail_broker::messages::{Ask, BrokerMessage, Reply, decode, encode};
-use grail_chain::Verdict as NodeVerdict;
+use grail_chain::{RejectReason, Verdict as NodeVerdict};
 use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState};
 use grail_policy::{Approved, Settlement, approve};
 use grail_script::{Sighashes, verify_signature};
@@ -343,20 +343,30 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
         .verdict;
     let mut step = Step::begin(backend).await?;
     let now = step.now();
-    if let NodeVerdict::Rejected { reason } = &verdict {
-        tracing::warn!(
-            settlement = id.0,
-            reason,
-            "the node would not take the signed settlement now"
-        );
-        if reason.contains("script-verify") || reason.contains("script verify") {
+    match verdict {
+        // Each signature was verified on arrival, so a script that fails all the same is a fault of
+        // ours or of the node, and a person's to judge. The settlement stays asked.
+        NodeVerdict::Rejected {
+            reason: RejectReason::ScriptVerify,
+            words,
+        } => {
             let alarm = Alarm::ScriptVerification {
                 settlement: id,
-                words: reason.clone(),
+                words,
             };
             step.raise(&alarm).await?;
             return Ok(step.commit().await?);
         }
+        // Anything else may pass: the signatures are kept, and publishing finds out.
+        NodeVerdict::Rejected { reason, words } => {
+            tracing::warn!(
+                settlement = id.0,
+                reason = reason.name(),
+                words,
+                "the node would not take the signed settlement now"
+            );
+        }
+        NodeVerdict::Accepted { .. } | NodeVerdict::NotTested => {}
     }
     step.tx.set_signed(id, &transaction, now).await?;
     step.tx.put_transaction(&transaction).await?;

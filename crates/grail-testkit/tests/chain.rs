@@ -11,7 +11,7 @@ use bitcoin::{
     Txid, Witness,
 };
 use grail_chain::{
-    Auth, BitcoinCore, BlockSource, Chain, Cursor, ErrorKind, RpcClient, Step, Verdict, View,
+    Auth, BitcoinCore, BlockSource, Chain, Cursor, ErrorKind, RejectReason, RpcClient, Step, Verdict, View,
     confirmations, next_step, outputs,
 };
 use grail_testkit::Node;
@@ -144,7 +144,7 @@ fn mempool_test_tells_fee_and_size_reason_and_what_was_not_tested() {
     let mut unsigned = good.clone();
     unsigned.input[0].witness = Witness::new();
     assert!(
-        matches!(node.test_accept(&unsigned), Verdict::Rejected { reason } if !reason.is_empty())
+        matches!(node.test_accept(&unsigned), Verdict::Rejected { reason: RejectReason::ScriptVerify, .. })
     );
     let unknown = spend(
         OutPoint {
@@ -154,10 +154,10 @@ fn mempool_test_tells_fee_and_size_reason_and_what_was_not_tested() {
         1_000,
         RBF,
     );
-    let Verdict::Rejected { reason } = node.test_accept(&unknown) else {
+    let Verdict::Rejected { reason, words } = node.test_accept(&unknown) else {
         panic!()
     };
-    assert!(reason.contains("missing"), "{reason}");
+    assert_eq!(reason, RejectReason::MissingInputs, "{words}");
     let tested = chain
         .test_mempool_accept(&[unsigned, spend(coin, 18_000, RBF)])
         .unwrap();
@@ -193,7 +193,7 @@ fn sending_tells_the_kinds_of_no_apart() {
     assert_eq!(code(&spend(coin, 21_000, RBF)), "transaction-rejected");
     let mut unsigned = spend(coin, 19_000, RBF);
     unsigned.input[0].witness = Witness::from_slice(&[&[0x52]]);
-    assert_eq!(code(&unsigned), "transaction-rejected");
+    assert_eq!(code(&unsigned), "transaction-script-invalid");
 
     let sent = spend(coin, 19_000, RBF);
     assert_eq!(chain.send(&sent).unwrap(), sent.compute_txid());

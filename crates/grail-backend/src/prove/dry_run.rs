@@ -2,7 +2,8 @@
 
 use anyhow::{Context, anyhow};
 use bitcoin::Transaction;
-use grail_flow::{SettlementEvent, SettlementId, SettlementState};
+use grail_chain::{RejectReason, Verdict};
+use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementState};
 use grail_policy::approve;
 use grail_signer::{decode_proposal, proposal_id};
 use grail_store::BuiltTransaction;
@@ -86,24 +87,37 @@ async fn test_unsigned<'a>(
         .pop()
         .context("the node gave no verdict")?
         .verdict;
-    match &verdict {
-        grail_chain::Verdict::Rejected { reason } if is_missing_witness(reason) => return Ok(None),
-        grail_chain::Verdict::Rejected { reason } if is_missing_input(reason) => {
-            if let Some(step) = find_the_missing(backend, id, transaction).await? {
-                return Ok(Some(step));
+    match verdict {
+        // Signatures are all that it lacks, so nothing but a script may fail.
+        Verdict::Rejected {
+            reason: RejectReason::ScriptVerify,
+            ..
+        } => Ok(None),
+        Verdict::Rejected { reason, words } => match reason {
+            RejectReason::MissingInputs => match find_the_missing(backend, id, transaction).await? {
+                Some(step) => Ok(Some(step)),
+                None => Err(JobError::Retry(anyhow!("an input is missing: {words}"))),
+            },
+            RejectReason::Other => {
+                let alarm = Alarm::UnknownRejection {
+                    settlement: id,
+                    words,
+                };
+                let mut step = Step::begin(backend).await?;
+                step.raise(&alarm).await?;
+                Err(JobError::RetryWith(Box::new(step), anyhow!("{alarm}")))
             }
-        }
-        _ => {}
+            RejectReason::AlreadyKnown
+            | RejectReason::Conflict
+            | RejectReason::FeeTooLow
+            | RejectReason::NonFinal
+            | RejectReason::PrematureCoinbase
+            | RejectReason::ScriptVerify => Err(JobError::Retry(anyhow!(
+                "the node finds more than missing signatures: {words}"
+            ))),
+        },
+        Verdict::Accepted { .. } | Verdict::NotTested => Err(JobError::Retry(anyhow!(
+            "the node gave no verdict on missing signatures: {verdict:?}"
+        ))),
     }
-    Err(JobError::Retry(anyhow!(
-        "the node finds more than missing signatures: {verdict:?}"
-    )))
-}
-
-fn is_missing_witness(reason: &str) -> bool {
-    reason.contains("script-verify-flag-failed") || reason.contains("script verify flag failed")
-}
-
-fn is_missing_input(reason: &str) -> bool {
-    reason.starts_with("missing-inputs") || reason.starts_with("bad-txns-inputs-missingorspent")
 }

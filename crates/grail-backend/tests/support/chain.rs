@@ -297,9 +297,7 @@ impl Chain for PaperChain {
     fn test_mempool_accept(&self, transactions: &[Transaction]) -> Result<Vec<Tested>, ChainError> {
         let state = self.answering()?;
         let verdict = |transaction| match state.fault(transaction) {
-            Some(fault) => Verdict::Rejected {
-                reason: fault.reason().to_owned(),
-            },
+            Some(fault) => Verdict::rejected(fault.reason()),
             None => Verdict::Accepted {
                 vsize: 1,
                 fee: Amount::ZERO,
@@ -332,8 +330,7 @@ impl Chain for PaperChain {
             Some(fault @ Fault::Conflict) => Err(SendError::Conflict {
                 reason: fault.reason().to_owned(),
             }),
-            Some(fault @ Fault::NoWitness) => Err(SendError::Rejected {
-                code: -26,
+            Some(fault @ Fault::NoWitness) => Err(SendError::ScriptInvalid {
                 reason: fault.reason().to_owned(),
             }),
         }
