@@ -344,7 +344,7 @@ async fn draft(
     }
     let new = NewSettlement {
         nft_input: tip.nft.outpoint,
-        proposal: &draft,
+        draft: &draft,
         items: &items,
         now: step.now(),
     };

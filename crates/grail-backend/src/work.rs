@@ -232,7 +232,7 @@ fn is_outage(error: &anyhow::Error) -> bool {
     );
     let store = matches!(
         error.downcast_ref::<StoreError>(),
-        Some(StoreError::Transient(_))
+        Some(StoreError::Transient(_) | StoreError::Newer { .. })
     );
     chain || send || store || error.is::<BrokerError>()
 }

@@ -6,7 +6,7 @@ use grail_types::SUPPLY_MAX_SAT;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::Row as _;
 
-use crate::{PAGE_ROWS_MAX, StoreError, db::DbRow};
+use crate::{PAGE_ROWS_MAX, StoreError, db::DbRow, form::read_json};
 
 /// Largest integer of a column.
 const INTEGER_MAX: u64 = i64::MAX as u64;
@@ -143,6 +143,11 @@ pub(crate) trait Columns {
 
     fn json<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, StoreError> {
         serde_json::from_str(&self.text(name)?).map_err(|error| StoreError::corrupt(name, error))
+    }
+
+    /// A domain value that carries its version.
+    fn versioned<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, StoreError> {
+        read_json(name, &self.text(name)?)
     }
 
     /// A block in two columns, both there or neither.

@@ -36,7 +36,7 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 5] = [
+const MIGRATIONS: [(i64, &str, &str); 6] = [
     (
         1,
         "start",
@@ -61,6 +61,11 @@ const MIGRATIONS: [(i64, &str, &str); 5] = [
         5,
         "alarms",
         include_str!("../migrations/sqlite/0005_alarms.sql"),
+    ),
+    (
+        6,
+        "drafts",
+        include_str!("../migrations/sqlite/0006_drafts.sql"),
     ),
 ];
 

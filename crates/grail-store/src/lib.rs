@@ -17,6 +17,7 @@ mod error;
 mod facts;
 mod fee_waits;
 mod feed;
+mod form;
 mod jobs;
 mod lists;
 mod proofs;
@@ -44,7 +45,7 @@ pub use proofs::{
 };
 pub use requests::{Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, Request};
 pub use settlements::{
-    BuiltTransaction, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX, Settlement,
+    BuiltTransaction, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX, Settlement,
     SettlementItem,
 };
 pub use store::{Reader, Store, StoreTx};

@@ -6,8 +6,9 @@ use grail_types::{Kind, RequestId, Roster, Terms};
 
 use crate::{
     Conflict, Reader, StoreError, StoreTx,
-    column::{Columns, after, at_most, integer, json, listed, page, sat},
+    column::{Columns, after, at_most, integer, listed, page, sat},
     db::{DbRow, sql},
+    form::write_json,
 };
 
 /// Longest idempotency key.
@@ -253,8 +254,8 @@ impl StoreTx {
             return Err(Conflict::DepositScriptTaken.into());
         }
         let state = RequestState::start();
-        let terms = json("requests.terms", new.terms)?;
-        let roster = json("requests.roster", new.roster)?;
+        let terms = write_json("requests.terms", new.terms)?;
+        let roster = write_json("requests.roster", new.roster)?;
         let now = integer("now", new.now)?;
         let number = self.next_number("request").await?;
         sqlx::query(
@@ -269,7 +270,7 @@ impl StoreTx {
         .bind(roster)
         .bind(new.deposit_script.to_hex_string())
         .bind(state.name())
-        .bind(json("requests.state", &state)?)
+        .bind(write_json("requests.state", &state)?)
         .bind(i64::from(new.deadline_height))
         .bind(new.idempotency.map(|idempotency| idempotency.key.to_owned()))
         .bind(
@@ -297,24 +298,24 @@ impl StoreTx {
         to: &RequestState,
         now: u64,
     ) -> Result<(), StoreError> {
-        let changed = sqlx::query(
-            "UPDATE requests SET state_name = $3, state = $4, updated_at = $5 WHERE id = $1 AND state = $2",
+        // Compared as values: the same state may be stored in the form of the version before.
+        let request = self
+            .request(id)
+            .await?
+            .ok_or(StoreError::NotFound { what: "request" })?;
+        if request.state != *from {
+            return Err(StoreError::Stale { what: "request" });
+        }
+        sqlx::query(
+            "UPDATE requests SET state_name = $2, state = $3, updated_at = $4 WHERE id = $1",
         )
         .bind(id.to_string())
-        .bind(json("requests.state", from)?)
         .bind(to.name())
-        .bind(json("requests.state", to)?)
+        .bind(write_json("requests.state", to)?)
         .bind(integer("now", now)?)
         .execute(self.connection())
-        .await?
-        .rows_affected();
-        if changed == 1 {
-            return Ok(());
-        }
-        Err(match self.request(id).await? {
-            Some(_) => StoreError::Stale { what: "request" },
-            None => StoreError::NotFound { what: "request" },
-        })
+        .await?;
+        Ok(())
     }
 }
 
@@ -332,7 +333,7 @@ fn script(row: &DbRow) -> Result<ScriptBuf, StoreError> {
 }
 
 pub(crate) fn read(row: &DbRow) -> Result<Request, StoreError> {
-    let terms: Terms = row.json("terms")?;
+    let terms: Terms = row.versioned("terms")?;
     let id: RequestId = row.parsed("id")?;
     // The name is a hash of the terms: a changed row would serve another wish under the same name.
     if terms.id() != id {
@@ -345,9 +346,9 @@ pub(crate) fn read(row: &DbRow) -> Result<Request, StoreError> {
         id,
         number: row.u64("number")?,
         terms,
-        roster: row.json("roster")?,
+        roster: row.versioned("roster")?,
         deposit_script: script(row)?,
-        state: row.json("state")?,
+        state: row.versioned("state")?,
         deadline_height: row.u32("deadline_height")?,
         created_at: row.u64("created_at")?,
         updated_at: row.u64("updated_at")?,

@@ -6,8 +6,9 @@ use grail_types::RequestId;
 
 use crate::{
     Conflict, Reader, StoreError, StoreTx,
-    column::{Columns, after, at_most, integer, is_none_of, json, listed, page, sat},
+    column::{Columns, after, at_most, integer, is_none_of, listed, page, sat},
     db::{DbRow, sql},
+    form::{read_bytes, write_bytes, write_json},
     transactions::decode,
 };
 
@@ -15,6 +16,8 @@ use crate::{
 pub const SETTLEMENT_ITEMS_MAX: usize = 1_000;
 /// Largest proposal: 200 previous transactions at a fair size each; a database is no place for more.
 pub const PROPOSAL_BYTES_MAX: usize = 32 << 20;
+/// Largest draft: a proposal, and a spell that is far smaller.
+pub const DRAFT_BYTES_MAX: usize = 40 << 20;
 
 /// A settlement as stored, without its large columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +64,8 @@ pub struct SettlementItem {
 pub struct NewSettlement<'a> {
     /// The NFT's output that it spends.
     pub nft_input: OutPoint,
-    /// What operators will be asked, in the form that the caller sends.
-    pub proposal: &'a [u8],
+    /// What is to be proven, as the caller encodes it.
+    pub draft: &'a [u8],
     /// Requests served.
     pub items: &'a [SettlementItem],
     /// The time, unix seconds.
@@ -226,13 +229,35 @@ impl Reader {
             .collect()
     }
 
-    /// What operators are asked, as given by [`StoreTx::create_settlement`] or [`StoreTx::set_proposal`].
-    pub async fn proposal(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query("SELECT proposal FROM settlements WHERE id = $1")
+    /// What is to be proven, as given by [`StoreTx::create_settlement`]; none once it is.
+    pub async fn draft(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = sqlx::query("SELECT draft, proposal, state_name FROM settlements WHERE id = $1")
             .bind(after(id.0))
             .fetch_optional(self.connection())
             .await?;
-        row.map(|row| row.bytes("proposal")).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let stored = match row.maybe_bytes("draft")? {
+            Some(draft) => draft,
+            // A row of before drafts had a column of their own.
+            None if is_draft(&row)? => row.bytes("proposal")?,
+            None => return Ok(None),
+        };
+        read_bytes("settlements.draft", stored).map(Some)
+    }
+
+    /// What operators are asked, as given by [`StoreTx::set_proposal`]; none before that.
+    pub async fn proposal(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = sqlx::query("SELECT draft, proposal, state_name FROM settlements WHERE id = $1")
+            .bind(after(id.0))
+            .fetch_optional(self.connection())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let stored = row.bytes("proposal")?;
+        let is_old_draft = row.maybe_bytes("draft")?.is_none() && is_draft(&row)?;
+        if stored.is_empty() || is_old_draft {
+            return Ok(None);
+        }
+        read_bytes("settlements.proposal", stored).map(Some)
     }
 
     /// The transaction without signatures, once built.
@@ -305,24 +330,21 @@ impl StoreTx {
         new: &NewSettlement<'_>,
     ) -> Result<SettlementId, StoreError> {
         at_most("number of items", new.items.len(), SETTLEMENT_ITEMS_MAX)?;
-        at_most(
-            "length of the proposal",
-            new.proposal.len(),
-            PROPOSAL_BYTES_MAX,
-        )?;
+        at_most("length of the draft", new.draft.len(), DRAFT_BYTES_MAX)?;
         let now = integer("now", new.now)?;
         self.refuse_spent_nft(&new.nft_input).await?;
         let state = SettlementState::start();
         let number = self.next_number("settlement").await?;
         sqlx::query(
-            "INSERT INTO settlements (id, state_name, state, nft_input, proposal, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $6)",
+            "INSERT INTO settlements (id, state_name, state, nft_input, draft, proposal, created_at, \
+             updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
         )
         .bind(number)
         .bind(state.name())
-        .bind(json("settlements.state", &state)?)
+        .bind(write_json("settlements.state", &state)?)
         .bind(new.nft_input.to_string())
-        .bind(new.proposal)
+        .bind(write_bytes(new.draft))
+        .bind(Vec::new())
         .bind(now)
         .execute(self.connection())
         .await?;
@@ -382,7 +404,7 @@ impl StoreTx {
         Ok(())
     }
 
-    /// Replaces what operators are asked, for instance once the proof is there.
+    /// Says what operators are asked, once the proof is there. The draft is in it, and goes.
     pub async fn set_proposal(
         &mut self,
         id: SettlementId,
@@ -391,12 +413,14 @@ impl StoreTx {
     ) -> Result<(), StoreError> {
         at_most("length of the proposal", proposal.len(), PROPOSAL_BYTES_MAX)?;
         self.live(id).await?;
-        sqlx::query("UPDATE settlements SET proposal = $2, updated_at = $3 WHERE id = $1")
-            .bind(after(id.0))
-            .bind(proposal)
-            .bind(integer("now", now)?)
-            .execute(self.connection())
-            .await?;
+        sqlx::query(
+            "UPDATE settlements SET proposal = $2, draft = NULL, updated_at = $3 WHERE id = $1",
+        )
+        .bind(after(id.0))
+        .bind(write_bytes(proposal))
+        .bind(integer("now", now)?)
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 
@@ -506,7 +530,7 @@ impl StoreTx {
         )
         .bind(after(id.0))
         .bind(to.name())
-        .bind(json("settlements.state", to)?)
+        .bind(write_json("settlements.state", to)?)
         .bind(block.map(|block| i64::from(block.height)))
         .bind(block.map(|block| block.hash.to_string()))
         .bind(integer("now", now)?)
@@ -544,10 +568,14 @@ impl StoreTx {
     }
 }
 
+fn is_draft(row: &DbRow) -> Result<bool, StoreError> {
+    Ok(row.text("state_name")? == SettlementStage::Draft.name())
+}
+
 pub(crate) fn read(row: &DbRow) -> Result<Settlement, StoreError> {
     Ok(Settlement {
         id: row.settlement_id("id")?,
-        state: row.json("state")?,
+        state: row.versioned("state")?,
         nft_input: row.outpoint("nft_input")?,
         nft_output: row.maybe_parsed("nft_output")?,
         txid: row.maybe_parsed("txid")?,

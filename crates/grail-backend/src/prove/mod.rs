@@ -48,7 +48,7 @@ pub async fn prove<'a>(
         return Ok(Step::begin(backend).await?);
     }
     let stored = reader
-        .proposal(id)
+        .draft(id)
         .await?
         .context("the settlement has no draft")?;
     let items = reader.settlement_items(id).await?;

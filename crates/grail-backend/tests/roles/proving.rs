@@ -197,25 +197,26 @@ async fn a_worker_drops_its_work_once_it_notices_that_its_lease_is_lost() {
 async fn synthetic(backend: &Arc<Backend>, count: u8) -> Vec<SettlementId> {
     let mut step = Step::begin(backend).await.unwrap();
     let first = step.tx.settlements(0, 1).await.unwrap()[0].id;
-    let stored = step.tx.proposal(first).await.unwrap().unwrap();
+    let draft = step.tx.draft(first).await.unwrap();
+    let proposal = step.tx.proposal(first).await.unwrap();
     let mut ids = Vec::new();
     for seed in 200..200 + count {
         let nft = payment(seed, backend.vault.script_pubkey.clone(), 1_000);
         let nft_input = OutPoint::new(nft.compute_txid(), 0);
-        let mut draft = match Draft::decode(&stored) {
-            Ok(draft) => draft,
-            // The first is proven by now: its proposal has the shape of one, and any spell will do.
-            Err(_) => Draft {
-                proposal: grail_signer::decode_proposal(&stored).unwrap(),
+        let mut draft = match (&draft, &proposal) {
+            (Some(draft), _) => Draft::decode(draft).unwrap(),
+            // The first is proven by now: any spell will do.
+            (None, proposal) => Draft {
+                proposal: grail_signer::decode_proposal(proposal.as_ref().unwrap()).unwrap(),
                 spell: grail_spell::NormalizedSpell::default(),
             },
         };
         draft.proposal.transaction.input[0].previous_output = nft_input;
         draft.proposal.previous.push(nft);
-        let proposal = draft.encode().unwrap();
+        let encoded = draft.encode().unwrap();
         let new = NewSettlement {
             nft_input,
-            proposal: &proposal,
+            draft: &encoded,
             items: &[],
             now: step.now(),
         };

@@ -41,7 +41,8 @@ async fn a_settlement_reads_back_as_written() {
     assert_eq!(settlement.nft_input, nft);
     assert_eq!((settlement.txid, settlement.nft_output), (None, None));
     assert_eq!(tx.settlement_items(id).await.unwrap(), [item(2), item(1)]);
-    assert_eq!(tx.proposal(id).await.unwrap().unwrap(), b"proposal");
+    assert_eq!(tx.draft(id).await.unwrap().unwrap(), b"draft");
+    assert_eq!(tx.proposal(id).await.unwrap(), None);
     assert_eq!(tx.unsigned_transaction(id).await.unwrap(), None);
     let row = tx.deposit(&outpoint(1)).await.unwrap().unwrap();
     assert_eq!(row.settlement, Some(id));
@@ -233,6 +234,7 @@ async fn the_built_and_the_signed_transaction_are_one() {
     assert_eq!(tx.signed_transaction(id).await.unwrap(), Some(signed));
     tx.set_proposal(id, b"more", NOW).await.unwrap();
     assert_eq!(tx.proposal(id).await.unwrap().unwrap(), b"more");
+    assert_eq!(tx.draft(id).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -167,7 +167,7 @@ pub async fn create_settlement(
 ) -> Result<SettlementId, StoreError> {
     let new = NewSettlement {
         nft_input,
-        proposal: b"proposal",
+        draft: b"draft",
         items,
         now: NOW,
     };
