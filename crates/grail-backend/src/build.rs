@@ -5,6 +5,7 @@ use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
 use grail_flow::{
     Alarm, DepositCharms, RequestEvent, RequestStage, RequestState, SettlementId, SettlementStage,
+    confirmations, confirmations_needed,
 };
 use grail_policy::Proposal;
 use grail_spell::{PrevTx, nft_app, roster_state, without_witnesses};
@@ -101,7 +102,7 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     // What cannot be planned must not stand in the way of what can: those behind it get their turn in the same look.
     loop {
         let mut reader = backend.store.read().await?;
-        let (deposits, mut previous) = deposits(&mut reader, batch.clone()).await?;
+        let (deposits, mut previous) = deposits(backend, &mut reader, batch.clone()).await?;
         drop(reader);
         previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
         let request = SettlementRequest {
@@ -258,10 +259,14 @@ fn clamped(params: &Params, estimate: Option<FeeRate>, floor: FeeRate) -> Option
     })
 }
 
+/// The deposits of ready requests. One without the confirmations that it needs by now (a row of
+/// before coinbases were told apart) is passed over: a settlement with it could not be mined.
 async fn deposits(
+    backend: &Backend,
     reader: &mut Reader,
     ready: Vec<Request>,
 ) -> anyhow::Result<(Vec<Deposit>, BTreeMap<Txid, Transaction>)> {
+    let tip_height = reader.last_block().await?.map_or(0, |block| block.height);
     let mut deposits = Vec::with_capacity(ready.len());
     let mut previous = BTreeMap::new();
     for request in ready {
@@ -273,6 +278,12 @@ async fn deposits(
             .deposit(&outpoint)
             .await?
             .context("a ready request whose deposit is not stored")?;
+        let confirmed = row
+            .block
+            .map_or(0, |block| confirmations(tip_height, block.height));
+        if confirmed < confirmations_needed(backend.params(), row.deposit.origin) {
+            continue;
+        }
         let transaction = reader
             .transaction(&outpoint.txid)
             .await?

@@ -123,6 +123,11 @@ pub async fn find_the_missing<'a>(
             continue;
         }
         let Some(parent) = parent else { continue };
+        // A coinbase goes with its block, and no node relays it. Should the block come back with a
+        // settlement that spends it, the chain revives that.
+        if parent.is_coinbase() {
+            return conflict(backend, id).await.map(Some);
+        }
         match backend.node.call(move |chain| chain.send(&parent)).await {
             Ok(_) | Err(SendError::AlreadyInMempool | SendError::AlreadyConfirmed) => {
                 return Ok(None);

@@ -366,14 +366,12 @@ impl<'a> Step<'a> {
                         .push_back(Told::Settlement(child.id, SettlementEvent::ParentAbandoned));
                 }
                 for item in self.tx.settlement_items(id).await? {
-                    let block = self
-                        .tx
-                        .deposit(&item.deposit)
-                        .await?
-                        .and_then(|row| row.block);
-                    let standing = block.map_or(DepositStanding::Unconfirmed, |block| {
+                    let row = self.tx.deposit(&item.deposit).await?;
+                    let mined = row.and_then(|row| Some((row.block?, row.deposit.origin)));
+                    let standing = mined.map_or(DepositStanding::Unconfirmed, |(block, origin)| {
                         DepositStanding::Confirmed {
                             height: block.height,
+                            origin,
                         }
                     });
                     let event = RequestEvent::SettlementAbandoned {

@@ -16,8 +16,11 @@ mod unexpected;
 
 pub use alarm::{Alarm, AlarmCode, AlarmSubject, Severity};
 pub use block::{BlockRef, confirmations};
-pub use deadline::{deposit_deadline_height, sweep_end_height};
-pub use deposit::{Deposit, DepositCharms, ReclaimCode, UnknownCode, acceptable};
+pub use deadline::{deposit_deadline_height, reclaim_height, sweep_end_height};
+pub use deposit::{
+    COINBASE_MATURITY_BLOCKS, Deposit, DepositCharms, DepositOrigin, ReclaimCode, UnknownCode,
+    acceptable, confirmations_needed,
+};
 pub use names::UnknownName;
 pub use request::{DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestStage, RequestState};
 pub use settlement::{

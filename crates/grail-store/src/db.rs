@@ -36,7 +36,7 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 6] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (
         1,
         "start",
@@ -66,6 +66,11 @@ const MIGRATIONS: [(i64, &str, &str); 6] = [
         6,
         "drafts",
         include_str!("../migrations/sqlite/0006_drafts.sql"),
+    ),
+    (
+        7,
+        "coinbase_deposits",
+        include_str!("../migrations/sqlite/0007_coinbase_deposits.sql"),
     ),
 ];
 

@@ -14,7 +14,7 @@ use grail_api::{
     Deposit, FeeWait, Kind, OtherDeposit, Page, PageQuery, ProblemCode, Receipt, ReclaimCode,
     ReclaimInfo, Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
 };
-use grail_flow::{DepositCharms, confirmations};
+use grail_flow::{DepositCharms, confirmations, confirmations_needed, reclaim_height};
 use grail_store::{DepositRow, DepositState, Reader, Request};
 use grail_types::RequestId;
 use serde::Deserialize;
@@ -91,7 +91,7 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
             token_sat: token_sat(row),
             confirmations: confirmations_of(row, tip_height),
             code: row.code.map_or(ReclaimCode::DuplicateDeposit, reclaim_code),
-            reclaim_possible_at_height: reclaim_height(row, &request),
+            reclaim_possible_at_height: reclaim_possible_at(row, &request),
         })
         .collect();
     let refusals = reader
@@ -131,7 +131,7 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
             amount_sat: row.deposit.value.to_sat(),
             token_sat: token_sat(row),
             confirmations: confirmations_of(row, tip_height),
-            confirmations_needed: backend.params().deposit_confirmations,
+            confirmations_needed: confirmations_needed(backend.params(), row.deposit.origin),
             height: row.block.map(|block| block.height),
         }),
         other_deposits,
@@ -145,7 +145,7 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
             .map(|row| ReclaimInfo {
                 outpoint: row.deposit.outpoint,
                 delay: request.terms.reclaim_delay,
-                possible_at_height: reclaim_height(row, &request),
+                possible_at_height: reclaim_possible_at(row, &request),
                 reclaimed_by: row.reclaim.map(|reclaim| reclaim.txid),
             }),
         receipt,
@@ -205,13 +205,10 @@ fn token_sat(row: &DepositRow) -> Option<u64> {
     }
 }
 
-/// BIP-68: the reclaim may be in the block that gives the deposit its delay's worth of confirmations, and one more.
-fn reclaim_height(row: &DepositRow, request: &Request) -> Option<u32> {
-    row.block.map(|block| {
-        block
-            .height
-            .saturating_add(u32::from(request.terms.reclaim_delay))
-    })
+fn reclaim_possible_at(row: &DepositRow, request: &Request) -> Option<u32> {
+    let (delay, origin) = (request.terms.reclaim_delay, row.deposit.origin);
+    row.block
+        .map(|block| reclaim_height(block.height, delay, origin))
 }
 
 /// Query of a list with states: [`PageQuery`] and a filter. Flattening would let unknown fields pass.

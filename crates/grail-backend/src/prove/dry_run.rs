@@ -2,8 +2,8 @@
 
 use anyhow::{Context, anyhow};
 use bitcoin::Transaction;
-use grail_chain::{RejectReason, Verdict};
-use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementState};
+use grail_chain::{RejectReason, Verdict, View};
+use grail_flow::{Alarm, DepositOrigin, SettlementEvent, SettlementId, SettlementState};
 use grail_policy::approve;
 use grail_signer::{decode_proposal, proposal_id};
 use grail_store::BuiltTransaction;
@@ -98,6 +98,9 @@ async fn test_unsigned<'a>(
                 Some(step) => Ok(Some(step)),
                 None => Err(JobError::Retry(anyhow!("an input is missing: {words}"))),
             },
+            RejectReason::PrematureCoinbase => {
+                call_off_premature(backend, id, &words).await.map(Some)
+            }
             RejectReason::Other => {
                 let alarm = Alarm::UnknownRejection {
                     settlement: id,
@@ -111,7 +114,6 @@ async fn test_unsigned<'a>(
             | RejectReason::Conflict
             | RejectReason::FeeTooLow
             | RejectReason::NonFinal
-            | RejectReason::PrematureCoinbase
             | RejectReason::ScriptVerify => Err(JobError::Retry(anyhow!(
                 "the node finds more than missing signatures: {words}"
             ))),
@@ -120,4 +122,37 @@ async fn test_unsigned<'a>(
             "the node gave no verdict on missing signatures: {verdict:?}"
         ))),
     }
+}
+
+/// Calls off a settlement that spends a block's reward too soon. Only blocks help, up to a hundred of
+/// them, and nothing can be built meanwhile: its requests go back and wait each for itself.
+async fn call_off_premature<'a>(
+    backend: &'a Backend,
+    id: SettlementId,
+    words: &str,
+) -> JobOutcome<'a> {
+    tracing::warn!(settlement = id.0, words, "called off: a deposit cannot be spent yet");
+    let items = backend.store.read().await?.settlement_items(id).await?;
+    let mut rewards = Vec::new();
+    for item in items {
+        let outpoint = item.deposit;
+        let status = backend
+            .node
+            .call(move |chain| chain.tx_out(&outpoint, View::Confirmed))
+            .await?;
+        if status.is_some_and(|status| status.is_coinbase) {
+            rewards.push(outpoint);
+        }
+    }
+    let mut step = Step::begin(backend).await?;
+    let now = step.now();
+    // The books took at least one of them for an ordinary payment; from here on they do not, so
+    // that the same settlement is not built again.
+    for outpoint in &rewards {
+        step.tx
+            .set_deposit_origin(outpoint, DepositOrigin::Coinbase, now)
+            .await?;
+    }
+    step.tell_settlement(id, SettlementEvent::Cancelled).await?;
+    Ok(step)
 }

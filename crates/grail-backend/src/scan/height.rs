@@ -37,6 +37,7 @@ impl Scanner<'_> {
                         self.backend.params(),
                         block.height,
                         request.terms.reclaim_delay,
+                        row.deposit.origin,
                     );
                     let event = if height >= end && is_too_dear(step, &request.id).await? {
                         RequestEvent::DepositUnacceptable {
@@ -83,14 +84,12 @@ impl Scanner<'_> {
                         .request(&item.request)
                         .await?
                         .context("an item without its request")?;
-                    let block = step
-                        .tx
-                        .deposit(&item.deposit)
-                        .await?
-                        .and_then(|row| row.block);
-                    let is_late = block.is_some_and(|block| {
+                    let row = step.tx.deposit(&item.deposit).await?;
+                    let mined = row.and_then(|row| Some((row.block?, row.deposit.origin)));
+                    let is_late = mined.is_some_and(|(block, origin)| {
                         let delay = request.terms.reclaim_delay;
-                        height >= sweep_end_height(self.backend.params(), block.height, delay)
+                        let params = self.backend.params();
+                        height >= sweep_end_height(params, block.height, delay, origin)
                     });
                     if is_late {
                         step.tell_settlement(settlement.id, SettlementEvent::Cancelled)

@@ -156,3 +156,28 @@ async fn block_and_reclaim_are_set_and_cleared() {
     let missing = tx.set_deposit_state(&nowhere, state, None, NOW).await;
     assert_eq!(code(missing), "not-found");
 }
+
+#[tokio::test]
+async fn a_deposit_that_a_reward_made_is_read_back_as_one() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let request = add_request(&mut tx, 1).await.id;
+    let reward = Deposit {
+        origin: DepositOrigin::Coinbase,
+        ..deposit(1)
+    };
+    tx.record_deposit(&request, &reward, NOW).await.unwrap();
+    let row = tx.deposit(&reward.outpoint).await.unwrap().unwrap();
+    assert_eq!(row.deposit, reward);
+    let payment = tx.record_deposit(&request, &deposit(1), NOW).await;
+    assert_eq!(conflict(payment), Conflict::DepositDiffers);
+    tx.set_deposit_origin(&reward.outpoint, DepositOrigin::Payment, NOW)
+        .await
+        .unwrap();
+    let row = tx.deposit(&reward.outpoint).await.unwrap().unwrap();
+    assert_eq!(row.deposit, deposit(1));
+    let unknown = tx
+        .set_deposit_origin(&outpoint(9), DepositOrigin::Coinbase, NOW)
+        .await;
+    assert_eq!(code(unknown), "not-found");
+}

@@ -3,7 +3,7 @@
 use bitcoin::{Amount, OutPoint, Weight};
 use grail_flow::{AbandonCode, SettlementId, SettlementState};
 use grail_store::{
-    BuiltTransaction, Conflict, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX,
+    BuiltTransaction, Conflict, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX,
     SettlementItem,
 };
 use grail_types::SUPPLY_MAX_SAT;
@@ -193,7 +193,7 @@ async fn extremes_of_items_and_proposals_are_refused() {
     assert_eq!(code(created), "out-of-range");
     let new = NewSettlement {
         nft_input: outpoint(50),
-        proposal: &vec![0; PROPOSAL_BYTES_MAX + 1],
+        draft: &vec![0; DRAFT_BYTES_MAX + 1],
         items: &[],
         now: NOW,
     };

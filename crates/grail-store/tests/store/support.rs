@@ -8,7 +8,7 @@ use bitcoin::{
     secp256k1::{Keypair, Secp256k1},
     transaction::Version,
 };
-use grail_flow::{Alarm, Deposit, DepositCharms, SettlementId, SettlementState};
+use grail_flow::{Alarm, Deposit, DepositCharms, DepositOrigin, SettlementId, SettlementState};
 use grail_store::{
     BlockRef, Conflict, NewRequest, NewSettlement, OpenAlarms, Recorded, Request, SettlementItem, Store,
     StoreError, StoreTx,
@@ -123,6 +123,7 @@ pub fn deposit(seed: u8) -> Deposit {
         outpoint: outpoint(seed),
         value: Amount::from_sat(50_000),
         charms: DepositCharms::None,
+        origin: DepositOrigin::Payment,
     }
 }
 
