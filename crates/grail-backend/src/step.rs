@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use bitcoin::OutPoint;
 use grail_flow::{
-    Alarm, AlarmSubject, DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestState, SettlementDuty,
-    SettlementEvent, SettlementId, SettlementSituation, SettlementState, Unexpected,
-    UnexpectedKind,
+    Alarm, AlarmSubject, DepositStanding, RequestDuty, RequestEvent, RequestSituation,
+    RequestState, SettlementDuty, SettlementEvent, SettlementId, SettlementSituation,
+    SettlementState, Unexpected, UnexpectedKind,
 };
 use grail_store::{
     Conflict, DepositState, Enqueued, JobId, JobState, NewEvent, NewJob, StoreError, StoreTx,

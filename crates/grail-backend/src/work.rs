@@ -8,12 +8,7 @@ use grail_chain::{ChainError, ErrorKind, SendError};
 use grail_flow::Alarm;
 use grail_store::{Job, JobKind, Lease, StoreError, StoreTx, Work};
 
-use crate::{
-    alarm,
-    backend::Backend,
-    clock, prove, publish, sign,
-    step::Step,
-};
+use crate::{alarm, backend::Backend, clock, prove, publish, sign, step::Step};
 
 /// Longest sleep without a hint.
 const JOB_POLL: Duration = Duration::from_millis(500);

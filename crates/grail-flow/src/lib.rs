@@ -22,7 +22,9 @@ pub use deposit::{
     acceptable, confirmations_needed,
 };
 pub use names::UnknownName;
-pub use request::{DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestStage, RequestState};
+pub use request::{
+    DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestStage, RequestState,
+};
 pub use settlement::{
     AbandonCode, SettlementDuty, SettlementEvent, SettlementId, SettlementSituation,
     SettlementStage, SettlementState,

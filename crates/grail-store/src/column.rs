@@ -71,10 +71,7 @@ pub(crate) fn printable(text: &str, chars_max: usize) -> String {
 
 /// A condition that a column has none of these names. Spelled as a chain of `<>`: an index whose own
 /// condition reads so is found by the database.
-pub(crate) fn is_none_of(
-    column: &str,
-    names: impl IntoIterator<Item = &'static str>,
-) -> String {
+pub(crate) fn is_none_of(column: &str, names: impl IntoIterator<Item = &'static str>) -> String {
     let terms: Vec<_> = names
         .into_iter()
         .map(|name| format!("{column} <> '{name}'"))
@@ -85,10 +82,7 @@ pub(crate) fn is_none_of(
 /// Names of a closed set as a list of SQL literals. They are this program's own constants, never
 /// foreign text, so there is nothing to escape.
 pub(crate) fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
-    let quoted: Vec<_> = names
-        .into_iter()
-        .map(|name| format!("'{name}'"))
-        .collect();
+    let quoted: Vec<_> = names.into_iter().map(|name| format!("'{name}'")).collect();
     quoted.join(", ")
 }
 

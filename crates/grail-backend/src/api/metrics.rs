@@ -34,7 +34,11 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
 
     let mut text = Text::default();
     text.gauge("grail_requests", "Requests by state.");
-    text.by_state("grail_requests", names(RequestStage::ALL, RequestStage::name), &requests);
+    text.by_state(
+        "grail_requests",
+        names(RequestStage::ALL, RequestStage::name),
+        &requests,
+    );
     text.gauge("grail_settlements", "Settlements by state.");
     text.by_state(
         "grail_settlements",

@@ -94,10 +94,12 @@ async fn test_unsigned<'a>(
             ..
         } => Ok(None),
         Verdict::Rejected { reason, words } => match reason {
-            RejectReason::MissingInputs => match find_the_missing(backend, id, transaction).await? {
-                Some(step) => Ok(Some(step)),
-                None => Err(JobError::Retry(anyhow!("an input is missing: {words}"))),
-            },
+            RejectReason::MissingInputs => {
+                match find_the_missing(backend, id, transaction).await? {
+                    Some(step) => Ok(Some(step)),
+                    None => Err(JobError::Retry(anyhow!("an input is missing: {words}"))),
+                }
+            }
             RejectReason::PrematureCoinbase => {
                 call_off_premature(backend, id, &words).await.map(Some)
             }
@@ -131,7 +133,11 @@ async fn call_off_premature<'a>(
     id: SettlementId,
     words: &str,
 ) -> JobOutcome<'a> {
-    tracing::warn!(settlement = id.0, words, "called off: a deposit cannot be spent yet");
+    tracing::warn!(
+        settlement = id.0,
+        words,
+        "called off: a deposit cannot be spent yet"
+    );
     let items = backend.store.read().await?.settlement_items(id).await?;
     let mut rewards = Vec::new();
     for item in items {

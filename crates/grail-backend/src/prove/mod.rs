@@ -34,11 +34,7 @@ use crate::{
 use unservable::unservable;
 
 /// Proves a draft's spell and completes its transaction.
-pub async fn prove<'a>(
-    backend: &'a Backend,
-    lease: &Lease,
-    id: SettlementId,
-) -> JobOutcome<'a> {
+pub async fn prove<'a>(backend: &'a Backend, lease: &Lease, id: SettlementId) -> JobOutcome<'a> {
     let mut reader = backend.store.read().await?;
     let settlement = reader
         .settlement(id)

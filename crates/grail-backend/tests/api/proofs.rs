@@ -28,7 +28,11 @@ async fn drafted(t: &TestBackend) -> (Request, SettlementId) {
 }
 
 async fn lease(t: &TestBackend) -> Lease {
-    let leased = t.backend.store.lease_job(JobKind::Prove, clock::now(), 60).await;
+    let leased = t
+        .backend
+        .store
+        .lease_job(JobKind::Prove, clock::now(), 60)
+        .await;
     leased.unwrap().unwrap()
 }
 

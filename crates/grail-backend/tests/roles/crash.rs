@@ -1,10 +1,6 @@
 //! The process dies: between any two steps, in the middle of any of them. What was begun is done exactly once.
 
-use grail_backend::{
-    build::Built,
-    scan::Scanner,
-    work::finish,
-};
+use grail_backend::{build::Built, scan::Scanner, work::finish};
 use grail_flow::SettlementState;
 use grail_store::JobKind;
 

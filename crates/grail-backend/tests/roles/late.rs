@@ -1,8 +1,8 @@
 //! Operators are silent until a deposit comes close to its reclaim.
 
 use grail_backend::build::Built;
-use grail_store::JobKind;
 use grail_flow::{AbandonCode, SettlementState};
+use grail_store::JobKind;
 
 use super::world::{QUORUM, World, settlement_id};
 

@@ -45,7 +45,12 @@ const LEASE_SECONDS: u64 = 60;
 /// More than any pause before another attempt, seconds.
 const LATER: u64 = 100_000;
 /// Every kind of job that is due at once.
-const KINDS: [JobKind; 4] = [JobKind::Prove, JobKind::DryRun, JobKind::Ask, JobKind::Publish];
+const KINDS: [JobKind; 4] = [
+    JobKind::Prove,
+    JobKind::DryRun,
+    JobKind::Ask,
+    JobKind::Publish,
+];
 
 pub struct World {
     pub chain: Arc<PaperChain>,

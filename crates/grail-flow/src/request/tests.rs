@@ -569,10 +569,12 @@ fn any_deposit() -> impl Strategy<Value = Deposit> {
         Just(DepositCharms::Other),
         any::<u64>().prop_map(|sat| DepositCharms::ZkBtc(Amount::from_sat(sat))),
     ];
-    (1_u32..3, any::<u64>(), charms).prop_map(|(vout, sat, charms)| Deposit {
+    let origin = prop_oneof![Just(DepositOrigin::Payment), Just(DepositOrigin::Coinbase)];
+    (1_u32..3, any::<u64>(), charms, origin).prop_map(|(vout, sat, charms, origin)| Deposit {
         outpoint: outpoint(vout),
         value: Amount::from_sat(sat),
         charms,
+        origin,
     })
 }
 

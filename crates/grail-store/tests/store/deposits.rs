@@ -1,7 +1,7 @@
 //! Deposits.
 
 use bitcoin::Amount;
-use grail_flow::{Deposit, DepositCharms, ReclaimCode};
+use grail_flow::{Deposit, DepositCharms, DepositOrigin, ReclaimCode};
 use grail_store::{Conflict, DepositState, Reclaim, Recorded};
 use grail_types::{RequestId, SUPPLY_MAX_SAT};
 
@@ -25,6 +25,7 @@ async fn a_deposit_reads_back_as_written_whatever_it_carries() {
             outpoint: outpoint(seed),
             value: Amount::from_sat(value_sat),
             charms,
+            ..deposit(seed)
         };
         let recorded = tx.record_deposit(&request, &given, NOW).await.unwrap();
         assert_eq!(recorded, Recorded::New);

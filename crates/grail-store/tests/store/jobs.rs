@@ -100,7 +100,12 @@ async fn a_job_is_leased_by_one_at_a_time_in_order_of_due_time() {
     assert_eq!(due.unwrap(), Some(NOW + 10));
     let late = store.lease_job(PROVE, NOW + 10, LEASE).await.unwrap();
     assert_eq!(late.unwrap().job.idempotency_key, "prove:3:0");
-    let due = store.read().await.unwrap().next_job_due_at(JobKind::Publish).await;
+    let due = store
+        .read()
+        .await
+        .unwrap()
+        .next_job_due_at(JobKind::Publish)
+        .await;
     assert_eq!(due.unwrap(), None);
 }
 
@@ -139,10 +144,7 @@ async fn a_lease_ends_at_its_time_and_its_token_is_void_from_the_next_lease_on()
     tx.extend_lease(id, new.token, now, 2 * LEASE)
         .await
         .unwrap();
-    assert_eq!(
-        tx.lease_job(PROVE, now + LEASE, LEASE).await.unwrap(),
-        None
-    );
+    assert_eq!(tx.lease_job(PROVE, now + LEASE, LEASE).await.unwrap(), None);
     tx.complete_job(id, new.token, now).await.unwrap();
     // Done is done: the same token does not end it twice.
     assert_eq!(code(tx.complete_job(id, new.token, now).await), "stale");

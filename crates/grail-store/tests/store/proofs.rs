@@ -3,8 +3,8 @@
 use bitcoin::{Amount, TxOut};
 use grail_flow::SettlementId;
 use grail_store::{
-    Enqueued, JobKind, Lease, NewAttempt, NewJob, NewProof, OP_RETURN_BYTES_MAX, ProofRecord, ProofState,
-    Store, StoreError, StoreTx, Work,
+    Enqueued, JobKind, Lease, NewAttempt, NewJob, NewProof, OP_RETURN_BYTES_MAX, ProofRecord,
+    ProofState, Store, StoreError, StoreTx, Work,
 };
 use sqlx::{Connection as _, SqliteConnection};
 
@@ -41,7 +41,10 @@ async fn queued(tx: &mut StoreTx, seed: u8) -> SettlementId {
 }
 
 async fn lease(tx: &mut StoreTx, now: u64) -> Lease {
-    tx.lease_job(JobKind::Prove, now, LEASE).await.unwrap().unwrap()
+    tx.lease_job(JobKind::Prove, now, LEASE)
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 fn attempt(settlement: SettlementId) -> NewAttempt<'static> {

@@ -3,9 +3,8 @@
 use grail_flow::{RequestState, SettlementId, SettlementState};
 
 use crate::support::{
-    NOW, TestStore, add_deposit, add_request, code, create_settlement, item,
-    move_settlement, new_store, outpoint, run,
-    terms, transaction,
+    NOW, TestStore, add_deposit, add_request, code, create_settlement, item, move_settlement,
+    new_store, outpoint, run, terms, transaction,
 };
 
 fn is_constraint(result: Result<u64, sqlx::Error>) -> bool {

@@ -3,8 +3,8 @@
 use bitcoin::{Amount, OutPoint, Weight};
 use grail_flow::{AbandonCode, SettlementId, SettlementState};
 use grail_store::{
-    BuiltTransaction, Conflict, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX,
-    SettlementItem,
+    BuiltTransaction, Conflict, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX,
+    SETTLEMENT_ITEMS_MAX, SettlementItem,
 };
 use grail_types::SUPPLY_MAX_SAT;
 

@@ -6,7 +6,9 @@ use bitcoin::Amount;
 use grail_flow::Alarm;
 use grail_store::{Conflict, Store};
 
-use crate::support::{NONE_OPEN, NOW, add_request, code, conflict, new_store, outpoint, terms, transaction};
+use crate::support::{
+    NONE_OPEN, NOW, add_request, code, conflict, new_store, outpoint, terms, transaction,
+};
 
 #[tokio::test]
 async fn a_step_dropped_before_its_commit_leaves_nothing() {

@@ -10,8 +10,8 @@ use bitcoin::{
 };
 use grail_flow::{Alarm, Deposit, DepositCharms, DepositOrigin, SettlementId, SettlementState};
 use grail_store::{
-    BlockRef, Conflict, NewRequest, NewSettlement, OpenAlarms, Recorded, Request, SettlementItem, Store,
-    StoreError, StoreTx,
+    BlockRef, Conflict, NewRequest, NewSettlement, OpenAlarms, Recorded, Request, SettlementItem,
+    Store, StoreError, StoreTx,
 };
 use grail_types::{BridgeApp, Epoch, Kind, Network, RequestId, Roster, Terms, Threshold};
 use sqlx::{Connection as _, SqliteConnection};
