@@ -85,6 +85,7 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     if !is_due(backend, &ready) {
         return Ok(Built::Nothing);
     }
+    // Settlements spend each other's outputs, and nodes relay only so long a chain without a block.
     let unconfirmed = reader.unconfirmed_settlement_count().await?;
     if unconfirmed >= u64::from(backend.params().settlements_unconfirmed_max) {
         return Ok(Built::Nothing);
@@ -96,6 +97,8 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         tracing::warn!("no fee rate to be had: no settlement");
         return Ok(Built::Hold);
     };
+    // Whoever spoiled a batch comes again in halves of it, ahead of others, until it is alone: then
+    // its failure is its own, and the rest of the batch has lost a few turns and no money.
     let failed = failed(&mut reader).await?;
     drop(reader);
     let (mut batch, mut waiting) = isolate(ready, &failed, |request| request.id);
@@ -128,6 +131,7 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
             tracing::warn!(request = %left.request, reason = left.reason.code(), "left out");
         }
         fee_cap::note(backend, &left_out).await?;
+        // The contract keeps vault and supply equal, so this is no matter of waiting.
         let short: Vec<_> = left_out
             .iter()
             .filter(|left| left.reason == LeftOutReason::VaultShort)
@@ -233,7 +237,8 @@ async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Ti
 }
 
 /// The node's estimate, never below what its mempool takes. Regtest has no fee market to estimate, so there the
-/// lowest rate stands in; anywhere else no estimate means no settlement (hazard 22).
+/// lowest rate stands in; anywhere else no estimate means no settlement, for users would pay for a
+/// guess.
 pub(crate) async fn fee_rate(backend: &Backend) -> anyhow::Result<Option<FeeRate>> {
     let (estimate, floor) = backend
         .node

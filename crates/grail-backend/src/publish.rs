@@ -3,26 +3,21 @@
 use anyhow::{Context, anyhow};
 use bitcoin::Transaction;
 use grail_chain::{SendError, View};
-use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementState};
+use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState};
 
 use crate::{
     backend::Backend,
     step::Step,
-    work::{JobError, JobOutcome},
+    work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };
 
 /// Publishes a settlement, or finds out why it cannot be.
 pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     let mut reader = backend.store.read().await?;
-    let settlement = reader
-        .settlement(id)
-        .await?
-        .context("the settlement is gone")?;
-    if !matches!(
-        settlement.state,
-        SettlementState::Signed {} | SettlementState::Broadcast {}
-    ) {
-        return Ok(Step::begin(backend).await?);
+    // Also one that was published before: the mempool may have lost it.
+    let signed = [SettlementStage::Signed, SettlementStage::Broadcast];
+    if settlement_at(&mut reader, id, &signed).await?.is_none() {
+        return nothing_to_do(backend).await;
     }
     let transaction = reader
         .signed_transaction(id)
@@ -38,6 +33,7 @@ pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
                 .await?;
             Ok(step)
         }
+        // The one verdict about the transaction itself: no other node, and no block, makes it valid.
         Err(SendError::ScriptInvalid { reason }) => {
             let alarm = Alarm::SettlementRejected {
                 settlement: id,
@@ -132,7 +128,8 @@ pub async fn find_the_missing<'a>(
             Ok(_) | Err(SendError::AlreadyInMempool | SendError::AlreadyConfirmed) => {
                 return Ok(None);
             }
-            // The deposit's own inputs are spent by something else: it will never be.
+            // The deposit's own inputs are spent by something else, or unknown to the node. Should it
+            // be mined after all, the chain revives the settlement.
             Err(SendError::MissingInputs { .. }) => return conflict(backend, id).await.map(Some),
             Err(error) => return Err(JobError::Retry(error.into())),
         }

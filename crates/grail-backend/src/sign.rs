@@ -20,7 +20,7 @@ use grail_types::SignerIndex;
 use crate::{
     backend::Backend,
     step::Step,
-    work::{JobError, JobOutcome},
+    work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };
 
 /// Bytes of a signature.
@@ -31,23 +31,20 @@ const SIGN_POLL: Duration = Duration::from_secs(2);
 /// Asks operators about a settlement; comes back for another round as long as it is needed.
 pub async fn ask(backend: &Backend, id: SettlementId, round: u32) -> JobOutcome<'_> {
     let mut reader = backend.store.read().await?;
-    let settlement = reader
-        .settlement(id)
-        .await?
-        .context("the settlement is gone")?;
+    let asked = settlement_at(&mut reader, id, &[SettlementStage::Asked]).await?;
+    let current = SettlementState::Asked { round };
+    if asked.is_none_or(|settlement| settlement.state != current) {
+        return nothing_to_do(backend).await;
+    }
     let proposal = reader
         .proposal(id)
         .await?
         .context("the settlement has no proposal")?;
+    // What operators sign may be mined whether we publish it or not, so a stop must come before the
+    // question, not after the answers.
     let is_paused = reader.open_alarms().await?.stop > 0;
     drop(reader);
     let mut step = Step::begin(backend).await?;
-    let SettlementState::Asked { round: current } = settlement.state else {
-        return Ok(step);
-    };
-    if current != round {
-        return Ok(step);
-    }
     if is_paused {
         return Err(JobError::Retry(anyhow::anyhow!(
             "an alarm is open: nothing is signed"
@@ -210,6 +207,8 @@ async fn take(
     let Some(current) = load(backend, pending, id).await? else {
         return Ok(());
     };
+    // Signatures are checked against this process's own sighashes below; this only tells an answer to
+    // other bytes from a wrong one, so that an honest operator is not recorded as faulty.
     if answer.get().proposal != current.proposal {
         anyhow::bail!("signer {signer} answers another proposal");
     }
@@ -303,6 +302,8 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
     }
     let answers = reader.answers(id).await?;
     drop(reader);
+    // Refused and faulty are one here: neither will ever be a signature of this settlement. Who has
+    // not answered may still sign, however late, so silence never ends it.
     let threshold = usize::from(backend.roster().threshold().0);
     let no_count = answers
         .iter()
@@ -320,6 +321,7 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
         let possible = backend.roster().signers().len().saturating_sub(no_count);
         if possible < threshold {
             let mut step = Step::begin(backend).await?;
+            // The dry run approved the same bytes, so building them anew would end the same way.
             let alarm = Alarm::QuorumRefused {
                 settlement: id,
                 unwilling: no_count,
@@ -332,6 +334,8 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
         }
         return Ok(());
     }
+    // Any quorum will do, and a larger one costs the users weight: `complete` takes no more than it
+    // needs. Each signature was verified against its own input when it came.
     let transaction = complete(&pending.approved, &signed)?;
     let tested = transaction.clone();
     let verdict = backend

@@ -206,6 +206,7 @@ impl<'a> Step<'a> {
                 .set_request_state(&id, &request.state, &next, self.now)
                 .await?;
             self.mirror_deposit(&request.state, &next).await?;
+            // The count of blocks for which fees were too high is of one stay in *ready*.
             if !matches!(next, RequestState::Ready { .. }) {
                 self.tx.end_fee_wait(&id).await?;
             }
@@ -302,6 +303,7 @@ impl<'a> Step<'a> {
                 }
                 Err(error) => return Err(error),
             }
+            // Nobody else will: its proving job finds another state and ends.
             if matches!(next, SettlementState::Abandoned { .. }) {
                 self.tx.abandon_proof(id, self.now).await?;
             }
@@ -359,6 +361,7 @@ impl<'a> Step<'a> {
                 .await
             }
             SettlementDuty::SignalAbandoned { .. } => {
+                // A child spends this one's NFT and can never be mined without it.
                 if let Some(nft) = nft_output
                     && let Some(child) = self.tx.settlement_spending_nft(&nft).await?
                 {

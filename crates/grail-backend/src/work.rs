@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use grail_broker::BrokerError;
 use grail_chain::{ChainError, ErrorKind, SendError};
-use grail_flow::Alarm;
-use grail_store::{Job, JobKind, Lease, StoreError, StoreTx, Work};
+use grail_flow::{Alarm, SettlementId, SettlementStage};
+use grail_store::{Job, JobKind, Lease, Reader, Settlement, StoreError, StoreTx, Work};
 
 use crate::{alarm, backend::Backend, clock, prove, publish, sign, step::Step};
 
@@ -44,6 +45,23 @@ impl<E: Into<anyhow::Error>> From<E> for JobError<'_> {
 
 /// What a job comes to: a step to commit with the job's end.
 pub type JobOutcome<'a> = Result<Step<'a>, JobError<'a>>;
+
+/// The settlement that a job is about, if it still stands where the job expects it: other work, or the
+/// chain, may have moved it on since the job was put in, and then there is nothing left to do.
+pub async fn settlement_at(
+    reader: &mut Reader,
+    id: SettlementId,
+    stages: &[SettlementStage],
+) -> Result<Option<Settlement>, JobError<'static>> {
+    let settlement = reader.settlement(id).await?;
+    let settlement = settlement.context("the settlement is gone")?;
+    Ok(Some(settlement).filter(|settlement| stages.contains(&settlement.state.stage())))
+}
+
+/// The outcome of a job that finds nothing to do: a step that only ends it.
+pub async fn nothing_to_do(backend: &Backend) -> JobOutcome<'_> {
+    Ok(Step::begin(backend).await?)
+}
 
 /// Does what a job asks for.
 pub async fn perform<'a>(backend: &'a Backend, lease: &Lease) -> JobOutcome<'a> {

@@ -185,7 +185,7 @@ impl Text {
         self.gauge("grail_proofs_by_state", "Proofs of settlements by state.");
         self.by_state(
             "grail_proofs_by_state",
-            ProofState::ALL.map(ProofState::name),
+            names(ProofState::ALL, ProofState::name),
             &proofs.by_state,
         );
         let count = |state: ProofState| {

@@ -3,7 +3,7 @@
 use anyhow::{Context, anyhow};
 use bitcoin::Transaction;
 use grail_chain::{RejectReason, Verdict, View};
-use grail_flow::{Alarm, DepositOrigin, SettlementEvent, SettlementId, SettlementState};
+use grail_flow::{Alarm, DepositOrigin, SettlementEvent, SettlementId, SettlementStage};
 use grail_policy::approve;
 use grail_signer::{decode_proposal, proposal_id};
 use grail_store::BuiltTransaction;
@@ -13,18 +13,15 @@ use crate::{
     backend::Backend,
     publish::find_the_missing,
     step::Step,
-    work::{JobError, JobOutcome},
+    work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };
 
 /// Runs the operators' policy here before anybody is asked.
 pub async fn dry_run(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     let mut reader = backend.store.read().await?;
-    let settlement = reader
-        .settlement(id)
-        .await?
-        .context("the settlement is gone")?;
-    if settlement.state != (SettlementState::Proven {}) {
-        return Ok(Step::begin(backend).await?);
+    let proven = [SettlementStage::Proven];
+    if settlement_at(&mut reader, id, &proven).await?.is_none() {
+        return nothing_to_do(backend).await;
     }
     let stored = reader
         .proposal(id)
@@ -41,7 +38,8 @@ pub async fn dry_run(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     .await?;
     match outcome {
         Ok(approved) => {
-            // Everything but the signatures: the node must find no other fault (hazard 10).
+            // Everything but the signatures: the node must find no other fault, for operators' answers
+            // are worth nothing if it does.
             if let Some(step) = test_unsigned(backend, id, &proposal.transaction).await? {
                 return Ok(step);
             }

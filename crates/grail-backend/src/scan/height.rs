@@ -70,7 +70,7 @@ impl Scanner<'_> {
     }
 
     /// A settlement that operators have not signed when one of its deposits comes close to its reclaim is called off,
-    /// so that the two never race (hazard 12).
+    /// so that the two never race.
     async fn cancel_late_settlements(
         &self,
         step: &mut Step<'_>,

@@ -198,6 +198,9 @@ async fn extremes_of_items_and_proposals_are_refused() {
         now: NOW,
     };
     assert_eq!(code(tx.create_settlement(&new).await), "out-of-range");
+    let id = create_settlement(&mut tx, outpoint(50), &[]).await.unwrap();
+    let long = vec![0; PROPOSAL_BYTES_MAX + 1];
+    assert_eq!(code(tx.set_proposal(id, &long, NOW).await), "out-of-range");
 }
 
 #[tokio::test]
