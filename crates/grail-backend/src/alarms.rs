@@ -1,12 +1,12 @@
-//! `alarms`: what cannot be and is; nothing is signed while one is open.
+//! `alarms`: shows what a person must see, and takes note that one has looked.
 
 use anyhow::Context;
 use grail_store::Store;
 
 use crate::clock;
 
-/// Alarms shown at most.
-const SHOWN_MAX: u32 = 1_000;
+/// Rows read at a time.
+const PAGE: u32 = 500;
 
 /// Arguments of `alarms`.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,16 +31,29 @@ pub async fn alarms(args: AlarmArgs) -> anyhow::Result<()> {
             .with_context(|| format!("alarm {id}"))?;
         tx.commit().await?;
     }
-    for alarm in store.read().await?.alarms(0, SHOWN_MAX).await? {
-        let line = serde_json::json!({
-            "id": alarm.id,
-            "at": alarm.at,
-            "code": alarm.code,
-            "details": alarm.details,
-            "acknowledged_at": alarm.acknowledged_at,
-        });
-        println!("{line}");
+    let mut reader = store.read().await?;
+    let mut after = 0;
+    loop {
+        let page = reader.alarms(after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id;
+        for alarm in page {
+            let line = serde_json::json!({
+                "id": alarm.id,
+                "code": alarm.code.name(),
+                "severity": alarm.code.severity().name(),
+                "subject": alarm.subject,
+                "details": alarm.details,
+                "seen": alarm.seen,
+                "at": alarm.at,
+                "last_at": alarm.last_at,
+                "acknowledged_at": alarm.acknowledged_at,
+                "what_to_do": format!("docs/operators/alarms.md#{}", alarm.code.name()),
+            });
+            println!("{line}");
+        }
     }
+    drop(reader);
     store.close().await;
     Ok(())
 }

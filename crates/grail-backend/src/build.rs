@@ -3,7 +3,10 @@
 use anyhow::{Context, ensure};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
-use grail_flow::{DepositCharms, RequestEvent, RequestState, SettlementId, SettlementState};
+use grail_flow::{
+    Alarm, DepositCharms, RequestEvent, RequestStage, RequestState, SettlementId, SettlementStage,
+    confirmations, confirmations_needed,
+};
 use grail_policy::Proposal;
 use grail_spell::{PrevTx, nft_app, roster_state, without_witnesses};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
@@ -12,6 +15,7 @@ use grail_types::{Network, Params, RequestId};
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
+    alarm,
     backend::Backend,
     clock,
     draft::Draft,
@@ -72,13 +76,16 @@ struct Tip {
 pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     let mut reader = backend.store.read().await?;
     // While something is that cannot be, nothing new is begun.
-    if reader.open_alarm_count().await? > 0 {
+    if reader.open_alarms().await?.stop > 0 {
         return Ok(Built::Hold);
     }
-    let ready = reader.requests_in_state("ready", 0, READY_MAX).await?;
+    let ready = reader
+        .requests_in_state(RequestStage::Ready, 0, READY_MAX)
+        .await?;
     if !is_due(backend, &ready) {
         return Ok(Built::Nothing);
     }
+    // Settlements spend each other's outputs, and nodes relay only so long a chain without a block.
     let unconfirmed = reader.unconfirmed_settlement_count().await?;
     if unconfirmed >= u64::from(backend.params().settlements_unconfirmed_max) {
         return Ok(Built::Nothing);
@@ -90,13 +97,15 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         tracing::warn!("no fee rate to be had: no settlement");
         return Ok(Built::Hold);
     };
+    // Whoever spoiled a batch comes again in halves of it, ahead of others, until it is alone: then
+    // its failure is its own, and the rest of the batch has lost a few turns and no money.
     let failed = failed(&mut reader).await?;
     drop(reader);
     let (mut batch, mut waiting) = isolate(ready, &failed, |request| request.id);
     // What cannot be planned must not stand in the way of what can: those behind it get their turn in the same look.
     loop {
         let mut reader = backend.store.read().await?;
-        let (deposits, mut previous) = deposits(&mut reader, batch.clone()).await?;
+        let (deposits, mut previous) = deposits(backend, &mut reader, batch.clone()).await?;
         drop(reader);
         previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
         let request = SettlementRequest {
@@ -123,13 +132,16 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
             tracing::warn!(request = %left.request, reason = left.reason.code(), "left out");
         }
         fee_cap::note(backend, &left_out).await?;
-        if left_out
+        // The contract keeps vault and supply equal, so this is no matter of waiting.
+        let short: Vec<_> = left_out
             .iter()
-            .any(|left| left.reason == LeftOutReason::VaultShort)
-        {
+            .filter(|left| left.reason == LeftOutReason::VaultShort)
+            .map(|left| left.request)
+            .collect();
+        if !short.is_empty() {
+            let alarm = Alarm::VaultShort { requests: short };
             let mut tx = backend.store.begin().await?;
-            tx.raise_alarm("vault-short", &format!("{left_out:?}"), clock::now())
-                .await?;
+            alarm::raise(&mut tx, &alarm, clock::now()).await?;
             tx.commit().await?;
             return Ok(Built::Hold);
         }
@@ -146,7 +158,7 @@ async fn failed(reader: &mut Reader) -> anyhow::Result<BTreeMap<RequestId, (usiz
     let mut after = 0;
     loop {
         let page = reader
-            .settlements_in_state("abandoned", after, PAGE)
+            .settlements_in_state(SettlementStage::Abandoned, after, PAGE)
             .await?;
         let Some(last) = page.last() else { break };
         after = last.id.0;
@@ -186,12 +198,7 @@ async fn nft_to_build_on(
     let Some(settlement) = reader.settlement_tip().await? else {
         return Ok(Some(backend.deployment_nft()));
     };
-    let is_published = matches!(
-        settlement.state,
-        SettlementState::Broadcast {}
-            | SettlementState::Confirmed { .. }
-            | SettlementState::Final { .. }
-    );
+    let is_published = settlement.state.stage().is_published();
     Ok(settlement.nft_output.filter(|_| is_published))
 }
 
@@ -228,7 +235,8 @@ async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Ti
 }
 
 /// The node's estimate, never below what its mempool takes. Regtest has no fee market to estimate, so there the
-/// lowest rate stands in; anywhere else no estimate means no settlement (hazard 22).
+/// lowest rate stands in; anywhere else no estimate means no settlement, for users would pay for a
+/// guess.
 pub(crate) async fn fee_rate(backend: &Backend) -> anyhow::Result<Option<FeeRate>> {
     let (estimate, floor) = backend
         .node
@@ -264,10 +272,14 @@ fn clamped(
     })
 }
 
+/// The deposits of ready requests. One without the confirmations that it needs by now (a row of
+/// before coinbases were told apart) is passed over: a settlement with it could not be mined.
 async fn deposits(
+    backend: &Backend,
     reader: &mut Reader,
     ready: Vec<Request>,
 ) -> anyhow::Result<(Vec<Deposit>, BTreeMap<Txid, Transaction>)> {
+    let tip_height = reader.last_block().await?.map_or(0, |block| block.height);
     let mut deposits = Vec::with_capacity(ready.len());
     let mut previous = BTreeMap::new();
     for request in ready {
@@ -279,6 +291,12 @@ async fn deposits(
             .deposit(&outpoint)
             .await?
             .context("a ready request whose deposit is not stored")?;
+        let confirmed = row
+            .block
+            .map_or(0, |block| confirmations(tip_height, block.height));
+        if confirmed < confirmations_needed(backend.params(), row.deposit.origin) {
+            continue;
+        }
         let transaction = reader
             .transaction(&outpoint.txid)
             .await?
@@ -350,7 +368,7 @@ async fn draft(
     }
     let new = NewSettlement {
         nft_input: tip.nft.outpoint,
-        proposal: &draft,
+        draft: &draft,
         items: &items,
         now: step.now(),
     };

@@ -3,6 +3,7 @@
 //! Owns no secret and decides nothing about funds: it follows the chain, keeps requests and settlements moving, asks
 //! operators and serves the API. Rows are the truth; what runs in memory can be lost at any moment.
 
+pub mod alarm;
 pub mod alarms;
 pub mod api;
 pub mod approvals;

@@ -3,28 +3,21 @@
 use anyhow::{Context, anyhow};
 use bitcoin::Transaction;
 use grail_chain::{SendError, View};
-use grail_flow::{SettlementEvent, SettlementId, SettlementState};
-use grail_store::Lease;
+use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState};
 
 use crate::{
     backend::Backend,
     step::Step,
-    work::{JobError, JobOutcome, settlement_of},
+    work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };
 
 /// Publishes a settlement, or finds out why it cannot be.
-pub async fn publish(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
-    let id = settlement_of(&lease)?;
+pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     let mut reader = backend.store.read().await?;
-    let settlement = reader
-        .settlement(id)
-        .await?
-        .context("the settlement is gone")?;
-    if !matches!(
-        settlement.state,
-        SettlementState::Signed {} | SettlementState::Broadcast {}
-    ) {
-        return Ok(Step::begin(backend).await?);
+    // Also one that was published before: the mempool may have lost it.
+    let signed = [SettlementStage::Signed, SettlementStage::Broadcast];
+    if settlement_at(&mut reader, id, &signed).await?.is_none() {
+        return nothing_to_do(backend).await;
     }
     let transaction = reader
         .signed_transaction(id)
@@ -40,12 +33,13 @@ pub async fn publish(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
                 .await?;
             Ok(step)
         }
-        Err(SendError::Rejected { code, reason }) => {
-            let now = step.now();
-            let details = format!("settlement {id}: {reason} ({code})");
-            step.tx
-                .raise_alarm("settlement-rejected", &details, now)
-                .await?;
+        // The one verdict about the transaction itself: no other node, and no block, makes it valid.
+        Err(SendError::ScriptInvalid { reason }) => {
+            let alarm = Alarm::SettlementRejected {
+                settlement: id,
+                words: reason,
+            };
+            step.raise(&alarm).await?;
             step.tell_settlement(id, SettlementEvent::NodeRejected)
                 .await?;
             Ok(step)
@@ -56,7 +50,22 @@ pub async fn publish(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
                 .await?
                 .ok_or_else(|| JobError::Retry(anyhow!(reason)))
         }
-        Err(error) => Err(JobError::Retry(error.into())),
+        Err(SendError::Rejected { code, reason }) => {
+            // It is signed, so other nodes may have it mined: it is not given up for words that
+            // nobody here understands.
+            let alarm = Alarm::UnknownRejection {
+                settlement: id,
+                words: format!("{reason} (code {code})"),
+            };
+            step.raise(&alarm).await?;
+            Err(JobError::RetryWith(Box::new(step), anyhow!("{alarm}")))
+        }
+        Err(
+            error @ (SendError::Conflict { .. }
+            | SendError::FeeTooLow { .. }
+            | SendError::TooEarly { .. }
+            | SendError::Chain(_)),
+        ) => Err(JobError::Retry(error.into())),
     }
 }
 
@@ -110,11 +119,17 @@ pub async fn find_the_missing<'a>(
             continue;
         }
         let Some(parent) = parent else { continue };
+        // A coinbase goes with its block, and no node relays it. Should the block come back with a
+        // settlement that spends it, the chain revives that.
+        if parent.is_coinbase() {
+            return conflict(backend, id).await.map(Some);
+        }
         match backend.node.call(move |chain| chain.send(&parent)).await {
             Ok(_) | Err(SendError::AlreadyInMempool | SendError::AlreadyConfirmed) => {
                 return Ok(None);
             }
-            // The deposit's own inputs are spent by something else: it will never be.
+            // The deposit's own inputs are spent by something else, or unknown to the node. Should it
+            // be mined after all, the chain revives the settlement.
             Err(SendError::MissingInputs { .. }) => return conflict(backend, id).await.map(Some),
             Err(error) => return Err(JobError::Retry(error.into())),
         }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use grail_broker::EmbeddedBroker;
-use grail_store::Store;
+use grail_store::{JobKind, Store};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -20,11 +20,8 @@ use crate::{
     deploy::load_wasm,
     deployment::Deployment,
     node::{Node, NodeArgs},
-    prove,
     prover::ProverArgs,
-    publish, scan, sign,
-    step::{JOB_ASK, JOB_ASK_TIMEOUT, JOB_DRY_RUN, JOB_PROVE, JOB_PUBLISH},
-    work,
+    scan, sign, work,
 };
 
 /// Arguments of `run`.
@@ -152,23 +149,23 @@ pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> 
         .take(backend.config.prove_workers.into())
     {
         start(&mut workers, name, |b| {
-            Box::pin(async move { work::run(&b, JOB_PROVE, prove::prove).await })
+            Box::pin(async move { work::run(&b, JobKind::Prove).await })
         });
     }
-    start(&mut workers, JOB_DRY_RUN, |b| {
-        Box::pin(async move { work::run(&b, JOB_DRY_RUN, prove::dry_run).await })
+    start(&mut workers, JobKind::DryRun.name(), |b| {
+        Box::pin(async move { work::run(&b, JobKind::DryRun).await })
     });
-    start(&mut workers, JOB_ASK, |b| {
-        Box::pin(async move { work::run(&b, JOB_ASK, sign::ask).await })
+    start(&mut workers, JobKind::Ask.name(), |b| {
+        Box::pin(async move { work::run(&b, JobKind::Ask).await })
     });
-    start(&mut workers, JOB_ASK_TIMEOUT, |b| {
-        Box::pin(async move { work::run(&b, JOB_ASK_TIMEOUT, sign::ask_timeout).await })
+    start(&mut workers, JobKind::AskTimeout.name(), |b| {
+        Box::pin(async move { work::run(&b, JobKind::AskTimeout).await })
     });
     start(&mut roles, "sign", |b| {
         Box::pin(async move { sign::listen(&b).await })
     });
-    start(&mut workers, JOB_PUBLISH, |b| {
-        Box::pin(async move { work::run(&b, JOB_PUBLISH, publish::publish).await })
+    start(&mut workers, JobKind::Publish.name(), |b| {
+        Box::pin(async move { work::run(&b, JobKind::Publish).await })
     });
     start(&mut roles, "operators", |b| {
         let operators = Arc::clone(&b.operators);

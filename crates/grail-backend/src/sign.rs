@@ -5,22 +5,22 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::Context;
 use bitcoin::secp256k1::{Message, schnorr::Signature};
 use grail_broker::messages::{Ask, BrokerMessage, Reply, decode, encode};
-use grail_chain::Verdict as NodeVerdict;
-use grail_flow::{SettlementEvent, SettlementId, SettlementState};
+use grail_chain::{RejectReason, Verdict as NodeVerdict};
+use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState};
 use grail_policy::{Approved, Settlement, approve};
 use grail_script::{Sighashes, verify_signature};
 use grail_signer::{
     ProposalId, SettlementSignatures, Verdict as SignerVerdict, VerifiedAnswer, decode_answer,
     decode_proposal, proposal_id,
 };
-use grail_store::{Lease, Recorded, Verdict};
+use grail_store::{Recorded, Verdict, Work};
 use grail_txbuild::complete;
 use grail_types::SignerIndex;
 
 use crate::{
     backend::Backend,
-    step::{JOB_ASK_TIMEOUT, Step},
-    work::{JobError, JobOutcome, field, settlement_of},
+    step::Step,
+    work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };
 
 /// Bytes of a signature.
@@ -29,27 +29,22 @@ const SIGNATURE_BYTES: usize = 64;
 const SIGN_POLL: Duration = Duration::from_secs(2);
 
 /// Asks operators about a settlement; comes back for another round as long as it is needed.
-pub async fn ask(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
-    let id = settlement_of(&lease)?;
-    let round = field(&lease, "round")?;
+pub async fn ask(backend: &Backend, id: SettlementId, round: u32) -> JobOutcome<'_> {
     let mut reader = backend.store.read().await?;
-    let settlement = reader
-        .settlement(id)
-        .await?
-        .context("the settlement is gone")?;
+    let asked = settlement_at(&mut reader, id, &[SettlementStage::Asked]).await?;
+    let current = SettlementState::Asked { round };
+    if asked.is_none_or(|settlement| settlement.state != current) {
+        return nothing_to_do(backend).await;
+    }
     let proposal = reader
         .proposal(id)
         .await?
         .context("the settlement has no proposal")?;
-    let is_paused = reader.open_alarm_count().await? > 0;
+    // What operators sign may be mined whether we publish it or not, so a stop must come before the
+    // question, not after the answers.
+    let is_paused = reader.open_alarms().await?.stop > 0;
     drop(reader);
     let mut step = Step::begin(backend).await?;
-    let SettlementState::Asked { round: current } = settlement.state else {
-        return Ok(step);
-    };
-    if u64::from(current) != round {
-        return Ok(step);
-    }
     if is_paused {
         return Err(JobError::Retry(anyhow::anyhow!(
             "an alarm is open: nothing is signed"
@@ -65,14 +60,16 @@ pub async fn ask(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
         .await?;
     // The next round, unless a quorum comes first: its job finds the settlement in another state then.
     let later = step.now().saturating_add(backend.config.ask_seconds);
-    step.enqueue(JOB_ASK_TIMEOUT, id, round, later).await?;
+    let work = Work::AskTimeout {
+        settlement: id,
+        round,
+    };
+    step.enqueue(work, later).await?;
     Ok(step)
 }
 
 /// Ends a round of asking.
-pub async fn ask_timeout(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
-    let id = settlement_of(&lease)?;
-    let round = u32::try_from(field(&lease, "round")?)?;
+pub async fn ask_timeout(backend: &Backend, id: SettlementId, round: u32) -> JobOutcome<'_> {
     let mut step = Step::begin(backend).await?;
     step.tell_settlement(id, SettlementEvent::RoundTimedOut { round })
         .await?;
@@ -137,7 +134,7 @@ async fn finish_waiting(
         .store
         .read()
         .await?
-        .settlements_in_state("asked", 0, 100)
+        .settlements_in_state(SettlementStage::Asked, 0, 100)
         .await?;
     for settlement in asked {
         if let Some(current) = load(backend, pending, settlement.id).await? {
@@ -213,6 +210,8 @@ async fn take(
     let Some(current) = load(backend, pending, id).await? else {
         return Ok(());
     };
+    // Signatures are checked against this process's own sighashes below; this only tells an answer to
+    // other bytes from a wrong one, so that an honest operator is not recorded as faulty.
     if answer.get().proposal != current.proposal {
         anyhow::bail!("signer {signer} answers another proposal");
     }
@@ -306,6 +305,8 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
     }
     let answers = reader.answers(id).await?;
     drop(reader);
+    // Refused and faulty are one here: neither will ever be a signature of this settlement. Who has
+    // not answered may still sign, however late, so silence never ends it.
     let threshold = usize::from(backend.roster().threshold().0);
     let no_count = answers
         .iter()
@@ -323,15 +324,21 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
         let possible = backend.roster().signers().len().saturating_sub(no_count);
         if possible < threshold {
             let mut step = Step::begin(backend).await?;
-            let now = step.now();
-            let details = format!("settlement {id}: {no_count} operators will not sign");
-            step.tx.raise_alarm("quorum-refused", &details, now).await?;
+            // The dry run approved the same bytes, so building them anew would end the same way.
+            let alarm = Alarm::QuorumRefused {
+                settlement: id,
+                unwilling: no_count,
+                threshold: backend.roster().threshold().0,
+            };
+            step.raise(&alarm).await?;
             step.tell_settlement(id, SettlementEvent::QuorumRefused)
                 .await?;
             step.commit().await?;
         }
         return Ok(());
     }
+    // Any quorum will do, and a larger one costs the users weight: `complete` takes no more than it
+    // needs. Each signature was verified against its own input when it came.
     let transaction = complete(&pending.approved, &signed)?;
     let tested = transaction.clone();
     let verdict = backend
@@ -343,19 +350,30 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
         .verdict;
     let mut step = Step::begin(backend).await?;
     let now = step.now();
-    if let NodeVerdict::Rejected { reason } = &verdict {
-        tracing::warn!(
-            settlement = id.0,
-            reason,
-            "the node would not take the signed settlement now"
-        );
-        if reason.contains("script-verify") || reason.contains("script verify") {
-            let details = format!("settlement {id}: {reason}");
-            step.tx
-                .raise_alarm("script-verification", &details, now)
-                .await?;
+    match verdict {
+        // Each signature was verified on arrival, so a script that fails all the same is a fault of
+        // ours or of the node, and a person's to judge. The settlement stays asked.
+        NodeVerdict::Rejected {
+            reason: RejectReason::ScriptVerify,
+            words,
+        } => {
+            let alarm = Alarm::ScriptVerification {
+                settlement: id,
+                words,
+            };
+            step.raise(&alarm).await?;
             return Ok(step.commit().await?);
         }
+        // Anything else may pass: the signatures are kept, and publishing finds out.
+        NodeVerdict::Rejected { reason, words } => {
+            tracing::warn!(
+                settlement = id.0,
+                reason = reason.name(),
+                words,
+                "the node would not take the signed settlement now"
+            );
+        }
+        NodeVerdict::Accepted { .. } | NodeVerdict::NotTested => {}
     }
     step.tx.set_signed(id, &transaction, now).await?;
     step.tx.put_transaction(&transaction).await?;

@@ -4,36 +4,21 @@ use std::collections::VecDeque;
 
 use bitcoin::OutPoint;
 use grail_flow::{
-    DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestState, SettlementDuty,
-    SettlementEvent, SettlementId, SettlementSituation, SettlementState, Unexpected,
-    UnexpectedKind,
+    Alarm, AlarmSubject, DepositStanding, RequestDuty, RequestEvent, RequestSituation,
+    RequestState, SettlementDuty, SettlementEvent, SettlementId, SettlementSituation,
+    SettlementState, Unexpected, UnexpectedKind,
 };
 use grail_store::{
     Conflict, DepositState, Enqueued, JobId, JobState, NewEvent, NewJob, StoreError, StoreTx,
-    Subject,
+    Subject, Work,
 };
 use grail_types::RequestId;
 use serde_json::json;
 
-use crate::{backend::Backend, clock};
-
-/// Kind of the jobs that prove.
-pub const JOB_PROVE: &str = "prove";
-/// Kind of the jobs that run the policy here.
-pub const JOB_DRY_RUN: &str = "dry-run";
-/// Kind of the jobs that ask operators.
-pub const JOB_ASK: &str = "ask";
-/// Kind of the jobs that end a round of asking.
-pub const JOB_ASK_TIMEOUT: &str = "ask-timeout";
-/// Kind of the jobs that publish.
-pub const JOB_PUBLISH: &str = "publish";
+use crate::{alarm, backend::Backend, clock};
 
 /// Events of one step at most: every item of every unconfirmed settlement, several times over. More means a loop.
 const EVENTS_MAX: usize = 100_000;
-
-fn job_key(kind: &str, id: SettlementId, round: u64) -> String {
-    format!("{kind}:{id}:{round}")
-}
 
 impl std::fmt::Debug for Step<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -131,30 +116,10 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Puts in a job of a settlement. `round` makes the key of repeated work.
-    pub async fn enqueue(
-        &mut self,
-        kind: &str,
-        id: SettlementId,
-        round: u64,
-        run_after: u64,
-    ) -> Result<(), StoreError> {
-        self.put_in(kind, id, round, run_after).await.map(|_| ())
-    }
-
-    async fn put_in(
-        &mut self,
-        kind: &str,
-        id: SettlementId,
-        round: u64,
-        run_after: u64,
-    ) -> Result<JobId, StoreError> {
-        let key = job_key(kind, id, round);
-        let payload = json!({ "settlement": id.0, "round": round });
+    /// Puts in a job.
+    pub async fn enqueue(&mut self, work: Work, run_after: u64) -> Result<JobId, StoreError> {
         let job = NewJob {
-            kind,
-            idempotency_key: &key,
-            payload: &payload,
+            work,
             run_after,
             now: self.now,
         };
@@ -164,22 +129,22 @@ impl<'a> Step<'a> {
     }
 
     /// Puts in the job that proves a settlement, and its record.
-    pub async fn enqueue_proving(&mut self, id: SettlementId) -> Result<(), StoreError> {
+    pub async fn enqueue_proving(&mut self, settlement: SettlementId) -> Result<(), StoreError> {
         let now = self.now;
-        let job = self.put_in(JOB_PROVE, id, 0, now).await?;
-        self.tx.queue_proof(id, job, now).await
+        let job = self.enqueue(Work::Prove { settlement }, now).await?;
+        self.tx.queue_proof(settlement, job, now).await
     }
 
     /// Puts in a job that publishes a settlement, unless one waits already. One that is done, or under way, may have
     /// looked before what happened now, so it does not count.
-    pub async fn enqueue_publish(&mut self, id: SettlementId) -> Result<(), StoreError> {
-        let mut round = self.now;
+    pub async fn enqueue_publish(&mut self, settlement: SettlementId) -> Result<(), StoreError> {
+        let mut turn = self.now;
         loop {
-            let key = job_key(JOB_PUBLISH, id, round);
-            match self.tx.job_by_key(&key).await? {
-                None => return self.enqueue(JOB_PUBLISH, id, round, self.now).await,
+            let work = Work::Publish { settlement, turn };
+            match self.tx.job_by_key(&work.key()).await? {
+                None => return self.enqueue(work, self.now).await.map(|_| ()),
                 Some(job) if job.state == JobState::Ready => return Ok(()),
-                Some(_) => round = round.saturating_add(1),
+                Some(_) => turn = turn.saturating_add(1),
             }
         }
     }
@@ -193,24 +158,27 @@ impl<'a> Step<'a> {
             }
         }
         self.told.clear();
-        self.alarm("event-loop", "a step did not come to an end")
-            .await
+        self.raise(&Alarm::EventLoop).await
     }
 
-    async fn alarm(&mut self, code: &str, details: &str) -> Result<(), StoreError> {
-        tracing::error!(code, details, "alarm");
-        self.tx
-            .raise_alarm(code, details, self.now)
-            .await
-            .map(|_| ())
+    /// Raises an alarm that commits with the step.
+    pub async fn raise(&mut self, alarm: &Alarm) -> Result<(), StoreError> {
+        alarm::raise(&mut self.tx, alarm, self.now).await
     }
 
-    async fn unexpected(&mut self, what: &str, error: Unexpected) -> Result<(), StoreError> {
-        match error.kind {
+    async fn unexpected(
+        &mut self,
+        subject: AlarmSubject,
+        unexpected: Unexpected,
+    ) -> Result<(), StoreError> {
+        match unexpected.kind {
             UnexpectedKind::Superseded => Ok(()),
             UnexpectedKind::Impossible => {
-                self.alarm("impossible-event", &format!("{what}: {error}"))
-                    .await
+                let alarm = Alarm::ImpossibleEvent {
+                    subject,
+                    unexpected,
+                };
+                self.raise(&alarm).await
             }
         }
     }
@@ -231,13 +199,14 @@ impl<'a> Step<'a> {
         };
         let (next, duties) = match request.state.apply(&event, &situation) {
             Ok(step) => step,
-            Err(error) => return self.unexpected(&format!("request {id}"), error).await,
+            Err(error) => return self.unexpected(AlarmSubject::Request(id), error).await,
         };
         if next != request.state {
             self.tx
                 .set_request_state(&id, &request.state, &next, self.now)
                 .await?;
             self.mirror_deposit(&request.state, &next).await?;
+            // The count of blocks for which fees were too high is of one stay in *ready*.
             if !matches!(next, RequestState::Ready { .. }) {
                 self.tx.end_fee_wait(&id).await?;
             }
@@ -309,7 +278,7 @@ impl<'a> Step<'a> {
         };
         let (next, duties) = match settlement.state.apply(&event, &situation) {
             Ok(step) => step,
-            Err(error) => return self.unexpected(&format!("settlement {id}"), error).await,
+            Err(error) => return self.unexpected(AlarmSubject::Settlement(id), error).await,
         };
         if next != settlement.state {
             match self
@@ -318,20 +287,23 @@ impl<'a> Step<'a> {
                 .await
             {
                 Ok(()) => {}
-                // The chain revived a settlement whose place another one took: nothing can be signed until a person
-                // has looked.
+                // The chain revived a settlement whose place another one took. The row stays as it
+                // is: two live settlements must not hold one deposit, whichever is right.
                 Err(StoreError::Conflict(
-                    conflict @ (Conflict::NftSpent { .. } | Conflict::DepositUsed { .. }),
+                    Conflict::NftSpent { by }
+                    | Conflict::DepositUsed { by }
+                    | Conflict::RequestServed { by }
+                    | Conflict::TransactionTaken { by },
                 )) => {
-                    return self
-                        .alarm(
-                            "settlement-conflict",
-                            &format!("settlement {id}: {conflict}"),
-                        )
-                        .await;
+                    let alarm = Alarm::SettlementConflict {
+                        settlement: id,
+                        other: by,
+                    };
+                    return self.raise(&alarm).await;
                 }
                 Err(error) => return Err(error),
             }
+            // Nobody else will: its proving job finds another state and ends.
             if matches!(next, SettlementState::Abandoned { .. }) {
                 self.tx.abandon_proof(id, self.now).await?;
             }
@@ -360,9 +332,16 @@ impl<'a> Step<'a> {
         duty: SettlementDuty,
     ) -> Result<(), StoreError> {
         match duty {
-            SettlementDuty::DryRun => self.enqueue(JOB_DRY_RUN, id, 0, self.now).await,
+            SettlementDuty::DryRun => {
+                let work = Work::DryRun { settlement: id };
+                self.enqueue(work, self.now).await.map(|_| ())
+            }
             SettlementDuty::Ask { round } => {
-                self.enqueue(JOB_ASK, id, u64::from(round), self.now).await
+                let work = Work::Ask {
+                    settlement: id,
+                    round,
+                };
+                self.enqueue(work, self.now).await.map(|_| ())
             }
             SettlementDuty::Publish => self.enqueue_publish(id).await,
             SettlementDuty::SignalIncluded => {
@@ -382,6 +361,7 @@ impl<'a> Step<'a> {
                 .await
             }
             SettlementDuty::SignalAbandoned { .. } => {
+                // A child spends this one's NFT and can never be mined without it.
                 if let Some(nft) = nft_output
                     && let Some(child) = self.tx.settlement_spending_nft(&nft).await?
                 {
@@ -389,14 +369,12 @@ impl<'a> Step<'a> {
                         .push_back(Told::Settlement(child.id, SettlementEvent::ParentAbandoned));
                 }
                 for item in self.tx.settlement_items(id).await? {
-                    let block = self
-                        .tx
-                        .deposit(&item.deposit)
-                        .await?
-                        .and_then(|row| row.block);
-                    let standing = block.map_or(DepositStanding::Unconfirmed, |block| {
+                    let row = self.tx.deposit(&item.deposit).await?;
+                    let mined = row.and_then(|row| Some((row.block?, row.deposit.origin)));
+                    let standing = mined.map_or(DepositStanding::Unconfirmed, |(block, origin)| {
                         DepositStanding::Confirmed {
                             height: block.height,
+                            origin,
                         }
                     });
                     let event = RequestEvent::SettlementAbandoned {

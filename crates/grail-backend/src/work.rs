@@ -1,25 +1,25 @@
 //! Jobs: leased for as long as their work takes, done in the step that the work belongs to, given back or parked when
 //! they fail.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context;
 use grail_broker::BrokerError;
 use grail_chain::{ChainError, ErrorKind, SendError};
-use grail_flow::SettlementId;
-use grail_store::{Job, Lease, StoreError, StoreTx};
+use grail_flow::{Alarm, SettlementId, SettlementStage};
+use grail_store::{Job, JobKind, Lease, Reader, Settlement, StoreError, StoreTx, Work};
 
-use crate::{
-    backend::Backend,
-    clock,
-    step::{JOB_PROVE, Step},
-};
+use crate::{alarm, backend::Backend, clock, prove, publish, sign, step::Step};
 
 /// Longest sleep without a hint.
 const JOB_POLL: Duration = Duration::from_millis(500);
 
 /// Seconds until a job is tried again that something outside kept from its work.
 const DEFER_SECONDS: u64 = 3;
+
+/// Seconds for which a job of a newer process is left alone: that process, or a new version of this
+/// one, may take it meanwhile.
+const NOT_OURS_SECONDS: u64 = 30;
 
 /// Shortest pause between two prolongations of a lease.
 const PROLONG_MIN: Duration = Duration::from_millis(100);
@@ -33,6 +33,8 @@ pub enum JobError<'a> {
     RetryWith(Box<Step<'a>>, anyhow::Error),
     /// Never going to work.
     Poison(anyhow::Error),
+    /// Work of a newer process, in a form that this one does not know.
+    NotOurs,
 }
 
 impl<E: Into<anyhow::Error>> From<E> for JobError<'_> {
@@ -44,31 +46,42 @@ impl<E: Into<anyhow::Error>> From<E> for JobError<'_> {
 /// What a job comes to: a step to commit with the job's end.
 pub type JobOutcome<'a> = Result<Step<'a>, JobError<'a>>;
 
-/// The settlement that a job is about.
-pub fn settlement_of(lease: &Lease) -> Result<SettlementId, JobError<'static>> {
-    field(lease, "settlement").map(SettlementId)
+/// The settlement that a job is about, if it still stands where the job expects it: other work, or the
+/// chain, may have moved it on since the job was put in, and then there is nothing left to do.
+pub async fn settlement_at(
+    reader: &mut Reader,
+    id: SettlementId,
+    stages: &[SettlementStage],
+) -> Result<Option<Settlement>, JobError<'static>> {
+    let settlement = reader.settlement(id).await?;
+    let settlement = settlement.context("the settlement is gone")?;
+    Ok(Some(settlement).filter(|settlement| stages.contains(&settlement.state.stage())))
 }
 
-/// A number in a job's payload.
-pub fn field(lease: &Lease, name: &str) -> Result<u64, JobError<'static>> {
-    let value = lease
-        .job
-        .payload
-        .get(name)
-        .and_then(serde_json::Value::as_u64);
-    value
-        .with_context(|| format!("the job has no {name}"))
-        .map_err(JobError::Poison)
+/// The outcome of a job that finds nothing to do: a step that only ends it.
+pub async fn nothing_to_do(backend: &Backend) -> JobOutcome<'_> {
+    Ok(Step::begin(backend).await?)
+}
+
+/// Does what a job asks for.
+pub async fn perform<'a>(backend: &'a Backend, lease: &Lease) -> JobOutcome<'a> {
+    match lease.job.work {
+        Some(Work::Prove { settlement }) => prove::prove(backend, lease, settlement).await,
+        Some(Work::DryRun { settlement }) => prove::dry_run(backend, settlement).await,
+        Some(Work::Ask { settlement, round }) => sign::ask(backend, settlement, round).await,
+        Some(Work::AskTimeout { settlement, round }) => {
+            sign::ask_timeout(backend, settlement, round).await
+        }
+        Some(Work::Publish { settlement, .. }) => publish::publish(backend, settlement).await,
+        // A newer process put it in and knows what it is: not ours to do, nor to end.
+        None => Err(JobError::NotOurs),
+    }
 }
 
 /// Does the jobs of a kind, one after the other, until the database fails or the backend stops. A lease is prolonged
 /// for as long as its work takes; work whose lease somebody else has is dropped, and so is work at a stop, which gives
 /// its job back for anybody to take at once.
-pub async fn run<'a, F, Fut>(backend: &'a Backend, kind: &str, work: F) -> anyhow::Result<()>
-where
-    F: Fn(&'a Backend, Lease) -> Fut,
-    Fut: Future<Output = JobOutcome<'a>>,
-{
+pub async fn run(backend: &Backend, kind: JobKind) -> anyhow::Result<()> {
     while !backend.is_stopping() {
         let hint = backend.hints.jobs.notified();
         let lease = backend
@@ -84,7 +97,7 @@ where
         };
         // The work may hold the one write connection while the lease is to be prolonged, so both must go on together.
         tokio::select! {
-            outcome = work(backend, lease.clone()) => finish(backend, &lease, outcome).await?,
+            outcome = perform(backend, &lease) => finish(backend, &lease, outcome).await?,
             () = prolong(backend, &lease) => {
                 tracing::warn!(job = lease.job.idempotency_key, "lease lost, work dropped");
             }
@@ -132,9 +145,7 @@ async fn give_back(backend: &Backend, lease: &Lease) -> anyhow::Result<()> {
     let job = &lease.job;
     let mut tx = backend.store.begin().await?;
     let now = clock::now();
-    if job.kind == JOB_PROVE
-        && let Ok(settlement) = settlement_of(lease)
-    {
+    if let Some(Work::Prove { settlement }) = job.work {
         tx.requeue_proof(settlement, None).await?;
     }
     let given_back = tx
@@ -165,13 +176,24 @@ pub async fn finish(
             retry(lease, tx, &error).await
         }
         Err(JobError::RetryWith(step, error)) => retry(lease, step.tx, &error).await,
+        Err(JobError::NotOurs) => {
+            let mut tx = backend.store.begin().await?;
+            let (now, reason) = (clock::now(), "of a newer version");
+            let run_after = now.saturating_add(NOT_OURS_SECONDS);
+            let deferred = tx
+                .defer_job(job.id, lease.token, reason, run_after, now)
+                .await;
+            end(job, deferred, tx).await
+        }
         Err(JobError::Poison(error)) => {
             let mut tx = backend.store.begin().await?;
-            let details = format!("{}: {error:#}", job.idempotency_key);
-            tx.raise_alarm("dead-job", &details, clock::now()).await?;
-            let poisoned = tx
-                .poison_job(job.id, lease.token, &details, clock::now())
-                .await;
+            let (now, error) = (clock::now(), format!("{error:#}"));
+            let alarm = Alarm::DeadJob {
+                job: job.idempotency_key.clone(),
+                error: error.clone(),
+            };
+            alarm::raise(&mut tx, &alarm, now).await?;
+            let poisoned = tx.poison_job(job.id, lease.token, &error, now).await;
             end(job, poisoned, tx).await
         }
     }
@@ -223,7 +245,7 @@ fn is_outage(error: &anyhow::Error) -> bool {
     );
     let store = matches!(
         error.downcast_ref::<StoreError>(),
-        Some(StoreError::Transient(_))
+        Some(StoreError::Transient(_) | StoreError::Newer { .. })
     );
     chain || send || store || error.is::<BrokerError>()
 }

@@ -10,7 +10,7 @@ use bitcoin::{
 
 use grail_flow::BlockRef;
 
-use crate::{ChainError, SendError};
+use crate::{ChainError, RejectReason, SendError, reject::bounded};
 
 /// A header and where it stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +55,25 @@ pub enum Verdict {
         /// Its fee.
         fee: Amount,
     },
-    /// Would not be taken, for this reason in Bitcoin Core's words.
+    /// Would not be taken.
     Rejected {
         /// Why.
-        reason: String,
+        reason: RejectReason,
+        /// The same in Bitcoin Core's words, cut.
+        words: String,
     },
     /// Not looked at, because another of the same list failed.
     NotTested,
+}
+
+impl Verdict {
+    /// A rejection in Bitcoin Core's words.
+    pub fn rejected(words: &str) -> Self {
+        Self::Rejected {
+            reason: RejectReason::of(words),
+            words: bounded(words),
+        }
+    }
 }
 
 /// [`Verdict`] and the transaction that it is about.

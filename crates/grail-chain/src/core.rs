@@ -290,14 +290,12 @@ impl Chain for BitcoinCore {
                     (Some(true), ..) => {
                         return Err(bad_answer(METHOD, "allowed without size or fee"));
                     }
-                    (Some(false), ..) => Verdict::Rejected {
-                        reason: answer
-                            .reject_reason
-                            .or(answer.package_error)
-                            .unwrap_or_default(),
-                    },
+                    (Some(false), ..) => {
+                        let words = answer.reject_reason.or(answer.package_error);
+                        Verdict::rejected(&words.unwrap_or_default())
+                    }
                     (None, ..) => match answer.package_error {
-                        Some(reason) => Verdict::Rejected { reason },
+                        Some(words) => Verdict::rejected(&words),
                         None => Verdict::NotTested,
                     },
                 };

@@ -3,6 +3,8 @@
 //! Owns the line between "ask again later" and "no". A node that is down, starting, syncing or behind has said
 //! nothing about validity, so none of its silences is ever turned into a refusal.
 
+use crate::{RejectReason, reject::bounded};
+
 /// Whether asking the same again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -101,8 +103,8 @@ impl ChainError {
 
 /// Why a transaction was not taken into the mempool.
 ///
-/// Only [`SendError::Rejected`] says something about the transaction alone; the rest depend on what the node has seen
-/// so far.
+/// Only [`SendError::ScriptInvalid`] says something about the transaction alone; the rest depend on
+/// what the node has seen so far, or are words that this program does not know.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SendError {
     /// Its outputs are in the UTXO set already: it is confirmed. For a rebroadcast this is success.
@@ -135,7 +137,13 @@ pub enum SendError {
         /// Bitcoin Core's text.
         reason: String,
     },
-    /// Consensus or relay policy says no.
+    /// A script fails: it can never be valid.
+    #[error("a script of the transaction fails: {reason}")]
+    ScriptInvalid {
+        /// Bitcoin Core's text.
+        reason: String,
+    },
+    /// Some rule of consensus or relay, in words that this program does not know.
     #[error("node rejected the transaction: {reason} (code {code})")]
     Rejected {
         /// Bitcoin Core's RPC error code.
@@ -158,6 +166,7 @@ impl SendError {
             Self::Conflict { .. } => "transaction-conflict",
             Self::FeeTooLow { .. } => "transaction-fee-too-low",
             Self::TooEarly { .. } => "transaction-too-early",
+            Self::ScriptInvalid { .. } => "transaction-script-invalid",
             Self::Rejected { .. } => "transaction-rejected",
             Self::Chain(error) => error.code(),
         }
@@ -169,8 +178,10 @@ impl SendError {
             Self::MissingInputs { .. }
             | Self::Conflict { .. }
             | Self::FeeTooLow { .. }
-            | Self::TooEarly { .. } => ErrorKind::Transient,
-            Self::AlreadyConfirmed | Self::AlreadyInMempool | Self::Rejected { .. } => {
+            | Self::TooEarly { .. }
+            // Unknown is not invalid: a setting of the node, or a rule that a newer one has.
+            | Self::Rejected { .. } => ErrorKind::Transient,
+            Self::AlreadyConfirmed | Self::AlreadyInMempool | Self::ScriptInvalid { .. } => {
                 ErrorKind::Final
             }
             Self::Chain(error) => error.kind(),
@@ -179,82 +190,22 @@ impl SendError {
 
     /// Reads Bitcoin Core's answer to `sendrawtransaction`.
     ///
-    /// The texts are those of `validation.cpp` and `policy/rbf.cpp`; an unknown one is [`SendError::Rejected`].
+    /// What its words mean is [`RejectReason`]'s to say.
     pub(crate) fn from_core(code: i32, message: &str) -> Self {
-        let reason = message.to_owned();
-        // Core writes "<reason>" or "<reason>, <debug text>"; older versions append " (code N)".
+        let reason = bounded(message);
         if code == -27 {
             return Self::AlreadyConfirmed;
         }
-        match classify(message) {
-            Reason::Known => Self::AlreadyInMempool,
-            Reason::MissingInputs => Self::MissingInputs { reason },
-            Reason::Conflict => Self::Conflict { reason },
-            Reason::FeeTooLow => Self::FeeTooLow { reason },
-            Reason::TooEarly => Self::TooEarly { reason },
-            Reason::Other => Self::Rejected { code, reason },
+        match RejectReason::of(message) {
+            RejectReason::AlreadyKnown => Self::AlreadyInMempool,
+            RejectReason::MissingInputs => Self::MissingInputs { reason },
+            RejectReason::Conflict => Self::Conflict { reason },
+            RejectReason::FeeTooLow => Self::FeeTooLow { reason },
+            RejectReason::NonFinal | RejectReason::PrematureCoinbase => Self::TooEarly { reason },
+            RejectReason::ScriptVerify => Self::ScriptInvalid { reason },
+            RejectReason::Other => Self::Rejected { code, reason },
         }
     }
-}
-
-/// What a mempool reject reason means, whichever call it came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reason {
-    Known,
-    MissingInputs,
-    Conflict,
-    FeeTooLow,
-    TooEarly,
-    Other,
-}
-
-fn classify(message: &str) -> Reason {
-    const TABLE: &[(Reason, &[&str])] = &[
-        (
-            Reason::Known,
-            &[
-                "txn-already-in-mempool",
-                "txn-same-nonwitness-data-in-mempool",
-                "txn-already-known",
-            ],
-        ),
-        (
-            Reason::MissingInputs,
-            &["bad-txns-inputs-missingorspent", "missing-inputs"],
-        ),
-        (
-            Reason::Conflict,
-            &[
-                "txn-mempool-conflict",
-                "insufficient fee",
-                "insufficient feerate",
-                "too many potential replacements",
-                "replacement-adds-unconfirmed",
-                "replacement-failed",
-                "bad-txns-spends-conflicting-tx",
-            ],
-        ),
-        (
-            Reason::FeeTooLow,
-            &[
-                "min relay fee not met",
-                "mempool min fee not met",
-                "mempool full",
-            ],
-        ),
-        (
-            Reason::TooEarly,
-            &[
-                "non-BIP68-final",
-                "non-final",
-                "bad-txns-premature-spend-of-coinbase",
-            ],
-        ),
-    ];
-    TABLE
-        .iter()
-        .find(|(_, texts)| texts.iter().any(|text| message.starts_with(text)))
-        .map_or(Reason::Other, |(reason, _)| *reason)
 }
 
 #[cfg(test)]
@@ -294,7 +245,7 @@ mod tests {
                 -26,
                 "mempool-script-verify-flag-failed (Invalid Schnorr signature)"
             ),
-            "transaction-rejected"
+            "transaction-script-invalid"
         );
     }
 
@@ -321,5 +272,21 @@ mod tests {
             .kind(),
             ErrorKind::Transient
         );
+    }
+
+    #[test]
+    fn only_a_failing_script_is_final() {
+        let kind = |words| SendError::from_core(-26, words).kind();
+        assert_eq!(
+            kind("mandatory-script-verify-flag-failed (x)"),
+            ErrorKind::Final
+        );
+        for words in [
+            "words-of-tomorrow",
+            "bad-txns-premature-spend-of-coinbase",
+            "",
+        ] {
+            assert_eq!(kind(words), ErrorKind::Transient, "{words}");
+        }
     }
 }

@@ -9,6 +9,7 @@
 mod chain;
 mod core;
 mod error;
+mod reject;
 mod rpc;
 mod scanner;
 
@@ -18,5 +19,6 @@ pub use chain::{
 pub use core::BitcoinCore;
 pub use error::{ChainError, ErrorKind, SendError};
 pub use grail_flow::{BlockRef, confirmations};
+pub use reject::RejectReason;
 pub use rpc::{Auth, CALL_TIMEOUT, RpcClient};
 pub use scanner::{CURSOR_BLOCKS_MAX, Cursor, CursorGap, ScanError, Step, next_step};

@@ -2,6 +2,8 @@
 
 use grail_types::Params;
 
+use crate::{COINBASE_MATURITY_BLOCKS, DepositOrigin};
+
 /// Last height whose block may hold the deposit of a request made when the tip was at `tip_height`.
 ///
 /// The wait is the shortest reclaim delay: long enough for a low-fee deposit, and nobody is asked to watch an address
@@ -10,14 +12,27 @@ pub fn deposit_deadline_height(params: &Params, tip_height: u32) -> u32 {
     tip_height.saturating_add(u32::from(params.reclaim_delay_min))
 }
 
+/// Height of the first block that may hold the reclaim of a deposit mined at `height`: after its
+/// delay (BIP-68), and for a coinbase not before that may be spent at all.
+pub fn reclaim_height(height: u32, reclaim_delay: u16, origin: DepositOrigin) -> u32 {
+    let blocks = match origin {
+        DepositOrigin::Payment => reclaim_delay,
+        DepositOrigin::Coinbase => reclaim_delay.max(COINBASE_MATURITY_BLOCKS),
+    };
+    height.saturating_add(blocks.into())
+}
+
 /// First tip height at which a deposit mined at `height` is too close to its reclaim to be swept.
 ///
-/// The user's reclaim may enter the block at `height + reclaim_delay` (BIP-68); the margin before that is left free,
-/// so that settlement and reclaim never race.
-pub fn sweep_end_height(params: &Params, height: u32, reclaim_delay: u16) -> u32 {
-    height
-        .saturating_add(u32::from(reclaim_delay))
-        .saturating_sub(u32::from(params.sweep_margin))
+/// The margin before the user's reclaim may enter a block is left free, so that settlement and
+/// reclaim never race.
+pub fn sweep_end_height(
+    params: &Params,
+    height: u32,
+    reclaim_delay: u16,
+    origin: DepositOrigin,
+) -> u32 {
+    reclaim_height(height, reclaim_delay, origin).saturating_sub(u32::from(params.sweep_margin))
 }
 
 #[cfg(test)]
@@ -33,8 +48,20 @@ mod tests {
 
     #[test]
     fn sweeping_ends_a_margin_before_the_reclaim() {
-        assert_eq!(sweep_end_height(&params(), 100, 24), 118);
-        assert_eq!(sweep_end_height(&params(), 0, 0), 0);
-        assert_eq!(sweep_end_height(&params(), u32::MAX, 24), u32::MAX - 6);
+        let end =
+            |height, delay| sweep_end_height(&params(), height, delay, DepositOrigin::Payment);
+        assert_eq!(end(100, 24), 118);
+        assert_eq!(end(0, 0), 0);
+        assert_eq!(end(u32::MAX, 24), u32::MAX - 6);
+    }
+
+    #[test]
+    fn a_coinbase_is_reclaimed_after_its_delay_and_its_maturity() {
+        for (delay, payment, coinbase) in [(24, 74, 150), (100, 150, 150), (101, 151, 151)] {
+            assert_eq!(reclaim_height(50, delay, DepositOrigin::Payment), payment);
+            assert_eq!(reclaim_height(50, delay, DepositOrigin::Coinbase), coinbase);
+        }
+        let end = sweep_end_height(&params(), 50, 24, DepositOrigin::Coinbase);
+        assert_eq!(end, 144);
     }
 }

@@ -15,6 +15,34 @@ pub struct Deposit {
     pub value: Amount,
     /// Its charms, as a verified spell tells.
     pub charms: DepositCharms,
+    /// What made it.
+    pub origin: DepositOrigin,
+}
+
+/// What kind of transaction made a deposit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DepositOrigin {
+    /// One that spends other coins.
+    Payment,
+    /// A block's own: mining pools pay to deposit addresses, too. Consensus lets nobody spend it
+    /// before [`COINBASE_MATURITY_BLOCKS`].
+    Coinbase,
+}
+
+/// Confirmations from which a coinbase may be spent in the next block (Bitcoin Core
+/// `COINBASE_MATURITY`).
+pub const COINBASE_MATURITY_BLOCKS: u16 = 100;
+
+/// Confirmations that a deposit needs before it can be settled.
+pub fn confirmations_needed(params: &Params, origin: DepositOrigin) -> u32 {
+    match origin {
+        DepositOrigin::Payment => params.deposit_confirmations,
+        // A settlement that spends it sooner is in no block, and holds up all that build on it.
+        DepositOrigin::Coinbase => params
+            .deposit_confirmations
+            .max(COINBASE_MATURITY_BLOCKS.into()),
+    }
 }
 
 /// What charms a deposit carries.
@@ -126,6 +154,22 @@ mod tests {
             outpoint: OutPoint::null(),
             value: Amount::from_sat(value_sat),
             charms,
+            origin: DepositOrigin::Payment,
+        }
+    }
+
+    #[test]
+    fn a_coinbase_needs_its_maturity_and_what_every_deposit_needs() {
+        let needed = |deposit_confirmations, origin| {
+            let params = Params {
+                deposit_confirmations,
+                ..params()
+            };
+            confirmations_needed(&params, origin)
+        };
+        for (asked, expected) in [(1, 100), (99, 100), (100, 100), (101, 101)] {
+            assert_eq!(needed(asked, DepositOrigin::Payment), asked);
+            assert_eq!(needed(asked, DepositOrigin::Coinbase), expected);
         }
     }
 

@@ -5,19 +5,28 @@
 //! transaction, then acts; an event told twice is answered with [`Unexpected`] of kind [`UnexpectedKind::Superseded`],
 //! so that repeating one never changes an outcome.
 
+mod alarm;
 mod block;
 mod deadline;
 mod deposit;
+mod names;
 mod request;
 mod settlement;
 mod unexpected;
 
+pub use alarm::{Alarm, AlarmCode, AlarmSubject, Severity};
 pub use block::{BlockRef, confirmations};
-pub use deadline::{deposit_deadline_height, sweep_end_height};
-pub use deposit::{Deposit, DepositCharms, ReclaimCode, UnknownCode, acceptable};
-pub use request::{DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestState};
+pub use deadline::{deposit_deadline_height, reclaim_height, sweep_end_height};
+pub use deposit::{
+    COINBASE_MATURITY_BLOCKS, Deposit, DepositCharms, DepositOrigin, ReclaimCode, UnknownCode,
+    acceptable, confirmations_needed,
+};
+pub use names::UnknownName;
+pub use request::{
+    DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestStage, RequestState,
+};
 pub use settlement::{
     AbandonCode, SettlementDuty, SettlementEvent, SettlementId, SettlementSituation,
-    SettlementState,
+    SettlementStage, SettlementState,
 };
 pub use unexpected::{Unexpected, UnexpectedKind};

@@ -6,7 +6,7 @@ use grail_types::SUPPLY_MAX_SAT;
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::Row as _;
 
-use crate::{PAGE_ROWS_MAX, StoreError, db::DbRow};
+use crate::{PAGE_ROWS_MAX, StoreError, db::DbRow, form::read_json};
 
 /// Largest integer of a column.
 const INTEGER_MAX: u64 = i64::MAX as u64;
@@ -60,6 +60,32 @@ pub(crate) fn json<T: Serialize>(what: &'static str, value: &T) -> Result<String
     serde_json::to_string(value).map_err(|error| StoreError::corrupt(what, error))
 }
 
+/// Foreign text as a column may hold it: cut to `chars_max`, and without NUL (which `PostgreSQL`
+/// refuses) or other control characters (which forge lines of logs).
+pub(crate) fn printable(text: &str, chars_max: usize) -> String {
+    text.chars()
+        .take(chars_max)
+        .map(|char| if char.is_control() { '\u{fffd}' } else { char })
+        .collect()
+}
+
+/// A condition that a column has none of these names. Spelled as a chain of `<>`: an index whose own
+/// condition reads so is found by the database.
+pub(crate) fn is_none_of(column: &str, names: impl IntoIterator<Item = &'static str>) -> String {
+    let terms: Vec<_> = names
+        .into_iter()
+        .map(|name| format!("{column} <> '{name}'"))
+        .collect();
+    terms.join(" AND ")
+}
+
+/// Names of a closed set as a list of SQL literals. They are this program's own constants, never
+/// foreign text, so there is nothing to escape.
+pub(crate) fn listed(names: impl IntoIterator<Item = &'static str>) -> String {
+    let quoted: Vec<_> = names.into_iter().map(|name| format!("'{name}'")).collect();
+    quoted.join(", ")
+}
+
 /// Typed reading of a row.
 pub(crate) trait Columns {
     fn text(&self, name: &'static str) -> Result<String, StoreError>;
@@ -111,6 +137,11 @@ pub(crate) trait Columns {
 
     fn json<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, StoreError> {
         serde_json::from_str(&self.text(name)?).map_err(|error| StoreError::corrupt(name, error))
+    }
+
+    /// A domain value that carries its version.
+    fn versioned<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, StoreError> {
+        read_json(name, &self.text(name)?)
     }
 
     /// A block in two columns, both there or neither.

@@ -3,7 +3,7 @@
 use std::{str::FromStr, time::Duration};
 
 use sqlx::{
-    Pool, SqlSafeStr,
+    AssertSqlSafe, Pool, SqlSafeStr,
     error::{DatabaseError, ErrorKind},
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -18,6 +18,12 @@ pub(crate) type Connection = sqlx::SqliteConnection;
 /// A row of it.
 pub(crate) type DbRow = sqlx::sqlite::SqliteRow;
 
+/// A statement put together from this program's own constants. Values of rows and of the world are
+/// bound, never put in here.
+pub(crate) fn sql(statement: String) -> impl SqlSafeStr {
+    AssertSqlSafe(statement)
+}
+
 /// Begins a transaction that writes: takes the write lock at once, so that what it reads cannot change before it writes.
 pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
@@ -30,7 +36,7 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 4] = [
+const MIGRATIONS: [(i64, &str, &str); 7] = [
     (
         1,
         "start",
@@ -50,6 +56,21 @@ const MIGRATIONS: [(i64, &str, &str); 4] = [
         4,
         "fee_waits",
         include_str!("../migrations/sqlite/0004_fee_waits.sql"),
+    ),
+    (
+        5,
+        "alarms",
+        include_str!("../migrations/sqlite/0005_alarms.sql"),
+    ),
+    (
+        6,
+        "drafts",
+        include_str!("../migrations/sqlite/0006_drafts.sql"),
+    ),
+    (
+        7,
+        "coinbase_deposits",
+        include_str!("../migrations/sqlite/0007_coinbase_deposits.sql"),
     ),
 ];
 

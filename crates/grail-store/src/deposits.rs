@@ -1,7 +1,7 @@
 //! Outputs at deposit addresses. Each has a row of its own, also the second one to an address, which is not served.
 
 use bitcoin::{Amount, OutPoint, Txid};
-use grail_flow::{BlockRef, Deposit, DepositCharms, ReclaimCode, SettlementId};
+use grail_flow::{BlockRef, Deposit, DepositCharms, DepositOrigin, ReclaimCode, SettlementId};
 use grail_types::RequestId;
 
 use crate::{
@@ -90,7 +90,7 @@ impl DepositState {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT d.outpoint, d.request, d.amount_sat, d.charms, d.token_sat, d.height, d.hash, d.state_name, \
+            "SELECT d.outpoint, d.request, d.amount_sat, d.charms, d.token_sat, d.coinbase, d.height, d.hash, d.state_name, \
              d.code, d.reclaim_txid, d.reclaim_height, d.reclaim_hash, d.created_at, d.updated_at, i.settlement \
              FROM deposits d LEFT JOIN settlement_items i ON i.deposit = d.outpoint AND i.active = 1 ",
             $rest
@@ -174,14 +174,15 @@ impl StoreTx {
             return Err(StoreError::NotFound { what: "request" });
         }
         sqlx::query(
-            "INSERT INTO deposits (outpoint, request, amount_sat, charms, token_sat, state_name, created_at, \
-             updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
+            "INSERT INTO deposits (outpoint, request, amount_sat, charms, token_sat, coinbase, state_name, \
+             created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
         )
         .bind(deposit.outpoint.to_string())
         .bind(request.to_string())
         .bind(amount)
         .bind(charms)
         .bind(token)
+        .bind(i64::from(deposit.origin == DepositOrigin::Coinbase))
         .bind(DepositState::Unconfirmed.name())
         .bind(now)
         .execute(self.connection())
@@ -206,6 +207,24 @@ impl StoreTx {
         .execute(self.connection())
         .await?
         .rows_affected();
+        found(changed)
+    }
+
+    /// Notes what made a deposit, as the node says.
+    pub async fn set_deposit_origin(
+        &mut self,
+        outpoint: &OutPoint,
+        origin: DepositOrigin,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let changed =
+            sqlx::query("UPDATE deposits SET coinbase = $2, updated_at = $3 WHERE outpoint = $1")
+                .bind(outpoint.to_string())
+                .bind(i64::from(origin == DepositOrigin::Coinbase))
+                .bind(integer("now", now)?)
+                .execute(self.connection())
+                .await?
+                .rows_affected();
         found(changed)
     }
 
@@ -297,6 +316,11 @@ fn read(row: &DbRow) -> Result<DepositRow, StoreError> {
             outpoint: row.outpoint("outpoint")?,
             value,
             charms,
+            origin: match row.u64("coinbase")? {
+                0 => DepositOrigin::Payment,
+                1 => DepositOrigin::Coinbase,
+                other => return Err(StoreError::corrupt("deposits.coinbase", other)),
+            },
         },
         block: row.maybe_block("height", "hash")?,
         state,

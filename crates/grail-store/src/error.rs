@@ -43,6 +43,15 @@ pub enum StoreError {
         /// How.
         detail: String,
     },
+    /// A newer version of this program wrote the row, in a form that this one does not know: it is
+    /// that one's to go on with.
+    #[error("{what} has form {version}, which this version does not know")]
+    Newer {
+        /// Which column.
+        what: &'static str,
+        /// Version of its form.
+        version: u8,
+    },
     /// The database refused for a reason that retrying will not change: a bug.
     #[error("database refused")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -135,6 +144,7 @@ impl StoreError {
             Self::OutOfRange { .. } => "out-of-range",
             Self::Transient(_) => "transient",
             Self::Corrupt { .. } => "corrupt",
+            Self::Newer { .. } => "newer",
             Self::Database(_) => "database",
         }
     }

@@ -1,13 +1,13 @@
 //! Work that follows from a step: outbox and queue in one table. A job is put in with the state change that asks for it,
 //! leased with a fencing token, and ends done or dead; a dead one stands in nobody's way.
 
+use grail_flow::named_enum;
 use grail_types::TaggedHasher;
-use serde_json::Value;
 
 use crate::{
-    Reader, Store, StoreError, StoreTx,
-    column::{Columns, after, at_most, integer, json, page},
-    db::DbRow,
+    JobKind, Reader, Store, StoreError, StoreTx, Work,
+    column::{Columns, after, integer, json, listed, page, printable},
+    db::{DbRow, sql},
 };
 
 /// Leases of one job before it is dead: with the backoff about an hour.
@@ -16,10 +16,6 @@ pub const ATTEMPTS_MAX: u64 = 20;
 pub const BACKOFF_MAX_SECONDS: u64 = 300;
 /// Wait after the first failure, before jitter; it doubles with each further one.
 const BACKOFF_FIRST_SECONDS: u64 = 2;
-/// Longest key and kind.
-const KEY_BYTES_MAX: usize = 255;
-/// Longest payload, as JSON: jobs carry names of rows, not their contents.
-const PAYLOAD_BYTES_MAX: usize = 16 << 10;
 /// Longest error kept; the rest is cut.
 const ERROR_CHARS_MAX: usize = 1_000;
 
@@ -29,14 +25,9 @@ pub struct JobId(pub u64);
 
 /// A job to put in.
 #[derive(Clone, Copy, Debug)]
-pub struct NewJob<'a> {
-    /// Which worker it is for.
-    pub kind: &'a str,
-    /// Names this piece of work for good: a second job with the key of one that exists, even a done one, is that one.
-    /// So a key says also which time it is, for instance `publish:<settlement>:<round>`.
-    pub idempotency_key: &'a str,
-    /// What the worker needs to find its rows.
-    pub payload: &'a Value,
+pub struct NewJob {
+    /// What is to be done; gives the job its key.
+    pub work: Work,
     /// Earliest lease, unix seconds.
     pub run_after: u64,
     /// The time, unix seconds.
@@ -57,12 +48,10 @@ pub enum Enqueued {
 pub struct Job {
     /// Its number.
     pub id: JobId,
-    /// Which worker it is for.
-    pub kind: String,
     /// Its name.
     pub idempotency_key: String,
-    /// What the worker needs.
-    pub payload: Value,
+    /// What is to be done; none when a newer process wrote it, whose job it is.
+    pub work: Option<Work>,
     /// Where it stands.
     pub state: JobState,
     /// Leases so far.
@@ -73,17 +62,37 @@ pub struct Job {
     pub last_error: Option<String>,
 }
 
-/// Where a job stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobState {
-    /// Waits for a worker.
-    Ready,
-    /// Has one.
-    Leased,
-    /// Done.
-    Done,
-    /// Given up; a person may revive it.
-    Dead,
+named_enum! {
+    /// Where a job stands.
+    pub enum JobState {
+        /// Waits for a worker.
+        Ready = "ready",
+        /// Has one.
+        Leased = "leased",
+        /// Done.
+        Done = "done",
+        /// Given up; a person may revive it.
+        Dead = "dead",
+    }
+}
+
+impl JobState {
+    /// Will be leased again, unless it is done or given up first.
+    pub const fn is_waiting(self) -> bool {
+        match self {
+            Self::Ready | Self::Leased => true,
+            Self::Done | Self::Dead => false,
+        }
+    }
+}
+
+const READY: &str = JobState::Ready.name();
+const LEASED: &str = JobState::Leased.name();
+const DONE: &str = JobState::Done.name();
+const DEAD: &str = JobState::Dead.name();
+
+fn waiting() -> String {
+    listed(JobState::those(JobState::is_waiting).map(JobState::name))
 }
 
 /// The right to do a job, until `due_at` of the job. A later lease makes it void.
@@ -107,20 +116,6 @@ pub enum Failed {
     Dead,
 }
 
-impl JobState {
-    const ALL: [Self; 4] = [Self::Ready, Self::Leased, Self::Done, Self::Dead];
-
-    /// Stable name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ready => "ready",
-            Self::Leased => "leased",
-            Self::Done => "done",
-            Self::Dead => "dead",
-        }
-    }
-}
-
 macro_rules! select {
     ($rest:literal) => {
         concat!(
@@ -134,7 +129,7 @@ impl Store {
     /// Leases the job of a kind that is due longest, in a step of its own. See [`StoreTx::lease_job`].
     pub async fn lease_job(
         &self,
-        kind: &str,
+        kind: JobKind,
         now: u64,
         lease_seconds: u64,
     ) -> Result<Option<Lease>, StoreError> {
@@ -181,11 +176,12 @@ impl Reader {
     }
 
     /// When the next job of a kind is due, unix seconds; a worker without a hint sleeps until then.
-    pub async fn next_job_due_at(&mut self, kind: &str) -> Result<Option<u64>, StoreError> {
-        let row = sqlx::query(
-            "SELECT MIN(due_at) AS due FROM jobs WHERE kind = $1 AND state IN ('ready', 'leased')",
-        )
-        .bind(kind)
+    pub async fn next_job_due_at(&mut self, kind: JobKind) -> Result<Option<u64>, StoreError> {
+        let row = sqlx::query(sql(format!(
+            "SELECT MIN(due_at) AS due FROM jobs WHERE kind = $1 AND state IN ({})",
+            waiting()
+        )))
+        .bind(kind.name())
         .fetch_one(self.connection())
         .await?;
         row.maybe_u64("due")
@@ -194,32 +190,20 @@ impl Reader {
 
 impl StoreTx {
     /// Puts a job in, with the state change that asks for it.
-    pub async fn enqueue(&mut self, new: &NewJob<'_>) -> Result<Enqueued, StoreError> {
-        at_most("length of the job's kind", new.kind.len(), KEY_BYTES_MAX)?;
-        at_most(
-            "length of the job's key",
-            new.idempotency_key.len(),
-            KEY_BYTES_MAX,
-        )?;
-        let payload = json("jobs.payload", new.payload)?;
-        at_most(
-            "length of the job's payload",
-            payload.len(),
-            PAYLOAD_BYTES_MAX,
-        )?;
+    pub async fn enqueue(&mut self, new: &NewJob) -> Result<Enqueued, StoreError> {
+        let key = new.work.key();
+        let payload = json("jobs.payload", &new.work)?;
         let run_after = integer("run after", new.run_after)?;
         let now = integer("now", new.now)?;
-        if let Some(known) = self.job_by_key(new.idempotency_key).await? {
+        if let Some(known) = self.job_by_key(&key).await? {
             return Ok(Enqueued::Existing(known.id));
         }
         let id = self.next_number("job").await?;
-        sqlx::query(
-            "INSERT INTO jobs (id, kind, idempotency_key, payload, state, attempts, due_at, token, created_at, \
-             updated_at) VALUES ($1, $2, $3, $4, 'ready', 0, $5, 0, $6, $6)",
-        )
+        sqlx::query(sql(format!("INSERT INTO jobs (id, kind, idempotency_key, payload, state, attempts, due_at, token, created_at, \
+             updated_at) VALUES ($1, $2, $3, $4, '{READY}', 0, $5, 0, $6, $6)")))
         .bind(id)
-        .bind(new.kind)
-        .bind(new.idempotency_key)
+        .bind(new.work.kind().name())
+        .bind(key)
         .bind(payload)
         .bind(run_after)
         .bind(now)
@@ -234,37 +218,37 @@ impl StoreTx {
     /// used up is dead, and the next one is looked at: it may be what ends the process of its worker.
     pub async fn lease_job(
         &mut self,
-        kind: &str,
+        kind: JobKind,
         now: u64,
         lease_seconds: u64,
     ) -> Result<Option<Lease>, StoreError> {
         let until = integer("end of the lease", now.saturating_add(lease_seconds))?;
         let at = integer("now", now)?;
-        sqlx::query(
-            "UPDATE jobs SET state = 'dead', updated_at = $2, \
+        sqlx::query(sql(format!(
+            "UPDATE jobs SET state = '{DEAD}', updated_at = $2, \
              last_error = COALESCE(last_error, 'no worker ended its attempt') \
-             WHERE kind = $1 AND state IN ('ready', 'leased') AND due_at <= $2 AND attempts >= $3",
-        )
-        .bind(kind)
+             WHERE kind = $1 AND state IN ({}) AND due_at <= $2 AND attempts >= $3",
+            waiting()
+        )))
+        .bind(kind.name())
         .bind(at)
         .bind(integer("attempts", ATTEMPTS_MAX)?)
         .execute(self.connection())
         .await?;
-        let due = sqlx::query(
-            "SELECT id FROM jobs WHERE kind = $1 AND state IN ('ready', 'leased') AND due_at <= $2 \
+        let due = sqlx::query(sql(format!(
+            "SELECT id FROM jobs WHERE kind = $1 AND state IN ({}) AND due_at <= $2 \
              ORDER BY due_at, id LIMIT 1",
-        )
-        .bind(kind)
+            waiting()
+        )))
+        .bind(kind.name())
         .bind(at)
         .fetch_optional(self.connection())
         .await?;
         let Some(due) = due else { return Ok(None) };
         let id = JobId(due.u64("id")?);
         let token = self.next_number("lease").await?;
-        sqlx::query(
-            "UPDATE jobs SET state = 'leased', attempts = attempts + 1, due_at = $2, token = $3, updated_at = $4 \
-             WHERE id = $1",
-        )
+        sqlx::query(sql(format!("UPDATE jobs SET state = '{LEASED}', attempts = attempts + 1, due_at = $2, token = $3, updated_at = $4 \
+             WHERE id = $1")))
         .bind(after(id.0))
         .bind(until)
         .bind(token)
@@ -292,9 +276,7 @@ impl StoreTx {
         lease_seconds: u64,
     ) -> Result<(), StoreError> {
         let until = integer("end of the lease", now.saturating_add(lease_seconds))?;
-        let changed = sqlx::query(
-            "UPDATE jobs SET due_at = $3, updated_at = $4 WHERE id = $1 AND token = $2 AND state = 'leased'",
-        )
+        let changed = sqlx::query(sql(format!("UPDATE jobs SET due_at = $3, updated_at = $4 WHERE id = $1 AND token = $2 AND state = '{LEASED}'")))
         .bind(after(id.0))
         .bind(after(token))
         .bind(until)
@@ -311,9 +293,9 @@ impl StoreTx {
     /// [`StoreError::Stale`] when the lease is void.
     pub async fn hold_lease(&mut self, lease: &Lease, now: u64) -> Result<(), StoreError> {
         // A write, so that on any database the row is ours until the step ends.
-        let changed = sqlx::query(
-            "UPDATE jobs SET updated_at = $3 WHERE id = $1 AND token = $2 AND state = 'leased'",
-        )
+        let changed = sqlx::query(sql(format!(
+            "UPDATE jobs SET updated_at = $3 WHERE id = $1 AND token = $2 AND state = '{LEASED}'"
+        )))
         .bind(after(lease.job.id.0))
         .bind(after(lease.token))
         .bind(integer("now", now)?)
@@ -333,9 +315,7 @@ impl StoreTx {
         token: u64,
         now: u64,
     ) -> Result<(), StoreError> {
-        let changed = sqlx::query(
-            "UPDATE jobs SET state = 'done', updated_at = $3 WHERE id = $1 AND token = $2 AND state = 'leased'",
-        )
+        let changed = sqlx::query(sql(format!("UPDATE jobs SET state = '{DONE}', updated_at = $3 WHERE id = $1 AND token = $2 AND state = '{LEASED}'")))
         .bind(after(id.0))
         .bind(after(token))
         .bind(integer("now", now)?)
@@ -365,10 +345,10 @@ impl StoreTx {
             return Ok(Failed::Dead);
         }
         let run_after = now.saturating_add(backoff_seconds(id, job.attempts));
-        let changed = sqlx::query(
-            "UPDATE jobs SET state = 'ready', due_at = $3, last_error = $4, updated_at = $5 \
-             WHERE id = $1 AND token = $2 AND state = 'leased'",
-        )
+        let changed = sqlx::query(sql(format!(
+            "UPDATE jobs SET state = '{READY}', due_at = $3, last_error = $4, updated_at = $5 \
+             WHERE id = $1 AND token = $2 AND state = '{LEASED}'"
+        )))
         .bind(after(id.0))
         .bind(after(token))
         .bind(integer("run after", run_after)?)
@@ -394,10 +374,8 @@ impl StoreTx {
         run_after: u64,
         now: u64,
     ) -> Result<(), StoreError> {
-        let changed = sqlx::query(
-            "UPDATE jobs SET state = 'ready', attempts = attempts - 1, due_at = $3, last_error = $4, \
-             updated_at = $5 WHERE id = $1 AND token = $2 AND state = 'leased'",
-        )
+        let changed = sqlx::query(sql(format!("UPDATE jobs SET state = '{READY}', attempts = attempts - 1, due_at = $3, last_error = $4, \
+             updated_at = $5 WHERE id = $1 AND token = $2 AND state = '{LEASED}'")))
         .bind(after(id.0))
         .bind(after(token))
         .bind(integer("run after", run_after)?)
@@ -420,10 +398,10 @@ impl StoreTx {
         error: &str,
         now: u64,
     ) -> Result<(), StoreError> {
-        let changed = sqlx::query(
-            "UPDATE jobs SET state = 'dead', last_error = $3, updated_at = $4 \
-             WHERE id = $1 AND token = $2 AND state = 'leased'",
-        )
+        let changed = sqlx::query(sql(format!(
+            "UPDATE jobs SET state = '{DEAD}', last_error = $3, updated_at = $4 \
+             WHERE id = $1 AND token = $2 AND state = '{LEASED}'"
+        )))
         .bind(after(id.0))
         .bind(after(token))
         .bind(cut(error))
@@ -439,10 +417,10 @@ impl StoreTx {
     /// # Errors
     /// [`StoreError::NotFound`] when there is no such dead job.
     pub async fn revive_job(&mut self, id: JobId, now: u64) -> Result<(), StoreError> {
-        let changed = sqlx::query(
-            "UPDATE jobs SET state = 'ready', attempts = 0, due_at = $2, updated_at = $2 \
-             WHERE id = $1 AND state = 'dead'",
-        )
+        let changed = sqlx::query(sql(format!(
+            "UPDATE jobs SET state = '{READY}', attempts = 0, due_at = $2, updated_at = $2 \
+             WHERE id = $1 AND state = '{DEAD}'"
+        )))
         .bind(after(id.0))
         .bind(integer("now", now)?)
         .execute(self.connection())
@@ -465,7 +443,7 @@ fn held(changed: u64) -> Result<(), StoreError> {
 }
 
 pub(crate) fn cut(error: &str) -> String {
-    error.chars().take(ERROR_CHARS_MAX).collect()
+    printable(error, ERROR_CHARS_MAX)
 }
 
 /// Seconds to wait after attempt number `attempts`: doubling up to the cap, of which a half to the whole is taken by a
@@ -485,17 +463,11 @@ fn backoff_seconds(id: JobId, attempts: u64) -> u64 {
 }
 
 fn read(row: &DbRow) -> Result<Job, StoreError> {
-    let name = row.text("state")?;
-    let state = JobState::ALL
-        .into_iter()
-        .find(|state| state.name() == name)
-        .ok_or_else(|| StoreError::corrupt("jobs.state", &name))?;
     Ok(Job {
         id: JobId(row.u64("id")?),
-        kind: row.text("kind")?,
         idempotency_key: row.text("idempotency_key")?,
-        payload: row.json("payload")?,
-        state,
+        work: Work::read(&row.text("kind")?, row.json("payload")?),
+        state: row.parsed("state")?,
         attempts: row.u64("attempts")?,
         due_at: row.u64("due_at")?,
         last_error: row.maybe_text("last_error")?,

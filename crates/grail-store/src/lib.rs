@@ -17,6 +17,7 @@ mod error;
 mod facts;
 mod fee_waits;
 mod feed;
+mod form;
 mod jobs;
 mod lists;
 mod proofs;
@@ -25,8 +26,9 @@ mod settlements;
 mod store;
 mod transactions;
 mod vault;
+mod work;
 
-pub use alarms::Alarm;
+pub use alarms::{OpenAlarms, StoredAlarm, StoredCode};
 pub use answers::{Answer, DETAILS_BYTES_MAX, Recorded, SIGNATURES_BYTES_MAX, Verdict};
 pub use blocks::{BLOCKS_KEPT, Rewound};
 pub use deposits::{DepositRow, DepositState, Reclaim};
@@ -43,11 +45,12 @@ pub use proofs::{
 };
 pub use requests::{Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, Request};
 pub use settlements::{
-    BuiltTransaction, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX, Settlement,
-    SettlementItem,
+    BuiltTransaction, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX,
+    Settlement, SettlementItem,
 };
 pub use store::{Reader, Store, StoreTx};
 pub use vault::{VaultKind, VaultOutput, VaultTotals};
+pub use work::{JobKind, Work};
 
 /// Rows that one list call returns at most, whatever the limit asked for.
 pub const PAGE_ROWS_MAX: u32 = 1_000;

@@ -1,13 +1,13 @@
 //! What people look at: lists newest first, joined rows without large columns, counts. Reads only.
 
 use bitcoin::{Amount, OutPoint};
-use grail_flow::SettlementId;
+use grail_flow::{RequestStage, SettlementId, SettlementStage};
 use grail_types::{Kind, RequestId, SignerIndex};
 
 use crate::{
     Reader, Request, Settlement, SettlementItem, StoreError,
-    column::{Columns, after, page},
-    db::DbRow,
+    column::{Columns, after, listed, page},
+    db::{DbRow, sql},
     requests, settlements,
 };
 
@@ -41,16 +41,16 @@ impl Reader {
     /// Requests, newest first, below number `before` (none: from the newest), of one state or of all.
     pub async fn requests_newest_first(
         &mut self,
-        state_name: Option<&str>,
+        stage: Option<RequestStage>,
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Request>, StoreError> {
-        let rows = match state_name {
-            Some(state_name) => {
+        let rows = match stage {
+            Some(stage) => {
                 sqlx::query(requests::select!(
                     "WHERE state_name = $1 AND number < $2 ORDER BY number DESC LIMIT $3"
                 ))
-                .bind(state_name)
+                .bind(stage.name())
                 .bind(before.map_or(i64::MAX, after))
                 .bind(page(limit))
                 .fetch_all(self.connection())
@@ -87,12 +87,14 @@ impl Reader {
 
     /// Where the roster NFT is according to settlements that were handed to the network; none before the first.
     pub async fn published_nft(&mut self) -> Result<Option<OutPoint>, StoreError> {
-        let row = sqlx::query(
-            "SELECT nft_output FROM settlements WHERE state_name IN ('broadcast', 'confirmed', 'final') \
+        let published = SettlementStage::those(SettlementStage::is_published);
+        let published = listed(published.map(SettlementStage::name));
+        let row = sqlx::query(sql(format!(
+            "SELECT nft_output FROM settlements WHERE state_name IN ({published}) \
              AND nft_output IS NOT NULL AND NOT EXISTS (SELECT 1 FROM settlements later \
              WHERE later.nft_input = settlements.nft_output \
-             AND later.state_name IN ('broadcast', 'confirmed', 'final')) ORDER BY id DESC LIMIT 1",
-        )
+             AND later.state_name IN ({published})) ORDER BY id DESC LIMIT 1"
+        )))
         .fetch_optional(self.connection())
         .await?;
         row.map(|row| row.outpoint("nft_output")).transpose()
@@ -184,8 +186,9 @@ impl Reader {
     /// How many requests are ready, and since when the one that has been so for longest is, unix seconds.
     pub async fn ready_backlog(&mut self) -> Result<(u64, Option<u64>), StoreError> {
         let row = sqlx::query(
-            "SELECT COUNT(*) AS total, MIN(updated_at) AS since FROM requests WHERE state_name = 'ready'",
+            "SELECT COUNT(*) AS total, MIN(updated_at) AS since FROM requests WHERE state_name = $1",
         )
+        .bind(RequestStage::Ready.name())
         .fetch_one(self.connection())
         .await?;
         Ok((row.u64("total")?, row.maybe_u64("since")?))

@@ -1,13 +1,14 @@
 //! Requests and where they stand.
 
 use bitcoin::{Script, ScriptBuf};
-use grail_flow::RequestState;
+use grail_flow::{RequestStage, RequestState};
 use grail_types::{Kind, RequestId, Roster, Terms};
 
 use crate::{
     Conflict, Reader, StoreError, StoreTx,
-    column::{Columns, after, at_most, integer, json, page, sat},
-    db::DbRow,
+    column::{Columns, after, at_most, integer, listed, page, sat},
+    db::{DbRow, sql},
+    form::write_json,
 };
 
 /// Longest idempotency key.
@@ -146,17 +147,17 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
-    /// Requests in the state of this name ([`RequestState::NAMES`]), in order of creation.
+    /// Requests in a state, in order of creation.
     pub async fn requests_in_state(
         &mut self,
-        state_name: &str,
+        stage: RequestStage,
         after_number: u64,
         limit: u32,
     ) -> Result<Vec<Request>, StoreError> {
         let rows = sqlx::query(select!(
             "WHERE state_name = $1 AND number > $2 ORDER BY number LIMIT $3"
         ))
-        .bind(state_name)
+        .bind(stage.name())
         .bind(after(after_number))
         .bind(page(limit))
         .fetch_all(self.connection())
@@ -171,14 +172,18 @@ impl Reader {
         tip_height: u32,
         limit: u32,
     ) -> Result<Vec<Request>, StoreError> {
-        let rows = sqlx::query(select!(
-            "WHERE deadline_height <= $1 AND (state_name = 'awaiting-deposit' OR \
-             (state_name = 'unconfirmed' AND NOT EXISTS (SELECT 1 FROM deposits \
-             WHERE deposits.request = requests.id AND deposits.height IS NOT NULL))) \
-             ORDER BY deadline_height, number LIMIT $2"
-        ))
+        let waiting = RequestStage::those(RequestStage::is_moved_by_deadline);
+        let rows = sqlx::query(sql(format!(
+            select!(
+                "WHERE deadline_height <= $1 AND state_name IN ({}) AND (state_name = $3 OR \
+                 NOT EXISTS (SELECT 1 FROM deposits WHERE deposits.request = requests.id \
+                 AND deposits.height IS NOT NULL)) ORDER BY deadline_height, number LIMIT $2"
+            ),
+            listed(waiting.map(RequestStage::name))
+        )))
         .bind(i64::from(tip_height))
         .bind(page(limit))
+        .bind(RequestStage::AwaitingDeposit.name())
         .fetch_all(self.connection())
         .await?;
         rows.iter().map(read).collect()
@@ -249,8 +254,8 @@ impl StoreTx {
             return Err(Conflict::DepositScriptTaken.into());
         }
         let state = RequestState::start();
-        let terms = json("requests.terms", new.terms)?;
-        let roster = json("requests.roster", new.roster)?;
+        let terms = write_json("requests.terms", new.terms)?;
+        let roster = write_json("requests.roster", new.roster)?;
         let now = integer("now", new.now)?;
         let number = self.next_number("request").await?;
         sqlx::query(
@@ -265,7 +270,7 @@ impl StoreTx {
         .bind(roster)
         .bind(new.deposit_script.to_hex_string())
         .bind(state.name())
-        .bind(json("requests.state", &state)?)
+        .bind(write_json("requests.state", &state)?)
         .bind(i64::from(new.deadline_height))
         .bind(new.idempotency.map(|idempotency| idempotency.key.to_owned()))
         .bind(
@@ -293,24 +298,24 @@ impl StoreTx {
         to: &RequestState,
         now: u64,
     ) -> Result<(), StoreError> {
-        let changed = sqlx::query(
-            "UPDATE requests SET state_name = $3, state = $4, updated_at = $5 WHERE id = $1 AND state = $2",
+        // Compared as values: the same state may be stored in the form of the version before.
+        let request = self
+            .request(id)
+            .await?
+            .ok_or(StoreError::NotFound { what: "request" })?;
+        if request.state != *from {
+            return Err(StoreError::Stale { what: "request" });
+        }
+        sqlx::query(
+            "UPDATE requests SET state_name = $2, state = $3, updated_at = $4 WHERE id = $1",
         )
         .bind(id.to_string())
-        .bind(json("requests.state", from)?)
         .bind(to.name())
-        .bind(json("requests.state", to)?)
+        .bind(write_json("requests.state", to)?)
         .bind(integer("now", now)?)
         .execute(self.connection())
-        .await?
-        .rows_affected();
-        if changed == 1 {
-            return Ok(());
-        }
-        Err(match self.request(id).await? {
-            Some(_) => StoreError::Stale { what: "request" },
-            None => StoreError::NotFound { what: "request" },
-        })
+        .await?;
+        Ok(())
     }
 }
 
@@ -328,7 +333,7 @@ fn script(row: &DbRow) -> Result<ScriptBuf, StoreError> {
 }
 
 pub(crate) fn read(row: &DbRow) -> Result<Request, StoreError> {
-    let terms: Terms = row.json("terms")?;
+    let terms: Terms = row.versioned("terms")?;
     let id: RequestId = row.parsed("id")?;
     // The name is a hash of the terms: a changed row would serve another wish under the same name.
     if terms.id() != id {
@@ -341,9 +346,9 @@ pub(crate) fn read(row: &DbRow) -> Result<Request, StoreError> {
         id,
         number: row.u64("number")?,
         terms,
-        roster: row.json("roster")?,
+        roster: row.versioned("roster")?,
         deposit_script: script(row)?,
-        state: row.json("state")?,
+        state: row.versioned("state")?,
         deadline_height: row.u32("deadline_height")?,
         created_at: row.u64("created_at")?,
         updated_at: row.u64("updated_at")?,

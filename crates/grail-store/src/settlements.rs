@@ -1,13 +1,14 @@
 //! Settlements, what they pay, and the rules that no two live ones share an NFT, a deposit or a request.
 
 use bitcoin::{Amount, OutPoint, Transaction, Txid, Weight, consensus::encode};
-use grail_flow::{BlockRef, SettlementId, SettlementState};
+use grail_flow::{BlockRef, SettlementId, SettlementStage, SettlementState};
 use grail_types::RequestId;
 
 use crate::{
     Conflict, Reader, StoreError, StoreTx,
-    column::{Columns, after, at_most, integer, json, page, sat},
-    db::DbRow,
+    column::{Columns, after, at_most, integer, is_none_of, listed, page, sat},
+    db::{DbRow, sql},
+    form::{read_bytes, write_bytes, write_json},
     transactions::decode,
 };
 
@@ -15,6 +16,8 @@ use crate::{
 pub const SETTLEMENT_ITEMS_MAX: usize = 1_000;
 /// Largest proposal: 200 previous transactions at a fair size each; a database is no place for more.
 pub const PROPOSAL_BYTES_MAX: usize = 32 << 20;
+/// Largest draft: a proposal, and a spell that is far smaller.
+pub const DRAFT_BYTES_MAX: usize = 40 << 20;
 
 /// A settlement as stored, without its large columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +64,8 @@ pub struct SettlementItem {
 pub struct NewSettlement<'a> {
     /// The NFT's output that it spends.
     pub nft_input: OutPoint,
-    /// What operators will be asked, in the form that the caller sends.
-    pub proposal: &'a [u8],
+    /// What is to be proven, as the caller encodes it.
+    pub draft: &'a [u8],
     /// Requests served.
     pub items: &'a [SettlementItem],
     /// The time, unix seconds.
@@ -93,6 +96,14 @@ macro_rules! select {
 }
 pub(crate) use select;
 
+/// The condition that a settlement is live: it holds what no other live one may.
+fn live(column: &str) -> String {
+    is_none_of(
+        column,
+        SettlementStage::those(SettlementStage::is_given_up).map(SettlementStage::name),
+    )
+}
+
 impl Reader {
     /// A settlement.
     pub async fn settlement(&mut self, id: SettlementId) -> Result<Option<Settlement>, StoreError> {
@@ -108,9 +119,10 @@ impl Reader {
         &mut self,
         txid: &Txid,
     ) -> Result<Option<Settlement>, StoreError> {
-        let row = sqlx::query(select!(
-            "WHERE txid = $1 ORDER BY CASE WHEN state_name = 'abandoned' THEN 1 ELSE 0 END, id DESC LIMIT 1"
-        ))
+        let row = sqlx::query(sql(format!(
+            select!("WHERE txid = $1 ORDER BY CASE WHEN {} THEN 0 ELSE 1 END, id DESC LIMIT 1"),
+            live("state_name")
+        )))
         .bind(txid.to_string())
         .fetch_optional(self.connection())
         .await?;
@@ -122,9 +134,10 @@ impl Reader {
         &mut self,
         nft: &OutPoint,
     ) -> Result<Option<Settlement>, StoreError> {
-        let row = sqlx::query(select!(
-            "WHERE nft_input = $1 AND state_name <> 'abandoned'"
-        ))
+        let row = sqlx::query(sql(format!(
+            select!("WHERE nft_input = $1 AND {}"),
+            live("state_name")
+        )))
         .bind(nft.to_string())
         .fetch_optional(self.connection())
         .await?;
@@ -135,11 +148,14 @@ impl Reader {
     /// when there is no live settlement: the next one builds on the deployment. A draft counts, and has no NFT output
     /// yet; nothing can build on it.
     pub async fn settlement_tip(&mut self) -> Result<Option<Settlement>, StoreError> {
-        let row = sqlx::query(select!(
-            "WHERE state_name <> 'abandoned' AND NOT EXISTS (SELECT 1 FROM settlements later \
-             WHERE later.nft_input = settlements.nft_output AND later.state_name <> 'abandoned') \
-             ORDER BY id DESC LIMIT 1"
-        ))
+        let row = sqlx::query(sql(format!(
+            select!(
+                "WHERE {} AND NOT EXISTS (SELECT 1 FROM settlements later \
+                 WHERE later.nft_input = settlements.nft_output AND {}) ORDER BY id DESC LIMIT 1"
+            ),
+            live("state_name"),
+            live("later.state_name")
+        )))
         .fetch_optional(self.connection())
         .await?;
         row.as_ref().map(read).transpose()
@@ -147,10 +163,11 @@ impl Reader {
 
     /// How many live settlements are in no block.
     pub async fn unconfirmed_settlement_count(&mut self) -> Result<u64, StoreError> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) AS total FROM settlements WHERE state_name IN \
-             ('draft', 'proven', 'asked', 'signed', 'broadcast')",
-        )
+        let unconfirmed = SettlementStage::those(SettlementStage::is_unconfirmed);
+        let row = sqlx::query(sql(format!(
+            "SELECT COUNT(*) AS total FROM settlements WHERE state_name IN ({})",
+            listed(unconfirmed.map(SettlementStage::name))
+        )))
         .fetch_one(self.connection())
         .await?;
         row.u64("total")
@@ -170,17 +187,17 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
-    /// Settlements in the state of this name ([`SettlementState::NAMES`]), in order of creation.
+    /// Settlements in a state, in order of creation.
     pub async fn settlements_in_state(
         &mut self,
-        state_name: &str,
+        stage: SettlementStage,
         after_id: u64,
         limit: u32,
     ) -> Result<Vec<Settlement>, StoreError> {
         let rows = sqlx::query(select!(
             "WHERE state_name = $1 AND id > $2 ORDER BY id LIMIT $3"
         ))
-        .bind(state_name)
+        .bind(stage.name())
         .bind(after(after_id))
         .bind(page(limit))
         .fetch_all(self.connection())
@@ -212,13 +229,35 @@ impl Reader {
             .collect()
     }
 
-    /// What operators are asked, as given by [`StoreTx::create_settlement`] or [`StoreTx::set_proposal`].
-    pub async fn proposal(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query("SELECT proposal FROM settlements WHERE id = $1")
+    /// What is to be proven, as given by [`StoreTx::create_settlement`]; none once it is.
+    pub async fn draft(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = sqlx::query("SELECT draft, proposal, state_name FROM settlements WHERE id = $1")
             .bind(after(id.0))
             .fetch_optional(self.connection())
             .await?;
-        row.map(|row| row.bytes("proposal")).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let stored = match row.maybe_bytes("draft")? {
+            Some(draft) => draft,
+            // A row of before drafts had a column of their own.
+            None if is_draft(&row)? => row.bytes("proposal")?,
+            None => return Ok(None),
+        };
+        read_bytes("settlements.draft", stored).map(Some)
+    }
+
+    /// What operators are asked, as given by [`StoreTx::set_proposal`]; none before that.
+    pub async fn proposal(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
+        let row = sqlx::query("SELECT draft, proposal, state_name FROM settlements WHERE id = $1")
+            .bind(after(id.0))
+            .fetch_optional(self.connection())
+            .await?;
+        let Some(row) = row else { return Ok(None) };
+        let stored = row.bytes("proposal")?;
+        let is_old_draft = row.maybe_bytes("draft")?.is_none() && is_draft(&row)?;
+        if stored.is_empty() || is_old_draft {
+            return Ok(None);
+        }
+        read_bytes("settlements.proposal", stored).map(Some)
     }
 
     /// The transaction without signatures, once built.
@@ -291,24 +330,21 @@ impl StoreTx {
         new: &NewSettlement<'_>,
     ) -> Result<SettlementId, StoreError> {
         at_most("number of items", new.items.len(), SETTLEMENT_ITEMS_MAX)?;
-        at_most(
-            "length of the proposal",
-            new.proposal.len(),
-            PROPOSAL_BYTES_MAX,
-        )?;
+        at_most("length of the draft", new.draft.len(), DRAFT_BYTES_MAX)?;
         let now = integer("now", new.now)?;
         self.refuse_spent_nft(&new.nft_input).await?;
         let state = SettlementState::start();
         let number = self.next_number("settlement").await?;
         sqlx::query(
-            "INSERT INTO settlements (id, state_name, state, nft_input, proposal, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $6)",
+            "INSERT INTO settlements (id, state_name, state, nft_input, draft, proposal, created_at, \
+             updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)",
         )
         .bind(number)
         .bind(state.name())
-        .bind(json("settlements.state", &state)?)
+        .bind(write_json("settlements.state", &state)?)
         .bind(new.nft_input.to_string())
-        .bind(new.proposal)
+        .bind(write_bytes(new.draft))
+        .bind(Vec::new())
         .bind(now)
         .execute(self.connection())
         .await?;
@@ -368,7 +404,7 @@ impl StoreTx {
         Ok(())
     }
 
-    /// Replaces what operators are asked, for instance once the proof is there.
+    /// Says what operators are asked, once the proof is there. The draft is in it, and goes.
     pub async fn set_proposal(
         &mut self,
         id: SettlementId,
@@ -377,12 +413,14 @@ impl StoreTx {
     ) -> Result<(), StoreError> {
         at_most("length of the proposal", proposal.len(), PROPOSAL_BYTES_MAX)?;
         self.live(id).await?;
-        sqlx::query("UPDATE settlements SET proposal = $2, updated_at = $3 WHERE id = $1")
-            .bind(after(id.0))
-            .bind(proposal)
-            .bind(integer("now", now)?)
-            .execute(self.connection())
-            .await?;
+        sqlx::query(
+            "UPDATE settlements SET proposal = $2, draft = NULL, updated_at = $3 WHERE id = $1",
+        )
+        .bind(after(id.0))
+        .bind(write_bytes(proposal))
+        .bind(integer("now", now)?)
+        .execute(self.connection())
+        .await?;
         Ok(())
     }
 
@@ -475,8 +513,8 @@ impl StoreTx {
         if settlement.state != *from {
             return Err(StoreError::Stale { what: "settlement" });
         }
-        let was_live = is_live(from);
-        if is_live(to) && !was_live {
+        let was_live = from.stage().is_live();
+        if to.stage().is_live() && !was_live {
             self.refuse_spent_nft(&settlement.nft_input).await?;
             if let Some(txid) = settlement.txid {
                 self.refuse_taken(id, &txid).await?;
@@ -492,16 +530,16 @@ impl StoreTx {
         )
         .bind(after(id.0))
         .bind(to.name())
-        .bind(json("settlements.state", to)?)
+        .bind(write_json("settlements.state", to)?)
         .bind(block.map(|block| i64::from(block.height)))
         .bind(block.map(|block| block.hash.to_string()))
         .bind(integer("now", now)?)
         .execute(self.connection())
         .await?;
-        if is_live(to) != was_live {
+        if to.stage().is_live() != was_live {
             sqlx::query("UPDATE settlement_items SET active = $2 WHERE settlement = $1")
                 .bind(after(id.0))
-                .bind(i64::from(is_live(to)))
+                .bind(i64::from(to.stage().is_live()))
                 .execute(self.connection())
                 .await?;
         }
@@ -510,7 +548,7 @@ impl StoreTx {
 
     async fn refuse_taken(&mut self, id: SettlementId, txid: &Txid) -> Result<(), StoreError> {
         match self.settlement_by_txid(txid).await? {
-            Some(other) if other.id != id && is_live(&other.state) => {
+            Some(other) if other.id != id && other.state.stage().is_live() => {
                 Err(Conflict::TransactionTaken { by: other.id }.into())
             }
             _ => Ok(()),
@@ -522,7 +560,7 @@ impl StoreTx {
             .settlement(id)
             .await?
             .ok_or(StoreError::NotFound { what: "settlement" })?;
-        if is_live(&settlement.state) {
+        if settlement.state.stage().is_live() {
             Ok(settlement)
         } else {
             Err(Conflict::SettlementAbandoned { id }.into())
@@ -530,14 +568,14 @@ impl StoreTx {
     }
 }
 
-const fn is_live(state: &SettlementState) -> bool {
-    !matches!(state, SettlementState::Abandoned { .. })
+fn is_draft(row: &DbRow) -> Result<bool, StoreError> {
+    Ok(row.text("state_name")? == SettlementStage::Draft.name())
 }
 
 pub(crate) fn read(row: &DbRow) -> Result<Settlement, StoreError> {
     Ok(Settlement {
         id: row.settlement_id("id")?,
-        state: row.json("state")?,
+        state: row.versioned("state")?,
         nft_input: row.outpoint("nft_input")?,
         nft_output: row.maybe_parsed("nft_output")?,
         txid: row.maybe_parsed("txid")?,

@@ -11,9 +11,10 @@ use bitcoin::{
     Txid, Witness,
 };
 use grail_chain::{
-    Auth, BitcoinCore, BlockSource, Chain, Cursor, ErrorKind, RpcClient, Step, Verdict, View,
-    confirmations, next_step, outputs,
+    Auth, BitcoinCore, BlockSource, Chain, Cursor, ErrorKind, RejectReason, RpcClient, Step,
+    Verdict, View, confirmations, next_step, outputs,
 };
+use grail_flow::COINBASE_MATURITY_BLOCKS;
 use grail_testkit::Node;
 
 /// Pays to "anyone": P2WSH of `OP_TRUE`, spendable by showing the script.
@@ -143,9 +144,13 @@ fn mempool_test_tells_fee_and_size_reason_and_what_was_not_tested() {
 
     let mut unsigned = good.clone();
     unsigned.input[0].witness = Witness::new();
-    assert!(
-        matches!(node.test_accept(&unsigned), Verdict::Rejected { reason } if !reason.is_empty())
-    );
+    assert!(matches!(
+        node.test_accept(&unsigned),
+        Verdict::Rejected {
+            reason: RejectReason::ScriptVerify,
+            ..
+        }
+    ));
     let unknown = spend(
         OutPoint {
             txid: Txid::from_byte_array(NO_TXID),
@@ -154,10 +159,10 @@ fn mempool_test_tells_fee_and_size_reason_and_what_was_not_tested() {
         1_000,
         RBF,
     );
-    let Verdict::Rejected { reason } = node.test_accept(&unknown) else {
+    let Verdict::Rejected { reason, words } = node.test_accept(&unknown) else {
         panic!()
     };
-    assert!(reason.contains("missing"), "{reason}");
+    assert_eq!(reason, RejectReason::MissingInputs, "{words}");
     let tested = chain
         .test_mempool_accept(&[unsigned, spend(coin, 18_000, RBF)])
         .unwrap();
@@ -167,6 +172,29 @@ fn mempool_test_tells_fee_and_size_reason_and_what_was_not_tested() {
     );
     assert_eq!(tested.len(), 2);
     assert!(matches!(node.test_accept(&good), Verdict::Accepted { .. }));
+}
+
+#[test]
+fn a_reward_can_be_spent_from_its_hundredth_confirmation_on() {
+    let node = Node::start();
+    let hash = node.mine_to(1, &anyone())[0];
+    let made_at = node.height();
+    let reward = &node.block(&hash).txdata[0];
+    let outpoint = OutPoint::new(reward.compute_txid(), 0);
+    let value = reward.output[0].value.to_sat();
+    let early = spend(outpoint, value - 1_000, RBF);
+    node.mine(u32::from(COINBASE_MATURITY_BLOCKS) - 2);
+    let status = node.chain().tx_out(&outpoint, View::Confirmed).unwrap();
+    let status = status.unwrap();
+    assert!(status.is_coinbase);
+    assert_eq!(status.confirmations, confirmations(node.height(), made_at));
+    assert_eq!(status.confirmations, 99);
+    let Verdict::Rejected { reason, words } = node.test_accept(&early) else {
+        panic!("expected a rejection");
+    };
+    assert_eq!(reason, RejectReason::PrematureCoinbase, "{words}");
+    node.mine(1);
+    assert!(matches!(node.test_accept(&early), Verdict::Accepted { .. }));
 }
 
 #[test]
@@ -193,7 +221,7 @@ fn sending_tells_the_kinds_of_no_apart() {
     assert_eq!(code(&spend(coin, 21_000, RBF)), "transaction-rejected");
     let mut unsigned = spend(coin, 19_000, RBF);
     unsigned.input[0].witness = Witness::from_slice(&[&[0x52]]);
-    assert_eq!(code(&unsigned), "transaction-rejected");
+    assert_eq!(code(&unsigned), "transaction-script-invalid");
 
     let sent = spend(coin, 19_000, RBF);
     assert_eq!(chain.send(&sent).unwrap(), sent.compute_txid());

@@ -101,7 +101,7 @@ fn too_many_liars_stop_the_bridge_and_take_nothing() {
         .until_request(Kind::PegIn, &asked.id, RequestState::Ready)
         .unwrap();
     let alarms = cluster.rows().unwrap().alarms().unwrap();
-    assert_eq!(alarms[0].code, "quorum-refused");
+    assert_eq!(alarms[0].code.name(), "quorum-refused");
 
     // The user leaves alone.
     let reclaim = user

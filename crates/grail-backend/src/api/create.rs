@@ -197,7 +197,7 @@ fn answer(
     Request {
         id: request.id,
         kind,
-        state: request_state(&request.state),
+        state: request_state(request.state.stage()),
         code: request.state.code().map(reclaim_code),
         deposit_address: receipt.deposit_address.clone(),
         bip21: (kind == Kind::PegIn).then(|| bip21(&receipt.deposit_address, amount)),

@@ -25,7 +25,7 @@ use super::{
     Api,
     answer::{Answer, Failure},
     requests::{bad_query, parse_id},
-    states::settlement_state_of_name,
+    states::settlement_state,
 };
 
 /// Where a reader goes on, as browsers send it.
@@ -223,7 +223,8 @@ async fn describe(
             }))
         }
         Subject::Settlement(id) => {
-            let state = name_of("to").and_then(settlement_state_of_name);
+            let stage = name_of("to").and_then(|name| name.parse().ok());
+            let state = stage.map(settlement_state);
             let txid = txid(reader, id).await?;
             // A draft has no transaction to name it by.
             Ok(txid

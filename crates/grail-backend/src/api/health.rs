@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use grail_api::{Component, Health, HealthStatus};
-use grail_store::{BlockRef, StoreError, VaultTotals};
+use grail_store::{BlockRef, OpenAlarms, StoreError, VaultTotals};
 
 use super::Api;
 use crate::backend::Backend;
@@ -59,7 +59,7 @@ async fn components(api: &Api) -> Vec<Component> {
         if let Ok(view) = view {
             components.push(lag(view.tip.height, books.block));
         }
-        components.push(alarms(books.alarm_count));
+        components.push(alarms(books.alarms));
         components.push(reserves(&books.totals));
     }
     components
@@ -76,7 +76,7 @@ fn component(name: &str, status: HealthStatus, detail: impl Into<String>) -> Com
 /// What rows say.
 struct Books {
     block: Option<BlockRef>,
-    alarm_count: u64,
+    alarms: OpenAlarms,
     totals: VaultTotals,
 }
 
@@ -85,7 +85,7 @@ impl Books {
         let mut reader = backend.store.read().await?;
         Ok(Self {
             block: reader.last_block().await?,
-            alarm_count: reader.open_alarm_count().await?,
+            alarms: reader.open_alarms().await?,
             totals: reader.vault_totals().await?,
         })
     }
@@ -127,17 +127,17 @@ fn lag(tip_height: u32, taken: Option<BlockRef>) -> Component {
     component("scan", status, format!("{behind} blocks behind the node"))
 }
 
-fn alarms(open_count: u64) -> Component {
-    let status = if open_count == 0 {
-        HealthStatus::Ok
-    } else {
+fn alarms(open: OpenAlarms) -> Component {
+    let OpenAlarms { stop, look } = open;
+    let status = if stop > 0 {
         HealthStatus::Failing
+    } else if look > 0 {
+        HealthStatus::Degraded
+    } else {
+        HealthStatus::Ok
     };
-    component(
-        "alarms",
-        status,
-        format!("{open_count} open; nothing is signed while there is one"),
-    )
+    let detail = format!("{stop} open that stop building and signing, {look} to look at");
+    component("alarms", status, detail)
 }
 
 /// The one number that must never be wrong.

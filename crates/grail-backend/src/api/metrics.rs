@@ -7,8 +7,8 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use grail_flow::{RequestState, SettlementState};
-use grail_store::{ProofState, ProofTotals};
+use grail_flow::{AlarmCode, RequestStage, SettlementStage, Severity};
+use grail_store::{OpenAlarms, ProofState, ProofTotals, StoredCode};
 
 use super::{Api, answer::Answer};
 use crate::clock;
@@ -22,7 +22,8 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     let requests = reader.request_counts().await?;
     let settlements = reader.settlement_counts().await?;
     let block = reader.last_block().await?;
-    let alarms = reader.open_alarm_count().await?;
+    let open_alarms = reader.open_alarms().await?;
+    let alarm_totals = reader.alarm_totals().await?;
     let totals = reader.vault_totals().await?;
     let (ready, ready_since) = reader.ready_backlog().await?;
     let proofs = reader.proof_totals().await?;
@@ -33,9 +34,17 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
 
     let mut text = Text::default();
     text.gauge("grail_requests", "Requests by state.");
-    text.by_state("grail_requests", &RequestState::NAMES, &requests);
+    text.by_state(
+        "grail_requests",
+        names(RequestStage::ALL, RequestStage::name),
+        &requests,
+    );
     text.gauge("grail_settlements", "Settlements by state.");
-    text.by_state("grail_settlements", &SettlementState::NAMES, &settlements);
+    text.by_state(
+        "grail_settlements",
+        names(SettlementStage::ALL, SettlementStage::name),
+        &settlements,
+    );
     if let Some(view) = view {
         text.value(
             "grail_node_tip_height",
@@ -60,11 +69,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
         "Operators that have shown evidence since the start.",
         u64::try_from(backend.operators.count()).unwrap_or(u64::MAX),
     );
-    text.value(
-        "grail_alarms_open",
-        "Alarms nobody has acknowledged.",
-        alarms,
-    );
+    text.alarms(open_alarms, &alarm_totals);
     text.value(
         "grail_supply_sat",
         "zkBTC in existence.",
@@ -110,6 +115,10 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text.0).into_response())
 }
 
+fn names<S: Copy>(states: &[S], name: fn(S) -> &'static str) -> impl Iterator<Item = &'static str> {
+    states.iter().copied().map(name)
+}
+
 /// The text so far. Writing to a string cannot fail.
 #[derive(Default)]
 struct Text(String);
@@ -141,10 +150,44 @@ impl Text {
         let _ = writeln!(self.0, "{name}{{{label}=\"{of}\"}} {value}");
     }
 
+    /// Codes of newer versions are one label: what strangers could name is none.
+    fn alarms(&mut self, open: OpenAlarms, totals: &[(StoredCode, u64)]) {
+        self.gauge("grail_alarms_open", "Alarms nobody has acknowledged.");
+        for severity in Severity::ALL {
+            let count = match severity {
+                Severity::Stop => open.stop,
+                Severity::Look => open.look,
+            };
+            self.labelled("grail_alarms_open", "severity", severity.name(), count);
+        }
+        self.counter(
+            "grail_alarms_seen_total",
+            "Times that an alarm was raised, by code.",
+        );
+        let mut other = 0_u64;
+        let mut known = BTreeMap::new();
+        for (code, count) in totals {
+            match code {
+                StoredCode::Known(code) => {
+                    known.insert(*code, *count);
+                }
+                StoredCode::Other(_) => other = other.saturating_add(*count),
+            }
+        }
+        for code in AlarmCode::ALL {
+            let count = known.get(code).copied().unwrap_or(0);
+            self.labelled("grail_alarms_seen_total", "code", code.name(), count);
+        }
+        self.labelled("grail_alarms_seen_total", "code", "other", other);
+    }
+
     fn proofs(&mut self, proofs: &ProofTotals, now: u64) {
-        let states = ProofState::ALL.map(ProofState::name);
         self.gauge("grail_proofs_by_state", "Proofs of settlements by state.");
-        self.by_state("grail_proofs_by_state", &states, &proofs.by_state);
+        self.by_state(
+            "grail_proofs_by_state",
+            names(ProofState::ALL, ProofState::name),
+            &proofs.by_state,
+        );
         let count = |state: ProofState| {
             let mut states = proofs.by_state.iter();
             states
@@ -198,7 +241,12 @@ impl Text {
     }
 
     /// One line for each state that there is, also for those that nothing is in.
-    fn by_state(&mut self, name: &str, states: &[&str], counts: &[(String, u64)]) {
+    fn by_state(
+        &mut self,
+        name: &str,
+        states: impl IntoIterator<Item = &'static str>,
+        counts: &[(String, u64)],
+    ) {
         let counts: BTreeMap<_, _> = counts
             .iter()
             .map(|(state, count)| (state.as_str(), *count))

@@ -25,10 +25,8 @@ pub(super) async fn list(
     let (state, page) = query.split();
     let state = state
         .map(|name| {
-            ProofState::ALL
-                .into_iter()
-                .find(|state| state.name() == name)
-                .ok_or_else(|| Failure::new(ProblemCode::BadQuery, "expected a state of proofs"))
+            name.parse::<ProofState>()
+                .map_err(|_| Failure::new(ProblemCode::BadQuery, "expected a state of proofs"))
         })
         .transpose()?;
     let limit = page.limit()?;
@@ -147,7 +145,8 @@ mod tests {
     #[test]
     fn states_have_the_names_of_the_store() {
         let api: Vec<_> = ProvingState::ALL.iter().map(|state| state.name()).collect();
-        assert_eq!(api, ProofState::ALL.map(ProofState::name));
+        let states: Vec<_> = ProofState::ALL.iter().map(|state| state.name()).collect();
+        assert_eq!(api, states);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use grail_api::{
     Deposit, FeeWait, Kind, OtherDeposit, Page, PageQuery, ProblemCode, Receipt, ReclaimCode,
     ReclaimInfo, Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
 };
-use grail_flow::{DepositCharms, confirmations};
+use grail_flow::{DepositCharms, confirmations, confirmations_needed, reclaim_height};
 use grail_store::{DepositRow, DepositState, Reader, Request};
 use grail_types::RequestId;
 use serde::Deserialize;
@@ -24,7 +24,7 @@ use super::{
     answer::{Answer, Failure},
     proofs,
     settlements::{output_index_of_item, required},
-    states::{reclaim_code, request_state, settlement_state},
+    states::{reclaim_code, request_stage, request_state, settlement_state},
 };
 use crate::{backend::Backend, fee_cap::wait_blocks};
 
@@ -91,7 +91,7 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
             token_sat: token_sat(row),
             confirmations: confirmations_of(row, tip_height),
             code: row.code.map_or(ReclaimCode::DuplicateDeposit, reclaim_code),
-            reclaim_possible_at_height: reclaim_height(row, &request),
+            reclaim_possible_at_height: reclaim_possible_at(row, &request),
         })
         .collect();
     let refusals = reader
@@ -117,7 +117,7 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
             until_height: since_height
                 .saturating_add(wait_blocks(backend.params(), request.terms.reclaim_delay)),
         });
-    let state = request_state(&request.state);
+    let state = request_state(request.state.stage());
     let receipt = Receipt::new(request.terms.clone(), request.roster.clone());
     Ok(RequestStatus {
         id: request.id,
@@ -131,7 +131,7 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
             amount_sat: row.deposit.value.to_sat(),
             token_sat: token_sat(row),
             confirmations: confirmations_of(row, tip_height),
-            confirmations_needed: backend.params().deposit_confirmations,
+            confirmations_needed: confirmations_needed(backend.params(), row.deposit.origin),
             height: row.block.map(|block| block.height),
         }),
         other_deposits,
@@ -145,7 +145,7 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
             .map(|row| ReclaimInfo {
                 outpoint: row.deposit.outpoint,
                 delay: request.terms.reclaim_delay,
-                possible_at_height: reclaim_height(row, &request),
+                possible_at_height: reclaim_possible_at(row, &request),
                 reclaimed_by: row.reclaim.map(|reclaim| reclaim.txid),
             }),
         receipt,
@@ -176,7 +176,7 @@ async fn settlement(
     let output_index = output_index_of_item(&transaction, items.len(), position);
     Ok(Some(RequestSettlement {
         txid,
-        state: settlement_state(&settlement.state),
+        state: settlement_state(settlement.state.stage()),
         confirmations: settlement
             .block
             .map_or(0, |block| confirmations(tip_height, block.height)),
@@ -205,13 +205,10 @@ fn token_sat(row: &DepositRow) -> Option<u64> {
     }
 }
 
-/// BIP-68: the reclaim may be in the block that gives the deposit its delay's worth of confirmations, and one more.
-fn reclaim_height(row: &DepositRow, request: &Request) -> Option<u32> {
-    row.block.map(|block| {
-        block
-            .height
-            .saturating_add(u32::from(request.terms.reclaim_delay))
-    })
+fn reclaim_possible_at(row: &DepositRow, request: &Request) -> Option<u32> {
+    let (delay, origin) = (request.terms.reclaim_delay, row.deposit.origin);
+    row.block
+        .map(|block| reclaim_height(block.height, delay, origin))
 }
 
 /// Query of a list with states: [`PageQuery`] and a filter. Flattening would let unknown fields pass.
@@ -252,7 +249,7 @@ pub(super) async fn list(
     // One more than asked for tells whether there is a next page.
     let mut requests = reader
         .requests_newest_first(
-            state.map(RequestState::name),
+            state.map(request_stage),
             before,
             u32::from(limit).saturating_add(1),
         )
@@ -290,7 +287,7 @@ async fn summary(
     Ok(RequestSummary {
         id: request.id,
         kind,
-        state: request_state(&request.state),
+        state: request_state(request.state.stage()),
         code: request.state.code().map(reclaim_code),
         deposit_address: address.to_string(),
         amount_sat: deposit.and_then(|row| match kind {

@@ -98,7 +98,7 @@ async fn read(
     let proving = proofs::of_settlement(backend, reader, row.id).await?;
     Ok(Settlement {
         txid: required(row.txid, "a settlement's txid")?,
-        state: settlement_state(&row.state),
+        state: settlement_state(row.state.stage()),
         confirmations: row
             .block
             .map_or(0, |block| confirmations(tip_height, block.height)),

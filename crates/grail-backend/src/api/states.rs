@@ -1,41 +1,44 @@
 //! Domain states in the API's words.
 
 use grail_api::{ReclaimCode, RequestState, SettlementState};
+use grail_flow::{RequestStage, SettlementStage};
 
-pub(super) const fn request_state(state: &grail_flow::RequestState) -> RequestState {
-    use grail_flow::RequestState as Flow;
-    match state {
-        Flow::AwaitingDeposit {} => RequestState::AwaitingDeposit,
-        Flow::Unconfirmed { .. } => RequestState::Unconfirmed,
-        Flow::Ready { .. } => RequestState::Ready,
-        Flow::Settling { .. } => RequestState::Settling,
-        Flow::Paid { .. } => RequestState::Paid,
-        Flow::Reclaimable { .. } => RequestState::Reclaimable,
-        Flow::Reclaimed { .. } => RequestState::Reclaimed,
-        Flow::Expired {} => RequestState::Expired,
+pub(super) const fn request_state(stage: RequestStage) -> RequestState {
+    use grail_flow::RequestStage as Flow;
+    match stage {
+        Flow::AwaitingDeposit => RequestState::AwaitingDeposit,
+        Flow::Unconfirmed => RequestState::Unconfirmed,
+        Flow::Ready => RequestState::Ready,
+        Flow::Settling => RequestState::Settling,
+        Flow::Paid => RequestState::Paid,
+        Flow::Reclaimable => RequestState::Reclaimable,
+        Flow::Reclaimed => RequestState::Reclaimed,
+        Flow::Expired => RequestState::Expired,
     }
 }
 
-pub(super) const fn settlement_state(state: &grail_flow::SettlementState) -> SettlementState {
-    use grail_flow::SettlementState as Flow;
-    match state {
-        Flow::Draft {} | Flow::Proven {} => SettlementState::Proving,
-        Flow::Asked { .. } | Flow::Signed {} => SettlementState::Signing,
-        Flow::Broadcast {} | Flow::Confirmed { .. } => SettlementState::Published,
-        Flow::Final { .. } => SettlementState::Final,
-        Flow::Abandoned { .. } => SettlementState::Abandoned,
+pub(super) const fn settlement_state(stage: SettlementStage) -> SettlementState {
+    use grail_flow::SettlementStage as Flow;
+    match stage {
+        Flow::Draft | Flow::Proven => SettlementState::Proving,
+        Flow::Asked | Flow::Signed => SettlementState::Signing,
+        Flow::Broadcast | Flow::Confirmed => SettlementState::Published,
+        Flow::Final => SettlementState::Final,
+        Flow::Abandoned => SettlementState::Abandoned,
     }
 }
 
-/// The API's name of a domain state's name, as events keep it.
-pub(super) fn settlement_state_of_name(name: &str) -> Option<SettlementState> {
-    match name {
-        "draft" | "proven" => Some(SettlementState::Proving),
-        "asked" | "signed" => Some(SettlementState::Signing),
-        "broadcast" | "confirmed" => Some(SettlementState::Published),
-        "final" => Some(SettlementState::Final),
-        "abandoned" => Some(SettlementState::Abandoned),
-        _ => None,
+/// The states that a filter of the API asks for.
+pub(super) const fn request_stage(state: RequestState) -> RequestStage {
+    match state {
+        RequestState::AwaitingDeposit => RequestStage::AwaitingDeposit,
+        RequestState::Unconfirmed => RequestStage::Unconfirmed,
+        RequestState::Ready => RequestStage::Ready,
+        RequestState::Settling => RequestStage::Settling,
+        RequestState::Paid => RequestStage::Paid,
+        RequestState::Reclaimable => RequestStage::Reclaimable,
+        RequestState::Reclaimed => RequestStage::Reclaimed,
+        RequestState::Expired => RequestStage::Expired,
     }
 }
 
@@ -59,18 +62,12 @@ mod tests {
 
     #[test]
     fn names_of_requests_and_codes_are_the_domains() {
-        let api: Vec<_> = RequestState::ALL.iter().map(|state| state.name()).collect();
-        assert_eq!(api, grail_flow::RequestState::NAMES);
+        for stage in RequestStage::ALL {
+            assert_eq!(request_state(*stage).name(), stage.name());
+            assert_eq!(request_stage(request_state(*stage)), *stage);
+        }
         for code in grail_flow::ReclaimCode::ALL {
             assert_eq!(reclaim_code(code).name(), code.code());
         }
-    }
-
-    #[test]
-    fn every_name_of_a_settlement_has_a_state() {
-        for name in grail_flow::SettlementState::NAMES {
-            assert!(settlement_state_of_name(name).is_some(), "{name}");
-        }
-        assert_eq!(settlement_state_of_name("lost"), None);
     }
 }

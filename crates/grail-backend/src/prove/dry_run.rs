@@ -2,29 +2,26 @@
 
 use anyhow::{Context, anyhow};
 use bitcoin::Transaction;
-use grail_flow::{SettlementEvent, SettlementId, SettlementState};
+use grail_chain::{RejectReason, Verdict, View};
+use grail_flow::{Alarm, DepositOrigin, SettlementEvent, SettlementId, SettlementStage};
 use grail_policy::approve;
 use grail_signer::{decode_proposal, proposal_id};
-use grail_store::{BuiltTransaction, Lease};
+use grail_store::BuiltTransaction;
 
 use super::unservable::unservable;
 use crate::{
     backend::Backend,
     publish::find_the_missing,
     step::Step,
-    work::{JobError, JobOutcome, settlement_of},
+    work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };
 
 /// Runs the operators' policy here before anybody is asked.
-pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
-    let id = settlement_of(&lease)?;
+pub async fn dry_run(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     let mut reader = backend.store.read().await?;
-    let settlement = reader
-        .settlement(id)
-        .await?
-        .context("the settlement is gone")?;
-    if settlement.state != (SettlementState::Proven {}) {
-        return Ok(Step::begin(backend).await?);
+    let proven = [SettlementStage::Proven];
+    if settlement_at(&mut reader, id, &proven).await?.is_none() {
+        return nothing_to_do(backend).await;
     }
     let stored = reader
         .proposal(id)
@@ -41,7 +38,8 @@ pub async fn dry_run(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
     .await?;
     match outcome {
         Ok(approved) => {
-            // Everything but the signatures: the node must find no other fault (hazard 10).
+            // Everything but the signatures: the node must find no other fault, for operators' answers
+            // are worth nothing if it does.
             if let Some(step) = test_unsigned(backend, id, &proposal.transaction).await? {
                 return Ok(step);
             }
@@ -87,24 +85,78 @@ async fn test_unsigned<'a>(
         .pop()
         .context("the node gave no verdict")?
         .verdict;
-    match &verdict {
-        grail_chain::Verdict::Rejected { reason } if is_missing_witness(reason) => return Ok(None),
-        grail_chain::Verdict::Rejected { reason } if is_missing_input(reason) => {
-            if let Some(step) = find_the_missing(backend, id, transaction).await? {
-                return Ok(Some(step));
+    match verdict {
+        // Signatures are all that it lacks, so nothing but a script may fail.
+        Verdict::Rejected {
+            reason: RejectReason::ScriptVerify,
+            ..
+        } => Ok(None),
+        Verdict::Rejected { reason, words } => match reason {
+            RejectReason::MissingInputs => {
+                match find_the_missing(backend, id, transaction).await? {
+                    Some(step) => Ok(Some(step)),
+                    None => Err(JobError::Retry(anyhow!("an input is missing: {words}"))),
+                }
             }
-        }
-        _ => {}
+            RejectReason::PrematureCoinbase => {
+                call_off_premature(backend, id, &words).await.map(Some)
+            }
+            RejectReason::Other => {
+                let alarm = Alarm::UnknownRejection {
+                    settlement: id,
+                    words,
+                };
+                let mut step = Step::begin(backend).await?;
+                step.raise(&alarm).await?;
+                Err(JobError::RetryWith(Box::new(step), anyhow!("{alarm}")))
+            }
+            RejectReason::AlreadyKnown
+            | RejectReason::Conflict
+            | RejectReason::FeeTooLow
+            | RejectReason::NonFinal
+            | RejectReason::ScriptVerify => Err(JobError::Retry(anyhow!(
+                "the node finds more than missing signatures: {words}"
+            ))),
+        },
+        Verdict::Accepted { .. } | Verdict::NotTested => Err(JobError::Retry(anyhow!(
+            "the node gave no verdict on missing signatures: {verdict:?}"
+        ))),
     }
-    Err(JobError::Retry(anyhow!(
-        "the node finds more than missing signatures: {verdict:?}"
-    )))
 }
 
-fn is_missing_witness(reason: &str) -> bool {
-    reason.contains("script-verify-flag-failed") || reason.contains("script verify flag failed")
-}
-
-fn is_missing_input(reason: &str) -> bool {
-    reason.starts_with("missing-inputs") || reason.starts_with("bad-txns-inputs-missingorspent")
+/// Calls off a settlement that spends a block's reward too soon. Only blocks help, up to a hundred of
+/// them, and nothing can be built meanwhile: its requests go back and wait each for itself.
+async fn call_off_premature<'a>(
+    backend: &'a Backend,
+    id: SettlementId,
+    words: &str,
+) -> JobOutcome<'a> {
+    tracing::warn!(
+        settlement = id.0,
+        words,
+        "called off: a deposit cannot be spent yet"
+    );
+    let items = backend.store.read().await?.settlement_items(id).await?;
+    let mut rewards = Vec::new();
+    for item in items {
+        let outpoint = item.deposit;
+        let status = backend
+            .node
+            .call(move |chain| chain.tx_out(&outpoint, View::Confirmed))
+            .await?;
+        if status.is_some_and(|status| status.is_coinbase) {
+            rewards.push(outpoint);
+        }
+    }
+    let mut step = Step::begin(backend).await?;
+    let now = step.now();
+    // The books took at least one of them for an ordinary payment; from here on they do not, so
+    // that the same settlement is not built again.
+    for outpoint in &rewards {
+        step.tx
+            .set_deposit_origin(outpoint, DepositOrigin::Coinbase, now)
+            .await?;
+    }
+    step.tell_settlement(id, SettlementEvent::Cancelled).await?;
+    Ok(step)
 }

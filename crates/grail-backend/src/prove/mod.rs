@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Instant};
 
 use anyhow::Context;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
-use grail_flow::{SettlementEvent, SettlementId, SettlementState};
+use grail_flow::{SettlementEvent, SettlementId, SettlementStage};
 use grail_policy::Proposal;
 use grail_prover::{ProveRequest, Proven, ProverError};
 use grail_signer::encode_proposal;
@@ -29,23 +29,19 @@ use crate::{
     clock,
     draft::Draft,
     step::Step,
-    work::{JobError, JobOutcome, settlement_of},
+    work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };
 use unservable::unservable;
 
 /// Proves a draft's spell and completes its transaction.
-pub async fn prove(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
-    let id = settlement_of(&lease)?;
+pub async fn prove<'a>(backend: &'a Backend, lease: &Lease, id: SettlementId) -> JobOutcome<'a> {
     let mut reader = backend.store.read().await?;
-    let settlement = reader
-        .settlement(id)
-        .await?
-        .context("the settlement is gone")?;
-    if settlement.state != (SettlementState::Draft {}) {
-        return Ok(Step::begin(backend).await?);
+    let draft = [SettlementStage::Draft];
+    if settlement_at(&mut reader, id, &draft).await?.is_none() {
+        return nothing_to_do(backend).await;
     }
     let stored = reader
-        .proposal(id)
+        .draft(id)
         .await?
         .context("the settlement has no draft")?;
     let items = reader.settlement_items(id).await?;
@@ -58,6 +54,8 @@ pub async fn prove(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
     let hash = request_hash(&request).map_err(|error| JobError::Poison(error.into()))?;
     let made = reader.made_proof(&hash, backend.prover.kind()).await?;
     drop(reader);
+    // A proof costs minutes and money: one that was ever made of this very request, for whichever
+    // settlement, serves again. What it proves is the request, not the settlement.
     let made = match made {
         Some(made) => {
             tracing::info!(
@@ -70,7 +68,7 @@ pub async fn prove(backend: &Backend, lease: Lease) -> JobOutcome<'_> {
                 fee_output: made.fee_output,
             }
         }
-        None => match make(backend, &lease, id, request, &hash).await? {
+        None => match make(backend, lease, id, request, &hash).await? {
             Ok(made) => made,
             Err(no) => {
                 let mut step = Step::begin(backend).await?;
@@ -118,6 +116,8 @@ async fn make<'a>(
         request_hash: hash,
         now: clock::now(),
     };
+    // On record before the call: whoever finds this row after a crash knows that a proof may have
+    // been paid for.
     let mut tx = backend.store.begin().await?;
     tx.begin_proof(&attempt, lease).await?;
     tx.commit().await?;
@@ -163,6 +163,8 @@ async fn make<'a>(
         duration_ms = proof.duration_ms,
         "proven"
     );
+    // Kept ahead of the step that moves the settlement on, which may fail for other reasons; only the
+    // holder of the lease may, so that two workers never leave two proofs of one settlement.
     let mut tx = backend.store.begin().await?;
     tx.keep_proof(id, &proof, lease, clock::now()).await?;
     tx.commit().await?;

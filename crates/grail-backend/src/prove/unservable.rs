@@ -1,7 +1,7 @@
 //! Settlements that cannot be proven or that the policy refuses: whose fault it is, and what follows.
 
 use grail_flow::{
-    AbandonCode, ReclaimCode, RequestEvent, SettlementEvent, SettlementId, SettlementState,
+    AbandonCode, Alarm, ReclaimCode, RequestEvent, SettlementEvent, SettlementId, SettlementState,
 };
 
 use crate::{step::Step, work::JobError};
@@ -50,14 +50,11 @@ pub(super) async fn unservable<'a>(
         }
     }
     if lone_failures >= LONE_FAILURES_MAX {
-        let now = step.now();
-        step.tx
-            .raise_alarm(
-                "unservable-settlements",
-                &format!("settlement {id}: {details}"),
-                now,
-            )
-            .await?;
+        let alarm = Alarm::UnservableSettlements {
+            settlement: id,
+            cause: details.to_owned(),
+        };
+        step.raise(&alarm).await?;
     }
     Ok(())
 }

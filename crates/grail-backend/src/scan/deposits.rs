@@ -1,7 +1,7 @@
 //! What transactions pay to deposit addresses.
 
 use bitcoin::{OutPoint, Transaction};
-use grail_flow::{Deposit, DepositCharms, RequestEvent, RequestState};
+use grail_flow::{Deposit, DepositCharms, DepositOrigin, RequestEvent, RequestState};
 use grail_spell::{BridgeCharms, PrevTx};
 use grail_types::RequestId;
 
@@ -22,6 +22,11 @@ impl Scanner<'_> {
         if hits.is_empty() {
             return Vec::new();
         }
+        let origin = if transaction.is_coinbase() {
+            DepositOrigin::Coinbase
+        } else {
+            DepositOrigin::Payment
+        };
         let read = PrevTx::read_committed(transaction, self.backend.mock());
         hits.into_iter()
             .map(|(output, vout, request)| {
@@ -29,6 +34,7 @@ impl Scanner<'_> {
                     outpoint: OutPoint::new(read.txid(), vout),
                     value: output.value,
                     charms: self.charms(&read, vout),
+                    origin,
                 };
                 (deposit, request)
             })

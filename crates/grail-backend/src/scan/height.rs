@@ -1,7 +1,9 @@
 //! What follows from the height alone: deadlines, confirmations, the margin before a reclaim.
 
 use anyhow::Context;
-use grail_flow::{ReclaimCode, RequestEvent, SettlementEvent, sweep_end_height};
+use grail_flow::{
+    ReclaimCode, RequestEvent, RequestStage, SettlementEvent, SettlementStage, sweep_end_height,
+};
 use grail_store::StoreError;
 use grail_types::RequestId;
 
@@ -17,10 +19,10 @@ impl Scanner<'_> {
         }
         // First, so that what comes free of it is judged in the same step: nobody may settle it again in between.
         self.cancel_late_settlements(step, height).await?;
-        for state in ["unconfirmed", "ready"] {
+        for stage in RequestStage::those(RequestStage::is_moved_by_height) {
             let mut after = 0;
             loop {
-                let page = step.tx.requests_in_state(state, after, PAGE).await?;
+                let page = step.tx.requests_in_state(stage, after, PAGE).await?;
                 let Some(last) = page.last() else { break };
                 after = last.number;
                 for request in page {
@@ -35,6 +37,7 @@ impl Scanner<'_> {
                         self.backend.params(),
                         block.height,
                         request.terms.reclaim_delay,
+                        row.deposit.origin,
                     );
                     let event = if height >= end && is_too_dear(step, &request.id).await? {
                         RequestEvent::DepositUnacceptable {
@@ -53,7 +56,11 @@ impl Scanner<'_> {
                 }
             }
         }
-        for settlement in step.tx.settlements_in_state("confirmed", 0, PAGE).await? {
+        for settlement in step
+            .tx
+            .settlements_in_state(SettlementStage::Confirmed, 0, PAGE)
+            .await?
+        {
             if let Some(block) = settlement.block {
                 step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
                     .await?;
@@ -63,28 +70,26 @@ impl Scanner<'_> {
     }
 
     /// A settlement that operators have not signed when one of its deposits comes close to its reclaim is called off,
-    /// so that the two never race (hazard 12).
+    /// so that the two never race.
     async fn cancel_late_settlements(
         &self,
         step: &mut Step<'_>,
         height: u32,
     ) -> anyhow::Result<()> {
-        for state in ["draft", "proven", "asked"] {
-            for settlement in step.tx.settlements_in_state(state, 0, PAGE).await? {
+        for stage in SettlementStage::those(SettlementStage::is_unsigned) {
+            for settlement in step.tx.settlements_in_state(stage, 0, PAGE).await? {
                 for item in step.tx.settlement_items(settlement.id).await? {
                     let request = step
                         .tx
                         .request(&item.request)
                         .await?
                         .context("an item without its request")?;
-                    let block = step
-                        .tx
-                        .deposit(&item.deposit)
-                        .await?
-                        .and_then(|row| row.block);
-                    let is_late = block.is_some_and(|block| {
+                    let row = step.tx.deposit(&item.deposit).await?;
+                    let mined = row.and_then(|row| Some((row.block?, row.deposit.origin)));
+                    let is_late = mined.is_some_and(|(block, origin)| {
                         let delay = request.terms.reclaim_delay;
-                        height >= sweep_end_height(self.backend.params(), block.height, delay)
+                        let params = self.backend.params();
+                        height >= sweep_end_height(params, block.height, delay, origin)
                     });
                     if is_late {
                         step.tell_settlement(settlement.id, SettlementEvent::Cancelled)

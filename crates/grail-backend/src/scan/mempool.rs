@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bitcoin::Txid;
-use grail_flow::{RequestEvent, RequestState};
+use grail_flow::{RequestEvent, RequestStage, RequestState};
 use grail_store::Recorded;
 
 use super::{PAGE, Scanner};
@@ -64,7 +64,9 @@ impl Scanner<'_> {
         let mut after = 0;
         let mut reader = self.backend.store.read().await?;
         loop {
-            let page = reader.requests_in_state("unconfirmed", after, PAGE).await?;
+            let page = reader
+                .requests_in_state(RequestStage::Unconfirmed, after, PAGE)
+                .await?;
             let Some(last) = page.last() else { break };
             after = last.number;
             waiting.extend(page);

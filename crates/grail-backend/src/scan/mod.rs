@@ -10,11 +10,11 @@ use std::collections::{BTreeSet, HashMap};
 use anyhow::Context;
 use bitcoin::{Block, ScriptBuf, Transaction, Txid};
 use grail_chain::{Cursor, ScanError, Step as ChainStep, next_step};
-use grail_flow::{BlockRef, RequestEvent, SettlementEvent};
+use grail_flow::{Alarm, BlockRef, RequestEvent, SettlementEvent};
 use grail_store::{DepositState, Reclaim, Settlement};
 use grail_types::RequestId;
 
-use crate::{backend::Backend, clock, node::POLL, step::Step, vault};
+use crate::{alarm, backend::Backend, clock, node::POLL, step::Step, vault};
 use deposits::note_replaced;
 
 /// Rows read at a time.
@@ -80,10 +80,18 @@ impl<'a> Scanner<'a> {
                 );
                 Ok(false)
             }
-            Err(error @ ScanError::ReorgTooDeep { .. }) => {
+            Err(
+                error @ ScanError::ReorgTooDeep {
+                    remembered,
+                    oldest_height,
+                },
+            ) => {
+                let alarm = Alarm::ReorgTooDeep {
+                    remembered,
+                    oldest_height,
+                };
                 let mut tx = self.backend.store.begin().await?;
-                tx.raise_alarm("reorg-too-deep", &error.to_string(), clock::now())
-                    .await?;
+                alarm::raise(&mut tx, &alarm, clock::now()).await?;
                 tx.commit().await?;
                 Err(error.into())
             }
@@ -130,10 +138,7 @@ impl<'a> Scanner<'a> {
             } else {
                 self.note_spends(&mut step, transaction, txid, at).await?;
                 if moves_nft {
-                    let details =
-                        format!("transaction {txid} spends the NFT at {at} and is not ours");
-                    step.tx
-                        .raise_alarm("foreign-settlement", &details, now)
+                    step.raise(&Alarm::ForeignSettlement { txid, block: at })
                         .await?;
                 }
             }

@@ -1,6 +1,6 @@
 //! Healing: what the rows say should be under way is put under way again.
 
-use grail_flow::SettlementState;
+use grail_flow::{Alarm, SettlementStage, SettlementState};
 use grail_store::JobState;
 
 use super::{PAGE, Scanner};
@@ -11,8 +11,8 @@ const RECONCILE_SECONDS: u64 = 10;
 
 impl Scanner<'_> {
     /// Heals by running again: published settlements that the mempool dropped are published again, and jobs that
-    /// outlasted their attempts (a node that was away for hours) get new ones. A poisonous job has an open alarm, and
-    /// stays as it is until a person has looked.
+    /// outlasted their attempts (a node that was away for hours) get new ones. A poisonous job stays
+    /// as it is for as long as its alarm is open.
     pub async fn reconcile(&mut self) -> anyhow::Result<()> {
         let now = clock::now();
         if now < self.reconcile_at {
@@ -25,7 +25,7 @@ impl Scanner<'_> {
             .store
             .read()
             .await?
-            .settlements_in_state("broadcast", 0, PAGE)
+            .settlements_in_state(SettlementStage::Broadcast, 0, PAGE)
             .await?;
         for settlement in published {
             let Some(txid) = settlement.txid else {
@@ -48,13 +48,20 @@ impl Scanner<'_> {
 
     async fn revive_jobs(&self, now: u64) -> anyhow::Result<()> {
         let mut reader = self.backend.store.read().await?;
-        if reader.open_alarm_count().await? > 0 {
+        if reader.open_alarms().await?.stop > 0 {
             return Ok(());
         }
         let dead = reader.jobs_in_state(JobState::Dead, 0, PAGE).await?;
         drop(reader);
         for job in dead {
             let mut tx = self.backend.store.begin().await?;
+            let alarm = Alarm::DeadJob {
+                job: job.idempotency_key.clone(),
+                error: String::new(),
+            };
+            if tx.open_alarm(&alarm).await?.is_some() {
+                continue;
+            }
             tx.revive_job(job.id, now).await?;
             tx.commit().await?;
             tracing::warn!(

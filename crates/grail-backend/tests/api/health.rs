@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use grail_api::{Health, HealthStatus};
-use grail_flow::{RequestState, SettlementState};
+use grail_flow::{Alarm, RequestStage, SettlementStage};
 
 use super::{
     operators::show_up,
@@ -70,9 +70,16 @@ async fn health_names_the_part_that_is_not_well() {
     t.backend.health.failed("scan");
     t.backend.health.running("build");
     let mut tx = t.backend.store.begin().await.unwrap();
-    tx.raise_alarm("test", "something that cannot be", 1)
-        .await
-        .unwrap();
+    let look = Alarm::DeadJob {
+        job: "prove:1:0".to_owned(),
+        error: "a test".to_owned(),
+    };
+    tx.raise_alarm(&look, 1).await.unwrap();
+    tx.commit().await.unwrap();
+    let (_, components) = parts(&t.get("/healthz").await);
+    assert_eq!(components["alarms"], HealthStatus::Degraded);
+    let mut tx = t.backend.store.begin().await.unwrap();
+    tx.raise_alarm(&Alarm::EventLoop, 1).await.unwrap();
     tx.commit().await.unwrap();
     let (_, components) = parts(&t.get("/healthz").await);
     assert_eq!(components["role-scan"], HealthStatus::Failing);
@@ -101,11 +108,11 @@ async fn metrics_have_every_state_once_and_nothing_that_strangers_name() {
     assert!(response.header("content-type").starts_with("text/plain"));
     let lines: Vec<_> = response.text.lines().collect();
     let has = |line: &str| lines.iter().filter(|other| **other == line).count() == 1;
-    for state in RequestState::NAMES {
-        let count = u8::from(state == "awaiting-deposit");
+    for state in RequestStage::ALL {
+        let count = u8::from(*state == RequestStage::AwaitingDeposit);
         assert!(has(&format!("grail_requests{{state=\"{state}\"}} {count}")));
     }
-    for state in SettlementState::NAMES {
+    for state in SettlementStage::ALL {
         assert!(has(&format!("grail_settlements{{state=\"{state}\"}} 0")));
     }
     for line in [
@@ -113,7 +120,10 @@ async fn metrics_have_every_state_once_and_nothing_that_strangers_name() {
         "grail_node_tip_height 0",
         "grail_scanned_height 0",
         "grail_operators 0",
-        "grail_alarms_open 0",
+        "grail_alarms_open{severity=\"stop\"} 0",
+        "grail_alarms_open{severity=\"look\"} 0",
+        "grail_alarms_seen_total{code=\"reorg-too-deep\"} 0",
+        "grail_alarms_seen_total{code=\"other\"} 0",
         "grail_supply_sat 0",
         "grail_vault_sat 0",
         "grail_donations_sat 0",

@@ -307,7 +307,7 @@ async fn break_the_books(t: &TestBackend) -> Txid {
     let mut tx = t.backend.store.begin().await.unwrap();
     let new = NewSettlement {
         nft_input: nowhere,
-        proposal: &[],
+        draft: &[],
         items: &[],
         now: 1,
     };

@@ -7,11 +7,10 @@ use grail_api::{
 use grail_backend::{
     build::{self, Built},
     clock,
-    prove::prove,
-    step::JOB_PROVE,
+    work::perform,
 };
 use grail_flow::SettlementId;
-use grail_store::{Lease, NewAttempt};
+use grail_store::{JobKind, Lease, NewAttempt};
 
 use super::{
     settlement::{asked, deposited, proven, published},
@@ -29,7 +28,11 @@ async fn drafted(t: &TestBackend) -> (Request, SettlementId) {
 }
 
 async fn lease(t: &TestBackend) -> Lease {
-    let leased = t.backend.store.lease_job(JOB_PROVE, clock::now(), 60).await;
+    let leased = t
+        .backend
+        .store
+        .lease_job(JobKind::Prove, clock::now(), 60)
+        .await;
     leased.unwrap().unwrap()
 }
 
@@ -93,7 +96,7 @@ async fn a_request_shows_how_it_is_proven_before_its_settlement_has_a_transactio
     assert_eq!((list.len(), list[0].request_count), (1, 1));
     assert_eq!(list[0].settlement_txid, None);
 
-    let step = prove(&t.backend, held).await.unwrap();
+    let step = perform(&t.backend, &held).await.unwrap();
     step.commit().await.unwrap();
     let (status, proven) = of_request(&t, &request).await;
     let txid = status.settlement.unwrap().txid;

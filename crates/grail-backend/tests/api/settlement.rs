@@ -7,11 +7,12 @@ use grail_api::{
 };
 use grail_backend::{
     build::{self, Built},
-    clock, prove,
-    step::{JOB_DRY_RUN, JOB_PROVE, Step},
+    clock,
+    step::Step,
+    work,
 };
 use grail_flow::{SettlementEvent, SettlementId};
-use grail_store::{Lease, Verdict};
+use grail_store::{JobKind, Lease, Verdict};
 use grail_types::SignerIndex;
 
 use super::{
@@ -33,7 +34,7 @@ pub async fn deposited(t: &TestBackend, seed: u8) -> Request {
     request
 }
 
-async fn lease(t: &TestBackend, kind: &str) -> Lease {
+async fn lease(t: &TestBackend, kind: JobKind) -> Lease {
     let store = &t.backend.store;
     let lease = store.lease_job(kind, clock::now(), 60).await.unwrap();
     lease.unwrap_or_else(|| panic!("no job to {kind}"))
@@ -42,8 +43,8 @@ async fn lease(t: &TestBackend, kind: &str) -> Lease {
 /// Builds and proves a settlement of all that is ready.
 pub async fn proven(t: &TestBackend) -> SettlementId {
     assert_eq!(build::build_once(&t.backend).await.unwrap(), Built::Draft);
-    let job = lease(t, JOB_PROVE).await;
-    let step = prove::prove(&t.backend, job).await.unwrap();
+    let job = lease(t, JobKind::Prove).await;
+    let step = work::perform(&t.backend, &job).await.unwrap();
     step.commit().await.unwrap();
     let mut reader = t.backend.store.read().await.unwrap();
     let settlement = reader.settlement_tip().await.unwrap().unwrap();
@@ -52,8 +53,8 @@ pub async fn proven(t: &TestBackend) -> SettlementId {
 
 /// Runs the policy, as before operators are asked.
 pub async fn asked(t: &TestBackend) {
-    let job = lease(t, JOB_DRY_RUN).await;
-    let step = prove::dry_run(&t.backend, job).await.unwrap();
+    let job = lease(t, JobKind::DryRun).await;
+    let step = work::perform(&t.backend, &job).await.unwrap();
     step.commit().await.unwrap();
 }
 

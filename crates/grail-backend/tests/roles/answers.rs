@@ -1,14 +1,11 @@
 //! What operators answer: lies, refusals, silence, repetition. A lie is put on record and stops nobody else.
 
 use bitcoin::secp256k1::schnorr::Signature;
-use grail_backend::{
-    build::Built,
-    step::{JOB_ASK, JOB_ASK_TIMEOUT},
-};
+use grail_backend::build::Built;
 use grail_broker::messages::{BrokerMessage, FaultMessage, Reply, encode};
-use grail_flow::{AbandonCode, SettlementId, SettlementState};
+use grail_flow::{AbandonCode, Alarm, SettlementId, SettlementState};
 use grail_signer::{Answer, Verdict as Said, proposal_id};
-use grail_store::Verdict;
+use grail_store::{JobKind, Verdict};
 
 use super::{
     operators::key,
@@ -193,12 +190,12 @@ async fn silence_is_answered_by_asking_again_about_the_same_proposal() {
     w.recorded(id, 1, &honest(1, w.backend.protocol(), &first.proposal))
         .await;
     for round in [2, 3] {
-        w.job_later(JOB_ASK_TIMEOUT).await;
+        w.job_later(JobKind::AskTimeout).await;
         assert_eq!(
             w.settlement(id).await.state,
             SettlementState::Asked { round }
         );
-        assert!(w.job(JOB_ASK).await);
+        assert!(w.job(JobKind::Ask).await);
         let again = w.take_ask().await;
         assert_eq!(again, first);
     }
@@ -206,7 +203,7 @@ async fn silence_is_answered_by_asking_again_about_the_same_proposal() {
     w.answered(id).await;
     w.jobs().await;
     // The timer that is left over finds nothing to do.
-    w.job_later(JOB_ASK_TIMEOUT).await;
+    w.job_later(JobKind::AskTimeout).await;
     assert_eq!(w.settlement(id).await.state, SettlementState::Broadcast {});
     assert_eq!(w.open_jobs().await, [""; 0]);
     assert_eq!(w.standing(&requests[0].0).await.0, "settling");
@@ -218,7 +215,7 @@ async fn a_timer_of_an_earlier_round_ends_no_later_one() {
     w.ready_peg_ins(1).await;
     let ask = w.ask_operators().await;
     let id = settlement_id(&ask);
-    let timer = w.lease_later(JOB_ASK_TIMEOUT).await.unwrap();
+    let timer = w.lease_later(JobKind::AskTimeout).await.unwrap();
     w.finish(&timer).await;
     assert_eq!(
         w.settlement(id).await.state,
@@ -293,14 +290,14 @@ async fn nothing_is_asked_while_an_alarm_is_open() {
     w.ready_peg_ins(1).await;
     assert_eq!(w.build().await, Built::Draft);
     let mut tx = w.backend.store.begin().await.unwrap();
-    tx.raise_alarm("odd", "a test", 1).await.unwrap();
+    tx.raise_alarm(&Alarm::EventLoop, 1).await.unwrap();
     tx.commit().await.unwrap();
     w.jobs().await;
     let newest = w.settlements().await.pop().unwrap();
     assert_eq!(newest.state, SettlementState::Asked { round: 1 });
     assert_eq!(w.open_jobs().await, [format!("ask:{}:1", newest.id)]);
     w.acknowledge_alarms().await;
-    w.job_later(JOB_ASK).await;
+    w.job_later(JobKind::Ask).await;
     let ask = w.take_ask().await;
     w.sign(&ask, &QUORUM).await;
     w.answered(newest.id).await;

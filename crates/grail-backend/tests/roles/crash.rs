@@ -1,12 +1,8 @@
 //! The process dies: between any two steps, in the middle of any of them. What was begun is done exactly once.
 
-use grail_backend::{
-    build::Built,
-    scan::Scanner,
-    step::{JOB_ASK, JOB_ASK_TIMEOUT, JOB_DRY_RUN, JOB_PROVE, JOB_PUBLISH},
-    work::finish,
-};
+use grail_backend::{build::Built, scan::Scanner, work::finish};
 use grail_flow::SettlementState;
+use grail_store::JobKind;
 
 use super::{
     signers::honest,
@@ -31,7 +27,7 @@ async fn check_done_once(w: &World, requests: &[Asked]) {
     assert_eq!(w.alarms().await, [""; 0]);
     assert_eq!(w.build().await, Built::Nothing);
     w.jobs().await;
-    while let Some(timer) = w.lease_later(JOB_ASK_TIMEOUT).await {
+    while let Some(timer) = w.lease_later(JobKind::AskTimeout).await {
         w.finish(&timer).await;
     }
     assert_eq!(w.open_jobs().await, [""; 0]);
@@ -39,7 +35,7 @@ async fn check_done_once(w: &World, requests: &[Asked]) {
 
 /// A worker leases a job and does the work, but the process dies before it commits: nothing has happened, and nobody
 /// gets the job until the lease ends. What the dead worker's twin still says then counts for nothing.
-async fn die_at_work_and_do_it_again(w: &mut World, kind: &str) {
+async fn die_at_work_and_do_it_again(w: &mut World, kind: JobKind) {
     let lease = w.lease_later(kind).await.unwrap();
     let before = w.settlements().await;
     drop(w.work(&lease).await.unwrap());
@@ -82,15 +78,15 @@ async fn a_crash_between_any_two_steps_loses_nothing_and_repeats_nothing() {
     assert_eq!(w.build().await, Built::Draft);
     w.crash().await;
     assert_eq!(w.build().await, Built::Nothing);
-    for kind in [JOB_PROVE, JOB_DRY_RUN, JOB_ASK] {
+    for kind in [JobKind::Prove, JobKind::DryRun, JobKind::Ask] {
         assert!(w.job(kind).await, "{kind}");
         w.crash().await;
         assert!(!w.job(kind).await, "{kind}");
     }
     // The question died with the process: it is asked again when its time is up.
-    w.job_later(JOB_ASK_TIMEOUT).await;
+    w.job_later(JobKind::AskTimeout).await;
     w.crash().await;
-    assert!(w.job(JOB_ASK).await);
+    assert!(w.job(JobKind::Ask).await);
     let ask = w.take_ask().await;
     let id = settlement_id(&ask);
     for seed in QUORUM {
@@ -104,7 +100,7 @@ async fn a_crash_between_any_two_steps_loses_nothing_and_repeats_nothing() {
     w.answered(id).await;
     w.crash().await;
     assert_eq!(w.settlement(id).await.state, SettlementState::Signed {});
-    assert!(w.job(JOB_PUBLISH).await);
+    assert!(w.job(JobKind::Publish).await);
     w.crash().await;
     assert_eq!(w.settlement(id).await.state, SettlementState::Broadcast {});
     w.mine_mempool().await;
@@ -118,20 +114,20 @@ async fn a_crash_in_the_middle_of_any_job_ends_in_the_job_done_once() {
     let ready = w.ready_peg_ins(2).await;
     let requests: Vec<Asked> = ready.into_iter().map(|(asked, _)| asked).collect();
     assert_eq!(w.build().await, Built::Draft);
-    die_at_work_and_do_it_again(&mut w, JOB_PROVE).await;
-    die_at_work_and_do_it_again(&mut w, JOB_DRY_RUN).await;
+    die_at_work_and_do_it_again(&mut w, JobKind::Prove).await;
+    die_at_work_and_do_it_again(&mut w, JobKind::DryRun).await;
     // Asking changes no row but the timer; operators may hear it several times.
-    let lease = w.lease(JOB_ASK).await.unwrap();
+    let lease = w.lease(JobKind::Ask).await.unwrap();
     drop(w.work(&lease).await.unwrap());
     w.crash().await;
-    assert_eq!(w.lease(JOB_ASK).await, None);
-    assert_eq!(w.lease_later(JOB_ASK_TIMEOUT).await, None);
-    w.job_later(JOB_ASK).await;
+    assert_eq!(w.lease(JobKind::Ask).await, None);
+    assert_eq!(w.lease_later(JobKind::AskTimeout).await, None);
+    w.job_later(JobKind::Ask).await;
     let ask = w.take_ask().await;
-    die_at_work_and_do_it_again(&mut w, JOB_ASK_TIMEOUT).await;
+    die_at_work_and_do_it_again(&mut w, JobKind::AskTimeout).await;
     w.sign(&ask, &QUORUM).await;
     w.answered(settlement_id(&ask)).await;
-    die_at_work_and_do_it_again(&mut w, JOB_PUBLISH).await;
+    die_at_work_and_do_it_again(&mut w, JobKind::Publish).await;
     check_done_once(&w, &requests).await;
 }
 
@@ -142,7 +138,7 @@ async fn a_settlement_that_was_sent_before_the_crash_is_not_missed_when_it_is_mi
     let ask = w.ask_operators().await;
     w.sign(&ask, &QUORUM).await;
     w.answered(settlement_id(&ask)).await;
-    let lease = w.lease(JOB_PUBLISH).await.unwrap();
+    let lease = w.lease(JobKind::Publish).await.unwrap();
     drop(w.work(&lease).await.unwrap());
     w.crash().await;
     assert_eq!(w.chain.mempool().len(), 1);
@@ -151,7 +147,7 @@ async fn a_settlement_that_was_sent_before_the_crash_is_not_missed_when_it_is_mi
         w.settlement(settlement_id(&ask)).await.state.name(),
         "confirmed"
     );
-    w.job_later(JOB_PUBLISH).await;
+    w.job_later(JobKind::Publish).await;
     check_done_once(&w, &[ready[0].0.clone()]).await;
 }
 
@@ -182,10 +178,10 @@ async fn an_outage_of_the_node_costs_a_job_no_attempt() {
     w.answered(settlement_id(&ask)).await;
     w.chain.set_away(true);
     for _ in 0..30 {
-        w.job_later(JOB_PUBLISH).await;
+        w.job_later(JobKind::Publish).await;
     }
     w.chain.set_away(false);
-    w.job_later(JOB_PUBLISH).await;
+    w.job_later(JobKind::Publish).await;
     check_done_once(&w, &[ready[0].0.clone()]).await;
 }
 
@@ -223,4 +219,18 @@ async fn two_scanners_take_each_block_once() {
     assert_eq!(w.standing(&asked).await, ("ready", None));
     w.settle().await;
     check_done_once(&w, &[asked]).await;
+}
+
+#[tokio::test]
+async fn a_job_in_a_newer_form_is_left_to_whoever_knows_it() {
+    let w = World::new().await;
+    w.ready_peg_ins(1).await;
+    assert_eq!(w.build().await, Built::Draft);
+    let mut lease = w.lease(JobKind::Prove).await.unwrap();
+    // As a row reads that a newer process wrote.
+    lease.job.work = None;
+    w.finish(&lease).await;
+    assert_eq!(w.alarms().await, [""; 0]);
+    let again = w.lease_later(JobKind::Prove).await.unwrap();
+    assert_eq!((again.job.id, again.job.attempts), (lease.job.id, 1));
 }

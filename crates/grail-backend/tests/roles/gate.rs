@@ -6,13 +6,9 @@ use std::{
     time::Instant,
 };
 
-use grail_backend::{
-    backend::Backend,
-    prove::{prove, request_hash},
-    step::JOB_PROVE,
-    work,
-};
+use grail_backend::{backend::Backend, prove::request_hash, work};
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError, TransientError};
+use grail_store::JobKind;
 use tokio::task::JoinHandle;
 
 use super::{
@@ -113,5 +109,5 @@ impl Drop for OpenAtEnd {
 /// A worker that proves, in a process.
 pub fn worker(backend: &Arc<Backend>) -> JoinHandle<anyhow::Result<()>> {
     let backend = Arc::clone(backend);
-    tokio::spawn(async move { work::run(&backend, JOB_PROVE, prove).await })
+    tokio::spawn(async move { work::run(&backend, JobKind::Prove).await })
 }

@@ -7,12 +7,12 @@ use std::{
 };
 
 use bitcoin::{OutPoint, Txid};
-use grail_backend::{build::Built, clock, step::JOB_PROVE};
+use grail_backend::{build::Built, clock};
 use grail_flow::{AbandonCode, SettlementState};
 use grail_prover::{
     CheckError, MockProver, ProveRequest, Proven, Prover, ProverError, TransientError,
 };
-use grail_store::{DepositState, ProofState};
+use grail_store::{DepositState, JobKind, ProofState};
 
 use super::{bridge, proving::record, users::Asked, world::World};
 
@@ -248,7 +248,7 @@ async fn a_prover_that_is_away_costs_time_and_nothing_else() {
     let mut due_at = clock::now();
     for attempts in 1..=4 {
         if attempts > 1 {
-            w.job_later(JOB_PROVE).await;
+            w.job_later(JobKind::Prove).await;
         }
         let waiting = record(&w, newest.id).await;
         assert_eq!(
@@ -265,7 +265,7 @@ async fn a_prover_that_is_away_costs_time_and_nothing_else() {
         SettlementState::Draft {}
     );
     picky.heal();
-    w.job_later(JOB_PROVE).await;
+    w.job_later(JobKind::Prove).await;
     let proven = record(&w, newest.id).await;
     assert_eq!((proven.state, proven.attempts), (ProofState::Proven, 5));
     w.jobs().await;

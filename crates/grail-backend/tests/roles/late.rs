@@ -1,7 +1,8 @@
 //! Operators are silent until a deposit comes close to its reclaim.
 
-use grail_backend::{build::Built, step::JOB_ASK_TIMEOUT};
+use grail_backend::build::Built;
 use grail_flow::{AbandonCode, SettlementState};
+use grail_store::JobKind;
 
 use super::world::{QUORUM, World, settlement_id};
 
@@ -35,7 +36,7 @@ async fn an_unsigned_settlement_is_called_off_when_its_deposit_nears_the_reclaim
     }
     // Operators that come now change nothing.
     w.sign(&ask, &QUORUM).await;
-    w.job_later(JOB_ASK_TIMEOUT).await;
+    w.job_later(JobKind::AskTimeout).await;
     w.mine_empty(1).await;
     assert_eq!(w.settlement(id).await.state, CANCELLED);
     assert_eq!(w.build().await, Built::Nothing);

@@ -7,6 +7,7 @@ mod bridge;
 #[path = "../support/chain.rs"]
 #[allow(dead_code, reason = "shared with the tests of the API")]
 mod chain;
+mod coinbase;
 mod crash;
 mod deposits;
 mod fees;

@@ -3,17 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use bitcoin::OutPoint;
-use grail_backend::{
-    backend::Backend,
-    build::Built,
-    clock,
-    draft::Draft,
-    prove, run,
-    step::{JOB_DRY_RUN, JOB_PROVE, Step},
-    work,
-};
+use grail_backend::{backend::Backend, build::Built, clock, draft::Draft, run, step::Step, work};
 use grail_flow::{AbandonCode, SettlementEvent, SettlementId, SettlementState};
-use grail_store::{JobState, NewSettlement, ProofRecord, ProofState};
+use grail_store::{JobKind, JobState, NewSettlement, ProofRecord, ProofState};
 
 use super::{
     bridge::payment,
@@ -62,9 +54,9 @@ async fn a_process_killed_while_it_proves_is_taken_over_when_its_lease_ends_and_
     assert!(begun.due_at > clock::now());
     dead.abort();
     w.crash().await;
-    assert_eq!(w.lease(JOB_PROVE).await, None);
+    assert_eq!(w.lease(JobKind::Prove).await, None);
     gate.pass(1);
-    w.job_later(JOB_PROVE).await;
+    w.job_later(JobKind::Prove).await;
     assert_eq!(states(&w).await, ["proven"]);
     let proven = record(&w, id).await;
     assert_eq!((proven.state, proven.attempts), (ProofState::Proven, 2));
@@ -77,19 +69,19 @@ async fn a_process_killed_while_it_proves_is_taken_over_when_its_lease_ends_and_
     let calls = gate.calls();
     assert_eq!(calls.len(), 2);
     assert_eq!(calls[0], calls[1]);
-    assert_eq!(w.lease_later(JOB_PROVE).await, None);
+    assert_eq!(w.lease_later(JobKind::Prove).await, None);
 }
 
 #[tokio::test]
 async fn a_crash_between_proof_and_step_costs_no_second_proof() {
     let (mut w, gate, _end, id) = drafted().await;
     gate.pass(0);
-    let lease = w.lease_later(JOB_PROVE).await.unwrap();
+    let lease = w.lease_later(JobKind::Prove).await.unwrap();
     drop(w.work(&lease).await.unwrap());
     assert_eq!(states(&w).await, ["draft"]);
     assert_eq!(record(&w, id).await.state, ProofState::Proving);
     w.crash().await;
-    let again = w.lease_much_later(JOB_PROVE).await.unwrap();
+    let again = w.lease_much_later(JobKind::Prove).await.unwrap();
     w.finish(&again).await;
     assert_eq!(states(&w).await, ["proven"]);
     assert_eq!(gate.calls().len(), 1);
@@ -97,7 +89,7 @@ async fn a_crash_between_proof_and_step_costs_no_second_proof() {
     assert_eq!((proven.attempts, proven.is_reused), (1, false));
     assert!(proven.duration_ms.is_some() && proven.fuel.is_some());
     // And it is the proof: the policy passes it.
-    assert!(w.job(JOB_DRY_RUN).await);
+    assert!(w.job(JobKind::DryRun).await);
     assert_eq!(states(&w).await, ["asked"]);
 }
 
@@ -105,14 +97,14 @@ async fn a_crash_between_proof_and_step_costs_no_second_proof() {
 async fn a_settlement_that_asks_for_the_same_takes_the_proof_that_is_there() {
     let (w, gate, _end, id) = drafted().await;
     gate.pass(0);
-    assert!(w.job(JOB_PROVE).await);
+    assert!(w.job(JobKind::Prove).await);
     let mut step = Step::begin(&w.backend).await.unwrap();
     step.tell_settlement(id, SettlementEvent::Cancelled)
         .await
         .unwrap();
     step.commit().await.unwrap();
     assert_eq!(w.build().await, Built::Draft);
-    assert!(w.job(JOB_PROVE).await);
+    assert!(w.job(JobKind::Prove).await);
     assert_eq!(states(&w).await, ["abandoned", "proven"]);
     assert_eq!(gate.calls().len(), 1);
     let second = w.settlements().await[1].id;
@@ -134,7 +126,7 @@ async fn a_proof_that_takes_longer_than_its_lease_keeps_it_and_nobody_else_gets_
     let first = record(&w, id).await.due_at;
     let other = worker(&w.another().await);
     eventually(async || {
-        assert_eq!(w.lease(JOB_PROVE).await, None);
+        assert_eq!(w.lease(JobKind::Prove).await, None);
         record(&w, id).await.due_at > first + 2 && clock::now() > first
     })
     .await;
@@ -151,17 +143,17 @@ async fn a_proof_that_takes_longer_than_its_lease_keeps_it_and_nobody_else_gets_
 #[tokio::test]
 async fn what_a_worker_proved_whose_lease_another_has_is_discarded() {
     let (w, gate, _end, id) = drafted().await;
-    let old = w.lease(JOB_PROVE).await.unwrap();
+    let old = w.lease(JobKind::Prove).await.unwrap();
     let backend = Arc::clone(&w.backend);
     let (held, late) = (old.clone(), old);
     let working = tokio::spawn(async move {
-        let outcome = prove::prove(&backend, held).await;
+        let outcome = work::perform(&backend, &held).await;
         let is_void = outcome.is_err();
         work::finish(&backend, &late, outcome).await.unwrap();
         is_void
     });
     gate.until_waiting(1).await;
-    let new = w.lease_later(JOB_PROVE).await.unwrap();
+    let new = w.lease_later(JobKind::Prove).await.unwrap();
     let before = record(&w, id).await;
     gate.pass(0);
     assert!(working.await.unwrap());
@@ -179,7 +171,7 @@ async fn a_worker_drops_its_work_once_it_notices_that_its_lease_is_lost() {
     let (w, gate, _end, id) = drafted_with_lease(1).await;
     let working = worker(&w.backend);
     gate.until_waiting(1).await;
-    let new = w.lease_later(JOB_PROVE).await.unwrap();
+    let new = w.lease_later(JobKind::Prove).await.unwrap();
     gate.pass(1);
     w.finish(&new).await;
     assert_eq!(states(&w).await, ["proven"]);
@@ -197,25 +189,26 @@ async fn a_worker_drops_its_work_once_it_notices_that_its_lease_is_lost() {
 async fn synthetic(backend: &Arc<Backend>, count: u8) -> Vec<SettlementId> {
     let mut step = Step::begin(backend).await.unwrap();
     let first = step.tx.settlements(0, 1).await.unwrap()[0].id;
-    let stored = step.tx.proposal(first).await.unwrap().unwrap();
+    let draft = step.tx.draft(first).await.unwrap();
+    let proposal = step.tx.proposal(first).await.unwrap();
     let mut ids = Vec::new();
     for seed in 200..200 + count {
         let nft = payment(seed, backend.vault.script_pubkey.clone(), 1_000);
         let nft_input = OutPoint::new(nft.compute_txid(), 0);
-        let mut draft = match Draft::decode(&stored) {
-            Ok(draft) => draft,
-            // The first is proven by now: its proposal has the shape of one, and any spell will do.
-            Err(_) => Draft {
-                proposal: grail_signer::decode_proposal(&stored).unwrap(),
+        let mut draft = match (&draft, &proposal) {
+            (Some(draft), _) => Draft::decode(draft).unwrap(),
+            // The first is proven by now: any spell will do.
+            (None, proposal) => Draft {
+                proposal: grail_signer::decode_proposal(proposal.as_ref().unwrap()).unwrap(),
                 spell: grail_spell::NormalizedSpell::default(),
             },
         };
         draft.proposal.transaction.input[0].previous_output = nft_input;
         draft.proposal.previous.push(nft);
-        let proposal = draft.encode().unwrap();
+        let encoded = draft.encode().unwrap();
         let new = NewSettlement {
             nft_input,
-            proposal: &proposal,
+            draft: &encoded,
             items: &[],
             now: step.now(),
         };
@@ -280,7 +273,7 @@ async fn a_slow_proof_keeps_no_other_role_waiting_and_no_stop_either() {
     let ended = tokio::time::timeout(PATIENCE, serving).await;
     ended.unwrap().unwrap().unwrap();
     assert_eq!(gate.waiting().len(), 1);
-    let lease = w.lease(JOB_PROVE).await.unwrap();
+    let lease = w.lease(JobKind::Prove).await.unwrap();
     assert_eq!(lease.job.attempts, 1);
 }
 
@@ -296,7 +289,8 @@ async fn a_backend_that_stops_gives_its_job_back_for_anybody_to_take_at_once() {
     let mut reader = w.backend.store.read().await.unwrap();
     let jobs = reader.jobs_in_state(JobState::Ready, 0, 10).await.unwrap();
     assert_eq!(jobs.len(), 1);
-    assert_eq!((jobs[0].kind.as_str(), jobs[0].attempts), (JOB_PROVE, 0));
+    let kind = jobs[0].work.map(|work| work.kind());
+    assert_eq!((kind, jobs[0].attempts), (Some(JobKind::Prove), 0));
     assert!(jobs[0].due_at <= clock::now());
     drop(reader);
     // A worker that starts now takes nothing; another process does.
@@ -312,10 +306,10 @@ async fn a_backend_that_stops_gives_its_job_back_for_anybody_to_take_at_once() {
 #[tokio::test]
 async fn a_settlement_given_up_while_it_is_proven_takes_its_record_along() {
     let (w, gate, _end, id) = drafted().await;
-    let lease = w.lease(JOB_PROVE).await.unwrap();
+    let lease = w.lease(JobKind::Prove).await.unwrap();
     let backend = Arc::clone(&w.backend);
     let working = tokio::spawn(async move {
-        let outcome = prove::prove(&backend, lease.clone()).await;
+        let outcome = work::perform(&backend, &lease).await;
         work::finish(&backend, &lease, outcome).await.unwrap();
     });
     gate.until_waiting(1).await;
@@ -330,7 +324,7 @@ async fn a_settlement_given_up_while_it_is_proven_takes_its_record_along() {
     gate.pass(0);
     working.await.unwrap();
     assert_eq!(record(&w, id).await.state, ProofState::Abandoned);
-    w.job_later(JOB_PROVE).await;
+    w.job_later(JobKind::Prove).await;
     assert_eq!(gate.calls().len(), 1);
     assert_eq!(w.open_jobs().await, [""; 0]);
     assert_eq!(w.alarms().await, [""; 0]);

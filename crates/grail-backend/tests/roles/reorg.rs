@@ -1,11 +1,9 @@
 //! Reorgs: a deposit that is gone with its block, a settlement that is.
 
 use bitcoin::{OutPoint, Transaction};
-use grail_backend::{
-    build::Built,
-    step::{JOB_DRY_RUN, JOB_PROVE, JOB_PUBLISH},
-};
+use grail_backend::build::Built;
 use grail_flow::{AbandonCode, SettlementState};
+use grail_store::JobKind;
 
 use super::{
     bridge::{own_script, transaction},
@@ -100,13 +98,13 @@ async fn a_deposit_double_spent_before_operators_are_asked_ends_the_settlement()
         let w = &two.w;
         assert_eq!(w.build().await, Built::Draft);
         if proven_before {
-            assert!(w.job(JOB_PROVE).await);
+            assert!(w.job(JobKind::Prove).await);
         }
         two.double_spent().await;
         if !proven_before {
-            assert!(w.job(JOB_PROVE).await);
+            assert!(w.job(JobKind::Prove).await);
         }
-        assert!(w.job(JOB_DRY_RUN).await);
+        assert!(w.job(JobKind::DryRun).await);
         let settlement = w.settlements().await.pop().unwrap();
         assert_eq!(settlement.state, INPUTS_SPENT);
         two.check_first_alone_is_paid().await;
@@ -138,7 +136,7 @@ async fn a_deposit_that_a_reorg_only_delays_is_settled_by_the_same_settlement() 
     // The node has lost both: the deposit is sent again, and then the settlement.
     w.jobs().await;
     assert_eq!(w.chain.mempool(), std::slice::from_ref(&two.goes_tx));
-    w.job_later(JOB_PUBLISH).await;
+    w.job_later(JobKind::Publish).await;
     assert_eq!(w.chain.mempool(), [two.goes_tx.clone(), signed.clone()]);
     w.mine_mempool().await;
     w.mine_empty(1).await;
@@ -195,7 +193,7 @@ async fn a_chain_of_settlements_that_lost_its_blocks_is_published_parent_first()
     w.chain.fork_at(height);
     w.mine_empty(2).await;
     while w.chain.mempool().len() < 2 {
-        w.job_later(JOB_PUBLISH).await;
+        w.job_later(JobKind::Publish).await;
     }
     assert_eq!(w.chain.mempool(), [parent, child]);
     w.mine_mempool().await;
@@ -268,7 +266,7 @@ async fn a_settlement_on_top_of_one_that_is_given_up_is_given_up_and_settled_ane
     w.chain.mine(vec![two.double_spend(), deposit]);
     w.mine_empty(2).await;
     for id in [child, parent] {
-        if !w.settlement(id).await.state.is_terminal() {
+        if !w.settlement(id).await.state.stage().has_ended() {
             w.jobs().await;
         }
     }

@@ -14,10 +14,8 @@ use grail_backend::{
     build::{self, Built},
     clock,
     node::Node,
-    prove, publish,
     scan::Scanner,
     sign,
-    step::{JOB_ASK, JOB_ASK_TIMEOUT, JOB_DRY_RUN, JOB_PROVE, JOB_PUBLISH},
     work::{self, JobOutcome},
 };
 use grail_broker::{
@@ -27,7 +25,7 @@ use grail_broker::{
 use grail_flow::{RequestState, SettlementId, SettlementState};
 use grail_prover::Prover;
 use grail_signer::{Answer, encode_answer};
-use grail_store::{JobState, Lease, Settlement, Store, Verdict};
+use grail_store::{JobKind, JobState, Lease, Settlement, Store, Verdict};
 use grail_types::SignerIndex;
 use tokio::{sync::Mutex, task::JoinHandle};
 
@@ -47,7 +45,12 @@ const LEASE_SECONDS: u64 = 60;
 /// More than any pause before another attempt, seconds.
 const LATER: u64 = 100_000;
 /// Every kind of job that is due at once.
-const KINDS: [&str; 4] = [JOB_PROVE, JOB_DRY_RUN, JOB_ASK, JOB_PUBLISH];
+const KINDS: [JobKind; 4] = [
+    JobKind::Prove,
+    JobKind::DryRun,
+    JobKind::Ask,
+    JobKind::Publish,
+];
 
 pub struct World {
     pub chain: Arc<PaperChain>,
@@ -207,36 +210,28 @@ impl World {
     }
 
     /// Leases a job that is due now.
-    pub async fn lease(&self, kind: &str) -> Option<Lease> {
+    pub async fn lease(&self, kind: JobKind) -> Option<Lease> {
         self.lease_at(kind, clock::now()).await
     }
 
     /// Leases a job, whenever it is due.
-    pub async fn lease_later(&self, kind: &str) -> Option<Lease> {
+    pub async fn lease_later(&self, kind: JobKind) -> Option<Lease> {
         self.lease_at(kind, clock::now() + LATER).await
     }
 
     /// Leases a job that [`World::lease_later`] has leased before: that lease has ended.
-    pub async fn lease_much_later(&self, kind: &str) -> Option<Lease> {
+    pub async fn lease_much_later(&self, kind: JobKind) -> Option<Lease> {
         self.lease_at(kind, clock::now() + 2 * LATER).await
     }
 
-    async fn lease_at(&self, kind: &str, now: u64) -> Option<Lease> {
+    async fn lease_at(&self, kind: JobKind, now: u64) -> Option<Lease> {
         let store = &self.backend.store;
         store.lease_job(kind, now, 60).await.unwrap()
     }
 
     /// Does a leased job's work; what it would commit.
     pub async fn work(&self, lease: &Lease) -> JobOutcome<'_> {
-        let (backend, lease) = (self.backend.as_ref(), lease.clone());
-        match lease.job.kind.as_str() {
-            JOB_PROVE => prove::prove(backend, lease).await,
-            JOB_DRY_RUN => prove::dry_run(backend, lease).await,
-            JOB_ASK => sign::ask(backend, lease).await,
-            JOB_ASK_TIMEOUT => sign::ask_timeout(backend, lease).await,
-            JOB_PUBLISH => publish::publish(backend, lease).await,
-            other => panic!("no worker for {other}"),
-        }
+        work::perform(&self.backend, lease).await
     }
 
     /// Does a leased job to its end.
@@ -246,7 +241,7 @@ impl World {
     }
 
     /// Does a job that is due now; whether there was one.
-    pub async fn job(&self, kind: &str) -> bool {
+    pub async fn job(&self, kind: JobKind) -> bool {
         let lease = self.lease(kind).await;
         if let Some(lease) = &lease {
             self.finish(lease).await;
@@ -255,7 +250,7 @@ impl World {
     }
 
     /// Does a job that waits, whenever it is due.
-    pub async fn job_later(&self, kind: &str) {
+    pub async fn job_later(&self, kind: JobKind) {
         let lease = self.lease_later(kind).await;
         self.finish(&lease.unwrap_or_else(|| panic!("no job to {kind}")))
             .await;
@@ -403,7 +398,7 @@ impl World {
         let alarms = reader.alarms(0, 100).await.unwrap().into_iter();
         alarms
             .filter(|alarm| alarm.acknowledged_at.is_none())
-            .map(|alarm| alarm.code)
+            .map(|alarm| alarm.code.name().to_owned())
             .collect()
     }
 

@@ -28,6 +28,7 @@ struct State {
     branch: u32,
     is_away: bool,
     fee_rate: Option<FeeRate>,
+    maturity: usize,
 }
 
 /// Why the node would not take a transaction now.
@@ -36,6 +37,7 @@ enum Fault {
     InChain,
     MissingInputs,
     Conflict,
+    Premature,
     NoWitness,
 }
 
@@ -47,6 +49,7 @@ impl Fault {
             Self::InChain => "txn-already-known",
             Self::MissingInputs => "missing-inputs",
             Self::Conflict => "txn-mempool-conflict",
+            Self::Premature => "bad-txns-premature-spend-of-coinbase, tried to spend it",
             Self::NoWitness => "mempool-script-verify-flag-failed",
         }
     }
@@ -65,6 +68,21 @@ impl State {
             .cloned()
     }
 
+    fn is_coinbase(&self, outpoint: &OutPoint) -> bool {
+        self.mined()
+            .filter(|transaction| transaction.is_coinbase())
+            .any(|transaction| transaction.compute_txid() == outpoint.txid)
+    }
+
+    /// A coinbase may be spent in the block that is `maturity` above its own.
+    fn is_premature(&self, outpoint: &OutPoint) -> bool {
+        let made_at = self.blocks.iter().position(|block| {
+            let mut coinbases = block.txdata.iter().filter(|made| made.is_coinbase());
+            coinbases.any(|made| made.compute_txid() == outpoint.txid)
+        });
+        made_at.is_some_and(|height| self.blocks.len() < height + self.maturity)
+    }
+
     fn fault(&self, transaction: &Transaction) -> Option<Fault> {
         let txid = transaction.compute_txid();
         let is = |other: &Transaction| other.compute_txid() == txid;
@@ -80,6 +98,9 @@ impl State {
             let is_nowhere = !self.known.contains(&spent.txid);
             if spends(self.mined(), &spent) || !is_nowhere && self.output(&spent).is_none() {
                 return Some(Fault::MissingInputs);
+            }
+            if self.is_premature(&spent) {
+                return Some(Fault::Premature);
             }
             if spends(self.mempool.iter(), &spent) {
                 faults.push(Fault::Conflict);
@@ -112,6 +133,7 @@ impl PaperChain {
             branch: 0,
             is_away: false,
             fee_rate: None,
+            maturity: 100,
         }));
         chain.mine(Vec::new());
         chain
@@ -217,6 +239,11 @@ impl PaperChain {
         self.lock().is_away = is_away;
     }
 
+    /// Blocks after which a coinbase may be spent, from now on.
+    pub fn set_maturity(&self, maturity: usize) {
+        self.lock().maturity = maturity;
+    }
+
     /// What the node estimates from now on.
     pub fn set_fee_rate(&self, fee_rate: FeeRate) {
         self.lock().fee_rate = Some(fee_rate);
@@ -289,7 +316,7 @@ impl Chain for PaperChain {
         Ok(output.map(|output| TxOutStatus {
             output,
             confirmations: u32::from(is_mined),
-            is_coinbase: false,
+            is_coinbase: state.is_coinbase(outpoint),
             best_block: state.blocks.last().unwrap().block_hash(),
         }))
     }
@@ -297,9 +324,7 @@ impl Chain for PaperChain {
     fn test_mempool_accept(&self, transactions: &[Transaction]) -> Result<Vec<Tested>, ChainError> {
         let state = self.answering()?;
         let verdict = |transaction| match state.fault(transaction) {
-            Some(fault) => Verdict::Rejected {
-                reason: fault.reason().to_owned(),
-            },
+            Some(fault) => Verdict::rejected(fault.reason()),
             None => Verdict::Accepted {
                 vsize: 1,
                 fee: Amount::ZERO,
@@ -332,8 +357,10 @@ impl Chain for PaperChain {
             Some(fault @ Fault::Conflict) => Err(SendError::Conflict {
                 reason: fault.reason().to_owned(),
             }),
-            Some(fault @ Fault::NoWitness) => Err(SendError::Rejected {
-                code: -26,
+            Some(fault @ Fault::Premature) => Err(SendError::TooEarly {
+                reason: fault.reason().to_owned(),
+            }),
+            Some(fault @ Fault::NoWitness) => Err(SendError::ScriptInvalid {
                 reason: fault.reason().to_owned(),
             }),
         }

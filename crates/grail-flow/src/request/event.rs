@@ -2,7 +2,7 @@
 
 use bitcoin::OutPoint;
 
-use crate::{Deposit, ReclaimCode, SettlementId};
+use crate::{Deposit, DepositOrigin, ReclaimCode, SettlementId};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,8 @@ pub enum DepositStanding {
     Confirmed {
         /// Height of its block.
         height: u32,
+        /// What made it.
+        origin: DepositOrigin,
     },
     /// In the mempool.
     Unconfirmed,

@@ -5,7 +5,8 @@ use grail_types::{Kind, Params};
 
 use super::{DepositStanding, RequestDuty, RequestEvent, RequestState};
 use crate::{
-    Deposit, ReclaimCode, SettlementId, Unexpected, UnexpectedKind, acceptable, confirmations,
+    Deposit, DepositOrigin, ReclaimCode, SettlementId, Unexpected, UnexpectedKind, acceptable,
+    confirmations, confirmations_needed,
 };
 
 /// What a transition may depend on besides state and event.
@@ -322,7 +323,9 @@ impl RequestState {
                 settlement: own,
             } if own == settlement => Ok(match standing {
                 // It was in time and acceptable when it was included.
-                DepositStanding::Confirmed { height } => confirming(deposit, height, situation),
+                DepositStanding::Confirmed { height, origin } => {
+                    confirming(deposit, origin, height, situation)
+                }
                 DepositStanding::Unconfirmed => (
                     State::Unconfirmed {
                         deposit,
@@ -381,7 +384,7 @@ fn mined_deposit(
 ) -> (State, Vec<RequestDuty>) {
     let in_time = height <= situation.deadline_height;
     match served(deposit, in_time, situation) {
-        Ok(()) => confirming(deposit.outpoint, height, situation),
+        Ok(()) => confirming(deposit.outpoint, deposit.origin, height, situation),
         Err(code) => reclaimable(deposit.outpoint, code),
     }
 }
@@ -399,10 +402,12 @@ fn served(
 
 fn confirming(
     deposit: OutPoint,
+    origin: DepositOrigin,
     height: u32,
     situation: &RequestSituation<'_>,
 ) -> (State, Vec<RequestDuty>) {
-    if confirmations(situation.tip_height, height) >= situation.params.deposit_confirmations {
+    let needed = confirmations_needed(situation.params, origin);
+    if confirmations(situation.tip_height, height) >= needed {
         (State::Ready { deposit }, vec![RequestDuty::Build])
     } else {
         (

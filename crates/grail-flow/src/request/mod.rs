@@ -12,4 +12,4 @@ pub(crate) mod tests_support;
 pub use duty::RequestDuty;
 pub use event::{DepositStanding, RequestEvent};
 pub use machine::RequestSituation;
-pub use state::RequestState;
+pub use state::{RequestStage, RequestState};

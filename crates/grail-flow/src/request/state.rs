@@ -3,7 +3,7 @@
 use bitcoin::OutPoint;
 use serde::{Deserialize, Serialize};
 
-use crate::{ReclaimCode, SettlementId};
+use crate::{ReclaimCode, SettlementId, named_enum};
 
 /// Where a request stands. Stored as JSON and shown to users.
 // Variants without fields are written `{}`: serde refuses unknown fields in them only so.
@@ -56,48 +56,93 @@ pub enum RequestState {
     Expired {},
 }
 
-impl RequestState {
-    /// Names of all states.
-    pub const NAMES: [&'static str; 8] = [
-        "awaiting-deposit",
-        "unconfirmed",
-        "ready",
-        "settling",
-        "paid",
-        "reclaimable",
-        "reclaimed",
-        "expired",
-    ];
+named_enum! {
+    /// A request's state by name: what lists and queries go by. Each set below is a match over all
+    /// of them, so that a new state does not compile before its place is decided.
+    pub enum RequestStage {
+        /// [`RequestState::AwaitingDeposit`].
+        AwaitingDeposit = "awaiting-deposit",
+        /// [`RequestState::Unconfirmed`].
+        Unconfirmed = "unconfirmed",
+        /// [`RequestState::Ready`].
+        Ready = "ready",
+        /// [`RequestState::Settling`].
+        Settling = "settling",
+        /// [`RequestState::Paid`].
+        Paid = "paid",
+        /// [`RequestState::Reclaimable`].
+        Reclaimable = "reclaimable",
+        /// [`RequestState::Reclaimed`].
+        Reclaimed = "reclaimed",
+        /// [`RequestState::Expired`].
+        Expired = "expired",
+    }
+}
 
+impl RequestStage {
+    /// Has a deposit whose confirmations, or whose nearness to its reclaim, move it on.
+    pub const fn is_moved_by_height(self) -> bool {
+        match self {
+            Self::Unconfirmed | Self::Ready => true,
+            Self::AwaitingDeposit
+            | Self::Settling
+            | Self::Paid
+            | Self::Reclaimable
+            | Self::Reclaimed
+            | Self::Expired => false,
+        }
+    }
+
+    /// Can pass its deadline without a mined deposit.
+    pub const fn is_moved_by_deadline(self) -> bool {
+        match self {
+            Self::AwaitingDeposit | Self::Unconfirmed => true,
+            Self::Ready
+            | Self::Settling
+            | Self::Paid
+            | Self::Reclaimable
+            | Self::Reclaimed
+            | Self::Expired => false,
+        }
+    }
+
+    /// Has ended. Only a reorg moves it on from here, or a deposit that comes after all. A
+    /// reclaimable one has not: its deposit is still there to be taken back.
+    pub const fn has_ended(self) -> bool {
+        match self {
+            Self::AwaitingDeposit
+            | Self::Unconfirmed
+            | Self::Ready
+            | Self::Settling
+            | Self::Reclaimable => false,
+            Self::Paid | Self::Reclaimed | Self::Expired => true,
+        }
+    }
+}
+
+impl RequestState {
     /// Where every request starts.
     pub const fn start() -> Self {
         Self::AwaitingDeposit {}
     }
 
-    /// Stable name, as in JSON.
-    pub const fn name(&self) -> &'static str {
+    /// Which state it is, without what is known in it.
+    pub const fn stage(&self) -> RequestStage {
         match self {
-            Self::AwaitingDeposit {} => "awaiting-deposit",
-            Self::Unconfirmed { .. } => "unconfirmed",
-            Self::Ready { .. } => "ready",
-            Self::Settling { .. } => "settling",
-            Self::Paid { .. } => "paid",
-            Self::Reclaimable { .. } => "reclaimable",
-            Self::Reclaimed { .. } => "reclaimed",
-            Self::Expired {} => "expired",
+            Self::AwaitingDeposit {} => RequestStage::AwaitingDeposit,
+            Self::Unconfirmed { .. } => RequestStage::Unconfirmed,
+            Self::Ready { .. } => RequestStage::Ready,
+            Self::Settling { .. } => RequestStage::Settling,
+            Self::Paid { .. } => RequestStage::Paid,
+            Self::Reclaimable { .. } => RequestStage::Reclaimable,
+            Self::Reclaimed { .. } => RequestStage::Reclaimed,
+            Self::Expired {} => RequestStage::Expired,
         }
     }
 
-    /// Whether the request has ended. Only a reorg moves it on from here, or a deposit that comes after all.
-    pub const fn is_terminal(&self) -> bool {
-        match self {
-            Self::AwaitingDeposit {}
-            | Self::Unconfirmed { .. }
-            | Self::Ready { .. }
-            | Self::Settling { .. }
-            | Self::Reclaimable { .. } => false,
-            Self::Paid { .. } | Self::Reclaimed { .. } | Self::Expired {} => true,
-        }
+    /// Stable name, as in JSON.
+    pub const fn name(&self) -> &'static str {
+        self.stage().name()
     }
 
     /// The deposit that the request goes by.

@@ -8,7 +8,7 @@ use super::{
     DepositStanding, RequestDuty as Duty, RequestEvent as Event, RequestSituation,
     RequestState as State, tests_support::params,
 };
-use crate::{Deposit, DepositCharms, ReclaimCode, SettlementId, UnexpectedKind};
+use crate::{Deposit, DepositCharms, DepositOrigin, ReclaimCode, SettlementId, UnexpectedKind};
 
 const DEADLINE: u32 = 200;
 const ONE: SettlementId = SettlementId(1);
@@ -31,6 +31,15 @@ fn deposit(at: OutPoint, value_sat: u64) -> Deposit {
         outpoint: at,
         value: Amount::from_sat(value_sat),
         charms: DepositCharms::None,
+        origin: DepositOrigin::Payment,
+    }
+}
+
+/// A block's reward, paid to the deposit address.
+fn reward() -> Deposit {
+    Deposit {
+        origin: DepositOrigin::Coinbase,
+        ..good(own())
     }
 }
 
@@ -431,6 +440,44 @@ fn a_reclaim_undone_by_a_reorg_keeps_its_code() {
 }
 
 #[test]
+fn a_coinbase_deposit_is_ready_with_its_hundredth_confirmation() {
+    let told = |state: State, tip_height| {
+        let event = Event::DepositConfirmed {
+            deposit: reward(),
+            height: 100,
+        };
+        apply(state, event, tip_height)
+    };
+    let waits = State::Unconfirmed {
+        deposit: own(),
+        height: Some(100),
+    };
+    assert_eq!(told(State::start(), 100).unwrap().0, waits);
+    assert_eq!(told(waits, 198), Err(UnexpectedKind::Superseded));
+    let ready = State::Ready { deposit: own() };
+    assert_eq!(told(waits, 199), Ok((ready, vec![Duty::Build])));
+}
+
+#[test]
+fn a_coinbase_deposit_given_back_by_a_settlement_waits_again() {
+    let next = |tip_height| {
+        let state = State::Settling {
+            deposit: own(),
+            settlement: ONE,
+        };
+        let event = Event::SettlementAbandoned {
+            settlement: ONE,
+            standing: DepositStanding::Confirmed {
+                height: 100,
+                origin: DepositOrigin::Coinbase,
+            },
+        };
+        apply(state, event, tip_height).unwrap().0.name()
+    };
+    assert_eq!((next(198), next(199)), ("unconfirmed", "ready"));
+}
+
+#[test]
 fn an_abandoned_settlement_gives_the_deposit_back_as_it_stands() {
     let deposit = own();
     let state = State::Settling {
@@ -444,16 +491,17 @@ fn an_abandoned_settlement_gives_the_deposit_back_as_it_stands() {
         };
         apply(state, event, DEADLINE + 5).unwrap()
     };
+    let mined = |height| DepositStanding::Confirmed {
+        height,
+        origin: DepositOrigin::Payment,
+    };
     // A deposit once accepted stays accepted, also past the deadline.
     assert_eq!(
-        next(DepositStanding::Confirmed { height: DEADLINE }),
+        next(mined(DEADLINE)),
         (State::Ready { deposit }, vec![Duty::Build])
     );
     assert_eq!(
-        next(DepositStanding::Confirmed {
-            height: DEADLINE + 5
-        })
-        .0,
+        next(mined(DEADLINE + 5)).0,
         State::Unconfirmed {
             deposit,
             height: Some(DEADLINE + 5)
@@ -503,7 +551,7 @@ fn json_is_stable_and_refuses_unknown_fields() {
     for (state, expected) in states().iter().zip(&expected) {
         assert_eq!(serde_json::to_string(state).unwrap(), *expected);
         assert_eq!(serde_json::from_str::<State>(expected).unwrap(), *state);
-        assert!(State::NAMES.contains(&state.name()));
+        assert_eq!(state.name().parse(), Ok(state.stage()));
         assert!(expected.contains(&format!(r#""state":"{}""#, state.name())));
         let more = expected.replacen('{', r#"{"extra":1,"#, 1);
         assert!(serde_json::from_str::<State>(&more).is_err(), "{more}");
@@ -520,10 +568,12 @@ fn any_deposit() -> impl Strategy<Value = Deposit> {
         Just(DepositCharms::Other),
         any::<u64>().prop_map(|sat| DepositCharms::ZkBtc(Amount::from_sat(sat))),
     ];
-    (1_u32..3, any::<u64>(), charms).prop_map(|(vout, sat, charms)| Deposit {
+    let origin = prop_oneof![Just(DepositOrigin::Payment), Just(DepositOrigin::Coinbase)];
+    (1_u32..3, any::<u64>(), charms, origin).prop_map(|(vout, sat, charms, origin)| Deposit {
         outpoint: outpoint(vout),
         value: Amount::from_sat(sat),
         charms,
+        origin,
     })
 }
 
@@ -559,7 +609,7 @@ proptest! {
     fn an_ended_request_moves_only_by_a_reorg_or_a_deposit_that_comes_after_all(
         state in any_state(), event in any_event(), tip_height in any::<u32>(),
     ) {
-        prop_assume!(state.is_terminal());
+        prop_assume!(state.stage().has_ended());
         let params = params();
         let moves = matches!(event,
             Event::SettlementUnconfirmed { .. } | Event::ReclaimUnconfirmed { .. }

@@ -5,6 +5,11 @@ use grail_types::Params;
 use super::{SettlementDuty, SettlementEvent, SettlementState};
 use crate::{BlockRef, Unexpected, UnexpectedKind, confirmations};
 
+use SettlementDuty as Duty;
+use SettlementEvent as Event;
+use SettlementState as State;
+use UnexpectedKind::{Impossible, Superseded};
+
 /// What a transition may depend on besides state and event.
 #[derive(Clone, Copy, Debug)]
 pub struct SettlementSituation<'a> {
@@ -13,11 +18,6 @@ pub struct SettlementSituation<'a> {
     /// Height of the best block, as of the event.
     pub tip_height: u32,
 }
-
-use SettlementDuty as Duty;
-use SettlementEvent as Event;
-use SettlementState as State;
-use UnexpectedKind::{Impossible, Superseded};
 
 type Step = Result<(State, Vec<Duty>), UnexpectedKind>;
 
@@ -45,52 +45,86 @@ impl SettlementState {
             Event::Unmined => self.unmined(),
             Event::SpellProven => match self {
                 Self::Draft {} => Ok((State::Proven {}, vec![Duty::DryRun])),
-                _ => Err(Superseded),
+                Self::Proven {}
+                | Self::Asked { .. }
+                | Self::Signed {}
+                | Self::Broadcast {}
+                | Self::Confirmed { .. }
+                | Self::Final { .. }
+                | Self::Abandoned { .. } => Err(Superseded),
             },
             Event::DryRunPassed => match self {
-                Self::Proven {} => Ok((State::Asked { round: 1 }, vec![Duty::Ask { round: 1 }])),
                 Self::Draft {} => Err(Impossible),
-                _ => Err(Superseded),
+                Self::Proven {} => Ok((State::Asked { round: 1 }, vec![Duty::Ask { round: 1 }])),
+                Self::Asked { .. }
+                | Self::Signed {}
+                | Self::Broadcast {}
+                | Self::Confirmed { .. }
+                | Self::Final { .. }
+                | Self::Abandoned { .. } => Err(Superseded),
             },
             Event::RoundTimedOut { round } => self.round_timed_out(round),
             Event::QuorumReached => match self {
-                Self::Asked { .. } => Ok((State::Signed {}, vec![Duty::Publish])),
                 Self::Draft {} | Self::Proven {} => Err(Impossible),
-                _ => Err(Superseded),
+                Self::Asked { .. } => Ok((State::Signed {}, vec![Duty::Publish])),
+                Self::Signed {}
+                | Self::Broadcast {}
+                | Self::Confirmed { .. }
+                | Self::Final { .. }
+                | Self::Abandoned { .. } => Err(Superseded),
             },
             Event::NodeAccepted => match self {
-                Self::Signed {} => Ok((State::Broadcast {}, Vec::new())),
                 Self::Draft {} | Self::Proven {} | Self::Asked { .. } => Err(Impossible),
-                _ => Err(Superseded),
+                Self::Signed {} => Ok((State::Broadcast {}, Vec::new())),
+                Self::Broadcast {}
+                | Self::Confirmed { .. }
+                | Self::Final { .. }
+                | Self::Abandoned { .. } => Err(Superseded),
             },
             Event::ProvingFailed => match self {
                 Self::Draft {} => abandon(event),
-                _ => Err(Superseded),
+                Self::Proven {}
+                | Self::Asked { .. }
+                | Self::Signed {}
+                | Self::Broadcast {}
+                | Self::Confirmed { .. }
+                | Self::Final { .. }
+                | Self::Abandoned { .. } => Err(Superseded),
             },
             Event::DryRunRefused => match self {
-                Self::Proven {} => abandon(event),
                 Self::Draft {} => Err(Impossible),
-                _ => Err(Superseded),
+                Self::Proven {} => abandon(event),
+                Self::Asked { .. }
+                | Self::Signed {}
+                | Self::Broadcast {}
+                | Self::Confirmed { .. }
+                | Self::Final { .. }
+                | Self::Abandoned { .. } => Err(Superseded),
             },
             Event::QuorumRefused => match self {
-                Self::Asked { .. } => abandon(event),
                 Self::Draft {} | Self::Proven {} => Err(Impossible),
-                _ => Err(Superseded),
+                Self::Asked { .. } => abandon(event),
+                Self::Signed {}
+                | Self::Broadcast {}
+                | Self::Confirmed { .. }
+                | Self::Final { .. }
+                | Self::Abandoned { .. } => Err(Superseded),
             },
-            Event::NodeRejected => match self {
-                Self::Signed {} | Self::Broadcast {} => abandon(event),
+            Event::NodeRejected | Event::Replaced => match self {
                 Self::Draft {} | Self::Proven {} | Self::Asked { .. } => Err(Impossible),
-                _ => Err(Superseded),
+                Self::Signed {} | Self::Broadcast {} => abandon(event),
+                Self::Confirmed { .. } | Self::Final { .. } | Self::Abandoned { .. } => {
+                    Err(Superseded)
+                }
             },
             Event::Cancelled => match self {
                 Self::Draft {} | Self::Proven {} | Self::Asked { .. } => abandon(event),
                 // Signed: it may be mined at any time, so it is not ours to call off.
-                _ => Err(Superseded),
-            },
-            Event::Replaced => match self {
-                Self::Signed {} | Self::Broadcast {} => abandon(event),
-                Self::Draft {} | Self::Proven {} | Self::Asked { .. } => Err(Impossible),
-                _ => Err(Superseded),
+                Self::Signed {}
+                | Self::Broadcast {}
+                | Self::Confirmed { .. }
+                | Self::Final { .. }
+                | Self::Abandoned { .. } => Err(Superseded),
             },
             Event::ConflictFound | Event::ParentAbandoned => match self {
                 Self::Draft {}
@@ -112,7 +146,12 @@ impl SettlementState {
                 Ok((State::Asked { round }, vec![Duty::Ask { round }]))
             }
             Self::Draft {} | Self::Proven {} => Err(Impossible),
-            _ => Err(Superseded),
+            Self::Asked { .. }
+            | Self::Signed {}
+            | Self::Broadcast {}
+            | Self::Confirmed { .. }
+            | Self::Final { .. }
+            | Self::Abandoned { .. } => Err(Superseded),
         }
     }
 

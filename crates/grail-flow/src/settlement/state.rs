@@ -3,7 +3,7 @@
 use bitcoin::BlockHash;
 use serde::{Deserialize, Serialize};
 
-use crate::BlockRef;
+use crate::{BlockRef, named_enum};
 
 /// Number of a settlement in one backend's books.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -105,41 +105,112 @@ impl AbandonCode {
     }
 }
 
-impl SettlementState {
-    /// Names of all states.
-    pub const NAMES: [&'static str; 8] = [
-        "draft",
-        "proven",
-        "asked",
-        "signed",
-        "broadcast",
-        "confirmed",
-        "final",
-        "abandoned",
-    ];
+named_enum! {
+    /// A settlement's state by name: what lists and queries go by. Each set below is a match over
+    /// all of them, so that a new state does not compile before its place is decided.
+    pub enum SettlementStage {
+        /// [`SettlementState::Draft`].
+        Draft = "draft",
+        /// [`SettlementState::Proven`].
+        Proven = "proven",
+        /// [`SettlementState::Asked`].
+        Asked = "asked",
+        /// [`SettlementState::Signed`].
+        Signed = "signed",
+        /// [`SettlementState::Broadcast`].
+        Broadcast = "broadcast",
+        /// [`SettlementState::Confirmed`].
+        Confirmed = "confirmed",
+        /// [`SettlementState::Final`].
+        Final = "final",
+        /// [`SettlementState::Abandoned`].
+        Abandoned = "abandoned",
+    }
+}
 
+impl SettlementStage {
+    /// Holds its NFT, deposits and requests: no other live settlement may.
+    pub const fn is_live(self) -> bool {
+        match self {
+            Self::Draft
+            | Self::Proven
+            | Self::Asked
+            | Self::Signed
+            | Self::Broadcast
+            | Self::Confirmed
+            | Self::Final => true,
+            Self::Abandoned => false,
+        }
+    }
+
+    /// Given up: the part that is not live.
+    pub const fn is_given_up(self) -> bool {
+        !self.is_live()
+    }
+
+    /// Live and in no block.
+    pub const fn is_unconfirmed(self) -> bool {
+        match self {
+            Self::Draft | Self::Proven | Self::Asked | Self::Signed | Self::Broadcast => true,
+            Self::Confirmed | Self::Final | Self::Abandoned => false,
+        }
+    }
+
+    /// Not signed yet, so that nobody but us can have it mined: ours to call off.
+    pub const fn is_unsigned(self) -> bool {
+        match self {
+            Self::Draft | Self::Proven | Self::Asked => true,
+            Self::Signed | Self::Broadcast | Self::Confirmed | Self::Final | Self::Abandoned => {
+                false
+            }
+        }
+    }
+
+    /// Handed to the network, so that it can be built on.
+    pub const fn is_published(self) -> bool {
+        match self {
+            Self::Broadcast | Self::Confirmed | Self::Final => true,
+            Self::Draft | Self::Proven | Self::Asked | Self::Signed | Self::Abandoned => false,
+        }
+    }
+
+    /// Has ended. Only the chain moves it on from here: a reorg, or a block that holds it after all.
+    pub const fn has_ended(self) -> bool {
+        match self {
+            Self::Final | Self::Abandoned => true,
+            Self::Draft
+            | Self::Proven
+            | Self::Asked
+            | Self::Signed
+            | Self::Broadcast
+            | Self::Confirmed => false,
+        }
+    }
+}
+
+impl SettlementState {
     /// Where every settlement starts.
     pub const fn start() -> Self {
         Self::Draft {}
     }
 
-    /// Stable name, as in JSON.
-    pub const fn name(&self) -> &'static str {
+    /// Which state it is, without what is known in it.
+    pub const fn stage(&self) -> SettlementStage {
         match self {
-            Self::Draft {} => "draft",
-            Self::Proven {} => "proven",
-            Self::Asked { .. } => "asked",
-            Self::Signed {} => "signed",
-            Self::Broadcast {} => "broadcast",
-            Self::Confirmed { .. } => "confirmed",
-            Self::Final { .. } => "final",
-            Self::Abandoned { .. } => "abandoned",
+            Self::Draft {} => SettlementStage::Draft,
+            Self::Proven {} => SettlementStage::Proven,
+            Self::Asked { .. } => SettlementStage::Asked,
+            Self::Signed {} => SettlementStage::Signed,
+            Self::Broadcast {} => SettlementStage::Broadcast,
+            Self::Confirmed { .. } => SettlementStage::Confirmed,
+            Self::Final { .. } => SettlementStage::Final,
+            Self::Abandoned { .. } => SettlementStage::Abandoned,
         }
     }
 
-    /// Whether it has ended. Only the chain moves it on from here: a reorg, or a block that holds it after all.
-    pub const fn is_terminal(&self) -> bool {
-        matches!(self, Self::Final { .. } | Self::Abandoned { .. })
+    /// Stable name, as in JSON.
+    pub const fn name(&self) -> &'static str {
+        self.stage().name()
     }
 
     /// The block that holds it.

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{
     AbandonCode, SettlementDuty as Duty, SettlementEvent as Event, SettlementSituation,
-    SettlementState as State,
+    SettlementStage, SettlementState as State,
 };
 use crate::{BlockRef, UnexpectedKind, request::tests_support::params};
 
@@ -155,7 +155,7 @@ fn the_straight_way_has_each_duty_once() {
         state = next;
     }
     assert_eq!(state, finished(100));
-    assert!(state.is_terminal());
+    assert!(state.stage().has_ended());
     assert_eq!(apply(state, mined, 102), Err(UnexpectedKind::Superseded));
 }
 
@@ -317,7 +317,7 @@ fn json_is_stable_and_refuses_unknown_fields() {
             serde_json::from_str::<State>(&expected[index]).unwrap(),
             *state
         );
-        assert_eq!(state.name(), State::NAMES[index]);
+        assert_eq!(state.stage(), SettlementStage::ALL[index]);
         let more = expected[index].replacen('{', r#"{"extra":1,"#, 1);
         assert!(serde_json::from_str::<State>(&more).is_err(), "{more}");
     }
@@ -343,7 +343,7 @@ proptest! {
         prop_assert_eq!(&once, &apply(state, event, tip_height));
         if let Ok((next, duties)) = once {
             prop_assert!(next != state || !duties.is_empty());
-            if state.is_terminal() {
+            if state.stage().has_ended() {
                 let is_by_chain = matches!(event, Event::Mined { .. } | Event::Unmined);
                 prop_assert!(is_by_chain);
             }

@@ -2,10 +2,11 @@
 
 use bitcoin::Amount;
 
-use super::{ProofRecord, ProofState, read, select};
+use super::{FAILED, PROVEN, PROVING, ProofRecord, ProofState, read, select, unfinished_states};
 use crate::{
     Reader, StoreError,
     column::{Columns, after, page},
+    db::sql,
 };
 
 /// Proofs of which the middle one's time is what the next is expected to take.
@@ -118,14 +119,12 @@ impl Reader {
             .map(|row| Ok((row.text("state")?, row.u64("total")?)))
             .collect::<Result<_, StoreError>>()?;
         // Every call ended with a proof, with a no for good, is under way, or had no verdict.
-        let row = sqlx::query(
-            "SELECT COALESCE(SUM(reused), 0) AS reused, \
+        let row = sqlx::query(sql(format!("SELECT COALESCE(SUM(reused), 0) AS reused, \
              COALESCE(SUM(attempts), 0) - COALESCE(SUM(CASE WHEN attempts > 0 AND reused = 0 \
-             AND state IN ('proving', 'proven', 'failed') THEN 1 ELSE 0 END), 0) AS interrupted, \
+             AND state IN ('{PROVING}', '{PROVEN}', '{FAILED}') THEN 1 ELSE 0 END), 0) AS interrupted, \
              COUNT(duration_ms) AS timed, COALESCE(SUM(duration_ms), 0) AS duration, \
              COALESCE(SUM(CASE WHEN reused = 0 THEN fee_sat END), 0) AS fee, \
-             MIN(CASE WHEN state IN ('queued', 'proving') THEN queued_at END) AS since FROM proofs",
-        )
+             MIN(CASE WHEN state IN ({}) THEN queued_at END) AS since FROM proofs", unfinished_states())))
         .fetch_one(self.connection())
         .await?;
         let fuel = sqlx::query(

@@ -7,13 +7,13 @@ mod lists;
 mod write;
 
 use bitcoin::{Amount, ScriptBuf, TxOut};
-use grail_flow::SettlementId;
+use grail_flow::{SettlementId, named_enum};
 
 pub use lists::{ListedProof, ProofTotals};
 
 use crate::{
-    Reader, StoreError,
-    column::{Columns, after},
+    JobState, Reader, StoreError,
+    column::{Columns, after, listed},
     db::DbRow,
 };
 
@@ -23,41 +23,41 @@ pub const OP_RETURN_BYTES_MAX: usize = 100_000;
 /// Longest name of a worker, a kind of prover or an error code.
 const NAME_BYTES_MAX: usize = 64;
 
-/// Where the proving of a settlement stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ProofState {
-    /// Waits for a worker, for the first time or again.
-    Queued,
-    /// A worker is at it.
-    Proving,
-    /// There is a proof.
-    Proven,
-    /// There will be none: the spell cannot be proven.
-    Failed,
-    /// The settlement was given up before there was one.
-    Abandoned,
+named_enum! {
+    /// Where the proving of a settlement stands.
+    pub enum ProofState {
+        /// Waits for a worker, for the first time or again.
+        Queued = "queued",
+        /// A worker is at it.
+        Proving = "proving",
+        /// There is a proof.
+        Proven = "proven",
+        /// There will be none: the spell cannot be proven.
+        Failed = "failed",
+        /// The settlement was given up before there was one.
+        Abandoned = "abandoned",
+    }
 }
 
 impl ProofState {
-    /// All states.
-    pub const ALL: [Self; 5] = [
-        Self::Queued,
-        Self::Proving,
-        Self::Proven,
-        Self::Failed,
-        Self::Abandoned,
-    ];
-
-    /// Stable name.
-    pub const fn name(self) -> &'static str {
+    /// Whether somebody still waits for the proof.
+    pub const fn is_unfinished(self) -> bool {
         match self {
-            Self::Queued => "queued",
-            Self::Proving => "proving",
-            Self::Proven => "proven",
-            Self::Failed => "failed",
-            Self::Abandoned => "abandoned",
+            Self::Queued | Self::Proving => true,
+            Self::Proven | Self::Failed | Self::Abandoned => false,
         }
     }
+}
+
+const QUEUED: &str = ProofState::Queued.name();
+const PROVING: &str = ProofState::Proving.name();
+const PROVEN: &str = ProofState::Proven.name();
+const FAILED: &str = ProofState::Failed.name();
+const ABANDONED: &str = ProofState::Abandoned.name();
+
+/// Names of the states in which somebody still waits, as a list of SQL.
+fn unfinished_states() -> String {
+    listed(ProofState::those(ProofState::is_unfinished).map(ProofState::name))
 }
 
 /// The record of a settlement's proving.
@@ -145,7 +145,7 @@ macro_rules! select {
         concat!(
             "SELECT p.settlement, p.state, p.attempts, p.worker, p.prover, p.request_hash, p.queued_at, \
              p.started_at, p.finished_at, p.duration_ms, p.reused, p.fuel, p.fee_sat, p.error_code, p.error_text, \
-             j.due_at, CASE WHEN j.state = 'leased' THEN 1 ELSE 0 END AS leased",
+             j.due_at, j.state AS job_state",
             $columns,
             " FROM proofs p JOIN jobs j ON j.id = p.job ",
             $rest
@@ -201,11 +201,6 @@ impl Reader {
 }
 
 fn read(row: &DbRow) -> Result<ProofRecord, StoreError> {
-    let name = row.text("state")?;
-    let state = ProofState::ALL
-        .into_iter()
-        .find(|state| state.name() == name)
-        .ok_or_else(|| StoreError::corrupt("proofs.state", &name))?;
     let request_hash = row
         .maybe_text("request_hash")?
         .map(|text| {
@@ -217,7 +212,7 @@ fn read(row: &DbRow) -> Result<ProofRecord, StoreError> {
         .transpose()?;
     Ok(ProofRecord {
         settlement: row.settlement_id("settlement")?,
-        state,
+        state: row.parsed("state")?,
         attempts: row.u64("attempts")?,
         worker: row.maybe_text("worker")?,
         prover: row.maybe_text("prover")?,
@@ -232,6 +227,6 @@ fn read(row: &DbRow) -> Result<ProofRecord, StoreError> {
         error_code: row.maybe_text("error_code")?,
         error_text: row.maybe_text("error_text")?,
         due_at: row.u64("due_at")?,
-        is_leased: row.u64("leased")? == 1,
+        is_leased: row.parsed::<JobState>("job_state")? == JobState::Leased,
     })
 }

@@ -3,10 +3,14 @@
 use bitcoin::TxOut;
 use grail_flow::SettlementId;
 
-use super::{NAME_BYTES_MAX, NewAttempt, NewProof, OP_RETURN_BYTES_MAX};
+use super::{
+    ABANDONED, FAILED, NAME_BYTES_MAX, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, PROVEN, PROVING,
+    QUEUED, unfinished_states,
+};
 use crate::{
     JobId, Lease, StoreError, StoreTx,
     column::{after, at_most, integer, sat},
+    db::sql,
     jobs::cut,
 };
 
@@ -18,10 +22,10 @@ impl StoreTx {
         job: JobId,
         now: u64,
     ) -> Result<(), StoreError> {
-        sqlx::query(
+        sqlx::query(sql(format!(
             "INSERT INTO proofs (settlement, job, state, attempts, queued_at, reused) \
-             VALUES ($1, $2, 'queued', 0, $3, 0)",
-        )
+             VALUES ($1, $2, '{QUEUED}', 0, $3, 0)"
+        )))
         .bind(after(settlement.0))
         .bind(after(job.0))
         .bind(integer("now", now)?)
@@ -42,12 +46,10 @@ impl StoreTx {
         at_most("length of the worker", attempt.worker.len(), NAME_BYTES_MAX)?;
         at_most("length of the prover", attempt.prover.len(), NAME_BYTES_MAX)?;
         self.hold_lease(lease, attempt.now).await?;
-        let changed = sqlx::query(
-            "UPDATE proofs SET state = 'proving', attempts = attempts + 1, worker = $3, prover = $4, \
+        let changed = sqlx::query(sql(format!("UPDATE proofs SET state = '{PROVING}', attempts = attempts + 1, worker = $3, prover = $4, \
              request_hash = $5, started_at = $6, duration_ms = NULL, fuel = NULL, fee_sat = NULL, \
              fee_script = NULL, op_return = NULL \
-             WHERE settlement = $1 AND job = $2 AND state IN ('queued', 'proving')",
-        )
+             WHERE settlement = $1 AND job = $2 AND state IN ({})", unfinished_states())))
         .bind(after(attempt.settlement.0))
         .bind(after(lease.job.id.0))
         .bind(attempt.worker)
@@ -85,10 +87,8 @@ impl StoreTx {
             OP_RETURN_BYTES_MAX,
         )?;
         self.hold_lease(lease, now).await?;
-        let changed = sqlx::query(
-            "UPDATE proofs SET op_return = $3, fuel = $4, fee_sat = $5, fee_script = $6, duration_ms = $7 \
-             WHERE settlement = $1 AND job = $2 AND state = 'proving'",
-        )
+        let changed = sqlx::query(sql(format!("UPDATE proofs SET op_return = $3, fuel = $4, fee_sat = $5, fee_script = $6, duration_ms = $7 \
+             WHERE settlement = $1 AND job = $2 AND state = '{PROVING}'")))
         .bind(after(settlement.0))
         .bind(after(lease.job.id.0))
         .bind(proof.op_return)
@@ -120,18 +120,17 @@ impl StoreTx {
             .ok_or(StoreError::NotFound { what: "proof" })?;
         let now = integer("now", now)?;
         let query = if made.settlement == settlement {
-            sqlx::query(
-                "UPDATE proofs SET state = 'proven', finished_at = $2 \
-                 WHERE settlement = $1 AND state IN ('queued', 'proving')",
-            )
+            sqlx::query(sql(format!(
+                "UPDATE proofs SET state = '{PROVEN}', finished_at = $2 \
+                 WHERE settlement = $1 AND state IN ({})",
+                unfinished_states()
+            )))
             .bind(after(settlement.0))
             .bind(now)
         } else {
-            sqlx::query(
-                "UPDATE proofs SET state = 'proven', finished_at = $2, reused = 1, prover = $3, request_hash = $4, \
+            sqlx::query(sql(format!("UPDATE proofs SET state = '{PROVEN}', finished_at = $2, reused = 1, prover = $3, request_hash = $4, \
                  op_return = $5, fuel = $6, fee_sat = $7, fee_script = $8, duration_ms = NULL \
-                 WHERE settlement = $1 AND state IN ('queued', 'proving')",
-            )
+                 WHERE settlement = $1 AND state IN ({})", unfinished_states())))
             .bind(after(settlement.0))
             .bind(now)
             .bind(prover)
@@ -153,10 +152,10 @@ impl StoreTx {
         error: Option<(&str, &str)>,
     ) -> Result<(), StoreError> {
         let (code, text) = error.unzip();
-        sqlx::query(
-            "UPDATE proofs SET state = 'queued', error_code = COALESCE($2, error_code), \
-             error_text = COALESCE($3, error_text) WHERE settlement = $1 AND state = 'proving'",
-        )
+        sqlx::query(sql(format!(
+            "UPDATE proofs SET state = '{QUEUED}', error_code = COALESCE($2, error_code), \
+             error_text = COALESCE($3, error_text) WHERE settlement = $1 AND state = '{PROVING}'"
+        )))
         .bind(after(settlement.0))
         .bind(code.map(cut))
         .bind(text.map(cut))
@@ -176,10 +175,8 @@ impl StoreTx {
         text: &str,
         now: u64,
     ) -> Result<(), StoreError> {
-        let changed = sqlx::query(
-            "UPDATE proofs SET state = 'failed', finished_at = $2, error_code = $3, error_text = $4 \
-             WHERE settlement = $1 AND state IN ('queued', 'proving')",
-        )
+        let changed = sqlx::query(sql(format!("UPDATE proofs SET state = '{FAILED}', finished_at = $2, error_code = $3, error_text = $4 \
+             WHERE settlement = $1 AND state IN ({})", unfinished_states())))
         .bind(after(settlement.0))
         .bind(integer("now", now)?)
         .bind(cut(code))
@@ -196,10 +193,11 @@ impl StoreTx {
         settlement: SettlementId,
         now: u64,
     ) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE proofs SET state = 'abandoned', finished_at = $2 \
-             WHERE settlement = $1 AND state IN ('queued', 'proving')",
-        )
+        sqlx::query(sql(format!(
+            "UPDATE proofs SET state = '{ABANDONED}', finished_at = $2 \
+             WHERE settlement = $1 AND state IN ({})",
+            unfinished_states()
+        )))
         .bind(after(settlement.0))
         .bind(integer("now", now)?)
         .execute(self.connection())

@@ -1,12 +1,13 @@
 //! Deposits.
 
-use bitcoin::Amount;
-use grail_flow::{Deposit, DepositCharms, ReclaimCode};
+use bitcoin::{Amount, OutPoint};
+use grail_flow::{Deposit, DepositCharms, DepositOrigin, ReclaimCode};
 use grail_store::{Conflict, DepositState, Reclaim, Recorded};
 use grail_types::{RequestId, SUPPLY_MAX_SAT};
 
 use crate::support::{
-    NOW, add_deposit, add_request, block, code, conflict, deposit, new_store, outpoint, txid,
+    NOW, add_deposit, add_request, block, code, conflict, deposit, new_store, outpoint, run,
+    transaction, txid,
 };
 
 #[tokio::test]
@@ -25,6 +26,7 @@ async fn a_deposit_reads_back_as_written_whatever_it_carries() {
             outpoint: outpoint(seed),
             value: Amount::from_sat(value_sat),
             charms,
+            ..deposit(seed)
         };
         let recorded = tx.record_deposit(&request, &given, NOW).await.unwrap();
         assert_eq!(recorded, Recorded::New);
@@ -155,4 +157,68 @@ async fn block_and_reclaim_are_set_and_cleared() {
     let state = DepositState::Ready;
     let missing = tx.set_deposit_state(&nowhere, state, None, NOW).await;
     assert_eq!(code(missing), "not-found");
+}
+
+#[tokio::test]
+async fn a_deposit_that_a_reward_made_is_read_back_as_one() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let request = add_request(&mut tx, 1).await.id;
+    let reward = Deposit {
+        origin: DepositOrigin::Coinbase,
+        ..deposit(1)
+    };
+    let recorded = tx.record_deposit(&request, &reward, NOW).await.unwrap();
+    assert_eq!(recorded, Recorded::New);
+    let row = tx.deposit(&reward.outpoint).await.unwrap().unwrap();
+    assert_eq!(row.deposit, reward);
+    let payment = tx.record_deposit(&request, &deposit(1), NOW).await;
+    assert_eq!(conflict(payment), Conflict::DepositDiffers);
+    tx.set_deposit_origin(&reward.outpoint, DepositOrigin::Payment, NOW)
+        .await
+        .unwrap();
+    let row = tx.deposit(&reward.outpoint).await.unwrap().unwrap();
+    assert_eq!(row.deposit, deposit(1));
+    let unknown = tx
+        .set_deposit_origin(&outpoint(9), DepositOrigin::Coinbase, NOW)
+        .await;
+    assert_eq!(code(unknown), "not-found");
+}
+
+#[tokio::test]
+async fn deposits_of_before_are_told_apart_by_their_transactions() {
+    const MIGRATION: &str = include_str!("../../migrations/sqlite/0007_coinbase_deposits.sql");
+    let (_, update) = MIGRATION.split_once("UPDATE").unwrap();
+    let update: &'static str = Box::leak(format!("UPDATE{update}").into_boxed_str());
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let mut made = Vec::new();
+    for (seed, input, has_witness, origin) in [
+        (1, OutPoint::null(), true, DepositOrigin::Coinbase),
+        (2, OutPoint::null(), false, DepositOrigin::Coinbase),
+        (3, outpoint(9), true, DepositOrigin::Payment),
+        (4, outpoint(9), false, DepositOrigin::Payment),
+    ] {
+        let mut transaction = transaction(input);
+        transaction.output[0].value = Amount::from_sat(u64::from(seed));
+        if has_witness {
+            transaction.input[0].witness.push([0; 32]);
+        }
+        tx.put_transaction(&transaction).await.unwrap();
+        let request = add_request(&mut tx, seed).await.id;
+        let given = Deposit {
+            outpoint: OutPoint::new(transaction.compute_txid(), 0),
+            ..deposit(seed)
+        };
+        let recorded = tx.record_deposit(&request, &given, NOW).await.unwrap();
+        assert_eq!(recorded, Recorded::New);
+        made.push((given.outpoint, origin));
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(run(&store, update).await.unwrap(), 2);
+    let mut reader = store.read().await.unwrap();
+    for (outpoint, origin) in made {
+        let row = reader.deposit(&outpoint).await.unwrap().unwrap();
+        assert_eq!(row.deposit.origin, origin);
+    }
 }

@@ -3,10 +3,9 @@
 use bitcoin::{Amount, TxOut};
 use grail_flow::SettlementId;
 use grail_store::{
-    Enqueued, Lease, NewAttempt, NewJob, NewProof, OP_RETURN_BYTES_MAX, ProofRecord, ProofState,
-    Store, StoreError, StoreTx,
+    Enqueued, JobKind, Lease, NewAttempt, NewJob, NewProof, OP_RETURN_BYTES_MAX, ProofRecord,
+    ProofState, Store, StoreError, StoreTx, Work,
 };
-use serde_json::json;
 use sqlx::{Connection as _, SqliteConnection};
 
 use crate::support::{
@@ -30,9 +29,7 @@ async fn queued(tx: &mut StoreTx, seed: u8) -> SettlementId {
         .await
         .unwrap();
     let job = NewJob {
-        kind: "prove",
-        idempotency_key: &format!("prove:{id}:0"),
-        payload: &json!({}),
+        work: Work::Prove { settlement: id },
         run_after: NOW,
         now: NOW,
     };
@@ -44,7 +41,10 @@ async fn queued(tx: &mut StoreTx, seed: u8) -> SettlementId {
 }
 
 async fn lease(tx: &mut StoreTx, now: u64) -> Lease {
-    tx.lease_job("prove", now, LEASE).await.unwrap().unwrap()
+    tx.lease_job(JobKind::Prove, now, LEASE)
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 fn attempt(settlement: SettlementId) -> NewAttempt<'static> {

@@ -1,7 +1,7 @@
 //! Requests.
 
 use bitcoin::{Amount, ScriptBuf};
-use grail_flow::{RequestState, SettlementId};
+use grail_flow::{RequestStage, RequestState, SettlementId};
 use grail_store::{
     Conflict, Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, PAGE_ROWS_MAX,
 };
@@ -188,7 +188,7 @@ async fn every_state_reads_back() {
     ] {
         tx.set_request_state(&id, &from, &to, NOW).await.unwrap();
         assert_eq!(tx.request(&id).await.unwrap().unwrap().state, to);
-        let listed = tx.requests_in_state(to.name(), 0, 10).await.unwrap();
+        let listed = tx.requests_in_state(to.stage(), 0, 10).await.unwrap();
         assert_eq!(listed.len(), 1);
         from = to;
     }
@@ -216,7 +216,7 @@ async fn lists_go_page_by_page_in_order_of_creation() {
     assert_eq!(tx.requests(0, u32::MAX).await.unwrap().len(), 5);
     const { assert!(PAGE_ROWS_MAX >= 5) };
     let waiting = tx
-        .requests_in_state("awaiting-deposit", 3, 10)
+        .requests_in_state(RequestStage::AwaitingDeposit, 3, 10)
         .await
         .unwrap();
     assert_eq!(waiting.len(), 2);

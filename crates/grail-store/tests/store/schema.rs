@@ -1,18 +1,11 @@
 //! The database's own rules, with the checks above them gone around; and rows that were tampered with.
 
-use sqlx::{Connection as _, SqliteConnection};
+use grail_flow::{RequestState, SettlementId, SettlementState};
 
 use crate::support::{
-    NOW, TestStore, add_deposit, add_request, code, create_settlement, item, new_store, outpoint,
-    terms, transaction,
+    NOW, TestStore, add_deposit, add_request, code, create_settlement, item, move_settlement,
+    new_store, outpoint, run, terms, transaction,
 };
-
-/// Runs a statement behind the store's back.
-async fn run(store: &TestStore, sql: &'static str) -> Result<u64, sqlx::Error> {
-    let mut connection = SqliteConnection::connect(&store.url).await.unwrap();
-    let done = sqlx::query(sql).execute(&mut connection).await?;
-    Ok(done.rows_affected())
-}
 
 fn is_constraint(result: Result<u64, sqlx::Error>) -> bool {
     match result {
@@ -135,7 +128,9 @@ async fn a_transaction_stored_under_another_name_is_corrupt() {
     tx.put_transaction(&one).await.unwrap();
     tx.put_transaction(&two).await.unwrap();
     add_request(&mut tx, 1).await;
-    tx.raise_alarm("unrelated", "", NOW).await.unwrap();
+    tx.raise_alarm(&grail_flow::Alarm::EventLoop, NOW)
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     run(
         &store,
@@ -155,4 +150,52 @@ async fn a_transaction_stored_under_another_name_is_corrupt() {
     }
     results.sort_unstable();
     assert_eq!(results, [false, true]);
+}
+
+#[tokio::test]
+async fn rows_in_the_form_of_the_version_before_are_read_and_moved_on() {
+    let store = two_settlements().await;
+    for sql in [
+        // States, terms and rosters had no version; a draft stood where the proposal stands.
+        "UPDATE requests SET state = json_extract(state, '$.is'), \
+         terms = json_extract(terms, '$.is'), roster = json_extract(roster, '$.is')",
+        "UPDATE settlements SET state = json_extract(state, '$.is')",
+        "UPDATE settlements SET proposal = x'a0', draft = NULL",
+    ] {
+        assert!(run(&store, sql).await.unwrap() > 0, "{sql}");
+    }
+    let mut tx = store.begin().await.unwrap();
+    let id = terms(1).id();
+    let request = tx.request(&id).await.unwrap().unwrap();
+    let next = RequestState::Expired {};
+    tx.set_request_state(&id, &request.state, &next, NOW)
+        .await
+        .unwrap();
+    assert_eq!(tx.request(&id).await.unwrap().unwrap().state, next);
+
+    let id = SettlementId(1);
+    assert_eq!(tx.draft(id).await.unwrap().unwrap(), [0xa0]);
+    assert_eq!(tx.proposal(id).await.unwrap(), None);
+    move_settlement(&mut tx, id, SettlementState::Proven {})
+        .await
+        .unwrap();
+    // Once it is proven, what stands there is what operators are asked.
+    assert_eq!(tx.draft(id).await.unwrap(), None);
+    assert_eq!(tx.proposal(id).await.unwrap().unwrap(), [0xa0]);
+}
+
+#[tokio::test]
+async fn a_row_of_a_newer_version_is_not_called_corrupt() {
+    let store = two_settlements().await;
+    for sql in [
+        "UPDATE requests SET state = '{\"v\":9,\"is\":{}}'",
+        "UPDATE settlements SET state = '{\"v\":9,\"is\":{}}' WHERE id = 1",
+        "UPDATE settlements SET draft = x'0900' WHERE id = 2",
+    ] {
+        assert!(run(&store, sql).await.unwrap() > 0, "{sql}");
+    }
+    let mut reader = store.read().await.unwrap();
+    assert_eq!(code(reader.request(&terms(1).id()).await), "newer");
+    assert_eq!(code(reader.settlement(SettlementId(1)).await), "newer");
+    assert_eq!(code(reader.draft(SettlementId(2)).await), "newer");
 }

@@ -3,8 +3,8 @@
 use bitcoin::{Amount, OutPoint, Weight};
 use grail_flow::{AbandonCode, SettlementId, SettlementState};
 use grail_store::{
-    BuiltTransaction, Conflict, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX,
-    SettlementItem,
+    BuiltTransaction, Conflict, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX,
+    SETTLEMENT_ITEMS_MAX, SettlementItem,
 };
 use grail_types::SUPPLY_MAX_SAT;
 
@@ -41,7 +41,8 @@ async fn a_settlement_reads_back_as_written() {
     assert_eq!(settlement.nft_input, nft);
     assert_eq!((settlement.txid, settlement.nft_output), (None, None));
     assert_eq!(tx.settlement_items(id).await.unwrap(), [item(2), item(1)]);
-    assert_eq!(tx.proposal(id).await.unwrap().unwrap(), b"proposal");
+    assert_eq!(tx.draft(id).await.unwrap().unwrap(), b"draft");
+    assert_eq!(tx.proposal(id).await.unwrap(), None);
     assert_eq!(tx.unsigned_transaction(id).await.unwrap(), None);
     let row = tx.deposit(&outpoint(1)).await.unwrap().unwrap();
     assert_eq!(row.settlement, Some(id));
@@ -192,11 +193,14 @@ async fn extremes_of_items_and_proposals_are_refused() {
     assert_eq!(code(created), "out-of-range");
     let new = NewSettlement {
         nft_input: outpoint(50),
-        proposal: &vec![0; PROPOSAL_BYTES_MAX + 1],
+        draft: &vec![0; DRAFT_BYTES_MAX + 1],
         items: &[],
         now: NOW,
     };
     assert_eq!(code(tx.create_settlement(&new).await), "out-of-range");
+    let id = create_settlement(&mut tx, outpoint(50), &[]).await.unwrap();
+    let long = vec![0; PROPOSAL_BYTES_MAX + 1];
+    assert_eq!(code(tx.set_proposal(id, &long, NOW).await), "out-of-range");
 }
 
 #[tokio::test]
@@ -233,6 +237,7 @@ async fn the_built_and_the_signed_transaction_are_one() {
     assert_eq!(tx.signed_transaction(id).await.unwrap(), Some(signed));
     tx.set_proposal(id, b"more", NOW).await.unwrap();
     assert_eq!(tx.proposal(id).await.unwrap().unwrap(), b"more");
+    assert_eq!(tx.draft(id).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -307,7 +312,7 @@ async fn a_state_is_changed_only_from_the_one_that_was_read_and_brings_its_block
         let settlement = tx.settlement(id).await.unwrap().unwrap();
         assert_eq!((settlement.state, settlement.block), (to, to.block()));
         assert_eq!(settlement.updated_at, NOW + 3);
-        let listed = tx.settlements_in_state(to.name(), 0, 9).await.unwrap();
+        let listed = tx.settlements_in_state(to.stage(), 0, 9).await.unwrap();
         assert_eq!(listed, [settlement]);
         let stale = tx.set_settlement_state(id, &from, &to, NOW).await;
         assert_eq!(code(stale), "stale");

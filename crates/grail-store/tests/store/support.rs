@@ -8,15 +8,34 @@ use bitcoin::{
     secp256k1::{Keypair, Secp256k1},
     transaction::Version,
 };
-use grail_flow::{Deposit, DepositCharms, SettlementId, SettlementState};
+use grail_flow::{Alarm, Deposit, DepositCharms, DepositOrigin, SettlementId, SettlementState};
 use grail_store::{
-    BlockRef, Conflict, NewRequest, NewSettlement, Recorded, Request, SettlementItem, Store,
-    StoreError, StoreTx,
+    BlockRef, Conflict, NewRequest, NewSettlement, OpenAlarms, Recorded, Request, SettlementItem,
+    Store, StoreError, StoreTx,
 };
 use grail_types::{BridgeApp, Epoch, Kind, Network, RequestId, Roster, Terms, Threshold};
+use sqlx::{Connection as _, SqliteConnection};
 
 /// A time.
 pub const NOW: u64 = 1_800_000_000;
+
+/// No alarm at all.
+pub const NONE_OPEN: OpenAlarms = OpenAlarms { stop: 0, look: 0 };
+
+/// An alarm about a job, which stops nothing.
+pub fn dead_job(key: &str) -> Alarm {
+    Alarm::DeadJob {
+        job: key.to_owned(),
+        error: "a test".to_owned(),
+    }
+}
+
+/// Runs a statement behind the store's back.
+pub async fn run(store: &TestStore, sql: &'static str) -> Result<u64, sqlx::Error> {
+    let mut connection = SqliteConnection::connect(&store.url).await.unwrap();
+    let done = sqlx::query(sql).execute(&mut connection).await?;
+    Ok(done.rows_affected())
+}
 
 /// A store and the folder that holds its file.
 pub struct TestStore {
@@ -104,6 +123,7 @@ pub fn deposit(seed: u8) -> Deposit {
         outpoint: outpoint(seed),
         value: Amount::from_sat(50_000),
         charms: DepositCharms::None,
+        origin: DepositOrigin::Payment,
     }
 }
 
@@ -148,7 +168,7 @@ pub async fn create_settlement(
 ) -> Result<SettlementId, StoreError> {
     let new = NewSettlement {
         nft_input,
-        proposal: b"proposal",
+        draft: b"draft",
         items,
         now: NOW,
     };

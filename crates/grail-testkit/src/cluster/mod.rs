@@ -355,7 +355,7 @@ impl Drop for Cluster {
                 .and_then(|rows| rows.alarms())
                 .unwrap_or_default()
             {
-                eprintln!("alarm: {}: {}", alarm.code, alarm.details);
+                eprintln!("alarm: {}: {}", alarm.code.name(), alarm.details);
             }
         }
     }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use grail_flow::{SettlementId, SettlementState};
-use grail_store::{Alarm, Settlement, Store};
+use grail_flow::{SettlementId, SettlementStage};
+use grail_store::{Settlement, Store, StoredAlarm};
 use tokio::runtime::Runtime;
 
 use super::PATIENCE;
@@ -42,8 +42,8 @@ impl Rows {
         self.runtime.block_on(async {
             let mut reader = self.store.read().await?;
             let mut found = Vec::new();
-            for state in SettlementState::NAMES {
-                found.extend(reader.settlements_in_state(state, 0, PAGE).await?);
+            for state in SettlementStage::ALL {
+                found.extend(reader.settlements_in_state(*state, 0, PAGE).await?);
             }
             found.sort_by_key(|settlement| settlement.id);
             Ok(found)
@@ -57,11 +57,12 @@ impl Rows {
 
     /// Waits until a settlement is in the state of this name, and returns it.
     pub fn until_state(&self, name: &str) -> Result<Settlement> {
+        let stage: SettlementStage = name.parse()?;
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             let found = self.runtime.block_on(async {
                 let mut reader = self.store.read().await?;
-                reader.settlements_in_state(name, 0, PAGE).await
+                reader.settlements_in_state(stage, 0, PAGE).await
             })?;
             if let Some(newest) = found.into_iter().next_back() {
                 return Ok(newest);
@@ -80,7 +81,7 @@ impl Rows {
     }
 
     /// All alarms, acknowledged or not.
-    pub fn alarms(&self) -> Result<Vec<Alarm>> {
+    pub fn alarms(&self) -> Result<Vec<StoredAlarm>> {
         self.runtime.block_on(async {
             let mut reader = self.store.read().await?;
             Ok(reader.alarms(0, PAGE).await?)

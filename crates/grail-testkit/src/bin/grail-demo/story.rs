@@ -171,7 +171,13 @@ impl Story<'_> {
         let raw = frank.reclaim(&pegged.id)?;
         let early = self.cluster.node.test_accept(&raw);
         ensure!(
-            matches!(&early, grail_chain::Verdict::Rejected { reason } if reason.contains("non-BIP68-final")),
+            matches!(
+                &early,
+                grail_chain::Verdict::Rejected {
+                    reason: grail_chain::RejectReason::NonFinal,
+                    ..
+                }
+            ),
             "the node says {early:?} to a reclaim that is too early"
         );
         self.report.done(

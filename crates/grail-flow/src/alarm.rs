@@ -1,0 +1,379 @@
+//! What a person must see: facts that cannot be, or that nobody but a person can judge.
+//!
+//! Owns the closed list of alarms, how severe each is, and what each is about. The page
+//! `docs/operators/alarms.md` says for each of them what to do; a test holds the two together.
+
+use bitcoin::Txid;
+use grail_types::RequestId;
+
+use crate::{BlockRef, SettlementId, Unexpected, named_enum};
+
+named_enum! {
+    /// What an alarm asks of the backend while it is open.
+    pub enum Severity {
+        /// Nothing is built and nothing asked of operators until a person acknowledges it.
+        Stop = "stop",
+        /// It is shown and counted; work goes on.
+        Look = "look",
+    }
+}
+
+named_enum! {
+    /// Which alarm, without what it is about.
+    pub enum AlarmCode {
+        /// [`Alarm::EventLoop`].
+        EventLoop = "event-loop",
+        /// [`Alarm::ImpossibleEvent`].
+        ImpossibleEvent = "impossible-event",
+        /// [`Alarm::SettlementConflict`].
+        SettlementConflict = "settlement-conflict",
+        /// [`Alarm::VaultShort`].
+        VaultShort = "vault-short",
+        /// [`Alarm::QuorumRefused`].
+        QuorumRefused = "quorum-refused",
+        /// [`Alarm::ScriptVerification`].
+        ScriptVerification = "script-verification",
+        /// [`Alarm::SettlementRejected`].
+        SettlementRejected = "settlement-rejected",
+        /// [`Alarm::UnknownRejection`].
+        UnknownRejection = "unknown-rejection",
+        /// [`Alarm::ReorgTooDeep`].
+        ReorgTooDeep = "reorg-too-deep",
+        /// [`Alarm::ForeignSettlement`].
+        ForeignSettlement = "foreign-settlement",
+        /// [`Alarm::UnservableSettlements`].
+        UnservableSettlements = "unservable-settlements",
+        /// [`Alarm::DeadJob`].
+        DeadJob = "dead-job",
+    }
+}
+
+/// An alarm, with what was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// A step told its machines more events than any state of the books explains.
+    ///
+    /// Reason: each event moves a machine on, and machines end; two that keep waking each other
+    /// are a fault in the machines, which may be wrong about money too.
+    EventLoop,
+    /// An event came that cannot follow what was told before.
+    ///
+    /// Reason: machines refuse what is merely late in silence, so this one contradicts the books:
+    /// the chain, the node or a row is not what the backend believes.
+    ImpossibleEvent {
+        /// The request or settlement.
+        subject: AlarmSubject,
+        /// Event and state.
+        unexpected: Unexpected,
+    },
+    /// A block holds a settlement that was given up, and another live one claims the same coins.
+    ///
+    /// Reason: the scanner calls off what stands in the way of a mined settlement before it
+    /// revives it, so a claim that is left means that two settlements pay one request.
+    SettlementConflict {
+        /// The settlement in the block.
+        settlement: SettlementId,
+        /// The one that claims its NFT, a deposit or a request.
+        other: SettlementId,
+    },
+    /// The vault holds less than the zkBTC that asks to leave.
+    ///
+    /// Reason: the vault equals the supply by the contract's rule, so zkBTC without backing exists
+    /// or the vault's coins are not where the books say.
+    VaultShort {
+        /// Who cannot be paid.
+        requests: Vec<RequestId>,
+    },
+    /// So many operators refused a settlement that no quorum is left for it.
+    ///
+    /// Reason: the same policy had approved it here, so operators run another policy or other
+    /// parameters, or this backend does; building anew pays a prover for the same refusal.
+    QuorumRefused {
+        /// The settlement, which is given up.
+        settlement: SettlementId,
+        /// Operators that refused or answered wrongly.
+        unwilling: usize,
+        /// Signatures that a quorum needs.
+        threshold: u16,
+    },
+    /// A settlement with a quorum's verified signatures does not pass the node's scripts.
+    ///
+    /// Reason: every signature was verified against its own input, so the node and this program
+    /// disagree about scripts, and every further settlement would be as invalid.
+    ScriptVerification {
+        /// The settlement, which stays asked.
+        settlement: SettlementId,
+        /// The node's words.
+        words: String,
+    },
+    /// The node says of a signed settlement that it can never be valid.
+    ///
+    /// Reason: it passed the node's own test before, so the node changed its mind or is not the
+    /// one that was asked.
+    SettlementRejected {
+        /// The settlement, which is given up.
+        settlement: SettlementId,
+        /// The node's words.
+        words: String,
+    },
+    /// The node does not take a settlement, in words that this program does not know.
+    ///
+    /// Reason: unknown is not invalid, so the settlement is tried again, for ever if need be; only
+    /// a person can read the words and tell whether waiting helps.
+    UnknownRejection {
+        /// The settlement, which is tried again.
+        settlement: SettlementId,
+        /// The node's words.
+        words: String,
+    },
+    /// The chain was reorganised below every block that the scanner remembers.
+    ///
+    /// Reason: what was final may not have happened; which rows are still true cannot be found
+    /// out from the rows.
+    ReorgTooDeep {
+        /// Blocks remembered.
+        remembered: usize,
+        /// Height of the oldest.
+        oldest_height: u32,
+    },
+    /// The roster NFT moved in a transaction that is not in the books.
+    ///
+    /// Reason: only a quorum can move it, for another backend or an older database; what is built
+    /// here next would spend an NFT that is gone.
+    ForeignSettlement {
+        /// The transaction.
+        txid: Txid,
+        /// Its block.
+        block: BlockRef,
+    },
+    /// Several settlements of one request each failed, and none passed between them.
+    ///
+    /// Reason: one such failure is the deposit's fault; several in a row are likelier the
+    /// prover's or the policy's, and each further one turns away an honest user.
+    UnservableSettlements {
+        /// The newest of them.
+        settlement: SettlementId,
+        /// What its prover or the policy said.
+        cause: String,
+    },
+    /// A job can never be done, for its rows do not read as what was written.
+    ///
+    /// Reason: a settlement whose draft or proposal is damaged cannot go on; nothing is built on
+    /// it, and no other settlement depends on it.
+    DeadJob {
+        /// Its idempotency key.
+        job: String,
+        /// What is wrong.
+        error: String,
+    },
+}
+
+/// What an alarm is about: two alarms of one code and subject are the same alarm, seen twice.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AlarmSubject {
+    /// The bridge as a whole.
+    Bridge,
+    /// A request.
+    Request(RequestId),
+    /// A settlement.
+    Settlement(SettlementId),
+    /// A job, by idempotency key.
+    Job(String),
+}
+
+impl std::fmt::Display for AlarmSubject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bridge => f.write_str("bridge"),
+            Self::Request(id) => write!(f, "request:{id}"),
+            Self::Settlement(id) => write!(f, "settlement:{id}"),
+            Self::Job(key) => write!(f, "job:{key}"),
+        }
+    }
+}
+
+impl AlarmCode {
+    /// What an alarm of this code asks of the backend.
+    pub const fn severity(self) -> Severity {
+        match self {
+            // The machines or the books are wrong, so whatever they say next may be, too.
+            Self::EventLoop | Self::ImpossibleEvent | Self::SettlementConflict
+            // Backing or finality is in doubt, and paying out cannot be undone.
+            | Self::VaultShort | Self::ReorgTooDeep
+            // The next settlement would meet the same fate, at a proof's price each time.
+            | Self::QuorumRefused | Self::ScriptVerification | Self::SettlementRejected
+            // Whatever is built here spends an NFT that is gone.
+            | Self::ForeignSettlement
+            // Every further settlement would turn away a user whose deposit may be fine.
+            | Self::UnservableSettlements => Severity::Stop,
+            // One settlement waits, by itself, and is tried again.
+            Self::UnknownRejection
+            // One settlement stands still; those before it need nothing of it.
+            | Self::DeadJob => Severity::Look,
+        }
+    }
+
+    /// Names of the alarms of a severity.
+    pub fn names_of(severity: Severity) -> impl Iterator<Item = &'static str> {
+        let codes = Self::ALL.iter().copied();
+        codes
+            .filter(move |code| code.severity() == severity)
+            .map(Self::name)
+    }
+}
+
+impl Alarm {
+    /// Which alarm it is.
+    pub const fn code(&self) -> AlarmCode {
+        match self {
+            Self::EventLoop => AlarmCode::EventLoop,
+            Self::ImpossibleEvent { .. } => AlarmCode::ImpossibleEvent,
+            Self::SettlementConflict { .. } => AlarmCode::SettlementConflict,
+            Self::VaultShort { .. } => AlarmCode::VaultShort,
+            Self::QuorumRefused { .. } => AlarmCode::QuorumRefused,
+            Self::ScriptVerification { .. } => AlarmCode::ScriptVerification,
+            Self::SettlementRejected { .. } => AlarmCode::SettlementRejected,
+            Self::UnknownRejection { .. } => AlarmCode::UnknownRejection,
+            Self::ReorgTooDeep { .. } => AlarmCode::ReorgTooDeep,
+            Self::ForeignSettlement { .. } => AlarmCode::ForeignSettlement,
+            Self::UnservableSettlements { .. } => AlarmCode::UnservableSettlements,
+            Self::DeadJob { .. } => AlarmCode::DeadJob,
+        }
+    }
+
+    /// What it is about.
+    pub fn subject(&self) -> AlarmSubject {
+        match self {
+            // An old chain holds thousands of foreign settlements: one fact, counted.
+            Self::EventLoop
+            | Self::VaultShort { .. }
+            | Self::ReorgTooDeep { .. }
+            | Self::ForeignSettlement { .. }
+            | Self::UnservableSettlements { .. } => AlarmSubject::Bridge,
+            Self::ImpossibleEvent { subject, .. } => subject.clone(),
+            Self::SettlementConflict { settlement, .. }
+            | Self::QuorumRefused { settlement, .. }
+            | Self::ScriptVerification { settlement, .. }
+            | Self::SettlementRejected { settlement, .. }
+            | Self::UnknownRejection { settlement, .. } => AlarmSubject::Settlement(*settlement),
+            Self::DeadJob { job, .. } => AlarmSubject::Job(job.clone()),
+        }
+    }
+}
+
+/// What was seen, for a person.
+impl std::fmt::Display for Alarm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::EventLoop => f.write_str("a step did not come to an end"),
+            Self::ImpossibleEvent {
+                subject,
+                unexpected,
+            } => write!(f, "{subject}: {unexpected}"),
+            Self::SettlementConflict { settlement, other } => write!(
+                f,
+                "settlement {settlement} is in a block, and settlement {other} claims its coins"
+            ),
+            Self::VaultShort { requests } => {
+                f.write_str("the vault cannot pay")?;
+                requests.iter().try_for_each(|id| write!(f, " {id}"))
+            }
+            Self::QuorumRefused {
+                settlement,
+                unwilling,
+                threshold,
+            } => write!(
+                f,
+                "settlement {settlement}: {unwilling} operators will not sign, {threshold} must"
+            ),
+            Self::ScriptVerification { settlement, words }
+            | Self::SettlementRejected { settlement, words }
+            | Self::UnknownRejection { settlement, words } => {
+                write!(f, "settlement {settlement}: {words}")
+            }
+            Self::ReorgTooDeep {
+                remembered,
+                oldest_height,
+            } => write!(
+                f,
+                "none of the {remembered} blocks remembered down to height {oldest_height} is in \
+                 the best chain"
+            ),
+            Self::ForeignSettlement { txid, block } => write!(
+                f,
+                "transaction {txid} spends the NFT in {block} and is not in the books"
+            ),
+            Self::UnservableSettlements { settlement, cause } => {
+                write!(f, "settlement {settlement}: {cause}")
+            }
+            Self::DeadJob { job, error } => write!(f, "{job}: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::UnknownName;
+
+    /// The page of a person on call.
+    const PAGE: &str = include_str!("../../../docs/operators/alarms.md");
+
+    /// Sections of the page by heading.
+    fn sections() -> BTreeMap<&'static str, &'static str> {
+        PAGE.split("\n## ")
+            .skip(1)
+            .map(|section| section.split_once('\n').unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn every_code_has_a_section_on_the_page_and_no_other_has() {
+        let mut codes: Vec<_> = AlarmCode::ALL.iter().map(|code| code.name()).collect();
+        codes.sort_unstable();
+        assert_eq!(sections().into_keys().collect::<Vec<_>>(), codes);
+    }
+
+    #[test]
+    fn every_section_says_severity_meaning_reason_and_what_to_do() {
+        for (heading, text) in sections() {
+            let code: AlarmCode = heading.parse().unwrap();
+            let severity = format!("Severity: **{}**", code.severity());
+            assert!(text.contains(&severity), "{code}: expected {severity}");
+            for part in ["*What it means.*", "*Why.*", "*What to do.*", "\n1. "] {
+                assert!(text.contains(part), "{code}: no {part}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_read_back_and_others_are_unknown() {
+        for code in AlarmCode::ALL {
+            assert_eq!(code.name().parse(), Ok(*code));
+        }
+        assert_eq!("of-tomorrow".parse::<AlarmCode>(), Err(UnknownName));
+        let both = AlarmCode::names_of(Severity::Stop).chain(AlarmCode::names_of(Severity::Look));
+        assert_eq!(both.count(), AlarmCode::ALL.len());
+    }
+
+    #[test]
+    fn alarms_of_one_fact_have_one_subject_and_others_differ() {
+        let foreign = |seed: u8| Alarm::ForeignSettlement {
+            txid: bitcoin::hashes::Hash::from_byte_array([seed; 32]),
+            block: BlockRef {
+                height: seed.into(),
+                hash: bitcoin::hashes::Hash::from_byte_array([seed; 32]),
+            },
+        };
+        assert_eq!(foreign(1).subject(), foreign(2).subject());
+        let rejected = |id| Alarm::SettlementRejected {
+            settlement: SettlementId(id),
+            words: String::new(),
+        };
+        assert_ne!(rejected(1).subject(), rejected(2).subject());
+        assert_eq!(rejected(7).subject().to_string(), "settlement:7");
+    }
+}
