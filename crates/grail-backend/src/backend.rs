@@ -11,14 +11,18 @@ use grail_attest::Protocol;
 use grail_broker::Broker;
 use grail_prover::Prover;
 use grail_script::{InternalKey, VaultTree};
-use grail_store::Store;
+use grail_store::{Store, StoreTx};
 use grail_types::{Bridge, MockAllowed, Params, Roster};
+use grail_wire::AskerId;
 use tokio::sync::{Notify, watch};
 
 use crate::{
     approvals::Approvals, deployment::Deployment, health::RolesHealth, node::Node,
     operators::Operators,
 };
+
+/// Name of the fact that holds the database's [`AskerId`].
+const ASKER: &str = "asker";
 
 /// Local settings: nothing here can change what gets signed.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +80,8 @@ pub struct Backend {
     pub secp: Secp256k1<All>,
     /// Names this process among those on the database: random, and new at every start.
     pub instance: String,
+    /// Names all processes on this database to operators, who answer one asker apart from another.
+    pub asker: AskerId,
     stop: watch::Sender<bool>,
 }
 
@@ -122,6 +128,7 @@ impl Backend {
                 .context("the database belongs to another bridge")?;
         }
         tx.put_transaction(&deployment_tx).await?;
+        let asker = asker(&mut tx).await?;
         tx.commit().await?;
         let secp = Secp256k1::new();
         let mut instance = [0; 8];
@@ -142,6 +149,7 @@ impl Backend {
             approvals: Approvals::default(),
             secp,
             instance: hex::encode(instance),
+            asker,
             stop: watch::Sender::new(false),
         }))
     }
@@ -191,4 +199,18 @@ impl Backend {
     pub fn deployment_nft(&self) -> OutPoint {
         OutPoint::new(self.deployment_tx.compute_txid(), 0)
     }
+}
+
+/// The name that this database asks under: drawn once. Another database is another asker, also where it was restored from
+/// a copy of this one, as long as its `asker` fact is drawn anew.
+async fn asker(tx: &mut StoreTx) -> anyhow::Result<AskerId> {
+    if let Some(known) = tx.fact(ASKER).await? {
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(&known, &mut bytes).context("the database's asker is malformed")?;
+        return Ok(AskerId(bytes));
+    }
+    let mut drawn = [0; 16];
+    getrandom::fill(&mut drawn)?;
+    tx.put_fact(ASKER, &hex::encode(drawn)).await?;
+    Ok(AskerId(drawn))
 }

@@ -7,11 +7,11 @@ use grail_flow::{
     Alarm, DepositCharms, RequestEvent, RequestStage, RequestState, SettlementId, SettlementStage,
     confirmations, confirmations_needed,
 };
-use grail_policy::Proposal;
-use grail_spell::{PrevTx, nft_app, roster_state, without_witnesses};
+use grail_spell::{PrevTx, nft_app, roster_state};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
 use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, SettlementRequest};
-use grail_types::{Network, Params, RequestId};
+use grail_types::{BoundedVec, Network, Params, RequestId};
+use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
@@ -337,16 +337,16 @@ async fn draft(
         .iter()
         .map(|input| input.previous_output.txid)
         .collect();
-    // Without witnesses: nobody may judge by what ids do not commit to, and prover and operators then see the same.
-    let proposal = Proposal {
-        params_hash: backend.protocol().hash(),
-        transaction: plan.transaction.clone(),
-        previous: needed
-            .iter()
-            .filter_map(|txid| previous.get(txid).map(without_witnesses))
-            .collect(),
-        requests: plan.requests.clone(),
-    };
+    let action = Action::Settlement(grail_wire::SettlementRequest {
+        requests: BoundedVec::new(plan.requests.clone())?,
+    });
+    let proposal = Proposal::new(
+        backend.roster().epoch(),
+        backend.params().clone(),
+        plan.transaction.clone(),
+        needed.iter().filter_map(|txid| previous.get(txid)),
+        action,
+    )?;
     let draft = Draft {
         proposal,
         spell: plan.spell.clone(),

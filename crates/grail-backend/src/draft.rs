@@ -1,8 +1,10 @@
 //! What a draft keeps until it is proven: the proposal without its spell, and the spell to prove.
 
-use grail_policy::Proposal;
-use grail_signer::{WireError, decode_proposal, encode_proposal};
+use bitcoin::Transaction;
 use grail_spell::NormalizedSpell;
+use grail_wire::{
+    PreviousTx, PreviousTxError, Proposal, WireError, decode_proposal, encode_proposal,
+};
 use serde::{Deserialize, Serialize};
 
 /// An unproven settlement.
@@ -33,6 +35,15 @@ pub enum DraftError {
 }
 
 impl Draft {
+    /// The transactions behind its inputs, in the proposal's order.
+    pub fn previous(&self) -> Result<Vec<Transaction>, PreviousTxError> {
+        self.proposal
+            .previous
+            .iter()
+            .map(PreviousTx::decode)
+            .collect()
+    }
+
     /// As stored.
     pub fn encode(&self) -> Result<Vec<u8>, DraftError> {
         let stored = Stored {

@@ -11,8 +11,10 @@ use bitcoin::XOnlyPublicKey;
 use grail_attest::{Protocol, SignerExpectation, verify_signer_evidence};
 use grail_broker::{
     Broker, BrokerError,
-    messages::{BrokerMessage, Challenge, Evidence, Hello, decode, encode},
+    messages::{BrokerMessage, decode, encode},
 };
+use grail_types::Epoch;
+use grail_wire::{Challenge, Evidence, Hello};
 
 use crate::{clock, deployment::SignerRecord};
 
@@ -102,7 +104,10 @@ impl Operators {
         let mut nonce = [0; 32];
         getrandom::fill(&mut nonce)?;
         match broker
-            .publish(Challenge::subject(), encode(&Challenge { nonce })?)
+            .publish(
+                Challenge::subject(),
+                encode(Epoch(0), &Challenge { nonce })?,
+            )
             .await
         {
             Ok(()) | Err(BrokerError::Disconnected | BrokerError::Overloaded(_)) => Ok(nonce),
@@ -129,7 +134,7 @@ impl Operators {
                 let record = SignerRecord {
                     name: evidence.name.to_string(),
                     public_key: attested.public_key(),
-                    evidence: BASE64_STANDARD.encode(&evidence.document),
+                    evidence: BASE64_STANDARD.encode(&*evidence.document),
                     nonce: hex::encode(nonce),
                     pcr0: hex::encode(attested.measurement().pcr0),
                     attested_at: attested.at().as_secs(),

@@ -1,21 +1,24 @@
 //! Role *sign*: asks operators, checks every signature, combines a quorum's.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
-use bitcoin::secp256k1::{Message, schnorr::Signature};
-use grail_broker::messages::{Ask, BrokerMessage, Reply, decode, encode};
+use bitcoin::{
+    XOnlyPublicKey,
+    secp256k1::{All, Secp256k1},
+};
+use grail_broker::messages::{BrokerMessage, decode, encode};
 use grail_chain::{RejectReason, Verdict as NodeVerdict};
 use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState};
-use grail_policy::{Approved, Settlement, approve};
-use grail_script::{Sighashes, verify_signature};
-use grail_signer::{
-    ProposalId, SettlementSignatures, Verdict as SignerVerdict, VerifiedAnswer, decode_answer,
-    decode_proposal, proposal_id,
-};
-use grail_store::{Recorded, Verdict, Work};
-use grail_txbuild::complete;
-use grail_types::SignerIndex;
+use grail_policy::judge;
+use grail_store::{NewAnswer, Recorded, Verdict, Work};
+use grail_txbuild::{CheckedSignatures, Collector, Standing};
+use grail_types::{BoundedBytes, Roster, SignerIndex};
+use grail_wire::{Answer, Ask, Attempt, ProposalId, Reply, Verdict as Said, decode_proposal};
 
 use crate::{
     backend::Backend,
@@ -23,8 +26,6 @@ use crate::{
     work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };
 
-/// Bytes of a signature.
-const SIGNATURE_BYTES: usize = 64;
 /// Longest that an idle loop waits before it looks at rows by itself.
 const SIGN_POLL: Duration = Duration::from_secs(2);
 
@@ -50,13 +51,18 @@ pub async fn ask(backend: &Backend, id: SettlementId, round: u32) -> JobOutcome<
             "an alarm is open: nothing is signed"
         )));
     }
-    let ask = Ask {
-        settlement: i64::try_from(id.0)?,
-        proposal,
+    let attempt = Attempt {
+        asker: backend.asker,
+        number: round,
     };
+    let ask = Ask {
+        attempt,
+        proposal: BoundedBytes::new(proposal)?,
+    };
+    let epoch = backend.roster().epoch();
     backend
         .broker
-        .publish(Ask::subject(), encode(&ask)?)
+        .publish(Ask::subject(), encode(epoch, &ask)?)
         .await?;
     // The next round, unless a quorum comes first: its job finds the settlement in another state then.
     let later = step.now().saturating_add(backend.config.ask_seconds);
@@ -76,35 +82,11 @@ pub async fn ask_timeout(backend: &Backend, id: SettlementId, round: u32) -> Job
     Ok(step)
 }
 
-/// A settlement that operators are deciding on, with what their signatures are checked against.
+/// A settlement that operators are deciding on.
 struct Pending {
     id: SettlementId,
     proposal: ProposalId,
-    approved: Approved<Settlement>,
-    sighashes: Vec<Message>,
-}
-
-impl Pending {
-    fn new(
-        id: SettlementId,
-        approved: Approved<Settlement>,
-        proposal: ProposalId,
-    ) -> anyhow::Result<Self> {
-        let settlement = approved.get();
-        let mut cache = Sighashes::new(&settlement.transaction, &settlement.prevouts);
-        let sighashes = settlement
-            .spends
-            .iter()
-            .enumerate()
-            .map(|(index, spend)| cache.of(index, spend))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            id,
-            proposal,
-            approved,
-            sighashes,
-        })
-    }
+    collector: Collector,
 }
 
 /// Takes answers until the broker closes.
@@ -168,24 +150,44 @@ async fn load(
         .await?
         .context("the settlement has no proposal")?;
     drop(reader);
-    let protocol = backend.protocol().clone();
+    let bridge = *backend.protocol().bridge();
     let secp = backend.secp.clone();
-    let name = proposal_id(&stored);
-    let approved = backend.approvals.take(&name);
+    let proposal = ProposalId::of(&stored);
+    let judged = backend.approvals.take(&proposal);
     let loaded = tokio::task::spawn_blocking(move || {
-        let approved = match approved {
-            Some(approved) => approved,
-            None => {
-                let proposal = decode_proposal(&stored)?;
-                approve(&secp, &proposal, protocol.params(), protocol.bridge(), None)?
-            }
+        let judged = match judged {
+            Some(judged) => judged,
+            None => judge(&secp, &decode_proposal(&stored)?, &bridge)?,
         };
-        Pending::new(id, approved, name)
+        let collector = Collector::new(judged.get().signing().clone())?;
+        anyhow::Ok(Pending {
+            id,
+            proposal,
+            collector,
+        })
     })
     .await??;
     let loaded = Arc::new(loaded);
     *pending = Some(Arc::clone(&loaded));
     Ok(Some(loaded))
+}
+
+/// The settlement that an answer names, in its pending form.
+async fn load_named(
+    backend: &Backend,
+    pending: &mut Option<Arc<Pending>>,
+    proposal: &ProposalId,
+) -> anyhow::Result<Option<Arc<Pending>>> {
+    if let Some(current) = pending.as_ref().filter(|it| it.proposal == *proposal) {
+        return Ok(Some(Arc::clone(current)));
+    }
+    let name = proposal.to_string();
+    let mut reader = backend.store.read().await?;
+    let Some(id) = reader.settlement_by_proposal(&name).await? else {
+        return Ok(None);
+    };
+    drop(reader);
+    load(backend, pending, id).await
 }
 
 async fn take(
@@ -197,99 +199,117 @@ async fn take(
         Reply::Answer(message) => message,
         Reply::Fault(fault) => {
             // Anybody can say this in anybody's name: it informs.
-            tracing::warn!(settlement = fault.settlement, signer = %fault.public_key, code = fault.code, "operator reports a fault");
+            tracing::warn!(proposal = %fault.proposal, signer = %fault.public_key, code = %fault.code, "operator reports a fault");
             return Ok(());
         }
     };
-    let id = SettlementId(u64::try_from(message.settlement)?);
-    let answer = decode_answer(&message.answer)?.verify(&backend.secp)?;
+    let answer: Answer = grail_wire::decode(&message.answer)?.message;
+    let answer = answer.verify(&backend.secp)?;
     let signer = backend
         .roster()
         .position(&answer.get().signer)
         .context("the answer is of somebody who is not in the roster")?;
-    let Some(current) = load(backend, pending, id).await? else {
+    let Some(current) = load_named(backend, pending, &answer.get().proposal).await? else {
         return Ok(());
     };
-    // Signatures are checked against this process's own sighashes below; this only tells an answer to
-    // other bytes from a wrong one, so that an honest operator is not recorded as faulty.
-    if answer.get().proposal != current.proposal {
-        anyhow::bail!("signer {signer} answers another proposal");
-    }
     let checked = Arc::clone(&current);
     let secp = backend.secp.clone();
-    let verdict =
-        tokio::task::spawn_blocking(move || check(&secp, &checked, signer, answer)).await?;
+    let (answer, verdict) = tokio::task::spawn_blocking(move || {
+        let verdict = check(&secp, &checked.collector, answer.get());
+        (answer, verdict)
+    })
+    .await?;
     let mut step = Step::begin(backend).await?;
+    let id = current.id;
+    let Some(attempt) = attempt_of(backend, &mut step, id, answer.get(), &verdict).await? else {
+        tracing::debug!(
+            settlement = id.0,
+            signer = signer.0,
+            "a \"no\" to another attempt"
+        );
+        return Ok(());
+    };
     let now = step.now();
-    let recorded = step.tx.record_answer(id, signer, &verdict, now).await?;
+    let new = NewAnswer {
+        settlement: id,
+        signer,
+        epoch: backend.roster().epoch(),
+        attempt,
+        verdict: &verdict,
+    };
+    let recorded = step.tx.record_answer(&new, now).await?;
     step.commit().await?;
     if recorded == Recorded::Known {
         return Ok(());
     }
-    match &verdict {
-        Verdict::Signed { .. } => tracing::info!(settlement = id.0, signer = signer.0, "signed"),
-        Verdict::Refused { code, details } => {
-            tracing::warn!(
-                settlement = id.0,
-                signer = signer.0,
-                code,
-                details,
-                "refused"
-            );
-        }
-        Verdict::Faulty { code, details } => {
-            tracing::error!(
-                settlement = id.0,
-                signer = signer.0,
-                code,
-                details,
-                "faulty answer"
-            );
-        }
-    }
+    log(id, signer, &verdict);
     try_to_finish(backend, &current).await
 }
 
-/// What an authenticated answer is worth: each signature must verify against its own input's sighash.
-fn check(
-    secp: &bitcoin::secp256k1::Secp256k1<bitcoin::secp256k1::All>,
-    pending: &Pending,
-    signer: SignerIndex,
-    answer: VerifiedAnswer,
-) -> Verdict {
-    let SettlementSignatures(signatures) = match answer.into_inner().verdict {
-        SignerVerdict::Signed(signatures) => signatures,
-        SignerVerdict::Refused(record) => {
-            return Verdict::Refused {
-                code: record.code,
-                details: record.details,
-            };
-        }
+/// Which attempt an answer is recorded for; none if it does not count. A verified signature is a fact whenever it comes and
+/// whoever it was first given to. A "no" counts for the attempt that it was given to, which must be ours and must have been
+/// made: otherwise a carrier could show a refusal to another asker, or keep one for later, until a quorum seems to refuse.
+async fn attempt_of(
+    backend: &Backend,
+    step: &mut Step<'_>,
+    id: SettlementId,
+    answer: &Answer,
+    verdict: &Verdict,
+) -> anyhow::Result<Option<u32>> {
+    let Some(settlement) = step.tx.settlement(id).await? else {
+        return Ok(None);
     };
-    let expected = pending.sighashes.len();
-    if signatures.len() != expected {
-        let details = format!("expected {expected} signatures, got {}", signatures.len());
-        return Verdict::Faulty {
-            code: "signature-count".to_owned(),
-            details,
-        };
-    }
-    let roster = &pending.approved.get().roster;
-    for (input_index, (signature, sighash)) in signatures.iter().zip(&pending.sighashes).enumerate()
-    {
-        if let Err(error) = verify_signature(secp, roster, signer, sighash, signature) {
-            let details = format!("input {input_index}: {error}");
-            return Verdict::Faulty {
-                code: "signature-invalid".to_owned(),
-                details,
-            };
+    let current = match settlement.state {
+        SettlementState::Asked { round } => round,
+        // Late answers are recorded for people to see.
+        SettlementState::Draft {}
+        | SettlementState::Proven {}
+        | SettlementState::Signed {}
+        | SettlementState::Broadcast {}
+        | SettlementState::Confirmed { .. }
+        | SettlementState::Final { .. }
+        | SettlementState::Abandoned { .. } => u32::MAX,
+    };
+    let Attempt { asker, number } = answer.attempt;
+    let is_ours = asker == backend.asker && number <= current;
+    Ok(match verdict {
+        Verdict::Signed { .. } if is_ours => Some(number),
+        Verdict::Signed { .. } => Some(0),
+        Verdict::Refused { .. } | Verdict::Faulty { .. } => is_ours.then_some(number),
+    })
+}
+
+fn log(id: SettlementId, signer: SignerIndex, verdict: &Verdict) {
+    let (settlement, signer) = (id.0, signer.0);
+    match verdict {
+        Verdict::Signed { .. } => tracing::info!(settlement, signer, "signed"),
+        Verdict::Refused { code, details } => {
+            tracing::warn!(settlement, signer, code, details, "refused");
+        }
+        Verdict::Faulty { code, details } => {
+            tracing::error!(settlement, signer, code, details, "faulty answer");
         }
     }
-    Verdict::Signed {
-        signatures: signatures
-            .iter()
-            .flat_map(|signature| *signature.as_ref())
-            .collect(),
+}
+
+/// What an authenticated answer is worth: each signature must verify against its own input's sighash.
+fn check(secp: &Secp256k1<All>, collector: &Collector, answer: &Answer) -> Verdict {
+    match &answer.verdict {
+        Said::Contributed(contributions) => {
+            match collector.check(secp, &answer.signer, contributions) {
+                Ok(signatures) => Verdict::Signed {
+                    signatures: signatures.to_bytes(),
+                },
+                Err(error) => Verdict::Faulty {
+                    code: error.code().to_owned(),
+                    details: error.to_string(),
+                },
+            }
+        }
+        Said::Refused(record) => Verdict::Refused {
+            code: record.code.to_string(),
+            details: record.details.to_string(),
+        },
     }
 }
 
@@ -300,46 +320,36 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
     let Some(settlement) = reader.settlement(id).await? else {
         return Ok(());
     };
-    if !matches!(settlement.state, SettlementState::Asked { .. }) {
+    let SettlementState::Asked { round } = settlement.state else {
         return Ok(());
-    }
+    };
     let answers = reader.answers(id).await?;
     drop(reader);
-    // Refused and faulty are one here: neither will ever be a signature of this settlement. Who has
-    // not answered may still sign, however late, so silence never ends it.
-    let threshold = usize::from(backend.roster().threshold().0);
-    let no_count = answers
-        .iter()
-        .filter(|answer| !matches!(answer.verdict, Verdict::Signed { .. }))
-        .count();
-    let signed: BTreeMap<SignerIndex, Vec<Signature>> = answers
-        .into_iter()
-        .filter_map(|answer| match answer.verdict {
-            Verdict::Signed { signatures } => Some((answer.signer, signatures)),
-            Verdict::Refused { .. } | Verdict::Faulty { .. } => None,
-        })
-        .map(|(signer, bytes)| Ok((signer, parse_signatures(&bytes)?)))
-        .collect::<anyhow::Result<_>>()?;
-    if signed.len() < threshold {
-        let possible = backend.roster().signers().len().saturating_sub(no_count);
-        if possible < threshold {
+    let tally = Tally::of(backend.roster(), pending, answers, round)?;
+    match pending
+        .collector
+        .standing(&tally.signed(), &tally.unwilling)
+    {
+        Standing::Open => return Ok(()),
+        Standing::Lost => {
             let mut step = Step::begin(backend).await?;
             // The dry run approved the same bytes, so building them anew would end the same way.
             let alarm = Alarm::QuorumRefused {
                 settlement: id,
-                unwilling: no_count,
+                unwilling: tally.unwilling.len(),
                 threshold: backend.roster().threshold().0,
             };
             step.raise(&alarm).await?;
             step.tell_settlement(id, SettlementEvent::QuorumRefused)
                 .await?;
             step.commit().await?;
+            return Ok(());
         }
-        return Ok(());
+        Standing::Complete => {}
     }
     // Any quorum will do, and a larger one costs the users weight: `complete` takes no more than it
     // needs. Each signature was verified against its own input when it came.
-    let transaction = complete(&pending.approved, &signed)?;
+    let transaction = pending.collector.complete(&tally.signatures)?;
     let tested = transaction.clone();
     let verdict = backend
         .node
@@ -383,9 +393,47 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
     Ok(())
 }
 
-fn parse_signatures(bytes: &[u8]) -> anyhow::Result<Vec<Signature>> {
-    bytes
-        .chunks(SIGNATURE_BYTES)
-        .map(|chunk| Signature::from_slice(chunk).context("a stored signature is malformed"))
-        .collect()
+/// Who signed, and who will not in the attempt under way.
+struct Tally {
+    signatures: BTreeMap<XOnlyPublicKey, CheckedSignatures>,
+    unwilling: BTreeSet<XOnlyPublicKey>,
+}
+
+impl Tally {
+    /// Refused and faulty are one here: neither is a signature in this attempt. Who has not answered may still sign,
+    /// however late, so silence never ends a settlement.
+    fn of(
+        roster: &Roster,
+        pending: &Pending,
+        answers: Vec<grail_store::Answer>,
+        round: u32,
+    ) -> anyhow::Result<Self> {
+        let mut tally = Self {
+            signatures: BTreeMap::new(),
+            unwilling: BTreeSet::new(),
+        };
+        for answer in answers {
+            let signer = *roster
+                .signer(answer.signer)
+                .context("a stored answer is of nobody in the roster")?;
+            match answer.verdict {
+                Verdict::Signed { signatures } => {
+                    let signing = pending.collector.signing();
+                    let checked = CheckedSignatures::from_bytes(signing, &signer, &signatures)
+                        .context("stored signatures are malformed")?;
+                    tally.signatures.insert(signer, checked);
+                }
+                Verdict::Refused { .. } | Verdict::Faulty { .. } => {
+                    if answer.attempt == round {
+                        tally.unwilling.insert(signer);
+                    }
+                }
+            }
+        }
+        Ok(tally)
+    }
+
+    fn signed(&self) -> BTreeSet<XOnlyPublicKey> {
+        self.signatures.keys().copied().collect()
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bitcoin::{
-    Transaction, TxOut, Txid, XOnlyPublicKey,
+    Amount, Transaction, TxOut, Txid, Weight, XOnlyPublicKey,
     secp256k1::{Secp256k1, Verification},
 };
 use grail_script::Spend;
@@ -54,6 +54,15 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// The settlement, if it is one.
+    pub fn as_settlement(&self) -> Option<&Settlement> {
+        match self {
+            Self::Settlement(settlement) => Some(settlement),
+            #[cfg(feature = "test-action")]
+            Self::Probe(_) => None,
+        }
+    }
+
     /// What is to be signed, whatever it is for.
     pub fn signing(&self) -> &Signing {
         match self {
@@ -73,6 +82,10 @@ pub struct Signing {
     pub prevouts: Vec<TxOut>,
     /// How each input is spent, in order.
     pub inputs: Vec<SigningInput>,
+    /// What the miners get.
+    pub fee: Amount,
+    /// Weight with all witnesses.
+    pub weight: Weight,
 }
 
 /// How a roster spends one input.

@@ -77,12 +77,14 @@ impl Probe {
                 roster: Arc::clone(&roster),
             })
             .collect();
-        check_fee(transaction, &proposal.params, &inputs, fee)?;
+        let weight = check_fee(transaction, &proposal.params, &inputs, fee)?;
         Ok(Self {
             signing: Signing {
                 transaction: transaction.clone(),
                 prevouts,
                 inputs,
+                fee,
+                weight,
             },
         })
     }

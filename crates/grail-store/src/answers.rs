@@ -1,7 +1,8 @@
-//! What operators answered. The first answer of a signer counts and stays.
+//! What operators answered. A signature counts whenever it comes; a "no" counts for the attempt that it was given to, and
+//! the first of an attempt stays.
 
 use grail_flow::SettlementId;
-use grail_types::SignerIndex;
+use grail_types::{Epoch, SignerIndex};
 
 use crate::{
     Reader, StoreError, StoreTx,
@@ -31,8 +32,12 @@ pub enum Recorded {
 pub struct Answer {
     /// The settlement.
     pub settlement: SettlementId,
-    /// Who.
+    /// Who: a position in the roster of `epoch`.
     pub signer: SignerIndex,
+    /// Whose roster.
+    pub epoch: Epoch,
+    /// The attempt answered.
+    pub attempt: u32,
     /// What.
     pub verdict: Verdict,
     /// When it came, unix seconds.
@@ -77,31 +82,54 @@ impl Verdict {
 }
 
 impl Reader {
-    /// All answers about a settlement, by signer.
+    /// Each signer's answer about a settlement, by signer: its signatures if it ever gave some, otherwise the newest "no".
     pub async fn answers(&mut self, settlement: SettlementId) -> Result<Vec<Answer>, StoreError> {
         let rows = sqlx::query(
-            "SELECT settlement, signer_index, verdict, code, details, signatures, late, received_at FROM answers \
-             WHERE settlement = $1 ORDER BY signer_index",
+            "SELECT settlement, signer_index, attempt, epoch, verdict, code, details, signatures, late, received_at \
+             FROM answers WHERE settlement = $1 ORDER BY signer_index, verdict = 'signed' DESC, attempt DESC",
         )
         .bind(after(settlement.0))
         .fetch_all(self.connection())
         .await?;
-        rows.iter().map(read).collect()
+        let mut answers = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        answers.dedup_by_key(|answer| answer.signer);
+        Ok(answers)
     }
 }
 
+/// An answer to be recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct NewAnswer<'a> {
+    /// The settlement.
+    pub settlement: SettlementId,
+    /// Who: a position in the roster of `epoch`.
+    pub signer: SignerIndex,
+    /// Whose roster.
+    pub epoch: Epoch,
+    /// The attempt answered.
+    pub attempt: u32,
+    /// What.
+    pub verdict: &'a Verdict,
+}
+
 impl StoreTx {
-    /// Records an answer, also a late one. A second answer of the same signer changes nothing.
+    /// Records an answer, also a late one. Signatures replace a "no" of the same attempt and are replaced by nothing; a
+    /// second "no" to an attempt, or one after signatures, changes nothing.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] without such a settlement; [`StoreError::OutOfRange`] when a part is too long.
     pub async fn record_answer(
         &mut self,
-        settlement: SettlementId,
-        signer: SignerIndex,
-        verdict: &Verdict,
+        answer: &NewAnswer<'_>,
         now: u64,
     ) -> Result<Recorded, StoreError> {
+        let NewAnswer {
+            settlement,
+            signer,
+            epoch,
+            attempt,
+            verdict,
+        } = *answer;
         let (code, details, signatures) = match verdict {
             Verdict::Signed { signatures } => (None, None, Some(signatures.as_slice())),
             Verdict::Refused { code, details } | Verdict::Faulty { code, details } => {
@@ -129,11 +157,17 @@ impl StoreTx {
             .ok_or(StoreError::NotFound { what: "settlement" })?;
         let is_late = asked.state.name() != "asked";
         let added = sqlx::query(
-            "INSERT INTO answers (settlement, signer_index, verdict, code, details, signatures, late, received_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+            "INSERT INTO answers (settlement, signer_index, attempt, epoch, verdict, code, details, signatures, late, \
+             received_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE NOT EXISTS (SELECT 1 FROM answers \
+             WHERE settlement = $1 AND signer_index = $2 AND verdict = 'signed') \
+             ON CONFLICT (settlement, signer_index, attempt) DO UPDATE SET verdict = excluded.verdict, \
+             code = excluded.code, details = excluded.details, signatures = excluded.signatures, \
+             late = excluded.late, received_at = excluded.received_at WHERE excluded.verdict = 'signed'",
         )
         .bind(after(settlement.0))
         .bind(i64::from(signer.0))
+        .bind(i64::from(attempt))
+        .bind(integer("epoch", epoch.0)?)
         .bind(verdict.name())
         .bind(code)
         .bind(details)
@@ -173,6 +207,11 @@ fn read(row: &DbRow) -> Result<Answer, StoreError> {
                 .try_into()
                 .map_err(|error| StoreError::corrupt("signer_index", error))?,
         ),
+        epoch: Epoch(row.u64("epoch")?),
+        attempt: row
+            .u64("attempt")?
+            .try_into()
+            .map_err(|error| StoreError::corrupt("attempt", error))?,
         verdict,
         received_at: row.u64("received_at")?,
         late: row.u64("late")? != 0,

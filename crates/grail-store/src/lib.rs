@@ -29,7 +29,7 @@ mod vault;
 mod work;
 
 pub use alarms::{OpenAlarms, StoredAlarm, StoredCode};
-pub use answers::{Answer, DETAILS_BYTES_MAX, Recorded, SIGNATURES_BYTES_MAX, Verdict};
+pub use answers::{Answer, DETAILS_BYTES_MAX, NewAnswer, Recorded, SIGNATURES_BYTES_MAX, Verdict};
 pub use blocks::{BLOCKS_KEPT, Rewound};
 pub use deposits::{DepositRow, DepositState, Reclaim};
 pub use error::{Conflict, StoreError};

@@ -260,6 +260,21 @@ impl Reader {
         read_bytes("settlements.proposal", stored).map(Some)
     }
 
+    /// The newest settlement whose proposal has this name. Two have one only when the first was given up and the second was
+    /// built alike.
+    pub async fn settlement_by_proposal(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<SettlementId>, StoreError> {
+        let row = sqlx::query(
+            "SELECT id FROM settlements WHERE proposal_id = $1 ORDER BY id DESC LIMIT 1",
+        )
+        .bind(name)
+        .fetch_optional(self.connection())
+        .await?;
+        row.map(|row| row.settlement_id("id")).transpose()
+    }
+
     /// The transaction without signatures, once built.
     pub async fn unsigned_transaction(
         &mut self,
@@ -404,20 +419,23 @@ impl StoreTx {
         Ok(())
     }
 
-    /// Says what operators are asked, once the proof is there. The draft is in it, and goes.
+    /// Says what operators are asked, once the proof is there, and the name by which they answer. The draft is in it, and
+    /// goes.
     pub async fn set_proposal(
         &mut self,
         id: SettlementId,
+        name: &str,
         proposal: &[u8],
         now: u64,
     ) -> Result<(), StoreError> {
         at_most("length of the proposal", proposal.len(), PROPOSAL_BYTES_MAX)?;
         self.live(id).await?;
         sqlx::query(
-            "UPDATE settlements SET proposal = $2, draft = NULL, updated_at = $3 WHERE id = $1",
+            "UPDATE settlements SET proposal = $2, proposal_id = $3, draft = NULL, updated_at = $4 WHERE id = $1",
         )
         .bind(after(id.0))
         .bind(write_bytes(proposal))
+        .bind(name)
         .bind(integer("now", now)?)
         .execute(self.connection())
         .await?;

@@ -4,9 +4,9 @@ use anyhow::{Context, anyhow};
 use bitcoin::Transaction;
 use grail_chain::{RejectReason, Verdict, View};
 use grail_flow::{Alarm, DepositOrigin, SettlementEvent, SettlementId, SettlementStage};
-use grail_policy::approve;
-use grail_signer::{decode_proposal, proposal_id};
+use grail_policy::judge;
 use grail_store::BuiltTransaction;
+use grail_wire::{ProposalId, decode_proposal};
 
 use super::unservable::unservable;
 use crate::{
@@ -32,23 +32,23 @@ pub async fn dry_run(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     let protocol = backend.protocol().clone();
     let secp = backend.secp.clone();
     let (outcome, proposal) = tokio::task::spawn_blocking(move || {
-        let outcome = approve(&secp, &proposal, protocol.params(), protocol.bridge(), None);
+        let outcome = judge(&secp, &proposal, protocol.bridge());
         (outcome, proposal)
     })
     .await?;
     match outcome {
-        Ok(approved) => {
+        Ok(judged) => {
             // Everything but the signatures: the node must find no other fault, for operators' answers
             // are worth nothing if it does.
             if let Some(step) = test_unsigned(backend, id, &proposal.transaction).await? {
                 return Ok(step);
             }
-            let settlement = approved.get();
+            let signing = judged.get().signing();
             let built = BuiltTransaction {
                 unsigned: &proposal.transaction,
                 nft_vout: 0,
-                fee: settlement.fee,
-                weight: settlement.weight,
+                fee: signing.fee,
+                weight: signing.weight,
             };
             let mut step = Step::begin(backend).await?;
             let now = step.now();
@@ -56,7 +56,7 @@ pub async fn dry_run(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
             step.tell_settlement(id, SettlementEvent::DryRunPassed)
                 .await?;
             // Answers will be checked against it. It is of these bytes, whether the step commits or not.
-            backend.approvals.keep(proposal_id(&stored), approved);
+            backend.approvals.keep(ProposalId::of(&stored), judged);
             Ok(step)
         }
         Err(refusal) => {

@@ -13,12 +13,11 @@ use std::{sync::Arc, time::Instant};
 use anyhow::Context;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
 use grail_flow::{SettlementEvent, SettlementId, SettlementStage};
-use grail_policy::Proposal;
 use grail_prover::{ProveRequest, Proven, ProverError};
-use grail_signer::encode_proposal;
 use grail_store::{
     BuiltTransaction, Lease, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, SettlementItem,
 };
+use grail_wire::{Proposal, ProposalId, encode_proposal};
 
 pub use dry_run::dry_run;
 pub use request_hash::{EncodeError, request_hash};
@@ -46,11 +45,10 @@ pub async fn prove<'a>(backend: &'a Backend, lease: &Lease, id: SettlementId) ->
         .context("the settlement has no draft")?;
     let items = reader.settlement_items(id).await?;
     let draft = Draft::decode(&stored).map_err(|error| JobError::Poison(error.into()))?;
-    let request = ProveRequest::of_bridge(
-        draft.spell.clone(),
-        &draft.proposal.previous,
-        backend.wasm.clone(),
-    );
+    let previous = draft
+        .previous()
+        .map_err(|error| JobError::Poison(error.into()))?;
+    let request = ProveRequest::of_bridge(draft.spell.clone(), &previous, backend.wasm.clone());
     let hash = request_hash(&request).map_err(|error| JobError::Poison(error.into()))?;
     let made = reader.made_proof(&hash, backend.prover.kind()).await?;
     drop(reader);
@@ -223,9 +221,9 @@ async fn complete<'a>(
         weight: proposal.transaction.weight(),
     };
     step.tx.set_built(id, &built, now).await?;
-    step.tx
-        .set_proposal(id, &encode_proposal(&proposal)?, now)
-        .await?;
+    let encoded = encode_proposal(&proposal)?;
+    let name = ProposalId::of(&encoded).to_string();
+    step.tx.set_proposal(id, &name, &encoded, now).await?;
     step.tell_settlement(id, SettlementEvent::SpellProven)
         .await?;
     Ok(())

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bitcoin::{
-    Amount, Transaction, TxOut, Weight,
+    Amount, Transaction, TxOut,
     secp256k1::{Secp256k1, Verification},
 };
 use charms_data::{App, Data};
@@ -42,12 +42,9 @@ pub struct Settlement {
     pub after: RosterState,
     /// What each request contributes, in order.
     pub items: Vec<ItemOutcome>,
-    /// What the miners get: the shares less what the prover gets.
-    pub fee: Amount,
-    /// What the prover gets, in an output that the proof does not commit to; zero without one.
+    /// What the prover gets, in an output that the proof does not commit to; zero without one. The shares less this are
+    /// the miners'.
     pub prover_fee: Amount,
-    /// Weight with all witnesses.
-    pub weight: Weight,
 }
 
 /// A request within a settlement.
@@ -182,14 +179,14 @@ impl Case<'_> {
                     .map(|spent| spent.output)
                     .collect(),
                 inputs,
+                fee,
+                weight,
             },
             roster,
             before,
             after,
             items,
-            fee,
             prover_fee,
-            weight,
         })
     }
 

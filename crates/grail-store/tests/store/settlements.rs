@@ -200,7 +200,10 @@ async fn extremes_of_items_and_proposals_are_refused() {
     assert_eq!(code(tx.create_settlement(&new).await), "out-of-range");
     let id = create_settlement(&mut tx, outpoint(50), &[]).await.unwrap();
     let long = vec![0; PROPOSAL_BYTES_MAX + 1];
-    assert_eq!(code(tx.set_proposal(id, &long, NOW).await), "out-of-range");
+    assert_eq!(
+        code(tx.set_proposal(id, "name", &long, NOW).await),
+        "out-of-range"
+    );
 }
 
 #[tokio::test]
@@ -235,7 +238,7 @@ async fn the_built_and_the_signed_transaction_are_one() {
     let settlement = tx.settlement_by_txid(&txid).await.unwrap().unwrap();
     assert_eq!(settlement.weight, Some(signed.weight()));
     assert_eq!(tx.signed_transaction(id).await.unwrap(), Some(signed));
-    tx.set_proposal(id, b"more", NOW).await.unwrap();
+    tx.set_proposal(id, "name", b"more", NOW).await.unwrap();
     assert_eq!(tx.proposal(id).await.unwrap().unwrap(), b"more");
     assert_eq!(tx.draft(id).await.unwrap(), None);
 }
@@ -323,7 +326,10 @@ async fn a_state_is_changed_only_from_the_one_that_was_read_and_brings_its_block
         .set_settlement_state(nobody, &from, &confirmed, NOW)
         .await;
     assert_eq!(code(missing), "not-found");
-    assert_eq!(code(tx.set_proposal(nobody, b"", NOW).await), "not-found");
+    assert_eq!(
+        code(tx.set_proposal(nobody, "name", b"", NOW).await),
+        "not-found"
+    );
 }
 
 #[tokio::test]
