@@ -12,7 +12,7 @@ fn a_usual_settlement_is_approved() {
         let case = world.usual();
         let proposal = case.draft.propose(world);
         let approved = world.approve(&proposal).unwrap();
-        assert_eq!(approved.get().fee, case.plan.fee);
+        assert_eq!(approved.get().signing().fee, case.plan.fee);
         support::model::judge(world, &proposal).unwrap_or_else(|error| panic!("{error}"));
     }
 }

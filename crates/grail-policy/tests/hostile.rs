@@ -120,6 +120,6 @@ fn a_refusal_does_not_repeat_a_long_text_of_the_asker() {
         .unwrap()
         .script_pubkey = script;
     let record = world.approve(&proposal).unwrap_err().record();
-    assert_eq!(record.code, "spell-invalid");
-    assert!(record.details.len() < 200, "{}", record.details);
+    assert_eq!(record.code.as_str(), "spell-invalid");
+    assert!(record.details.as_str().len() < 200, "{}", record.details);
 }

@@ -7,11 +7,10 @@ mod support;
 use std::sync::OnceLock;
 
 use bitcoin::{Amount, ScriptBuf, consensus};
-use grail_policy::Proposal;
 use grail_types::{Network, Terms};
 use proptest::{prelude::*, sample::Index};
 use support::{
-    Draft, World, coin, funding, input, keypair,
+    Draft, Proposal, World, coin, funding, input, keypair,
     model::{fee, judge, signed_weight},
     output, p2tr, p2wpkh, public, world,
 };
@@ -274,10 +273,11 @@ proptest! {
         let Ok(approved) = world.approve(&proposal) else { return Ok(()) };
 
         judge(world, &proposal).map_err(TestCaseError::fail)?;
-        let settlement = approved.get();
-        prop_assert_eq!(&settlement.transaction, &proposal.transaction);
-        prop_assert_eq!(settlement.fee, fee(&proposal));
-        prop_assert_eq!(settlement.weight.to_wu(), signed_weight(world, &proposal));
+        let settlement = approved.get().as_settlement().unwrap();
+        let signing = &settlement.signing;
+        prop_assert_eq!(&signing.transaction, &proposal.transaction);
+        prop_assert_eq!(signing.fee, fee(&proposal));
+        prop_assert_eq!(signing.weight.to_wu(), signed_weight(world, &proposal));
         let rate = fee(&proposal).to_sat() * 1_000 / signed_weight(world, &proposal);
         prop_assert!((250..=75_000).contains(&rate), "{}", rate);
         for (terms, item) in proposal.requests.iter().zip(&settlement.items) {
@@ -330,7 +330,6 @@ fn enough_changes_leave_something_to_approve() {
         Change::Move(At(3), At(5), 100),
         Change::MintInStep(At(2), -100),
         Change::MintInStep(At(2), 100),
-        Change::DonateToVault(5_000),
     ];
     for change in sound {
         let mut draft = base().0.clone();

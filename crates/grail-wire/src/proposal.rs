@@ -166,7 +166,11 @@ impl PreviousTx {
         for input in &mut stripped.input {
             input.witness = Witness::new();
         }
-        let bytes = consensus::serialize(&stripped);
+        Self::from_bytes(consensus::serialize(&stripped))
+    }
+
+    /// What somebody shows as a previous transaction, not decoded yet.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self, PreviousTxError> {
         let got = bytes.len();
         BoundedBytes::new(bytes)
             .map(Self)

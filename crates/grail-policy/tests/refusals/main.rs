@@ -12,13 +12,14 @@ mod support;
 mod books;
 mod nft;
 mod outline;
+mod probe;
 mod prover;
 mod requests;
 
 use std::collections::BTreeSet;
 
-use grail_policy::{Proposal, Refusal};
-use support::{Draft, World, world};
+use grail_wire::RefusalCode;
+use support::{Draft, Proposal, World, world};
 
 /// The usual settlement, which is approved as it is.
 fn usual() -> Draft {
@@ -65,9 +66,11 @@ fn every_code_is_produced_by_a_test() {
         requests::CODES,
         books::CODES,
         prover::CODES,
+        probe::CODES,
     ]
     .concat()
     .into_iter()
     .collect();
-    assert_eq!(produced, Refusal::ALL_CODES.into_iter().collect());
+    let all = RefusalCode::ALL.iter().map(RefusalCode::as_str).collect();
+    assert_eq!(produced, all);
 }

@@ -3,14 +3,13 @@
 use bitcoin::Amount;
 use charms_data::{App, B32, Data};
 use grail_bridge_contract::RosterState;
-use grail_policy::approve;
 use grail_spell::nft_app;
 
 use crate::{
     drafted, refusals,
     support::{
-        AGREES_TOO, Draft, Setup, World, coin, funding, hash_of, input, keypair, output, p2wpkh,
-        public, world,
+        AGREES_TOO, Draft, Setup, World, code, coin, funding, hash_of, input, keypair, output,
+        p2wpkh, public, world,
     },
     usual,
 };
@@ -93,27 +92,17 @@ fn grow_roster(state: &mut RosterState) {
     state.signers.sort_unstable();
 }
 
-fn asked_by(signer: Option<u16>) -> &'static str {
-    let key = signer.map(|seed| public(&keypair(seed)));
+fn asked_by(signer: u16) -> &'static str {
     let proposal = usual().propose(world());
-    let World {
-        secp,
-        params,
-        bridge,
-        ..
-    } = world();
-    match approve(secp, &proposal, params, bridge, key.as_ref()) {
-        Ok(_) => "approved",
-        Err(refusal) => refusal.code(),
-    }
+    code(&world().approve_for(&proposal, &public(&keypair(signer))))
 }
 
 #[test]
 fn every_signer_of_the_roster_and_a_dry_run_get_a_yes() {
     for seed in 1..=16 {
-        assert_eq!(asked_by(Some(seed)), "approved");
+        assert_eq!(asked_by(seed), "approved");
     }
-    assert_eq!(asked_by(None), "approved");
+    assert_eq!(code(&world().judge(&usual().propose(world()))), "approved");
 }
 
 refusals! {
@@ -203,7 +192,7 @@ refusals! {
     refuses_another_vault_script => "roster-changed": leaving(|state| state.vault_script[33] ^= 1);
     refuses_to_leave_other_params => "roster-changed": leaving(|state| state.params_hash[31] ^= 1);
 
-    refuses_a_signer_outside_the_roster => "not-in-roster": asked_by(Some(17));
+    refuses_a_signer_outside_the_roster => "not-in-roster": asked_by(17);
 
     refuses_an_nft_that_is_not_at_the_vault => "unknown-template": after(&|world, draft| {
         // The coin under the NFT is somebody's own; its state still names the roster's vault.

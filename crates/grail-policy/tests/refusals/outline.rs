@@ -5,16 +5,17 @@ use bitcoin::{
     hashes::Hash,
 };
 use charms_data::{App, B32, Data};
-use grail_policy::PREVIOUS_MAX_BYTES;
 use grail_spell::{
     MOCK_SPELL_VK, decode_op_return, encode_op_return, nft_app, read_strict, token_app,
 };
-use grail_types::{MockAllowed, Network};
+use grail_types::{Epoch, MockAllowed, Network};
+use grail_wire::{PREVIOUS_MAX_BYTES, PREVIOUS_TX_MAX_BYTES, PreviousTx};
 
 use crate::{
     drafted, proposed, refusals,
     support::{
-        AGREES_TOO, Draft, Setup, World, coin, funding, hash_of, input, output, p2wpkh, world,
+        AGREES_TOO, Draft, Setup, World, code, coin, funding, hash_of, input, output, p2wpkh,
+        peg_in, world,
     },
     usual,
 };
@@ -44,35 +45,38 @@ fn as_many_inputs_as_allowed_are_approved() {
     assert_eq!(world.usual().draft.refusal(&world), "approved");
 }
 
-#[test]
-fn a_second_vault_coin_is_approved() {
-    assert_eq!(drafted(add_vault_input), "approved");
-}
-
-/// The usual settlement whose previous transactions have so many bytes together: the first deposit's also carries a large
-/// output that nobody looks at.
+/// A settlement of fourteen peg-ins whose previous transactions have so many bytes together: those behind the deposits also
+/// carry a large output that nobody looks at, each as much as a transaction may have, until it is enough.
 fn with_previous_bytes(bytes: usize) -> &'static str {
-    let mut draft = usual();
-    let txid = draft.transaction.input[2].previous_output.txid;
-    let index = draft
-        .previous
-        .iter()
-        .position(|made| made.compute_txid() == txid)
-        .unwrap();
-    let size = |draft: &Draft| {
+    let world = world();
+    let mut draft = world.case(&[1_000_000; 14].map(peg_in)).draft;
+    let sizes = |draft: &Draft| {
         draft
             .previous
             .iter()
-            .map(Transaction::total_size)
+            .map(Transaction::base_size)
             .sum::<usize>()
     };
-    let large = |length| output(0, ScriptBuf::from_bytes(vec![0x6a; length]));
-    // Eight bytes of amount, five of the script's length.
-    let length = bytes - size(&draft) - 13;
-    draft.previous[index].output.push(large(length));
-    assert_eq!(size(&draft), bytes);
-    draft.transaction.input[2].previous_output.txid = draft.previous[index].compute_txid();
-    draft.refusal(world())
+    for input_index in 2..16 {
+        let missing = bytes - sizes(&draft);
+        let txid = draft.transaction.input[input_index].previous_output.txid;
+        let index = draft
+            .previous
+            .iter()
+            .position(|made| made.compute_txid() == txid)
+            .unwrap();
+        let made = &mut draft.previous[index];
+        let room = PREVIOUS_TX_MAX_BYTES - made.base_size();
+        // Eight bytes of amount, five of the script's length.
+        let Some(length) = missing.min(room).checked_sub(13) else {
+            break;
+        };
+        made.output
+            .push(output(0, ScriptBuf::from_bytes(vec![0x6a; length])));
+        draft.transaction.input[input_index].previous_output.txid = made.compute_txid();
+    }
+    assert_eq!(sizes(&draft), bytes);
+    draft.refusal(world)
 }
 
 #[test]
@@ -118,9 +122,16 @@ fn on(network: Network) -> &'static str {
 }
 
 refusals! {
-    refuses_other_params => "wrong-params": proposed(|_, proposal| {
-        proposal.params_hash.0[0] ^= 1;
+    refuses_another_epoch => "wrong-epoch": proposed(|_, proposal| proposal.epoch = Epoch(1));
+    refuses_previous_transactions_in_another_order => "previous-excess": proposed(|_, proposal| {
+        proposal.previous.reverse();
     });
+    refuses_bytes_that_are_no_transaction => "previous-malformed": {
+        let mut proposal = usual().propose(world()).wire();
+        let good = proposal.previous[0].as_bytes();
+        proposal.previous[0] = PreviousTx::from_bytes(good[..good.len() / 2].to_vec()).unwrap();
+        code(&grail_policy::judge(&world().secp, &proposal, &world().bridge))
+    };
 
     refuses_version_1 => "malformed-transaction": proposed(|_, proposal| {
         proposal.transaction.version = bitcoin::transaction::Version::ONE;
@@ -267,9 +278,7 @@ refusals! {
             wasm: crate::support::BRIDGE,
             ..Setup::default()
         });
-        let mut proposal = other.usual().draft.propose(&other);
-        proposal.params_hash = world().params_hash();
-        world().refusal(&proposal)
+        world().refusal(&other.usual().draft.propose(&other))
     };
 }
 

@@ -56,10 +56,10 @@ fn the_requests_bear_the_provers_fee_and_the_miners() {
     for fee in [Vec::new(), vec![output(MOST, p2tr(9))]] {
         let paid: Amount = fee.iter().map(|output| output.value).sum();
         let approved = world.approve(&with(fee).propose(world)).unwrap();
-        let settlement = approved.get();
+        let settlement = approved.get().as_settlement().unwrap();
         let shares: Amount = settlement.items.iter().map(|item| item.fee_share).sum();
         assert_eq!(settlement.prover_fee, paid);
-        assert_eq!(settlement.fee, shares - paid);
+        assert_eq!(settlement.signing.fee, shares - paid);
     }
 }
 
@@ -101,7 +101,7 @@ refusals! {
         });
         let mut draft = world.usual().draft;
         let approved = world.approve(&draft.propose(&world)).unwrap();
-        draft.uncommitted = vec![output(approved.get().fee.to_sat() + 1, p2tr(9))];
+        draft.uncommitted = vec![output(approved.get().signing().fee.to_sat() + 1, p2tr(9))];
         draft.refusal(&world)
     };
     refuses_two_outputs_that_nothing_commits_to => "spell-invalid":
@@ -130,7 +130,7 @@ refusals! {
         });
         let mut draft = world.usual().draft;
         let approved = world.approve(&draft.propose(&world)).unwrap();
-        draft.uncommitted = vec![output(approved.get().fee.to_sat() - 1_000, p2tr(9))];
+        draft.uncommitted = vec![output(approved.get().signing().fee.to_sat() - 1_000, p2tr(9))];
         draft.refusal(&world)
     };
 }

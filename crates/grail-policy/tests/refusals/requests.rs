@@ -2,14 +2,14 @@
 
 use bitcoin::{Amount, PubkeyHash, ScriptBuf, ScriptHash, WScriptHash, hashes::Hash};
 use charms_data::Data;
-use grail_policy::{Proposal, Refusal};
+use grail_policy::Refusal;
 use grail_types::{Network, Terms};
 
 use crate::{
     drafted, proposed, refusals,
     support::{
-        Case, Draft, Setup, Wish, World, coin, funding, input, output, p2tr, p2wpkh, peg_in,
-        peg_out, world,
+        Case, Draft, Proposal, Setup, Wish, World, coin, funding, input, output, p2tr, p2wpkh,
+        peg_in, peg_out, world,
     },
     usual,
 };
@@ -133,7 +133,8 @@ fn peg_out_of(change: fn(&World, &mut Draft)) -> &'static str {
         .unwrap()
         .spell;
     let mut remade = Draft {
-        params_hash: case.draft.params_hash,
+        epoch: case.draft.epoch,
+        params: case.draft.params.clone(),
         transaction: bitcoin::Transaction {
             output: transfer.output[..transfer.output.len() - 1].to_vec(),
             ..transfer
@@ -177,24 +178,24 @@ fn redeposited(world: &World, draft: &mut Draft, made_for: usize, served: usize)
 }
 
 refusals! {
-    refuses_an_input_that_nobody_explained => "unknown-template": drafted(|_, draft| {
+    refuses_an_input_that_nobody_explained => "vault-not-spent": drafted(|_, draft| {
         let stray = funding(92, vec![output(50_000, p2wpkh(9))]);
         draft.transaction.input.insert(1, input(coin(&stray, 0).outpoint));
         draft.previous.push(stray);
         draft.raise(1, 50_000);
     });
-    refuses_a_deposit_whose_request_is_not_named => "unknown-template": drafted(|_, draft| {
+    refuses_a_deposit_whose_request_is_not_named => "wrong-count": drafted(|_, draft| {
         draft.requests.remove(0);
         draft.transaction.output.remove(2);
         draft.spell.tx.outs.remove(2);
     });
-    refuses_a_fee_input_of_the_backend => "unknown-template": drafted(|_, draft| {
+    refuses_a_fee_input_of_the_backend => "wrong-count": drafted(|_, draft| {
         let own = funding(93, vec![output(50_000, p2wpkh(9))]);
         draft.transaction.input.push(input(coin(&own, 0).outpoint));
         draft.previous.push(own);
     });
 
-    refuses_a_vault_coin_with_zkbtc => "unexpected-charms": drafted(|world, draft| {
+    refuses_a_vault_coin_with_zkbtc => "vault-not-spent": drafted(|world, draft| {
         let script = world.vault.script_pubkey.clone();
         let terms: Vec<_> = draft.requests.iter().map(|terms| world.deposit_script(terms)).collect();
         let transfer = world.transfer(&[
@@ -232,7 +233,7 @@ refusals! {
     });
 
     refuses_fewer_inputs_than_requests => "wrong-count": drafted(|_, draft| {
-        draft.transaction.input.drain(1..=2);
+        draft.transaction.input.remove(2);
         draft.tidy_previous();
     });
     refuses_an_extra_output => "wrong-count": drafted(|_, draft| {
@@ -395,7 +396,8 @@ pub fn remake_transfer(
         .spell;
     transfer.output.pop();
     let remade = Draft {
-        params_hash: draft.params_hash,
+        epoch: draft.epoch,
+        params: draft.params.clone(),
         transaction: transfer,
         spell,
         uncommitted: Vec::new(),

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use bitcoin::{Transaction, TxOut, Txid};
 use charms_data::{App, Data};
 use grail_bridge_contract::RosterState;
-use grail_policy::Proposal;
 use grail_spell::{NormalizedCharms, NormalizedSpell, nft_app, token_app};
 use grail_txbuild::SettlementPlan;
-use grail_types::{ParamsHash, Terms};
+use grail_types::{Epoch, Params, Terms};
 
-use super::{World, output, try_prove};
+use super::{Proposal, World, output, try_prove};
 
 #[derive(Clone, Debug)]
 pub struct Draft {
-    pub params_hash: ParamsHash,
+    pub epoch: Epoch,
+    pub params: Params,
     /// Without the spell's output.
     pub transaction: Transaction,
     /// In wire form.
@@ -42,7 +42,8 @@ impl Draft {
             .filter(|(txid, _)| needed.contains(txid))
             .collect();
         Self {
-            params_hash: world.params_hash(),
+            epoch: world.roster.epoch(),
+            params: world.params.clone(),
             transaction: plan.transaction.clone(),
             spell: plan.spell.to_wire(),
             uncommitted: Vec::new(),
@@ -67,10 +68,13 @@ impl Draft {
         transaction.output.extend(self.uncommitted.iter().cloned());
         transaction.output.push(output(0, proven.op_return));
         transaction.output.extend(self.behind.iter().cloned());
+        let mut previous = self.previous.clone();
+        previous.sort_by_key(Transaction::compute_txid);
         Ok(Proposal {
-            params_hash: self.params_hash,
+            epoch: self.epoch,
+            params: self.params.clone(),
             transaction,
-            previous: self.previous.clone(),
+            previous,
             requests: self.requests.clone(),
         })
     }

@@ -11,6 +11,7 @@
 
 pub mod draft;
 pub mod model;
+mod proposal;
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -24,7 +25,6 @@ use bitcoin::{
 };
 use charms_data::B32;
 use grail_bridge_contract::RosterState;
-use grail_policy::Proposal;
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
 use grail_script::{DepositTree, InternalKey, VaultTree};
 use grail_spell::{NormalizedSpell, deployment_identity, transfer_spell, without_witnesses};
@@ -36,6 +36,8 @@ use grail_types::{
 use sha2::{Digest as _, Sha256};
 
 pub use draft::Draft;
+#[allow(unused_imports, reason = "a part is used by each test")]
+pub use proposal::{Proposal, code};
 
 /// The bridge's own contract.
 pub const BRIDGE: &[u8] = include_bytes!("../../../../contracts/bridge.wasm");
@@ -455,28 +457,6 @@ impl World {
                 ..peg_out(300_000)
             },
         ])
-    }
-
-    pub fn approve(
-        &self,
-        proposal: &Proposal,
-    ) -> Result<grail_policy::Approved<grail_policy::Settlement>, grail_policy::Refusal> {
-        let signer = public(&self.keys[0]);
-        grail_policy::approve(
-            &self.secp,
-            proposal,
-            &self.params,
-            &self.bridge,
-            Some(&signer),
-        )
-    }
-
-    /// The code of the refusal that `proposal` meets.
-    pub fn refusal(&self, proposal: &Proposal) -> &'static str {
-        match self.approve(proposal) {
-            Ok(_) => "approved",
-            Err(refusal) => refusal.code(),
-        }
     }
 }
 
