@@ -17,24 +17,23 @@ use ark_ff::PrimeField as _;
 use ark_groth16::{Groth16, PreparedVerifyingKey, Proof, VerifyingKey, prepare_verifying_key};
 use ark_serialize::CanonicalDeserialize as _;
 use bitcoin::{
-    consensus,
-    secp256k1::{Message, Scalar, schnorr::Signature},
+    XOnlyPublicKey, consensus,
+    secp256k1::{Message, Scalar},
 };
 use common::{Script, answer, decide, signer_with};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use grail_policy::Proposal;
-use grail_script::{Sighashes, nums_key, verify_signature};
-use grail_signer::encode_proposal;
+use grail_script::{Sighashes, nums_key};
 use grail_spell::{MOCK_SPELL_VK, decode_op_return, public_values, read_strict};
-use grail_txbuild::complete;
-use grail_types::{MockAllowed, Network, SignerIndex};
+use grail_txbuild::Collector;
+use grail_types::{MockAllowed, Network};
+use grail_wire::{Contribution, Contributions, encode_proposal};
 use sha2::{Digest as _, Sha256};
-use support::{peg_in, peg_out, public, world};
+use support::{Proposal, peg_in, peg_out, public, world};
 
 /// Inputs of the settlements measured: the most that are allowed, and fewer to see the growth. The roster NFT and the vault are
 /// two of them.
 const INPUTS: [usize; 3] = [20, 100, 200];
-const THRESHOLD: u16 = 12;
+const THRESHOLD: usize = 12;
 
 /// A settlement of so many inputs, half peg-ins and half peg-outs.
 fn proposal(inputs: usize) -> Proposal {
@@ -80,8 +79,9 @@ fn sign(criterion: &mut Criterion) {
     group.sample_size(30);
     for inputs in INPUTS {
         let proposal = proposal(inputs);
-        let encoded = encode_proposal(&proposal).unwrap();
-        let (mut signer, _) = signer_with(&world.bridge, &world.params, &key);
+        let shown = proposal.wire();
+        let encoded = encode_proposal(&shown).unwrap();
+        let (mut signer, _) = signer_with(&world.bridge, &key);
 
         let check = groth16_check(&proposal);
         assert!(check());
@@ -128,8 +128,10 @@ fn sign(criterion: &mut Criterion) {
                 });
             },
         );
-        group.bench_function(BenchmarkId::new("approve", inputs), |bencher| {
-            bencher.iter(|| world.approve(black_box(&proposal)).unwrap());
+        group.bench_function(BenchmarkId::new("judge", inputs), |bencher| {
+            bencher.iter(|| {
+                grail_policy::judge(&world.secp, black_box(&shown), &world.bridge).unwrap()
+            });
         });
         group.bench_function(
             BenchmarkId::new("decode, approve, sign, answer", inputs),
@@ -147,24 +149,28 @@ fn combine(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("verify and complete a settlement");
     group.sample_size(10);
     for inputs in INPUTS {
-        let approved = world.approve(&proposal(inputs)).unwrap();
-        let settlement = approved.get();
-        let hash_all = || -> Vec<Message> {
-            let mut sighashes = Sighashes::new(&settlement.transaction, &settlement.prevouts);
-            let spends = settlement.spends.iter().enumerate();
-            spends
-                .map(|(index, spend)| sighashes.of(index, spend).unwrap())
-                .collect()
+        let signing = || {
+            let judged = world.judge(&proposal(inputs)).unwrap();
+            judged.get().signing().clone()
         };
-        let messages = hash_all();
-        let signatures: BTreeMap<SignerIndex, Vec<Signature>> = (0..THRESHOLD)
-            .map(|position| {
-                let key = &world.keys[usize::from(position)];
-                let signed = messages
-                    .iter()
-                    .map(|message| world.secp.sign_schnorr_no_aux_rand(message, key))
-                    .collect();
-                (SignerIndex(position), signed)
+        let signing = signing();
+        let messages = {
+            let mut sighashes = Sighashes::new(&signing.transaction, &signing.prevouts);
+            let spends = signing.inputs.iter().enumerate();
+            spends
+                .map(|(index, input)| sighashes.of(index, &input.spend).unwrap())
+                .collect::<Vec<_>>()
+        };
+        let contributions: BTreeMap<XOnlyPublicKey, Contributions> = world.keys[..THRESHOLD]
+            .iter()
+            .map(|key| {
+                let signed = messages.iter().zip(0..).map(|(message, input_index)| {
+                    Contribution::Signature {
+                        input_index,
+                        signature: world.secp.sign_schnorr_no_aux_rand(message, key),
+                    }
+                });
+                (public(key), Contributions::new(signed.collect()).unwrap())
             })
             .collect();
 
@@ -172,10 +178,10 @@ fn combine(criterion: &mut Criterion) {
             BenchmarkId::new("raw: 12 signatures per input", inputs),
             |bencher| {
                 bencher.iter(|| {
-                    for (position, signed) in &signatures {
-                        let key = public(&world.keys[usize::from(position.0)]);
-                        for (signature, message) in signed.iter().zip(&messages) {
-                            world.secp.verify_schnorr(signature, message, &key).unwrap();
+                    for (key, signed) in &contributions {
+                        for (contribution, message) in signed.iter().zip(&messages) {
+                            let Contribution::Signature { signature, .. } = contribution;
+                            world.secp.verify_schnorr(signature, message, key).unwrap();
                         }
                     }
                 });
@@ -185,20 +191,14 @@ fn combine(criterion: &mut Criterion) {
             BenchmarkId::new("sighashes, verify, complete", inputs),
             |bencher| {
                 bencher.iter(|| {
-                    let messages = hash_all();
-                    for (position, signed) in &signatures {
-                        for (signature, message) in signed.iter().zip(&messages) {
-                            verify_signature(
-                                &world.secp,
-                                &settlement.roster,
-                                *position,
-                                message,
-                                signature,
-                            )
-                            .unwrap();
-                        }
-                    }
-                    let transaction = complete(&approved, &signatures).unwrap();
+                    let collector = Collector::new(signing.clone()).unwrap();
+                    let checked = contributions
+                        .iter()
+                        .map(|(key, signed)| {
+                            (*key, collector.check(&world.secp, key, signed).unwrap())
+                        })
+                        .collect();
+                    let transaction = collector.complete(&checked).unwrap();
                     black_box(consensus::serialize(&transaction))
                 });
             },

@@ -13,17 +13,17 @@ use bitcoin::{
     TxOut,
     secp256k1::{Message, Secp256k1, schnorr::Signature},
 };
-use common::{Script, answer, decide, fault, signer_with};
-use grail_policy::{Proposal, RefusalRecord};
+use common::{Script, Signer, answer, attempt, decide, decide_again, fault, signer_with};
 use grail_script::{DepositTree, InternalKey};
-use grail_signer::{
-    Answer, AnswerError, SettlementSignatures, Signer, Verdict, encode_proposal, proposal_id,
+use grail_wire::{
+    Answer, AnswerError, AskerId, Attempt, Contribution, Contributions, ProposalId, RefusalCode,
+    RefusalRecord, Text, Verdict, encode_proposal,
 };
 use reference::{Spend, leaf_hash};
-use support::{World, keypair, p2wpkh, public, real_world, world};
+use support::{Proposal, World, keypair, p2wpkh, public, real_world, world};
 
 fn signer(world: &World, position: usize) -> Signer {
-    signer_with(&world.bridge, &world.params, &world.keys[position]).0
+    signer_with(&world.bridge, &world.keys[position]).0
 }
 
 fn usual(world: &World) -> Proposal {
@@ -38,20 +38,32 @@ fn theft(world: &World) -> Proposal {
 }
 
 fn ask(signer: &mut Signer, proposal: &Proposal) -> Answer {
-    let encoded = encode_proposal(proposal).unwrap();
+    let encoded = encode_proposal(&proposal.wire()).unwrap();
     answer(decide(signer, &encoded, &mut Script::counting(100)))
 }
 
-fn signatures(answer: &Answer) -> &[Signature] {
-    match &answer.verdict {
-        Verdict::Signed(SettlementSignatures(signatures)) => signatures,
+/// One signature per input, in order.
+fn signatures(answer: &Answer) -> Vec<Signature> {
+    let contributions = match &answer.verdict {
+        Verdict::Contributed(contributions) => contributions,
         Verdict::Refused(record) => panic!("refused: {record:?}"),
-    }
+    };
+    let inputs = contributions.iter().enumerate();
+    inputs
+        .map(|(index, contribution)| {
+            let Contribution::Signature {
+                input_index,
+                signature,
+            } = contribution;
+            assert_eq!(usize::from(*input_index), index);
+            *signature
+        })
+        .collect()
 }
 
 fn refusal(answer: &Answer) -> &RefusalRecord {
     match &answer.verdict {
-        Verdict::Signed(_) => panic!("signed"),
+        Verdict::Contributed(_) => panic!("signed"),
         Verdict::Refused(record) => record,
     }
 }
@@ -104,7 +116,7 @@ fn an_approved_settlement_is_signed_input_by_input() {
         assert_eq!(answer.signer, key);
         assert_eq!(
             answer.proposal,
-            proposal_id(&encode_proposal(&proposal).unwrap())
+            ProposalId::of(&encode_proposal(&proposal.wire()).unwrap())
         );
         let signatures = signatures(&answer);
         let digests = digests(world, &proposal);
@@ -125,7 +137,7 @@ fn an_approved_settlement_is_signed_input_by_input() {
 fn every_signature_gets_fresh_randomness() {
     let world = world();
     let proposal = usual(world);
-    let encoded = encode_proposal(&proposal).unwrap();
+    let encoded = encode_proposal(&proposal.wire()).unwrap();
     let mut signer = signer(world, 0);
     let mut entropy = Script::counting(0);
     let first = answer(decide(&mut signer, &encoded, &mut entropy));
@@ -133,7 +145,7 @@ fn every_signature_gets_fresh_randomness() {
     assert_eq!(entropy.draws, 7);
     let second = answer(decide(&mut signer, &encoded, &mut entropy));
     assert_eq!(entropy.draws, 14);
-    for (one, two) in signatures(&first).iter().zip(signatures(&second)) {
+    for (one, two) in signatures(&first).into_iter().zip(signatures(&second)) {
         assert_ne!(one, two);
     }
 }
@@ -144,45 +156,69 @@ fn a_refusal_is_an_answer_with_code_and_details() {
     let proposal = theft(world);
     let answer = ask(&mut signer(world, 0), &proposal);
     let record = refusal(&answer);
-    assert_eq!(record.code, "wrong-destination");
+    assert_eq!(record.code, RefusalCode::WrongDestination);
     let request = proposal.requests[1].id().to_string();
-    assert!(record.details.contains(&request), "{}", record.details);
+    assert!(
+        record.details.as_str().contains(&request),
+        "{}",
+        record.details
+    );
     assert!(answer.verify(&Secp256k1::verification_only()).is_ok());
 }
 
 #[test]
 fn a_signer_outside_the_roster_signs_nothing() {
     let world = world();
-    let (mut stranger, _) = signer_with(&world.bridge, &world.params, &keypair(99));
+    let (mut stranger, _) = signer_with(&world.bridge, &keypair(99));
     let answer = ask(&mut stranger, &usual(world));
-    assert_eq!(refusal(&answer).code, "not-in-roster");
+    assert_eq!(refusal(&answer).code, RefusalCode::NotInRoster);
 }
 
 #[test]
-fn a_proposal_for_other_params_is_refused() {
+fn a_proposal_that_shows_other_params_is_refused() {
     let world = world();
     let mut proposal = usual(world);
-    proposal.params_hash.0[0] ^= 1;
-    let answer = ask(&mut signer(world, 0), &proposal);
-    assert_eq!(refusal(&answer).code, "wrong-params");
-}
-
-#[test]
-fn a_signer_of_other_params_refuses_what_others_sign() {
-    let world = world();
-    let params = world
+    proposal.params = world
         .params
-        .with(|values| values.deposit_confirmations += 1)
+        .with(|values| values.fee_rate_max = bitcoin::FeeRate::from_sat_per_kwu(2_000_000))
         .unwrap();
-    let (mut other, _) = signer_with(&world.bridge, &params, &world.keys[0]);
-    let mut proposal = usual(world);
-    assert_eq!(refusal(&ask(&mut other, &proposal)).code, "wrong-params");
-    // Nor does it help to name the signer's params: the NFT is bound to the others.
-    proposal.params_hash = params.hash(&world.bridge);
-    assert_eq!(refusal(&ask(&mut other, &proposal)).code, "nft-params");
+    let answer = ask(&mut signer(world, 0), &proposal);
+    assert_eq!(refusal(&answer).code, RefusalCode::NftParams);
+}
+
+/// A thief deploys a bridge of his own, names the real roster in it and shows it to the real signers: his "NFT" with the
+/// real vault's address, under whatever parameters he likes.
+#[test]
+fn a_foreign_bridge_under_the_real_rosters_vault_is_refused() {
+    let world = world();
+    let mut elsewhere = world.bridge;
+    elsewhere.app.identity[0] ^= 1;
+    let mut mainnet = world.bridge;
+    mainnet.network = grail_types::Network::Mainnet;
+    for (bridge, code) in [
+        (elsewhere, RefusalCode::WrongApps),
+        (mainnet, RefusalCode::MockSpell),
+    ] {
+        let (mut other, _) = signer_with(&bridge, &world.keys[0]);
+        assert_eq!(refusal(&ask(&mut other, &usual(world))).code, code);
+    }
 }
 
 type Change = fn(&mut Answer, &Answer);
+
+/// Changes what is contributed, or adds to the words of a refusal.
+fn tamper(answer: &mut Answer, change: fn(&mut Vec<Contribution>), more: &str) {
+    match &mut answer.verdict {
+        Verdict::Contributed(contributions) => {
+            let mut list = contributions.to_vec();
+            change(&mut list);
+            *contributions = Contributions::new(list).unwrap();
+        }
+        Verdict::Refused(record) => {
+            record.details = Text::cut(&format!("{}{more}", record.details));
+        }
+    }
+}
 
 #[test]
 fn no_tampered_answer_is_its_signers() {
@@ -192,35 +228,35 @@ fn no_tampered_answer_is_its_signers() {
         ask(&mut signer, &usual(world)),
         ask(&mut signer, &theft(world)),
     );
-    let changes: [Change; 12] = [
+    let changes: [Change; 13] = [
         |answer, _| answer.proposal.0[0] ^= 1,
         |answer, _| answer.proposal.0[31] ^= 0x80,
+        |answer, _| answer.attempt.number += 1,
+        |answer, _| answer.attempt.asker = AskerId([8; 16]),
         |answer, _| answer.signer = public(&keypair(98)),
         |answer, other| answer.verdict = other.verdict.clone(),
         |answer, other| answer.authentication = other.authentication,
         |answer, other| answer.proposal = other.proposal,
-        |answer, _| answer.verdict = Verdict::Signed(SettlementSignatures(Vec::new())),
+        |answer, _| {
+            answer.verdict = Verdict::Contributed(Contributions::new(Vec::new()).unwrap());
+        },
         |answer, _| {
             answer.verdict = Verdict::Refused(RefusalRecord {
-                code: String::new(),
-                details: String::new(),
+                code: RefusalCode::from(""),
+                details: Text::cut(""),
             });
         },
-        |answer, _| match &mut answer.verdict {
-            Verdict::Signed(SettlementSignatures(signatures)) => signatures.swap(0, 1),
-            Verdict::Refused(record) => record.code.push('x'),
-        },
-        |answer, _| match &mut answer.verdict {
-            Verdict::Signed(SettlementSignatures(signatures)) => drop(signatures.pop()),
-            Verdict::Refused(record) => record.details.push(' '),
-        },
-        |answer, _| match &mut answer.verdict {
-            Verdict::Signed(SettlementSignatures(signatures)) => signatures.push(signatures[0]),
-            // A letter moves from one field to the other.
-            Verdict::Refused(record) => {
-                let last = record.code.pop().unwrap();
-                record.details.insert(0, last);
-            }
+        |answer, _| tamper(answer, |contributions| contributions.truncate(5), "x"),
+        |answer, _| {
+            tamper(
+                answer,
+                |contributions| {
+                    let Contribution::Signature { input_index, .. } =
+                        contributions.last_mut().unwrap();
+                    *input_index += 1;
+                },
+                " ",
+            );
         },
         |answer, _| {
             let mut bytes = answer.authentication.serialize();
@@ -243,7 +279,7 @@ fn no_tampered_answer_is_its_signers() {
 fn bytes_that_are_no_proposal_are_a_fault_not_an_answer() {
     let world = world();
     let mut signer = signer(world, 0);
-    let sound = encode_proposal(&usual(world)).unwrap();
+    let sound = encode_proposal(&usual(world).wire()).unwrap();
     let trailing = [sound.as_slice(), &[0]].concat();
     let cut = sound[..sound.len() - 1].to_vec();
     for bytes in [vec![], vec![0xff; 100], trailing, cut] {
@@ -259,12 +295,12 @@ fn bytes_that_are_no_proposal_are_a_fault_not_an_answer() {
 fn broken_randomness_signs_nothing() {
     let world = world();
     let mut signer = signer(world, 0);
-    let encoded = encode_proposal(&usual(world)).unwrap();
+    let encoded = encode_proposal(&usual(world).wire()).unwrap();
     for draws in 0..7 {
         let mut entropy = Script::breaking_after(draws);
         assert_eq!(
             fault(decide(&mut signer, &encoded, &mut entropy)),
-            "entropy"
+            "entropy-unavailable"
         );
     }
     let mut entropy = Script::breaking_after(7);
@@ -277,10 +313,10 @@ fn a_decision_depends_on_nothing_that_was_asked_before() {
     let world = world();
     let proposals = [usual(world), theft(world), {
         let mut wrong = usual(world);
-        wrong.params_hash.0[5] ^= 1;
+        wrong.epoch.0 += 1;
         wrong
     }]
-    .map(|proposal| encode_proposal(&proposal).unwrap());
+    .map(|proposal| encode_proposal(&proposal.wire()).unwrap());
     let alone: Vec<_> = proposals
         .iter()
         .map(|proposal| {
@@ -295,5 +331,42 @@ fn a_decision_depends_on_nothing_that_was_asked_before() {
             let response = decide(&mut signer, &proposals[asked], &mut Script::counting(50));
             assert_eq!(answer(response), alone[asked], "{order:?}");
         }
+    }
+}
+
+/// A "no" names its attempt and its asker; a "yes" does as well, but its signatures are the same facts.
+#[test]
+fn an_answer_names_the_attempt_that_it_was_given_to() {
+    let world = world();
+    let mut signer = signer(world, 0);
+    let stranger = Attempt {
+        asker: AskerId([9; 16]),
+        number: 1,
+    };
+    for proposal in [usual(world), theft(world)] {
+        let encoded = encode_proposal(&proposal.wire()).unwrap();
+        for asked in [attempt(0), attempt(1), stranger] {
+            let entropy = &mut Script::counting(5);
+            let answer = answer(decide_again(&mut signer, &encoded, asked, entropy));
+            assert_eq!(answer.attempt, asked);
+            assert!(answer.verify(&world.secp).is_ok());
+        }
+    }
+}
+
+/// Asked by more askers than are remembered, about more transactions than are remembered: the signer goes on.
+#[test]
+fn no_number_of_askers_keeps_a_signer_from_answering() {
+    let world = world();
+    let mut signer = signer(world, 0);
+    let encoded = encode_proposal(&usual(world).wire()).unwrap();
+    for number in 0..=u8::try_from(grail_signer::SESSIONS_PER_TRANSACTION_MAX).unwrap() + 2 {
+        let asked = Attempt {
+            asker: AskerId([number; 16]),
+            number: 0,
+        };
+        let entropy = &mut Script::counting(5);
+        let answer = answer(decide_again(&mut signer, &encoded, asked, entropy));
+        assert_eq!(signatures(&answer).len(), 6);
     }
 }

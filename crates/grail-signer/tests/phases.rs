@@ -1,4 +1,4 @@
-//! Birth, restoring, evidence, and which request is served when.
+//! Making and restoring a key, evidence, and which request is served when.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -7,13 +7,18 @@ mod common;
 mod support;
 
 use bitcoin::secp256k1::Keypair;
-use common::{IMAGE, MACHINE, NOW, Script, answer, boot, born, decide, fault, signer_with, tee};
+use common::{
+    IMAGE, MACHINE, NOW, Script, Signer, answer, attempt, boot, booted, decide, fault, signer_with,
+    tee,
+};
 use grail_attest::{
     PinnedImages, SealContext, SealNonce, Sealer as _, SignerExpectation,
     dev::development_measurement, verify_signer_evidence,
 };
-use grail_signer::{Request, Response, Signer, encode_proposal, encode_response};
-use grail_types::{Bridge, Image, ImageClass, Images, Network, Params, TeeKind};
+use grail_types::{
+    BoundedBytes, Bridge, Epoch, Image, ImageClass, Images, Network, Params, TeeKind,
+};
+use grail_wire::{Request, Response, encode, encode_proposal};
 use support::{keypair, public, world};
 
 fn waiting() -> Signer {
@@ -24,24 +29,21 @@ fn key() -> Keypair {
     world().keys[0]
 }
 
-fn params() -> Params {
-    world().params.clone()
-}
-
 fn proposal() -> Vec<u8> {
-    encode_proposal(&world().usual().draft.propose(world())).unwrap()
+    encode_proposal(&world().usual().draft.propose(world()).wire()).unwrap()
 }
 
 /// Every request, by the name that the phase table gives it.
 fn requests() -> [(&'static str, Request); 4] {
     [
-        ("boot", boot(&world().bridge, &params(), None)),
+        ("boot", boot(&world().bridge, None)),
         ("identify", Request::Identify),
         ("attest", Request::Attest { nonce: [9; 32] }),
         (
             "decide",
             Request::Decide {
-                proposal: proposal(),
+                attempt: attempt(0),
+                proposal: BoundedBytes::new(proposal()).unwrap(),
             },
         ),
     ]
@@ -58,7 +60,7 @@ fn each_phase_serves_exactly_the_requests_of_the_table() {
         }
     }
     for (name, request) in requests() {
-        let (mut ready, _) = signer_with(&world().bridge, &params(), &key());
+        let (mut ready, _) = signer_with(&world().bridge, &key());
         let response = ready.handle(request, &mut entropy);
         let served = match name {
             "boot" => {
@@ -74,17 +76,16 @@ fn each_phase_serves_exactly_the_requests_of_the_table() {
 }
 
 #[test]
-fn a_running_signer_cannot_be_given_another_key_or_other_params() {
-    let (mut signer, _) = signer_with(&world().bridge, &params(), &key());
-    let (_, other) = signer_with(&world().bridge, &params(), &world().keys[1]);
-    let generous = params()
-        .with(|values| values.fee_rate_max = bitcoin::FeeRate::from_sat_per_kwu(2_000_000))
-        .unwrap();
+fn a_running_signer_cannot_be_given_another_key_or_bridge() {
+    let (mut signer, _) = signer_with(&world().bridge, &key());
+    let (_, other) = signer_with(&world().bridge, &world().keys[1]);
+    let mut elsewhere = world().bridge;
+    elsewhere.app.identity[0] ^= 1;
     let mut entropy = Script::counting(0);
     for request in [
-        boot(&world().bridge, &params(), None),
-        boot(&world().bridge, &params(), Some(other)),
-        boot(&world().bridge, &generous, None),
+        boot(&world().bridge, None),
+        boot(&world().bridge, Some(other)),
+        boot(&elsewhere, None),
     ] {
         assert_eq!(
             fault(signer.handle(request, &mut entropy)),
@@ -94,18 +95,18 @@ fn a_running_signer_cannot_be_given_another_key_or_other_params() {
             panic!("no identity");
         };
         assert_eq!(identity.public_key, public(&key()));
-        assert_eq!(identity.params_hash, world().params_hash());
+        assert_eq!(identity.bridge, world().bridge);
     }
 }
 
 #[test]
-fn a_key_is_born_from_the_randomness_given_and_leaves_only_sealed() {
+fn a_key_is_made_of_the_randomness_given_and_leaves_only_sealed() {
     let mut entropy = Script::new([key().secret_bytes()]);
-    let born = born(waiting().handle(boot(&world().bridge, &params(), None), &mut entropy));
-    assert_eq!(born.public_key, public(&key()));
+    let booted = booted(waiting().handle(boot(&world().bridge, None), &mut entropy));
+    assert_eq!(booted.public_key, public(&key()));
     // The key and the seal's nonce, nothing else.
     assert_eq!(entropy.draws, 2);
-    let told = encode_response(&Response::Booted(born)).unwrap();
+    let told = encode(Epoch(0), &Response::Booted(booted)).unwrap();
     let secret = key().secret_bytes();
     for half in [&secret[..16], &secret[16..]] {
         assert!(!told.windows(16).any(|window| window == half));
@@ -114,20 +115,20 @@ fn a_key_is_born_from_the_randomness_given_and_leaves_only_sealed() {
 
 #[test]
 fn a_sealed_key_comes_back_and_is_not_sealed_again() {
-    let (_, sealed) = signer_with(&world().bridge, &params(), &key());
+    let (_, sealed) = signer_with(&world().bridge, &key());
     let mut entropy = Script::counting(0);
-    let born = born(waiting().handle(boot(&world().bridge, &params(), Some(sealed)), &mut entropy));
-    assert_eq!(born.public_key, public(&key()));
-    assert_eq!(born.sealed, None);
+    let booted = booted(waiting().handle(boot(&world().bridge, Some(sealed)), &mut entropy));
+    assert_eq!(booted.public_key, public(&key()));
+    assert_eq!(booted.sealed, None);
     assert_eq!(entropy.draws, 0);
 }
 
 #[test]
 fn a_restored_signer_signs_like_the_first() {
-    let (mut first, sealed) = signer_with(&world().bridge, &params(), &key());
+    let (mut first, sealed) = signer_with(&world().bridge, &key());
     let mut restored = waiting();
-    let _ = born(restored.handle(
-        boot(&world().bridge, &params(), Some(sealed)),
+    let _ = booted(restored.handle(
+        boot(&world().bridge, Some(sealed)),
         &mut Script::counting(0),
     ));
     let proposal = proposal();
@@ -137,18 +138,8 @@ fn a_restored_signer_signs_like_the_first() {
 }
 
 #[test]
-fn a_sealed_key_opens_under_other_params() {
-    let (_, sealed) = signer_with(&world().bridge, &params(), &key());
-    let other = params().with(|values| values.sweep_margin += 1).unwrap();
-    assert_ne!(other, params());
-    let request = boot(&world().bridge, &other, Some(sealed));
-    let born = born(waiting().handle(request, &mut Script::counting(0)));
-    assert_eq!(born.public_key, public(&key()));
-}
-
-#[test]
 fn a_sealed_key_opens_only_for_its_image_machine_bridge_and_network() {
-    let (_, sealed) = signer_with(&world().bridge, &params(), &key());
+    let (_, sealed) = signer_with(&world().bridge, &key());
     let bridge = |change: fn(&mut Bridge)| {
         let mut other = world().bridge;
         change(&mut other);
@@ -164,39 +155,39 @@ fn a_sealed_key_opens_only_for_its_image_machine_bridge_and_network() {
     ];
     for (index, (tee, bridge)) in strangers.into_iter().enumerate() {
         let mut signer = Signer::new(tee);
-        let request = boot(&bridge, &params(), Some(sealed.clone()));
+        let request = boot(&bridge, Some(sealed.clone()));
         let mut entropy = Script::counting(0);
         assert_eq!(
             fault(signer.handle(request, &mut entropy)),
             "seal-foreign",
             "{index}"
         );
-        // It is still waiting, and can be born.
-        let born = born(signer.handle(boot(&bridge, &params(), None), &mut entropy));
-        assert_ne!(born.public_key, public(&key()));
+        // It is still waiting, and can be given a key.
+        let booted = booted(signer.handle(boot(&bridge, None), &mut entropy));
+        assert_ne!(booted.public_key, public(&key()));
     }
 }
 
 #[test]
 fn no_tampered_sealed_key_is_opened() {
-    let (_, sealed) = signer_with(&world().bridge, &params(), &key());
+    let (_, sealed) = signer_with(&world().bridge, &key());
     for index in 0..sealed.len() {
         let mut tampered = sealed.clone();
         tampered[index] ^= 1;
         let code = fault(waiting().handle(
-            boot(&world().bridge, &params(), Some(tampered)),
+            boot(&world().bridge, Some(tampered)),
             &mut Script::counting(0),
         ));
         assert!(code == "seal-foreign" || code == "seal-malformed", "{code}");
     }
     for length in [0, 1, 24, 25, sealed.len() - 1] {
         let short = sealed[..length].to_vec();
-        let request = boot(&world().bridge, &params(), Some(short));
+        let request = boot(&world().bridge, Some(short));
         let code = fault(waiting().handle(request, &mut Script::counting(0)));
         assert!(code == "seal-foreign" || code == "seal-malformed", "{code}");
     }
     let long = vec![1; 70_000];
-    let request = boot(&world().bridge, &params(), Some(long));
+    let request = boot(&world().bridge, Some(long));
     let code = fault(waiting().handle(request, &mut Script::counting(0)));
     assert_eq!(code, "seal-too-large");
 }
@@ -219,7 +210,7 @@ fn sealed_bytes_that_are_no_key_are_refused() {
         let mut signer = waiting();
         let mut entropy = Script::counting(0);
         assert_eq!(
-            fault(signer.handle(boot(&world().bridge, &params(), Some(sealed)), &mut entropy)),
+            fault(signer.handle(boot(&world().bridge, Some(sealed)), &mut entropy)),
             "sealed-key-invalid"
         );
         assert_eq!(
@@ -239,7 +230,7 @@ fn what_was_sealed_for_another_purpose_is_no_key() {
     let sealed = tee(IMAGE, MACHINE)
         .seal(&key().secret_bytes(), &context, nonce)
         .unwrap();
-    let request = boot(&world().bridge, &params(), Some(sealed));
+    let request = boot(&world().bridge, Some(sealed));
     assert_eq!(
         fault(waiting().handle(request, &mut Script::counting(0))),
         "seal-foreign"
@@ -247,13 +238,13 @@ fn what_was_sealed_for_another_purpose_is_no_key() {
 }
 
 #[test]
-fn broken_randomness_gives_birth_to_nothing() {
+fn broken_randomness_makes_no_key() {
     for draws in 0..2 {
         let mut signer = waiting();
         let mut entropy = Script::breaking_after(draws);
         assert_eq!(
-            fault(signer.handle(boot(&world().bridge, &params(), None), &mut entropy)),
-            "entropy"
+            fault(signer.handle(boot(&world().bridge, None), &mut entropy)),
+            "entropy-unavailable"
         );
         assert_eq!(
             fault(signer.handle(Request::Identify, &mut entropy)),
@@ -263,7 +254,7 @@ fn broken_randomness_gives_birth_to_nothing() {
     // Zero and all ones are no keys: after eight of them the source is taken for broken.
     let mut stuck = Script::new([[0; 32], [0xff; 32]].repeat(4));
     assert_eq!(
-        fault(waiting().handle(boot(&world().bridge, &params(), None), &mut stuck)),
+        fault(waiting().handle(boot(&world().bridge, None), &mut stuck)),
         "entropy-broken"
     );
     assert_eq!(stuck.draws, 8);
@@ -272,8 +263,8 @@ fn broken_randomness_gives_birth_to_nothing() {
 #[test]
 fn a_draw_that_is_no_key_is_drawn_again() {
     let mut entropy = Script::new([[0; 32], [0xff; 32], key().secret_bytes()]);
-    let born = born(waiting().handle(boot(&world().bridge, &params(), None), &mut entropy));
-    assert_eq!(born.public_key, public(&key()));
+    let booted = booted(waiting().handle(boot(&world().bridge, None), &mut entropy));
+    assert_eq!(booted.public_key, public(&key()));
 }
 
 /// A document of this one image, as parameters pin it.
@@ -290,7 +281,7 @@ fn pinned(image: [u8; 48]) -> PinnedImages {
 
 #[test]
 fn evidence_names_key_bridge_and_challenge() {
-    let (mut signer, _) = signer_with(&world().bridge, &params(), &key());
+    let (mut signer, _) = signer_with(&world().bridge, &key());
     let nonce = [0x5a; 32];
     let request = Request::Attest { nonce };
     let Response::Evidence(evidence) = signer.handle(request, &mut Script::counting(0)) else {
@@ -328,12 +319,12 @@ fn evidence_names_key_bridge_and_challenge() {
 
 #[test]
 fn two_machines_have_two_keys_from_one_randomness_only_if_it_repeats() {
-    let births = [MACHINE, [0x32; 32]].map(|machine| {
+    let boots = [MACHINE, [0x32; 32]].map(|machine| {
         let mut signer = Signer::new(tee(IMAGE, machine));
         let mut entropy = Script::new([keypair(40).secret_bytes()]);
-        born(signer.handle(boot(&world().bridge, &params(), None), &mut entropy))
+        booted(signer.handle(boot(&world().bridge, None), &mut entropy))
     });
-    assert_eq!(births[0].public_key, births[1].public_key);
+    assert_eq!(boots[0].public_key, boots[1].public_key);
     // Equal key, equal nonce: the machine still tells the sealed bytes apart.
-    assert_ne!(births[0].sealed, births[1].sealed);
+    assert_ne!(boots[0].sealed, boots[1].sealed);
 }

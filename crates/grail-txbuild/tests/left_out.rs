@@ -6,8 +6,8 @@
 mod support;
 
 use bitcoin::{Amount, OutPoint, Txid, Weight, hashes::Hash};
-use grail_policy::PREVIOUS_MAX_BYTES;
 use grail_txbuild::{Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementRequest};
+use grail_wire::PREVIOUS_MAX_BYTES;
 use support::{FEE_RATE, Setup, Wish, World, output, peg_in, peg_out, world};
 
 fn deposits(world: &World, wishes: &[Wish]) -> Vec<Deposit> {

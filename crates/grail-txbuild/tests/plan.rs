@@ -69,7 +69,7 @@ fn vault(world: &World, donations: &[u64]) -> Vec<(Coin, bitcoin::Transaction)> 
 
 struct Planned {
     plan: SettlementPlan,
-    proposal: grail_policy::Proposal,
+    proposal: support::Proposal,
     wishes: usize,
     rate: FeeRate,
 }
@@ -120,7 +120,7 @@ fn check(world: &World, planned: &Planned) -> Result<(), TestCaseError> {
     prop_assert!(served.is_disjoint(&left));
 
     // The plan says what the transaction does.
-    let settlement = approved.get();
+    let settlement = approved.get().as_settlement().unwrap();
     prop_assert_eq!(&settlement.after, &plan.state);
     prop_assert_eq!(settlement.items.len(), plan.items.len());
     let shares: Amount = plan.items.iter().map(|item| item.fee_share).sum();
@@ -142,7 +142,7 @@ fn check(world: &World, planned: &Planned) -> Result<(), TestCaseError> {
     // The fee is the rate's on the signed weight or little more: the proof's bytes and the amounts may turn out
     // shorter than reckoned, and each payer rounds up.
     let weight = signed_weight(world, proposal);
-    prop_assert_eq!(settlement.weight.to_wu(), weight);
+    prop_assert_eq!(settlement.signing.weight.to_wu(), weight);
     let payers = plan.items.len() as u64;
     let slack = 4 * (support::PROOF_BYTES as u64 / 2 + 8 * (payers + 2)) + payers;
     let most = rate

@@ -46,12 +46,12 @@ fn a_plan_is_approved_whatever_the_prover_takes_at_every_rate() {
             case.draft.uncommitted = taken.map(to_prover).into_iter().collect();
             let approved = world.approve(&case.draft.propose(&world));
             let approved = approved.unwrap_or_else(|refusal| panic!("{rate} {taken:?}: {refusal}"));
-            let settlement = approved.get();
-            assert_eq!(settlement.fee + settlement.prover_fee, case.plan.fee);
+            let settlement = approved.get().as_settlement().unwrap();
+            assert_eq!(settlement.signing.fee + settlement.prover_fee, case.plan.fee);
             // Even with all of it taken the miners get the rate.
             if rate < world.params.fee_rate_max {
-                let least = rate.fee_wu(settlement.weight).unwrap();
-                assert!(settlement.fee >= least, "{rate} {taken:?}");
+                let least = rate.fee_wu(settlement.signing.weight).unwrap();
+                assert!(settlement.signing.fee >= least, "{rate} {taken:?}");
             }
         }
     }

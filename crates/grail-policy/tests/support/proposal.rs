@@ -8,7 +8,7 @@ use grail_wire::{Action, PreviousTx, RefusalCode, SettlementRequest};
 use super::World;
 
 /// A settlement's proposal, its previous transactions in the order that they are shown in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
     pub epoch: Epoch,
     pub params: Params,

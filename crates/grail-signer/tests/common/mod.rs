@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 
 use bitcoin::secp256k1::Keypair;
 use grail_attest::{UnixTime, dev::InsecureDevTee};
-use grail_signer::{Answer, Boot, Born, Entropy, Fault, Request, Response, Signer};
-use grail_types::{Bridge, DevelopmentAllowed, Network, Params};
+use grail_signer::{Effect, Entropy, EntropyError, Input, Node};
+use grail_types::{BoundedBytes, Bridge, DevelopmentAllowed, Network};
+use grail_wire::{Answer, AskerId, Attempt, Boot, Booted, Request, Response};
 
 /// When the simulated hardware believes to live.
 pub const NOW: UnixTime = UnixTime::from_millis(1_780_000_000_000);
@@ -57,9 +58,9 @@ impl Script {
 }
 
 impl Entropy for Script {
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         if self.draws >= self.draws_max {
-            return Err(Fault::new("entropy", "none left"));
+            return Err(EntropyError("none left".to_owned()));
         }
         self.draws += 1;
         let drawn = self.written.pop_front().unwrap_or_else(|| {
@@ -73,24 +74,50 @@ impl Entropy for Script {
     }
 }
 
-pub fn boot(bridge: &Bridge, params: &Params, sealed: Option<Vec<u8>>) -> Request {
+/// A node with the shell that carries out what it wants done.
+pub struct Signer(Node);
+
+impl Signer {
+    pub fn new(tee: Box<InsecureDevTee>) -> Self {
+        Self(Node::new(tee))
+    }
+
+    /// The answer to a request, with what is to be kept in it.
+    pub fn handle(&mut self, request: Request, entropy: &mut Script) -> Response {
+        let mut effects = self.0.handle(Input::Request(request), entropy);
+        let Some(Effect::Respond { response, .. }) = effects.pop() else {
+            panic!("the last effect is the response");
+        };
+        match (response, effects.pop()) {
+            (Response::Booted(Booted { public_key, .. }), Some(Effect::Keep(sealed))) => {
+                Response::Booted(Booted {
+                    public_key,
+                    sealed: Some(BoundedBytes::new(sealed).unwrap()),
+                })
+            }
+            (response, None) => response,
+            (_, Some(effect)) => panic!("unexpected {effect:?}"),
+        }
+    }
+}
+
+pub fn boot(bridge: &Bridge, sealed: Option<Vec<u8>>) -> Request {
     Request::Boot(Boot {
         bridge: *bridge,
-        params: params.clone(),
-        sealed: sealed.map(Into::into),
+        sealed: sealed.map(|sealed| BoundedBytes::new(sealed).unwrap()),
     })
 }
 
-pub fn born(response: Response) -> Born {
+pub fn booted(response: Response) -> Booted {
     match response {
-        Response::Booted(born) => born,
-        other => panic!("expected a birth, got {other:?}"),
+        Response::Booted(booted) => booted,
+        other => panic!("expected a boot, got {other:?}"),
     }
 }
 
 pub fn fault(response: Response) -> String {
     match response {
-        Response::Failed(fault) => fault.code,
+        Response::Failed(fault) => fault.code.to_string(),
         other => panic!("expected a fault, got {other:?}"),
     }
 }
@@ -102,18 +129,36 @@ pub fn answer(response: Response) -> Answer {
     }
 }
 
-/// A signer that was born with a key that the test knows, and its sealed key.
-pub fn signer_with(bridge: &Bridge, params: &Params, key: &Keypair) -> (Signer, Vec<u8>) {
+/// A signer whose key the test knows, and that key, sealed.
+pub fn signer_with(bridge: &Bridge, key: &Keypair) -> (Signer, Vec<u8>) {
     let mut signer = Signer::new(tee(IMAGE, MACHINE));
     let mut entropy = Script::new([key.secret_bytes()]);
-    let born = born(signer.handle(boot(bridge, params, None), &mut entropy));
-    assert_eq!(born.public_key, key.x_only_public_key().0);
-    (signer, born.sealed.unwrap().into_vec())
+    let booted = booted(signer.handle(boot(bridge, None), &mut entropy));
+    assert_eq!(booted.public_key, key.x_only_public_key().0);
+    (signer, booted.sealed.unwrap().into_inner())
+}
+
+/// The attempt of the usual asker.
+pub fn attempt(number: u32) -> Attempt {
+    Attempt {
+        asker: AskerId([7; 16]),
+        number,
+    }
 }
 
 pub fn decide(signer: &mut Signer, proposal: &[u8], entropy: &mut Script) -> Response {
+    decide_again(signer, proposal, attempt(0), entropy)
+}
+
+pub fn decide_again(
+    signer: &mut Signer,
+    proposal: &[u8],
+    attempt: Attempt,
+    entropy: &mut Script,
+) -> Response {
     let request = Request::Decide {
-        proposal: proposal.to_vec(),
+        attempt,
+        proposal: BoundedBytes::new(proposal.to_vec()).unwrap(),
     };
     signer.handle(request, entropy)
 }
