@@ -114,7 +114,7 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
             roster: backend.roster(),
             state: &tip.state,
             nft: tip.nft.clone(),
-            vault: tip.vault.clone().into_iter().collect(),
+            vault: tip.vault.clone(),
             deposits,
             fee_rate,
             proof_bytes: backend.prover.proof_bytes(),

@@ -16,9 +16,6 @@ use grail_wire::PREVIOUS_MAX_BYTES;
 
 use crate::fees::{rate_within, shares};
 
-/// Vault outputs that one settlement merges at most; the largest go first.
-const VAULT_INPUTS_MAX: usize = 50;
-
 /// An unspent output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coin {
@@ -54,8 +51,9 @@ pub struct SettlementRequest<'a> {
     pub state: &'a RosterState,
     /// The NFT's output.
     pub nft: Coin,
-    /// The vault's outputs.
-    pub vault: Vec<Coin>,
+    /// The vault's coin: output 1 of the transaction that made the NFT's, where it is the vault's. Operators take that
+    /// coin and no other at its address.
+    pub vault: Option<Coin>,
     /// Deposits that are ready, most urgent first.
     pub deposits: Vec<Deposit>,
     /// Fee rate to aim at; clamped to the parameters.
@@ -191,15 +189,6 @@ impl SettlementRequest<'_> {
         secp: &Secp256k1<C>,
     ) -> Result<SettlementPlan, PlanError> {
         let vault = VaultTree::new(secp, InternalKey::Nums, self.roster);
-        self.vault.sort_by(|a, b| {
-            b.output
-                .value
-                .cmp(&a.output.value)
-                .then(a.outpoint.cmp(&b.outpoint))
-        });
-        self.vault.truncate(
-            VAULT_INPUTS_MAX.min(usize::from(self.params.roster_inputs_max).saturating_sub(2)),
-        );
         let fee_rate = self
             .fee_rate
             .clamp(self.params.fee_rate_min, self.params.fee_rate_max);
@@ -229,9 +218,7 @@ impl SettlementRequest<'_> {
         secp: &Secp256k1<C>,
         left_out: &mut Vec<LeftOut>,
     ) -> Vec<Candidate> {
-        let room = usize::from(self.params.roster_inputs_max)
-            .saturating_sub(self.vault.len())
-            .saturating_sub(1);
+        let room = usize::from(self.params.roster_inputs_max).saturating_sub(self.of_grail());
         // Half of what operators take, since the NFT's and the vault's previous transactions count too.
         let mut bytes_left = PREVIOUS_MAX_BYTES / 2;
         let mut chosen = Vec::new();
@@ -326,11 +313,8 @@ impl SettlementRequest<'_> {
         }
         let vault_in = self
             .vault
-            .iter()
-            .try_fold(0_u64, |sum, coin| {
-                sum.checked_add(coin.output.value.to_sat())
-            })
-            .ok_or(PlanError::Overflow)?;
+            .as_ref()
+            .map_or(0, |coin| coin.output.value.to_sat());
         let last_peg_out = items
             .iter()
             .rposition(|item| *item == SettlementItem::Plain)
@@ -454,12 +438,16 @@ impl SettlementRequest<'_> {
             value: Amount::ZERO,
             script_pubkey: op_return,
         });
-        let of_grail = self.vault.len().saturating_add(1);
-        let of_grail = std::iter::repeat_n(vault.leaf.witness_weight(), of_grail);
+        let of_grail = std::iter::repeat_n(vault.leaf.witness_weight(), self.of_grail());
         let of_deposits = chosen
             .iter()
             .map(|candidate| candidate.tree.leaf.witness_weight());
         weight::signed(&transaction, of_grail.chain(of_deposits)).map_err(|_| PlanError::Overflow)
+    }
+
+    /// Inputs that are the bridge's own: the NFT, and the vault's coin where there is one.
+    fn of_grail(&self) -> usize {
+        if self.vault.is_some() { 2 } else { 1 }
     }
 
     /// What a transaction reckoned to weigh `total` may weigh in the end: a small byte of the proof takes one byte of CBOR

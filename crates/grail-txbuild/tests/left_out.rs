@@ -147,7 +147,8 @@ fn a_payout_that_would_leave_dust_in_the_vault_waits_for_others() {
 fn more_zkbtc_than_the_vault_holds_is_not_paid() {
     let world = world();
     let short = left_out(world, &[peg_in(30_000), peg_out(100_000)], |request| {
-        request.vault[0].output.value = Amount::from_sat(60_000);
+        let vault = request.vault.as_mut().unwrap();
+        vault.output.value = Amount::from_sat(60_000);
     });
     assert_eq!(short, [(1, LeftOutReason::VaultShort)]);
     // Nor more than the supply says that there is.
@@ -189,7 +190,7 @@ fn nobody_to_serve_is_an_error_that_names_everybody() {
 }
 
 #[test]
-fn vault_coins_that_overflow_are_an_error_not_a_panic() {
+fn a_vault_coin_that_overflows_leaves_everybody_out() {
     let world = world();
     let mut request = world.request(deposits(world, &[peg_in(100_000)]));
     let absurd = Coin {
@@ -199,40 +200,11 @@ fn vault_coins_that_overflow_are_an_error_not_a_panic() {
         },
         output: output(u64::MAX, world.vault.script_pubkey.clone()),
     };
-    request.vault.push(absurd);
+    request.vault = Some(absurd);
     assert!(matches!(
         request.plan(&world.secp),
-        Err(PlanError::Overflow)
+        Err(PlanError::Nothing { .. })
     ));
-}
-
-#[test]
-fn at_most_fifty_vault_coins_are_merged_the_largest_first() {
-    let world = world();
-    let mut request = world.request(deposits(
-        world,
-        &[Wish {
-            fee_cap: u64::MAX,
-            ..peg_in(10_000_000)
-        }],
-    ));
-    let script = world.vault.script_pubkey.clone();
-    let donated = (0..60_u32).map(|vout| Coin {
-        outpoint: OutPoint {
-            txid: Txid::from_byte_array([1; 32]),
-            vout,
-        },
-        output: output(1_000 + u64::from(vout), script.clone()),
-    });
-    request.vault.extend(donated);
-    let plan = request.plan(&world.secp).unwrap();
-    assert_eq!(plan.transaction.input.len(), 1 + 50 + 1);
-    assert_eq!(
-        plan.transaction.input[1].previous_output,
-        world.vault_coin().outpoint
-    );
-    let smallest = plan.transaction.input[50].previous_output;
-    assert_eq!(smallest.vout, 11);
 }
 
 #[test]

@@ -8,13 +8,13 @@ mod support;
 use std::collections::BTreeSet;
 
 use bitcoin::{Amount, FeeRate, ScriptBuf, WScriptHash, hashes::Hash};
-use grail_txbuild::{Coin, PlanError, SettlementPlan, SettlementRequest};
+use grail_txbuild::{PlanError, SettlementPlan, SettlementRequest};
 use grail_types::Kind;
 use proptest::prelude::*;
 use support::{
-    Draft, Wish, World, coin, funding,
+    Draft, Wish, World,
     model::{fee, judge, signed_weight},
-    output, p2tr, p2wpkh, peg_in, peg_out, real_world, world,
+    p2tr, p2wpkh, peg_in, peg_out, real_world, world,
 };
 
 fn destination() -> impl Strategy<Value = ScriptBuf> {
@@ -56,17 +56,6 @@ fn rate() -> impl Strategy<Value = FeeRate> {
     rate.prop_map(FeeRate::from_sat_per_kwu)
 }
 
-/// Coins of the vault: the world's own, and donations.
-fn vault(world: &World, donations: &[u64]) -> Vec<(Coin, bitcoin::Transaction)> {
-    let own = (world.vault_coin(), world.genesis.clone());
-    let donated = donations.iter().enumerate().map(|(index, sats)| {
-        let script = world.vault.script_pubkey.clone();
-        let made = funding(5_000 + index as u64, vec![output(*sats, script)]);
-        (coin(&made, 0), made)
-    });
-    std::iter::once(own).chain(donated).collect()
-}
-
 struct Planned {
     plan: SettlementPlan,
     proposal: support::Proposal,
@@ -75,12 +64,9 @@ struct Planned {
 }
 
 /// Plans and proves; none when nothing can be served.
-fn planned(world: &World, wishes: &[Wish], donations: &[u64], rate: FeeRate) -> Option<Planned> {
-    let (deposits, mut made): (Vec<_>, Vec<_>) = world.deposits(1, wishes).into_iter().unzip();
-    let (coins, behind): (Vec<_>, Vec<_>) = vault(world, donations).into_iter().unzip();
-    made.extend(behind);
+fn planned(world: &World, wishes: &[Wish], rate: FeeRate) -> Option<Planned> {
+    let (deposits, made): (Vec<_>, Vec<_>) = world.deposits(1, wishes).into_iter().unzip();
     let request = SettlementRequest {
-        vault: coins,
         fee_rate: rate,
         ..world.request(deposits)
     };
@@ -169,11 +155,10 @@ proptest! {
     #[test]
     fn every_plan_is_approved_and_keeps_the_books(
         wishes in prop::collection::vec(wish(), 1..=12),
-        donations in prop::collection::vec(1_000..100_000_u64, 0..4),
         rate in rate(),
     ) {
         let world = world();
-        if let Some(planned) = planned(world, &wishes, &donations, rate) {
+        if let Some(planned) = planned(world, &wishes, rate) {
             check(world, &planned)?;
         }
     }
@@ -193,7 +178,7 @@ proptest! {
         rate in rate(),
     ) {
         let world = real_world();
-        if let Some(planned) = planned(world, &wishes, &[], rate) {
+        if let Some(planned) = planned(world, &wishes, rate) {
             check(world, &planned)?;
         }
     }
@@ -204,7 +189,7 @@ fn the_same_request_gives_the_same_plan() {
     let world = world();
     let plans = [0, 1].map(|_| {
         let wishes = [peg_in(50_000), peg_out(60_000), peg_in(70_000)];
-        planned(world, &wishes, &[5_000, 6_000], support::FEE_RATE).unwrap()
+        planned(world, &wishes, support::FEE_RATE).unwrap()
     });
     assert_eq!(plans[0].proposal, plans[1].proposal);
     assert_eq!(plans[0].plan.items, plans[1].plan.items);
@@ -219,7 +204,7 @@ fn rates_outside_the_clamp_are_brought_inside() {
     }];
     for rate in [0, 249, 75_001, u64::MAX] {
         let rate = FeeRate::from_sat_per_kwu(rate);
-        let planned = planned(world, &wishes, &[], rate).unwrap();
+        let planned = planned(world, &wishes, rate).unwrap();
         check(world, &planned).unwrap();
     }
 }
@@ -230,7 +215,6 @@ fn a_netted_batch_may_leave_the_vault_as_it_was() {
     let planned = planned(
         world,
         &[peg_in(1_000_000), peg_out(995_000)],
-        &[],
         support::FEE_RATE,
     )
     .unwrap();
@@ -242,7 +226,7 @@ fn a_netted_batch_may_leave_the_vault_as_it_was() {
 fn an_emptied_vault_has_no_output() {
     let world = real_world();
     let wishes = [peg_out(world.circulating())];
-    let planned = planned(world, &wishes, &[], support::FEE_RATE).unwrap();
+    let planned = planned(world, &wishes, support::FEE_RATE).unwrap();
     check(world, &planned).unwrap();
     assert_eq!(planned.plan.state.supply, 0);
     assert_eq!(planned.plan.transaction.output.len(), 2);
@@ -254,7 +238,7 @@ fn a_batch_of_a_hundred_costs_each_less_than_a_batch_of_ten() {
     let mut last = u64::MAX;
     for size in [1, 10, 100] {
         let wishes = vec![peg_in(1_000_000); size];
-        let planned = planned(world, &wishes, &[], support::FEE_RATE).unwrap();
+        let planned = planned(world, &wishes, support::FEE_RATE).unwrap();
         check(world, &planned).unwrap();
         let each = signed_weight(world, &planned.proposal) / size as u64;
         assert!(each < last, "{size}: {each}");

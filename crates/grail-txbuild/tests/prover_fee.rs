@@ -47,7 +47,10 @@ fn a_plan_is_approved_whatever_the_prover_takes_at_every_rate() {
             let approved = world.approve(&case.draft.propose(&world));
             let approved = approved.unwrap_or_else(|refusal| panic!("{rate} {taken:?}: {refusal}"));
             let settlement = approved.get().as_settlement().unwrap();
-            assert_eq!(settlement.signing.fee + settlement.prover_fee, case.plan.fee);
+            assert_eq!(
+                settlement.signing.fee + settlement.prover_fee,
+                case.plan.fee
+            );
             // Even with all of it taken the miners get the rate.
             if rate < world.params.fee_rate_max {
                 let least = rate.fee_wu(settlement.signing.weight).unwrap();

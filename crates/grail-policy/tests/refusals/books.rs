@@ -18,7 +18,8 @@ fn leaving_in_vault(left: u64) -> Draft {
     let deposits = world.deposits(1, &[peg_out(world.circulating() - left)]);
     // The builder would not leave dust: it plans with a vault that is larger, and the draft is put right.
     let mut case = world.case_of(deposits, &|request| {
-        request.vault[0].output.value += Amount::from_sat(10_000);
+        let vault = request.vault.as_mut().unwrap();
+        vault.output.value += Amount::from_sat(10_000);
     });
     case.draft.lower(1, 10_000);
     case.draft

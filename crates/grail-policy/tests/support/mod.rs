@@ -280,7 +280,7 @@ impl World {
         };
         let deposit = world.deposits(0, &[peg_in(CIRCULATING)]);
         let wish = SettlementRequest {
-            vault: Vec::new(),
+            vault: None,
             ..world.request(deposit.iter().map(|(deposit, _)| deposit.clone()).collect())
         };
         let plan = wish.plan(&world.secp).unwrap();
@@ -337,7 +337,7 @@ impl World {
             roster: &self.roster,
             state: &self.state,
             nft: self.nft(),
-            vault: vec![self.vault_coin()],
+            vault: Some(self.vault_coin()),
             deposits,
             fee_rate: FEE_RATE,
             proof_bytes: PROOF_BYTES,
