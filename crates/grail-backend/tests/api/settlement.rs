@@ -12,7 +12,7 @@ use grail_backend::{
     work,
 };
 use grail_flow::{SettlementEvent, SettlementId};
-use grail_store::{JobKind, Lease, Verdict};
+use grail_store::{JobKind, Lease, NewAnswer, Verdict};
 use grail_types::SignerIndex;
 
 use super::{
@@ -168,10 +168,14 @@ async fn a_settlement_is_shown_at_each_stage_of_its_life() {
     };
     let mut tx = t.backend.store.begin().await.unwrap();
     for (index, verdict) in [(0, &signed), (2, &refused)] {
-        let _ = tx
-            .record_answer(id, SignerIndex(index), verdict, clock::now())
-            .await
-            .unwrap();
+        let answer = NewAnswer {
+            settlement: id,
+            signer: SignerIndex(index),
+            epoch: t.backend.roster().epoch(),
+            attempt: 1,
+            verdict,
+        };
+        let _ = tx.record_answer(&answer, clock::now()).await.unwrap();
     }
     tx.commit().await.unwrap();
     let shown = settlement(&t, txid).await;

@@ -2,14 +2,17 @@
 
 use bitcoin::secp256k1::schnorr::Signature;
 use grail_backend::build::Built;
-use grail_broker::messages::{BrokerMessage, FaultMessage, Reply, encode};
+use grail_broker::messages::{BrokerMessage, encode};
 use grail_flow::{AbandonCode, Alarm, SettlementId, SettlementState};
-use grail_signer::{Answer, Verdict as Said, proposal_id};
 use grail_store::{JobKind, Verdict};
+use grail_types::Epoch;
+use grail_wire::{
+    Answer, AskerId, Attempt, FaultCode, FaultMessage, ProposalId, Reply, Text, Verdict as Said,
+};
 
 use super::{
     operators::key,
-    signers::{Lie, authenticated, honest, lying, refusing},
+    signers::{Lie, authenticated_for, honest, lying, refusing},
     wait::eventually,
     world::{QUORUM, World, settlement_id},
 };
@@ -17,7 +20,7 @@ use super::{
 impl World {
     /// Sends an answer and waits until it is on record.
     async fn recorded(&self, id: SettlementId, seed: u8, answer: &Answer) -> Verdict {
-        self.send(i64::try_from(id.0).unwrap(), answer).await;
+        self.send(answer).await;
         eventually(async || self.verdict(id, seed).await.is_some()).await;
         self.verdict(id, seed).await.unwrap().0
     }
@@ -37,13 +40,12 @@ async fn every_lie_is_named_and_the_rest_completes() {
         let requests = w.ready_peg_ins(1).await;
         let ask = w.ask_operators().await;
         let id = settlement_id(&ask);
-        let lied = lying(1, w.backend.protocol(), &ask.proposal, lie);
+        let lied = lying(1, w.backend.protocol(), &ask, lie);
         match w.recorded(id, 1, &lied).await {
             Verdict::Faulty { code: got, .. } => assert_eq!(got, code, "{lie:?}"),
             other => panic!("{lie:?}: {other:?}"),
         }
-        // It cannot take it back: its first word counts.
-        w.sign(&ask, &[1, 2, 3]).await;
+        w.sign(&ask, &[2, 3]).await;
         eventually(async || w.verdict(id, 3).await.is_some()).await;
         assert_eq!(w.settlement(id).await.state.name(), "asked");
         assert!(matches!(
@@ -66,18 +68,18 @@ async fn a_second_answer_of_the_same_signer_replaces_nothing() {
     w.ready_peg_ins(1).await;
     let ask = w.ask_operators().await;
     let id = settlement_id(&ask);
-    let signed = honest(1, w.backend.protocol(), &ask.proposal);
+    let signed = honest(1, w.backend.protocol(), &ask);
     let first = w.recorded(id, 1, &signed).await;
     assert!(matches!(first, Verdict::Signed { .. }));
     for other in [
-        refusing(1, &ask.proposal),
-        lying(1, w.backend.protocol(), &ask.proposal, Lie::WrongSignature),
+        refusing(1, &ask),
+        lying(1, w.backend.protocol(), &ask, Lie::WrongSignature),
         signed.clone(),
     ] {
-        w.send(ask.settlement, &other).await;
+        w.send(&other).await;
     }
     // Answers are taken in order: what came before this one has been looked at.
-    w.recorded(id, 2, &honest(2, w.backend.protocol(), &ask.proposal))
+    w.recorded(id, 2, &honest(2, w.backend.protocol(), &ask))
         .await;
     assert_eq!(w.verdict(id, 1).await, Some((first, false)));
     // Nor does a duplicate count twice.
@@ -93,51 +95,51 @@ async fn answers_that_are_nobodys_or_about_something_else_are_ignored() {
     let ask = w.ask_operators().await;
     let id = settlement_id(&ask);
     let protocol = w.backend.protocol();
-    let good = honest(1, protocol, &ask.proposal);
+    let good = honest(1, protocol, &ask);
     // Of somebody outside the roster.
-    w.send(
-        ask.settlement,
-        &lying(30, protocol, &ask.proposal, Lie::WrongSignature),
-    )
-    .await;
-    // Of signer 1 about another proposal, for this settlement.
-    let other = authenticated(1, b"another proposal", good.verdict.clone());
-    w.send(ask.settlement, &other).await;
+    w.send(&lying(30, protocol, &ask, Lie::WrongSignature))
+        .await;
+    // Of signer 1 about another proposal.
+    let elsewhere = ProposalId::of(b"another proposal");
+    let other = authenticated_for(1, elsewhere, ask.attempt, good.verdict.clone());
+    w.send(&other).await;
     // In the name of signer 2, by signer 1.
     let stolen = Answer {
         signer: key(2),
         ..good.clone()
     };
-    w.send(ask.settlement, &stolen).await;
+    w.send(&stolen).await;
     // With another verdict than the one authenticated.
-    let Said::Refused(record) = refusing(1, &ask.proposal).verdict else {
+    let Said::Refused(record) = refusing(1, &ask).verdict else {
         panic!("it refuses");
     };
     let changed = Answer {
         verdict: Said::Refused(record),
         ..good.clone()
     };
-    w.send(ask.settlement, &changed).await;
+    w.send(&changed).await;
     let unauthenticated = Answer {
         authentication: Signature::from_slice(&[1; 64]).unwrap(),
         ..good.clone()
     };
-    w.send(ask.settlement, &unauthenticated).await;
-    // About settlements that there are not.
-    for settlement in [ask.settlement + 1, 0, -1, i64::MIN, i64::MAX] {
-        w.send(settlement, &good).await;
-    }
+    w.send(&unauthenticated).await;
     // A fault that anybody can claim, and bytes that mean nothing.
-    let fault = FaultMessage::new(ask.settlement, key(1), "broken", "says somebody");
+    let fault = FaultMessage {
+        proposal: ProposalId::of(&ask.proposal),
+        attempt: ask.attempt,
+        public_key: key(1),
+        code: FaultCode::EnclaveLost,
+        details: Text::cut("says somebody"),
+    };
     let broker = &w.backend.broker;
     for payload in [
-        encode(&Reply::Fault(fault)).unwrap(),
+        encode(Epoch(0), &Reply::Fault(fault)).unwrap(),
         Vec::new().into(),
         vec![0xff; 100].into(),
     ] {
         broker.publish(Reply::subject(), payload).await.unwrap();
     }
-    w.recorded(id, 3, &honest(3, protocol, &ask.proposal)).await;
+    w.recorded(id, 3, &honest(3, protocol, &ask)).await;
     for seed in [1, 2, 4] {
         assert_eq!(w.verdict(id, seed).await, None);
     }
@@ -154,7 +156,7 @@ async fn a_late_answer_is_put_on_record_as_late_and_changes_nothing() {
     w.ready_peg_ins(1).await;
     let ask = w.ask_operators().await;
     let (id, signed) = w.sign_and_publish(&ask).await;
-    w.recorded(id, 4, &refusing(4, &ask.proposal)).await;
+    w.recorded(id, 4, &refusing(4, &ask)).await;
     assert!(matches!(
         w.verdict(id, 4).await,
         Some((Verdict::Refused { .. }, true))
@@ -187,7 +189,7 @@ async fn silence_is_answered_by_asking_again_about_the_same_proposal() {
     let first = w.ask_operators().await;
     let id = settlement_id(&first);
     // One answers in the first round, the others in the third.
-    w.recorded(id, 1, &honest(1, w.backend.protocol(), &first.proposal))
+    w.recorded(id, 1, &honest(1, w.backend.protocol(), &first))
         .await;
     for round in [2, 3] {
         w.job_later(JobKind::AskTimeout).await;
@@ -197,7 +199,9 @@ async fn silence_is_answered_by_asking_again_about_the_same_proposal() {
         );
         assert!(w.job(JobKind::Ask).await);
         let again = w.take_ask().await;
-        assert_eq!(again, first);
+        assert_eq!(again.proposal, first.proposal);
+        assert_eq!(again.attempt.number, round);
+        assert_eq!(again.attempt.asker, first.attempt.asker);
     }
     w.sign(&first, &[2, 3]).await;
     w.answered(id).await;
@@ -235,14 +239,11 @@ async fn when_no_quorum_can_form_the_settlement_ends_with_an_alarm_and_no_reques
     let requests = w.ready_peg_ins(2).await;
     let ask = w.ask_operators().await;
     let id = settlement_id(&ask);
-    w.recorded(id, 1, &refusing(1, &ask.proposal)).await;
+    w.recorded(id, 1, &refusing(1, &ask)).await;
     assert_eq!(w.settlement(id).await.state.name(), "asked");
     // A lie is a no, too.
-    w.send(
-        ask.settlement,
-        &lying(2, w.backend.protocol(), &ask.proposal, Lie::TooFew),
-    )
-    .await;
+    w.send(&lying(2, w.backend.protocol(), &ask, Lie::TooFew))
+        .await;
     w.answered(id).await;
     assert_eq!(
         w.settlement(id).await.state,
@@ -274,7 +275,7 @@ async fn requests_that_operators_keep_refusing_end_as_reclaimable() {
     let requests = w.ready_peg_ins(1).await;
     let ask = w.ask_operators().await;
     for seed in [1, 2] {
-        w.send(ask.settlement, &refusing(seed, &ask.proposal)).await;
+        w.send(&refusing(seed, &ask)).await;
     }
     w.answered(settlement_id(&ask)).await;
     w.mine_empty(18).await;
@@ -309,8 +310,13 @@ async fn what_the_dry_run_approved_is_judged_again_only_by_another_process() {
         let mut w = World::new().await;
         w.ready_peg_ins(1).await;
         let ask = w.ask_operators().await;
-        let name = proposal_id(&ask.proposal);
-        assert!(w.backend.approvals.take(&proposal_id(b"another")).is_none());
+        let name = ProposalId::of(&ask.proposal);
+        assert!(
+            w.backend
+                .approvals
+                .take(&ProposalId::of(b"another"))
+                .is_none()
+        );
         let approved = w.backend.approvals.take(&name).unwrap();
         w.backend.approvals.keep(name, approved);
         if is_restarted {
@@ -320,4 +326,74 @@ async fn what_the_dry_run_approved_is_judged_again_only_by_another_process() {
         w.sign_and_publish(&ask).await;
         assert!(w.backend.approvals.take(&name).is_none());
     }
+}
+
+/// A refusal of the past, one to somebody else, and one to an attempt that was never made: shown by a carrier until a quorum
+/// seems to refuse. Each counts for its own attempt, and for no other.
+#[tokio::test]
+async fn refusals_of_other_attempts_refuse_no_quorum() {
+    let w = World::new().await;
+    let requests = w.ready_peg_ins(1).await;
+    let first = w.ask_operators().await;
+    let id = settlement_id(&first);
+    let stranger = Attempt {
+        asker: AskerId([9; 16]),
+        ..first.attempt
+    };
+    let later = Attempt {
+        number: first.attempt.number + 7,
+        ..first.attempt
+    };
+    let name = ProposalId::of(&first.proposal);
+    for seed in [2, 3, 4] {
+        for attempt in [stranger, later] {
+            let verdict = refusing(seed, &first).verdict;
+            w.send(&authenticated_for(seed, name, attempt, verdict))
+                .await;
+        }
+    }
+    // One honest "no" to the first attempt is on record, and has no weight in the second.
+    w.recorded(id, 1, &refusing(1, &first)).await;
+    w.job_later(JobKind::AskTimeout).await;
+    assert!(w.job(JobKind::Ask).await);
+    let again = w.take_ask().await;
+    w.send(&refusing(1, &first)).await;
+    w.recorded(id, 2, &refusing(2, &again)).await;
+    assert_eq!(w.settlement(id).await.state.name(), "asked");
+    for seed in [3, 4] {
+        assert_eq!(w.verdict(id, seed).await, None);
+    }
+    w.sign(&again, &[1, 3, 4]).await;
+    w.answered(id).await;
+    w.jobs().await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    assert_eq!(w.standing(&requests[0].0).await, ("paid", None));
+    assert_eq!(w.alarms().await, [""; 0]);
+}
+
+/// Signatures are facts: given to another asker or to an attempt of long ago, and also by who refused or lied before.
+#[tokio::test]
+async fn a_verified_signature_counts_whenever_it_comes() {
+    let w = World::new().await;
+    w.ready_peg_ins(1).await;
+    let ask = w.ask_operators().await;
+    let id = settlement_id(&ask);
+    let protocol = w.backend.protocol();
+    w.recorded(id, 1, &refusing(1, &ask)).await;
+    let of_stranger = Attempt {
+        asker: AskerId([9; 16]),
+        number: 77,
+    };
+    let name = ProposalId::of(&ask.proposal);
+    for seed in [1, 2, 3] {
+        let verdict = honest(seed, protocol, &ask).verdict;
+        w.send(&authenticated_for(seed, name, of_stranger, verdict))
+            .await;
+    }
+    w.answered(id).await;
+    assert!(matches!(
+        w.verdict(id, 1).await,
+        Some((Verdict::Signed { .. }, false))
+    ));
 }

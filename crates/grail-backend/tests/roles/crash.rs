@@ -90,8 +90,8 @@ async fn a_crash_between_any_two_steps_loses_nothing_and_repeats_nothing() {
     let ask = w.take_ask().await;
     let id = settlement_id(&ask);
     for seed in QUORUM {
-        let answer = honest(seed, w.backend.protocol(), &ask.proposal);
-        w.send(ask.settlement, &answer).await;
+        let answer = honest(seed, w.backend.protocol(), &ask);
+        w.send(&answer).await;
         eventually(async || w.verdict(id, seed).await.is_some()).await;
         if seed != 3 {
             w.crash().await;

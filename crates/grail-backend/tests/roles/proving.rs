@@ -6,6 +6,7 @@ use bitcoin::OutPoint;
 use grail_backend::{backend::Backend, build::Built, clock, draft::Draft, run, step::Step, work};
 use grail_flow::{AbandonCode, SettlementEvent, SettlementId, SettlementState};
 use grail_store::{JobKind, JobState, NewSettlement, ProofRecord, ProofState};
+use grail_wire::PreviousTx;
 
 use super::{
     bridge::payment,
@@ -199,12 +200,12 @@ async fn synthetic(backend: &Arc<Backend>, count: u8) -> Vec<SettlementId> {
             (Some(draft), _) => Draft::decode(draft).unwrap(),
             // The first is proven by now: any spell will do.
             (None, proposal) => Draft {
-                proposal: grail_signer::decode_proposal(proposal.as_ref().unwrap()).unwrap(),
+                proposal: grail_wire::decode_proposal(proposal.as_ref().unwrap()).unwrap(),
                 spell: grail_spell::NormalizedSpell::default(),
             },
         };
         draft.proposal.transaction.input[0].previous_output = nft_input;
-        draft.proposal.previous.push(nft);
+        draft.proposal.previous.push(PreviousTx::new(&nft).unwrap());
         let encoded = draft.encode().unwrap();
         let new = NewSettlement {
             nft_input,

@@ -20,13 +20,13 @@ use grail_backend::{
 };
 use grail_broker::{
     EmbeddedBroker, Subscription,
-    messages::{AnswerMessage, Ask, BrokerMessage, Reply, decode, encode},
+    messages::{BrokerMessage, decode, encode},
 };
 use grail_flow::{RequestState, SettlementId, SettlementState};
 use grail_prover::Prover;
-use grail_signer::{Answer, encode_answer};
 use grail_store::{JobKind, JobState, Lease, Settlement, Store, Verdict};
-use grail_types::SignerIndex;
+use grail_types::{BoundedBytes, Epoch, SignerIndex};
+use grail_wire::{Answer, AnswerMessage, Ask, Attempt, ProposalId, Reply};
 use tokio::{sync::Mutex, task::JoinHandle};
 
 use super::{
@@ -268,35 +268,43 @@ impl World {
     }
 
     /// What operators were asked.
-    pub async fn take_ask(&self) -> Ask {
+    pub async fn take_ask(&self) -> Question {
         let mut asks = self.asks.lock().await;
         let message = tokio::time::timeout(PATIENCE, asks.next()).await;
-        decode(&message.unwrap().unwrap().payload).unwrap()
+        let Ask { attempt, proposal } = decode(&message.unwrap().unwrap().payload).unwrap();
+        let name = ProposalId::of(&proposal).to_string();
+        let mut reader = self.backend.store.read().await.unwrap();
+        let settlement = reader.settlement_by_proposal(&name).await.unwrap();
+        Question {
+            settlement: settlement.unwrap(),
+            attempt,
+            proposal: proposal.into_inner(),
+        }
     }
 
     /// Drafts a settlement and brings it to where operators are asked.
-    pub async fn ask_operators(&self) -> Ask {
+    pub async fn ask_operators(&self) -> Question {
         assert_eq!(self.build().await, Built::Draft);
         self.jobs().await;
         self.take_ask().await
     }
 
     /// Sends an answer on its way to the backend.
-    pub async fn send(&self, settlement: i64, answer: &Answer) {
+    pub async fn send(&self, answer: &Answer) {
+        let encoded = grail_wire::encode(Epoch(0), answer).unwrap();
         let reply = Reply::Answer(AnswerMessage {
-            settlement,
-            answer: encode_answer(answer).unwrap(),
+            answer: BoundedBytes::new(encoded).unwrap(),
         });
-        let payload = encode(&reply).unwrap();
+        let payload = encode(Epoch(0), &reply).unwrap();
         let broker = &self.backend.broker;
         broker.publish(Reply::subject(), payload).await.unwrap();
     }
 
     /// Lets honest signers answer.
-    pub async fn sign(&self, ask: &Ask, seeds: &[u8]) {
+    pub async fn sign(&self, ask: &Question, seeds: &[u8]) {
         for &seed in seeds {
-            let answer = honest(seed, self.backend.protocol(), &ask.proposal);
-            self.send(ask.settlement, &answer).await;
+            let answer = honest(seed, self.backend.protocol(), ask);
+            self.send(&answer).await;
         }
     }
 
@@ -306,7 +314,7 @@ impl World {
     }
 
     /// Lets a quorum sign, and publishes.
-    pub async fn sign_and_publish(&self, ask: &Ask) -> (SettlementId, Transaction) {
+    pub async fn sign_and_publish(&self, ask: &Question) -> (SettlementId, Transaction) {
         let id = settlement_id(ask);
         self.sign(ask, &QUORUM).await;
         self.answered(id).await;
@@ -433,7 +441,15 @@ impl World {
     }
 }
 
+/// What operators were asked, and about which settlement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    pub settlement: SettlementId,
+    pub attempt: Attempt,
+    pub proposal: Vec<u8>,
+}
+
 /// The settlement that operators were asked about.
-pub fn settlement_id(ask: &Ask) -> SettlementId {
-    SettlementId(u64::try_from(ask.settlement).unwrap())
+pub fn settlement_id(ask: &Question) -> SettlementId {
+    ask.settlement
 }

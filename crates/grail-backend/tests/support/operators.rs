@@ -10,10 +10,12 @@ use grail_attest::{
     dev::{InsecureDevTee, development_measurement, development_pcr0},
 };
 use grail_backend::{backend::Backend, clock, deployment::SignerRecord};
-use grail_broker::messages::{BrokerMessage, Challenge, Evidence, decode, encode};
+use grail_broker::messages::{BrokerMessage, decode, encode};
 use grail_types::{
-    Bridge, DevelopmentAllowed, Image, ImageClass, Images, Measurement, Network, TeeKind,
+    BoundedBytes, Bridge, DevelopmentAllowed, Epoch, Image, ImageClass, Images, Measurement,
+    Network, TeeKind,
 };
+use grail_wire::{Challenge, Evidence};
 
 /// Signers of the roster.
 pub const SIGNER_COUNT: u8 = 4;
@@ -70,7 +72,6 @@ pub async fn show_up(backend: &Backend, seeds: &[u8]) {
     let before = backend.operators.count();
     let listening = tokio::spawn(std::sync::Arc::clone(&backend.operators).run(broker.clone()));
     let name = |seed: u8| format!("fresh-{seed}").parse().unwrap();
-    let params_hash = backend.protocol().hash();
     let answering = async {
         while let Some(message) = challenges.next().await {
             let nonce = decode::<Challenge>(&message.payload).unwrap().nonce;
@@ -79,11 +80,17 @@ pub async fn show_up(backend: &Backend, seeds: &[u8]) {
                     name: name(seed),
                     nonce,
                     public_key: key(seed),
-                    params_hash,
-                    document: document(seed, backend.bridge(), &nonce, clock::unix_time()),
+                    bridge: *backend.bridge(),
+                    document: BoundedBytes::new(document(
+                        seed,
+                        backend.bridge(),
+                        &nonce,
+                        clock::unix_time(),
+                    ))
+                    .unwrap(),
                 };
                 broker
-                    .publish(Evidence::subject(), encode(&evidence).unwrap())
+                    .publish(Evidence::subject(), encode(Epoch(0), &evidence).unwrap())
                     .await
                     .unwrap();
             }
