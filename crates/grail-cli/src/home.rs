@@ -101,15 +101,14 @@ impl HomeError {
             Self::Missing(_) => "no-wallet",
             Self::Exists(_) => "wallet-exists",
             Self::Busy(_) => "wallet-busy",
-            Self::Io { .. } => "file-failed",
-            Self::Malformed { .. } => "file-malformed",
+            Self::Io { .. } | Self::File(FileError::Io { .. }) => "file-failed",
+            Self::Malformed { .. }
+            | Self::File(FileError::TooLarge { .. } | FileError::Malformed { .. }) => {
+                "file-malformed"
+            }
             Self::Readable { .. } => "secret-readable",
             Self::Network { .. } => "wrong-network",
             Self::OldPin(_) => "old-pin",
-            Self::File(FileError::Io { .. }) => "file-failed",
-            Self::File(FileError::TooLarge { .. } | FileError::Malformed { .. }) => {
-                "file-malformed"
-            }
             Self::NoReceipt(_) => "no-receipt",
             Self::Seed(error) => error.code(),
         }

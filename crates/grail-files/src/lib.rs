@@ -15,12 +15,12 @@ use serde::de::DeserializeOwned;
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The file system refuses.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {error}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// Longer than anything that is meant.
     #[error("{}: expected at most {max} bytes", path.display())]
@@ -42,9 +42,9 @@ pub enum FileError {
 
 /// Reads a file of at most `max` bytes.
 pub fn read_bounded(path: &Path, max: usize) -> Result<Vec<u8>, FileError> {
-    let io = |source| FileError::Io {
+    let io = |error| FileError::Io {
         path: path.to_owned(),
-        source,
+        error,
     };
     let file = File::open(path).map_err(io)?;
     let mut bytes = Vec::new();

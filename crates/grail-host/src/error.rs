@@ -13,7 +13,7 @@ use crate::client::LinkError;
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The protocol file is not one.
-    #[error("protocol file {0}")]
+    #[error(transparent)]
     ProtocolFile(#[from] FileError),
     /// A file of the state cannot be used.
     #[error("{path}: {error}")]
