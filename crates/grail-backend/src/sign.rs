@@ -6,7 +6,9 @@ use anyhow::Context;
 use bitcoin::secp256k1::{Message, schnorr::Signature};
 use grail_broker::messages::{Ask, BrokerMessage, Reply, decode, encode};
 use grail_chain::{RejectReason, Verdict as NodeVerdict};
-use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState};
+use grail_flow::{
+    Alarm, AlarmCode, AlarmSubject, SettlementEvent, SettlementId, SettlementStage, SettlementState,
+};
 use grail_policy::{Approved, Settlement, approve};
 use grail_script::{Sighashes, verify_signature};
 use grail_signer::{
@@ -298,6 +300,15 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
         return Ok(());
     };
     if !matches!(settlement.state, SettlementState::Asked { .. }) {
+        return Ok(());
+    }
+    // A person is looking at this one; to ask the node again every few seconds tells nothing new.
+    let subject = AlarmSubject::Settlement(id);
+    let is_looked_at = reader
+        .open_alarm(AlarmCode::ScriptVerification, &subject)
+        .await?
+        .is_some();
+    if is_looked_at {
         return Ok(());
     }
     let answers = reader.answers(id).await?;
