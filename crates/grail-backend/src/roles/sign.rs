@@ -328,26 +328,36 @@ async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<(
         })
         .map(|(signer, bytes)| Ok((signer, parse_signatures(&bytes)?)))
         .collect::<anyhow::Result<_>>()?;
-    if signed.len() < threshold {
-        let possible = backend.roster().signers().len().saturating_sub(no_count);
-        if possible < threshold {
-            let mut step = Step::begin(backend).await?;
-            // The dry run approved the same bytes, so building them anew would end the same way.
-            let alarm = Alarm::QuorumRefused {
-                settlement: id,
-                unwilling: no_count,
-                threshold: backend.roster().threshold().0,
-            };
-            step.raise(&alarm).await?;
-            step.tell_settlement(id, SettlementEvent::QuorumRefused)
-                .await?;
-            step.commit().await?;
-        }
-        return Ok(());
+    if signed.len() >= threshold {
+        return finish(backend, pending, &signed).await;
     }
+    let possible = backend.roster().signers().len().saturating_sub(no_count);
+    if possible < threshold {
+        let mut step = Step::begin(backend).await?;
+        // The dry run approved the same bytes, so building them anew would end the same way.
+        let alarm = Alarm::QuorumRefused {
+            settlement: id,
+            unwilling: no_count,
+            threshold: backend.roster().threshold().0,
+        };
+        step.raise(&alarm).await?;
+        step.tell_settlement(id, SettlementEvent::QuorumRefused)
+            .await?;
+        step.commit().await?;
+    }
+    Ok(())
+}
+
+/// Combines a quorum's signatures, and lets the node judge the whole before it counts as signed.
+async fn finish(
+    backend: &Backend,
+    pending: &Pending,
+    signed: &BTreeMap<SignerIndex, Vec<Signature>>,
+) -> anyhow::Result<()> {
+    let id = pending.id;
     // Any quorum will do, and a larger one costs the users weight: `complete` takes no more than it
     // needs. Each signature was verified against its own input when it came.
-    let transaction = complete(&pending.approved, &signed)?;
+    let transaction = complete(&pending.approved, signed)?;
     let tested = transaction.clone();
     let verdict = backend
         .node
