@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use grail_backend::{alarms, deploy, init, run};
+use grail_backend::commands::{alarms, deploy, init, run};
 
 #[derive(Debug, Parser)]
 #[command(version, about = "Grail's backend")]

@@ -9,7 +9,13 @@ use grail_chain::{ChainError, ErrorKind, SendError};
 use grail_flow::{Alarm, SettlementId, SettlementStage};
 use grail_store::{Job, JobKind, Lease, Reader, Settlement, StoreError, StoreTx, Work};
 
-use crate::{alarm, backend::Backend, clock, prove, publish, sign, step::Step};
+use crate::{
+    alarm,
+    backend::Backend,
+    clock,
+    roles::{prove, publish, sign},
+    step::Step,
+};
 
 /// Longest sleep without a hint.
 const JOB_POLL: Duration = Duration::from_millis(500);

@@ -34,7 +34,6 @@ macro_rules! named_enum {
             }
 
             /// The members of which `holds` is true, in order.
-            #[allow(dead_code, reason = "not every set has parts")]
             pub fn those(holds: fn(Self) -> bool) -> impl Iterator<Item = Self> {
                 Self::ALL.iter().copied().filter(move |member| holds(*member))
             }

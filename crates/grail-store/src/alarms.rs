@@ -1,6 +1,6 @@
 //! What a person must see, until that person acknowledges it. What each alarm means is `grail_flow`'s.
 
-use grail_flow::{Alarm, AlarmCode, Severity};
+use grail_flow::{Alarm, AlarmCode, AlarmSubject, Severity};
 
 use crate::{
     Reader, StoreError, StoreTx,
@@ -107,13 +107,17 @@ impl Reader {
         })
     }
 
-    /// Whether an alarm of this code and subject is open.
-    pub async fn open_alarm(&mut self, alarm: &Alarm) -> Result<Option<u64>, StoreError> {
+    /// The number of the open alarm of this code and subject.
+    pub async fn open_alarm(
+        &mut self,
+        code: AlarmCode,
+        subject: &AlarmSubject,
+    ) -> Result<Option<u64>, StoreError> {
         let row = sqlx::query(
             "SELECT id FROM alarms WHERE code = $1 AND subject = $2 AND acknowledged_at IS NULL",
         )
-        .bind(alarm.code().name())
-        .bind(subject(alarm))
+        .bind(code.name())
+        .bind(subject_text(subject))
         .fetch_optional(self.connection())
         .await?;
         row.map(|row| row.u64("id")).transpose()
@@ -137,7 +141,7 @@ impl StoreTx {
     pub async fn raise_alarm(&mut self, alarm: &Alarm, now: u64) -> Result<u64, StoreError> {
         let at = integer("now", now)?;
         let details = printable(&alarm.to_string(), DETAILS_CHARS_MAX);
-        if let Some(open) = self.open_alarm(alarm).await? {
+        if let Some(open) = self.open_alarm(alarm.code(), &alarm.subject()).await? {
             sqlx::query(
                 "UPDATE alarms SET seen = seen + 1, last_at = $2, details = $3 WHERE id = $1",
             )
@@ -156,7 +160,7 @@ impl StoreTx {
         .bind(id)
         .bind(at)
         .bind(alarm.code().name())
-        .bind(subject(alarm))
+        .bind(subject_text(&alarm.subject()))
         .bind(details)
         .execute(self.connection())
         .await?;
@@ -184,8 +188,8 @@ impl StoreTx {
     }
 }
 
-fn subject(alarm: &Alarm) -> String {
-    printable(&alarm.subject().to_string(), SUBJECT_CHARS_MAX)
+fn subject_text(subject: &AlarmSubject) -> String {
+    printable(&subject.to_string(), SUBJECT_CHARS_MAX)
 }
 
 fn code(name: &str) -> StoredCode {

@@ -8,7 +8,7 @@ use crate::{
     Conflict, Reader, StoreError, StoreTx,
     column::{Columns, after, at_most, integer, is_none_of, listed, page, sat},
     db::{DbRow, sql},
-    form::{read_bytes, write_bytes, write_json},
+    form::{is_unversioned, read_bytes, write_bytes, write_json},
     transactions::decode,
 };
 
@@ -236,25 +236,21 @@ impl Reader {
             .fetch_optional(self.connection())
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let stored = match row.maybe_bytes("draft")? {
-            Some(draft) => draft,
-            // A row of before drafts had a column of their own.
-            None if is_draft(&row)? => row.bytes("proposal")?,
-            None => return Ok(None),
-        };
-        read_bytes("settlements.draft", stored).map(Some)
+        match row.maybe_bytes("draft")? {
+            Some(draft) => read_bytes("settlements.draft", draft).map(Some),
+            None => old_draft(&row),
+        }
     }
 
     /// What operators are asked, as given by [`StoreTx::set_proposal`]; none before that.
     pub async fn proposal(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query("SELECT draft, proposal, state_name FROM settlements WHERE id = $1")
+        let row = sqlx::query("SELECT proposal, state_name FROM settlements WHERE id = $1")
             .bind(after(id.0))
             .fetch_optional(self.connection())
             .await?;
         let Some(row) = row else { return Ok(None) };
         let stored = row.bytes("proposal")?;
-        let is_old_draft = row.maybe_bytes("draft")?.is_none() && is_draft(&row)?;
-        if stored.is_empty() || is_old_draft {
+        if stored.is_empty() || old_draft(&row)?.is_some() {
             return Ok(None);
         }
         read_bytes("settlements.proposal", stored).map(Some)
@@ -586,8 +582,12 @@ impl StoreTx {
     }
 }
 
-fn is_draft(row: &DbRow) -> Result<bool, StoreError> {
-    Ok(row.text("state_name")? == SettlementStage::Draft.name())
+/// The draft in a row of before drafts had a column of their own: it stands where the proposal does,
+/// without a version.
+fn old_draft(row: &DbRow) -> Result<Option<Vec<u8>>, StoreError> {
+    let stored = row.bytes("proposal")?;
+    let is_draft = row.text("state_name")? == SettlementStage::Draft.name();
+    Ok((is_draft && is_unversioned(&stored)).then_some(stored))
 }
 
 pub(crate) fn read(row: &DbRow) -> Result<Settlement, StoreError> {

@@ -8,7 +8,7 @@ use std::{
 use bitcoin::FeeRate;
 use grail_chain::{BlockRef, ChainError};
 
-use crate::{backend::Backend, build};
+use crate::{backend::Backend, roles::build};
 
 /// How old an answer may be.
 const FRESH: Duration = Duration::from_secs(2);

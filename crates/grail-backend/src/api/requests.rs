@@ -26,7 +26,7 @@ use super::{
     settlements::{output_index_of_item, required},
     states::{reclaim_code, request_stage, request_state, settlement_state},
 };
-use crate::{backend::Backend, fee_cap::wait_blocks};
+use crate::{backend::Backend, roles::build::fee_cap::wait_blocks};
 
 /// Deposits of a request that are listed. Anybody who knows the address can make more.
 const DEPOSITS_MAX: u32 = 100;

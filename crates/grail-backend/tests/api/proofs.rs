@@ -5,8 +5,8 @@ use grail_api::{
     Settlement,
 };
 use grail_backend::{
-    build::{self, Built},
     clock,
+    roles::build::{self, Built},
     work::perform,
 };
 use grail_flow::SettlementId;

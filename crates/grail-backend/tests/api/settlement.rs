@@ -6,8 +6,8 @@ use grail_api::{
     SettlementState, SignerOutcome,
 };
 use grail_backend::{
-    build::{self, Built},
     clock,
+    roles::build::{self, Built},
     step::Step,
     work,
 };

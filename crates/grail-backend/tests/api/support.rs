@@ -13,7 +13,7 @@ use grail_backend::{
     api::{Limits, router_with},
     backend::{Backend, Config, Parts},
     node::Node,
-    scan::Scanner,
+    roles::scan::Scanner,
 };
 use grail_broker::EmbeddedBroker;
 use grail_store::Store;

@@ -1,7 +1,7 @@
 //! What operators answer: lies, refusals, silence, repetition. A lie is put on record and stops nobody else.
 
 use bitcoin::secp256k1::schnorr::Signature;
-use grail_backend::build::Built;
+use grail_backend::roles::build::Built;
 use grail_broker::messages::{BrokerMessage, encode};
 use grail_flow::{AbandonCode, Alarm, SettlementId, SettlementState};
 use grail_store::{JobKind, Verdict};

@@ -1,7 +1,7 @@
 //! Deposits that a block's reward pays: they wait for their maturity, and hold nobody else up.
 
 use bitcoin::{OutPoint, ScriptBuf, Transaction};
-use grail_backend::build::Built;
+use grail_backend::roles::build::Built;
 use grail_flow::{AbandonCode, DepositOrigin, RequestState, SettlementState};
 use grail_store::JobKind;
 

@@ -1,6 +1,9 @@
 //! The process dies: between any two steps, in the middle of any of them. What was begun is done exactly once.
 
-use grail_backend::{build::Built, scan::Scanner, work::finish};
+use grail_backend::{
+    roles::{build::Built, scan::Scanner},
+    work::finish,
+};
 use grail_flow::SettlementState;
 use grail_store::JobKind;
 
@@ -191,8 +194,8 @@ async fn two_processes_on_one_database_settle_once() {
     let ready = w.ready_peg_ins(2).await;
     // Both see the same requests; one of them drafts.
     let (first, second) = tokio::join!(
-        grail_backend::build::build_once(&w.backend),
-        grail_backend::build::build_once(&w.backend)
+        grail_backend::roles::build::build_once(&w.backend),
+        grail_backend::roles::build::build_once(&w.backend)
     );
     let drafts = [first, second]
         .into_iter()

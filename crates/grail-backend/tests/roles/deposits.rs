@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bitcoin::{FeeRate, OutPoint, Transaction, TxOut};
 use charms_data::{B32, Data};
-use grail_backend::build::Built;
+use grail_backend::roles::build::Built;
 use grail_flow::DepositCharms;
 use grail_spell::{NormalizedSpell, nft_app};
 use grail_store::DepositState;
@@ -191,7 +191,7 @@ async fn a_deposit_that_vanished_from_the_mempool_is_waited_for_again() {
     w.chain.clear_mempool();
     // A node that is away, or ahead of what was scanned, tells nothing of it.
     w.chain.set_away(true);
-    let mut scanner = grail_backend::scan::Scanner::new(&w.backend);
+    let mut scanner = grail_backend::roles::scan::Scanner::new(&w.backend);
     scanner.look_at_mempool().await.unwrap_err();
     w.chain.set_away(false);
     w.chain.mine(Vec::new());
@@ -331,7 +331,7 @@ async fn a_node_that_is_away_stops_building_and_loses_nothing() {
     let w = World::new().await;
     let requests = w.ready_peg_ins(1).await;
     w.chain.set_away(true);
-    grail_backend::build::build_once(&w.backend)
+    grail_backend::roles::build::build_once(&w.backend)
         .await
         .unwrap_err();
     assert_eq!(w.standing(&requests[0].0).await, ("ready", None));

@@ -1,7 +1,7 @@
 //! Fees above what users pay at most: a wait with an end, and a way back while it lasts.
 
 use bitcoin::FeeRate;
-use grail_backend::{build::Built, step::Step};
+use grail_backend::{roles::build::Built, step::Step};
 use grail_flow::SettlementEvent;
 use grail_store::DepositState;
 

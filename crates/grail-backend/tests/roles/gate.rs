@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use grail_backend::{backend::Backend, prove::request_hash, work};
+use grail_backend::{backend::Backend, roles::prove::request_hash, work};
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError, TransientError};
 use grail_store::JobKind;
 use tokio::task::JoinHandle;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bitcoin::{OutPoint, Txid};
-use grail_backend::{build::Built, clock};
+use grail_backend::{clock, roles::build::Built};
 use grail_flow::{AbandonCode, SettlementState};
 use grail_prover::{
     CheckError, MockProver, ProveRequest, Proven, Prover, ProverError, TransientError,

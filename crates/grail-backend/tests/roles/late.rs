@@ -1,6 +1,6 @@
 //! Operators are silent until a deposit comes close to its reclaim.
 
-use grail_backend::build::Built;
+use grail_backend::roles::build::Built;
 use grail_flow::{AbandonCode, SettlementState};
 use grail_store::JobKind;
 

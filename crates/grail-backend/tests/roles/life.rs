@@ -1,7 +1,7 @@
 //! A settlement's whole life, from wishes to final.
 
 use bitcoin::OutPoint;
-use grail_backend::build::Built;
+use grail_backend::roles::build::Built;
 use grail_flow::SettlementState;
 
 use super::{

@@ -25,4 +25,5 @@ mod signers;
 mod users;
 #[path = "../support/wait.rs"]
 mod wait;
+mod words;
 mod world;

@@ -3,7 +3,9 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use bitcoin::OutPoint;
-use grail_backend::{backend::Backend, build::Built, clock, draft::Draft, run, step::Step, work};
+use grail_backend::{
+    backend::Backend, clock, commands::run, draft::Draft, roles::build::Built, step::Step, work,
+};
 use grail_flow::{AbandonCode, SettlementEvent, SettlementId, SettlementState};
 use grail_store::{JobKind, JobState, NewSettlement, ProofRecord, ProofState};
 use grail_wire::PreviousTx;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use grail_backend::{build, step::Step};
+use grail_backend::{roles::build, step::Step};
 use grail_flow::RequestEvent;
 
 use super::world::World;

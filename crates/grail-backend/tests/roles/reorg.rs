@@ -1,7 +1,7 @@
 //! Reorgs: a deposit that is gone with its block, a settlement that is.
 
 use bitcoin::{OutPoint, Transaction};
-use grail_backend::build::Built;
+use grail_backend::roles::build::Built;
 use grail_flow::{AbandonCode, SettlementState};
 use grail_store::JobKind;
 

@@ -11,11 +11,13 @@ use std::{
 use bitcoin::{Transaction, Txid};
 use grail_backend::{
     backend::{Backend, Config, Parts},
-    build::{self, Built},
     clock,
     node::Node,
-    scan::Scanner,
-    sign,
+    roles::{
+        build::{self, Built},
+        scan::Scanner,
+        sign,
+    },
     work::{self, JobOutcome},
 };
 use grail_broker::{

@@ -29,6 +29,7 @@ struct State {
     is_away: bool,
     fee_rate: Option<FeeRate>,
     maturity: usize,
+    words: Option<&'static str>,
 }
 
 /// Why the node would not take a transaction now.
@@ -134,6 +135,7 @@ impl PaperChain {
             is_away: false,
             fee_rate: None,
             maturity: 100,
+            words: None,
         }));
         chain.mine(Vec::new());
         chain
@@ -239,6 +241,11 @@ impl PaperChain {
         self.lock().is_away = is_away;
     }
 
+    /// What the node says to every transaction from now on, in its own words.
+    pub fn set_words(&self, words: Option<&'static str>) {
+        self.lock().words = words;
+    }
+
     /// Blocks after which a coinbase may be spent, from now on.
     pub fn set_maturity(&self, maturity: usize) {
         self.lock().maturity = maturity;
@@ -324,6 +331,7 @@ impl Chain for PaperChain {
     fn test_mempool_accept(&self, transactions: &[Transaction]) -> Result<Vec<Tested>, ChainError> {
         let state = self.answering()?;
         let verdict = |transaction| match state.fault(transaction) {
+            _ if state.words.is_some() => Verdict::rejected(state.words.unwrap()),
             Some(fault) => Verdict::rejected(fault.reason()),
             None => Verdict::Accepted {
                 vsize: 1,
@@ -343,6 +351,12 @@ impl Chain for PaperChain {
     fn send(&self, transaction: &Transaction) -> Result<Txid, SendError> {
         let mut state = self.answering()?;
         let txid = transaction.compute_txid();
+        if let Some(words) = state.words {
+            return Err(SendError::Rejected {
+                code: -26,
+                reason: words.to_owned(),
+            });
+        }
         match state.fault(transaction) {
             None => {
                 state.known.insert(txid);

@@ -1,6 +1,6 @@
 //! Alarms: one per fact, open until somebody looked, and a stop when nobody knows better.
 
-use grail_flow::{Alarm, AlarmCode, SettlementId, Severity};
+use grail_flow::{Alarm, AlarmCode, AlarmSubject, SettlementId, Severity};
 use grail_store::{OpenAlarms, Store, StoredCode};
 
 use crate::support::{NONE_OPEN, NOW, code, dead_job, new_store, run};
@@ -20,12 +20,12 @@ async fn an_alarm_is_open_until_acknowledged_once() {
     let id = tx.raise_alarm(&rejected(1, &long), NOW).await.unwrap();
     let open = OpenAlarms { stop: 1, look: 0 };
     assert_eq!(tx.open_alarms().await.unwrap(), open);
-    assert_eq!(
-        tx.open_alarm(&rejected(1, "")).await.unwrap(),
-        Some(id),
-        "whatever was seen"
-    );
-    assert_eq!(tx.open_alarm(&rejected(2, &long)).await.unwrap(), None);
+    let code_of = AlarmCode::SettlementRejected;
+    let subject = |id| AlarmSubject::Settlement(SettlementId(id));
+    let found = tx.open_alarm(code_of, &subject(1)).await.unwrap();
+    assert_eq!(found, Some(id));
+    let found = tx.open_alarm(code_of, &subject(2)).await.unwrap();
+    assert_eq!(found, None);
     tx.acknowledge_alarm(id, NOW + 5).await.unwrap();
     assert_eq!(code(tx.acknowledge_alarm(id, NOW + 6).await), "not-found");
     assert_eq!(code(tx.acknowledge_alarm(u64::MAX, NOW).await), "not-found");

@@ -16,12 +16,12 @@ use tokio::task::JoinSet;
 use crate::{
     api,
     backend::{Backend, Config, Parts},
-    build,
-    deploy::load_wasm,
+    commands::deploy::load_wasm,
     deployment::Deployment,
     node::{Node, NodeArgs},
     prover::ProverArgs,
-    scan, sign, work,
+    roles::{build, scan, sign},
+    work,
 };
 
 /// Arguments of `run`.

@@ -1,6 +1,6 @@
 //! Healing: what the rows say should be under way is put under way again.
 
-use grail_flow::{Alarm, SettlementStage, SettlementState};
+use grail_flow::{AlarmCode, AlarmSubject, SettlementStage, SettlementState};
 use grail_store::JobState;
 
 use super::{PAGE, Scanner};
@@ -55,11 +55,9 @@ impl Scanner<'_> {
         drop(reader);
         for job in dead {
             let mut tx = self.backend.store.begin().await?;
-            let alarm = Alarm::DeadJob {
-                job: job.idempotency_key.clone(),
-                error: String::new(),
-            };
-            if tx.open_alarm(&alarm).await?.is_some() {
+            let subject = AlarmSubject::Job(job.idempotency_key.clone());
+            let open = tx.open_alarm(AlarmCode::DeadJob, &subject).await?;
+            if open.is_some() {
                 continue;
             }
             tx.revive_job(job.id, now).await?;

@@ -4,6 +4,7 @@ mod deposits;
 mod height;
 mod mempool;
 mod reconcile;
+mod vault;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -14,7 +15,7 @@ use grail_flow::{Alarm, BlockRef, RequestEvent, SettlementEvent};
 use grail_store::{DepositState, Reclaim, Settlement};
 use grail_types::RequestId;
 
-use crate::{alarm, backend::Backend, clock, node::POLL, step::Step, vault};
+use crate::{alarm, backend::Backend, clock, node::POLL, step::Step};
 use deposits::note_replaced;
 
 /// Rows read at a time.

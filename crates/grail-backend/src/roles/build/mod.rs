@@ -1,5 +1,8 @@
 //! Role *build*: ready requests to a settlement draft.
 
+pub(crate) mod fee_cap;
+mod turns;
+
 use anyhow::{Context, ensure};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
@@ -15,15 +18,9 @@ use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    alarm,
-    backend::Backend,
-    clock,
-    draft::Draft,
-    fee_cap,
-    prove::is_unservable,
-    step::Step,
-    turns::{isolate, next_turn},
+    alarm, backend::Backend, clock, draft::Draft, roles::prove::is_unservable, step::Step,
 };
+use turns::{isolate, next_turn};
 
 /// Blocks within which a settlement should be mined.
 const FEE_TARGET_BLOCKS: u16 = 6;

@@ -11,7 +11,7 @@ use grail_wire::{ProposalId, decode_proposal};
 use super::unservable::unservable;
 use crate::{
     backend::Backend,
-    publish::find_the_missing,
+    roles::publish::find_the_missing,
     step::Step,
     work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };

@@ -1,92 +1,28 @@
-//! Role *sign*: asks operators, checks every signature, combines a quorum's.
+//! Answers as they arrive: whose they are, what they are worth, which attempt they count for.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use bitcoin::{
-    XOnlyPublicKey,
-    secp256k1::{All, Secp256k1},
-};
-use grail_broker::messages::{BrokerMessage, decode, encode};
-use grail_chain::{RejectReason, Verdict as NodeVerdict};
-use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState};
+use bitcoin::secp256k1::{All, Secp256k1};
+use grail_broker::messages::{BrokerMessage, decode};
+use grail_flow::{SettlementId, SettlementStage, SettlementState};
 use grail_policy::judge;
-use grail_store::{NewAnswer, Recorded, Verdict, Work};
-use grail_txbuild::{CheckedSignatures, Collector, Standing};
-use grail_types::{BoundedBytes, Roster, SignerIndex};
-use grail_wire::{Answer, Ask, Attempt, ProposalId, Reply, Verdict as Said, decode_proposal};
+use grail_store::{NewAnswer, Recorded, Verdict};
+use grail_txbuild::Collector;
+use grail_types::SignerIndex;
+use grail_wire::{Answer, Attempt, ProposalId, Reply, Verdict as Said, decode_proposal};
 
-use crate::{
-    backend::Backend,
-    step::Step,
-    work::{JobError, JobOutcome, nothing_to_do, settlement_at},
-};
+use super::quorum::try_to_finish;
+use crate::{backend::Backend, step::Step};
 
 /// Longest that an idle loop waits before it looks at rows by itself.
 const SIGN_POLL: Duration = Duration::from_secs(2);
 
-/// Asks operators about a settlement; comes back for another round as long as it is needed.
-pub async fn ask(backend: &Backend, id: SettlementId, round: u32) -> JobOutcome<'_> {
-    let mut reader = backend.store.read().await?;
-    let asked = settlement_at(&mut reader, id, &[SettlementStage::Asked]).await?;
-    let current = SettlementState::Asked { round };
-    if asked.is_none_or(|settlement| settlement.state != current) {
-        return nothing_to_do(backend).await;
-    }
-    let proposal = reader
-        .proposal(id)
-        .await?
-        .context("the settlement has no proposal")?;
-    // What operators sign may be mined whether we publish it or not, so a stop must come before the
-    // question, not after the answers.
-    let is_paused = reader.open_alarms().await?.stop > 0;
-    drop(reader);
-    let mut step = Step::begin(backend).await?;
-    if is_paused {
-        return Err(JobError::Retry(anyhow::anyhow!(
-            "an alarm is open: nothing is signed"
-        )));
-    }
-    let attempt = Attempt {
-        asker: backend.asker,
-        number: round,
-    };
-    let ask = Ask {
-        attempt,
-        proposal: BoundedBytes::new(proposal)?,
-    };
-    let epoch = backend.roster().epoch();
-    backend
-        .broker
-        .publish(Ask::subject(), encode(epoch, &ask)?)
-        .await?;
-    // The next round, unless a quorum comes first: its job finds the settlement in another state then.
-    let later = step.now().saturating_add(backend.config.ask_seconds);
-    let work = Work::AskTimeout {
-        settlement: id,
-        round,
-    };
-    step.enqueue(work, later).await?;
-    Ok(step)
-}
-
-/// Ends a round of asking.
-pub async fn ask_timeout(backend: &Backend, id: SettlementId, round: u32) -> JobOutcome<'_> {
-    let mut step = Step::begin(backend).await?;
-    step.tell_settlement(id, SettlementEvent::RoundTimedOut { round })
-        .await?;
-    Ok(step)
-}
-
 /// A settlement that operators are deciding on.
-struct Pending {
-    id: SettlementId,
-    proposal: ProposalId,
-    collector: Collector,
+pub(super) struct Pending {
+    pub id: SettlementId,
+    pub proposal: ProposalId,
+    pub collector: Collector,
 }
 
 /// Takes answers until the broker closes.
@@ -310,130 +246,5 @@ fn check(secp: &Secp256k1<All>, collector: &Collector, answer: &Answer) -> Verdi
             code: record.code.to_string(),
             details: record.details.to_string(),
         },
-    }
-}
-
-/// Completes the settlement when a quorum has signed, gives it up when none can any more.
-async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<()> {
-    let id = pending.id;
-    let mut reader = backend.store.read().await?;
-    let Some(settlement) = reader.settlement(id).await? else {
-        return Ok(());
-    };
-    let SettlementState::Asked { round } = settlement.state else {
-        return Ok(());
-    };
-    let answers = reader.answers(id).await?;
-    drop(reader);
-    let tally = Tally::of(backend.roster(), pending, answers, round)?;
-    match pending
-        .collector
-        .standing(&tally.signed(), &tally.unwilling)
-    {
-        Standing::Open => return Ok(()),
-        Standing::Lost => {
-            let mut step = Step::begin(backend).await?;
-            // The dry run approved the same bytes, so building them anew would end the same way.
-            let alarm = Alarm::QuorumRefused {
-                settlement: id,
-                unwilling: tally.unwilling.len(),
-                threshold: backend.roster().threshold().0,
-            };
-            step.raise(&alarm).await?;
-            step.tell_settlement(id, SettlementEvent::QuorumRefused)
-                .await?;
-            step.commit().await?;
-            return Ok(());
-        }
-        Standing::Complete => {}
-    }
-    // Any quorum will do, and a larger one costs the users weight: `complete` takes no more than it
-    // needs. Each signature was verified against its own input when it came.
-    let transaction = pending.collector.complete(&tally.signatures)?;
-    let tested = transaction.clone();
-    let verdict = backend
-        .node
-        .call(move |chain| chain.test_mempool_accept(&[tested]))
-        .await?
-        .pop()
-        .context("the node gave no verdict")?
-        .verdict;
-    let mut step = Step::begin(backend).await?;
-    let now = step.now();
-    match verdict {
-        // Each signature was verified on arrival, so a script that fails all the same is a fault of
-        // ours or of the node, and a person's to judge. The settlement stays asked.
-        NodeVerdict::Rejected {
-            reason: RejectReason::ScriptVerify,
-            words,
-        } => {
-            let alarm = Alarm::ScriptVerification {
-                settlement: id,
-                words,
-            };
-            step.raise(&alarm).await?;
-            return Ok(step.commit().await?);
-        }
-        // Anything else may pass: the signatures are kept, and publishing finds out.
-        NodeVerdict::Rejected { reason, words } => {
-            tracing::warn!(
-                settlement = id.0,
-                reason = reason.name(),
-                words,
-                "the node would not take the signed settlement now"
-            );
-        }
-        NodeVerdict::Accepted { .. } | NodeVerdict::NotTested => {}
-    }
-    step.tx.set_signed(id, &transaction, now).await?;
-    step.tx.put_transaction(&transaction).await?;
-    step.tell_settlement(id, SettlementEvent::QuorumReached)
-        .await?;
-    step.commit().await?;
-    Ok(())
-}
-
-/// Who signed, and who will not in the attempt under way.
-struct Tally {
-    signatures: BTreeMap<XOnlyPublicKey, CheckedSignatures>,
-    unwilling: BTreeSet<XOnlyPublicKey>,
-}
-
-impl Tally {
-    /// Refused and faulty are one here: neither is a signature in this attempt. Who has not answered may still sign,
-    /// however late, so silence never ends a settlement.
-    fn of(
-        roster: &Roster,
-        pending: &Pending,
-        answers: Vec<grail_store::Answer>,
-        round: u32,
-    ) -> anyhow::Result<Self> {
-        let mut tally = Self {
-            signatures: BTreeMap::new(),
-            unwilling: BTreeSet::new(),
-        };
-        for answer in answers {
-            let signer = *roster
-                .signer(answer.signer)
-                .context("a stored answer is of nobody in the roster")?;
-            match answer.verdict {
-                Verdict::Signed { signatures } => {
-                    let signing = pending.collector.signing();
-                    let checked = CheckedSignatures::from_bytes(signing, &signer, &signatures)
-                        .context("stored signatures are malformed")?;
-                    tally.signatures.insert(signer, checked);
-                }
-                Verdict::Refused { .. } | Verdict::Faulty { .. } => {
-                    if answer.attempt == round {
-                        tally.unwilling.insert(signer);
-                    }
-                }
-            }
-        }
-        Ok(tally)
-    }
-
-    fn signed(&self) -> BTreeSet<XOnlyPublicKey> {
-        self.signatures.keys().copied().collect()
     }
 }

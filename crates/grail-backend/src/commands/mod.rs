@@ -1,0 +1,6 @@
+//! What the program can be told to do, a module for each.
+
+pub mod alarms;
+pub mod deploy;
+pub mod init;
+pub mod run;

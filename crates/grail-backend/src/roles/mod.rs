@@ -1,0 +1,10 @@
+//! The backend's roles: each is moved by rows, and hands on by writing rows.
+//!
+//! `scan` follows chain and mempool, `build` drafts settlements, `prove` has them proven and judged,
+//! `sign` asks operators and combines their signatures, `publish` hands them to the network.
+
+pub mod build;
+pub mod prove;
+pub(crate) mod publish;
+pub mod scan;
+pub mod sign;
