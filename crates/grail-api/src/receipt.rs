@@ -1,7 +1,7 @@
 //! The receipt: with the user's key it suffices to take a deposit back, with no server and no operator.
 
 use bitcoin::{Address, ScriptBuf, secp256k1::Secp256k1};
-use grail_script::{DepositTree, InternalKey};
+use grail_script::{DepositTree, GroupKey, InternalKey};
 use grail_types::{Epoch, Network, RequestId, Roster, Terms};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -32,6 +32,10 @@ pub struct Receipt {
     pub roster: Roster,
     /// The deposit address.
     pub deposit_address: String,
+    /// The internal key of the deposit address, x-only, hex; absent or null when it is nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub group_key: Option<GroupKey>,
 }
 
 /// Why a receipt is none.
@@ -95,16 +99,26 @@ pub struct CheckedReceipt {
 }
 
 impl Receipt {
-    /// The receipt for `terms` held by `roster`. The caller makes sure that both are of one epoch.
-    pub fn new(terms: Terms, roster: Roster) -> Self {
-        let script_pubkey = deposit_script(&terms, &roster);
+    /// The receipt for `terms` held by `roster`. The caller makes sure that both are of one epoch,
+    /// and that a group key is the roster's.
+    pub fn new(internal_key: InternalKey, terms: Terms, roster: Roster) -> Self {
+        let script_pubkey = deposit_script(internal_key, &terms, &roster);
         Self {
             version: RECEIPT_VERSION,
             kind: terms.kind.into(),
             deposit_address: address(&script_pubkey, terms.network),
             terms,
             roster,
+            group_key: match internal_key {
+                InternalKey::Nums => None,
+                InternalKey::Group(key) => Some(key),
+            },
         }
+    }
+
+    /// The internal key of the deposit address.
+    pub fn internal_key(&self) -> InternalKey {
+        self.group_key.into()
     }
 
     /// Reads a receipt as it is stored.
@@ -115,7 +129,8 @@ impl Receipt {
         serde_json::from_slice(bytes).map_err(|error| ReceiptError::Malformed(error.to_string()))
     }
 
-    /// Recomputes the address and compares.
+    /// Recomputes the address and compares. That a group key is the roster's is not checked: it
+    /// matters to whoever pays to the address, not to who takes a deposit back.
     pub fn check(&self) -> Result<CheckedReceipt, ReceiptError> {
         if self.version != RECEIPT_VERSION {
             return Err(ReceiptError::Version(self.version));
@@ -133,7 +148,7 @@ impl Receipt {
                 roster: self.roster.epoch(),
             });
         }
-        let script_pubkey = deposit_script(&self.terms, &self.roster);
+        let script_pubkey = deposit_script(self.internal_key(), &self.terms, &self.roster);
         let expected = address(&script_pubkey, self.terms.network);
         if self.deposit_address != expected {
             return Err(ReceiptError::Address {
@@ -170,20 +185,20 @@ impl CheckedReceipt {
         &self.receipt.roster
     }
 
+    /// The internal key of the deposit output.
+    pub fn internal_key(&self) -> InternalKey {
+        self.receipt.internal_key()
+    }
+
     /// Script of the deposit output.
     pub fn script_pubkey(&self) -> &ScriptBuf {
         &self.script_pubkey
     }
 }
 
-fn deposit_script(terms: &Terms, roster: &Roster) -> ScriptBuf {
-    DepositTree::new(
-        &Secp256k1::verification_only(),
-        InternalKey::Nums,
-        terms,
-        roster,
-    )
-    .script_pubkey
+fn deposit_script(internal_key: InternalKey, terms: &Terms, roster: &Roster) -> ScriptBuf {
+    let secp = Secp256k1::verification_only();
+    DepositTree::new(&secp, internal_key, terms, roster).script_pubkey
 }
 
 fn address(script_pubkey: &ScriptBuf, network: Network) -> String {

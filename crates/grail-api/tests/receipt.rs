@@ -3,13 +3,117 @@
 
 mod common;
 
-use bitcoin::Amount;
+#[path = "../../grail-script/tests/support/reference.rs"]
+#[allow(dead_code, reason = "a part is used here")]
+mod reference;
+#[path = "../../grail-script/tests/support/tapscript.rs"]
+#[allow(dead_code, reason = "a part is used here")]
+mod tapscript;
+
+use bitcoin::{
+    Amount, FeeRate, OutPoint, ScriptBuf, TxOut, Weight,
+    secp256k1::{Keypair, Secp256k1},
+};
 use common::{key, roster, terms};
 use grail_api::{Kind, RECEIPT_BYTES_MAX, Receipt, ReceiptError};
+use grail_script::{GroupKey, InternalKey, Reclaim, nums_key};
 use grail_types::{Epoch, Roster, Threshold};
+use serde_json::Value;
 
 fn receipt() -> Receipt {
-    Receipt::new(terms(), roster())
+    Receipt::new(InternalKey::Nums, terms(), roster())
+}
+
+fn group_key() -> GroupKey {
+    key(90).try_into().unwrap()
+}
+
+fn receipt_under_group_key() -> Receipt {
+    Receipt::new(InternalKey::Group(group_key()), terms(), roster())
+}
+
+/// A receipt as it was given before receipts could name a group key. Never to be changed.
+const OLD_RECEIPT: &str = include_str!("old-receipt.json");
+
+#[test]
+fn a_receipt_without_a_group_key_is_read_for_ever() {
+    let old = Receipt::from_json(OLD_RECEIPT.as_bytes()).unwrap();
+    assert_eq!(old.group_key, None);
+    let checked = old.check().unwrap();
+    assert_eq!(checked.internal_key(), InternalKey::Nums);
+    assert_eq!(checked.receipt().deposit_address, old.deposit_address);
+    // And written as it was.
+    let written: Value = serde_json::to_value(&old).unwrap();
+    assert_eq!(written, serde_json::from_str::<Value>(OLD_RECEIPT).unwrap());
+}
+
+#[test]
+fn a_group_key_that_is_null_is_none() {
+    let mut json: Value = serde_json::from_str(OLD_RECEIPT).unwrap();
+    json["group_key"] = Value::Null;
+    let read = Receipt::from_json(json.to_string().as_bytes()).unwrap();
+    assert_eq!(Ok(read), Receipt::from_json(OLD_RECEIPT.as_bytes()));
+}
+
+#[test]
+fn a_group_key_gives_another_address_and_survives_storage() {
+    let receipt = receipt_under_group_key();
+    assert_ne!(receipt.deposit_address, self::receipt().deposit_address);
+    let stored = serde_json::to_vec(&receipt).unwrap();
+    let read = Receipt::from_json(&stored).unwrap();
+    assert_eq!(read, receipt);
+    let internal_key = InternalKey::Group(group_key());
+    assert_eq!(read.check().unwrap().internal_key(), internal_key);
+}
+
+#[test]
+fn a_group_key_added_changed_or_dropped_is_noticed() {
+    let mut added = receipt();
+    added.group_key = Some(group_key());
+    let mut dropped = receipt_under_group_key();
+    dropped.group_key = None;
+    let mut changed = receipt_under_group_key();
+    changed.group_key = Some(key(91).try_into().unwrap());
+    for receipt in [added, dropped, changed] {
+        assert!(matches!(receipt.check(), Err(ReceiptError::Address { .. })));
+    }
+}
+
+#[test]
+fn the_nums_point_and_nonsense_are_no_group_keys() {
+    let mut json = serde_json::to_value(receipt()).unwrap();
+    for key in [nums_key().to_string(), "02".repeat(33), String::new()] {
+        json["group_key"] = key.into();
+        assert!(matches!(
+            Receipt::from_json(json.to_string().as_bytes()),
+            Err(ReceiptError::Malformed(_))
+        ));
+    }
+}
+
+#[test]
+fn a_deposit_under_a_group_key_is_reclaimed_from_its_receipt() {
+    let stored = serde_json::to_vec(&receipt_under_group_key()).unwrap();
+    let checked = Receipt::from_json(&stored).unwrap().check().unwrap();
+    let reclaim = Reclaim {
+        internal_key: checked.internal_key(),
+        terms: checked.terms(),
+        roster: checked.roster(),
+        outpoint: OutPoint::null(),
+        output: TxOut {
+            value: Amount::from_sat(100_000),
+            script_pubkey: checked.script_pubkey().clone(),
+        },
+    };
+    let secp = Secp256k1::new();
+    let (to, rate) = (
+        ScriptBuf::new_p2tr(&secp, key(50), None),
+        FeeRate::BROADCAST_MIN,
+    );
+    let unsigned = reclaim.unsigned(&secp, to, rate, Weight::ZERO).unwrap();
+    let owner = Keypair::from_seckey_slice(&secp, &[60; 32]).unwrap();
+    let signed = reclaim.sign(&secp, unsigned, &owner).unwrap();
+    tapscript::verify_all(&signed, std::slice::from_ref(&reclaim.output)).unwrap();
 }
 
 #[test]

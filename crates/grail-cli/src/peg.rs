@@ -5,6 +5,7 @@
 
 use grail_api::{CheckedReceipt, Receipt, Request, Wish};
 use grail_attest::ImagesNotPinned;
+use grail_script::InternalKey;
 use grail_types::{ParamsHash, Roster};
 
 /// Why an answer is not believed.
@@ -35,6 +36,11 @@ pub enum PegError {
     /// The receipt was made with another roster than the verified one.
     #[error("the receipt's roster is not the verified one")]
     Roster,
+    /// The deposit address is under a group key, of which nobody has shown that it is the roster's.
+    #[error(
+        "the receipt names a group key that nobody has verified, and its owner could spend the deposit"
+    )]
+    GroupKey,
     /// Parts of the answer contradict its receipt.
     #[error("the answer's {what} is not its receipt's")]
     Contradiction {
@@ -55,6 +61,7 @@ impl PegError {
             Self::Images(error) => error.code(),
             Self::Terms => "terms-differ",
             Self::Roster => "roster-differs",
+            Self::GroupKey => "group-key-unproven",
             Self::Contradiction { .. } => "answer-contradicts",
             Self::Receipt(error) => error.code(),
         }
@@ -74,6 +81,10 @@ pub fn check_answer(
     }
     if receipt.roster != *roster {
         return Err(PegError::Roster);
+    }
+    match checked.internal_key() {
+        InternalKey::Nums => (),
+        InternalKey::Group(_) => return Err(PegError::GroupKey),
     }
     let parts = [
         ("id", answer.id == checked.request()),

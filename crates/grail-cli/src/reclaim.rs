@@ -7,7 +7,7 @@ use bitcoin::secp256k1::{All, Keypair, Secp256k1};
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Weight};
 use grail_api::CheckedReceipt;
 use grail_prover::Prover;
-use grail_script::{InternalKey, Reclaim, ReclaimError};
+use grail_script::{Reclaim, ReclaimError};
 
 use crate::charms::{Carried, NoCharms};
 use crate::failure::Failure;
@@ -174,7 +174,7 @@ pub fn reclaim_tokens(
 
 fn reclaim_of<'a>(receipt: &'a CheckedReceipt, deposit: &Deposit) -> Reclaim<'a> {
     Reclaim {
-        internal_key: InternalKey::Nums,
+        internal_key: receipt.internal_key(),
         terms: receipt.terms(),
         roster: receipt.roster(),
         outpoint: deposit.outpoint,

@@ -213,6 +213,7 @@ fn an_api_that_changes_any_part_of_the_answer_is_refused_and_nothing_is_paid() {
 #[test]
 fn a_consistent_receipt_for_other_terms_or_another_roster_is_refused() {
     use grail_api::{Receipt, Request};
+    use grail_script::InternalKey;
     let scene = Scene::new();
     let forge = |change: fn(&mut Request)| {
         move |path: &str, answer: &mut Value| {
@@ -227,14 +228,14 @@ fn a_consistent_receipt_for_other_terms_or_another_roster_is_refused() {
     scene.api.lie(forge(|request| {
         let mut terms = request.terms.clone();
         terms.destination = common::conjurer().try_into().unwrap();
-        put(request, Receipt::new(terms, roster(0)));
+        put(request, Receipt::new(InternalKey::Nums, terms, roster(0)));
     }));
     assert_eq!(scene.peg_in(100_000).unwrap_err().code, "terms-differ");
     // With a reclaim key of the API's own.
     scene.api.lie(forge(|request| {
         let mut terms = request.terms.clone();
         terms.reclaim_key = public_key(99);
-        put(request, Receipt::new(terms, roster(0)));
+        put(request, Receipt::new(InternalKey::Nums, terms, roster(0)));
     }));
     assert_eq!(scene.peg_in(100_000).unwrap_err().code, "terms-differ");
     // With a roster of the same epoch that nobody attested.
@@ -244,9 +245,20 @@ fn a_consistent_receipt_for_other_terms_or_another_roster_is_refused() {
         let other =
             grail_types::Roster::new(request.terms.epoch, signers, grail_types::Threshold(3))
                 .unwrap();
-        put(request, Receipt::new(request.terms.clone(), other));
+        let terms = request.terms.clone();
+        put(request, Receipt::new(InternalKey::Nums, terms, other));
     }));
     assert_eq!(scene.peg_in(100_000).unwrap_err().code, "roster-differs");
+    // Under a group key of the API's own, by which it would spend the deposit.
+    scene.api.lie(forge(|request| {
+        let internal_key = InternalKey::Group(public_key(98).try_into().unwrap());
+        let terms = request.terms.clone();
+        put(request, Receipt::new(internal_key, terms, roster(0)));
+    }));
+    assert_eq!(
+        scene.peg_in(100_000).unwrap_err().code,
+        "group-key-unproven"
+    );
     scene.nothing_was_paid();
 }
 

@@ -7,11 +7,13 @@ use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{OutPoint, Transaction};
 use common::api::replace;
 use common::scene::{Scene, reclaim};
-use common::{User, params, sat};
+use common::{User, params, public_key, sat};
+use grail_api::Receipt;
 use grail_chain::Verdict;
 use grail_cli::home::read_receipt;
 use grail_cli::progress::Quiet;
 use grail_cli::{args, take_back};
+use grail_script::InternalKey;
 use serde_json::Value;
 
 #[test]
@@ -176,6 +178,44 @@ fn zkbtc_sent_to_a_peg_in_address_by_mistake_comes_back_as_zkbtc() {
     assert_eq!(scene.reclaim(&wish).unwrap().token_sat, Some(50_000));
     scene.chain.node.mine(1);
     assert_eq!(scene.user.funds().1, 50_000);
+}
+
+#[test]
+fn deposits_under_a_group_key_come_back_with_and_without_zkbtc() {
+    let scene = Scene::new();
+    let pegged = scene.peg_in(100_000).unwrap();
+    scene.chain.node.mine(1);
+    // A receipt of this wallet's, as a bridge with a group key would have given it.
+    let given = read_receipt(pegged.receipt_file.as_ref()).unwrap();
+    let internal_key = InternalKey::Group(public_key(98).try_into().unwrap());
+    let receipt = Receipt::new(internal_key, given.terms().clone(), given.roster().clone());
+    assert_ne!(receipt.deposit_address, pegged.deposit_address);
+    let file = scene.user.folder.path().join("group-key.json");
+    std::fs::write(&file, serde_json::to_vec(&receipt).unwrap()).unwrap();
+
+    let plain = scene.user.send(40_000, &receipt.deposit_address).unwrap();
+    let plain = scene.in_mempool(&plain.txid);
+    scene.chain.node.mine(1);
+    let tokens = scene
+        .user
+        .send_zkbtc(20_000, &receipt.deposit_address)
+        .unwrap();
+    let tokens = scene.in_mempool(&tokens.txid);
+    scene.chain.node.mine(24);
+    for (deposit, token) in [(plain, None), (tokens, Some(20_000))] {
+        scene.user.synced();
+        let hex = scene.user.folder.path().join("deposit.hex");
+        std::fs::write(&hex, serialize_hex(&deposit)).unwrap();
+        let mut wish = reclaim(file.to_str().unwrap());
+        wish.deposit_tx = Some(hex);
+        let reclaimed = scene.reclaim(&wish).unwrap();
+        assert_eq!(reclaimed.token_sat, token);
+        let transaction: Transaction = deserialize_hex(&reclaimed.raw_transaction).unwrap();
+        assert!(matches!(
+            scene.chain.node.test_accept(&transaction),
+            Verdict::Accepted { .. }
+        ));
+    }
 }
 
 #[test]

@@ -111,19 +111,18 @@ impl<'a> Scene<'a> {
                 Kind::Reclaim => None,
             };
             let mut input = input(index);
-            let signable = match spend {
-                Some(spend) => Signable::Spend(spend, holder, wanted.absent),
-                None => {
-                    let reclaim = Reclaim {
-                        internal_key,
-                        terms,
-                        roster: &holder.1,
-                        outpoint: input.previous_output,
-                        output: output.clone(),
-                    };
-                    input = reclaim.input();
-                    Signable::Reclaim(reclaim)
-                }
+            let signable = if let Some(spend) = spend {
+                Signable::Spend(spend, holder, wanted.absent)
+            } else {
+                let reclaim = Reclaim {
+                    internal_key,
+                    terms,
+                    roster: &holder.1,
+                    outpoint: input.previous_output,
+                    output: output.clone(),
+                };
+                input = reclaim.input();
+                Signable::Reclaim(reclaim)
             };
             scene.transaction.input.push(input);
             scene.prevouts.push(output);

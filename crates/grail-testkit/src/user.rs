@@ -18,7 +18,7 @@ use grail_api::client::Client;
 use grail_api::{CreatePegIn, CreatePegOut, IdempotencyKey, Kind, Receipt, Request};
 use grail_attest::Protocol;
 use grail_prover::{BRIDGE_WASM, MockProver, ProveRequest, Prover as _};
-use grail_script::{InternalKey, Reclaim};
+use grail_script::Reclaim;
 use grail_spell::{token_amount, token_app, transfer_spell};
 use grail_types::{Bridge, MockAllowed, Network, RequestId, TaggedHasher, Terms};
 
@@ -292,7 +292,7 @@ impl User {
     pub fn reclaim(&self, asked: &Asked, outpoint: OutPoint, value: Amount) -> Result<Transaction> {
         let receipt = asked.receipt.check()?;
         let reclaim = Reclaim {
-            internal_key: InternalKey::Nums,
+            internal_key: receipt.internal_key(),
             terms: receipt.terms(),
             roster: receipt.roster(),
             outpoint,

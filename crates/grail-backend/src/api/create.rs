@@ -193,7 +193,7 @@ fn answer(
 ) -> Request {
     let params = backend.params();
     let kind = Kind::from(request.terms.kind);
-    let receipt = Receipt::new(request.terms.clone(), request.roster);
+    let receipt = Receipt::new(InternalKey::Nums, request.terms.clone(), request.roster);
     Request {
         id: request.id,
         kind,

@@ -15,6 +15,7 @@ use grail_api::{
     ReclaimInfo, Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
 };
 use grail_flow::{DepositCharms, confirmations, confirmations_needed, reclaim_height};
+use grail_script::InternalKey;
 use grail_store::{DepositRow, DepositState, Reader, Request};
 use grail_types::RequestId;
 use serde::Deserialize;
@@ -118,7 +119,11 @@ async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answe
                 .saturating_add(wait_blocks(backend.params(), request.terms.reclaim_delay)),
         });
     let state = request_state(request.state.stage());
-    let receipt = Receipt::new(request.terms.clone(), request.roster.clone());
+    let receipt = Receipt::new(
+        InternalKey::Nums,
+        request.terms.clone(),
+        request.roster.clone(),
+    );
     Ok(RequestStatus {
         id: request.id,
         kind: request.terms.kind.into(),

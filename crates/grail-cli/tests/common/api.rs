@@ -14,6 +14,7 @@ use grail_api::{
     CreatePegIn, CreatePegOut, Kind, ParamsAnswer, Problem, ProblemCode, Receipt, Request,
     RequestState, Reserves, RosterAnswer, Signer,
 };
+use grail_script::InternalKey;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -209,7 +210,7 @@ impl Served {
         };
         self.nonce += 1;
         let terms = wish.into_terms([self.nonce; 16]);
-        let receipt = Receipt::new(terms.clone(), roster);
+        let receipt = Receipt::new(InternalKey::Nums, terms.clone(), roster);
         let request = Request {
             id: terms.id(),
             kind,
