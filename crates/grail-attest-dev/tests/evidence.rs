@@ -4,10 +4,10 @@
 use bitcoin::XOnlyPublicKey;
 use grail_attest::{
     AttestError, AttestRequest, AttestedSigner, Attester, EvidenceError, Expected,
-    SignerExpectation, TrustAnchor, UnixTime, attest_signer,
-    dev::{InsecureDevTee, development_measurement, development_pcr0},
-    evidence_user_data, verify, verify_signer_evidence,
+    SignerExpectation, TrustAnchor, UnixTime, attest_signer, evidence_user_data, verify,
+    verify_signer_evidence,
 };
+use grail_attest_dev::{InsecureDevTee, development_measurement, development_pcr0};
 use grail_types::{DevelopmentAllowed, Measurement, Network, ParamsHash};
 
 const AT: UnixTime = UnixTime::from_secs(1_795_000_000);

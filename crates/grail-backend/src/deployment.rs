@@ -10,7 +10,7 @@ use grail_bridge_contract::RosterState;
 use grail_script::VaultTree;
 use grail_spell::{PrevTx, nft_app, roster_state};
 use grail_txbuild::first_state;
-use grail_types::{DevelopmentAllowed, MockAllowed, Params, Roster};
+use grail_types::{MockAllowed, Params, Roster};
 use serde::{Deserialize, Serialize};
 
 /// Version of the file.
@@ -51,10 +51,9 @@ pub struct SignerRecord {
     pub attested_at: u64,
 }
 
-/// The trust anchor of a network: the development root on regtest, AWS's everywhere else.
+/// The trust anchor of a network: AWS's, and on regtest, in a development build, the development root.
 pub fn trust_anchor(params: &Params) -> TrustAnchor {
-    DevelopmentAllowed::on(params.network)
-        .map_or_else(TrustAnchor::aws_nitro, TrustAnchor::development)
+    TrustAnchor::of(params.network)
 }
 
 impl Deployment {

@@ -9,7 +9,7 @@ use grail_attest::{SignerExpectation, TrustAnchor, UnixTime, verify_signer_evide
 use grail_chain::{Chain, ChainError, TxOutStatus, View};
 use grail_script::VaultTree;
 use grail_spell::{BridgeCharms, PrevTx};
-use grail_types::{DevelopmentAllowed, MockAllowed, Network, Params, Roster, RosterError};
+use grail_types::{MockAllowed, Network, Params, Roster, RosterError};
 
 /// Longest evidence that is decoded, base64.
 const EVIDENCE_CHARS_MAX: usize = 32 * 1024;
@@ -101,7 +101,7 @@ pub struct Attested {
 
 /// The root that evidence must lead to.
 pub fn trust_anchor(network: Network) -> TrustAnchor {
-    DevelopmentAllowed::on(network).map_or_else(TrustAnchor::aws_nitro, TrustAnchor::development)
+    TrustAnchor::of(network)
 }
 
 /// Verifies every signer's evidence. `now` in unix seconds.

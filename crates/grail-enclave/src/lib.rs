@@ -10,6 +10,8 @@
 //! `framing` and `stream` are also the host's side of the conversation.
 
 pub mod arguments;
+#[cfg(feature = "development")]
+mod development;
 pub mod framing;
 pub mod hardening;
 pub mod program;

@@ -9,9 +9,9 @@ mod support;
 use bitcoin::secp256k1::Keypair;
 use common::{IMAGE, MACHINE, NOW, Script, answer, boot, born, decide, fault, signer_with, tee};
 use grail_attest::{
-    SealContext, SealNonce, Sealer as _, SignerExpectation, TrustAnchor,
-    dev::development_measurement, verify_signer_evidence,
+    SealContext, SealNonce, Sealer as _, SignerExpectation, TrustAnchor, verify_signer_evidence,
 };
+use grail_attest_dev::development_measurement;
 use grail_signer::{Request, Response, Signer, encode_proposal, encode_response};
 use grail_types::{DevelopmentAllowed, Network, Params};
 use support::{keypair, public, world};

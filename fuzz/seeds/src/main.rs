@@ -13,8 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use charms_data::{Data, util};
-use grail_attest::dev::InsecureDevTee;
 use grail_attest::{UnixTime, attest_signer};
+use grail_attest_dev::InsecureDevTee;
 use grail_signer::{Boot, Request, encode_proposal, encode_request};
 use grail_types::{DevelopmentAllowed, Network};
 use support::{World, keypair, peg_in, peg_out, public, real_world};

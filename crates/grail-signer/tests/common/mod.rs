@@ -9,7 +9,8 @@
 use std::collections::VecDeque;
 
 use bitcoin::secp256k1::Keypair;
-use grail_attest::{UnixTime, dev::InsecureDevTee};
+use grail_attest::UnixTime;
+use grail_attest_dev::InsecureDevTee;
 use grail_signer::{Answer, Boot, Born, Entropy, Fault, Request, Response, Signer};
 use grail_types::{DevelopmentAllowed, Network, Params};
 
