@@ -111,9 +111,14 @@ impl Part {
 /// Builds `programs` as they ship and as development builds, and searches both.
 pub fn check(programs: &[Program]) -> Result<()> {
     let mut development = cargo();
-    development.args(["build", "--bins", "--features", "development"]);
+    development.args(["build", "--bins"]);
     for program in programs {
         development.args(["--package", program.package()]);
+        // The host has nothing to add, and so no such feature.
+        if !program.development_parts().is_empty() {
+            development.arg("--features");
+            development.arg(format!("{}/development", program.package()));
+        }
     }
     run(&mut development)?;
     check_beside_development(programs)

@@ -16,7 +16,7 @@ usage: grail-enclave --listen unix:PATH|vsock:PORT --tee development|nitro --net
 Holds a signer's key and signs the settlements that the policy approves.
 
   --listen ADDRESS       where the host connects
-  --tee TEE              development protects nothing, runs on regtest alone and is in development builds alone
+  --tee TEE              development protects nothing: on regtest and in development builds alone
   --network NETWORK      regtest, signet, testnet4 or mainnet; parameters of another one are refused
   --hardware FILE        identity of the simulated machine, 32 bytes (development)
   --exit-on-stdin-close  end when standard input does, so as not to outlive the host
