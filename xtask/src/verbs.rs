@@ -113,6 +113,13 @@ pub fn check() -> Result<()> {
             "cargo-deny is not installed: licences are not checked (cargo install cargo-deny)"
         );
     }
+    // As they ship: without development, which the workspace as a whole turns on.
+    let mut shipped = cargo();
+    shipped.arg("clippy");
+    for program in tidy::PROGRAMS {
+        shipped.args(["--package", program]);
+    }
+    run(shipped.args(["--", "-D", "warnings"]))?;
     run(contracts_cargo(&["clippy"]).args(["--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args([
         "clippy",

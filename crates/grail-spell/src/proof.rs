@@ -172,7 +172,9 @@ pub(crate) fn check_all(claims: &[Claim], seed: &[u8; 32]) -> Vec<Result<(), Pro
             .enumerate()
             .filter_map(|(place, claim)| match claim {
                 Claim::Sp1(used, claim) if std::ptr::eq(*used, key) => Some((place, claim)),
-                _ => None,
+                Claim::Sp1(..) => None,
+                #[cfg(feature = "development")]
+                Claim::Mock(_) => None,
             })
             .unzip();
         if !of_key.is_empty() {

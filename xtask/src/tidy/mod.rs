@@ -16,6 +16,8 @@ use serde_json::Value;
 
 use crate::shell::{cargo, output_of, root};
 
+pub use production::PROGRAMS;
+
 /// The enclave's dependencies, committed so that a change of them is seen and reviewed.
 const CLOSURE: &str = "docs/enclave-closure.txt";
 /// Why the enclave's own crates ask for what they ask for.
@@ -33,7 +35,7 @@ pub fn run(bless: bool) -> Result<()> {
     let mut complaints = order::check(&order::crates(&metadata)?);
     complaints.extend(bans::check(&bans::names(&metadata)?));
     complaints.extend(enclave_closure(&metadata, bless)?);
-    for program in production::PROGRAMS {
+    for program in PROGRAMS {
         complaints.extend(production::check(program, &tree(program, "{p} {f}")?));
     }
     complaints.extend(texts()?);
