@@ -7,6 +7,7 @@ mod cache;
 mod contracts;
 mod fuzz;
 mod mutants;
+mod production;
 mod setup;
 mod shell;
 mod tidy;
@@ -71,6 +72,11 @@ enum Task {
         /// Only one of them.
         subject: Option<mutants::Subject>,
     },
+    /// Build the programs as they ship, and search their bytes for parts that are for development alone.
+    Production {
+        /// Only these.
+        programs: Vec<production::Program>,
+    },
     /// Format, lints, tidiness, dependencies.
     Check,
     /// The rules that no compiler knows: crate order, bans, the enclave's dependencies, texts.
@@ -125,6 +131,10 @@ fn run(task: Task) -> anyhow::Result<()> {
             Some(subject) => mutants::run(&[subject]),
             None => mutants::run(&mutants::Subject::ALL),
         },
+        Task::Production { programs } if programs.is_empty() => {
+            production::check(&production::Program::ALL)
+        }
+        Task::Production { programs } => production::check(&programs),
         Task::Check => verbs::check(),
         Task::Tidy { bless } => tidy::run(bless),
         Task::Openapi { verify } => verbs::openapi(verify),

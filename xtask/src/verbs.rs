@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::shell::{cargo, output_of, root, run, succeeds};
-use crate::{bitcoind, contracts, fuzz, setup, tidy, upstream};
+use crate::{bitcoind, contracts, fuzz, production, setup, tidy, upstream};
 
 /// Tells tests that the programs they start were built from the sources as they are.
 const PROGRAMS_BUILT: &str = "GRAIL_PROGRAMS_BUILT";
@@ -22,7 +22,13 @@ pub fn demo(keep: bool) -> Result<()> {
     let bitcoind = bitcoind::find_or_build()?;
     // The whole workspace in one go: with a selection of packages, cargo builds what they share once more for every
     // selection.
-    run(cargo().args(["build", "--workspace", "--bins"]))?;
+    run(cargo().args([
+        "build",
+        "--workspace",
+        "--bins",
+        "--features",
+        "development",
+    ]))?;
     let own = std::env::current_exe().context("own program")?;
     run(Command::new(own.with_file_name("grail-demo"))
         .args(keep.then_some("--keep"))
@@ -46,6 +52,13 @@ pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
     };
     // Tests start the programs as processes, and so need them built; with the tests, so that nothing is built twice.
     run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
+    // The enclave is what operators trust, and quick to build; the others take the slow suite's time.
+    let shipped: &[production::Program] = if slow {
+        &production::Program::ALL
+    } else {
+        &[production::Program::Enclave]
+    };
+    production::check_beside_development(shipped)?;
     let has_nextest = succeeds(cargo().args(["nextest", "--version"]));
     let runner: &[&str] = if has_nextest {
         &["nextest", "run"]
@@ -100,6 +113,13 @@ pub fn check() -> Result<()> {
             "cargo-deny is not installed: licences are not checked (cargo install cargo-deny)"
         );
     }
+    // As they ship: without development, which the workspace as a whole turns on.
+    let mut shipped = cargo();
+    shipped.arg("clippy");
+    for program in tidy::PROGRAMS {
+        shipped.args(["--package", program]);
+    }
+    run(shipped.args(["--", "-D", "warnings"]))?;
     run(contracts_cargo(&["clippy"]).args(["--all-targets", "--", "-D", "warnings"]))?;
     run(cargo().args([
         "clippy",

@@ -3,14 +3,17 @@
 use std::fmt;
 
 use bitcoin::hashes::{Hash, sha256};
-use grail_types::{DevelopmentAllowed, Network, TeeKind};
+#[cfg(feature = "development")]
+use grail_types::DevelopmentAllowed;
+use grail_types::{Network, TeeKind};
 
 /// AWS Nitro Enclaves Root-G1 (valid 2019-10-28 to 2049-10-28), byte for byte the first certificate of every
 /// production document's `cabundle`; AWS publishes it at
 /// <https://aws-nitro-enclaves.amazonaws.com/AWS_NitroEnclaves_Root-G1.zip>.
 static AWS_NITRO_ROOT_G1: &[u8] = include_bytes!("../roots/aws-nitro-root-g1.der");
 
-/// The root that the simulated hardware of `dev` issues under; a test compares the two.
+/// The root that the simulated hardware of `grail-attest-dev` issues under; a test there compares the two.
+#[cfg(feature = "development")]
 static DEVELOPMENT_ROOT: &[u8] = include_bytes!("../roots/development-root.der");
 
 /// A pinned root certificate. Only these constructors make one: evidence never brings its own root.
@@ -22,11 +25,6 @@ pub struct TrustAnchor {
 }
 
 impl TrustAnchor {
-    /// The anchor that evidence on `network` must go back to: there is one for each, and nobody chooses.
-    pub fn of(network: Network) -> Self {
-        DevelopmentAllowed::on(network).map_or_else(Self::aws_nitro, Self::development)
-    }
-
     /// AWS Nitro Enclaves Root-G1.
     pub fn aws_nitro() -> Self {
         Self {
@@ -36,8 +34,23 @@ impl TrustAnchor {
         }
     }
 
+    /// The anchor that evidence on `network` must go back to: there is one for each, and nobody chooses. AWS's root, and on
+    /// regtest, in a development build, the development root.
+    pub fn of(network: Network) -> Self {
+        #[cfg(feature = "development")]
+        if let Some(allowed) = DevelopmentAllowed::on(network) {
+            return Self::development(allowed);
+        }
+        match network {
+            Network::Regtest | Network::Signet | Network::Testnet4 | Network::Mainnet => {
+                Self::aws_nitro()
+            }
+        }
+    }
+
     /// The development root, whose private key is published. The permission exists only on regtest
     /// (invariant I11).
+    #[cfg(feature = "development")]
     pub fn development(_: DevelopmentAllowed) -> Self {
         Self {
             tee: TeeKind::Development,
@@ -61,7 +74,8 @@ impl TrustAnchor {
         sha256::Hash::hash(self.der).to_byte_array()
     }
 
-    pub(crate) fn der(&self) -> &'static [u8] {
+    /// The certificate, DER.
+    pub fn der(&self) -> &'static [u8] {
         self.der
     }
 }
@@ -94,9 +108,12 @@ mod tests {
                     .map(TrustAnchor::development)
                     .is_none()
             );
+            assert_eq!(TrustAnchor::of(network), TrustAnchor::aws_nitro());
         }
         let allowed = DevelopmentAllowed::on(Network::Regtest).unwrap();
-        assert_ne!(TrustAnchor::development(allowed), TrustAnchor::aws_nitro());
+        let development = TrustAnchor::development(allowed);
+        assert_ne!(development, TrustAnchor::aws_nitro());
+        assert_eq!(TrustAnchor::of(Network::Regtest), development);
     }
 
     #[test]

@@ -168,46 +168,33 @@ impl<'a> Reader<'a> {
 
 /// Writes shortest-form CBOR.
 #[derive(Debug, Default)]
-pub(crate) struct Writer {
-    pub(crate) out: Vec<u8>,
+pub struct Writer {
+    out: Vec<u8>,
 }
 
 impl Writer {
-    pub(crate) fn unsigned(&mut self, value: u64) -> &mut Self {
-        self.head(UNSIGNED, value)
-    }
-
-    pub(crate) fn bytes(&mut self, value: &[u8]) -> &mut Self {
+    /// A byte string.
+    pub fn bytes(&mut self, value: &[u8]) -> &mut Self {
         self.head(BYTES, value.len() as u64);
         self.out.extend_from_slice(value);
         self
     }
 
-    pub(crate) fn bytes_or_null(&mut self, value: Option<&[u8]>) -> &mut Self {
-        let Some(value) = value else {
-            return self.encoded(&[NULL]);
-        };
-        self.bytes(value)
-    }
-
-    pub(crate) fn text(&mut self, value: &str) -> &mut Self {
+    /// A text string.
+    pub fn text(&mut self, value: &str) -> &mut Self {
         self.head(TEXT, value.len() as u64);
         self.out.extend_from_slice(value.as_bytes());
         self
     }
 
-    pub(crate) fn array(&mut self, length: usize) -> &mut Self {
+    /// The head of an array of `length` items.
+    pub fn array(&mut self, length: usize) -> &mut Self {
         self.head(ARRAY, length as u64)
     }
 
-    pub(crate) fn map(&mut self, length: usize) -> &mut Self {
-        self.head(MAP, length as u64)
-    }
-
-    /// An item that is CBOR already.
-    pub(crate) fn encoded(&mut self, item: &[u8]) -> &mut Self {
-        self.out.extend_from_slice(item);
-        self
+    /// What has been written.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.out
     }
 
     fn head(&mut self, major: u8, value: u64) -> &mut Self {
@@ -225,6 +212,34 @@ impl Writer {
                 self.out.extend_from_slice(&value.to_be_bytes());
             }
         }
+        self
+    }
+}
+
+/// What only whoever makes documents writes.
+#[cfg(feature = "development")]
+impl Writer {
+    /// An unsigned integer.
+    pub fn unsigned(&mut self, value: u64) -> &mut Self {
+        self.head(UNSIGNED, value)
+    }
+
+    /// A byte string, or null.
+    pub fn bytes_or_null(&mut self, value: Option<&[u8]>) -> &mut Self {
+        let Some(value) = value else {
+            return self.encoded(&[NULL]);
+        };
+        self.bytes(value)
+    }
+
+    /// The head of a map of `length` entries.
+    pub fn map(&mut self, length: usize) -> &mut Self {
+        self.head(MAP, length as u64)
+    }
+
+    /// An item that is CBOR already.
+    pub fn encoded(&mut self, item: &[u8]) -> &mut Self {
+        self.out.extend_from_slice(item);
         self
     }
 }

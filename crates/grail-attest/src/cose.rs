@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// `{1: -35}`: alg ES384 and nothing else, so neither another algorithm nor `crit` can be said.
-pub(crate) const PROTECTED_HEADER: [u8; 4] = [0xa1, 0x01, 0x38, 0x22];
+pub const PROTECTED_HEADER: [u8; 4] = [0xa1, 0x01, 0x38, 0x22];
 const SIGNATURE_BYTES: usize = 96;
 
 /// An envelope taken apart, its signature not yet verified.
@@ -57,7 +57,7 @@ impl<'a> Envelope<'a> {
 }
 
 /// `Sig_structure` (RFC 9052, section 4.4): what ES384 signs.
-pub(crate) fn signed_bytes(payload: &[u8]) -> Vec<u8> {
+pub fn signed_bytes(payload: &[u8]) -> Vec<u8> {
     let mut writer = Writer::default();
     writer
         .array(4)
@@ -65,5 +65,5 @@ pub(crate) fn signed_bytes(payload: &[u8]) -> Vec<u8> {
         .bytes(&PROTECTED_HEADER)
         .bytes(&[])
         .bytes(payload);
-    writer.out
+    writer.into_bytes()
 }

@@ -24,7 +24,8 @@ pub const PCR_COUNT_MAX: usize = 32;
 const CERTIFICATE_BYTES_MAX: usize = 1024;
 /// Every document carries PCR0 to PCR15.
 const PCR_COUNT_MIN: usize = 16;
-pub(crate) const PCR_BYTES: usize = 48;
+/// A register holds a SHA-384.
+pub const PCR_BYTES: usize = 48;
 
 const MODULE_ID: &str = "module_id";
 const DIGEST: &str = "digest";

@@ -5,6 +5,8 @@
 //! the network, and the caller's clock. Verification is one code path for every anchor; there is no
 //! switch that turns it off. Does no I/O, reads no clock and draws no randomness.
 //!
+//! The feature `development` adds the development root, and the writing of documents (ADR 10).
+//!
 //! A document proves what ran and when its certificates were valid, not that it is fresh and not
 //! which channel it came over: freshness comes from a nonce, binding from `user_data`.
 
@@ -13,7 +15,6 @@ mod cbor;
 mod certificate;
 mod chain;
 mod cose;
-pub mod dev;
 mod document;
 mod error;
 mod evidence;
@@ -22,9 +23,6 @@ mod protocol;
 mod tee;
 mod time;
 mod verify;
-
-#[cfg(test)]
-mod forgeries;
 
 pub use anchor::TrustAnchor;
 pub use cbor::CborError;
@@ -45,3 +43,13 @@ pub use tee::{
 };
 pub use time::UnixTime;
 pub use verify::{Attested, Expected, FUTURE_TOLERANCE_MS, VerifiedDocument, verify};
+
+/// What simulated hardware writes documents with.
+#[cfg(feature = "development")]
+pub mod writing {
+    pub use crate::{
+        cbor::Writer,
+        cose::{PROTECTED_HEADER, signed_bytes},
+        document::PCR_BYTES,
+    };
+}

@@ -70,7 +70,8 @@ impl SealNonce {
         Self(bytes)
     }
 
-    pub(crate) const fn into_bytes(self) -> [u8; Self::BYTES] {
+    /// For the cipher.
+    pub const fn into_bytes(self) -> [u8; Self::BYTES] {
         self.0
     }
 }

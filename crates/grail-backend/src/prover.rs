@@ -10,7 +10,7 @@ use grail_types::{Destination, MockAllowed, Network, Params};
 /// A kind of prover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum ProverKind {
-    /// Proofs that prove nothing, made here: regtest alone.
+    /// Proofs that prove nothing, made here: regtest alone, in development builds.
     Mock,
     /// A Charms prover server; on regtest it has to be one in mock mode.
     Charms,
@@ -20,7 +20,7 @@ pub enum ProverKind {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Prover")]
 pub struct ProverArgs {
-    /// Who proves spells. By default `mock` on regtest; every other network needs `charms`.
+    /// Who proves spells. By default `mock` on regtest in a development build; else it takes `charms`.
     #[arg(long)]
     prover: Option<ProverKind>,
     /// The Charms prover server: `http(s)://HOST[:PORT][/PATH]`.
@@ -63,7 +63,8 @@ impl ProverArgs {
             }
             (Some(ProverKind::Charms), _) => Ok(Arc::new(self.charms(network, params)?)),
             (_, None) => bail!(
-                "{network} needs a real prover (--prover charms --prover-url URL): mock proofs work on regtest alone"
+                "{network} needs a real prover (--prover charms --prover-url URL): mock proofs work on regtest alone, \
+                 and in development builds"
             ),
         }
     }

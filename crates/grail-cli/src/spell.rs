@@ -20,9 +20,9 @@ const GUESSES_MAX: usize = 4;
 /// Why zkBTC cannot be moved so.
 #[derive(Debug, thiserror::Error)]
 pub enum SpellFailure {
-    /// Outside regtest a spell needs a real proof.
+    /// Outside regtest, and in production builds everywhere, a spell needs a real proof.
     #[error(
-        "zkBTC on {0} needs a Charms prover, and this program has none yet: only regtest has a mock"
+        "zkBTC on {0} needs a Charms prover, and this program has none yet: only development builds have a mock, for regtest"
     )]
     NeedsCharmsProver(Network),
     /// Coins.

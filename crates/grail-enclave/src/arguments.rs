@@ -17,7 +17,7 @@ usage: grail-enclave --listen unix:PATH|vsock:PORT --tee development|nitro --net
 Holds a signer's key and signs the settlements that the policy approves.
 
   --listen ADDRESS       where the host connects
-  --tee TEE              development protects nothing and runs on regtest alone
+  --tee TEE              development protects nothing: on regtest and in development builds alone
   --network NETWORK      regtest, signet, testnet4 or mainnet; a bridge of another one is refused
   --hardware FILE        identity of the simulated machine, 32 bytes (development)
   --exit-on-stdin-close  end when standard input does, so as not to outlive the host

@@ -7,6 +7,8 @@
 //! are answered with a fault, or end their connection, and change nothing.
 
 pub mod arguments;
+#[cfg(feature = "development")]
+mod development;
 pub mod hardening;
 pub mod program;
 pub mod server;

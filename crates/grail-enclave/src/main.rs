@@ -37,7 +37,7 @@ fn main() -> ExitCode {
                 println!("{}", json(&measurement));
                 ExitCode::SUCCESS
             }
-            Err(error) => fail(1, &error),
+            Err(error) => not_started(&error),
         },
         Command::Serve(serve) => run(&serve),
     }
@@ -46,10 +46,7 @@ fn main() -> ExitCode {
 fn run(serve: &Serve) -> ExitCode {
     let program = match Program::start(serve.tee, serve.network, serve.hardware.as_deref()) {
         Ok(program) => program,
-        Err(error @ (StartError::DevelopmentForbidden(_) | StartError::NitroMissing)) => {
-            return fail(EXIT_TEE, &error);
-        }
-        Err(error) => return fail(1, &error),
+        Err(error) => return not_started(&error),
     };
     // After the measurement, which reads the program's own image.
     if let Err(error) = hardening::forbid_dumps() {
@@ -70,6 +67,11 @@ fn exit_with_stdin() {
     // Until its end or an error: either way nobody is there any more.
     drop(io::copy(&mut io::stdin().lock(), &mut io::sink()));
     process::exit(0);
+}
+
+fn not_started(error: &StartError) -> ExitCode {
+    let code = if error.is_final() { EXIT_TEE } else { 1 };
+    fail(code, &format!("{error} [{}]", error.code()))
 }
 
 fn fail(code: u8, error: &impl std::fmt::Display) -> ExitCode {

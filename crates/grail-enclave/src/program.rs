@@ -1,26 +1,19 @@
 //! What the process is: a signer, its TEE, and the network that it was started for.
 
-use std::{
-    fs, io,
-    path::Path,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{io, path::Path};
 
-use grail_attest::{
-    UnixTime,
-    dev::{InsecureDevTee, development_measurement, development_pcr0},
-};
+use grail_attest::Tee;
 use grail_signer::{Effect, Entropy, EntropyError, Input, Node};
-use grail_types::{BoundedBytes, DevelopmentAllowed, Epoch, Measurement, Network};
+use grail_types::{BoundedBytes, Epoch, Measurement, Network};
 use grail_wire::{Booted, Fault, FaultCode, Request, Response};
 
-/// The running program's own image, whatever has become of the file since.
-const OWN_IMAGE: &str = "/proc/self/exe";
+#[cfg(feature = "development")]
+use crate::development;
 
 /// TEEs that the command line can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TeeKind {
-    /// Protects nothing; regtest alone.
+    /// Protects nothing; regtest alone, and in development builds alone.
     Development,
     /// AWS Nitro Enclaves.
     Nitro,
@@ -46,6 +39,9 @@ pub struct UnknownTee;
 /// Why the program cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// Invariant I11: what ships has no such code.
+    #[error("this is a production build, it has no development TEE")]
+    DevelopmentAbsent,
     /// Invariant I11.
     #[error("the development TEE protects nothing and runs on regtest alone, not on {0}")]
     DevelopmentForbidden(Network),
@@ -68,20 +64,55 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// A stable word for logs and scripts.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::DevelopmentAbsent => "development-absent",
+            Self::DevelopmentForbidden(_) => "development-forbidden",
+            Self::NitroMissing => "nitro-missing",
+            Self::HardwareMissing => "hardware-missing",
+            Self::HardwareLength(_) => "hardware-length",
+            Self::Read { .. } => "file-unreadable",
+        }
+    }
+
+    /// Whether this program can never run in this TEE here, however often it is started.
+    pub const fn is_final(&self) -> bool {
+        match self {
+            Self::DevelopmentAbsent | Self::DevelopmentForbidden(_) | Self::NitroMissing => true,
+            Self::HardwareMissing | Self::HardwareLength(_) | Self::Read { .. } => false,
+        }
+    }
+}
+
 /// The measurement that a development TEE gives this very program.
+#[cfg(feature = "development")]
 pub fn own_measurement() -> Result<Measurement, StartError> {
-    Ok(development_measurement(own_pcr0()?))
+    development::own_measurement()
 }
 
-fn own_pcr0() -> Result<[u8; 48], StartError> {
-    read(Path::new(OWN_IMAGE)).map(|image| development_pcr0(&image))
+/// A production build is measured by its TEE alone.
+#[cfg(not(feature = "development"))]
+pub fn own_measurement() -> Result<Measurement, StartError> {
+    Err(StartError::DevelopmentAbsent)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, StartError> {
-    fs::read(path).map_err(|error| StartError::Read {
-        path: path.display().to_string(),
-        error,
-    })
+fn tee_of(
+    kind: TeeKind,
+    network: Network,
+    hardware: Option<&Path>,
+) -> Result<Box<dyn Tee>, StartError> {
+    match kind {
+        TeeKind::Nitro => Err(StartError::NitroMissing),
+        #[cfg(feature = "development")]
+        TeeKind::Development => development::tee(network, hardware),
+        #[cfg(not(feature = "development"))]
+        TeeKind::Development => {
+            let _ = (network, hardware);
+            Err(StartError::DevelopmentAbsent)
+        }
+    }
 }
 
 /// The one thing that the process runs.
@@ -97,21 +128,11 @@ impl Program {
         network: Network,
         hardware: Option<&Path>,
     ) -> Result<Self, StartError> {
-        match tee {
-            TeeKind::Nitro => Err(StartError::NitroMissing),
-            TeeKind::Development => {
-                let allowed = DevelopmentAllowed::on(network)
-                    .ok_or(StartError::DevelopmentForbidden(network))?;
-                let bytes = read(hardware.ok_or(StartError::HardwareMissing)?)?;
-                let hardware_id = <[u8; 32]>::try_from(bytes.as_slice())
-                    .map_err(|_| StartError::HardwareLength(bytes.len()))?;
-                let tee = InsecureDevTee::new(allowed, own_pcr0()?, hardware_id, clock);
-                Ok(Self {
-                    network,
-                    node: Node::new(Box::new(tee)),
-                })
-            }
-        }
+        let tee = tee_of(tee, network, hardware)?;
+        Ok(Self {
+            network,
+            node: Node::new(tee),
+        })
     }
 
     /// Serves one request and carries out what the node wants done. A TEE that was allowed for one network does not run for
@@ -165,12 +186,4 @@ impl Entropy for OsEntropy {
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         getrandom::getrandom(bytes).map_err(|error| EntropyError(error.to_string()))
     }
-}
-
-/// The simulated hardware's clock. One before 1970 gives documents that nobody believes.
-fn clock() -> UnixTime {
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixTime::from_millis(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
 }

@@ -10,9 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use grail_attest::{
-    Protocol, SignerExpectation, UnixTime, dev::development_pcr0, verify_signer_evidence,
-};
+use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence,};
+use grail_attest_dev::development_pcr0;
 use grail_enclave::{framing, hardening};
 use grail_signer::{
     Boot, Born, MESSAGE_MAX_BYTES, Request, Response, decode_response, encode_request,

@@ -25,7 +25,7 @@ pub struct Config {
     /// The backend's broker.
     #[arg(long, value_name = "HOST:PORT")]
     pub broker: String,
-    /// The enclave's program, started under the development TEE [default: grail-enclave beside this program].
+    /// The enclave's program, a development build, started under the development TEE [default: grail-enclave beside this program].
     #[arg(long, value_name = "FILE", conflicts_with = "enclave")]
     pub enclave_exe: Option<PathBuf>,
     /// An enclave that runs already: `unix:PATH` or `vsock:CID:PORT`.

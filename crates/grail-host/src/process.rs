@@ -1,4 +1,5 @@
-//! The enclave as a child process, under the development TEE.
+//! The enclave as a child process, under the development TEE: its program is a development build (a production build
+//! says that it has no such TEE, and ends).
 
 use std::{
     io::ErrorKind,

@@ -1,19 +1,15 @@
 //! The prover of regtest: the real check, then a proof that proves nothing.
+//!
+//! In a production build there is neither the proving key nor a [`MockAllowed`] to make a [`MockProver`] with.
 
-use std::sync::OnceLock;
-
-use ark_bls12_381::{Bls12_381, Fr};
-use ark_ff::PrimeField as _;
-use ark_groth16::{Groth16, ProvingKey};
-use ark_relations::gr1cs::{
-    ConstraintSynthesizer, ConstraintSystemRef, LinearCombination, SynthesisError, Variable,
-};
-use ark_serialize::{CanonicalDeserialize as _, CanonicalSerialize as _};
-use grail_spell::{MOCK_SPELL_VK, NormalizedSpell, Proof, encode_op_return, public_values};
-use grail_types::{MockAllowed, TaggedHasher};
-use sha2::{Digest as _, Sha256};
+#[cfg(not(feature = "development"))]
+use grail_spell::Proof;
+use grail_spell::{NormalizedSpell, encode_op_return};
+use grail_types::MockAllowed;
 
 use crate::check::check;
+#[cfg(feature = "development")]
+use crate::dummy::prove_dummy;
 use crate::port::{ProveRequest, Proven, Prover, ProverError};
 
 /// Proves mock spells with the Charms project's public proving key, after running the same checks as a real prover. The
@@ -64,52 +60,10 @@ fn proven(spell: &NormalizedSpell, fuel: u64) -> Result<Proven, ProverError> {
     })
 }
 
-/// A Groth16 proof of the dummy circuit for the hash of the spell's public values.
-fn prove_dummy(spell: &NormalizedSpell) -> Result<Proof, ProverError> {
-    let values = public_values(spell.version, &MOCK_SPELL_VK, spell).map_err(failed)?;
-    // The first 31 bytes of the hash, little-endian, so that they fit the field.
-    let mut digest: [u8; 32] = Sha256::digest(&values).into();
-    digest[31] = 0;
-    let circuit = DummyCircuit {
-        input: Fr::from_le_bytes_mod_order(&digest),
-    };
-    // The proof's blinding: there is no secret to hide, so it may as well be reproducible.
-    let [r, s] = ["grail/mock-proof-r/v1", "grail/mock-proof-s/v1"]
-        .map(|tag| Fr::from_be_bytes_mod_order(&TaggedHasher::new(tag).bytes(&values).finish()));
-    let proof = Groth16::<Bls12_381>::create_proof_with_reduction(circuit, proving_key(), r, s)
-        .map_err(failed)?;
-    let mut bytes = Vec::new();
-    proof.serialize_compressed(&mut bytes).map_err(failed)?;
-    Ok(bytes)
-}
-
-fn failed(error: impl std::fmt::Display) -> ProverError {
-    ProverError::Proof {
-        reason: error.to_string(),
-    }
-}
-
-fn proving_key() -> &'static ProvingKey<Bls12_381> {
-    static KEY: OnceLock<ProvingKey<Bls12_381>> = OnceLock::new();
-    KEY.get_or_init(|| {
-        ProvingKey::deserialize_compressed(include_bytes!("../keys/mock.bin").as_slice())
-            .expect("the committed mock proving key is read by a test")
+/// Never called: a production build has no [`MockProver`]. And no key, should somebody find a way to make one.
+#[cfg(not(feature = "development"))]
+fn prove_dummy(_: &NormalizedSpell) -> Result<Proof, ProverError> {
+    Err(ProverError::Proof {
+        reason: "this build has no mock prover".into(),
     })
-}
-
-/// "The public input equals a witness": the circuit of the mock proving key.
-struct DummyCircuit {
-    input: Fr,
-}
-
-impl ConstraintSynthesizer<Fr> for DummyCircuit {
-    fn generate_constraints(self, cs: ConstraintSystemRef<Fr>) -> Result<(), SynthesisError> {
-        let witness = cs.new_witness_variable(|| Ok(self.input))?;
-        let public = cs.new_input_variable(|| Ok(self.input))?;
-        cs.enforce_r1cs_constraint(
-            || LinearCombination::from(witness),
-            || LinearCombination::from(Variable::One),
-            || LinearCombination::from(public),
-        )
-    }
 }

@@ -7,7 +7,8 @@
 //!
 //! Trusts the verification keys committed in `vk/` and nothing else. Every byte of a transaction is foreign.
 //! Never proves, never runs an app contract, never does I/O. A mock spell (its proving key is public) is read only with
-//! a [`grail_types::MockAllowed`], which exists on regtest alone.
+//! a [`grail_types::MockAllowed`], which exists on regtest alone, and the key that checks it is in development builds
+//! alone (feature `development`, ADR 10).
 
 mod bridge;
 mod envelope;
@@ -33,7 +34,9 @@ pub use envelope::{
 pub use error::SpellError;
 pub use form::{DEPTH_MAX, FormError, FormFault};
 pub use gnark::PointError;
-pub use proof::{MOCK_SPELL_VK, ProofError, SPELL_VK, public_values};
+#[cfg(feature = "development")]
+pub use proof::MOCK_SPELL_VK;
+pub use proof::{ProofError, SPELL_VK, public_values};
 pub use read::{
     PrevTx, VerifiedSpell, charms_of, read_compatible, read_compatible_batch, read_strict,
     without_witnesses,

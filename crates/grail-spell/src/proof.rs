@@ -9,9 +9,11 @@
 
 use std::sync::OnceLock;
 
+#[cfg(feature = "development")]
 use ark_bls12_381::{Bls12_381, G1Affine, G2Affine};
 use ark_bn254::{Bn254, Fr};
 use ark_ff::PrimeField as _;
+#[cfg(feature = "development")]
 use ark_serialize::CanonicalDeserialize as _;
 use bitcoin::hex::DisplayHex as _;
 use grail_types::MockAllowed;
@@ -19,7 +21,9 @@ use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
 use crate::gnark::{self, PointError};
-use crate::groth16::{self, Key, Points, PreparedKey};
+use crate::groth16::{self, PreparedKey};
+#[cfg(feature = "development")]
+use crate::groth16::{Key, Points};
 use crate::spell::NormalizedSpell;
 use crate::version_zero;
 
@@ -28,6 +32,7 @@ pub const SPELL_VK: [u8; 32] =
     bytes32("00425796f4c4fa050043eee14d801b4f935244e44aad6a28de0cd5cb3de0ae52");
 
 /// Stands in for the spell checker's key in the public values of a mock spell of any version.
+#[cfg(feature = "development")]
 pub const MOCK_SPELL_VK: [u8; 32] =
     bytes32("7c38e8639a2eac0074cee920982b92376513e8940f4a7ca6859f17a728af5b0e");
 
@@ -60,6 +65,7 @@ const SP1_V6_2_VK_ROOT: [u8; 32] =
 /// A proof begins with this many bytes of the SHA-256 of the key that checks it.
 const KEY_PREFIX_BYTES: usize = 4;
 /// A compressed BLS12-381 Groth16 proof.
+#[cfg(feature = "development")]
 const MOCK_PROOF_BYTES: usize = 192;
 
 /// Why a proof does not hold.
@@ -110,6 +116,7 @@ pub(crate) enum Claim {
     /// Of a spell checker, under the key of its SP1 version.
     Sp1(&'static Groth16Key, groth16::Claim<Bn254>),
     /// Of the dummy circuit.
+    #[cfg(feature = "development")]
     Mock(groth16::Claim<Bls12_381>),
 }
 
@@ -121,8 +128,7 @@ pub(crate) fn claim(
 ) -> Result<Claim, ProofError> {
     if spell.mock {
         mock.ok_or(ProofError::MockRefused)?;
-        let values = public_values(spell.version, &MOCK_SPELL_VK, spell)?;
-        return mock_claim(proof, &values);
+        return mock_claim(spell, proof);
     }
     let keys = VersionKeys::of(spell.version)?;
     let values = public_values(spell.version, keys.spell_vk, spell)?;
@@ -143,6 +149,7 @@ impl Claim {
     pub(crate) fn check(&self) -> Result<(), ProofError> {
         match self {
             Self::Sp1(key, claim) => claim.check(key.prepared()),
+            #[cfg(feature = "development")]
             Self::Mock(claim) => claim.check(mock_key()),
         }
     }
@@ -165,13 +172,16 @@ pub(crate) fn check_all(claims: &[Claim], seed: &[u8; 32]) -> Vec<Result<(), Pro
             .enumerate()
             .filter_map(|(place, claim)| match claim {
                 Claim::Sp1(used, claim) if std::ptr::eq(*used, key) => Some((place, claim)),
-                _ => None,
+                Claim::Sp1(..) => None,
+                #[cfg(feature = "development")]
+                Claim::Mock(_) => None,
             })
             .unzip();
         if !of_key.is_empty() {
             settle(places, groth16::check_all(key.prepared(), &of_key, seed));
         }
     }
+    #[cfg(feature = "development")]
     let (places, of_mock): (Vec<_>, Vec<_>) = claims
         .iter()
         .enumerate()
@@ -180,6 +190,7 @@ pub(crate) fn check_all(claims: &[Claim], seed: &[u8; 32]) -> Vec<Result<(), Pro
             Claim::Sp1(..) => None,
         })
         .unzip();
+    #[cfg(feature = "development")]
     if !of_mock.is_empty() {
         settle(places, groth16::check_all(mock_key(), &of_mock, seed));
     }
@@ -340,11 +351,14 @@ fn values_scalar(values: &[u8]) -> Fr {
     scalar(&values_hash(values))
 }
 
-/// arkworks' encoding of a key: alpha, beta, gamma, delta and the input points.
+/// arkworks' encoding of a mock key: alpha, beta, gamma, delta and the input points.
+#[cfg(feature = "development")]
 type MockKey = (G1Affine, G2Affine, G2Affine, G2Affine, Vec<G1Affine>);
 /// arkworks' encoding of a proof: A, B, C.
+#[cfg(feature = "development")]
 type MockPoints = (G1Affine, G2Affine, G1Affine);
 
+#[cfg(feature = "development")]
 fn mock_key() -> &'static PreparedKey<Bls12_381> {
     static KEY: OnceLock<PreparedKey<Bls12_381>> = OnceLock::new();
     KEY.get_or_init(|| {
@@ -361,19 +375,28 @@ fn mock_key() -> &'static PreparedKey<Bls12_381> {
     })
 }
 
-fn mock_claim(proof: &[u8], values: &[u8]) -> Result<Claim, ProofError> {
+#[cfg(feature = "development")]
+fn mock_claim(spell: &NormalizedSpell, proof: &[u8]) -> Result<Claim, ProofError> {
     // Charms ignores what follows the proof; nothing that Grail reads on regtest has anything there.
     if proof.len() != MOCK_PROOF_BYTES {
         return Err(ProofError::MockPoint);
     }
+    let values = public_values(spell.version, &MOCK_SPELL_VK, spell)?;
     let (a, b, c) = MockPoints::deserialize_compressed(proof).map_err(|_| ProofError::MockPoint)?;
     Ok(Claim::Mock(groth16::Claim {
         points: Points { a, b, c },
-        inputs: vec![mock_input(values)],
+        inputs: vec![mock_input(&values)],
     }))
 }
 
+/// A production build has no key to check one with.
+#[cfg(not(feature = "development"))]
+fn mock_claim(_: &NormalizedSpell, _: &[u8]) -> Result<Claim, ProofError> {
+    Err(ProofError::MockRefused)
+}
+
 /// The dummy circuit's one public input: the first 31 bytes of the hash, little-endian, so that they fit the field.
+#[cfg(feature = "development")]
 fn mock_input(values: &[u8]) -> ark_bls12_381::Fr {
     let mut digest: [u8; 32] = Sha256::digest(values).into();
     digest[31] = 0;
@@ -443,6 +466,7 @@ mod tests {
     }
 
     /// Charms uses the hash of the mock key as the mock spell checker's key.
+    #[cfg(feature = "development")]
     #[test]
     fn mock_key_is_the_committed_one_and_reads() {
         assert_eq!(
@@ -451,7 +475,7 @@ mod tests {
         );
         assert_eq!(mock_key().input_count(), 1);
         for proof in [[0; MOCK_PROOF_BYTES].as_slice(), &[]] {
-            let refused = mock_claim(proof, &[]).err();
+            let refused = mock_claim(&NormalizedSpell::default(), proof).err();
             assert_eq!(refused, Some(ProofError::MockPoint));
         }
     }

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use bitcoin::XOnlyPublicKey;
 use bitcoin::secp256k1::{All, Keypair, Message, Secp256k1, schnorr::Signature};
-use grail_attest::dev::{InsecureDevTee, development_pcr0};
+use grail_attest_dev::{InsecureDevTee, development_pcr0};
 use grail_attest::{Protocol, UnixTime, attest_signer};
 use grail_broker::messages::{
     AnswerMessage, Ask, BrokerMessage, Challenge, Evidence, Hello, Name, Reply, decode, encode,

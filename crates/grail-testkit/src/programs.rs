@@ -33,7 +33,7 @@ impl Programs {
             let from = built.join(program);
             ensure!(
                 from.is_file(),
-                "{} is missing: cargo build -p {package}",
+                "{} is missing: cargo build -p {package} --features development",
                 from.display()
             );
             let to = folder.join(program);
@@ -71,7 +71,8 @@ impl Programs {
     }
 }
 
-/// Builds the programs as they are in the sources now, once per process. For tests; the demo's task builds them before.
+/// Builds the programs as they are in the sources now, as development builds, once per process. For tests; the demo's
+/// task builds them before.
 ///
 /// # Panics
 /// When they do not build.
@@ -83,9 +84,13 @@ pub fn build_programs() {
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(cargo);
-        command
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(["build", "--quiet", "--bins"]);
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args([
+            "build",
+            "--quiet",
+            "--bins",
+            "--features",
+            "development",
+        ]);
         for (package, _) in PROGRAMS {
             command.args(["--package", package]);
         }

@@ -1,4 +1,4 @@
-//! Bitcoin networks, and the two permissions that only regtest grants (invariant I11).
+//! Bitcoin networks, and the two permissions that only regtest grants, in development builds alone (invariant I11).
 
 use serde::{Deserialize, Serialize};
 
@@ -69,49 +69,82 @@ impl std::str::FromStr for Network {
 #[error("expected regtest, signet, testnet4 or mainnet")]
 pub struct UnknownNetwork;
 
-/// Permission to make or accept mock proofs. Exists only for regtest, so that no code path can accept one
-/// elsewhere.
+/// What the two permissions are made of. A production build has no value of it, so that nothing in such a
+/// program, this module included, can make a permission.
 #[derive(Clone, Copy, Debug)]
-pub struct MockAllowed(());
+enum Development {
+    #[cfg(feature = "development")]
+    Regtest,
+}
+
+impl Development {
+    const fn on(network: Network) -> Option<Self> {
+        match network {
+            #[cfg(feature = "development")]
+            Network::Regtest => Some(Self::Regtest),
+            #[cfg(not(feature = "development"))]
+            Network::Regtest => None,
+            Network::Signet | Network::Testnet4 | Network::Mainnet => None,
+        }
+    }
+}
+
+/// Permission to make or accept mock proofs. Exists only for regtest and only in development builds, so that no
+/// code path can accept one elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct MockAllowed(#[allow(dead_code, reason = "held, never read")] Development);
 
 impl MockAllowed {
-    /// The permission, on regtest alone.
+    /// The permission, on regtest alone; in a production build `None` on every network.
     pub const fn on(network: Network) -> Option<Self> {
-        match network {
-            Network::Regtest => Some(Self(())),
-            Network::Signet | Network::Testnet4 | Network::Mainnet => None,
+        match Development::on(network) {
+            Some(development) => Some(Self(development)),
+            None => None,
         }
     }
 }
 
-/// Permission to use the development TEE and its root. Exists only for regtest.
+/// Permission to use the development TEE and its root. Exists only for regtest and only in development builds.
 #[derive(Clone, Copy, Debug)]
-pub struct DevelopmentAllowed(());
+pub struct DevelopmentAllowed(#[allow(dead_code, reason = "held, never read")] Development);
 
 impl DevelopmentAllowed {
-    /// The permission, on regtest alone.
+    /// The permission, on regtest alone; in a production build `None` on every network.
     pub const fn on(network: Network) -> Option<Self> {
-        match network {
-            Network::Regtest => Some(Self(())),
-            Network::Signet | Network::Testnet4 | Network::Mainnet => None,
+        match Development::on(network) {
+            Some(development) => Some(Self(development)),
+            None => None,
         }
     }
 }
+
+// Every compilation of a program is held to invariant I11: no test needs to be run for it.
+const _: () = {
+    let is_development = cfg!(feature = "development");
+    assert!(MockAllowed::on(Network::Regtest).is_some() == is_development);
+    assert!(DevelopmentAllowed::on(Network::Regtest).is_some() == is_development);
+    let mut index = 0;
+    while index < Network::ALL.len() {
+        let network = Network::ALL[index];
+        let is_other = network.tag() != Network::Regtest.tag();
+        assert!(!is_other || MockAllowed::on(network).is_none());
+        assert!(!is_other || DevelopmentAllowed::on(network).is_none());
+        index += 1;
+    }
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn mock_and_development_are_granted_on_regtest_alone() {
+    fn i11_development_builds_alone_grant_permissions_and_on_regtest_alone() {
         for network in Network::ALL {
-            let is_regtest = network == Network::Regtest;
-            assert_eq!(MockAllowed::on(network).is_some(), is_regtest, "{network}");
-            assert_eq!(
-                DevelopmentAllowed::on(network).is_some(),
-                is_regtest,
-                "{network}"
-            );
+            let expected = cfg!(feature = "development") && network == Network::Regtest;
+            let mock = MockAllowed::on(network);
+            assert_eq!(mock.is_some(), expected, "{network}");
+            let development = DevelopmentAllowed::on(network);
+            assert_eq!(development.is_some(), expected, "{network}");
         }
     }
 

@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use charms_data::{Data, util};
-use grail_attest::dev::InsecureDevTee;
+use grail_attest_dev::InsecureDevTee;
 use grail_attest::{Protocol, UnixTime, attest_signer};
 use grail_signer::{Boot, Request, encode_proposal, encode_request};
 use grail_types::{DevelopmentAllowed, Network};

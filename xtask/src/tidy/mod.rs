@@ -5,6 +5,7 @@
 mod bans;
 mod closure;
 mod order;
+mod production;
 mod text;
 
 use std::fs;
@@ -14,6 +15,8 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::shell::{cargo, output_of, root};
+
+pub use production::PROGRAMS;
 
 /// The enclave's dependencies, committed so that a change of them is seen and reviewed.
 const CLOSURE: &str = "docs/enclave-closure.txt";
@@ -32,6 +35,9 @@ pub fn run(bless: bool) -> Result<()> {
     let mut complaints = order::check(&order::crates(&metadata)?);
     complaints.extend(bans::check(&bans::names(&metadata)?));
     complaints.extend(enclave_closure(&metadata, bless)?);
+    for program in PROGRAMS {
+        complaints.extend(production::check(program, &tree(program, "{p} {f}")?));
+    }
     complaints.extend(texts()?);
     for complaint in &complaints {
         eprintln!("tidy: {complaint}");
@@ -50,19 +56,7 @@ fn enclave_closure(metadata: &Value, bless: bool) -> Result<Vec<String>> {
     if !exists {
         return Ok(vec![format!("there is no crate {ENCLAVE}")]);
     }
-    // `tree` and not `metadata`: the latter mixes in features that only other members ask for.
-    let tree = output_of(cargo().args([
-        "tree",
-        "--package",
-        ENCLAVE,
-        "--edges",
-        "normal",
-        "--prefix",
-        "none",
-        "--target",
-        PLATFORM,
-    ]))?;
-    let now = closure::from_tree(&tree);
+    let now = closure::from_tree(&tree(ENCLAVE, "{p}")?);
     let reasons = fs::read_to_string(root().join(CLOSURE_REASONS)).unwrap_or_default();
     let mut complaints = closure::check_reasons(&reasons, &closure::direct(metadata, &now)?);
     let path = root().join(CLOSURE);
@@ -78,6 +72,24 @@ fn enclave_closure(metadata: &Value, bless: bool) -> Result<Vec<String>> {
         Err(_) => complaints.push(format!("{CLOSURE} is missing: cargo xtask tidy --bless")),
     }
     Ok(complaints)
+}
+
+/// What is compiled into a program that is built alone, a crate a line. `tree` and not `metadata`: the latter mixes
+/// in features that only other members ask for.
+fn tree(program: &str, format: &str) -> Result<String> {
+    output_of(cargo().args([
+        "tree",
+        "--package",
+        program,
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--format",
+        format,
+        "--target",
+        PLATFORM,
+    ]))
 }
 
 fn texts() -> Result<Vec<String>> {

@@ -10,6 +10,7 @@ const ORDER: &[&str] = &[
     "grail-script",
     "grail-spell",
     "grail-attest",
+    "grail-attest-dev",
     "grail-policy",
     "grail-signer",
     "grail-link",

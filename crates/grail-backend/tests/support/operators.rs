@@ -5,10 +5,8 @@ use bitcoin::{
     XOnlyPublicKey,
     secp256k1::{Keypair, Secp256k1},
 };
-use grail_attest::{
-    UnixTime, attest_signer,
-    dev::{InsecureDevTee, development_measurement, development_pcr0},
-};
+use grail_attest::{UnixTime, attest_signer};
+use grail_attest_dev::{InsecureDevTee, development_measurement, development_pcr0};
 use grail_backend::{backend::Backend, clock, deployment::SignerRecord};
 use grail_broker::messages::{BrokerMessage, decode, encode};
 use grail_types::{

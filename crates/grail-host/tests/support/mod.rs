@@ -32,16 +32,18 @@ use tokio::{
 pub const DEADLINE: Duration = Duration::from_mins(1);
 const HOST: &str = env!("CARGO_BIN_EXE_grail-host");
 
-/// The enclave's program, built if a test run of this package alone has not.
+/// The enclave's program as a development build: what lies in the folder may be a production build, so that cargo is
+/// asked, unless whoever runs the tests has just built it.
 pub fn enclave_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let folder = Path::new(HOST).parent().unwrap();
         let program = folder.join("grail-enclave");
-        if !program.exists() {
+        if std::env::var_os("GRAIL_PROGRAMS_BUILT").is_none() {
             let mut cargo = BlockingCommand::new(env!("CARGO"));
             cargo
-                .args(["build", "-p", "grail-enclave", "--target-dir"])
+                .args(["build", "-p", "grail-enclave", "--features", "development"])
+                .arg("--target-dir")
                 .arg(folder.parent().unwrap());
             if folder.ends_with("release") {
                 cargo.arg("--release");

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bitcoin::hex::DisplayHex;
+use grail_attest::UnixTime;
 use grail_types::TaggedHasher;
 use p384::ecdsa::{DerSignature, SigningKey, signature::Signer};
 use x509_cert::{
@@ -11,8 +12,7 @@ use x509_cert::{
     time::Time,
 };
 
-use super::WORTHLESS_SECRET;
-use crate::time::UnixTime;
+use crate::WORTHLESS_SECRET;
 
 const MINUTE_MS: u64 = 60 * 1000;
 const HOUR_MS: u64 = 60 * MINUTE_MS;
@@ -32,7 +32,7 @@ const OID_BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
 const OID_KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f];
 const OID_EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
 const OID_SECP384R1: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x22];
-pub(crate) const OID_ECDSA_WITH_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03];
+const OID_ECDSA_WITH_SHA384: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x03];
 
 const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
@@ -47,41 +47,58 @@ const CONTEXT_3: u8 = 0xa3;
 
 /// One extension of a certificate.
 #[derive(Clone, Debug)]
-pub(crate) struct Extension {
-    pub(crate) oid: Vec<u8>,
-    pub(crate) critical: bool,
-    pub(crate) value: Vec<u8>,
+pub struct Extension {
+    /// Its identifier, the content of its DER.
+    pub oid: Vec<u8>,
+    /// Whether a verifier that does not know it must refuse.
+    pub critical: bool,
+    /// The DER inside its octet string.
+    pub value: Vec<u8>,
 }
 
 /// A certificate to be issued.
-pub(crate) struct CertificatePlan {
-    pub(crate) version: u8,
-    pub(crate) algorithm: Vec<u8>,
-    pub(crate) subject: String,
-    pub(crate) issuer: String,
-    pub(crate) not_before: UnixTime,
-    pub(crate) not_after: UnixTime,
-    pub(crate) extensions: Vec<Extension>,
-    pub(crate) key: SigningKey,
+pub struct CertificatePlan {
+    /// 1 to 3.
+    pub version: u8,
+    /// DER of the signature's algorithm.
+    pub algorithm: Vec<u8>,
+    /// Its common name.
+    pub subject: String,
+    /// The common name of who issues it.
+    pub issuer: String,
+    /// The first second of its life.
+    pub not_before: UnixTime,
+    /// The last second of its life.
+    pub not_after: UnixTime,
+    /// Its extensions, in the order to be written.
+    pub extensions: Vec<Extension>,
+    /// The key that it certifies.
+    pub key: SigningKey,
 }
 
 /// A chain to be issued, from the development root.
-pub(crate) struct ChainPlan {
-    pub(crate) root: CertificatePlan,
-    pub(crate) intermediates: Vec<CertificatePlan>,
-    pub(crate) leaf: CertificatePlan,
+pub struct ChainPlan {
+    /// Certifies itself.
+    pub root: CertificatePlan,
+    /// From the root down.
+    pub intermediates: Vec<CertificatePlan>,
+    /// Certifies the key that signs documents.
+    pub leaf: CertificatePlan,
 }
 
 /// A chain that was issued.
-pub(crate) struct IssuedChain {
-    pub(crate) cabundle: Vec<Vec<u8>>,
-    pub(crate) leaf: Vec<u8>,
-    pub(crate) leaf_key: SigningKey,
+pub struct IssuedChain {
+    /// Root first, DER.
+    pub cabundle: Vec<Vec<u8>>,
+    /// DER.
+    pub leaf: Vec<u8>,
+    /// The key of the leaf.
+    pub leaf_key: SigningKey,
 }
 
 impl ChainPlan {
     /// The chain that the machine `hardware_id` would have at the instant `at`.
-    pub(crate) fn new(hardware_id: &[u8; 32], at: UnixTime) -> Self {
+    pub fn new(hardware_id: &[u8; 32], at: UnixTime) -> Self {
         let machine = machine_name(hardware_id);
         let root = CertificatePlan {
             subject: "development.grail-insecure-enclaves".to_owned(),
@@ -134,7 +151,8 @@ impl ChainPlan {
         }
     }
 
-    pub(crate) fn module_id(&self) -> String {
+    /// The name of the enclave's run, as the leaf has it.
+    pub fn module_id(&self) -> String {
         self.leaf
             .subject
             .split('.')
@@ -143,7 +161,8 @@ impl ChainPlan {
             .to_owned()
     }
 
-    pub(crate) fn issue(self) -> IssuedChain {
+    /// Has each certificate signed by the one above it.
+    pub fn issue(self) -> IssuedChain {
         let mut cabundle = vec![self.root.issue(&self.root.key)];
         let mut issuer = &self.root.key;
         for plan in &self.intermediates {
@@ -175,7 +194,8 @@ impl CertificatePlan {
         }
     }
 
-    pub(crate) fn issue(&self, issuer: &SigningKey) -> Vec<u8> {
+    /// The certificate's DER, signed with the issuer's key.
+    pub fn issue(&self, issuer: &SigningKey) -> Vec<u8> {
         let tbs = self.to_be_signed();
         let signature: DerSignature = issuer.sign(&tbs);
         sequence(&[
@@ -223,7 +243,7 @@ impl Extension {
 }
 
 /// A critical basicConstraints.
-pub(crate) fn basic_constraints(ca: bool, path_length: Option<u8>) -> Extension {
+pub fn basic_constraints(ca: bool, path_length: Option<u8>) -> Extension {
     let mut parts = Vec::new();
     if ca {
         parts.push(tlv(BOOLEAN, &[&[0xff]]));
@@ -239,7 +259,7 @@ pub(crate) fn basic_constraints(ca: bool, path_length: Option<u8>) -> Extension 
 }
 
 /// A critical keyUsage; the first usage is the leftmost bit.
-pub(crate) fn key_usage(bits: u8) -> Extension {
+pub fn key_usage(bits: u8) -> Extension {
     // At most 7: a keyUsage names at least one use.
     let unused = u8::try_from(bits.trailing_zeros().min(7)).unwrap_or(7);
     Extension {

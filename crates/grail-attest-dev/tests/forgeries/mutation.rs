@@ -1,9 +1,9 @@
 use std::sync::LazyLock;
 
+use grail_attest::verify;
 use proptest::prelude::*;
 
 use super::{AT, anchor};
-use crate::verify;
 
 static GENUINE: LazyLock<Vec<u8>> = LazyLock::new(super::genuine);
 

@@ -1,9 +1,7 @@
+use grail_attest::{CertificateFault, EvidenceError, Position, UnixTime, verify};
+use grail_attest_dev::{CertificatePlan, ChainPlan, Extension, basic_constraints, key_usage};
+
 use super::{AT, accepted, anchor, plans_at, refusal, signed, with_chain, with_issued};
-use crate::{
-    CertificateFault, EvidenceError, Position, UnixTime,
-    dev::{CertificatePlan, ChainPlan, Extension, basic_constraints, key_usage},
-    verify,
-};
 
 const DIGITAL_SIGNATURE: u8 = 0b1000_0000;
 const KEY_CERT_SIGN: u8 = 0b0000_0100;

@@ -3,27 +3,26 @@
 //! Simulated hardware that issues genuine documents of AWS Nitro's format, under the development root:
 //! its private key is derived from a constant in this file, worthless by design. The documents go through
 //! the verification that production uses; only the anchor differs. [`InsecureDevTee`] and
-//! [`TrustAnchor::development`](crate::TrustAnchor::development) both ask for a [`DevelopmentAllowed`], which exists
-//! only on regtest (invariant I11, hazard 48).
+//! [`TrustAnchor::development`](grail_attest::TrustAnchor::development) both ask for a [`DevelopmentAllowed`], which
+//! exists only on regtest, and only in development builds (invariant I11). No production program contains this
+//! crate (ADR 10).
+//!
+//! Whatever makes a document is public: tests make documents that are wrong in exactly one way.
 
 mod document;
 mod pki;
 mod seal;
 
 use bitcoin::hashes::{Hash, sha384};
+use grail_attest::{
+    AttestError, AttestRequest, Attester, NONCE_BYTES_MAX, PUBLIC_KEY_BYTES_MAX, SealContext,
+    SealError, SealNonce, Sealer, USER_DATA_BYTES_MAX, UnixTime, writing::PCR_BYTES,
+};
 use grail_types::{DevelopmentAllowed, Measurement};
 use zeroize::Zeroizing;
 
-use crate::{
-    document::{NONCE_BYTES_MAX, PCR_BYTES, PUBLIC_KEY_BYTES_MAX, USER_DATA_BYTES_MAX},
-    tee::{AttestError, AttestRequest, Attester, SealContext, SealError, SealNonce, Sealer},
-    time::UnixTime,
-};
-
-pub(crate) use document::{DocumentPlan, encode_payload, sign_document};
-pub(crate) use pki::ChainPlan;
-#[cfg(test)]
-pub(crate) use pki::{CertificatePlan, Extension, IssuedChain, basic_constraints, key_usage};
+pub use document::{DocumentPlan, encode_payload, sign_document};
+pub use pki::{CertificatePlan, ChainPlan, Extension, IssuedChain, basic_constraints, key_usage};
 
 /// Everything secret about the simulated hardware, published.
 const WORTHLESS_SECRET: &[u8] =
@@ -60,7 +59,8 @@ impl InsecureDevTee {
         &self.measurement
     }
 
-    pub(crate) fn plan(&self, request: &AttestRequest<'_>) -> (ChainPlan, DocumentPlan) {
+    /// What it would issue and sign for `request`, lengths unchecked.
+    pub fn plan(&self, request: &AttestRequest<'_>) -> (ChainPlan, DocumentPlan) {
         let at = (self.clock)();
         let chain = ChainPlan::new(&self.hardware_id, at);
         let mut pcrs: Vec<_> = (0..u64::from(PCR_COUNT))

@@ -7,14 +7,11 @@ mod envelope;
 mod mutation;
 mod payload;
 
-use grail_types::{DevelopmentAllowed, Network};
-
-use crate::{
-    EvidenceError, TrustAnchor, UnixTime, VerifiedDocument,
-    dev::{ChainPlan, DocumentPlan, InsecureDevTee, IssuedChain, encode_payload, sign_document},
-    tee::AttestRequest,
-    verify,
+use grail_attest::{AttestRequest, EvidenceError, TrustAnchor, UnixTime, VerifiedDocument, verify};
+use grail_attest_dev::{
+    ChainPlan, DocumentPlan, InsecureDevTee, IssuedChain, encode_payload, sign_document,
 };
+use grail_types::{DevelopmentAllowed, Network};
 
 const AT: UnixTime = UnixTime::from_secs(1_795_000_000);
 
@@ -81,6 +78,12 @@ fn with_payload(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
 
 fn genuine() -> Vec<u8> {
     with_document(|_| {})
+}
+
+/// The payload of a document as the simulated hardware writes it: after the envelope's head, the protected header, an
+/// empty map and the payload's own head of three bytes; before the signature and its head.
+fn payload_of(document: &[u8]) -> Vec<u8> {
+    document.get(10..document.len() - 98).unwrap().to_vec()
 }
 
 #[track_caller]

@@ -1,27 +1,32 @@
 //! Writing documents.
 
+use grail_attest::{
+    UnixTime,
+    writing::{PROTECTED_HEADER, Writer, signed_bytes},
+};
 use p384::ecdsa::{Signature, SigningKey, signature::Signer};
 
-use crate::{
-    cbor::Writer,
-    cose::{PROTECTED_HEADER, signed_bytes},
-    time::UnixTime,
-};
-
 /// A document to be made; the chain comes when it is encoded.
-pub(crate) struct DocumentPlan {
-    pub(crate) module_id: String,
-    pub(crate) digest: String,
-    pub(crate) timestamp: UnixTime,
-    pub(crate) pcrs: Vec<(u64, Vec<u8>)>,
-    pub(crate) public_key: Option<Vec<u8>>,
-    pub(crate) user_data: Option<Vec<u8>>,
-    pub(crate) nonce: Option<Vec<u8>>,
+pub struct DocumentPlan {
+    /// The name of the enclave's run.
+    pub module_id: String,
+    /// The hash function of the registers.
+    pub digest: String,
+    /// When it was made.
+    pub timestamp: UnixTime,
+    /// Registers by index, in the order to be written.
+    pub pcrs: Vec<(u64, Vec<u8>)>,
+    /// The field of this name; `None` is written as null.
+    pub public_key: Option<Vec<u8>>,
+    /// The field of this name; `None` is written as null.
+    pub user_data: Option<Vec<u8>>,
+    /// The field of this name; `None` is written as null.
+    pub nonce: Option<Vec<u8>>,
 }
 
 impl DocumentPlan {
     /// The payload's entries, in the order of Nitro's.
-    pub(crate) fn entries(&self, cabundle: &[Vec<u8>], leaf: &[u8]) -> Vec<(&str, Vec<u8>)> {
+    pub fn entries(&self, cabundle: &[Vec<u8>], leaf: &[u8]) -> Vec<(&str, Vec<u8>)> {
         let pcrs = encoded(|writer| {
             writer.map(self.pcrs.len());
             for (index, pcr) in &self.pcrs {
@@ -56,7 +61,7 @@ impl DocumentPlan {
 }
 
 /// The map of a payload's entries.
-pub(crate) fn encode_payload(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+pub fn encode_payload(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
     encoded(|writer| {
         writer.map(entries.len());
         for (key, value) in entries {
@@ -68,11 +73,11 @@ pub(crate) fn encode_payload(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
 fn encoded(write: impl FnOnce(&mut Writer)) -> Vec<u8> {
     let mut writer = Writer::default();
     write(&mut writer);
-    writer.out
+    writer.into_bytes()
 }
 
 /// The envelope around a payload, signed with the leaf's key.
-pub(crate) fn sign_document(payload: &[u8], key: &SigningKey) -> Vec<u8> {
+pub fn sign_document(payload: &[u8], key: &SigningKey) -> Vec<u8> {
     let signature: Signature = key.sign(&signed_bytes(payload));
     let mut writer = Writer::default();
     writer
@@ -81,5 +86,5 @@ pub(crate) fn sign_document(payload: &[u8], key: &SigningKey) -> Vec<u8> {
         .map(0)
         .bytes(payload)
         .bytes(&signature.to_bytes());
-    writer.out
+    writer.into_bytes()
 }

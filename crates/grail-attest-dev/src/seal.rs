@@ -6,11 +6,11 @@ use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
+use grail_attest::{SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError, SealNonce};
 use grail_types::{Measurement, TaggedHasher};
 use zeroize::Zeroizing;
 
-use super::WORTHLESS_SECRET;
-use crate::tee::{SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError, SealNonce};
+use crate::WORTHLESS_SECRET;
 
 /// Version 1 bound the parameters too.
 const VERSION: u8 = 2;

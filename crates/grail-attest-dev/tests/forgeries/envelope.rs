@@ -1,18 +1,16 @@
+use grail_attest::{
+    CborError, DOCUMENT_BYTES_MAX, EvidenceError, TrustAnchor, verify,
+    writing::{PROTECTED_HEADER, Writer},
+};
+use grail_attest_dev::{encode_payload, sign_document};
 use p384::ecdsa::Signature;
 
-use super::{AT, accepted, anchor, genuine, plans_at, refusal};
-use crate::{
-    CborError, DOCUMENT_BYTES_MAX, EvidenceError, TrustAnchor,
-    cbor::Writer,
-    cose::{Envelope, PROTECTED_HEADER},
-    dev::{encode_payload, sign_document},
-    verify,
-};
+use super::{AT, accepted, anchor, genuine, payload_of, plans_at, refusal};
 
 /// The genuine document's payload and signature.
 fn parts() -> (Vec<u8>, Vec<u8>) {
     let document = genuine();
-    let payload = Envelope::parse(&document).unwrap().payload.to_vec();
+    let payload = payload_of(&document);
     let signature = document.last_chunk::<96>().unwrap().to_vec();
     (payload, signature)
 }
@@ -21,7 +19,7 @@ fn envelope(write: impl FnOnce(&mut Writer, &[u8], &[u8])) -> Vec<u8> {
     let (payload, signature) = parts();
     let mut writer = Writer::default();
     write(&mut writer, &payload, &signature);
-    writer.out
+    writer.into_bytes()
 }
 
 fn in_envelope(source: CborError) -> EvidenceError {
@@ -146,9 +144,9 @@ fn refuses_a_der_signature() {
 #[test]
 fn refuses_a_length_in_a_longer_form() {
     let document = envelope(|writer, payload, signature| {
-        writer.array(4);
-        writer.out.extend_from_slice(&[0x58, 4]);
         writer
+            .array(4)
+            .encoded(&[0x58, 4])
             .encoded(&PROTECTED_HEADER)
             .map(0)
             .bytes(payload)

@@ -3,8 +3,8 @@
 
 use grail_attest::{
     SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError, SealNonce, Sealer, Tee, UnixTime,
-    dev::InsecureDevTee,
 };
+use grail_attest_dev::InsecureDevTee;
 use grail_types::{Bridge, BridgeApp, DevelopmentAllowed, Network};
 
 const CONTEXT: SealContext<'static> = SealContext {

@@ -1,7 +1,8 @@
-use super::{AT, accepted, genuine, refusal, with_document, with_entries, with_payload};
-use crate::{
-    CborError, EvidenceError, FUTURE_TOLERANCE_MS, cose::Envelope, dev::DocumentPlan,
-    dev::sign_document,
+use grail_attest::{CborError, EvidenceError, FUTURE_TOLERANCE_MS};
+use grail_attest_dev::{DocumentPlan, sign_document};
+
+use super::{
+    AT, accepted, genuine, payload_of, refusal, with_document, with_entries, with_payload,
 };
 
 #[test]
@@ -61,7 +62,7 @@ fn refuses_each_key_when_it_is_absent() {
     ] {
         // Only an indefinite map can lack an entry: a definite one would have a wrong count.
         let nine = with_entries(|entries| entries.retain(|entry| entry.0 != key));
-        let mut payload = Envelope::parse(&nine).unwrap().payload.to_vec();
+        let mut payload = payload_of(&nine);
         *payload.first_mut().unwrap() = 0xbf;
         payload.push(0xff);
         let leaf_key = super::plans_at(AT).0.leaf.key;

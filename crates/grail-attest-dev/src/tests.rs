@@ -1,9 +1,9 @@
 #![allow(clippy::unwrap_used)]
 
+use grail_attest::{TrustAnchor, verify};
 use grail_types::Network;
 
 use super::*;
-use crate::{TrustAnchor, verify};
 
 const AT: UnixTime = UnixTime::from_secs(1_795_000_000);
 
