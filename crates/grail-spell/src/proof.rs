@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use ark_bls12_381::{Bls12_381, G1Affine, G2Affine};
 use ark_bn254::{Bn254, Fr};
-use ark_ff::PrimeField as _;
+use ark_ff::{BigInt, PrimeField as _};
 use ark_serialize::CanonicalDeserialize as _;
 use bitcoin::hex::DisplayHex as _;
 use grail_types::MockAllowed;
@@ -21,6 +21,7 @@ use thiserror::Error;
 use crate::gnark::{self, PointError};
 use crate::groth16::{self, Key, Points, PreparedKey};
 use crate::spell::NormalizedSpell;
+use crate::strict::StrictError;
 use crate::version_zero;
 
 /// Verification key of the version 15 spell checker, as `charms-lib` 15.0.0 pins it.
@@ -59,6 +60,8 @@ const SP1_V6_2_VK_ROOT: [u8; 32] =
 
 /// A proof begins with this many bytes of the SHA-256 of the key that checks it.
 const KEY_PREFIX_BYTES: usize = 4;
+/// Before the nonce of an SP1 v6 proof come the prefix, the exit code and the vk root.
+const NONCE_OFFSET: usize = KEY_PREFIX_BYTES + 32 + 32;
 /// A compressed BLS12-381 Groth16 proof.
 const MOCK_PROOF_BYTES: usize = 192;
 
@@ -111,6 +114,26 @@ pub(crate) enum Claim {
     Sp1(&'static Groth16Key, groth16::Claim<Bn254>),
     /// Of the dummy circuit.
     Mock(groth16::Claim<Bls12_381>),
+}
+
+/// Whether the nonce in a version 15 proof, if it has one, is written in the one way in which it is
+/// a scalar: Charms reduces it, so that each but the largest can be written in several ways.
+pub(crate) fn check_nonce_reduced(proof: &[u8]) -> Result<(), StrictError> {
+    let Some(nonce) = proof
+        .get(NONCE_OFFSET..)
+        .and_then(<[u8]>::first_chunk::<32>)
+    else {
+        // Too short for any proof, which its reading says.
+        return Ok(());
+    };
+    let mut limbs = [0_u64; 4];
+    let (words, _) = nonce.as_chunks::<8>();
+    for (limb, word) in limbs.iter_mut().rev().zip(words) {
+        *limb = u64::from_be_bytes(*word);
+    }
+    Fr::from_bigint(BigInt::new(limbs))
+        .map(|_| ())
+        .ok_or(StrictError::Nonce)
 }
 
 /// Reads the proof of a spell in its proving form (with the inputs and coins that its version commits to).
@@ -313,7 +336,8 @@ fn sp1_v6_inputs<'a>(
     if *exit_code != [0; 32] {
         return Some(Err(ProofError::ExitCode));
     }
-    // The nonce is the prover's choice; Charms reduces it, and so must we.
+    // The nonce is the prover's choice; Charms reduces it, and so must we. What is signed has it
+    // reduced ([`check_nonce_reduced`]).
     let inputs = [
         keys.spell_vk,
         &values_hash(values),
