@@ -189,7 +189,7 @@ fn reads_all_at_once_as_each_alone() {
     let wanted: [Wanted; 6] = [
         |verdict| matches!(verdict, Ok(Some(_))),
         |verdict| matches!(verdict, Ok(None)),
-        |verdict| matches!(verdict, Err(SpellError::Proof(ProofError::False))),
+        |verdict| matches!(verdict, Err(SpellError::Proof(ProofError::MockFalse))),
         |verdict| matches!(verdict, Err(SpellError::Proof(ProofError::MockPoint))),
         |verdict| matches!(verdict, Err(SpellError::Proof(ProofError::Version { .. }))),
         |verdict| matches!(verdict, Err(SpellError::Envelope(_))),
@@ -216,7 +216,7 @@ fn refuses_two_forged_proofs_whose_errors_cancel() {
         with_c_moved(good.clone(), by),
         with_c_moved(other.clone(), -by),
     ];
-    let is_false = Err(SpellError::Proof(ProofError::False));
+    let is_false = Err(SpellError::Proof(ProofError::MockFalse));
     for seed in [[0; 32], SEED, [255; 32]] {
         let txs = [
             good.clone(),

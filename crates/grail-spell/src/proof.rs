@@ -20,7 +20,7 @@ use thiserror::Error;
 
 use crate::gnark::{self, PointError};
 use crate::groth16::{self, Key, Points, PreparedKey};
-use crate::spell::NormalizedSpell;
+use crate::spell::{NormalizedSpell, PROTOCOL_VERSION};
 use crate::strict::StrictError;
 use crate::version_zero;
 
@@ -106,6 +106,9 @@ pub enum ProofError {
     /// Well-formed, and false.
     #[error("proof does not hold for this spell and transaction")]
     False,
+    /// A mock proof that is well-formed, and false.
+    #[error("mock proof does not hold for this spell and transaction")]
+    MockFalse,
 }
 
 /// A well-formed proof: what remains to be seen is whether it holds.
@@ -114,6 +117,21 @@ pub(crate) enum Claim {
     Sp1(&'static Groth16Key, groth16::Claim<Bn254>),
     /// Of the dummy circuit.
     Mock(groth16::Claim<Bls12_381>),
+}
+
+/// Whether this version of the protocol is known here. Asked first: what a later one means by the
+/// rest of a spell is not known either. A mock spell, where those are allowed, may be of any
+/// version, as for Charms.
+pub(crate) fn check_version(
+    spell: &NormalizedSpell,
+    mock: Option<MockAllowed>,
+) -> Result<(), ProofError> {
+    if spell.version <= PROTOCOL_VERSION || (spell.mock && mock.is_some()) {
+        return Ok(());
+    }
+    Err(ProofError::Version {
+        version: spell.version,
+    })
 }
 
 /// Whether the nonce in a version 15 proof, if it has one, is written in the one way in which it is
@@ -166,7 +184,7 @@ impl Claim {
     pub(crate) fn check(&self) -> Result<(), ProofError> {
         match self {
             Self::Sp1(key, claim) => claim.check(key.prepared()),
-            Self::Mock(claim) => claim.check(mock_key()),
+            Self::Mock(claim) => claim.check(mock_key()).map_err(|_| ProofError::MockFalse),
         }
     }
 }
@@ -204,7 +222,12 @@ pub(crate) fn check_all(claims: &[Claim], seed: &[u8; 32]) -> Vec<Result<(), Pro
         })
         .unzip();
     if !of_mock.is_empty() {
-        settle(places, groth16::check_all(mock_key(), &of_mock, seed));
+        let outcomes = groth16::check_all(mock_key(), &of_mock, seed);
+        let outcomes = outcomes
+            .into_iter()
+            .map(|outcome| outcome.map_err(|_| ProofError::MockFalse))
+            .collect();
+        settle(places, outcomes);
     }
     verdicts
 }
