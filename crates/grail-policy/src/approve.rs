@@ -181,7 +181,7 @@ fn roster_state(outline: &Outline, params: &Params) -> Result<RosterState, Refus
     else {
         return Err(Refusal::NftMissing);
     };
-    let state = state.clone().map_err(nft_state_invalid)?;
+    let state = state.clone().map_err(nft_state_invalid)?.for_signing();
     let expected = params.hash();
     let got = ParamsHash(state.params_hash);
     if got != expected {
@@ -194,7 +194,7 @@ fn roster_state(outline: &Outline, params: &Params) -> Result<RosterState, Refus
             output.value
         )));
     }
-    Ok(*state)
+    Ok(state)
 }
 
 #[allow(
@@ -255,7 +255,7 @@ fn nft_output(
     let BridgeCharms::Nft(after) = output_charms(outline, 0, params)? else {
         return Err(Refusal::NftOutput("it does not carry the NFT alone"));
     };
-    let after = *after.map_err(nft_state_invalid)?;
+    let after = after.map_err(nft_state_invalid)?.for_signing();
     // With the next serial the NFT's state changes, so the proof exists only because the contract ran.
     let expected = before.serial.checked_add(1).ok_or(Refusal::Overflow)?;
     if after.serial != expected {

@@ -13,6 +13,7 @@ use grail_bridge_contract::{
 use grail_types::BridgeApp;
 use thiserror::Error;
 
+use crate::claimed::Claimed;
 use crate::error::{Rejection, SpellError};
 use crate::read::PrevTx;
 use crate::spell::{
@@ -65,7 +66,9 @@ pub fn token_amount(charms: &Charms, token: &App) -> Result<u64, BridgeCharmErro
     })
 }
 
-/// The roster state that an output with `charms` carries, if it carries the NFT.
+/// The roster state that an output with `charms` carries, if it carries the NFT. For whoever has
+/// the charms' transaction from a node that has it in a block: without that, the state is anybody's
+/// claim ([`Claimed`]).
 pub fn roster_state(charms: &Charms, nft: &App) -> Result<Option<RosterState>, BridgeCharmError> {
     Ok(charms.get(nft).map(RosterState::from_data).transpose()?)
 }
@@ -81,8 +84,9 @@ pub enum BridgeCharms {
     Nothing,
     /// zkBTC alone, satoshis.
     Token(u64),
-    /// The roster NFT alone.
-    Nft(Result<Box<RosterState>, StateError>),
+    /// The roster NFT alone, with the state that its spell claims: a proof is neither consent nor
+    /// inclusion.
+    Nft(Result<Box<Claimed<RosterState>>, StateError>),
     /// Anything else: other apps, several charms, an output beamed away (with charms or without), a
     /// spell that the contract does not believe, or one that says what is not known here.
     Other,
@@ -104,7 +108,7 @@ fn read_exactly<'a>(
             .map_or(BridgeCharms::Other, BridgeCharms::Token),
         (Some((app, data)), None) if *app == nft_app(bridge) => {
             let state = RosterState::from_data(data);
-            BridgeCharms::Nft(state.map(Box::new))
+            BridgeCharms::Nft(state.map(|state| Box::new(Claimed::new(state))))
         }
         _ => BridgeCharms::Other,
     }
@@ -146,7 +150,8 @@ pub(crate) fn carried_by_rejected(error: &SpellError) -> BridgeCharms {
 }
 
 impl PrevTx {
-    /// What output `vout` carries, for whoever is about to spend it.
+    /// What output `vout` carries, for whoever is about to spend it. An NFT's state is [`Claimed`]:
+    /// by somebody.
     pub fn bridge_charms(&self, vout: u32, bridge: &BridgeApp) -> BridgeCharms {
         match (self.spell(), self.rejected()) {
             (Some(spell), _) => carried(spell.spell(), vout, bridge, || {

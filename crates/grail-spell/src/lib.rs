@@ -11,6 +11,7 @@
 //! a [`grail_types::MockAllowed`], which exists on regtest alone.
 
 mod bridge;
+mod claimed;
 mod envelope;
 mod error;
 mod form;
@@ -27,6 +28,7 @@ pub use bridge::{
     bridge_charms, deployment_identity, deployment_spell, nft_app, roster_state, settlement_spell,
     token_amount, token_app, transfer_spell,
 };
+pub use claimed::Claimed;
 pub use envelope::{
     EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES, Place, SPELL_MARKER, UnverifiedSpell,
     decode_op_return, encode_op_return, find_spell,
