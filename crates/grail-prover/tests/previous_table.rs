@@ -14,8 +14,8 @@ use charms_data::{App, B32, Data};
 use common::{at, false_real_proof, funding, mock_allowed, output, roster, transaction};
 use grail_prover::MockProver;
 use grail_spell::{
-    BridgeCharms, NormalizedCharms, NormalizedSpell, NormalizedTransaction, PrevTx, Proof,
-    SpellError, nft_app, token_app,
+    BridgeCharms, NormalizedCharms, NormalizedSpell, NormalizedTransaction, PrevTx, PreviousBatch,
+    Proof, SpellError, nft_app, token_app,
 };
 use grail_types::{BridgeApp, MockAllowed};
 
@@ -239,7 +239,7 @@ fn word(carried: &BridgeCharms) -> &'static str {
     }
 }
 
-/// What a previous transaction says of output 0, and why its spell was refused.
+/// What both ways to read a previous transaction say of output 0, and why its spell was refused.
 fn read(case: &Case) -> (&'static str, String) {
     let mut payload = Vec::new();
     ciborium::into_writer(&(&case.spell, &case.proof), &mut payload).unwrap();
@@ -250,7 +250,12 @@ fn read(case: &Case) -> (&'static str, String) {
         script_pubkey,
     }));
     let whole = PrevTx::read_committed(&tx, case.mock);
+    let mut batch = PreviousBatch::new(&BRIDGE, case.mock);
+    batch.read(&tx, &[0]);
+    let kept = batch.finish(&[1; 32]).remove(0);
     let carried = whole.bridge_charms(0, &BRIDGE);
+    assert_eq!(kept.spent(0).unwrap().carried, carried);
+    assert_eq!(kept.rejected(), whole.rejected());
     (word(&carried), reason(whole.rejected()))
 }
 

@@ -16,6 +16,7 @@ use thiserror::Error;
 use crate::claimed::Claimed;
 use crate::error::{Rejection, SpellError};
 use crate::read::PrevTx;
+use crate::size::count_values;
 use crate::spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, PROTOCOL_VERSION, SpellShapeError,
     utxo_id_from_outpoint,
@@ -97,6 +98,10 @@ pub fn bridge_charms(charms: &Charms, bridge: &BridgeApp) -> BridgeCharms {
     read_exactly(charms.iter(), bridge)
 }
 
+/// A roster state is a list of eight values. What has more values than this is not a state, and is
+/// not copied to find out why.
+const STATE_VALUES_MAX: usize = 64;
+
 fn read_exactly<'a>(
     mut charms: impl Iterator<Item = (&'a App, &'a Data)>,
     bridge: &BridgeApp,
@@ -107,6 +112,9 @@ fn read_exactly<'a>(
             .value()
             .map_or(BridgeCharms::Other, BridgeCharms::Token),
         (Some((app, data)), None) if *app == nft_app(bridge) => {
+            if count_values(data, STATE_VALUES_MAX).is_none() {
+                return BridgeCharms::Other;
+            }
             let state = RosterState::from_data(data);
             BridgeCharms::Nft(state.map(|state| Box::new(Claimed::new(state))))
         }

@@ -4,7 +4,9 @@
 //! readings of a transaction: [`read_compatible`], which gives the verdict that Charms itself gives
 //! and serves for previous transactions, and [`read_strict`], which accepts only the one canonical
 //! form that Grail produces and serves for whatever is about to be signed. Both return a
-//! [`VerifiedSpell`], which can be made in no other way.
+//! [`VerifiedSpell`], which can be made in no other way. Who decides about many previous
+//! transactions at once reads them into a [`PreviousBatch`], which keeps no spell longer than it
+//! reads it.
 //!
 //! Trusts the verification keys committed in `vk/` and nothing else. Every byte of a transaction is foreign.
 //! Never proves, never runs an app contract, never does I/O. A mock spell (its proving key is public) is read only with
@@ -17,8 +19,10 @@ mod error;
 mod form;
 mod gnark;
 mod groth16;
+mod previous;
 mod proof;
 mod read;
+mod size;
 mod spell;
 mod strict;
 mod version_zero;
@@ -36,6 +40,7 @@ pub use envelope::{
 pub use error::{Rejection, SpellError};
 pub use form::{DEPTH_MAX, FormError, FormFault};
 pub use gnark::PointError;
+pub use previous::{PREVIOUS_READING_MAX_BYTES, Previous, PreviousBatch, SpentOutput};
 pub use proof::{MOCK_SPELL_VK, ProofError, SPELL_VK, public_values};
 pub use read::{
     PrevTx, VerifiedSpell, charms_of, read_compatible, read_compatible_batch, read_strict,
