@@ -26,6 +26,8 @@ use crate::{charms_reading, to_charms};
 const MOCK_PROOF_BYTES: usize = 192;
 /// The longest payload that `grail-spell` decodes.
 const PAYLOAD_MAX_BYTES: usize = 400_000;
+/// Without witnesses, the largest transaction that `grail-spell` looks at.
+const TRANSACTION_MAX_BYTES: usize = 1_000_000;
 /// Every so manieth spell that is no mock is also read with mocks allowed, which must change nothing.
 const MOCK_MODE_EVERY: usize = 16;
 /// Failures that are shown in full.
@@ -42,6 +44,8 @@ pub enum Difference {
     AppIndex,
     /// A payload longer than any transaction that relays.
     PayloadTooLong,
+    /// A transaction larger than any that a block can hold.
+    TransactionTooLarge,
     /// Upstream panicked where Grail refuses.
     UpstreamPanics,
 }
@@ -285,10 +289,16 @@ fn documented(
         let longest = Base::new("", tx.clone()).carried?.payload.len();
         return (longest > PAYLOAD_MAX_BYTES).then_some(Difference::PayloadTooLong);
     }
+    if matches!(
+        error,
+        SpellError::Envelope(EnvelopeError::TransactionTooLarge { .. })
+    ) {
+        return (tx.base_size() > TRANSACTION_MAX_BYTES).then_some(Difference::TransactionTooLarge);
+    }
     let UnverifiedSpell { spell, proof, .. } = found?;
     let is_mock = spell.mock && mock.is_some();
     match error {
-        SpellError::Proof(ProofError::False) if is_mock && proof.len() == MOCK_PROOF_BYTES => {
+        SpellError::Proof(ProofError::MockFalse) if is_mock && proof.len() == MOCK_PROOF_BYTES => {
             Some(Difference::MockProofFalse)
         }
         SpellError::Proof(ProofError::MockPoint) if is_mock && proof.len() > MOCK_PROOF_BYTES => {

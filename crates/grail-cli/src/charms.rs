@@ -14,8 +14,8 @@ use std::rc::Rc;
 use bitcoin::{Amount, Transaction, Txid};
 use charms_data::App;
 use grail_spell::{
-    BRIDGE_SPELL_VERSION_MIN, BridgeCharms, Place, PrevTx, SpellError, VerifiedSpell, nft_app,
-    token_app,
+    BRIDGE_SPELL_VERSION_MIN, BridgeCharms, PROTOCOL_VERSION, Place, PrevTx, SpellError,
+    VerifiedSpell, nft_app, token_app,
 };
 use grail_types::{BridgeApp, MockAllowed, Network};
 
@@ -82,7 +82,9 @@ pub enum NotZkBtc {
     TooOld,
     /// The contract lets nothing of the bridge come from this transaction, for this reason.
     Unspendable(String),
-    /// They have moved to another chain.
+    /// The spell is of a protocol version that this program does not know.
+    TooNew,
+    /// The output was beamed to another chain, with charms or without.
     BeamedAway,
     /// The charm is no amount above zero.
     NotAnAmount,
@@ -119,6 +121,7 @@ impl NotZkBtc {
             Self::BridgeUnknown => "bridge-unknown",
             Self::WitnessOnly => "spell-in-witness",
             Self::TooOld => "spell-too-old",
+            Self::TooNew => "spell-too-new",
             Self::Unspendable(_) => "spell-unspendable",
             Self::BeamedAway => "beamed-away",
             Self::NotAnAmount => "amount-unreadable",
@@ -219,6 +222,16 @@ impl Display for OtherCharms {
                 f,
                 "charms of the bridge by {spell}, which its contract lets nobody spend ({reason}): "
             )?,
+            NotZkBtc::TooNew if self.apps.is_empty() => {
+                return write!(f, "what {spell} means is not known here");
+            }
+            NotZkBtc::TooNew => write!(f, "charms by {spell}, which is not known here: ")?,
+            NotZkBtc::BeamedAway if self.apps.is_empty() => {
+                return write!(
+                    f,
+                    "{spell} has beamed this output to another chain, so that no spell can spend it"
+                );
+            }
             NotZkBtc::BeamedAway => {
                 write!(f, "charms that {spell} has moved to another chain: ")?;
             }
@@ -306,9 +319,6 @@ impl CharmReader {
         };
         let spell = SpellFacts::of(verified);
         let apps: Vec<App> = previous.charms_at(vout).into_keys().collect();
-        if apps.is_empty() {
-            return Carried::Nothing(NoCharms::Silent(spell));
-        }
         let other = |why| {
             Carried::Other(OtherCharms {
                 why,
@@ -316,6 +326,16 @@ impl CharmReader {
                 spell: spell.clone(),
             })
         };
+        // These two also where the output seems to carry nothing.
+        if verified.is_beamed_at(vout) {
+            return other(NotZkBtc::BeamedAway);
+        }
+        if spell.version > PROTOCOL_VERSION {
+            return other(NotZkBtc::TooNew);
+        }
+        if apps.is_empty() {
+            return Carried::Nothing(NoCharms::Silent(spell));
+        }
         let Some(bridge) = self.bridge else {
             return other(NotZkBtc::BridgeUnknown);
         };
@@ -327,7 +347,6 @@ impl CharmReader {
             }),
             BridgeCharms::Nft(_) => other(NotZkBtc::RosterNft),
             _ if !self.is_bridges(&apps) => other(NotZkBtc::OtherApps),
-            _ if verified.is_beamed_at(vout) => other(NotZkBtc::BeamedAway),
             _ if spell.version < BRIDGE_SPELL_VERSION_MIN => other(NotZkBtc::TooOld),
             _ => match previous.unspendable() {
                 Some(reason) => other(NotZkBtc::Unspendable(reason.to_string())),

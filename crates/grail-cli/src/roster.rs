@@ -8,7 +8,7 @@ use grail_api::{RosterAnswer, Signer};
 use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
 use grail_chain::{Chain, ChainError, TxOutStatus, View};
 use grail_script::{InternalKey, VaultTree};
-use grail_spell::{BridgeCharms, PrevTx};
+use grail_spell::{BridgeCharms, PrevTx, nft_app, roster_state};
 use grail_types::{MockAllowed, Roster, RosterError};
 
 /// Longest evidence that is decoded, base64.
@@ -263,10 +263,15 @@ pub fn nft_supply(
     if let Some(error) = previous.rejected() {
         return Err(no_nft(error.to_string()));
     }
-    let BridgeCharms::Nft(state) = previous.bridge_charms(outpoint.vout, &bridge.app) else {
-        return Err(no_nft("it carries something else, or nothing".to_owned()));
+    let other = || no_nft("it carries something else, or nothing".to_owned());
+    let BridgeCharms::Nft(_) = previous.bridge_charms(outpoint.vout, &bridge.app) else {
+        return Err(other());
     };
-    let state = state.map_err(|error| no_nft(error.to_string()))?;
+    // More than a claim: the node has the output among its unspent ones.
+    let charms = previous.charms_at(outpoint.vout);
+    let state = roster_state(&charms, &nft_app(&bridge.app))
+        .map_err(|error| no_nft(error.to_string()))?
+        .ok_or_else(other)?;
     let vault =
         VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, roster).script_pubkey;
     let at_vault = previous

@@ -222,6 +222,24 @@ fn a_beamed_token_is_gone() {
     not_counted(&carrying(&beamed), "beamed-away");
 }
 
+/// It looks like plain BTC, and no spell could spend it.
+#[test]
+fn an_empty_output_that_is_beamed_is_left_alone() {
+    let mut beamed = token(500);
+    beamed.tx.outs = Vec::new();
+    beamed.tx.beamed_outs = Some([(0, B32([9; 32]))].into());
+    not_counted(&carrying(&beamed), "beamed-away");
+}
+
+#[test]
+fn a_token_of_a_later_version_is_unknown() {
+    let new = NormalizedSpell {
+        version: 16,
+        ..token(500)
+    };
+    not_counted(&carrying(&new), "spell-too-new");
+}
+
 #[test]
 fn a_token_in_a_witness_is_none_since_the_id_does_not_commit_to_it() {
     let transaction = in_witness(&token(500));

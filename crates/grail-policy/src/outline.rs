@@ -6,18 +6,16 @@ use bitcoin::{
     Amount, OutPoint, Sequence, Transaction, TxOut, absolute::LockTime, transaction::Version,
 };
 use charms_data::{App, Data};
-use grail_spell::{BridgeCharms, ProofError, SpellError, VerifiedSpell, read_strict};
+use grail_spell::{
+    BridgeCharms, ProofError, SpellError, SpentOutput, VerifiedSpell, read_strict,
+};
 use grail_types::{Bridge, Destination, MockAllowed, Params};
 use grail_wire::{ActionKind, Proposal};
 
 use crate::{previous::Previous, refusal::Refusal};
 
 /// One input: what it spends and what that carries.
-#[derive(Clone, Debug)]
-pub(crate) struct Spent {
-    pub output: TxOut,
-    pub carried: BridgeCharms,
-}
+pub(crate) type Spent = SpentOutput;
 
 /// A transaction of the right form, with all that it spends.
 pub(crate) struct Outline {

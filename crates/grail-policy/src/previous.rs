@@ -2,37 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bitcoin::{OutPoint, Transaction, Txid};
-use grail_spell::PrevTx;
+use bitcoin::{OutPoint, Txid};
+use grail_spell::{PreviousBatch, SpentOutput};
 use grail_types::{Bridge, MockAllowed};
 use grail_wire::{PREVIOUS_MAX_BYTES, Proposal};
 
-use crate::{outline::Spent, refusal::Refusal};
+use crate::refusal::Refusal;
 
 /// An enclave decides without randomness (I3, I7). The batch hashes its powers from all proofs as well, which alone leaves a
 /// forger 2^128 attempts, more than the proofs' own curve does.
 const BATCH_SEED: [u8; 32] = *b"grail/previous-proofs-of-a-spend";
 
-/// Previous outputs by outpoint.
+/// The previous outputs that a decision looks at.
 pub(crate) struct Previous {
-    by_txid: BTreeMap<Txid, PrevTx>,
-    bridge: Bridge,
+    by_txid: BTreeMap<Txid, grail_spell::Previous>,
 }
 
 impl Previous {
     /// Reads every previous transaction once, each needed, in ascending order, all together of bounded size. Their ids are
-    /// computed here, so that nobody's word is taken for what an outpoint stands for.
+    /// computed here, so that nobody's word is taken for what an outpoint stands for. Each is decoded, read and dropped before
+    /// the next: a decoded transaction or spell needs many times its bytes.
     pub(crate) fn read(
         proposal: &Proposal,
         bridge: &Bridge,
         mock: Option<MockAllowed>,
     ) -> Result<Self, Refusal> {
-        let needed: BTreeSet<Txid> = proposal
-            .transaction
-            .input
-            .iter()
-            .map(|input| input.previous_output.txid)
-            .collect();
+        let needed = needed_outputs(proposal);
         let size: usize = proposal
             .previous
             .iter()
@@ -42,23 +37,23 @@ impl Previous {
             return Err(Refusal::PreviousExcess);
         }
         let mut last = None;
-        let mut transactions = Vec::new();
+        let mut batch = PreviousBatch::new(&bridge.app, mock);
         for previous in &proposal.previous {
-            let transaction: Transaction = previous
+            let transaction = previous
                 .decode()
                 .map_err(|error| Refusal::PreviousMalformed(error.to_string()))?;
             let txid = transaction.compute_txid();
             // Strictly ascending: a second order would be a second name for the same proposal.
-            if last >= Some(txid) || !needed.contains(&txid) {
+            if last >= Some(txid) {
                 return Err(Refusal::PreviousExcess);
             }
+            let vouts = needed.get(&txid).ok_or(Refusal::PreviousExcess)?;
+            batch.read(&transaction, vouts);
             last = Some(txid);
-            transactions.push(transaction);
         }
-        let read = PrevTx::read_committed_batch(&transactions, mock, &BATCH_SEED);
+        let read = batch.finish(&BATCH_SEED).into_iter();
         Ok(Self {
-            by_txid: read.into_iter().map(|it| (it.txid(), it)).collect(),
-            bridge: *bridge,
+            by_txid: read.map(|it| (it.txid(), it)).collect(),
         })
     }
 
@@ -72,11 +67,22 @@ impl Previous {
     }
 
     /// The output at `outpoint` and what it carries.
-    pub(crate) fn look(&self, outpoint: OutPoint) -> Option<Spent> {
-        let transaction = self.by_txid.get(&outpoint.txid)?;
-        Some(Spent {
-            output: transaction.output(outpoint.vout)?.clone(),
-            carried: transaction.bridge_charms(outpoint.vout, &self.bridge.app),
-        })
+    pub(crate) fn look(&self, outpoint: OutPoint) -> Option<SpentOutput> {
+        self.by_txid.get(&outpoint.txid)?.spent(outpoint.vout).cloned()
     }
+}
+
+/// The outputs that a decision looks at, by transaction: all that are spent, and the vault's beside the NFT.
+fn needed_outputs(proposal: &Proposal) -> BTreeMap<Txid, Vec<u32>> {
+    let inputs = &proposal.transaction.input;
+    let spent = inputs.iter().map(|input| input.previous_output);
+    let nft = inputs.first().map(|input| input.previous_output);
+    let mut needed = BTreeMap::<Txid, BTreeSet<u32>>::new();
+    for outpoint in spent.chain(nft.and_then(Previous::vault_of)) {
+        needed.entry(outpoint.txid).or_default().insert(outpoint.vout);
+    }
+    needed
+        .into_iter()
+        .map(|(txid, vouts)| (txid, vouts.into_iter().collect()))
+        .collect()
 }

@@ -15,14 +15,14 @@ use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::hashes::Hash as _;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
-use charms_data::{App, B32, Data};
+use charms_data::Data;
 use grail_prover::MockProver;
 use grail_spell::{
-    Layout, NormalizedCharms, NormalizedSpell, NormalizedTransaction, PrevTx, ProofError,
-    SpellError, VerifiedSpell, decode_op_return, encode_op_return, read_compatible,
-    read_compatible_batch, read_strict,
+    BridgeCharms, Layout, NormalizedCharms, NormalizedSpell, NormalizedTransaction, PrevTx,
+    PreviousBatch, ProofError, SpellError, VerifiedSpell, decode_op_return, encode_op_return,
+    read_compatible, read_compatible_batch, read_strict, token_app,
 };
-use grail_types::{MockAllowed, Network};
+use grail_types::{BridgeApp, MockAllowed, Network};
 use proptest::prelude::*;
 
 const SEED: [u8; 32] = [3; 32];
@@ -57,14 +57,16 @@ fn plain(number: u8) -> Transaction {
     }
 }
 
-/// A mock spell of `version` on `plain(number)`: `number` of a token on output 0.
+/// Its zkBTC is what the spells here carry.
+const BRIDGE: BridgeApp = BridgeApp {
+    identity: [1; 32],
+    vk: [2; 32],
+};
+
+/// A mock spell of `version` on `plain(number)`: `number` of zkBTC on output 0.
 fn mocked(version: u32, number: u8) -> Transaction {
     let mut tx = plain(number);
-    let app = App {
-        tag: 't',
-        identity: B32([1; 32]),
-        vk: B32([2; 32]),
-    };
+    let app = token_app(&BRIDGE);
     let spell = NormalizedSpell {
         version,
         tx: NormalizedTransaction {
@@ -176,6 +178,31 @@ fn assert_as_singly(txs: &[Transaction], seed: &[u8; 32]) {
     for mock in [None, mock_allowed()] {
         let singly: Vec<_> = txs.iter().map(|tx| read_compatible(tx, mock)).collect();
         assert_eq!(read_compatible_batch(txs, mock, seed), singly);
+        assert_keeps_what_it_reads(txs, mock, seed);
+    }
+}
+
+/// Reading one at a time and keeping only what is spent gives what reading and keeping all gives.
+fn assert_keeps_what_it_reads(txs: &[Transaction], mock: Option<MockAllowed>, seed: &[u8; 32]) {
+    // Asked for out of order and twice, and one that is not there.
+    let vouts = [1, 0, 1, 7];
+    let mut batch = PreviousBatch::new(&BRIDGE, mock);
+    for tx in txs {
+        batch.read(tx, &vouts);
+    }
+    let kept = batch.finish(seed);
+    let whole = PrevTx::read_committed_batch(txs, mock, seed);
+    assert_eq!(kept.len(), whole.len());
+    for (kept, whole) in kept.iter().zip(&whole) {
+        assert_eq!(kept.txid(), whole.txid());
+        assert_eq!(kept.rejected(), whole.rejected());
+        for vout in vouts {
+            assert_eq!(kept.spent(vout).map(|it| &it.output), whole.output(vout));
+            if let Some(spent) = kept.spent(vout) {
+                assert_eq!(spent.carried, whole.bridge_charms(vout, &BRIDGE));
+            }
+        }
+        assert_eq!(kept.spent(2), None, "not asked for");
     }
 }
 
@@ -189,7 +216,7 @@ fn reads_all_at_once_as_each_alone() {
     let wanted: [Wanted; 6] = [
         |verdict| matches!(verdict, Ok(Some(_))),
         |verdict| matches!(verdict, Ok(None)),
-        |verdict| matches!(verdict, Err(SpellError::Proof(ProofError::False))),
+        |verdict| matches!(verdict, Err(SpellError::Proof(ProofError::MockFalse))),
         |verdict| matches!(verdict, Err(SpellError::Proof(ProofError::MockPoint))),
         |verdict| matches!(verdict, Err(SpellError::Proof(ProofError::Version { .. }))),
         |verdict| matches!(verdict, Err(SpellError::Envelope(_))),
@@ -199,6 +226,27 @@ fn reads_all_at_once_as_each_alone() {
             verdicts.iter().any(wanted),
             "the pool is poor: {verdicts:?}"
         );
+    }
+}
+
+#[test]
+fn what_is_kept_of_the_pool_is_of_every_kind() {
+    let mut batch = PreviousBatch::new(&BRIDGE, mock_allowed());
+    for tx in pool() {
+        batch.read(tx, &[0]);
+    }
+    let kept = batch.finish(&SEED);
+    let carried = |wanted: &BridgeCharms| {
+        kept.iter()
+            .filter_map(|previous| previous.spent(0))
+            .any(|spent| spent.carried == *wanted)
+    };
+    for wanted in [
+        BridgeCharms::Nothing,
+        BridgeCharms::Token(3),
+        BridgeCharms::Other,
+    ] {
+        assert!(carried(&wanted), "{wanted:?}");
     }
 }
 
@@ -216,7 +264,7 @@ fn refuses_two_forged_proofs_whose_errors_cancel() {
         with_c_moved(good.clone(), by),
         with_c_moved(other.clone(), -by),
     ];
-    let is_false = Err(SpellError::Proof(ProofError::False));
+    let is_false = Err(SpellError::Proof(ProofError::MockFalse));
     for seed in [[0; 32], SEED, [255; 32]] {
         let txs = [
             good.clone(),

@@ -121,7 +121,7 @@ fn mock_spell_is_refused_on_every_network_but_regtest() {
 #[test]
 fn mock_proof_binds_inputs_and_outputs() {
     let bridge = Bridge::with_contract(BRIDGE);
-    let broken = SpellError::Proof(ProofError::False);
+    let broken = SpellError::Proof(ProofError::MockFalse);
     let mut other_input = bridge.settlement.clone();
     other_input.input[1].previous_output.vout = 0;
     let mut other_amount = bridge.settlement.clone();
@@ -147,7 +147,7 @@ fn mock_proof_of_another_spell_is_refused_though_charms_would_take_it() {
         grail_spell::encode_op_return(&settled.spell, &deployed.proof).unwrap();
     assert_eq!(
         read_compatible(&tx, Some(mock_allowed())).unwrap_err(),
-        SpellError::Proof(ProofError::False)
+        SpellError::Proof(ProofError::MockFalse)
     );
 }
 

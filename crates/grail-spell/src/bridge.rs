@@ -7,16 +7,18 @@
 use bitcoin::{OutPoint, Transaction};
 use charms_data::{App, B32, Charms, Data};
 use grail_bridge_contract::{
-    Action, ROSTER_TAG, RosterState, SPELL_VERSION_MIN, StateError, TOKEN_TAG, identity_of,
+    Action, ROSTER_TAG, RosterState, SPELL_VERSION_MIN, StateError, TOKEN_TAG, Violation,
+    identity_of,
 };
 use grail_types::BridgeApp;
 use thiserror::Error;
 
-use crate::envelope::EnvelopeError;
-use crate::error::SpellError;
+use crate::claimed::Claimed;
+use crate::error::{Rejection, SpellError};
 use crate::read::PrevTx;
+use crate::size::count_values;
 use crate::spell::{
-    NormalizedCharms, NormalizedSpell, NormalizedTransaction, SpellShapeError,
+    NormalizedCharms, NormalizedSpell, NormalizedTransaction, PROTOCOL_VERSION, SpellShapeError,
     utxo_id_from_outpoint,
 };
 
@@ -46,13 +48,13 @@ pub fn deployment_identity(first_input: OutPoint) -> [u8; 32] {
 /// Why a charm of the bridge is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BridgeCharmError {
-    /// A token's charm is no unsigned 64-bit integer.
+    /// A token's charm is not an unsigned 64-bit integer.
     #[error("the charm of {app} is not an amount")]
     NotAnAmount {
         /// The app.
         app: App,
     },
-    /// The NFT's charm is no roster state.
+    /// The NFT's charm is not a roster state.
     #[error(transparent)]
     State(#[from] StateError),
 }
@@ -65,7 +67,9 @@ pub fn token_amount(charms: &Charms, token: &App) -> Result<u64, BridgeCharmErro
     })
 }
 
-/// The roster state that an output with `charms` carries, if it carries the NFT.
+/// The roster state that an output with `charms` carries, if it carries the NFT. For whoever has
+/// the charms' transaction from a node that has it in a block: without that, the state is anybody's
+/// claim ([`Claimed`]).
 pub fn roster_state(charms: &Charms, nft: &App) -> Result<Option<RosterState>, BridgeCharmError> {
     Ok(charms.get(nft).map(RosterState::from_data).transpose()?)
 }
@@ -77,53 +81,92 @@ pub const BRIDGE_SPELL_VERSION_MIN: u32 = SPELL_VERSION_MIN;
 /// What an output carries, read exactly: what is there must be all that is there.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BridgeCharms {
-    /// No charms.
+    /// No charms, and no spell ever says otherwise.
     Nothing,
     /// zkBTC alone, satoshis.
     Token(u64),
-    /// The roster NFT alone.
-    Nft(Result<Box<RosterState>, StateError>),
-    /// Anything else: other apps, several charms, charms beamed away, or a spell that the contract does not believe.
+    /// The roster NFT alone, with the state that its spell claims: a proof is neither consent nor
+    /// inclusion.
+    Nft(Result<Box<Claimed<RosterState>>, StateError>),
+    /// Anything else: other apps, several charms, an output beamed away (with charms or without), a
+    /// spell that the contract does not believe, or one that says what is not known here.
     Other,
 }
 
 /// Reads an output's charms.
 pub fn bridge_charms(charms: &Charms, bridge: &BridgeApp) -> BridgeCharms {
-    let mut entries = charms.iter();
-    match (entries.next(), entries.next()) {
+    read_exactly(charms.iter(), bridge)
+}
+
+/// A roster state is a list of eight values. What has more values than this is not a state, and is
+/// not copied to find out why.
+const STATE_VALUES_MAX: usize = 64;
+
+fn read_exactly<'a>(
+    mut charms: impl Iterator<Item = (&'a App, &'a Data)>,
+    bridge: &BridgeApp,
+) -> BridgeCharms {
+    match (charms.next(), charms.next()) {
         (None, _) => BridgeCharms::Nothing,
         (Some((app, data)), None) if *app == token_app(bridge) => data
             .value()
             .map_or(BridgeCharms::Other, BridgeCharms::Token),
         (Some((app, data)), None) if *app == nft_app(bridge) => {
-            BridgeCharms::Nft(RosterState::from_data(data).map(Box::new))
+            if count_values(data, STATE_VALUES_MAX).is_none() {
+                return BridgeCharms::Other;
+            }
+            let state = RosterState::from_data(data);
+            BridgeCharms::Nft(state.map(|state| Box::new(Claimed::new(state))))
         }
         _ => BridgeCharms::Other,
     }
 }
 
+/// What output `vout` carries by `spell`, a valid one. `believed` says whether the contract lets
+/// charms of the bridge come from its transaction; it is asked only where there are charms.
+pub(crate) fn carried(
+    spell: &NormalizedSpell,
+    vout: u32,
+    bridge: &BridgeApp,
+    believed: impl FnOnce() -> Result<(), Violation>,
+) -> BridgeCharms {
+    // A mock of a later version can be valid here. What its protocol means by the rest is not
+    // known, as it would not be with a real proof.
+    let is_known = spell.version <= PROTOCOL_VERSION;
+    // Charms lets nothing spend a beamed output, with or without charms.
+    if !is_known || spell.is_beamed_at(vout) {
+        return BridgeCharms::Other;
+    }
+    let mut charms = spell.charms_in_place(vout).peekable();
+    if charms.peek().is_none() {
+        return BridgeCharms::Nothing;
+    }
+    // What is under a signing key's control stays there. And what the contract would not let
+    // anybody spend again is no zkBTC to begin with.
+    if spell.versioned_apps.contains_key(&B32(bridge.vk)) || believed().is_err() {
+        return BridgeCharms::Other;
+    }
+    read_exactly(charms, bridge)
+}
+
+/// What any output carries by a spell that was not accepted.
+pub(crate) fn carried_by_rejected(error: &SpellError) -> BridgeCharms {
+    match error.rejection() {
+        Rejection::NoCharms => BridgeCharms::Nothing,
+        Rejection::Unknown => BridgeCharms::Other,
+    }
+}
+
 impl PrevTx {
-    /// What output `vout` carries, for whoever is about to spend it.
+    /// What output `vout` carries, for whoever is about to spend it. An NFT's state is [`Claimed`]:
+    /// by somebody.
     pub fn bridge_charms(&self, vout: u32, bridge: &BridgeApp) -> BridgeCharms {
-        let charms = self.charms_at(vout);
-        match self.spell() {
-            Some(spell) if !charms.is_empty() => {
-                // What the contract would not let anybody spend again is no zkBTC to begin with.
-                if spell.is_beamed_at(vout) || self.unspendable().is_some() {
-                    BridgeCharms::Other
-                } else {
-                    bridge_charms(&charms, bridge)
-                }
-            }
-            // Charms reads on, and may see charms.
-            None if matches!(
-                self.rejected(),
-                Some(SpellError::Envelope(EnvelopeError::PayloadTooLong { .. }))
-            ) =>
-            {
-                BridgeCharms::Other
-            }
-            _ => BridgeCharms::Nothing,
+        match (self.spell(), self.rejected()) {
+            (Some(spell), _) => carried(spell.spell(), vout, bridge, || {
+                self.unspendable().cloned().map_or(Ok(()), Err)
+            }),
+            (None, Some(error)) => carried_by_rejected(error),
+            (None, None) => BridgeCharms::Nothing,
         }
     }
 }
@@ -140,12 +183,12 @@ pub enum BuildError {
         /// The output.
         output_index: usize,
     },
-    /// The state is none that the contract would read back.
+    /// The contract would not read the state back.
     #[error(transparent)]
     State(#[from] StateError),
 }
 
-/// What an output of a settlement behind the NFT carries.
+/// What an output of a settlement after the NFT's carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettlementItem {
     /// zkBTC for the recipient of a peg-in, in satoshis.

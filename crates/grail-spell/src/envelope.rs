@@ -23,6 +23,13 @@ pub const OP_RETURN_PAYLOAD_MAX_BYTES: usize = 99_980;
 /// comes near it.
 const PAYLOAD_MAX_BYTES: usize = grail_bridge_contract::SPELL_PAYLOAD_MAX_BYTES;
 
+/// Most bytes, without witnesses, of a transaction that is looked at: consensus lets no block hold
+/// a larger one. What a spell needs while it is read also grows with its transaction.
+const TRANSACTION_MAX_BYTES: usize = 1_000_000;
+
+/// So much is kept of why a payload is unreadable.
+const REASON_MAX_CHARACTERS: usize = 200;
+
 /// A taproot control block with an empty Merkle path: leaf version and internal key only.
 const CONTROL_BLOCK_SINGLE_LEAF_BYTES: usize = 33;
 
@@ -67,9 +74,17 @@ pub enum EnvelopeError {
     /// The witness envelope has an opcode between marker and `OP_ENDIF`, or no end.
     #[error("expected only pushes up to OP_ENDIF in the witness envelope")]
     WitnessScript,
-    /// The payload is no CBOR of a spell and a proof.
+    /// The payload is not CBOR of a spell and a proof.
     #[error("unreadable spell payload: {0}")]
     Cbor(String),
+    /// The transaction is larger than any that a block can hold.
+    #[error(
+        "transaction of {length} bytes without witnesses, expected at most {TRANSACTION_MAX_BYTES}"
+    )]
+    TransactionTooLarge {
+        /// Its length.
+        length: usize,
+    },
     /// The payload is longer than an `OP_RETURN` that relays.
     #[error("spell payload of {length} bytes, expected at most {OP_RETURN_PAYLOAD_MAX_BYTES}")]
     PayloadTooLong {
@@ -80,6 +95,10 @@ pub enum EnvelopeError {
 
 /// Finds and decodes the spell of `tx`. `None`: nothing in it claims to be one.
 pub fn find_spell(tx: &Transaction) -> Result<Option<UnverifiedSpell>, EnvelopeError> {
+    let length = tx.base_size();
+    if length > TRANSACTION_MAX_BYTES {
+        return Err(EnvelopeError::TransactionTooLarge { length });
+    }
     let op_return_error = match decode_op_return(tx) {
         Ok(Some(found)) => return Ok(Some(found)),
         Ok(None) => None,
@@ -219,5 +238,9 @@ pub(crate) fn decode_payload(payload: &[u8]) -> Result<(NormalizedSpell, Proof),
             length: payload.len(),
         });
     }
-    ciborium::from_reader(payload).map_err(|error| EnvelopeError::Cbor(error.to_string()))
+    ciborium::from_reader(payload).map_err(|error| {
+        // It may repeat a text of the payload, escaped.
+        let reason = error.to_string();
+        EnvelopeError::Cbor(reason.chars().take(REASON_MAX_CHARACTERS).collect())
+    })
 }

@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 #[cfg(feature = "development")]
 use ark_bls12_381::{Bls12_381, G1Affine, G2Affine};
 use ark_bn254::{Bn254, Fr};
-use ark_ff::PrimeField as _;
+use ark_ff::{BigInt, PrimeField as _};
 #[cfg(feature = "development")]
 use ark_serialize::CanonicalDeserialize as _;
 use bitcoin::hex::DisplayHex as _;
@@ -24,7 +24,8 @@ use crate::gnark::{self, PointError};
 use crate::groth16::{self, PreparedKey};
 #[cfg(feature = "development")]
 use crate::groth16::{Key, Points};
-use crate::spell::NormalizedSpell;
+use crate::spell::{NormalizedSpell, PROTOCOL_VERSION};
+use crate::strict::StrictError;
 use crate::version_zero;
 
 /// Verification key of the version 15 spell checker, as `charms-lib` 15.0.0 pins it.
@@ -64,6 +65,8 @@ const SP1_V6_2_VK_ROOT: [u8; 32] =
 
 /// A proof begins with this many bytes of the SHA-256 of the key that checks it.
 const KEY_PREFIX_BYTES: usize = 4;
+/// Before the nonce of an SP1 v6 proof come the prefix, the exit code and the vk root.
+const NONCE_OFFSET: usize = KEY_PREFIX_BYTES + 32 + 32;
 /// A compressed BLS12-381 Groth16 proof.
 #[cfg(feature = "development")]
 const MOCK_PROOF_BYTES: usize = 192;
@@ -109,6 +112,9 @@ pub enum ProofError {
     /// Well-formed, and false.
     #[error("proof does not hold for this spell and transaction")]
     False,
+    /// A mock proof that is well-formed, and false.
+    #[error("mock proof does not hold for this spell and transaction")]
+    MockFalse,
 }
 
 /// A well-formed proof: what remains to be seen is whether it holds.
@@ -118,6 +124,41 @@ pub(crate) enum Claim {
     /// Of the dummy circuit.
     #[cfg(feature = "development")]
     Mock(groth16::Claim<Bls12_381>),
+}
+
+/// Whether this version of the protocol is known here. Asked first: what a later one means by the
+/// rest of a spell is not known either. A mock spell, where those are allowed, may be of any
+/// version, as for Charms.
+pub(crate) fn check_version(
+    spell: &NormalizedSpell,
+    mock: Option<MockAllowed>,
+) -> Result<(), ProofError> {
+    if spell.version <= PROTOCOL_VERSION || (spell.mock && mock.is_some()) {
+        return Ok(());
+    }
+    Err(ProofError::Version {
+        version: spell.version,
+    })
+}
+
+/// Whether the nonce in a version 15 proof, if it has one, is written in the one way in which it is
+/// a scalar: Charms reduces it, so that each but the largest can be written in several ways.
+pub(crate) fn check_nonce_reduced(proof: &[u8]) -> Result<(), StrictError> {
+    let Some(nonce) = proof
+        .get(NONCE_OFFSET..)
+        .and_then(<[u8]>::first_chunk::<32>)
+    else {
+        // Too short for any proof, which its reading says.
+        return Ok(());
+    };
+    let mut limbs = [0_u64; 4];
+    let (words, _) = nonce.as_chunks::<8>();
+    for (limb, word) in limbs.iter_mut().rev().zip(words) {
+        *limb = u64::from_be_bytes(*word);
+    }
+    Fr::from_bigint(BigInt::new(limbs))
+        .map(|_| ())
+        .ok_or(StrictError::Nonce)
 }
 
 /// Reads the proof of a spell in its proving form (with the inputs and coins that its version commits to).
@@ -150,7 +191,7 @@ impl Claim {
         match self {
             Self::Sp1(key, claim) => claim.check(key.prepared()),
             #[cfg(feature = "development")]
-            Self::Mock(claim) => claim.check(mock_key()),
+            Self::Mock(claim) => claim.check(mock_key()).map_err(|_| ProofError::MockFalse),
         }
     }
 }
@@ -192,7 +233,12 @@ pub(crate) fn check_all(claims: &[Claim], seed: &[u8; 32]) -> Vec<Result<(), Pro
         .unzip();
     #[cfg(feature = "development")]
     if !of_mock.is_empty() {
-        settle(places, groth16::check_all(mock_key(), &of_mock, seed));
+        let outcomes = groth16::check_all(mock_key(), &of_mock, seed);
+        let outcomes = outcomes
+            .into_iter()
+            .map(|outcome| outcome.map_err(|_| ProofError::MockFalse))
+            .collect();
+        settle(places, outcomes);
     }
     verdicts
 }
@@ -324,7 +370,8 @@ fn sp1_v6_inputs<'a>(
     if *exit_code != [0; 32] {
         return Some(Err(ProofError::ExitCode));
     }
-    // The nonce is the prover's choice; Charms reduces it, and so must we.
+    // The nonce is the prover's choice; Charms reduces it, and so must we. What is signed has it
+    // reduced ([`check_nonce_reduced`]).
     let inputs = [
         keys.spell_vk,
         &values_hash(values),

@@ -53,22 +53,22 @@ impl VerifiedSpell {
         self.layout
     }
 
-    /// Whether the charms of output `vout` have moved to another chain, so that no spell can spend them here.
+    /// Whether output `vout` was beamed to another chain, so that no spell can spend it here,
+    /// whatever it carries.
     pub fn is_beamed_at(&self, vout: u32) -> bool {
-        self.spell
-            .tx
-            .beamed_outs
-            .as_ref()
-            .is_some_and(|beamed| beamed.contains_key(&vout))
+        self.spell.is_beamed_at(vout)
     }
 }
 
-/// Reads the spell of `tx` with the verdict that Charms itself gives. `Ok(None)`: nothing in it claims to be a spell.
-/// An error means that Charms treats the outputs of `tx` as carrying no charms.
+/// Reads the spell of `tx` with the verdict that Charms itself gives. `Ok(None)`: nothing in it
+/// claims to be a spell. An error means, but for the differences below, that Charms of today sees no
+/// charms on the outputs of `tx`; whether anybody ever may, [`SpellError::rejection`] says.
 ///
 /// Deliberate differences: a mock proof must actually hold and end where it ends (Charms ignores the result of that
 /// pairing, and bytes after the proof); a charm of an app that the spell does not list is an error here (Charms panics
 /// when it is spent, and its checker proves no such spell).
+///
+/// Deliberate as well: a transaction that no block can hold is not looked at.
 ///
 /// Its work is bounded: payloads over 400,000 bytes are refused unread, the decoder (`ciborium`) stops at 256 levels of
 /// nesting and allocates as bytes come and not as lengths announce, and no field of a spell costs more than its bytes.
@@ -84,15 +84,21 @@ pub fn read_compatible(
 
 /// Reads the spell of a transaction that is about to be signed. Accepts one form only:
 ///
-/// - one spell: one output with the marker, and no witness of any input that begins as a spell's envelope does. (Charms
-///   would not read such a witness beside a readable output; what is signed shall not depend on who reads it how.)
-/// - its script is `OP_RETURN`, the marker and the payload, each pushed in the shortest way, and ends there;
-/// - the payload is the bytes that [`crate::encode_op_return`] writes for what it decodes to: canonical CBOR of bounded size
-///   and depth without repeated keys or bytes after it, of the current version; none of refs, beaming, scrolls, versioned
-///   apps, inputs or coins;
-/// - the output has no value and stands behind all outputs that the spell speaks of, with at most one in between (a
-///   prover's fee) and at most one after it (the change): [`VerifiedSpell::layout`];
-/// - the proof is verified, and binds every input and the amount and script of every output that the spell speaks of.
+/// - one spell: one output with the marker, and no witness of any input that begins as a spell's
+///   envelope does. (Charms would not read such a witness beside a readable output; what is signed
+///   shall not depend on who reads it how.)
+/// - its script is `OP_RETURN`, the marker and the payload, each pushed in the shortest way, and
+///   ends there;
+/// - the payload is the bytes that [`crate::encode_op_return`] writes for what it decodes to:
+///   canonical CBOR of bounded size and depth without repeated keys or bytes after it, of the
+///   current version; none of refs, beaming, scrolls, versioned apps, inputs or coins;
+/// - the output has no value and stands after all outputs that the spell speaks of, with at most
+///   one in between (a prover's fee) and at most one after it (the change):
+///   [`VerifiedSpell::layout`];
+/// - the proof is written in the one way in which it can be, is verified, and binds every input and
+///   the amount and script of every output that the spell speaks of;
+/// - the bridge's contract lets charms come from it ([`grail_bridge_contract::check_previous`]), so
+///   that what is signed can be spent again.
 pub fn read_strict(
     tx: &Transaction,
     mock: Option<MockAllowed>,
@@ -116,7 +122,7 @@ pub fn read_strict(
 }
 
 /// Checks all of a decoded spell but the equation of its proof, which is returned.
-fn claim(
+pub(crate) fn claim(
     tx: &Transaction,
     found: UnverifiedSpell,
     mock: Option<MockAllowed>,
@@ -126,6 +132,7 @@ fn claim(
         proof,
         place,
     } = found;
+    proof::check_version(&spell, mock)?;
     spell.check_app_indexes()?;
     let spell = spell.committed_to(tx)?;
     let claim = proof::claim(&spell, &proof, mock)?;

@@ -177,22 +177,34 @@ impl NormalizedSpell {
         Ok(())
     }
 
+    /// Whether output `vout` is beamed to another chain.
+    pub(crate) fn is_beamed_at(&self, vout: u32) -> bool {
+        self.tx
+            .beamed_outs
+            .as_ref()
+            .is_some_and(|beamed| beamed.contains_key(&vout))
+    }
+
     /// The charms of output `vout`, by app; none where the spell does not speak of that output.
     pub fn charms_at(&self, vout: u32) -> Charms {
-        let Some(charms) = usize::try_from(vout)
+        self.charms_in_place(vout)
+            .map(|(app, data)| (app.clone(), data.clone()))
+            .collect()
+    }
+
+    /// The same without a copy: what an output carries may need a hundred times its bytes.
+    pub(crate) fn charms_in_place(&self, vout: u32) -> impl Iterator<Item = (&App, &Data)> {
+        let charms = usize::try_from(vout)
             .ok()
-            .and_then(|index| self.tx.outs.get(index))
-        else {
-            return Charms::new();
-        };
+            .and_then(|index| self.tx.outs.get(index));
         let apps: Vec<&App> = self.app_public_inputs.keys().collect();
         charms
-            .iter()
-            .filter_map(|(&index, data)| {
+            .into_iter()
+            .flatten()
+            .filter_map(move |(&index, data)| {
                 let app = apps.get(usize::try_from(index).ok()?)?;
-                Some(((*app).clone(), data.clone()))
+                Some((*app, data))
             })
-            .collect()
     }
 }
 

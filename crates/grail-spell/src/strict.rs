@@ -1,18 +1,23 @@
 //! The strict reading's own rules: the one form in which Grail writes, and signs, a spell.
 //!
-//! Owns everything that the strict reading asks beyond the compatible one, save the payload's grammar
-//! ([`crate::form`]): one spell in the whole transaction, its script, its place among the outputs. Trusts nothing; says
-//! what is wrong and where.
+//! Owns everything that the strict reading asks beyond the compatible one, save the payload's
+//! grammar ([`crate::form`]): one spell in the whole transaction, its script, its place among the
+//! outputs, one way to write its proof, and that the bridge's contract lets charms come from it
+//! later. Trusts nothing; says what is wrong and where.
 
 use std::fmt;
 
+use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::opcodes::all::{OP_PUSHBYTES_75, OP_PUSHDATA1, OP_PUSHDATA2, OP_PUSHDATA4, OP_RETURN};
 use bitcoin::{Amount, ScriptBuf, Transaction};
+use grail_bridge_contract::{Violation, check_previous};
 use thiserror::Error;
 
 use crate::envelope::{self, EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES, SPELL_MARKER};
 use crate::error::SpellError;
 use crate::form::{self, FormError};
+use crate::proof;
+use crate::read::without_witnesses;
 use crate::spell::{NormalizedSpell, Proof};
 
 /// Outputs that may stand between those that the spell speaks of and the spell: the prover's fee, which a Charms prover
@@ -51,9 +56,16 @@ pub enum StrictError {
     /// Not the bytes that encoding the decoded value gives, though no other rule says why.
     #[error("the spell output is not the canonical encoding of its spell")]
     Encoding,
+    /// The proof's nonce is not below the scalar field's modulus: the same proof can be written in
+    /// other bytes.
+    #[error("expected the proof's nonce reduced, got one not below the scalar field's modulus")]
+    Nonce,
+    /// The bridge's contract would let no charm come from this transaction.
+    #[error("nothing of the bridge could ever be spent from it: {0}")]
+    Unspendable(Violation),
     /// The output's place or value.
     #[error(
-        "spell output at {output_index} of {output_count}: expected without value, behind the {charm_outputs} outputs that \
+        "spell output at {output_index} of {output_count}: expected without value, after the {charm_outputs} outputs that \
          it speaks of and at most one more, and with at most one after it"
     )]
     Output {
@@ -133,12 +145,22 @@ pub(crate) fn find(tx: &Transaction) -> Result<StrictSpell, SpellError> {
     if *script != canonical {
         return Err(StrictError::Encoding.into());
     }
+    if !spell.mock {
+        proof::check_nonce_reduced(&proof)?;
+    }
     let layout = layout_of(tx, output_index, output.value, spell.tx.outs.len())?;
+    check_spendable(tx)?;
     Ok(StrictSpell {
         spell,
         proof,
         layout,
     })
+}
+
+/// Whatever is signed must be spendable again, or vault and NFT are locked for good. Nearly all of
+/// that the form implies; it is asked here so that it stays true when either changes.
+fn check_spendable(tx: &Transaction) -> Result<(), StrictError> {
+    check_previous(&serialize_hex(&without_witnesses(tx))).map_err(StrictError::Unspendable)
 }
 
 fn only_spell_output(tx: &Transaction) -> Result<usize, SpellError> {

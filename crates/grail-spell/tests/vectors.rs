@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use bitcoin::Transaction;
 use bitcoin::consensus::encode::deserialize_hex;
 use grail_spell::{
-    FormFault, PROTOCOL_VERSION, Place, SpellError, StrictError, UnverifiedSpell, find_spell,
-    public_values, read_compatible, read_strict,
+    FormFault, PROTOCOL_VERSION, Place, PrevTx, PreviousBatch, SpellError, StrictError,
+    UnverifiedSpell, find_spell, public_values, read_compatible, read_strict,
 };
-use grail_types::{MockAllowed, Network};
+use grail_types::{BridgeApp, MockAllowed, Network};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -148,6 +148,45 @@ fn gives_charms_verdict_on_every_mutation() {
         count += 1;
     }
     assert!(count >= 243, "expected all mutations, got {count}");
+}
+
+/// Read one at a time, each gives what it gives when all are kept.
+#[test]
+fn every_transaction_and_mutation_is_read_alike_by_both_batches() {
+    let Some(folder) = vectors() else { return };
+    let text = fs::read_to_string(folder.join("mutations.jsonl")).unwrap();
+    let mutations = text.lines().map(|line| {
+        let mutation: Mutation = serde_json::from_str(line).unwrap();
+        deserialize_hex(&mutation.hex).unwrap()
+    });
+    let txs: Vec<Transaction> = index(&folder)
+        .into_iter()
+        .map(|(_, tx)| tx)
+        .chain(mutations)
+        .collect();
+    let bridge = BridgeApp {
+        identity: [1; 32],
+        vk: [2; 32],
+    };
+    for mock in [None, MockAllowed::on(Network::Regtest)] {
+        let mut batch = PreviousBatch::new(&bridge, mock);
+        for tx in &txs {
+            batch.read(tx, &[0, 1, 2]);
+        }
+        let kept = batch.finish(&[5; 32]);
+        let whole = PrevTx::read_committed_batch(&txs, mock, &[5; 32]);
+        assert_eq!(kept.len(), whole.len());
+        for (kept, whole) in kept.iter().zip(&whole) {
+            assert_eq!(kept.txid(), whole.txid());
+            assert_eq!(kept.rejected(), whole.rejected());
+            for vout in 0..3 {
+                assert_eq!(kept.spent(vout).map(|it| &it.output), whole.output(vout));
+                if let Some(spent) = kept.spent(vout) {
+                    assert_eq!(spent.carried, whole.bridge_charms(vout, &bridge));
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -120,6 +120,11 @@ fn each_documented_difference_occurs_and_is_told_from_the_others() {
         settlement.with_payload(&payload).unwrap(),
     );
 
+    let mut tx = settlement.tx.clone();
+    let more = tx.output[1].clone();
+    tx.output.resize(30_000, more);
+    expect(Difference::TransactionTooLarge, tx);
+
     for (difference, tx) in differences {
         let mut tally = Tally::default();
         tally.judge(&format!("{difference:?}"), &tx);

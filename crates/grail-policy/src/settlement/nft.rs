@@ -21,7 +21,8 @@ pub(super) fn state(case: &Case<'_>) -> Result<RosterState, Refusal> {
     else {
         return Err(Refusal::NftMissing);
     };
-    let state = state.clone().map_err(invalid)?;
+    // A claim that anybody can have proven: it counts for signing the very spend of it, which is what is decided here.
+    let state = state.clone().map_err(invalid)?.for_signing();
     // The parameters came with the proposal. Here they become the bridge's: whoever changes one, or shows another
     // bridge's, has another hash than the state that the quorum of the last settlement signed.
     let expected = case.proposal.params.hash(case.bridge);
@@ -36,7 +37,7 @@ pub(super) fn state(case: &Case<'_>) -> Result<RosterState, Refusal> {
             output.value
         )));
     }
-    Ok(*state)
+    Ok(state)
 }
 
 #[allow(
@@ -105,7 +106,7 @@ pub(super) fn output(
     let BridgeCharms::Nft(after) = case.output_charms(0)? else {
         return Err(Refusal::NftOutput("it does not carry the NFT alone"));
     };
-    let after = *after.map_err(invalid)?;
+    let after = after.map_err(invalid)?.for_signing();
     // With the next serial the NFT's state differs from the one before, so no checker lets it pass as a plain move: the
     // contract ran.
     let expected = before.serial.checked_add(1).ok_or(Refusal::Overflow)?;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash as _;
+use bitcoin::hex::FromHex as _;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 use charms_data::B32;
@@ -114,6 +115,26 @@ pub fn enchanted(mut tx: Transaction, proven: &Proven) -> Transaction {
         script_pubkey: proven.op_return.clone(),
     });
     tx
+}
+
+/// A proof as SP1 6.2 writes one, for spells of versions 14 and 15: well-formed in every part, and
+/// false.
+pub fn false_real_proof() -> Vec<u8> {
+    let key_prefix = "4388a21c";
+    let exit_code = "00".repeat(32);
+    let vk_root = "002f850ee998974d6cc00e50cd0814b098c05bfade466d28573240d057f25352";
+    let nonce = "07".repeat(32);
+    // The generators of BN254.
+    let g1 = format!("{:064x}{:064x}", 1, 2);
+    let g2 = [
+        "198e9393920d483a7260bfb731fb5d25f1aa493335a9e71297e485b7aef312c2",
+        "1800deef121f1e76426a00665e5c4479674322d4f75edadd46debd5cd992f6ed",
+        "090689d0585ff075ec9e99ad690c3395bc4b313370b38ef355acdadcd122975b",
+        "12c85ea5db8c6deb4aab71808dcb408fe3d1e7690c43d37b4ce6cc0166fa7daa",
+    ]
+    .concat();
+    let hex = [key_prefix, &exit_code, vk_root, &nonce, &g1, &g2, &g1].concat();
+    Vec::from_hex(&hex).expect("hexadecimal digits")
 }
 
 pub const VAULT: u8 = 0xaa;

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use super::fault::{FormError, FormFault};
 
 /// How deep arrays and maps may nest, the payload's own array counted. A roster's state on an output ends at six; the rest
-/// is room for data of other apps. (The decoder behind this reader would go to 256.)
+/// is room for data of other apps. (The decoder that reads next would go to 256.)
 pub const DEPTH_MAX: usize = 16;
 
 /// A text key that is shown in a path is cut at so many characters.
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The integer behind an initial byte, in its shortest form.
+    /// The integer after an initial byte, in its shortest form.
     fn argument(&mut self, start: usize, initial: u8) -> Result<u64, FormError> {
         let info = initial & 0b1_1111;
         let (value, got_bytes, least) = match info {
