@@ -1,5 +1,6 @@
 //! What a host or another operator sends: frames and requests, proposals, attestation documents.
 
+use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::sync::OnceLock;
 
@@ -7,12 +8,13 @@ use bitcoin::secp256k1::Secp256k1;
 use grail_attest_dev::InsecureDevTee;
 use grail_attest::{Expected, Protocol, TrustAnchor, UnixTime, verify};
 use grail_enclave::server::serve_requests;
-use grail_policy::approve;
-use grail_signer::{
-    Entropy, Fault, Request, Signer, decode_answer, decode_proposal, decode_request,
-    decode_response, encode_answer, encode_proposal, encode_request, encode_response,
+use grail_policy::judge;
+use grail_signer::{Effect, Entropy, EntropyError, Input, Node};
+use grail_types::{DevelopmentAllowed, Epoch, Network};
+use grail_wire::{
+    Answer, Ask, Challenge, Envelope, Evidence, Fault, FaultCode, Hello, Reply, Request, Response,
+    WireMessage, decode, decode_proposal, encode, encode_proposal,
 };
-use grail_types::{DevelopmentAllowed, Network};
 
 /// What the proposals of the corpus go by.
 const PROTOCOL: &[u8] = include_bytes!("../fixtures/protocol.json");
@@ -59,50 +61,57 @@ pub fn attestation(bytes: &[u8]) {
     }
 }
 
-/// Messages of signers: what decodes encodes, and decodes again to the same. A proposal that decodes is judged by the
-/// policy, under its own parameters' hash so that it gets past that check.
+/// Messages: what decodes encodes, and decodes again to the same. A proposal that decodes has the one encoding that it came
+/// in, and is judged by the policy: as it is, and under the parameters that the corpus goes by, so that it gets past
+/// that check.
 pub fn proposal(bytes: &[u8]) {
-    if let Ok(request) = decode_request(bytes) {
-        let encoded = encode_request(&request).expect("what decodes encodes");
-        assert_eq!(decode_request(&encoded).ok(), Some(request));
-    }
-    if let Ok(response) = decode_response(bytes) {
-        let encoded = encode_response(&response).expect("what decodes encodes");
-        assert_eq!(decode_response(&encoded).ok(), Some(response));
-    }
-    if let Ok(answer) = decode_answer(bytes) {
-        let encoded = encode_answer(&answer).expect("what decodes encodes");
-        assert_eq!(decode_answer(&encoded).ok(), Some(answer));
-    }
+    round_trip::<Request>(bytes);
+    round_trip::<Response>(bytes);
+    round_trip::<Answer>(bytes);
+    round_trip::<Ask>(bytes);
+    round_trip::<Reply>(bytes);
+    round_trip::<Challenge>(bytes);
+    round_trip::<Evidence>(bytes);
+    round_trip::<Hello>(bytes);
     let Ok(mut proposal) = decode_proposal(bytes) else {
         return;
     };
     let encoded = encode_proposal(&proposal).expect("what decodes encodes");
-    assert_eq!(decode_proposal(&encoded).ok().as_ref(), Some(&proposal));
-    proposal.params_hash = protocol().hash();
-    let (params, bridge) = (protocol().params(), protocol().bridge());
-    let _ = approve(
-        &Secp256k1::verification_only(),
-        &proposal,
-        params,
-        bridge,
-        None,
-    );
+    assert_eq!(encoded, bytes, "two encodings of one proposal");
+    let secp = Secp256k1::verification_only();
+    let _ = judge(&secp, &proposal, protocol().bridge());
+    proposal.params = protocol().params().clone();
+    let _ = judge(&secp, &proposal, protocol().bridge());
+}
+
+fn round_trip<M: WireMessage + PartialEq + Debug>(bytes: &[u8]) {
+    let Ok(Envelope { epoch, message }) = decode::<M>(bytes) else {
+        return;
+    };
+    let encoded = encode(epoch, &message).expect("what decodes encodes");
+    let again = decode::<M>(&encoded).expect("what was encoded decodes");
+    assert_eq!((again.epoch, again.message), (epoch, message));
 }
 
 /// A signer in simulated hardware behind the enclave's framing: the input is what the host writes.
 pub fn enclave(bytes: &[u8]) {
     let tee = InsecureDevTee::new(development(), [0x21; 48], [0x31; 32], || NOW);
-    let mut signer = Signer::new(Box::new(tee));
+    let mut node = Node::new(Box::new(tee));
     let mut entropy = Counter(0);
     let mut served = 0;
     let mut stream = Host(bytes);
     let _ = serve_requests(&mut stream, |request: Request| {
         served += 1;
         if served > REQUESTS_MAX {
-            return grail_signer::Response::Failed(Fault::new("enough", &"one run is enough"));
+            let fault = Fault::new(FaultCode::EnclaveLost, "one run is enough");
+            return (Epoch(0), Response::Failed(fault));
         }
-        signer.handle(request, &mut entropy)
+        let effects = node.handle(Input::Request(request), &mut entropy);
+        let responded = effects.into_iter().find_map(|effect| match effect {
+            Effect::Respond { epoch, response } => Some((epoch, response)),
+            Effect::Keep(_) => None,
+        });
+        responded.expect("a node answers every request")
     });
 }
 
@@ -129,7 +138,7 @@ impl Write for Host<'_> {
 struct Counter(u8);
 
 impl Entropy for Counter {
-    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), Fault> {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError> {
         self.0 = self.0.wrapping_add(1);
         bytes.fill(self.0);
         Ok(())

@@ -10,14 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence,};
+use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
 use grail_attest_dev::development_pcr0;
-use grail_enclave::{framing, hardening};
-use grail_signer::{
-    Boot, Born, MESSAGE_MAX_BYTES, Request, Response, decode_response, encode_request,
-};
+use grail_enclave::hardening;
+use grail_link::framing;
 use grail_types::{
-    Bridge, BridgeApp, Image, ImageClass, Images, Measurement, Network, Params, TeeKind,
+    BoundedBytes, Bridge, BridgeApp, Epoch, Image, ImageClass, Images, Measurement, Network,
+    Params, TeeKind,
+};
+use grail_wire::{
+    Attempt, Boot, Booted, ENCLAVE_MESSAGE_MAX_BYTES, FaultCode, Request, Response, decode, encode,
 };
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_grail-enclave");
@@ -112,23 +114,24 @@ impl Drop for Enclave {
 }
 
 fn ask(stream: &mut UnixStream, request: &Request) -> Response {
-    framing::write(stream, &encode_request(request).unwrap()).unwrap();
+    framing::write(stream, &encode(Epoch(0), request).unwrap()).unwrap();
     hear(stream)
 }
 
 fn hear(stream: &mut UnixStream) -> Response {
-    decode_response(&framing::read(stream).unwrap().unwrap()).unwrap()
+    decode(&framing::read(stream).unwrap().unwrap())
+        .unwrap()
+        .message
 }
 
 fn boot(
     stream: &mut UnixStream,
     protocol: &Protocol,
     sealed: Option<Vec<u8>>,
-) -> Result<Born, String> {
+) -> Result<Booted, FaultCode> {
     let boot = Boot {
         bridge: *protocol.bridge(),
-        params: protocol.params().clone(),
-        sealed: sealed.map(Into::into),
+        sealed: sealed.map(|bytes| BoundedBytes::new(bytes).unwrap()),
     };
     match ask(stream, &Request::Boot(boot)) {
         Response::Booted(born) => Ok(born),
@@ -137,7 +140,7 @@ fn boot(
     }
 }
 
-fn fault_code(response: Response) -> String {
+fn fault_code(response: Response) -> FaultCode {
     match response {
         Response::Failed(fault) => fault.code,
         other => panic!("expected a fault, got {other:?}"),
@@ -183,7 +186,7 @@ fn i11_a_development_tee_does_not_boot_for_a_bridge_on_another_network() {
     for network in [Network::Signet, Network::Testnet4, Network::Mainnet] {
         assert_eq!(
             boot(&mut stream, &protocol(network), None),
-            Err("network-mismatch".to_owned())
+            Err(FaultCode::NetworkMismatch)
         );
     }
     boot(&mut stream, &protocol(Network::Regtest), None).unwrap();
@@ -233,10 +236,10 @@ fn a_key_is_born_once_and_opens_again_on_the_same_machine_alone() {
     let mut first = Enclave::start(folder.path());
     let mut stream = first.connect();
     let born = boot(&mut stream, &protocol(Network::Regtest), None).unwrap();
-    let sealed = born.sealed.unwrap().into_vec();
+    let sealed = born.sealed.unwrap().into_inner();
     assert_eq!(
         boot(&mut stream, &protocol(Network::Regtest), None),
-        Err("already-booted".to_owned())
+        Err(FaultCode::AlreadyBooted)
     );
     assert_eq!(first.end(), Some(0));
 
@@ -248,7 +251,7 @@ fn a_key_is_born_once_and_opens_again_on_the_same_machine_alone() {
     let other = Protocol::new(bridge, other.params().clone(), other.images().get().clone());
     assert_eq!(
         boot(&mut stream, &other.unwrap(), Some(sealed.clone())),
-        Err("seal-foreign".to_owned())
+        Err(FaultCode::SealForeign)
     );
     let opened = boot(
         &mut stream,
@@ -268,7 +271,7 @@ fn a_key_is_born_once_and_opens_again_on_the_same_machine_alone() {
             &protocol(Network::Regtest),
             Some(sealed)
         ),
-        Err("seal-foreign".to_owned())
+        Err(FaultCode::SealForeign)
     );
 }
 
@@ -302,19 +305,20 @@ fn garbage_is_answered_and_changes_nothing() {
     let garbage: [&[u8]; 5] = [b"", b"\0", &[0xff; 100], &[0x81; 5000], b"\x66Attest"];
     for bytes in garbage {
         framing::write(&mut stream, bytes).unwrap();
-        assert_eq!(fault_code(hear(&mut stream)), "request-malformed");
+        assert_eq!(fault_code(hear(&mut stream)), FaultCode::RequestMalformed);
     }
     assert_eq!(
         fault_code(ask(&mut stream, &Request::Identify)),
-        "not-booted"
+        FaultCode::NotBooted
     );
     let born = boot(&mut stream, &protocol(Network::Regtest), None).unwrap();
     let malformed = Request::Decide {
-        proposal: vec![0xff; 1000],
+        attempt: Attempt::default(),
+        proposal: BoundedBytes::new(vec![0xff; 1000]).unwrap(),
     };
     assert_eq!(
         fault_code(ask(&mut stream, &malformed)),
-        "proposal-malformed"
+        FaultCode::ProposalMalformed
     );
     let Response::Identity(identity) = ask(&mut stream, &Request::Identify) else {
         panic!("no identity");
@@ -326,11 +330,11 @@ fn garbage_is_answered_and_changes_nothing() {
 fn a_frame_over_the_limit_ends_its_connection_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let mut enclave = Enclave::start(folder.path());
-    let too_long = u32::try_from(MESSAGE_MAX_BYTES + 1).unwrap();
+    let too_long = u32::try_from(ENCLAVE_MESSAGE_MAX_BYTES + 1).unwrap();
     for claimed in [too_long, u32::MAX] {
         let mut stream = enclave.connect();
         stream.write_all(&claimed.to_le_bytes()).unwrap();
-        assert_eq!(fault_code(hear(&mut stream)), "frame-too-large");
+        assert_eq!(fault_code(hear(&mut stream)), FaultCode::FrameTooLarge);
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
     // One that only claims to be long costs nothing and holds up nobody.
@@ -346,14 +350,17 @@ fn connections_beyond_the_limit_are_turned_away_until_one_ends() {
     let mut enclave = Enclave::start(folder.path());
     let mut held: Vec<_> = (0..4).map(|_| enclave.connect()).collect();
     for stream in &mut held {
-        assert_eq!(fault_code(ask(stream, &Request::Identify)), "not-booted");
+        assert_eq!(
+            fault_code(ask(stream, &Request::Identify)),
+            FaultCode::NotBooted
+        );
     }
     assert_eq!(enclave.connect().read(&mut [0]).unwrap(), 0);
     held.pop();
     let deadline = Instant::now() + DEADLINE;
     loop {
         let mut stream = enclave.connect();
-        let request = encode_request(&Request::Identify).unwrap();
+        let request = encode(Epoch(0), &Request::Identify).unwrap();
         let answered = framing::write(&mut stream, &request).is_ok()
             && matches!(framing::read(&mut stream), Ok(Some(_)));
         if answered {

@@ -10,11 +10,13 @@ use bitcoin::{
     transaction::Version,
 };
 use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
-use grail_broker::messages::{AnswerMessage, FaultMessage, Reply};
-use grail_signer::{MESSAGE_MAX_BYTES, Verdict, decode_answer, encode_proposal, proposal_id};
-use grail_types::{Bridge, Network, ParamsValues};
+use grail_types::{BoundedVec, Bridge, Epoch, Network, ParamsValues};
+use grail_wire::{
+    Action, Answer, FaultCode, FaultMessage, PROPOSAL_MAX_BYTES, Proposal, ProposalId, Reply,
+    SettlementRequest, Verdict, encode_proposal,
+};
 use nix::sys::signal::Signal;
-use support::{Backend, Folder, enclave_program, kill_process, protocol, until_gone};
+use support::{Backend, Folder, attempt, enclave_program, kill_process, protocol, until_gone};
 
 /// Well-formed, and nothing that any policy approves.
 fn absurd_proposal(protocol: &Protocol) -> Vec<u8> {
@@ -27,13 +29,12 @@ fn absurd_proposal(protocol: &Protocol) -> Vec<u8> {
         }],
         output: Vec::new(),
     };
-    encode_proposal(&grail_policy::Proposal {
-        params_hash: protocol.hash(),
-        transaction,
-        previous: Vec::new(),
-        requests: Vec::new(),
-    })
-    .unwrap()
+    let action = Action::Settlement(SettlementRequest {
+        requests: BoundedVec::default(),
+    });
+    let params = protocol.params().clone();
+    let proposal = Proposal::new(Epoch(0), params, transaction, [], action).unwrap();
+    encode_proposal(&proposal).unwrap()
 }
 
 fn fault(reply: Reply) -> FaultMessage {
@@ -43,9 +44,9 @@ fn fault(reply: Reply) -> FaultMessage {
     }
 }
 
-fn answer(reply: Reply) -> AnswerMessage {
+fn answer(reply: Reply) -> Answer {
     match reply {
-        Reply::Answer(answer) => answer,
+        Reply::Answer(message) => grail_wire::decode(&message.answer).unwrap().message,
         Reply::Fault(fault) => panic!("expected an answer, got {fault:?}"),
     }
 }
@@ -57,19 +58,19 @@ async fn a_key_is_born_once_and_is_the_same_after_a_restart() {
     let mut backend = Backend::start().await;
     let mut first = folder.host(&backend);
     let born = first.ready().await;
-    assert!(born.born);
+    assert!(born.is_new);
     // Kept before anybody hears of it.
     let sealed = fs::read(folder.state().join("signer.sealed")).unwrap();
     let hello = backend.hello().await;
     assert_eq!(hello.public_key, born.public_key);
-    assert_eq!(hello.params_hash, protocol.hash());
+    assert_eq!(hello.bridge, *protocol.bridge());
     assert_eq!(hello.name.as_str(), "operator 1");
     first.terminate().await;
     until_gone(born.enclave_pid.unwrap()).await;
 
     let mut second = folder.host(&backend);
     let again = second.ready().await;
-    assert!(!again.born);
+    assert!(!again.is_new);
     assert_eq!(again.public_key, born.public_key);
     assert_eq!(
         fs::read(folder.state().join("signer.sealed")).unwrap(),
@@ -101,7 +102,7 @@ async fn evidence_answers_the_challenge_and_passes_the_production_verifier() {
 }
 
 #[tokio::test]
-async fn asks_are_answered_by_the_enclave_and_asked_again_answered_alike() {
+async fn every_attempt_at_what_is_refused_is_refused_afresh() {
     let protocol = protocol(Network::Regtest);
     let folder = Folder::new(&protocol);
     let mut backend = Backend::start().await;
@@ -109,58 +110,55 @@ async fn asks_are_answered_by_the_enclave_and_asked_again_answered_alike() {
     let ready = host.ready().await;
     backend.hello().await;
     let proposal = absurd_proposal(&protocol);
-    let first = answer(backend.ask(7, proposal.clone()).await);
-    assert_eq!(first.settlement, 7);
-    let decided = decode_answer(&first.answer).unwrap();
-    let verified = decided.verify(&Secp256k1::verification_only()).unwrap();
-    assert_eq!(verified.get().signer, ready.public_key);
-    assert_eq!(verified.get().proposal, proposal_id(&proposal));
-    assert!(matches!(&verified.get().verdict, Verdict::Refused(_)));
-    let again = answer(backend.ask(8, proposal).await);
-    assert_eq!(again.settlement, 8);
-    // The very bytes: a second signature over the same would have other randomness.
-    assert_eq!(again.answer, first.answer);
+    // The last comes twice: a "no" is never kept.
+    for number in [0, 1, 1] {
+        let decided = answer(backend.ask(attempt(number), proposal.clone()).await);
+        let verified = decided.verify(&Secp256k1::verification_only()).unwrap();
+        assert_eq!(verified.get().signer, ready.public_key);
+        assert_eq!(verified.get().proposal, ProposalId::of(&proposal));
+        assert_eq!(verified.get().attempt, attempt(number));
+        assert!(matches!(&verified.get().verdict, Verdict::Refused(_)));
+    }
 }
 
 #[tokio::test]
-async fn what_is_no_proposal_or_does_not_fit_is_answered_with_a_fault() {
+async fn what_is_no_proposal_is_answered_with_a_fault() {
     let protocol = protocol(Network::Regtest);
     let folder = Folder::new(&protocol);
     let mut backend = Backend::start().await;
     let mut host = folder.host(&backend);
     let ready = host.ready().await;
     backend.hello().await;
-    for malformed in [Vec::new(), vec![0xff; 1000]] {
-        let fault = fault(backend.ask(-3, malformed).await);
-        assert_eq!(fault.settlement, -3);
+    // The largest comes through as well: every message on its way has room for it.
+    let largest = vec![0; PROPOSAL_MAX_BYTES];
+    for malformed in [Vec::new(), vec![0xff; 1000], largest] {
+        let id = ProposalId::of(&malformed);
+        let fault = fault(backend.ask(attempt(3), malformed).await);
+        assert_eq!((fault.proposal, fault.attempt), (id, attempt(3)));
         assert_eq!(fault.public_key, ready.public_key);
-        assert_eq!(fault.code, "proposal-malformed");
+        assert_eq!(fault.code, FaultCode::ProposalMalformed);
     }
-    let largest = fault(backend.ask(4, vec![0; MESSAGE_MAX_BYTES]).await);
-    assert_eq!(largest.code, "proposal-too-large");
     // And life goes on, with the same enclave.
-    answer(backend.ask(5, absurd_proposal(&protocol)).await);
+    answer(backend.ask(attempt(4), absurd_proposal(&protocol)).await);
 }
 
 #[tokio::test]
 async fn messages_that_are_none_are_ignored() {
     use grail_broker::{Broker, Bytes, messages::BrokerMessage};
+    use grail_wire::{Ask, Challenge};
     let protocol = protocol(Network::Regtest);
     let folder = Folder::new(&protocol);
     let mut backend = Backend::start().await;
     let mut host = folder.host(&backend);
     host.ready().await;
     backend.hello().await;
-    for subject in [
-        grail_broker::messages::Ask::subject(),
-        grail_broker::messages::Challenge::subject(),
-    ] {
+    for subject in [Ask::subject(), Challenge::subject()] {
         for bytes in [&b""[..], b"\x01", b"\x02\xa0", &[0xff; 3000]] {
             let bytes = Bytes::from_static(bytes);
             backend.hub.publish(subject, bytes).await.unwrap();
         }
     }
-    answer(backend.ask(1, absurd_proposal(&protocol)).await);
+    answer(backend.ask(attempt(1), absurd_proposal(&protocol)).await);
 }
 
 #[tokio::test]
@@ -176,13 +174,13 @@ async fn a_killed_enclave_is_started_again_with_its_key() {
         kill_process(pid);
         let next = host.ready().await;
         assert_eq!(next.public_key, first.public_key);
-        assert!(!next.born);
+        assert!(!next.is_new);
         assert_ne!(next.enclave_pid, Some(pid));
         pid = next.enclave_pid.unwrap();
         // It introduces itself anew, on the same connection.
         assert_eq!(backend.hello().await.public_key, first.public_key);
     }
-    answer(backend.ask(1, absurd_proposal(&protocol)).await);
+    answer(backend.ask(attempt(1), absurd_proposal(&protocol)).await);
 }
 
 #[tokio::test]
@@ -197,7 +195,7 @@ async fn a_host_outlives_the_backend_and_introduces_itself_to_the_next() {
     drop(backend);
     let mut next = Backend::start_at(address).await;
     assert_eq!(next.hello().await.public_key, ready.public_key);
-    answer(next.ask(1, absurd_proposal(&protocol)).await);
+    answer(next.ask(attempt(1), absurd_proposal(&protocol)).await);
 }
 
 #[tokio::test]
@@ -341,7 +339,7 @@ async fn an_enclave_that_runs_already_is_used_and_an_unknown_key_in_it_is_not() 
     let arguments = ["--enclave", address.as_str()];
     let mut first = folder.host_with(&backend, &arguments);
     let born = first.ready().await;
-    assert!(born.born);
+    assert!(born.is_new);
     assert_eq!(born.enclave_pid, None);
     first.terminate().await;
 

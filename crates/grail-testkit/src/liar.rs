@@ -11,16 +11,16 @@ use bitcoin::XOnlyPublicKey;
 use bitcoin::secp256k1::{All, Keypair, Message, Secp256k1, schnorr::Signature};
 use grail_attest_dev::{InsecureDevTee, development_pcr0};
 use grail_attest::{Protocol, UnixTime, attest_signer};
-use grail_broker::messages::{
-    AnswerMessage, Ask, BrokerMessage, Challenge, Evidence, Hello, Name, Reply, decode, encode,
-};
+use grail_broker::messages::{BrokerMessage, decode, encode};
 use grail_broker::{Broker, RemoteBroker};
-use grail_policy::{Approved, RefusalRecord, Settlement, approve};
+use grail_policy::{Signing, approve};
 use grail_script::Sighashes;
-use grail_signer::{
-    Answer, SettlementSignatures, Verdict, decode_proposal, encode_answer, proposal_id,
+use grail_types::{BoundedBytes, DevelopmentAllowed, Epoch, Network, TaggedHasher};
+use grail_wire::{
+    Answer, AnswerMessage, Ask, Attempt, Challenge, Contribution, Contributions, Envelope,
+    Evidence, Hello, Name, Proposal, ProposalId, RefusalCode, RefusalRecord, Reply, Text, Verdict,
+    decode_proposal,
 };
-use grail_types::{DevelopmentAllowed, Network, TaggedHasher};
 use tokio::sync::oneshot;
 
 /// What is wrong with an operator's answers.
@@ -32,8 +32,14 @@ pub enum Lie {
     OtherInput,
     /// One signature too few.
     TooFew,
+    /// One more, of an input that there is not.
+    ExtraInput,
     /// Refuses everything, with a code that no policy knows.
     Refuses,
+    /// Refuses what it is asked first, and answers every later attempt with that refusal.
+    Replays,
+    /// Not a lie: says nothing to the first attempt, refuses the second, signs from the third on.
+    Hesitates,
 }
 
 /// A lying operator, in a thread of its own. Ends when dropped.
@@ -128,7 +134,7 @@ impl Work {
                     self.say(&broker, &Hello {
                         name: self.name.clone(),
                         public_key: self.public_key(),
-                        params_hash: self.protocol.hash(),
+                        bridge: *self.protocol.bridge(),
                     }).await?;
                 }
                 challenge = challenges.next() => {
@@ -140,22 +146,33 @@ impl Work {
                         name: self.name.clone(),
                         nonce,
                         public_key: self.public_key(),
-                        params_hash: self.protocol.hash(),
-                        document,
+                        bridge: *bridge,
+                        document: BoundedBytes::new(document)?,
                     }).await?;
                 }
                 ask = asks.next() => {
-                    let Ask { settlement, proposal } = decode(&ask.context("the broker ended")?.payload)?;
-                    let answer = encode_answer(&self.answer(&proposal)?)?;
-                    self.say(&broker, &Reply::Answer(AnswerMessage { settlement, answer })).await?;
+                    let ask = ask.context("the broker ended")?;
+                    let Envelope { epoch, message } = grail_wire::decode(&ask.payload)?;
+                    self.hear(&broker, epoch, &message).await?;
                 }
             }
         }
     }
 
+    async fn hear(&self, broker: &RemoteBroker, epoch: Epoch, ask: &Ask) -> Result<()> {
+        let Some(answer) = self.answer(ask)? else {
+            return Ok(());
+        };
+        let answer = BoundedBytes::new(grail_wire::encode(epoch, &answer)?)?;
+        let reply = Reply::Answer(AnswerMessage { answer });
+        self.say(broker, &reply).await
+    }
+
     /// That nobody hears it is no reason to end.
     async fn say<M: BrokerMessage>(&self, broker: &RemoteBroker, message: &M) -> Result<()> {
-        let _ = broker.publish(M::subject(), encode(message)?).await;
+        let _ = broker
+            .publish(M::subject(), encode(Epoch(0), message)?)
+            .await;
         Ok(())
     }
 
@@ -163,59 +180,90 @@ impl Work {
         self.keypair.x_only_public_key().0
     }
 
-    fn answer(&self, encoded: &[u8]) -> Result<Answer> {
-        let proposal = decode_proposal(encoded)?;
-        let approved = approve(
-            &self.secp,
-            &proposal,
-            self.protocol.params(),
-            self.protocol.bridge(),
-            Some(&self.public_key()),
-        )?;
-        let mut signatures = self.signatures(&approved)?;
+    /// What it says to an ask, if anything.
+    fn answer(&self, ask: &Ask) -> Result<Option<Answer>> {
+        let proposal = decode_proposal(&ask.proposal)?;
+        let mut attempt = ask.attempt;
         let verdict = match self.lie {
             Lie::WrongSignature => {
                 let other = Message::from_digest(self.protocol.hash().0);
-                signatures.fill(self.secp.sign_schnorr_no_aux_rand(&other, &self.keypair));
-                Verdict::Signed(SettlementSignatures(signatures))
+                let wrong = self.secp.sign_schnorr_no_aux_rand(&other, &self.keypair);
+                self.contributed(&proposal, |signatures| signatures.fill(wrong))?
             }
             Lie::OtherInput => {
-                signatures.rotate_left(1);
-                Verdict::Signed(SettlementSignatures(signatures))
+                self.contributed(&proposal, |signatures| signatures.rotate_left(1))?
             }
-            Lie::TooFew => {
+            Lie::TooFew => self.contributed(&proposal, |signatures| {
                 signatures.pop();
-                Verdict::Signed(SettlementSignatures(signatures))
+            })?,
+            Lie::ExtraInput => self.contributed(&proposal, |signatures| {
+                signatures.extend(signatures.last().copied());
+            })?,
+            Lie::Refuses => refused("bad-mood"),
+            Lie::Replays => {
+                // To the letter what it said then: whoever carries messages can do the same.
+                attempt = Attempt {
+                    number: 0,
+                    ..attempt
+                };
+                refused("bad-mood")
             }
-            Lie::Refuses => Verdict::Refused(RefusalRecord {
-                code: "bad-mood".to_owned(),
-                details: "expected better weather".to_owned(),
-            }),
+            Lie::Hesitates => match attempt.number {
+                0 => return Ok(None),
+                1 => refused("not-yet"),
+                _ => self.contributed(&proposal, |_| {})?,
+            },
         };
-        let (proposal, signer) = (proposal_id(encoded), self.public_key());
-        let digest = Answer::digest(&proposal, &signer, &verdict);
-        Ok(Answer {
+        let (proposal, signer) = (ProposalId::of(&ask.proposal), self.public_key());
+        let digest = Answer::digest(&proposal, attempt, &signer, &verdict);
+        Ok(Some(Answer {
             proposal,
+            attempt,
             signer,
             authentication: self.secp.sign_schnorr_no_aux_rand(&digest, &self.keypair),
             verdict,
-        })
+        }))
     }
 
-    /// What an honest operator would sign.
-    fn signatures(&self, approved: &Approved<Settlement>) -> Result<Vec<Signature>> {
-        let settlement = approved.get();
-        let mut sighashes = Sighashes::new(&settlement.transaction, &settlement.prevouts);
-        settlement
-            .spends
+    /// What an honest operator would sign, changed, each signature in its input's place.
+    fn contributed(
+        &self,
+        proposal: &Proposal,
+        change: impl FnOnce(&mut Vec<Signature>),
+    ) -> Result<Verdict> {
+        let bridge = self.protocol.bridge();
+        let approved = approve(&self.secp, proposal, bridge, &self.public_key())?;
+        let mut signatures = self.signatures(approved.get().signing())?;
+        change(&mut signatures);
+        let contributions = (0..)
+            .zip(signatures)
+            .map(|(input_index, signature)| Contribution::Signature {
+                input_index,
+                signature,
+            })
+            .collect();
+        Ok(Verdict::Contributed(Contributions::new(contributions)?))
+    }
+
+    fn signatures(&self, signing: &Signing) -> Result<Vec<Signature>> {
+        let mut sighashes = Sighashes::new(&signing.transaction, &signing.prevouts);
+        signing
+            .inputs
             .iter()
             .enumerate()
-            .map(|(input_index, spend)| {
-                let sighash = sighashes.of(input_index, spend)?;
+            .map(|(input_index, input)| {
+                let sighash = sighashes.of(input_index, &input.spend)?;
                 Ok(self.secp.sign_schnorr_no_aux_rand(&sighash, &self.keypair))
             })
             .collect()
     }
+}
+
+fn refused(code: &str) -> Verdict {
+    Verdict::Refused(RefusalRecord {
+        code: RefusalCode::from(code),
+        details: Text::cut("expected better weather"),
+    })
 }
 
 fn clock() -> UnixTime {

@@ -5,11 +5,11 @@ mod common;
 
 use bitcoin::Amount;
 use grail_api::Kind;
-use grail_signer::Verdict;
 use grail_testkit::cluster::BackendConfig;
 use grail_testkit::hostile::{Draft, HostileBackend, attacks, refusal_on};
 use grail_testkit::{Cluster, ClusterConfig, User};
 use grail_types::Network;
+use grail_wire::{RefusalCode, Verdict};
 
 #[test]
 fn every_attack_is_refused_by_every_operator_with_its_code() {
@@ -48,14 +48,14 @@ fn every_attack_is_refused_by_every_operator_with_its_code() {
     assert!(
         verdicts
             .values()
-            .all(|verdict| matches!(verdict, Verdict::Signed(_)))
+            .all(|verdict| matches!(verdict, Verdict::Contributed(_)))
     );
     for attack in attacks(&honest, &ledger, own, &thief.script()).unwrap() {
         hostile.attempt(&attack, roster, 4).unwrap();
     }
     for network in [Network::Signet, Network::Testnet4, Network::Mainnet] {
         let code = refusal_on(network, cluster.protocol(), &proposal).unwrap();
-        assert_eq!(code, "mock-spell", "{network}");
+        assert_eq!(code, RefusalCode::MockSpell, "{network}");
     }
     drop(hostile);
 

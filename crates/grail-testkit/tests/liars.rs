@@ -6,6 +6,7 @@ mod common;
 use std::collections::BTreeMap;
 
 use grail_api::{Kind, RequestState, Settlement, SettlementState, SignerOutcome};
+use grail_testkit::cluster::BackendConfig;
 use grail_testkit::{Cluster, ClusterConfig, Lie, User};
 
 /// Outcome and code of each liar's answer, in the order of the lies.
@@ -35,11 +36,12 @@ fn liars_are_named_and_do_not_stop_the_rest() {
         Lie::WrongSignature,
         Lie::OtherInput,
         Lie::TooFew,
+        Lie::ExtraInput,
         Lie::Refuses,
     ];
     let cluster = Cluster::start(&ClusterConfig {
-        signers: 9,
-        threshold: 5,
+        signers: 11,
+        threshold: 6,
         lies,
         ..ClusterConfig::default()
     });
@@ -62,6 +64,7 @@ fn liars_are_named_and_do_not_stop_the_rest() {
         (SignerOutcome::Faulty, "signature-invalid"),
         (SignerOutcome::Faulty, "signature-invalid"),
         (SignerOutcome::Faulty, "signature-count"),
+        (SignerOutcome::Faulty, "signature-count"),
         (SignerOutcome::Refused, "bad-mood"),
     ]
     .map(|(outcome, code)| (outcome, Some(code.to_owned())));
@@ -70,7 +73,36 @@ fn liars_are_named_and_do_not_stop_the_rest() {
         .signers
         .iter()
         .filter(|signer| signer.outcome == SignerOutcome::Signed);
-    assert_eq!(signed.count(), 5);
+    assert_eq!(signed.count(), 6);
+    common::books(&cluster);
+    common::no_alarm(&cluster);
+}
+
+/// Two honest ones of the three that must agree. The fourth refuses the first attempt and says so again and again; the
+/// third refuses the second and signs the third. Counted together, the two refusals would end the settlement.
+#[test]
+fn a_refusal_shown_again_does_not_count_for_a_later_attempt() {
+    let cluster = Cluster::start(&ClusterConfig {
+        signers: 4,
+        threshold: 3,
+        lies: vec![Lie::Replays, Lie::Hesitates],
+        backend: BackendConfig {
+            ask_seconds: 1,
+            ..BackendConfig::default()
+        },
+        ..ClusterConfig::default()
+    });
+    let user = User::new("alice");
+    let (asked, _) = common::deposit(&cluster, &user, 100_000);
+    cluster.node.mine(1);
+    cluster.settle(Kind::PegIn, &[asked.id]).unwrap();
+    let settlements = cluster.settlements().unwrap();
+    assert_eq!(settlements.len(), 1);
+    let expected = [
+        (SignerOutcome::Refused, Some("bad-mood".to_owned())),
+        (SignerOutcome::Signed, None),
+    ];
+    assert_eq!(named(&cluster, &settlements[0]), expected);
     common::books(&cluster);
     common::no_alarm(&cluster);
 }

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use charms_data::{Data, util};
 use grail_attest_dev::InsecureDevTee;
 use grail_attest::{Protocol, UnixTime, attest_signer};
-use grail_signer::{Boot, Request, encode_proposal, encode_request};
-use grail_types::{DevelopmentAllowed, Network};
+use grail_types::{BoundedBytes, DevelopmentAllowed, Epoch, Network};
+use grail_wire::{Attempt, Boot, Request, encode, encode_proposal};
 use support::{World, keypair, peg_in, peg_out, public, real_world};
 
 /// The instant at which the targets' simulated hardware lives.
@@ -147,16 +147,16 @@ fn proposals(corpus: &Corpus, world: &World) {
             approved.is_ok(),
             "{name} must be a settlement to sign: {approved:?}"
         );
-        let encoded = encode_proposal(&proposal).expect("proposals encode");
+        let encoded = encode_proposal(&proposal.wire()).expect("proposals encode");
         corpus.seed("proposal", name, &encoded);
         let mut bare = proposal;
         bare.previous.clear();
         bare.requests.clear();
-        let encoded = encode_proposal(&bare).expect("proposals encode");
+        let encoded = encode_proposal(&bare.wire()).expect("proposals encode");
         corpus.seed("proposal", &format!("{name}-bare"), &encoded);
     }
     for (name, request) in all_requests(world) {
-        let encoded = encode_request(&request).expect("requests encode");
+        let encoded = encode(Epoch(0), &request).expect("requests encode");
         if encoded.len() < 2_000 {
             corpus.seed("proposal", &format!("request-{name}"), &encoded);
         }
@@ -170,7 +170,6 @@ fn all_requests(world: &World) -> Vec<(&'static str, Request)> {
             "boot",
             Request::Boot(Boot {
                 bridge: world.bridge,
-                params: world.params.clone(),
                 sealed: None,
             }),
         ),
@@ -179,7 +178,11 @@ fn all_requests(world: &World) -> Vec<(&'static str, Request)> {
         (
             "decide",
             Request::Decide {
-                proposal: encode_proposal(&proposal).expect("proposals encode"),
+                attempt: Attempt::default(),
+                proposal: BoundedBytes::new(
+                    encode_proposal(&proposal.wire()).expect("proposals encode"),
+                )
+                .expect("a proposal fits"),
             },
         ),
     ]
@@ -189,7 +192,7 @@ fn all_requests(world: &World) -> Vec<(&'static str, Request)> {
 fn requests(corpus: &Corpus, world: &World) {
     let mut conversation = Vec::new();
     for (name, request) in all_requests(world) {
-        let encoded = encode_request(&request).expect("requests encode");
+        let encoded = encode(Epoch(0), &request).expect("requests encode");
         let length = u32::try_from(encoded.len()).expect("requests are short");
         let frame = [&length.to_le_bytes()[..], &encoded].concat();
         if encoded.len() < 2_000 {

@@ -13,11 +13,13 @@ use bitcoin::XOnlyPublicKey;
 use grail_attest::Protocol;
 use grail_broker::{
     Broker, EmbeddedBroker, Message, Subscription,
-    messages::{self, Ask, BrokerMessage, Challenge, Evidence, Hello, Reply},
+    messages::{self, BrokerMessage},
 };
 use grail_types::{
-    Bridge, BridgeApp, Image, ImageClass, Images, Measurement, Network, Params, TeeKind,
+    BoundedBytes, Bridge, BridgeApp, Epoch, Image, ImageClass, Images, Measurement, Network,
+    Params, TeeKind,
 };
+use grail_wire::{Ask, AskerId, Attempt, Challenge, Evidence, Hello, Reply};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -106,7 +108,7 @@ impl Backend {
     }
 
     pub async fn tell<M: BrokerMessage>(&self, message: &M) {
-        let bytes = messages::encode(message).unwrap();
+        let bytes = messages::encode(Epoch(0), message).unwrap();
         self.hub.publish(M::subject(), bytes).await.unwrap();
     }
 
@@ -120,13 +122,21 @@ impl Backend {
         heard(&mut self.evidence).await
     }
 
-    pub async fn ask(&mut self, settlement: i64, proposal: Vec<u8>) -> Reply {
+    pub async fn ask(&mut self, attempt: Attempt, proposal: Vec<u8>) -> Reply {
         let ask = Ask {
-            settlement,
-            proposal,
+            attempt,
+            proposal: BoundedBytes::new(proposal).unwrap(),
         };
         self.tell(&ask).await;
         heard(&mut self.replies).await
+    }
+}
+
+/// Attempts of one asker.
+pub fn attempt(number: u32) -> Attempt {
+    Attempt {
+        asker: AskerId([7; 16]),
+        number,
     }
 }
 
@@ -192,7 +202,7 @@ pub struct Host {
 /// What a host says when its enclave is booted.
 pub struct Ready {
     pub public_key: XOnlyPublicKey,
-    pub born: bool,
+    pub is_new: bool,
     pub enclave_pid: Option<i32>,
 }
 
@@ -208,7 +218,7 @@ impl Host {
         assert_eq!(value["name"], "operator 1");
         Ready {
             public_key: value["public_key"].as_str().unwrap().parse().unwrap(),
-            born: value["born"].as_bool().unwrap(),
+            is_new: value["is_new"].as_bool().unwrap(),
             enclave_pid: value["enclave_pid"]
                 .as_i64()
                 .map(|pid| pid.try_into().unwrap()),

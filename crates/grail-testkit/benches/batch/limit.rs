@@ -7,10 +7,10 @@ use anyhow::{Result, anyhow};
 use bitcoin::key::Keypair;
 use bitcoin::secp256k1::{Message, Secp256k1};
 use grail_attest::Protocol;
-use grail_policy::approve;
+use grail_policy::judge;
 use grail_script::Sighashes;
-use grail_signer::decode_proposal;
 use grail_types::TaggedHasher;
+use grail_wire::decode_proposal;
 
 /// The fastest of so many: whatever else the machine does only ever adds.
 const TRIES: usize = 5;
@@ -22,13 +22,13 @@ pub fn print(proposal: &[u8], protocol: &Protocol, cores: usize) -> Result<()> {
     let secp = Secp256k1::new();
     let decide = || -> Result<Vec<Message>> {
         let proposal = decode_proposal(proposal)?;
-        let approved = approve(&secp, &proposal, protocol.params(), protocol.bridge(), None)
-            .map_err(|refusal| anyhow!("{refusal}"))?;
-        let settlement = approved.get();
-        let mut sighashes = Sighashes::new(&settlement.transaction, &settlement.prevouts);
-        let spends = settlement.spends.iter().enumerate();
-        Ok(spends
-            .map(|(index, spend)| sighashes.of(index, spend))
+        let judged =
+            judge(&secp, &proposal, protocol.bridge()).map_err(|refusal| anyhow!("{refusal}"))?;
+        let signing = judged.get().signing();
+        let mut sighashes = Sighashes::new(&signing.transaction, &signing.prevouts);
+        let inputs = signing.inputs.iter().enumerate();
+        Ok(inputs
+            .map(|(index, input)| sighashes.of(index, &input.spend))
             .collect::<Result<_, _>>()?)
     };
     let messages = decide()?;
@@ -58,7 +58,7 @@ pub fn print(proposal: &[u8], protocol: &Protocol, cores: usize) -> Result<()> {
     let limit = all / u32::try_from(cores)?;
     println!("| Work | Time |");
     println!("|---|---|");
-    println!("| decode, approve, sighashes | {} |", ms(deciding));
+    println!("| decode, judge, sighashes | {} |", ms(deciding));
     println!("| {} signatures | {} |", messages.len(), ms(signing));
     println!(
         "| verify {} signatures | {} |",

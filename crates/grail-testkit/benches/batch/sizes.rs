@@ -3,19 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::Transaction;
-use grail_policy::{Approved, Settlement};
+use grail_policy::Signing;
 use grail_script::Sighashes;
-use grail_txbuild::complete;
-use grail_types::SignerIndex;
+use grail_txbuild::Collector;
+use grail_wire::{Contribution, Contributions};
 
 #[path = "../../../grail-policy/tests/support/mod.rs"]
 mod support;
 
-use support::{Wish, World, peg_in, peg_out, real_world};
+use support::{Wish, World, peg_in, peg_out, public, real_world};
 
 /// Requests of the batches.
 const BATCHES: [usize; 3] = [1, 10, 100];
-const QUORUM: u16 = 12;
+const QUORUM: usize = 12;
 /// What each request is about.
 const AMOUNT: u64 = 1_000_000;
 
@@ -70,34 +70,40 @@ fn per(total: usize, count: usize) -> f64 {
 fn settlement(world: &World, wishes: &[Wish]) -> Transaction {
     let proposal = world.case(wishes).draft.propose(world);
     let approved = world.approve(&proposal).unwrap();
-    let signed = sign(world, &approved);
-    assert_eq!(
-        signed.weight(),
-        approved.get().weight,
-        "the policy's weight"
-    );
+    let signing = approved.get().signing();
+    let signed = sign(world, signing);
+    assert_eq!(signed.weight(), signing.weight, "the policy's weight");
     signed
 }
 
-fn sign(world: &World, approved: &Approved<Settlement>) -> Transaction {
-    let settlement = approved.get();
-    let mut sighashes = Sighashes::new(&settlement.transaction, &settlement.prevouts);
-    let messages: Vec<_> = settlement
-        .spends
+fn sign(world: &World, signing: &Signing) -> Transaction {
+    let mut sighashes = Sighashes::new(&signing.transaction, &signing.prevouts);
+    let messages: Vec<_> = signing
+        .inputs
         .iter()
         .enumerate()
-        .map(|(index, spend)| sighashes.of(index, spend).unwrap())
+        .map(|(index, input)| sighashes.of(index, &input.spend).unwrap())
         .collect();
-    let signatures: BTreeMap<_, _> = (0..QUORUM)
-        .zip(&world.keys)
-        .map(|(position, key)| {
-            let signed = messages
-                .iter()
-                .map(|message| world.secp.sign_schnorr_no_aux_rand(message, key));
-            (SignerIndex(position), signed.collect())
+    let collector = Collector::new(signing.clone()).unwrap();
+    let signatures: BTreeMap<_, _> = world
+        .keys
+        .iter()
+        .take(QUORUM)
+        .map(|key| {
+            let contributions = (0..)
+                .zip(&messages)
+                .map(|(input_index, message)| Contribution::Signature {
+                    input_index,
+                    signature: world.secp.sign_schnorr_no_aux_rand(message, key),
+                })
+                .collect();
+            let contributions = Contributions::new(contributions).unwrap();
+            let signer = public(key);
+            let checked = collector.check(&world.secp, &signer, &contributions);
+            (signer, checked.unwrap())
         })
         .collect();
-    complete(approved, &signatures).unwrap()
+    collector.complete(&signatures).unwrap()
 }
 
 /// Prints the sizes of the inputs of a settlement, each shape once.

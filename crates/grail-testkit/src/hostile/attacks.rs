@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, TxIn, Witness};
-use grail_policy::Proposal;
 use grail_types::{Kind, Terms};
+use grail_wire::{Proposal, RefusalCode};
 
-use super::Draft;
+use super::{Draft, foreign};
 use crate::ledger::Ledger;
 
 /// One attempt.
@@ -14,12 +14,23 @@ pub struct Attack {
     /// What is wrong, for people.
     pub what: &'static str,
     /// The code with which every operator must refuse it.
-    pub code: &'static str,
+    pub code: RefusalCode,
     /// The code with which the contract refuses it, so that no honest prover proves it; some of it is the operators' to
     /// see alone.
     pub contract_code: Option<&'static str>,
     /// What operators are asked to sign.
     pub proposal: Proposal,
+}
+
+impl Attack {
+    pub(super) fn of(what: &'static str, code: RefusalCode, draft: &Draft) -> Result<Self> {
+        Ok(Self {
+            what,
+            code,
+            contract_code: draft.contract_refuses()?,
+            proposal: draft.propose()?,
+        })
+    }
 }
 
 type Change<'a> = Box<dyn Fn(&mut Draft) -> Result<()> + 'a>;
@@ -35,15 +46,15 @@ pub fn attacks(
     let first = honest.first_item();
     let peg_in = honest.position(Kind::PegIn)?;
     let peg_out = honest.position(Kind::PegOut)?;
-    let changes: [(&str, &str, Change<'_>); 10] = [
+    let changes: [(&str, RefusalCode, Change<'_>); 11] = [
         (
             "one satoshi too many minted",
-            "vault-mismatch",
+            RefusalCode::VaultMismatch,
             Box::new(|draft| mint_more(draft, first + peg_in, 1)),
         ),
         (
             "a payout to another script",
-            "wrong-destination",
+            RefusalCode::WrongDestination,
             Box::new(|draft| {
                 draft.script(first + peg_out)?.clone_from(to);
                 Ok(())
@@ -51,7 +62,7 @@ pub fn attacks(
         ),
         (
             "a deposit used for another request",
-            "deposit-mismatch",
+            RefusalCode::DepositMismatch,
             Box::new(|draft| {
                 let terms = draft.requests.get_mut(peg_in).context("a peg-in")?;
                 *terms = Terms {
@@ -64,7 +75,7 @@ pub fn attacks(
         ),
         (
             "a fee above a user's cap",
-            "fee-above-cap",
+            RefusalCode::FeeAboveCap,
             Box::new(|draft| {
                 let cap = draft.requests.get(peg_in).context("a peg-in")?.fee_cap;
                 // The share before is at least one satoshi, so this is above the cap.
@@ -73,7 +84,7 @@ pub fn attacks(
         ),
         (
             "the vault's output missing",
-            "vault-missing",
+            RefusalCode::VaultMissing,
             Box::new(|draft| {
                 draft.transaction.output.remove(1);
                 draft.spell.tx.outs.remove(1);
@@ -82,7 +93,7 @@ pub fn attacks(
         ),
         (
             "a spell without the NFT",
-            "wrong-apps",
+            RefusalCode::WrongApps,
             Box::new(|draft| {
                 draft.drop_app(&draft.nft());
                 Ok(())
@@ -90,7 +101,7 @@ pub fn attacks(
         ),
         (
             "a transaction without the NFT",
-            "nft-missing",
+            RefusalCode::NftMissing,
             Box::new(|draft| {
                 draft.transaction.input.remove(0);
                 draft.gather_previous(ledger);
@@ -98,17 +109,26 @@ pub fn attacks(
             }),
         ),
         (
-            "an input of an unknown template",
-            "unknown-template",
+            "an input that nobody asked to spend",
+            RefusalCode::WrongCount,
             Box::new(|draft| {
-                draft.transaction.input.insert(1, input(own));
+                draft.transaction.input.insert(2, input(own));
+                draft.gather_previous(ledger);
+                Ok(())
+            }),
+        ),
+        (
+            "another coin in the vault's place",
+            RefusalCode::VaultNotSpent,
+            Box::new(|draft| {
+                draft.spend(1, own)?;
                 draft.gather_previous(ledger);
                 Ok(())
             }),
         ),
         (
             "the contract not run: the NFT's serial stands still",
-            "serial-mismatch",
+            RefusalCode::SerialMismatch,
             Box::new(|draft| {
                 let mut state = draft.state()?;
                 state.serial -= 1;
@@ -117,7 +137,7 @@ pub fn attacks(
         ),
         (
             "a roster of one's own",
-            "roster-changed",
+            RefusalCode::RosterChanged,
             Box::new(|draft| {
                 let mut state = draft.state()?;
                 state.threshold += 1;
@@ -125,19 +145,16 @@ pub fn attacks(
             }),
         ),
     ];
-    changes
+    let mut all = changes
         .into_iter()
         .map(|(what, code, change)| {
             let mut draft = honest.clone();
             change(&mut draft).with_context(|| format!("attack: {what}"))?;
-            Ok(Attack {
-                what,
-                code,
-                contract_code: draft.contract_refuses()?,
-                proposal: draft.propose()?,
-            })
+            Attack::of(what, code, &draft)
         })
-        .collect()
+        .collect::<Result<Vec<_>>>()?;
+    all.extend(foreign::attacks(honest, ledger, own, to)?);
+    Ok(all)
 }
 
 /// Mints more on output `index`; the NFT says so, the vault does not follow.
@@ -164,7 +181,7 @@ fn mint_less(draft: &mut Draft, index: usize, sat: u64) -> Result<()> {
     Ok(())
 }
 
-fn input(previous_output: OutPoint) -> TxIn {
+pub(super) fn input(previous_output: OutPoint) -> TxIn {
     TxIn {
         previous_output,
         script_sig: ScriptBuf::new(),

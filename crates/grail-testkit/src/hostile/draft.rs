@@ -8,18 +8,20 @@ use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use charms_data::{App, Data, TxId};
 use grail_bridge_contract::{RosterState, check};
-use grail_policy::Proposal;
 use grail_prover::{MockProver, charms_transaction};
 use grail_spell::{NormalizedCharms, NormalizedSpell, PrevTx, nft_app, token_amount, token_app};
-use grail_txbuild::{Coin, Deposit, SettlementRequest};
-use grail_types::{Bridge, Kind, MockAllowed, Network, Params, Terms};
+use grail_txbuild::{Coin, Deposit, SettlementPlan, SettlementRequest};
+use grail_types::{BoundedVec, Bridge, Kind, MockAllowed, Network, Params, Roster, Terms};
+use grail_wire::{Action, Proposal};
 
 use crate::cluster::Deployment;
 use crate::ledger::{Audit, Ledger};
 use crate::user::Asked;
 
 /// Bytes of a mock proof.
-const PROOF_BYTES: usize = 192;
+pub(super) const PROOF_BYTES: usize = 192;
+/// What settlements are planned for.
+pub(super) const FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(2);
 
 /// A settlement without the output of its spell.
 #[derive(Debug, Clone)]
@@ -28,6 +30,8 @@ pub struct Draft {
     pub bridge: Bridge,
     /// Protocol parameters.
     pub params: Params,
+    /// The roster that is asked.
+    pub roster: Roster,
     /// The transaction.
     pub transaction: Transaction,
     /// The spell, in wire form.
@@ -63,22 +67,36 @@ impl Draft {
             nft: coin(audit.nft).context("the NFT's output")?,
             vault: audit.vault.keys().filter_map(|at| coin(*at)).collect(),
             deposits,
-            fee_rate: FeeRate::from_sat_per_vb_u32(2),
+            fee_rate: FEE_RATE,
             proof_bytes: PROOF_BYTES,
             prover_fee: None,
         };
-        let plan = request.plan(&Secp256k1::new())?;
-        ensure!(plan.left_out.is_empty(), "left out: {:?}", plan.left_out);
-        let mut draft = Self {
-            bridge: *bridge,
-            params: params.clone(),
-            spell: plan.spell.to_wire(),
-            transaction: plan.transaction,
-            previous: Vec::new(),
-            requests: plan.requests,
-        };
+        let mut draft = Self::of_request(request)?;
         draft.gather_previous(ledger);
         Ok(draft)
+    }
+
+    /// What a request for a settlement is planned to be, without the transactions behind its inputs.
+    pub(super) fn of_request(request: SettlementRequest<'_>) -> Result<Self> {
+        let (bridge, params) = (*request.bridge, request.params.clone());
+        let roster = request.roster.clone();
+        let SettlementPlan {
+            transaction,
+            spell,
+            requests,
+            left_out,
+            ..
+        } = request.plan(&Secp256k1::new())?;
+        ensure!(left_out.is_empty(), "left out: {left_out:?}");
+        Ok(Self {
+            bridge,
+            params,
+            roster,
+            transaction,
+            spell: spell.to_wire(),
+            previous: Vec::new(),
+            requests,
+        })
     }
 
     /// Makes `previous` what the inputs need.
@@ -97,19 +115,16 @@ impl Draft {
 
     /// The proposal, with a proof that nobody who checks would have made: on regtest the mock's key is public.
     pub fn propose(&self) -> Result<Proposal> {
-        let allowed = MockAllowed::on(Network::Regtest).context("mock proofs on regtest")?;
-        let forged = MockProver::new(allowed).prove_unchecked(&self.committed()?)?;
         let mut transaction = self.transaction.clone();
-        transaction.output.push(TxOut {
-            value: Amount::ZERO,
-            script_pubkey: forged.op_return,
-        });
-        Ok(Proposal {
-            params_hash: self.params.hash(&self.bridge),
+        transaction.output.push(forged(&self.committed()?)?);
+        let requests = BoundedVec::new(self.requests.clone())?;
+        Ok(Proposal::new(
+            self.roster.epoch(),
+            self.params.clone(),
             transaction,
-            previous: self.previous.clone(),
-            requests: self.requests.clone(),
-        })
+            &self.previous,
+            Action::Settlement(grail_wire::SettlementRequest { requests }),
+        )?)
     }
 
     /// The code with which the contract refuses it, if it does: an honest prover would not prove it then.
@@ -208,6 +223,13 @@ impl Draft {
         Ok(())
     }
 
+    /// Makes input `index` spend something else.
+    pub(super) fn spend(&mut self, index: usize, outpoint: OutPoint) -> Result<()> {
+        let input = self.transaction.input.get_mut(index);
+        input.context("an input")?.previous_output = outpoint;
+        Ok(())
+    }
+
     /// An output's coin, to be changed.
     pub fn value(&mut self, index: usize) -> Result<&mut Amount> {
         let output = self.transaction.output.get_mut(index);
@@ -219,6 +241,15 @@ impl Draft {
         let output = self.transaction.output.get_mut(index);
         Ok(&mut output.context("an output")?.script_pubkey)
     }
+}
+
+/// The output of a spell that nobody proved.
+pub(super) fn forged(spell: &NormalizedSpell) -> Result<TxOut> {
+    let allowed = MockAllowed::on(Network::Regtest).context("mock proofs on regtest")?;
+    Ok(TxOut {
+        value: Amount::ZERO,
+        script_pubkey: MockProver::new(allowed).prove_unchecked(spell)?.op_return,
+    })
 }
 
 fn deposit(ledger: &Ledger, bridge: &Bridge, asked: &Asked) -> Result<Deposit> {

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod draft;
+mod foreign;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,17 +12,22 @@ use anyhow::{Context, Result, bail, ensure};
 use bitcoin::XOnlyPublicKey;
 use bitcoin::secp256k1::Secp256k1;
 use grail_attest::Protocol;
-use grail_broker::messages::{Ask, BrokerMessage as _, Reply, decode, encode};
+use grail_broker::messages::{BrokerMessage as _, decode, encode};
 use grail_broker::{Broker as _, EmbeddedBroker};
-use grail_policy::{Proposal, approve};
-use grail_signer::{Verdict, decode_answer, encode_proposal, proposal_id};
-use grail_types::{Bridge, Network, Roster};
+use grail_policy::judge;
+use grail_types::{BoundedBytes, Bridge, Network, Roster};
+use grail_wire::{
+    Answer, Ask, AskerId, Attempt, Proposal, ProposalId, RefusalCode, Reply, Verdict,
+    encode_proposal,
+};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 pub use attacks::{Attack, attacks};
 pub use draft::Draft;
 
+/// What it calls itself.
+const ASKER: [u8; 16] = *b"hostile backend!";
 /// Longest wait for operators.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two times of asking the same.
@@ -64,11 +70,16 @@ impl HostileBackend {
         expected: usize,
     ) -> Result<BTreeMap<XOnlyPublicKey, Verdict>> {
         let encoded = encode_proposal(proposal)?;
-        let id = proposal_id(&encoded);
-        let ask = encode(&Ask {
-            settlement: 1,
-            proposal: encoded,
-        })?;
+        let id = ProposalId::of(&encoded);
+        let attempt = Attempt {
+            asker: AskerId(ASKER),
+            number: 0,
+        };
+        let ask = Ask {
+            attempt,
+            proposal: BoundedBytes::new(encoded)?,
+        };
+        let ask = encode(proposal.epoch, &ask)?;
         self.runtime.block_on(async {
             let mut replies = self.broker.subscribe(Reply::subject()).await?;
             let mut verdicts = BTreeMap::new();
@@ -85,7 +96,8 @@ impl HostileBackend {
                     reply = replies.next() => {
                         let reply = reply.context("the broker ended")?;
                         let Reply::Answer(message) = decode(&reply.payload)? else { continue };
-                        let answer = decode_answer(&message.answer)?
+                        let answer: Answer = grail_wire::decode(&message.answer)?.message;
+                        let answer = answer
                             .verify(&Secp256k1::verification_only())?
                             .into_inner();
                         // An answer to the question before this one may come late.
@@ -112,7 +124,7 @@ impl HostileBackend {
                     record.details,
                     attack.code
                 ),
-                Verdict::Signed(_) => bail!("{}: {operator} SIGNED", attack.what),
+                Verdict::Contributed(_) => bail!("{}: {operator} SIGNED", attack.what),
             }
         }
         Ok(())
@@ -124,14 +136,9 @@ pub fn refusal_on(
     network: Network,
     protocol: &Protocol,
     proposal: &Proposal,
-) -> Result<&'static str> {
-    let (params, app) = (protocol.params(), protocol.bridge().app);
-    let bridge = Bridge { network, app };
-    let proposal = Proposal {
-        params_hash: params.hash(&bridge),
-        ..proposal.clone()
-    };
-    match approve(&Secp256k1::new(), &proposal, params, &bridge, None) {
+) -> Result<RefusalCode> {
+    let app = protocol.bridge().app;
+    match judge(&Secp256k1::new(), proposal, &Bridge { network, app }) {
         Ok(_) => bail!("{network} approves a mock spell"),
         Err(refusal) => Ok(refusal.code()),
     }

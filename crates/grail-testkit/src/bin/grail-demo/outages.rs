@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bitcoin::Amount;
 use grail_api::{Kind, Settlement, SettlementState, SignerOutcome};
-use grail_signer::Verdict;
 use grail_testkit::hostile::{Draft, HostileBackend, attacks, refusal_on};
 use grail_testkit::{Asked, User};
 use grail_types::Network;
+use grail_wire::{RefusalCode, Verdict};
 
 use crate::story::{BACKEND, Story};
 
@@ -119,7 +119,7 @@ pub fn hostile(story: &mut Story<'_>) -> Result<()> {
     ensure!(
         verdicts
             .values()
-            .all(|verdict| matches!(verdict, Verdict::Signed(_))),
+            .all(|verdict| matches!(verdict, Verdict::Contributed(_))),
         "an honest settlement is refused: {verdicts:?}"
     );
     let refused = honest.contract_refuses()?;
@@ -142,7 +142,10 @@ pub fn hostile(story: &mut Story<'_>) -> Result<()> {
     }
     for network in [Network::Signet, Network::Testnet4, Network::Mainnet] {
         let code = refusal_on(network, story.cluster.protocol(), &proposal)?;
-        ensure!(code == "mock-spell", "{network} refuses with {code}");
+        ensure!(
+            code == RefusalCode::MockSpell,
+            "{network} refuses with {code}"
+        );
         refuses_development(story, network)?;
         story.report.done(&format!(
             "a mock spell on {network}: refused, {code}; and no development enclave starts there"
