@@ -36,7 +36,7 @@ pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
     if slow {
         setup::install(setup::CONTRACTS)?;
         contracts::build(true)?;
-        oracle()?;
+        judge_of_spells()?;
         fuzz::fuzz(fuzz::SECONDS_SLOW, None)?;
     }
     let upstream = if with_upstream {
@@ -79,13 +79,13 @@ fn contracts_cargo(task: &[&str]) -> Command {
 }
 
 /// The tests against upstream's own, heavy, checker: a workspace of its own.
-fn oracle() -> Result<()> {
-    let manifest = root().join("oracle/Cargo.toml");
+fn judge_of_spells() -> Result<()> {
+    let manifest = root().join("judges/spells/Cargo.toml");
     ensure!(manifest.is_file(), "{} is missing", manifest.display());
     run(cargo()
         .args(["test", "--locked", "--manifest-path"])
         .arg(manifest)
-        .env("CARGO_TARGET_DIR", root().join("target/oracle")))
+        .env("CARGO_TARGET_DIR", root().join("target/judges/spells")))
 }
 
 /// Tidiness, the API's description, format, dependencies and lints.

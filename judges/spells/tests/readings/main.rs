@@ -4,7 +4,7 @@
 
 #![allow(missing_docs)]
 
-#[path = "../../../crates/grail-prover/tests/common/mod.rs"]
+#[path = "../../../../crates/grail-prover/tests/common/mod.rs"]
 mod common;
 
 mod built;

@@ -41,7 +41,7 @@ impl Recorded {
 /// The folder of spell vectors, or `None` (said aloud) in a clone of the project alone.
 pub fn folder() -> Option<PathBuf> {
     let root = std::env::var_os("GRAIL_VECTORS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors"),
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
         PathBuf::from,
     );
     let spells = root.join("spells");

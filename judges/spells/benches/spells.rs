@@ -1,6 +1,6 @@
 //! Reading spells, beside `charms-client` in the same run; and reading many at once.
 //!
-//! `cargo bench --manifest-path oracle/Cargo.toml --target-dir target/oracle --bench spells`. Real transactions come from the
+//! `cargo bench --manifest-path judges/spells/Cargo.toml --target-dir target/judges/spells --bench spells`. Real transactions come from the
 //! spell vectors (`GRAIL_VECTORS`); without those only mock spells are measured.
 //!
 //! Measured is the time that the one thread spends on a core, not the time that passes: other work on the machine does not
@@ -82,7 +82,7 @@ fn mock_allowed() -> Option<MockAllowed> {
 /// The real transactions whose spell both accept, with its version.
 fn real() -> Vec<(u32, Transaction)> {
     let root = env::var_os("GRAIL_VECTORS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors"),
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
         PathBuf::from,
     );
     let Ok(folder) = fs::read_dir(root.join("spells")) else {

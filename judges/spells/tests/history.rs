@@ -3,7 +3,7 @@
 
 #![allow(missing_docs)]
 
-#[path = "../../crates/grail-prover/tests/common/mod.rs"]
+#[path = "../../../crates/grail-prover/tests/common/mod.rs"]
 mod common;
 mod shown;
 

@@ -2,7 +2,7 @@
 
 #![allow(missing_docs)]
 
-#[path = "../../crates/grail-prover/tests/common/mod.rs"]
+#[path = "../../../crates/grail-prover/tests/common/mod.rs"]
 mod common;
 
 use common::{BRIDGE, Bridge, VAULT, at, mock_allowed, output, request, transaction};
