@@ -7,10 +7,11 @@ mod cache;
 mod contracts;
 mod fuzz;
 mod mutants;
+mod prover_server;
 mod setup;
 mod shell;
 mod tidy;
-mod upstream;
+
 mod verbs;
 
 use std::process::ExitCode;
@@ -65,7 +66,7 @@ enum Task {
         upstream: bool,
     },
     /// Find upstream's prover server, or build it once, and print its path.
-    Upstream,
+    ProverServer,
     /// Mutate contract and policy: every change must break a test or be explained in `docs/mutants.txt`. Takes hours.
     Mutants {
         /// Only one of them.
@@ -117,8 +118,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Fuzz { seconds, target } => fuzz::fuzz(seconds, target.as_deref()),
         Task::Demo { keep } => verbs::demo(keep),
         Task::Test { slow, upstream } => verbs::test(slow, upstream),
-        Task::Upstream => {
-            println!("{}", upstream::find_or_build()?.display());
+        Task::ProverServer => {
+            println!("{}", prover_server::find_or_build()?.display());
             Ok(())
         }
         Task::Mutants { subject } => match subject {

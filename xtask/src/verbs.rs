@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::shell::{cargo, output_of, root, run, succeeds};
-use crate::{bitcoind, contracts, fuzz, setup, tidy, upstream};
+use crate::{bitcoind, contracts, fuzz, prover_server, setup, tidy};
 
 /// Tells tests that the programs they start were built from the sources as they are.
 const PROGRAMS_BUILT: &str = "GRAIL_PROGRAMS_BUILT";
@@ -40,7 +40,7 @@ pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
         fuzz::fuzz(fuzz::SECONDS_SLOW, None)?;
     }
     let upstream = if with_upstream {
-        Some(upstream::find_or_build()?)
+        Some(prover_server::find_or_build()?)
     } else {
         None
     };
@@ -61,7 +61,7 @@ pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
         .env("BITCOIND_EXE", bitcoind);
     if let Some(server) = upstream {
         tests
-            .env(upstream::PROGRAM_VARIABLE, server)
+            .env(prover_server::PROGRAM_VARIABLE, server)
             .env(UPSTREAM_REQUIRED, "1");
     }
     run(&mut tests)

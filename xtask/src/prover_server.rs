@@ -1,4 +1,4 @@
-//! Upstream's prover server for tests: found, or built once from the workspace `upstream/`.
+//! Upstream's prover server for tests: found, or built once from the workspace `judges/prover-server`.
 //!
 //! Owns its place in the cache, named after everything that decides the result. The build takes 15 to 30 minutes, which is why
 //! no other task asks for it.
@@ -15,7 +15,7 @@ use crate::shell::{cargo, root, run};
 /// Names a server that is there already; tests read it too.
 pub const PROGRAM_VARIABLE: &str = "CHARMS_EXE";
 /// The program that the workspace builds.
-const PROGRAM: &str = "grail-upstream";
+const PROGRAM: &str = "grail-prover-server";
 /// What decides the result, in that workspace.
 const SOURCES: [&str; 3] = ["Cargo.toml", "Cargo.lock", "src/main.rs"];
 
@@ -48,18 +48,18 @@ pub fn find_or_build() -> Result<PathBuf> {
 fn name() -> Result<String> {
     let sources = SOURCES
         .iter()
-        .map(|name| fs::read(root().join("upstream").join(name)).with_context(|| name.to_string()))
+        .map(|name| fs::read(root().join("judges/prover-server").join(name)).with_context(|| name.to_string()))
         .collect::<Result<Vec<_>>>()?;
-    Ok(cache::name("upstream", sources.iter().map(Vec::as_slice)))
+    Ok(cache::name("prover-server", sources.iter().map(Vec::as_slice)))
 }
 
 /// Builds in the tree's `target/`, and puts the program into the cache in one step.
 fn build(entry: &std::path::Path) -> Result<()> {
     eprintln!("building upstream's prover server once, 15 to 30 minutes on two cores");
-    let target = root().join("target/upstream");
+    let target = root().join("target/judges/prover-server");
     run(cargo()
         .args(["build", "--release", "--locked", "--manifest-path"])
-        .arg(root().join("upstream/Cargo.toml"))
+        .arg(root().join("judges/prover-server/Cargo.toml"))
         .env("CARGO_TARGET_DIR", &target))?;
     let staged = entry.with_extension("staged");
     if staged.exists() {
