@@ -1,4 +1,4 @@
-//! Fuzzing: builds the targets of `fuzz/` for libFuzzer, on stable Rust, and runs them from the committed corpus.
+//! Fuzzing: builds the targets of `judges/fuzz` for libFuzzer, on stable Rust, and runs them from the committed corpus.
 //!
 //! Owns the compiler flags. Never writes to the committed corpus: what a run finds stays under `target/fuzz`.
 
@@ -36,7 +36,7 @@ const TARGET: &str = "GRAIL_FUZZ_TARGET";
 
 /// Builds, replays the corpus, and fuzzes `target` or every target for `seconds` each.
 pub fn fuzz(seconds: u64, target: Option<&str>) -> Result<()> {
-    let fuzz = root().join("fuzz");
+    let fuzz = root().join("judges/fuzz");
     let targets = targets(&fuzz.join("corpus"), target)?;
     let program = build(&fuzz)?;
     let scratch = root().join("target/fuzz/run");
@@ -65,7 +65,7 @@ pub fn fuzz(seconds: u64, target: Option<&str>) -> Result<()> {
 /// The targets are the folders of the corpus.
 fn targets(corpus: &Path, wanted: Option<&str>) -> Result<Vec<String>> {
     let mut targets = Vec::new();
-    for entry in fs::read_dir(corpus).context("fuzz/corpus")? {
+    for entry in fs::read_dir(corpus).context("judges/fuzz/corpus")? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if wanted.is_none_or(|wanted| wanted == name) {
             targets.push(name);
@@ -74,7 +74,7 @@ fn targets(corpus: &Path, wanted: Option<&str>) -> Result<Vec<String>> {
     targets.sort();
     ensure!(
         !targets.is_empty(),
-        "no such target: expected a folder of fuzz/corpus"
+        "no such target: expected a folder of judges/fuzz/corpus"
     );
     Ok(targets)
 }

@@ -47,7 +47,7 @@ enum Task {
         /// How long each target runs, in seconds.
         #[arg(long, default_value_t = fuzz::SECONDS)]
         seconds: u64,
-        /// One target alone: a folder of `fuzz/corpus`.
+        /// One target alone: a folder of `judges/fuzz/corpus`.
         target: Option<String>,
     },
     /// Run the whole system on this machine: node, operators, backend, users.

@@ -1,10 +1,10 @@
-//! Writes `fuzz/corpus` and `fuzz/fixtures`: real transactions and documents where the vectors are at hand, Grail's own
+//! Writes `judges/fuzz/corpus` and `judges/fuzz/fixtures`: real transactions and documents where the vectors are at hand, Grail's own
 //! spells, states, proposals and requests, and corner cases of CBOR.
 //!
-//! Run after a change of the protocol: `cargo run --manifest-path fuzz/Cargo.toml -p grail-fuzz-seeds`. Inputs are named
+//! Run after a change of the protocol: `cargo run --manifest-path judges/fuzz/Cargo.toml -p grail-fuzz-seeds`. Inputs are named
 //! by what they are, so that a change shows in the diff.
 
-#[path = "../../../crates/grail-policy/tests/support/mod.rs"]
+#[path = "../../../../crates/grail-policy/tests/support/mod.rs"]
 mod support;
 
 mod spells;
@@ -75,7 +75,7 @@ impl Corpus {
 /// The folder `name` of the project's vectors, unless this is a clone of the project alone.
 fn vectors(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("GRAIL_VECTORS").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors"),
+        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../../shared/vectors"),
         PathBuf::from,
     );
     let folder = root.join(name);
