@@ -29,7 +29,9 @@ pub fn run(bless: bool) -> Result<()> {
         "--filter-platform",
         PLATFORM,
     ]))?)?;
-    let mut complaints = order::check(&order::crates(&metadata)?);
+    let order = order::declared(&read("Cargo.toml")?);
+    let mut complaints = order::check(&order::crates(&metadata)?, &order);
+    complaints.extend(order::check_page(&read("ARCHITECTURE.md")?, &order));
     complaints.extend(bans::check(&bans::names(&metadata)?));
     complaints.extend(enclave_closure(&metadata, bless)?);
     complaints.extend(texts()?);
@@ -40,6 +42,10 @@ pub fn run(bless: bool) -> Result<()> {
         0 => Ok(()),
         count => bail!("{count} breaches of the project's rules"),
     }
+}
+
+fn read(name: &str) -> Result<String> {
+    fs::read_to_string(root().join(name)).with_context(|| format!("reading {name}"))
 }
 
 /// What the enclave is built for.
