@@ -48,9 +48,15 @@ pub fn find_or_build() -> Result<PathBuf> {
 fn name() -> Result<String> {
     let sources = SOURCES
         .iter()
-        .map(|name| fs::read(root().join("judges/prover-server").join(name)).with_context(|| name.to_string()))
+        .map(|name| {
+            fs::read(root().join("judges/prover-server").join(name))
+                .with_context(|| name.to_string())
+        })
         .collect::<Result<Vec<_>>>()?;
-    Ok(cache::name("prover-server", sources.iter().map(Vec::as_slice)))
+    Ok(cache::name(
+        "prover-server",
+        sources.iter().map(Vec::as_slice),
+    ))
 }
 
 /// Builds in the tree's `target/`, and puts the program into the cache in one step.

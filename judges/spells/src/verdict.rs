@@ -26,7 +26,7 @@ use crate::{charms_reading, to_charms};
 const MOCK_PROOF_BYTES: usize = 192;
 /// The longest payload that `grail-spell` decodes.
 const PAYLOAD_MAX_BYTES: usize = 400_000;
-/// Every so manieth spell that is no mock is also read with mocks allowed, which must change nothing.
+/// One spell in so many that are no mocks is also read with mocks allowed, which must change nothing.
 const MOCK_MODE_EVERY: usize = 16;
 /// Failures that are shown in full.
 const SHOWN_MAX: usize = 5;

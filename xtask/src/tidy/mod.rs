@@ -5,6 +5,7 @@
 mod bans;
 mod closure;
 mod order;
+mod suites;
 mod text;
 
 use std::fs;
@@ -14,6 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::shell::{cargo, output_of, root};
+use crate::suites::SUITES;
 
 /// The enclave's dependencies, committed so that a change of them is seen and reviewed.
 const CLOSURE: &str = "docs/enclave-closure.txt";
@@ -35,6 +37,7 @@ pub fn run(bless: bool) -> Result<()> {
     complaints.extend(bans::check(&bans::names(&metadata)?));
     complaints.extend(enclave_closure(&metadata, bless)?);
     complaints.extend(texts()?);
+    complaints.extend(suites::check(&read(suites::PAGE)?, SUITES));
     for complaint in &complaints {
         eprintln!("tidy: {complaint}");
     }

@@ -27,7 +27,7 @@ pub fn program() -> Option<PathBuf> {
         "{REQUIRED} is set and {PROGRAM} is not"
     );
     if program.is_none() {
-        eprintln!("skipped: {PROGRAM} names no server (cargo xtask test --upstream)");
+        eprintln!("skipped: {PROGRAM} names no server (cargo xtask test --slow prover-server)");
     }
     program.map(PathBuf::from)
 }

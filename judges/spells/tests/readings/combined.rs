@@ -12,11 +12,11 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::is_full;
+use crate::{Shard, is_full, seed};
 
 const CASES: u32 = 300;
 const CASES_FULL: u32 = 20_000;
-/// Of any 32 bytes.
+/// Of any 32 bytes; of the full run the first are replaced by the seed and the shard that were asked for.
 const SEED: [u8; 32] = *b"grail/oracle/combined-changes/v1";
 
 /// One change, by position in lists that depend on what it is applied to.
@@ -62,13 +62,25 @@ fn changed(tx: &Transaction, draw: Draw, others: &[Base]) -> Option<(String, Tra
 fn several_changes_at_once_read_as_charms_reads_them() {
     let Some(folder) = folder() else { return };
     let bases = bases(&folder);
-    let cases = if is_full() { CASES_FULL } else { CASES };
+    let shard = Shard::asked_for();
+    let shards = u32::try_from(shard.of).expect("few shards");
+    let cases = if is_full() {
+        CASES_FULL / shards
+    } else {
+        CASES
+    };
     let config = Config {
         cases,
         failure_persistence: None,
         ..Config::default()
     };
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &SEED);
+    let mut start = SEED;
+    if is_full() {
+        let place = u32::try_from(shard.place).expect("few shards");
+        start[..4].copy_from_slice(&seed().to_le_bytes());
+        start[4..8].copy_from_slice(&place.to_le_bytes());
+    }
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &start);
     let mut runner = TestRunner::new_with_rng(config, rng);
     let strategy = (any::<Index>(), prop::collection::vec(draw(), 2..5));
     let total = RefCell::new(Tally::default());

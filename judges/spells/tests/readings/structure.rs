@@ -5,7 +5,7 @@ use grail_oracle::mutation::{Base, Mutation};
 use grail_oracle::vectors::{bases, folder};
 use grail_oracle::verdict::{Difference, Tally, judge_all};
 
-use crate::{is_full, sample};
+use crate::{Shard, is_full, sample};
 
 struct Job<'a> {
     base: &'a Base,
@@ -39,7 +39,7 @@ fn run(title: &str, step: usize, least: (usize, usize), wanted: fn(&Mutation) ->
     tally.vectors = bases.len();
     tally.report(title);
     let (in_full, in_short) = least;
-    let least = if is_full() { in_full } else { in_short };
+    let least = Shard::asked_for().least(if is_full() { in_full } else { in_short });
     assert!(tally.mutants >= least, "{tally}");
     assert!(tally.both_accept * 100 >= tally.mutants, "{tally}");
     assert!(tally.both_refuse * 10 >= tally.mutants, "{tally}");
