@@ -134,7 +134,7 @@ fn a_restored_signer_signs_like_the_first() {
 }
 
 #[test]
-fn a_sealed_key_opens_only_in_the_same_image_on_the_same_machine_with_the_same_params() {
+fn a_sealed_key_opens_only_in_its_image_on_its_machine_with_its_params() {
     let (_, sealed) = signer_with(&params(), &key());
     let mut other_params = params();
     other_params.sweep_margin += 1;

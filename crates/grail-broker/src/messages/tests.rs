@@ -59,7 +59,7 @@ fn reads_back<M: BrokerMessage + PartialEq + std::fmt::Debug>(message: &M) {
 }
 
 #[test]
-fn every_message_reads_back_and_nothing_shorter_longer_or_of_another_version_does() {
+fn every_message_reads_back_and_none_cut_longer_or_of_another_version() {
     reads_back(&Ask {
         settlement: 12,
         proposal: vec![1; 1000],
