@@ -4,6 +4,8 @@
 
 mod bans;
 mod closure;
+mod markdown;
+mod names;
 mod order;
 mod suites;
 mod text;
@@ -107,13 +109,31 @@ fn texts() -> Result<Vec<String>> {
             String::from_utf8_lossy(&list.stderr)
         );
     }
-    let mut complaints = Vec::new();
-    for name in String::from_utf8(list.stdout)?.split_terminator('\0') {
+    let names = String::from_utf8(list.stdout)?;
+    let files: Vec<(&str, String)> = names
+        .split_terminator('\0')
         // Deleted but not yet staged, or no text: nothing to read.
-        let Ok(content) = fs::read_to_string(root().join(name)) else {
-            continue;
-        };
-        complaints.extend(text::check(name, &content));
+        .filter_map(|name| Some((name, fs::read_to_string(root().join(name)).ok()?)))
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, content)| (*name, content.as_str()))
+        .collect();
+    let mut complaints = Vec::new();
+    let mut foreign_modules = 0;
+    for (name, content) in &files {
+        complaints.extend(text::check(name, content));
+        complaints.extend(names::check(name, content));
+        complaints.extend(markdown::check(name, content));
+        foreign_modules += names::foreign_modules(name, content);
     }
+    complaints.extend(names::check_foreign_modules(foreign_modules));
+    complaints.extend(markdown::check_decisions(&files));
+    let sources: Vec<&str> = files
+        .iter()
+        .filter(|(name, _)| names::is_rust(name))
+        .map(|(_, content)| *content)
+        .collect();
+    complaints.extend(markdown::check_hazards(&read(markdown::HAZARDS)?, &sources));
     Ok(complaints)
 }
