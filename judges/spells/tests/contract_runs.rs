@@ -6,9 +6,9 @@
 mod common;
 
 use common::{BRIDGE, Bridge, VAULT, at, mock_allowed, output, request, transaction};
-use grail_oracle::charms_check;
 use grail_prover::{ProveRequest, check};
 use grail_spell::{SettlementItem, settlement_spell, token_app};
+use grail_spell_judge::charms_check;
 
 /// A settlement that passes 60,000 zkBTC on and leaves `vault_out` of the vault's 100,000 satoshis there.
 fn balanced(bridge: &Bridge, vault_out: u64, serial: u64, wasm: Option<&[u8]>) -> ProveRequest {

@@ -12,9 +12,9 @@ use charms_data::{App, B32, Data};
 use common::{
     AGREES, BRIDGE, Bridge, VAULT, at, enchanted, funding, mock_allowed, output, prove, transaction,
 };
-use grail_oracle::charms_check;
 use grail_prover::MockProver;
 use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, nft_app};
+use grail_spell_judge::charms_check;
 use shown::{request, with_witness};
 
 /// An NFT of tag `n`, whose contract agrees to everything when it is asked.

@@ -5,10 +5,10 @@
 
 use charms_client::tx::to_serialized_pv;
 use charms_data::{App, B32, Data, NativeOutput, TxId, UtxoId, VersionedApp};
-use grail_oracle::to_charms;
 use grail_spell::{
     MOCK_SPELL_VK, NormalizedCharms, NormalizedSpell, NormalizedTransaction, public_values,
 };
+use grail_spell_judge::to_charms;
 use proptest::prelude::*;
 
 /// CBOR of values of every kind that app data can have; ciborium's own type is no dependency here.

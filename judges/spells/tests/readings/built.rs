@@ -2,10 +2,10 @@
 
 use bitcoin::consensus::encode::serialize;
 use bitcoin::{Amount, Transaction};
-use grail_oracle::mutation::bytes::Edit;
-use grail_oracle::mutation::cbor::Item;
-use grail_oracle::mutation::{Base, Mutation};
-use grail_oracle::verdict::{Difference, Tally, judge_all};
+use grail_spell_judge::mutation::bytes::Edit;
+use grail_spell_judge::mutation::cbor::Item;
+use grail_spell_judge::mutation::{Base, Mutation};
+use grail_spell_judge::verdict::{Difference, Tally, judge_all};
 
 use crate::common::{BRIDGE, Bridge};
 use crate::{is_full, sample};

@@ -1,10 +1,10 @@
 //! Single bytes of the transactions: every position, in the spell and around it.
 
 use bitcoin::consensus::encode::serialize;
-use grail_oracle::mutation::bytes::Edit;
-use grail_oracle::mutation::{Base, Mutation};
-use grail_oracle::vectors::{bases, folder};
-use grail_oracle::verdict::{Tally, judge_all};
+use grail_spell_judge::mutation::bytes::Edit;
+use grail_spell_judge::mutation::{Base, Mutation};
+use grail_spell_judge::vectors::{bases, folder};
+use grail_spell_judge::verdict::{Tally, judge_all};
 
 use crate::{Shard, is_full};
 

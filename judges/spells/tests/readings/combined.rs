@@ -4,10 +4,10 @@ use std::cell::RefCell;
 
 use bitcoin::Transaction;
 use bitcoin::consensus::encode::serialize;
-use grail_oracle::mutation::bytes::Edit;
-use grail_oracle::mutation::{Base, Mutation};
-use grail_oracle::vectors::{bases, folder};
-use grail_oracle::verdict::Tally;
+use grail_spell_judge::mutation::bytes::Edit;
+use grail_spell_judge::mutation::{Base, Mutation};
+use grail_spell_judge::vectors::{bases, folder};
+use grail_spell_judge::verdict::Tally;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

@@ -1,9 +1,9 @@
 //! Changes with a structure: of CBOR, scripts, inputs and outputs, and proofs.
 
 use bitcoin::consensus::encode::serialize;
-use grail_oracle::mutation::{Base, Mutation};
-use grail_oracle::vectors::{bases, folder};
-use grail_oracle::verdict::{Difference, Tally, judge_all};
+use grail_spell_judge::mutation::{Base, Mutation};
+use grail_spell_judge::vectors::{bases, folder};
+use grail_spell_judge::verdict::{Difference, Tally, judge_all};
 
 use crate::{Shard, is_full, sample};
 

@@ -1,8 +1,8 @@
 //! Every real transaction, and every recorded change of one.
 
-use grail_oracle::vectors::{bases, folder, recorded};
-use grail_oracle::verdict::judge_all;
 use grail_spell::read_compatible;
+use grail_spell_judge::vectors::{bases, folder, recorded};
+use grail_spell_judge::verdict::judge_all;
 
 #[test]
 fn transactions_read_as_charms_reads_them() {
