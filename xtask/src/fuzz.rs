@@ -1,4 +1,4 @@
-//! Fuzzing: builds the targets of `fuzz/` for libFuzzer, on stable Rust, and runs them from the committed corpus.
+//! Fuzzing: builds the targets of `judges/fuzz` for libFuzzer, on stable Rust, and runs them from the committed corpus.
 //!
 //! Owns the compiler flags. Never writes to the committed corpus: what a run finds stays under `target/fuzz`.
 
@@ -13,8 +13,10 @@ use crate::shell::{cargo, output_of, root, run};
 
 /// What one target gets when nobody says otherwise.
 pub const SECONDS: u64 = 20;
-/// What one target gets in `cargo xtask test --slow`.
-pub const SECONDS_SLOW: u64 = 5;
+/// What one target gets in CI.
+pub const SECONDS_SHORT: u64 = 5;
+/// What one target gets in the suite `fuzz-long`.
+pub const SECONDS_LONG: u64 = 900;
 
 /// An input that takes longer is reported as a crash.
 const TIMEOUT_SECONDS: u64 = 20;
@@ -34,10 +36,23 @@ const COVERAGE: [&str; 6] = [
 /// Names the target to the program.
 const TARGET: &str = "GRAIL_FUZZ_TARGET";
 
-/// Builds, replays the corpus, and fuzzes `target` or every target for `seconds` each.
-pub fn fuzz(seconds: u64, target: Option<&str>) -> Result<()> {
-    let fuzz = root().join("fuzz");
-    let targets = targets(&fuzz.join("corpus"), target)?;
+/// Where libFuzzer's randomness starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Elsewhere every time.
+    Anywhere,
+    /// With this seed.
+    Seed(u32),
+}
+
+/// Every target, or the `wanted` one.
+pub fn targets(wanted: Option<&str>) -> Result<Vec<String>> {
+    targets_in(&root().join("judges/fuzz/corpus"), wanted)
+}
+
+/// Builds, replays the corpus, and fuzzes each of `targets` for `seconds`.
+pub fn fuzz(targets: &[String], seconds: u64, start: Start) -> Result<()> {
+    let fuzz = root().join("judges/fuzz");
     let program = build(&fuzz)?;
     let scratch = root().join("target/fuzz/run");
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -45,7 +60,7 @@ pub fn fuzz(seconds: u64, target: Option<&str>) -> Result<()> {
     for batch in targets.chunks(workers) {
         let runs = batch
             .iter()
-            .map(|target| Run::start(&program, &fuzz, &scratch, target, seconds))
+            .map(|target| Run::start(&program, &fuzz, &scratch, target, (seconds, start)))
             .collect::<Result<Vec<_>>>()?;
         for run in runs {
             let target = run.target.clone();
@@ -63,9 +78,9 @@ pub fn fuzz(seconds: u64, target: Option<&str>) -> Result<()> {
 }
 
 /// The targets are the folders of the corpus.
-fn targets(corpus: &Path, wanted: Option<&str>) -> Result<Vec<String>> {
+fn targets_in(corpus: &Path, wanted: Option<&str>) -> Result<Vec<String>> {
     let mut targets = Vec::new();
-    for entry in fs::read_dir(corpus).context("fuzz/corpus")? {
+    for entry in fs::read_dir(corpus).context("judges/fuzz/corpus")? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         if wanted.is_none_or(|wanted| wanted == name) {
             targets.push(name);
@@ -74,7 +89,7 @@ fn targets(corpus: &Path, wanted: Option<&str>) -> Result<Vec<String>> {
     targets.sort();
     ensure!(
         !targets.is_empty(),
-        "no such target: expected a folder of fuzz/corpus"
+        "no such target: expected a folder of judges/fuzz/corpus"
     );
     Ok(targets)
 }
@@ -118,7 +133,7 @@ impl Run {
         fuzz: &Path,
         scratch: &Path,
         target: &str,
-        seconds: u64,
+        (seconds, drawn): (u64, Start),
     ) -> Result<Self> {
         // Kept between runs: what was found before is where the next run goes on.
         let found = scratch.join(target).join("corpus");
@@ -129,9 +144,15 @@ impl Run {
         let log = scratch.join(target).join("log");
         let output = fs::File::create(&log).context("the log of a target")?;
         eprintln!("+ fuzz {target} for {seconds} s");
+        // Zero lets libFuzzer draw one.
+        let seed = match drawn {
+            Start::Anywhere => 0,
+            Start::Seed(seed) => seed,
+        };
         let child = Command::new(program)
             .env(TARGET, target)
             .arg(format!("-max_total_time={seconds}"))
+            .arg(format!("-seed={seed}"))
             .arg(format!("-timeout={TIMEOUT_SECONDS}"))
             .arg(format!("-rss_limit_mb={MEMORY_MAX_MB}"))
             .arg(format!("-max_len={INPUT_MAX_BYTES}"))
@@ -215,8 +236,8 @@ mod tests {
         for name in ["b", "a"] {
             fs::create_dir(corpus.path().join(name)).unwrap();
         }
-        assert_eq!(targets(corpus.path(), None).unwrap(), ["a", "b"]);
-        assert_eq!(targets(corpus.path(), Some("b")).unwrap(), ["b"]);
-        assert!(targets(corpus.path(), Some("c")).is_err());
+        assert_eq!(targets_in(corpus.path(), None).unwrap(), ["a", "b"]);
+        assert_eq!(targets_in(corpus.path(), Some("b")).unwrap(), ["b"]);
+        assert!(targets_in(corpus.path(), Some("c")).is_err());
     }
 }

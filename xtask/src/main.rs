@@ -8,15 +8,17 @@ mod contracts;
 mod fuzz;
 mod mutants;
 mod production;
+mod prover_server;
 mod setup;
 mod shell;
+mod suites;
 mod tidy;
-mod upstream;
+
 mod verbs;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// Development tasks of Grail.
 #[derive(Parser)]
@@ -47,7 +49,7 @@ enum Task {
         /// How long each target runs, in seconds.
         #[arg(long, default_value_t = fuzz::SECONDS)]
         seconds: u64,
-        /// One target alone: a folder of `fuzz/corpus`.
+        /// One target alone: a folder of `judges/fuzz/corpus`.
         target: Option<String>,
     },
     /// Run the whole system on this machine: node, operators, backend, users.
@@ -56,21 +58,15 @@ enum Task {
         #[arg(long)]
         keep: bool,
     },
-    /// Build everything and run every test.
-    Test {
-        /// The slow ones too: reproduce the contracts, compare with upstream's checker, fuzz.
-        #[arg(long)]
-        slow: bool,
-        /// Those against upstream's own prover server too, which is built once in 15 to 30 minutes.
-        #[arg(long)]
-        upstream: bool,
-    },
+    /// Build everything and run every test that CI runs.
+    Test(TestArguments),
     /// Find upstream's prover server, or build it once, and print its path.
-    Upstream,
-    /// Mutate contract and policy: every change must break a test or be explained in `docs/mutants.txt`. Takes hours.
+    ProverServer,
+    /// Mutate contract or policy: every change must break a test or be explained in `docs/mutants.txt`. The suites
+    /// `mutants-...` do the same by shards.
     Mutants {
-        /// Only one of them.
-        subject: Option<mutants::Subject>,
+        /// Which of them.
+        subject: mutants::Subject,
     },
     /// Build the programs as they ship, and search their bytes for parts that are for development alone.
     Production {
@@ -91,6 +87,48 @@ enum Task {
         #[arg(long)]
         verify: bool,
     },
+}
+
+/// What to test.
+#[derive(Args, Clone)]
+struct TestArguments {
+    /// These suites alone.
+    suites: Vec<String>,
+    /// The suites that take too long for CI. What has passed of the same sources is not run again.
+    #[arg(long)]
+    slow: bool,
+    /// Print the suites, and run none.
+    #[arg(long)]
+    list: bool,
+    /// Where the randomness of slow suites starts.
+    #[arg(long, default_value_t = 1, requires = "slow")]
+    seed: u32,
+    /// One part of one slow suite: the I-th of N.
+    #[arg(long, value_name = "I/N", requires = "slow")]
+    shard: Option<suites::Part>,
+    /// Also what has passed before.
+    #[arg(long, requires = "slow")]
+    again: bool,
+}
+
+impl TestArguments {
+    fn run(self) -> anyhow::Result<()> {
+        if self.list {
+            suites::list();
+            return Ok(());
+        }
+        suites::run(&suites::Order {
+            tier: if self.slow {
+                suites::Tier::Slow
+            } else {
+                suites::Tier::Default
+            },
+            names: self.suites,
+            seed: self.seed,
+            part: self.shard,
+            again: self.again,
+        })
+    }
 }
 
 fn main() -> ExitCode {
@@ -120,17 +158,17 @@ fn run(task: Task) -> anyhow::Result<()> {
             setup::install(setup::CONTRACTS)?;
             contracts::build(verify)
         }
-        Task::Fuzz { seconds, target } => fuzz::fuzz(seconds, target.as_deref()),
+        Task::Fuzz { seconds, target } => {
+            let targets = fuzz::targets(target.as_deref())?;
+            fuzz::fuzz(&targets, seconds, fuzz::Start::Anywhere)
+        }
         Task::Demo { keep } => verbs::demo(keep),
-        Task::Test { slow, upstream } => verbs::test(slow, upstream),
-        Task::Upstream => {
-            println!("{}", upstream::find_or_build()?.display());
+        Task::Test(arguments) => arguments.run(),
+        Task::ProverServer => {
+            println!("{}", prover_server::find_or_build()?.display());
             Ok(())
         }
-        Task::Mutants { subject } => match subject {
-            Some(subject) => mutants::run(&[subject]),
-            None => mutants::run(&mutants::Subject::ALL),
-        },
+        Task::Mutants { subject } => mutants::run(subject, suites::Part::WHOLE),
         Task::Production { programs } if programs.is_empty() => {
             production::check(&production::Program::ALL)
         }

@@ -11,7 +11,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::ValueEnum;
 
-use crate::shell::{cargo, root, succeeds};
+use crate::shell::{cargo, output_of, root, succeeds};
+use crate::suites::Part;
 
 /// Survivors that are explained: `file: change | reason` a line.
 const EXPLAINED: &str = "docs/mutants.txt";
@@ -35,9 +36,6 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Contract, Self::Policy];
-
     fn package(self) -> &'static str {
         match self {
             Self::Contract => "grail-bridge-contract",
@@ -61,41 +59,98 @@ impl Subject {
     }
 }
 
-/// Mutates each subject and tests it; fails on a survivor that is not explained, and on an explanation without one.
-pub fn run(subjects: &[Subject]) -> Result<()> {
+/// Mutates a part of the subject and tests it; fails on a survivor that is not explained, and on an explanation
+/// without one.
+pub fn run(subject: Subject, part: Part) -> Result<()> {
     ensure!(
         succeeds(cargo().args(["mutants", "--version"])),
         "cargo-mutants is not installed: cargo install --locked cargo-mutants"
     );
-    let explained = explained()?;
-    let mut wrong = Vec::new();
-    for subject in subjects {
-        let survivors = survivors(*subject)?;
-        let prefix = format!("{}/", subject.folder());
-        let known: BTreeSet<&String> = explained
-            .iter()
-            .filter(|line| line.starts_with(&prefix))
-            .collect();
-        let found: BTreeSet<&String> = survivors.iter().collect();
-        wrong.extend(found.difference(&known).map(|it| format!("survives: {it}")));
-        wrong.extend(
-            known
-                .difference(&found)
-                .map(|it| format!("is killed: {it}")),
-        );
-        println!(
-            "{}: {} survivors, {} of them explained",
-            subject.package(),
-            found.len(),
-            found.intersection(&known).count()
-        );
-    }
+    let prefix = format!("{}/", subject.folder());
+    let explained: BTreeSet<String> = explained()?
+        .into_iter()
+        .filter(|line| line.starts_with(&prefix))
+        .collect();
+    let tried = Tried::by_testing(subject, part)?;
+    let wrong = tried.against(&explained, &listed(subject)?);
+    println!(
+        "{} {part}: {} survivors, {} of them explained",
+        subject.package(),
+        tried.survived.len(),
+        tried.survived.intersection(&explained).count()
+    );
     ensure!(
         wrong.is_empty(),
         "{EXPLAINED} is not what tests say:\n{}",
         wrong.join("\n")
     );
     Ok(())
+}
+
+/// What became of the mutants of a part.
+#[derive(Debug, Default)]
+struct Tried {
+    survived: BTreeSet<String>,
+    killed: BTreeSet<String>,
+}
+
+impl Tried {
+    fn by_testing(subject: Subject, part: Part) -> Result<Self> {
+        let out = root().join("target/mutants").join(subject.package());
+        if out.exists() {
+            fs::remove_dir_all(&out).with_context(|| format!("emptying {}", out.display()))?;
+        }
+        fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
+        let status = command(subject, part, &out)
+            .status()
+            .context("cargo mutants")?;
+        // 2: some survive, 3: some time out. Both are read from the lists below; anything else is a failure to run.
+        if !matches!(status.code(), Some(0 | 2 | 3)) {
+            bail!("cargo mutants on {} failed: {status}", subject.package());
+        }
+        let read = |lists: [&str; 2]| -> Result<BTreeSet<String>> {
+            let mut mutants = BTreeSet::new();
+            for list in lists {
+                let path = out.join("mutants.out").join(list);
+                let text = fs::read_to_string(&path)
+                    .with_context(|| format!("reading {}", path.display()))?;
+                mutants.extend(text.lines().map(|line| without_position(subject, line)));
+            }
+            Ok(mutants)
+        };
+        let survived = read(["missed.txt", "timeout.txt"])?;
+        let killed = read(["caught.txt", "unviable.txt"])?;
+        Ok(Self { survived, killed })
+    }
+
+    /// Complains of survivors without an explanation, and of explanations of what is killed or not even `listed`.
+    fn against(&self, explained: &BTreeSet<String>, listed: &BTreeSet<String>) -> Vec<String> {
+        let survives = self.survived.difference(explained);
+        // Two mutants may read alike: one that survives is enough.
+        let killed = explained
+            .intersection(&self.killed)
+            .filter(|it| !self.survived.contains(*it));
+        let unknown = explained.difference(listed);
+        survives
+            .map(|it| format!("survives: {it}"))
+            .chain(killed.map(|it| format!("is killed: {it}")))
+            .chain(unknown.map(|it| format!("is no mutant: {it}")))
+            .collect()
+    }
+}
+
+/// Every mutant of the subject, whatever the part.
+fn listed(subject: Subject) -> Result<BTreeSet<String>> {
+    let list = output_of(
+        cargo()
+            .current_dir(subject.workspace())
+            .args(["mutants", "--list", "--colors", "never"])
+            .args(["--package", subject.package()]),
+    )?;
+    Ok(list
+        .lines()
+        .map(|line| without_position(subject, line))
+        .collect())
 }
 
 /// The lines of the list, without their reasons.
@@ -117,33 +172,14 @@ fn explained() -> Result<BTreeSet<String>> {
         .collect()
 }
 
-fn survivors(subject: Subject) -> Result<BTreeSet<String>> {
-    let out = root().join("target/mutants").join(subject.package());
-    if out.exists() {
-        fs::remove_dir_all(&out).with_context(|| format!("emptying {}", out.display()))?;
-    }
-    fs::create_dir_all(&out).with_context(|| format!("making {}", out.display()))?;
-    let status = command(subject, &out).status().context("cargo mutants")?;
-    // 2: some survive, 3: some time out. Both are read from the lists below; anything else is a failure to run.
-    if !matches!(status.code(), Some(0 | 2 | 3)) {
-        bail!("cargo mutants on {} failed: {status}", subject.package());
-    }
-    let mut survivors = BTreeSet::new();
-    for list in ["missed.txt", "timeout.txt"] {
-        let path = out.join("mutants.out").join(list);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-        survivors.extend(text.lines().map(|line| without_position(subject, line)));
-    }
-    Ok(survivors)
-}
-
-fn command(subject: Subject, out: &Path) -> Command {
+fn command(subject: Subject, part: Part, out: &Path) -> Command {
     let mut command = cargo();
     command
         .current_dir(subject.workspace())
         .arg("mutants")
         .args(["--package", subject.package()])
+        // Counted from zero there.
+        .args(["--shard", &format!("{}/{}", part.place(), part.of())])
         .args(["--test-tool", "cargo", "--colors", "never"])
         // A loop that never ends is caught by the clock, a slow machine must not be.
         .args(["--minimum-test-timeout", "120"])
@@ -171,4 +207,42 @@ fn without_position(subject: Subject, line: &str) -> String {
         Subject::Policy => file.to_owned(),
     };
     format!("{file}:{change}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(names: &[&str]) -> BTreeSet<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    #[test]
+    fn complains_of_survivors_and_of_explanations_without_one() {
+        let listed = set(&["a", "b", "c", "d"]);
+        let tried = Tried {
+            survived: set(&["a", "b"]),
+            killed: set(&["c"]),
+        };
+        // What another part has to try is not this part's business.
+        assert_eq!(tried.against(&set(&["a", "b", "d"]), &listed), [""; 0]);
+        assert_eq!(tried.against(&set(&["a"]), &listed), ["survives: b"]);
+        assert_eq!(
+            tried.against(&set(&["a", "b", "c", "e"]), &listed),
+            ["is killed: c", "is no mutant: e"]
+        );
+    }
+
+    #[test]
+    fn a_mutant_is_named_without_its_line() {
+        let line = "src/a.rs:12:5: replace || with && in f";
+        assert_eq!(
+            without_position(Subject::Policy, line),
+            "src/a.rs: replace || with && in f"
+        );
+        assert_eq!(
+            without_position(Subject::Contract, line),
+            "contracts/src/a.rs: replace || with && in f"
+        );
+    }
 }

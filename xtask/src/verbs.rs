@@ -7,12 +7,9 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::shell::{cargo, output_of, root, run, succeeds};
-use crate::{bitcoind, contracts, fuzz, production, setup, tidy, upstream};
+use crate::suites::contracts_cargo;
+use crate::{bitcoind, setup, tidy};
 
-/// Tells tests that the programs they start were built from the sources as they are.
-const PROGRAMS_BUILT: &str = "GRAIL_PROGRAMS_BUILT";
-/// Tells tests that need upstream's prover server to fail rather than to skip.
-const UPSTREAM_REQUIRED: &str = "GRAIL_UPSTREAM_REQUIRED";
 /// The committed description of the HTTP API.
 const OPENAPI: &str = "docs/api/openapi.json";
 
@@ -33,72 +30,6 @@ pub fn demo(keep: bool) -> Result<()> {
     run(Command::new(own.with_file_name("grail-demo"))
         .args(keep.then_some("--keep"))
         .env("BITCOIND_EXE", bitcoind))
-}
-
-/// Builds everything and runs every test; the runner's summary comes last.
-pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
-    setup::install(setup::BASE)?;
-    let bitcoind = bitcoind::find_or_build()?;
-    if slow {
-        setup::install(setup::CONTRACTS)?;
-        contracts::build(true)?;
-        oracle()?;
-        fuzz::fuzz(fuzz::SECONDS_SLOW, None)?;
-    }
-    let upstream = if with_upstream {
-        Some(upstream::find_or_build()?)
-    } else {
-        None
-    };
-    // Tests start the programs as processes, and so need them built; with the tests, so that nothing is built twice.
-    run(cargo().args(["build", "--workspace", "--bins", "--tests"]))?;
-    // The enclave is what operators trust, and quick to build; the others take the slow suite's time.
-    let shipped: &[production::Program] = if slow {
-        &production::Program::ALL
-    } else {
-        &[production::Program::Enclave]
-    };
-    production::check_beside_development(shipped)?;
-    let has_nextest = succeeds(cargo().args(["nextest", "--version"]));
-    let runner: &[&str] = if has_nextest {
-        &["nextest", "run"]
-    } else {
-        &["test"]
-    };
-    run(&mut contracts_cargo(runner))?;
-    let mut tests = cargo();
-    tests
-        .args(runner)
-        .arg("--workspace")
-        .env(PROGRAMS_BUILT, "1")
-        .env("BITCOIND_EXE", bitcoind);
-    if let Some(server) = upstream {
-        tests
-            .env(upstream::PROGRAM_VARIABLE, server)
-            .env(UPSTREAM_REQUIRED, "1");
-    }
-    run(&mut tests)
-}
-
-/// A cargo task in the contracts' own workspace.
-fn contracts_cargo(task: &[&str]) -> Command {
-    let mut command = cargo();
-    command
-        .args(task)
-        .args(["--locked", "--manifest-path"])
-        .arg(root().join("contracts/Cargo.toml"))
-        .env("CARGO_TARGET_DIR", root().join("target/contracts-test"));
-    command
-}
-
-/// The tests against upstream's own, heavy, checker: a workspace of its own.
-fn oracle() -> Result<()> {
-    let manifest = root().join("oracle/Cargo.toml");
-    ensure!(manifest.is_file(), "{} is missing", manifest.display());
-    run(cargo()
-        .args(["test", "--locked", "--manifest-path"])
-        .arg(manifest)
-        .env("CARGO_TARGET_DIR", root().join("target/oracle")))
 }
 
 /// Tidiness, the API's description, format, dependencies and lints.

@@ -1,4 +1,5 @@
-//! Attestation: what a TEE says about itself, and whether to believe it (design, section 7).
+//! Attestation: what a TEE says about itself, and whether to believe it (`docs/spec/hazards.md`,
+//! Attestation).
 //!
 //! Owns the verification of AWS Nitro attestation documents, the binding of a signer's key and its
 //! bridge into such a document, and the traits of a TEE. Trusts one certificate, the [`TrustAnchor`] of

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fee_is_within_what_the_parameters_allow_and_at_an_address_of_the_network() {
+    fn the_fee_is_within_the_parameters_and_at_an_address_of_the_network() {
         let fee = |address: &'static str, most: &'static str| {
             let options = ["--prover-fee-address", address, "--prover-fee-max", most];
             [CHARMS.as_slice(), &options].concat()

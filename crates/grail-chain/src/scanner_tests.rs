@@ -208,7 +208,7 @@ fn a_reorg_below_what_is_remembered_is_an_error() {
 }
 
 #[test]
-fn a_branch_that_changes_between_two_questions_is_never_mixed_with_the_other() {
+fn a_branch_that_changes_between_two_questions_is_never_mixed_in() {
     let chain = FakeChain::of_length(10);
     let mut cursor = seen(&chain, 0..=8);
     chain.moves.set(3);

@@ -186,7 +186,7 @@ fn balances_keep_btc_and_zkbtc_apart() {
 }
 
 #[test]
-fn unconfirmed_coins_are_spendable_as_own_change_alone_and_coinbases_after_a_hundred() {
+fn unconfirmed_change_is_spendable_and_coinbases_after_a_hundred_blocks() {
     let transaction = funding(5_000);
     let mut coin = coin(&transaction, 0, 0);
     assert!(!coin.is_spendable());

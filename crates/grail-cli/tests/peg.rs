@@ -48,7 +48,7 @@ fn a_peg_out_pays_zkbtc_to_the_deposit_address() {
 }
 
 #[test]
-fn an_api_that_changes_any_part_of_the_answer_is_refused_and_nothing_is_paid() {
+fn an_api_that_changes_any_part_of_the_answer_is_paid_nothing() {
     let scene = Scene::new();
     let stranger = public_key(99).to_string();
     let lies: Vec<(&str, &'static str, &'static str, Value)> = vec![

@@ -80,7 +80,7 @@ fn lists_every_output_with_what_it_carries() {
 }
 
 #[test]
-fn sending_btc_never_spends_charms_even_when_they_sit_on_the_only_large_coin() {
+fn sending_btc_never_spends_charms_not_even_on_the_only_large_coin() {
     let chain = Chain1::start();
     let user = User::new(&chain.node, None);
     let script = user.script();

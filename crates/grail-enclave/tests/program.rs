@@ -179,7 +179,7 @@ fn i11_the_development_tee_starts_on_regtest_alone() {
 }
 
 #[test]
-fn i11_a_development_tee_does_not_boot_for_a_bridge_on_another_network() {
+fn i11_a_development_tee_does_not_boot_for_another_network() {
     let folder = tempfile::tempdir().unwrap();
     let mut enclave = Enclave::start(folder.path());
     let mut stream = enclave.connect();

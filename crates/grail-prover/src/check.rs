@@ -2,7 +2,7 @@
 //!
 //! The same verdict as `is_correct` of `charms-client` 15.0.0 for every spell on Bitcoin that uses neither beaming,
 //! scrolls nor versioned apps; those three are refused with an error of their own, because Grail uses none of them. The
-//! separate `oracle` workspace compares the two. Stricter on purpose in three points, all of them spells that no
+//! separate workspace `judges/spells` compares the two. Stricter on purpose in three points, all of them spells that no
 //! transaction could ever carry or that would crash the checker: coins must be those of the spell's outputs, token
 //! sums must not overflow, data must be comparable (no floating-point NaN).
 

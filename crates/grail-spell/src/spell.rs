@@ -1,7 +1,7 @@
 //! The spell's wire form: the same CBOR as the `NormalizedSpell` of `charms-client` 15.0.0.
 //!
 //! Owned here, rather than imported, because that crate would bring hundreds of others into the enclave. The separate
-//! `oracle` workspace compares both on every vector. Field order, names and the rules for absent fields are protocol:
+//! workspace `judges/spells` compares both on every vector. Field order, names and the rules for absent fields are protocol:
 //! the proof commits to these bytes.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -101,7 +101,7 @@ fn public_keys(cluster: &Cluster) -> Vec<bitcoin::XOnlyPublicKey> {
 }
 
 #[test]
-fn hosts_killed_at_each_state_come_back_with_their_keys_and_the_job_is_done_once() {
+fn hosts_killed_at_each_state_return_with_their_keys_and_do_the_job_once() {
     each_state(|cluster| {
         for operator in &mut cluster.operators {
             operator.kill();
@@ -113,7 +113,7 @@ fn hosts_killed_at_each_state_come_back_with_their_keys_and_the_job_is_done_once
 }
 
 #[test]
-fn enclaves_killed_at_each_state_are_started_again_and_the_job_is_done_once() {
+fn enclaves_killed_at_each_state_start_again_and_do_the_job_once() {
     each_state(|cluster| {
         for operator in &cluster.operators {
             let before = operator.boot_count();

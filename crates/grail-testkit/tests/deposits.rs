@@ -82,7 +82,7 @@ fn unacceptable_deposits_are_reclaimable_with_their_code_and_reclaimed() {
 }
 
 #[test]
-fn bitcoin_sent_for_a_peg_out_and_zkbtc_sent_for_a_peg_in_are_reclaimable() {
+fn a_deposit_of_the_other_kind_is_reclaimable() {
     let cluster = Cluster::start(&ClusterConfig::default());
     let user = User::new("alice");
     let (first, _) = common::deposit(&cluster, &user, 1_000_000);

@@ -54,7 +54,7 @@ fn a_deposit_whose_block_is_taken_back_is_settled_once_it_is_mined_again() {
 }
 
 #[test]
-fn a_deposit_that_a_reorg_replaces_takes_the_settlement_with_it_and_the_others_are_settled_again() {
+fn a_deposit_that_a_reorg_replaces_has_the_others_settled_again() {
     let cluster = Cluster::start(&patient());
     let (alice, bob) = (User::new("alice"), User::new("bob"));
     cluster
@@ -141,7 +141,7 @@ fn a_settlement_whose_block_is_taken_back_is_mined_again_and_pays_once() {
 }
 
 #[test]
-fn a_reorg_that_takes_back_deposit_and_settlement_of_a_chain_of_two_ends_in_the_same_books() {
+fn a_reorg_of_deposit_and_settlement_ends_in_the_same_books() {
     let cluster = Cluster::start(&ClusterConfig::default());
     let user = User::new("alice");
     let (first, _) = common::deposit(&cluster, &user, 100_000);

@@ -61,7 +61,7 @@ fn a_plan_is_approved_whatever_the_prover_takes_at_every_rate() {
 }
 
 #[test]
-fn a_request_whose_cap_does_not_cover_its_part_of_the_provers_fee_is_left_out() {
+fn a_request_whose_cap_does_not_cover_the_provers_fee_is_left_out() {
     let world = paying();
     let alone = |fee_cap| {
         let wish = Wish {

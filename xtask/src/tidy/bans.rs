@@ -11,7 +11,7 @@ const BANS: &[(Name, &str)] = &[
     ),
     (
         Name::Is("charms-client"),
-        "455 crates; only the oracle workspace compares with it",
+        "455 crates; only judges/spells compares with it",
     ),
     (Name::Starts("cml-"), "Cardano, by way of charms-client"),
     (Name::Is("openssl"), "TLS is rustls"),

@@ -4,8 +4,11 @@
 
 mod bans;
 mod closure;
+mod markdown;
+mod names;
 mod order;
 mod production;
+mod suites;
 mod text;
 
 use std::fs;
@@ -15,6 +18,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::shell::{cargo, output_of, root};
+use crate::suites::SUITES;
 
 pub use production::PROGRAMS;
 
@@ -32,13 +36,16 @@ pub fn run(bless: bool) -> Result<()> {
         "--filter-platform",
         PLATFORM,
     ]))?)?;
-    let mut complaints = order::check(&order::crates(&metadata)?);
+    let order = order::declared(&read("Cargo.toml")?);
+    let mut complaints = order::check(&order::crates(&metadata)?, &order);
+    complaints.extend(order::check_page(&read("ARCHITECTURE.md")?, &order));
     complaints.extend(bans::check(&bans::names(&metadata)?));
     complaints.extend(enclave_closure(&metadata, bless)?);
     for program in PROGRAMS {
         complaints.extend(production::check(program, &tree(program, "{p} {f}")?));
     }
     complaints.extend(texts()?);
+    complaints.extend(suites::check(&read(suites::PAGE)?, SUITES));
     for complaint in &complaints {
         eprintln!("tidy: {complaint}");
     }
@@ -46,6 +53,10 @@ pub fn run(bless: bool) -> Result<()> {
         0 => Ok(()),
         count => bail!("{count} breaches of the project's rules"),
     }
+}
+
+fn read(name: &str) -> Result<String> {
+    fs::read_to_string(root().join(name)).with_context(|| format!("reading {name}"))
 }
 
 /// What the enclave is built for.
@@ -110,13 +121,31 @@ fn texts() -> Result<Vec<String>> {
             String::from_utf8_lossy(&list.stderr)
         );
     }
-    let mut complaints = Vec::new();
-    for name in String::from_utf8(list.stdout)?.split_terminator('\0') {
+    let names = String::from_utf8(list.stdout)?;
+    let files: Vec<(&str, String)> = names
+        .split_terminator('\0')
         // Deleted but not yet staged, or no text: nothing to read.
-        let Ok(content) = fs::read_to_string(root().join(name)) else {
-            continue;
-        };
-        complaints.extend(text::check(name, &content));
+        .filter_map(|name| Some((name, fs::read_to_string(root().join(name)).ok()?)))
+        .collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, content)| (*name, content.as_str()))
+        .collect();
+    let mut complaints = Vec::new();
+    let mut foreign_modules = 0;
+    for (name, content) in &files {
+        complaints.extend(text::check(name, content));
+        complaints.extend(names::check(name, content));
+        complaints.extend(markdown::check(name, content));
+        foreign_modules += names::foreign_modules(name, content);
     }
+    complaints.extend(names::check_foreign_modules(foreign_modules));
+    complaints.extend(markdown::check_decisions(&files));
+    let sources: Vec<&str> = files
+        .iter()
+        .filter(|(name, _)| names::is_rust(name))
+        .map(|(_, content)| *content)
+        .collect();
+    complaints.extend(markdown::check_hazards(&read(markdown::HAZARDS)?, &sources));
     Ok(complaints)
 }

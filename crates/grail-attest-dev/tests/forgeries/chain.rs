@@ -193,7 +193,7 @@ fn refuses_a_key_usage_that_does_not_fit_the_place() {
 }
 
 #[test]
-fn refuses_critical_extensions_that_it_does_not_understand_and_ignores_others() {
+fn refuses_unknown_critical_extensions_and_ignores_others() {
     // nameConstraints, 2.5.29.30.
     let unknown = |critical| Extension {
         oid: vec![0x55, 0x1d, 0x1e],

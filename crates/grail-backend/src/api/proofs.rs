@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_under_way_shows_what_it_took_so_far_and_what_it_is_expected_to_take() {
+    fn an_attempt_under_way_shows_time_taken_and_time_expected() {
         let proving = shown(record(ProofState::Proving), Some(90), NOW);
         assert_eq!(proving.state, ProvingState::Proving);
         assert_eq!(

@@ -53,7 +53,7 @@ async fn a_peg_out_has_no_payment_uri_since_its_deposit_is_zkbtc() {
 }
 
 #[tokio::test]
-async fn the_same_key_and_body_give_the_same_request_and_another_body_a_conflict() {
+async fn one_key_and_body_make_one_request_and_another_body_a_conflict() {
     let t = TestBackend::new().await;
     let first: Request = t.post("/v1/peg-ins", "key-1", &peg_in()).await.parse();
     let again = t.post("/v1/peg-ins", "key-1", &peg_in()).await;
@@ -110,7 +110,7 @@ async fn a_known_request_is_answered_when_no_new_one_could_be_made() {
 }
 
 #[tokio::test]
-async fn no_address_is_given_out_while_the_chain_cannot_be_seen_or_is_far_ahead() {
+async fn no_address_is_given_out_while_the_chain_is_unseen_or_far_ahead() {
     let t = TestBackend::new().await;
     t.chain.set_away(true);
     let away = t.post("/v1/peg-ins", "key-1", &peg_in()).await;

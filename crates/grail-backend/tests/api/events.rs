@@ -84,7 +84,7 @@ fn state_of(event: &Event) -> &'static str {
 }
 
 #[tokio::test]
-async fn events_are_delivered_as_they_happen_and_resumed_after_the_last_one_seen() {
+async fn events_come_as_they_happen_and_resume_after_the_last_one_seen() {
     let t = TestBackend::new().await;
     t.mine(vec![t.backend.deployment_tx.clone()]).await;
     let mut events = Events::open(&t.router, "/v1/events", None).await;

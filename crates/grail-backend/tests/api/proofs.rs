@@ -74,7 +74,7 @@ async fn listed(t: &TestBackend, query: &str) -> Vec<Proof> {
 }
 
 #[tokio::test]
-async fn a_request_shows_how_it_is_proven_before_its_settlement_has_a_transaction() {
+async fn a_request_shows_its_proving_before_there_is_a_transaction() {
     let t = TestBackend::new().await;
     let (request, id) = drafted(&t).await;
     let (status, waiting) = of_request(&t, &request).await;
@@ -143,7 +143,7 @@ async fn a_failed_attempt_shows_its_code_and_when_the_next_one_is_and_no_words()
 }
 
 #[tokio::test]
-async fn what_proofs_took_is_summed_and_tells_what_the_next_is_expected_to_take() {
+async fn what_proofs_took_is_summed_and_tells_what_the_next_will_take() {
     let t = TestBackend::new().await;
     t.mine(vec![t.backend.deployment_tx.clone()]).await;
     deposited(&t, 40).await;

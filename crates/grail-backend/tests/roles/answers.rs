@@ -234,7 +234,7 @@ async fn a_timer_of_an_earlier_round_ends_no_later_one() {
 }
 
 #[tokio::test]
-async fn when_no_quorum_can_form_the_settlement_ends_with_an_alarm_and_no_request_is_lost() {
+async fn a_settlement_without_a_quorum_ends_in_an_alarm_and_loses_no_request() {
     let w = World::new().await;
     let requests = w.ready_peg_ins(2).await;
     let ask = w.ask_operators().await;

@@ -135,7 +135,7 @@ async fn a_crash_in_the_middle_of_any_job_ends_in_the_job_done_once() {
 }
 
 #[tokio::test]
-async fn a_settlement_that_was_sent_before_the_crash_is_not_missed_when_it_is_mined_first() {
+async fn a_settlement_sent_before_the_crash_and_mined_first_is_not_missed() {
     let mut w = World::new().await;
     let ready = w.ready_peg_ins(1).await;
     let ask = w.ask_operators().await;

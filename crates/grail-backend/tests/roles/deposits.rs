@@ -85,7 +85,7 @@ async fn amounts_are_served_within_the_limits_and_reclaimable_just_outside() {
 }
 
 #[tokio::test]
-async fn a_deposit_up_to_the_deadline_is_in_time_and_one_block_later_it_is_late() {
+async fn a_deposit_at_the_deadline_is_in_time_and_one_block_later_late() {
     let w = World::new().await;
     let (in_time, late, silent) = (
         w.ask_peg_in().await,
@@ -143,7 +143,7 @@ async fn a_second_deposit_is_a_duplicate_and_the_first_is_served_alone() {
 }
 
 #[tokio::test]
-async fn two_outputs_of_one_transaction_to_one_address_are_one_deposit_and_a_duplicate() {
+async fn two_outputs_to_one_address_are_one_deposit_and_a_duplicate() {
     let w = World::new().await;
     let asked = w.ask_peg_in().await;
     let mut deposit = w.deposit(&asked, DEPOSIT_SAT);
@@ -292,7 +292,7 @@ async fn a_proof_that_does_not_hold_carries_nothing() {
 }
 
 #[tokio::test]
-async fn a_deposit_taken_back_by_its_user_ends_its_settlement_and_is_never_paid() {
+async fn a_deposit_taken_back_ends_its_settlement_and_is_never_paid() {
     let w = World::new().await;
     let requests = w.ready_peg_ins(2).await;
     let ask = w.ask_operators().await;

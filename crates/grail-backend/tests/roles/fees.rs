@@ -27,7 +27,7 @@ async fn waiting_since(w: &World, asked: &Asked) -> Option<u32> {
 }
 
 #[tokio::test]
-async fn a_request_whose_fee_stays_above_its_cap_is_given_up_with_that_code_and_no_block_sooner() {
+async fn a_request_whose_fee_stays_above_its_cap_ends_so_and_no_block_sooner() {
     let w = World::new().await;
     let requests = w.ready_peg_ins(1).await;
     let (asked, deposit) = &requests[0];

@@ -136,12 +136,12 @@ async fn sizes_and_fates(w: &World) -> Vec<(usize, String)> {
 }
 
 #[tokio::test]
-async fn a_deposit_that_cannot_be_proven_is_refused_alone_and_its_neighbours_are_paid() {
+async fn a_deposit_that_cannot_be_proven_is_refused_alone() {
     batch_of_four_with_one_poisoned(Illness::Rejects, AbandonCode::ProvingFailed).await;
 }
 
 #[tokio::test]
-async fn a_deposit_that_the_policy_refuses_is_refused_alone_and_its_neighbours_are_paid() {
+async fn a_deposit_that_the_policy_refuses_is_refused_alone() {
     batch_of_four_with_one_poisoned(Illness::ProvesNonsense, AbandonCode::DryRunRefused).await;
 }
 
@@ -181,7 +181,7 @@ async fn lone_failures(w: &World, picky: &Picky, count: usize) -> Vec<Asked> {
 }
 
 #[tokio::test]
-async fn unrelated_deposits_that_fail_in_a_row_are_an_alarm_that_stops_building() {
+async fn unrelated_failures_in_a_row_are_an_alarm_that_stops_building() {
     let picky = Picky::new(Illness::Rejects);
     let w = World::with_prover(picky.clone()).await;
     lone_failures(&w, &picky, 2).await;

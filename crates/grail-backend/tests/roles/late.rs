@@ -14,7 +14,7 @@ const CANCELLED: SettlementState = SettlementState::Abandoned {
 const SWEPT_FOR: u32 = 24 - 6;
 
 #[tokio::test]
-async fn an_unsigned_settlement_is_called_off_when_its_deposit_nears_the_reclaim_and_not_before() {
+async fn an_unsigned_settlement_is_called_off_as_the_reclaim_nears_not_before() {
     let w = World::new().await;
     let requests = w.ready_peg_ins(2).await;
     let ask = w.ask_operators().await;
@@ -65,7 +65,7 @@ async fn neighbours_of_a_late_deposit_are_settled_without_it() {
 }
 
 #[tokio::test]
-async fn a_signed_settlement_is_not_called_off_since_it_may_be_mined_at_any_time() {
+async fn a_signed_settlement_is_not_called_off_since_it_may_be_mined() {
     let w = World::new().await;
     let requests = w.ready_peg_ins(1).await;
     let (id, _) = w.settle().await;

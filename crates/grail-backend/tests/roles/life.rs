@@ -12,7 +12,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn peg_ins_and_peg_outs_are_netted_in_one_settlement_and_paid_exactly_once() {
+async fn peg_ins_and_peg_outs_are_netted_and_paid_exactly_once() {
     let w = World::new().await;
     let carrier = w.backend.params().carrier.to_sat();
     // Three peg-ins in one settlement: zkBTC to work with.

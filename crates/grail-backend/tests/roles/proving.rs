@@ -46,8 +46,7 @@ async fn drafted_with_lease(lease_seconds: u64) -> (World, Arc<Gate>, OpenAtEnd,
 }
 
 #[tokio::test]
-async fn a_process_killed_while_it_proves_is_taken_over_when_its_lease_ends_and_proves_nothing_twice()
- {
+async fn a_process_killed_while_it_proves_is_taken_over_after_its_lease() {
     let (mut w, gate, _end, id) = drafted().await;
     let dead = worker(&w.backend);
     gate.until_waiting(1).await;
@@ -122,7 +121,7 @@ async fn a_settlement_that_asks_for_the_same_takes_the_proof_that_is_there() {
 }
 
 #[tokio::test]
-async fn a_proof_that_takes_longer_than_its_lease_keeps_it_and_nobody_else_gets_the_job() {
+async fn a_proof_that_takes_longer_than_its_lease_keeps_it() {
     let (w, gate, _end, id) = drafted_with_lease(1).await;
     let working = worker(&w.backend);
     gate.until_waiting(1).await;

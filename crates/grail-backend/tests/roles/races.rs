@@ -11,7 +11,7 @@ use super::world::World;
 const PLANNING: Duration = Duration::from_millis(500);
 
 #[tokio::test]
-async fn a_request_that_stops_being_ready_while_a_settlement_is_planned_is_not_in_it() {
+async fn a_request_no_longer_ready_when_planned_is_not_in_the_settlement() {
     let w = World::new().await;
     let ready = w.ready_peg_ins(2).await;
     let (old, deposit) = &ready[0];

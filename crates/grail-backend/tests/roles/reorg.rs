@@ -77,8 +77,7 @@ impl Two {
 }
 
 #[tokio::test]
-async fn a_deposit_double_spent_under_a_published_settlement_ends_it_and_the_others_are_paid_once()
-{
+async fn a_deposit_double_spent_under_a_published_settlement_ends_it() {
     let two = two_deposits().await;
     let w = &two.w;
     let (id, signed) = w.settle().await;
@@ -217,7 +216,7 @@ async fn a_settlement_that_the_mempool_dropped_is_published_again() {
 }
 
 #[tokio::test]
-async fn a_given_up_settlement_that_the_chain_takes_after_all_has_paid_and_its_rival_is_given_up() {
+async fn a_given_up_settlement_that_is_mined_has_paid_and_ends_its_rival() {
     let two = two_deposits().await;
     let w = &two.w;
     let (old, signed) = w.settle().await;
@@ -252,7 +251,7 @@ async fn a_given_up_settlement_that_the_chain_takes_after_all_has_paid_and_its_r
 }
 
 #[tokio::test]
-async fn a_settlement_on_top_of_one_that_is_given_up_is_given_up_and_settled_anew() {
+async fn a_settlement_on_top_of_a_given_up_one_is_settled_anew() {
     let two = two_deposits().await;
     let w = &two.w;
     let (parent, _) = w.settle().await;

@@ -302,7 +302,7 @@ fn the_deadline_passes_at_its_height_and_not_before() {
 }
 
 #[test]
-fn a_deposit_still_in_the_mempool_at_the_deadline_is_offered_back_as_late() {
+fn a_deposit_unmined_at_the_deadline_is_offered_back_as_late() {
     let state = State::Unconfirmed {
         deposit: own(),
         height: None,
@@ -606,7 +606,7 @@ proptest! {
     }
 
     #[test]
-    fn an_ended_request_moves_only_by_a_reorg_or_a_deposit_that_comes_after_all(
+    fn an_ended_request_moves_only_by_a_reorg_or_a_late_deposit(
         state in any_state(), event in any_event(), tip_height in any::<u32>(),
     ) {
         prop_assume!(state.stage().has_ended());

@@ -192,7 +192,8 @@ pub fn fee(proposal: &Proposal) -> Amount {
     spent - paid
 }
 
-/// Weight of the transaction once twelve of sixteen signed every input: counted here from the sizes in the design.
+/// Weight of the transaction once twelve of sixteen signed every input: counted here from
+/// the sizes of `docs/performance.md`, Inputs.
 pub fn signed_weight(world: &World, proposal: &Proposal) -> u64 {
     assert_eq!(world.roster.signers().len(), 16);
     let of_deposits = proposal.requests.len() as u64;

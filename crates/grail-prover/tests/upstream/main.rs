@@ -1,6 +1,6 @@
 //! Grail's spells through upstream's own prover server, the crate `charms` 15, in mock mode.
 //!
-//! Runs where `CHARMS_EXE` names the server (`cargo xtask test --upstream` builds it and demands the tests), and is
+//! Runs where `CHARMS_EXE` names the server (`cargo xtask test --slow prover-server` builds it and demands the tests), and is
 //! skipped elsewhere, because building the server takes about half an hour.
 
 #![allow(clippy::unwrap_used, missing_docs)]

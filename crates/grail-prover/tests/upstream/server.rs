@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use grail_prover::{CharmsConfig, CharmsProver, ProverFee};
 use grail_types::Network;
 
-/// Names the server's program: upstream's server in mock mode, as `cargo xtask upstream` builds it.
+/// Names the server's program: upstream's server in mock mode, as `cargo xtask prover-server` builds it.
 const PROGRAM: &str = "CHARMS_EXE";
 /// Set where skipping would hide something.
 const REQUIRED: &str = "GRAIL_UPSTREAM_REQUIRED";
@@ -27,7 +27,7 @@ pub fn program() -> Option<PathBuf> {
         "{REQUIRED} is set and {PROGRAM} is not"
     );
     if program.is_none() {
-        eprintln!("skipped: {PROGRAM} names no server (cargo xtask test --upstream)");
+        eprintln!("skipped: {PROGRAM} names no server (cargo xtask test --slow prover-server)");
     }
     program.map(PathBuf::from)
 }

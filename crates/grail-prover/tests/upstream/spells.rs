@@ -58,7 +58,7 @@ fn settlements_proven_by_upstream_are_approved() {
 }
 
 #[test]
-fn a_transfer_proven_by_upstream_is_spent_by_a_settlement_proven_by_upstream() {
+fn a_settlement_proven_by_upstream_spends_a_transfer_proven_there() {
     let Some(program) = program() else { return };
     let upstream = Upstream::start(&program, None);
     let prover = upstream.client(None);

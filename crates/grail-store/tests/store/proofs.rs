@@ -218,7 +218,7 @@ async fn attempts_without_verdict_are_counted_and_a_verdict_ends_them() {
 }
 
 #[tokio::test]
-async fn a_proof_larger_than_a_transaction_is_refused_and_large_numbers_are_cut() {
+async fn a_proof_larger_than_a_transaction_is_refused_and_numbers_are_cut() {
     let store = new_store().await;
     let mut tx = store.begin().await.unwrap();
     let id = queued(&mut tx, 1).await;
@@ -315,7 +315,7 @@ async fn downgrade(store: &TestStore) {
 }
 
 #[tokio::test]
-async fn drafts_of_a_database_from_before_records_wait_for_their_proof_after_the_upgrade() {
+async fn drafts_from_before_records_wait_for_their_proof_after_the_upgrade() {
     let store = new_store().await;
     let mut tx = store.begin().await.unwrap();
     let (draft, proven) = (queued(&mut tx, 1).await, queued(&mut tx, 2).await);

@@ -285,7 +285,7 @@ async fn a_settlement_rebuilt_alike_after_being_abandoned_is_no_conflict() {
 }
 
 #[tokio::test]
-async fn a_state_is_changed_only_from_the_one_that_was_read_and_brings_its_block() {
+async fn a_state_is_changed_only_from_the_one_read_and_brings_its_block() {
     let store = new_store().await;
     let mut tx = store.begin().await.unwrap();
     let id = create_settlement(&mut tx, outpoint(50), &[]).await.unwrap();

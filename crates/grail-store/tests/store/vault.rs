@@ -34,7 +34,7 @@ fn totals(nft: Option<OutPoint>, supply: u64, vault: u64, donations: u64) -> Vau
 }
 
 #[tokio::test]
-async fn what_is_unspent_is_summed_by_kind_and_listed_vault_first_largest_first() {
+async fn unspent_coins_are_summed_by_kind_and_listed_vault_then_largest_first() {
     let store = new_store().await;
     let mut tx = store.begin().await.unwrap();
     assert_eq!(tx.vault_totals().await.unwrap(), totals(None, 0, 0, 0));
