@@ -65,7 +65,7 @@ impl Draft {
             roster: &deployment.roster,
             state: &audit.state,
             nft: coin(audit.nft).context("the NFT's output")?,
-            vault: audit.vault.keys().filter_map(|at| coin(*at)).collect(),
+            vault: audit.vault.keys().find_map(|at| coin(*at)),
             deposits,
             fee_rate: FEE_RATE,
             proof_bytes: PROOF_BYTES,

@@ -110,7 +110,7 @@ impl Attacker<'_> {
             roster,
             state: &state,
             nft: coin(&made, 0)?,
-            vault: Vec::new(),
+            vault: None,
             deposits: vec![Deposit {
                 terms,
                 coin: coin(&made, 1)?,
