@@ -5,9 +5,9 @@ use bitcoin::XOnlyPublicKey;
 use grail_attest::{
     AttestError, AttestRequest, AttestedSigner, Attester, EvidenceError, EvidencePurpose, Expected,
     PinnedImages, SignerExpectation, TrustAnchor, UnixTime, attest_signer,
-    dev::{InsecureDevTee, development_measurement, development_pcr0},
     evidence_user_data, verify, verify_signer_evidence,
 };
+use grail_attest_dev::{InsecureDevTee, development_measurement, development_pcr0};
 use grail_types::{
     Bridge, BridgeApp, DevelopmentAllowed, Image, ImageClass, Images, Measurement, Network, Params,
     TeeKind,

@@ -161,10 +161,9 @@ mod tests {
     #[test]
     fn a_coinbase_needs_its_maturity_and_what_every_deposit_needs() {
         let needed = |deposit_confirmations, origin| {
-            let params = Params {
-                deposit_confirmations,
-                ..params()
-            };
+            let params = params()
+                .with(|values| values.deposit_confirmations = deposit_confirmations)
+                .unwrap();
             confirmations_needed(&params, origin)
         };
         for (asked, expected) in [(1, 100), (99, 100), (100, 100), (101, 101)] {

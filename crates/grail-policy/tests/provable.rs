@@ -106,7 +106,7 @@ impl Spell {
 
     fn normalized(&self) -> NormalizedSpell {
         let world = real_world();
-        let bridge = &world.params.bridge;
+        let bridge = &world.bridge.app;
         let app = |of| match of {
             Of::Token => (token_app(bridge), Data::from(&DEPOSITED)),
             Of::Nft => (nft_app(bridge), world.state.to_data()),
@@ -198,7 +198,7 @@ fn settle(wish: &Wish, spell: Option<&Spell>) -> (BridgeCharms, Option<Result<()
     if let Some(spell) = spell {
         spell.cast(&mut made);
     }
-    let mut batch = PreviousBatch::new(&world.params.bridge, MockAllowed::on(Network::Regtest));
+    let mut batch = PreviousBatch::new(&world.bridge.app, MockAllowed::on(Network::Regtest));
     batch.read(&made, &[DEPOSIT]);
     let carried = batch.finish(&[4; 32])[0]
         .spent(DEPOSIT)

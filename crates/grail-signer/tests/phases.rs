@@ -12,9 +12,9 @@ use common::{
     tee,
 };
 use grail_attest::{
-    PinnedImages, SealContext, SealNonce, Sealer as _, SignerExpectation,
-    dev::development_measurement, verify_signer_evidence,
+    PinnedImages, SealContext, SealNonce, Sealer as _, SignerExpectation, verify_signer_evidence,
 };
+use grail_attest_dev::development_measurement;
 use grail_types::{
     BoundedBytes, Bridge, Epoch, Image, ImageClass, Images, Network, Params, TeeKind,
 };

@@ -8,7 +8,7 @@ use grail_spell::deployment_identity;
 use grail_types::{Bridge, BridgeApp, Image, ImageClass, Images, Measurement, Network, Params};
 use sha2::{Digest, Sha256};
 
-use crate::deploy::WASM_BYTES_MAX;
+use super::deploy::WASM_BYTES_MAX;
 
 /// A measurement is three hashes.
 const MEASUREMENT_BYTES_MAX: usize = 16 * 1024;

@@ -20,12 +20,11 @@ use std::collections::BTreeMap;
 
 use bitcoin::{Transaction, TxOut};
 use charms_data::B32;
-use grail_policy::Proposal;
 use grail_prover::{CharmsProver, MockProver, ProveRequest, Proven, Prover as _};
 use grail_spell::{NormalizedSpell, transfer_spell, without_witnesses};
 use grail_types::{MockAllowed, Network};
 
-use support::{BRIDGE, Case, World, coin, hash_of, output, p2tr, real_world, transaction};
+use support::{BRIDGE, Case, Proposal, World, coin, hash_of, output, p2tr, real_world, transaction};
 
 fn mock_allowed() -> MockAllowed {
     MockAllowed::on(Network::Regtest).unwrap()
@@ -83,10 +82,13 @@ fn completed(mut transaction: Transaction, proven: &Proven) -> Transaction {
 
 /// What the operators say about a settlement that upstream proved.
 fn verdict(world: &World, case: &Case, proven: &Proven) -> &'static str {
+    let mut previous = case.draft.previous.clone();
+    previous.sort_by_key(Transaction::compute_txid);
     world.refusal(&Proposal {
-        params_hash: world.params_hash(),
+        epoch: world.roster.epoch(),
+        params: world.params.clone(),
         transaction: completed(case.plan.transaction.clone(), proven),
-        previous: case.draft.previous.clone(),
+        previous,
         requests: case.draft.requests.clone(),
     })
 }
