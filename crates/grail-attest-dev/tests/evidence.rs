@@ -4,8 +4,8 @@
 use bitcoin::XOnlyPublicKey;
 use grail_attest::{
     AttestError, AttestRequest, AttestedSigner, Attester, EvidenceError, EvidencePurpose, Expected,
-    PinnedImages, SignerExpectation, TrustAnchor, UnixTime, attest_signer,
-    evidence_user_data, verify, verify_signer_evidence,
+    PinnedImages, SignerExpectation, TrustAnchor, UnixTime, attest_signer, evidence_user_data,
+    verify, verify_signer_evidence,
 };
 use grail_attest_dev::{InsecureDevTee, development_measurement, development_pcr0};
 use grail_types::{

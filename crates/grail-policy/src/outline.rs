@@ -6,9 +6,7 @@ use bitcoin::{
     Amount, OutPoint, Sequence, Transaction, TxOut, absolute::LockTime, transaction::Version,
 };
 use charms_data::{App, Data};
-use grail_spell::{
-    BridgeCharms, ProofError, SpellError, SpentOutput, VerifiedSpell, read_strict,
-};
+use grail_spell::{BridgeCharms, ProofError, SpellError, SpentOutput, VerifiedSpell, read_strict};
 use grail_types::{Bridge, Destination, MockAllowed, Params};
 use grail_wire::{ActionKind, Proposal};
 

@@ -68,7 +68,10 @@ impl Previous {
 
     /// The output at `outpoint` and what it carries.
     pub(crate) fn look(&self, outpoint: OutPoint) -> Option<SpentOutput> {
-        self.by_txid.get(&outpoint.txid)?.spent(outpoint.vout).cloned()
+        self.by_txid
+            .get(&outpoint.txid)?
+            .spent(outpoint.vout)
+            .cloned()
     }
 }
 
@@ -79,7 +82,10 @@ fn needed_outputs(proposal: &Proposal) -> BTreeMap<Txid, Vec<u32>> {
     let nft = inputs.first().map(|input| input.previous_output);
     let mut needed = BTreeMap::<Txid, BTreeSet<u32>>::new();
     for outpoint in spent.chain(nft.and_then(Previous::vault_of)) {
-        needed.entry(outpoint.txid).or_default().insert(outpoint.vout);
+        needed
+            .entry(outpoint.txid)
+            .or_default()
+            .insert(outpoint.vout);
     }
     needed
         .into_iter()

@@ -1,7 +1,7 @@
 //! Operators in this process: real signers that decide, and liars that hold a real key.
 
 use bitcoin::secp256k1::{Message, Secp256k1};
-use grail_attest::{Protocol};
+use grail_attest::Protocol;
 use grail_attest_dev::InsecureDevTee;
 use grail_backend::clock;
 use grail_policy::judge;

@@ -15,8 +15,8 @@ use bitcoin::{
     Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, XOnlyPublicKey,
 };
 use charms_data::{B32, Data};
-use grail_attest_dev::{InsecureDevTee, development_pcr0};
 use grail_attest::{Protocol, UnixTime, attest_signer};
+use grail_attest_dev::{InsecureDevTee, development_pcr0};
 use grail_bridge_contract::{Action, RosterState};
 use grail_chain::Chain;
 use grail_cli::args;

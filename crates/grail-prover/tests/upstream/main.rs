@@ -24,7 +24,9 @@ use grail_prover::{CharmsProver, MockProver, ProveRequest, Proven, Prover as _};
 use grail_spell::{NormalizedSpell, transfer_spell, without_witnesses};
 use grail_types::{MockAllowed, Network};
 
-use support::{BRIDGE, Case, Proposal, World, coin, hash_of, output, p2tr, real_world, transaction};
+use support::{
+    BRIDGE, Case, Proposal, World, coin, hash_of, output, p2tr, real_world, transaction,
+};
 
 fn mock_allowed() -> MockAllowed {
     MockAllowed::on(Network::Regtest).unwrap()

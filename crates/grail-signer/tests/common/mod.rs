@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 
 use bitcoin::secp256k1::Keypair;
-use grail_attest::{UnixTime};
+use grail_attest::UnixTime;
 use grail_attest_dev::InsecureDevTee;
 use grail_signer::{Effect, Entropy, EntropyError, Input, Node};
 use grail_types::{BoundedBytes, Bridge, DevelopmentAllowed, Network};
