@@ -77,7 +77,7 @@ pub enum EnvelopeError {
     /// The payload is not CBOR of a spell and a proof.
     #[error("unreadable spell payload: {0}")]
     Cbor(String),
-    /// The transaction is larger than any that a block can hold.
+    /// The transaction has a spell, and is larger than any that a block can hold.
     #[error(
         "transaction of {length} bytes without witnesses, expected at most {TRANSACTION_MAX_BYTES}"
     )]
@@ -95,6 +95,11 @@ pub enum EnvelopeError {
 
 /// Finds and decodes the spell of `tx`. `None`: nothing in it claims to be one.
 pub fn find_spell(tx: &Transaction) -> Result<Option<UnverifiedSpell>, EnvelopeError> {
+    let in_output = marked_outputs(tx).next().is_some();
+    let in_witness = tx.input.last().and_then(witness_envelope).is_some();
+    if !in_output && !in_witness {
+        return Ok(None);
+    }
     let length = tx.base_size();
     if length > TRANSACTION_MAX_BYTES {
         return Err(EnvelopeError::TransactionTooLarge { length });

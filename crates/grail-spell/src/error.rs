@@ -51,6 +51,10 @@ impl SpellError {
 
     /// Whether outputs with such a spell are known to carry no charms, or just not known to carry
     /// any.
+    #[allow(
+        clippy::match_same_arms,
+        reason = "each group of reasons is unknown, or nothing, for a cause of its own"
+    )]
     pub fn rejection(&self) -> Rejection {
         match self {
             // A later protocol may write its spells so; and Charms of today reads payloads of any
@@ -79,6 +83,10 @@ impl SpellError {
 }
 
 impl ProofError {
+    #[allow(
+        clippy::match_same_arms,
+        reason = "each group of reasons is unknown, or nothing, for a cause of its own"
+    )]
     fn rejection(&self) -> Rejection {
         match self {
             // Of a protocol, or by a prover, of another day.

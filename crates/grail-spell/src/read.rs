@@ -68,7 +68,7 @@ impl VerifiedSpell {
 /// pairing, and bytes after the proof); a charm of an app that the spell does not list is an error here (Charms panics
 /// when it is spent, and its checker proves no such spell).
 ///
-/// Deliberate as well: a transaction that no block can hold is not looked at.
+/// Deliberate as well: a spell in a transaction that no block can hold is not looked at.
 ///
 /// Its work is bounded: payloads over 400,000 bytes are refused unread, the decoder (`ciborium`) stops at 256 levels of
 /// nesting and allocates as bytes come and not as lengths announce, and no field of a spell costs more than its bytes.

@@ -14,6 +14,7 @@ pub(crate) fn count_values(data: &Data, max: usize) -> Option<usize> {
 
 /// The number of values in one, itself included. No deeper recursion than there was when the data
 /// was decoded.
+#[derive(Clone, Copy)]
 struct Values(usize);
 
 impl Values {

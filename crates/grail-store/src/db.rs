@@ -36,7 +36,7 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 7] = [
+const MIGRATIONS: [(i64, &str, &str); 8] = [
     (
         1,
         "start",
@@ -71,6 +71,11 @@ const MIGRATIONS: [(i64, &str, &str); 7] = [
         7,
         "coinbase_deposits",
         include_str!("../migrations/sqlite/0007_coinbase_deposits.sql"),
+    ),
+    (
+        8,
+        "attempts",
+        include_str!("../migrations/sqlite/0008_attempts.sql"),
     ),
 ];
 

@@ -116,7 +116,7 @@ refusals! {
     refuses_the_nft_in_second_place => "nft-missing": drafted(|_, draft| {
         draft.transaction.input.swap(0, 1);
     });
-    refuses_a_transaction_without_inputs => "nft-missing": drafted(|_, draft| {
+    refuses_a_transaction_without_inputs => "spell-invalid": drafted(|_, draft| {
         draft.transaction.input.clear();
         draft.previous.clear();
     });
