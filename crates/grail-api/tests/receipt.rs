@@ -3,12 +3,7 @@
 
 mod common;
 
-#[path = "../../grail-script/tests/support/reference.rs"]
-#[allow(dead_code, reason = "a part is used here")]
-mod reference;
-#[path = "../../grail-script/tests/support/tapscript.rs"]
-#[allow(dead_code, reason = "a part is used here")]
-mod tapscript;
+use grail_fixtures::script::tapscript;
 
 use bitcoin::{
     Amount, FeeRate, OutPoint, ScriptBuf, TxOut, Weight,

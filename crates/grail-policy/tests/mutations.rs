@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
+use grail_fixtures::world as support;
 
 use std::sync::OnceLock;
 

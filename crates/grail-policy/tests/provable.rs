@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
+use grail_fixtures::world as support;
 
 use bitcoin::Transaction;
 use charms_data::{App, B32, Data, VersionedApp};

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod support;
+use grail_fixtures::script as support;
 
 use bitcoin::{
     Amount, ScriptBuf, Transaction, TxOut, XOnlyPublicKey,

@@ -7,8 +7,7 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
-#[path = "../../grail-policy/tests/support/mod.rs"]
-mod support;
+use grail_fixtures::world as support;
 
 use std::{collections::BTreeMap, hint::black_box};
 

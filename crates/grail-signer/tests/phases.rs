@@ -3,8 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;
-#[path = "../../grail-policy/tests/support/mod.rs"]
-mod support;
+use grail_fixtures::world as support;
 
 use bitcoin::secp256k1::Keypair;
 use common::{

@@ -2,10 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../../grail-policy/tests/support/mod.rs"]
-mod support;
-#[path = "../../grail-script/tests/support/mod.rs"]
-mod taproot;
+use grail_fixtures::script as taproot;
+use grail_fixtures::world as support;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -2,11 +2,8 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../../grail-script/tests/support/reference.rs"]
-#[allow(dead_code, reason = "a part is used here")]
-mod reference;
-#[path = "../../grail-policy/tests/support/mod.rs"]
-mod support;
+use grail_fixtures::script::reference;
+use grail_fixtures::world as support;
 
 use bitcoin::{
     Amount, FeeRate, ScriptBuf, Transaction, XOnlyPublicKey,

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../../grail-policy/tests/support/mod.rs"]
-mod support;
+use grail_fixtures::world as support;
 
 use bitcoin::{Amount, OutPoint, Txid, Weight, hashes::Hash};
 use grail_txbuild::{Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementRequest};

@@ -6,8 +6,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../support/mod.rs"]
-mod support;
+use grail_fixtures::world as support;
 
 mod books;
 mod nft;

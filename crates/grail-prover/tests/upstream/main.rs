@@ -13,8 +13,7 @@ mod listener;
 mod refusals;
 mod server;
 mod spells;
-#[path = "../../../grail-policy/tests/support/mod.rs"]
-mod support;
+use grail_fixtures::world as support;
 
 use std::collections::BTreeMap;
 

@@ -8,8 +8,7 @@ use grail_script::Sighashes;
 use grail_txbuild::Collector;
 use grail_wire::{Contribution, Contributions};
 
-#[path = "../../../grail-policy/tests/support/mod.rs"]
-mod support;
+use grail_fixtures::world as support;
 
 use support::{Wish, World, peg_in, peg_out, public, real_world};
 

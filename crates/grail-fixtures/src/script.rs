@@ -3,12 +3,6 @@
 //! [`reference`] and [`tapscript`] are written from the texts of BIP-341 and BIP-342, without the library that the
 //! crate under test uses; the first is checked against the published vectors before it judges anything.
 
-#![allow(
-    clippy::unwrap_used,
-    dead_code,
-    reason = "each test binary uses a part"
-)]
-
 pub mod reference;
 pub mod tapscript;
 

@@ -3,12 +3,6 @@
 //!
 //! Shared by the tests of the policy, the signer and the builder.
 
-#![allow(
-    clippy::unwrap_used,
-    dead_code,
-    reason = "each test binary uses a part"
-)]
-
 pub mod draft;
 pub mod model;
 mod proposal;
@@ -36,11 +30,10 @@ use grail_types::{
 use sha2::{Digest as _, Sha256};
 
 pub use draft::Draft;
-#[allow(unused_imports, reason = "a part is used by each test")]
 pub use proposal::{Proposal, code};
 
 /// The bridge's own contract.
-pub const BRIDGE: &[u8] = include_bytes!("../../../../contracts/bridge.wasm");
+pub const BRIDGE: &[u8] = include_bytes!("../../../contracts/bridge.wasm");
 /// A contract that agrees to everything: for a spell that the bridge's own would never let through.
 pub const AGREES: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
 

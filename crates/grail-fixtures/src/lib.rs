@@ -1,0 +1,16 @@
+//! What the tests of several crates share.
+//!
+//! [`world`] is a bridge on paper whose settlements are real, with ways to break them; [`script`] has keys, rosters and
+//! terms, and a second opinion on taproot written from the BIPs alone. For tests: nothing that ships depends on this
+//! crate, and it panics wherever a test would.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::must_use_candidate,
+    clippy::missing_panics_doc,
+    reason = "support of tests"
+)]
+
+pub mod script;
+pub mod world;
