@@ -12,5 +12,5 @@ mod key;
 mod node;
 mod sessions;
 
-pub use node::{Effect, Entropy, EntropyError, Input, Node};
+pub use node::{DECISION_MAX_BYTES, Effect, Entropy, EntropyError, Input, Node};
 pub use sessions::{SESSIONS_MAX, SESSIONS_PER_TRANSACTION_MAX};

@@ -22,6 +22,10 @@ const SEAL_PURPOSE: &str = "signer-key";
 /// Draws of a key before a broken source of randomness is assumed: a draw fails with probability 2^-128.
 const KEY_DRAWS_MAX: usize = 8;
 
+/// Memory that one decision may need at once, its request among it: what an enclave is given must have room for this,
+/// its program and nothing else.
+pub const DECISION_MAX_BYTES: usize = 160 << 20;
+
 /// Source of fresh randomness, given by the shell: the machine draws none itself, and none can be decoded from a message.
 pub trait Entropy {
     /// Fills `bytes` with fresh random bytes.
@@ -43,6 +47,7 @@ pub enum Input {
 /// What a node wants done. Its shell does it, in this order, and nothing else.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "at most two at a time")]
 pub enum Effect {
     /// Hand these sealed bytes to the host, who must have them on disk before it acts on the response.
     Keep(Vec<u8>),
@@ -125,12 +130,11 @@ impl Node {
             purpose: SEAL_PURPOSE,
             bridge,
         };
-        let (key, kept) = match sealed {
-            Some(sealed) => (self.restore(&sealed, &context)?, None),
-            None => {
-                let (key, sealed) = self.generate(&context, entropy)?;
-                (key, Some(sealed))
-            }
+        let (key, kept) = if let Some(sealed) = sealed {
+            (self.restore(&sealed, &context)?, None)
+        } else {
+            let (key, sealed) = self.generate(&context, entropy)?;
+            (key, Some(sealed))
         };
         let public_key = key.public();
         self.phase = Phase::Ready(Box::new(Ready {
@@ -147,7 +151,7 @@ impl Node {
     }
 
     fn restore(&self, sealed: &[u8], context: &SealContext<'_>) -> Result<SigningKey, Fault> {
-        let opened = self.tee.open(sealed, context).map_err(seal_fault)?;
+        let opened = self.tee.open(sealed, context).map_err(|error| seal_fault(&error))?;
         let invalid = || Fault::new(FaultCode::SealedKeyInvalid, "the sealed bytes are no key");
         let mut secret = Box::new(Zeroizing::new([0; 32]));
         if opened.len() != secret.len() {
@@ -164,16 +168,16 @@ impl Node {
     ) -> Result<(SigningKey, Vec<u8>), Fault> {
         for _ in 0..KEY_DRAWS_MAX {
             let mut secret = Box::new(Zeroizing::new([0; 32]));
-            entropy.fill(secret.as_mut_slice()).map_err(entropy_fault)?;
+            entropy.fill(secret.as_mut_slice()).map_err(|error| entropy_fault(&error))?;
             let Ok(key) = SigningKey::new(&self.secp, secret) else {
                 continue;
             };
             let mut nonce = [0; SealNonce::BYTES];
-            entropy.fill(&mut nonce).map_err(entropy_fault)?;
+            entropy.fill(&mut nonce).map_err(|error| entropy_fault(&error))?;
             let sealed = self
                 .tee
                 .seal(key.to_be_sealed(), context, SealNonce::from_random(nonce))
-                .map_err(seal_fault)?;
+                .map_err(|error| seal_fault(&error))?;
             return Ok((key, sealed));
         }
         Err(Fault::new(
@@ -193,7 +197,7 @@ impl Ready {
 
     fn attest(&self, tee: &dyn Tee, nonce: &[u8; 32]) -> Result<Vec<Effect>, Fault> {
         let document = attest_signer(tee, &self.bridge, &self.key.public(), Some(nonce))
-            .map_err(attest_fault)?;
+            .map_err(|error| attest_fault(&error))?;
         let document = BoundedBytes::new(document)
             .map_err(|error| Fault::new(FaultCode::AttestUnavailable, &error))?;
         Ok(respond(Response::Evidence(document)))
@@ -247,7 +251,7 @@ impl Ready {
                         .of(index, &input.spend)
                         .map_err(|error| sighash_fault(&error))?;
                     let mut auxiliary = [0; 32];
-                    entropy.fill(&mut auxiliary).map_err(entropy_fault)?;
+                    entropy.fill(&mut auxiliary).map_err(|error| entropy_fault(&error))?;
                     Ok(Contribution::Signature {
                         input_index: u16::try_from(index).expect("at most 200 inputs"),
                         signature: secp.sign_schnorr_with_aux_rand(&sighash, pair, &auxiliary),
@@ -268,7 +272,7 @@ impl Ready {
     ) -> Result<Answer, Fault> {
         let signer: XOnlyPublicKey = self.key.public();
         let mut auxiliary = [0; 32];
-        entropy.fill(&mut auxiliary).map_err(entropy_fault)?;
+        entropy.fill(&mut auxiliary).map_err(|error| entropy_fault(&error))?;
         let digest = Answer::digest(&proposal, attempt, &signer, &verdict);
         let authentication = self.key.with_pair(secp, |pair| {
             secp.sign_schnorr_with_aux_rand(&digest, pair, &auxiliary)
@@ -290,32 +294,28 @@ fn respond(response: Response) -> Vec<Effect> {
     }]
 }
 
-#[allow(
-    clippy::needless_pass_by_value,
-    reason = "the shape that `map_err` takes"
-)]
-fn entropy_fault(error: EntropyError) -> Fault {
-    Fault::new(FaultCode::EntropyUnavailable, &error)
+fn entropy_fault(error: &EntropyError) -> Fault {
+    Fault::new(FaultCode::EntropyUnavailable, error)
 }
 
 fn sighash_fault(error: &SighashError) -> Fault {
     Fault::new(FaultCode::Sighash, error)
 }
 
-fn seal_fault(error: SealError) -> Fault {
-    let code = match &error {
+fn seal_fault(error: &SealError) -> Fault {
+    let code = match error {
         SealError::TooLarge { .. } => FaultCode::SealTooLarge,
         SealError::Malformed => FaultCode::SealMalformed,
         SealError::Foreign => FaultCode::SealForeign,
         SealError::Unavailable { .. } => FaultCode::SealUnavailable,
     };
-    Fault::new(code, &error)
+    Fault::new(code, error)
 }
 
-fn attest_fault(error: AttestError) -> Fault {
-    let code = match &error {
+fn attest_fault(error: &AttestError) -> Fault {
+    let code = match error {
         AttestError::FieldLength { .. } => FaultCode::AttestFieldLength,
         AttestError::Unavailable { .. } => FaultCode::AttestUnavailable,
     };
-    Fault::new(code, &error)
+    Fault::new(code, error)
 }

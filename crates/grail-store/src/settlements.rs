@@ -231,7 +231,7 @@ impl Reader {
 
     /// What is to be proven, as given by [`StoreTx::create_settlement`]; none once it is.
     pub async fn draft(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query("SELECT draft, proposal, state_name FROM settlements WHERE id = $1")
+        let row = sqlx::query("SELECT draft, proposal, proposal_id, state_name FROM settlements WHERE id = $1")
             .bind(after(id.0))
             .fetch_optional(self.connection())
             .await?;
@@ -244,7 +244,7 @@ impl Reader {
 
     /// What operators are asked, as given by [`StoreTx::set_proposal`]; none before that.
     pub async fn proposal(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query("SELECT proposal, state_name FROM settlements WHERE id = $1")
+        let row = sqlx::query("SELECT proposal, proposal_id, state_name FROM settlements WHERE id = $1")
             .bind(after(id.0))
             .fetch_optional(self.connection())
             .await?;
@@ -583,10 +583,11 @@ impl StoreTx {
 }
 
 /// The draft in a row of before drafts had a column of their own: it stands where the proposal does,
-/// without a version.
+/// without a version, and has no proposal's name.
 fn old_draft(row: &DbRow) -> Result<Option<Vec<u8>>, StoreError> {
     let stored = row.bytes("proposal")?;
-    let is_draft = row.text("state_name")? == SettlementStage::Draft.name();
+    let is_draft = row.text("state_name")? == SettlementStage::Draft.name()
+        && row.maybe_text("proposal_id")?.is_none();
     Ok((is_draft && is_unversioned(&stored)).then_some(stored))
 }
 

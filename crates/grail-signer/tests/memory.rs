@@ -1,0 +1,93 @@
+//! What a decision needs of memory, whatever it is shown: an enclave that runs out of it signs nothing until it restarts.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use bitcoin::{OutPoint, Transaction};
+use charms_data::{App, B32, Data};
+use common::{Script, answer, decide, signer_with};
+use grail_fixtures::world::{PROOF_BYTES, Proposal, output, peg_in, world};
+use grail_signer::DECISION_MAX_BYTES;
+use grail_spell::{NormalizedSpell, encode_op_return};
+use grail_wire::{PREVIOUS_MAX_BYTES, Verdict, encode_proposal};
+use peak_alloc::PeakAlloc;
+use serde::Serialize;
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// Nearly what a transaction of standard weight can carry of a spell.
+const PAYLOAD_BYTES: usize = 398_000;
+
+/// A settlement of peg-ins, each made by a transaction that also carries a payload of which `input` is nearly all.
+fn proposal(deposits: usize, input: &impl Serialize) -> Proposal {
+    let world = world();
+    let mut draft = world.case(&vec![peg_in(1_000_000); deposits]).draft;
+    let app = App {
+        tag: 'x',
+        identity: B32([1; 32]),
+        vk: B32([2; 32]),
+    };
+    let spell = NormalizedSpell {
+        app_public_inputs: [(app, Data::from(input))].into(),
+        mock: true,
+        ..NormalizedSpell::default()
+    };
+    let payload = encode_op_return(&spell, &vec![0; PROOF_BYTES]).unwrap();
+    for index in 2..2 + deposits {
+        let spent: OutPoint = draft.transaction.input[index].previous_output;
+        let made = draft
+            .previous
+            .iter_mut()
+            .find(|made| made.compute_txid() == spent.txid)
+            .unwrap();
+        made.output.push(output(0, payload.clone()));
+        draft.transaction.input[index].previous_output.txid = made.compute_txid();
+    }
+    let bytes: usize = draft.previous.iter().map(Transaction::base_size).sum();
+    assert!(bytes <= PREVIOUS_MAX_BYTES && bytes + 2 * PAYLOAD_BYTES > PREVIOUS_MAX_BYTES);
+    draft.propose(world)
+}
+
+/// The most memory that a decision needs, the request itself among it; the decision is to sign.
+fn peak(what: &str, proposal: &Proposal) -> usize {
+    let world = world();
+    let encoded = encode_proposal(&proposal.wire()).unwrap();
+    let (mut signer, _) = signer_with(&world.bridge, &world.keys[0]);
+    // Keys are prepared once in a process.
+    let usual = encode_proposal(&world.usual().draft.propose(world).wire()).unwrap();
+    answer(decide(&mut signer, &usual, &mut Script::counting(1)));
+
+    MEMORY.reset_peak_usage();
+    let before = MEMORY.current_usage();
+    let decided = decide(&mut signer, &encoded, &mut Script::counting(2));
+    let peak = MEMORY.peak_usage().checked_sub(before).unwrap();
+    let verdict = answer(decided).verdict;
+    assert!(matches!(verdict, Verdict::Contributed(_)), "{what}: {verdict:?}");
+    println!(
+        "{what}: {} transactions, {} KiB shown, {} KiB at the most",
+        proposal.previous.len(),
+        encoded.len() >> 10,
+        peak >> 10
+    );
+    peak
+}
+
+/// One after the other: what is counted is the process's.
+#[test]
+fn no_decision_needs_more_than_the_documented_maximum() {
+    let lists = vec![[0_u8]; PAYLOAD_BYTES / 2];
+    let maps = vec![BTreeMap::from([(0_u8, 0_u8)]); PAYLOAD_BYTES / 3];
+    let text = "x".repeat(PAYLOAD_BYTES);
+    for (what, proposal) in [
+        ("text", proposal(31, &text)),
+        ("lists", proposal(31, &lists)),
+        ("maps", proposal(31, &maps)),
+    ] {
+        let peak = peak(what, &proposal);
+        assert!(peak <= DECISION_MAX_BYTES, "{what}: {peak} bytes");
+    }
+}
