@@ -6,15 +6,14 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::{OutPoint, ScriptBuf, Transaction, opcodes::all::OP_RETURN, script::PushBytesBuf};
 use charms_data::{App, B32, Data};
 use common::{Script, answer, decide, signer_with};
 use grail_fixtures::world::{PROOF_BYTES, Proposal, output, peg_in, world};
 use grail_signer::DECISION_MAX_BYTES;
-use grail_spell::{NormalizedSpell, encode_op_return};
+use grail_spell::NormalizedSpell;
 use grail_wire::{PREVIOUS_MAX_BYTES, Verdict, encode_proposal};
 use peak_alloc::PeakAlloc;
-use serde::Serialize;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -23,7 +22,7 @@ static MEMORY: PeakAlloc = PeakAlloc;
 const PAYLOAD_BYTES: usize = 398_000;
 
 /// A settlement of peg-ins, each made by a transaction that also carries a payload of which `input` is nearly all.
-fn proposal(deposits: usize, input: &impl Serialize) -> Proposal {
+fn proposal(deposits: usize, input: Data) -> Proposal {
     let world = world();
     let mut draft = world.case(&vec![peg_in(1_000_000); deposits]).draft;
     let app = App {
@@ -32,11 +31,17 @@ fn proposal(deposits: usize, input: &impl Serialize) -> Proposal {
         vk: B32([2; 32]),
     };
     let spell = NormalizedSpell {
-        app_public_inputs: [(app, Data::from(input))].into(),
+        app_public_inputs: [(app, input)].into(),
         mock: true,
         ..NormalizedSpell::default()
     };
-    let payload = encode_op_return(&spell, &vec![0; PROOF_BYTES]).unwrap();
+    let mut payload = Vec::new();
+    ciborium::into_writer(&(spell, vec![0_u8; PROOF_BYTES]), &mut payload).unwrap();
+    let payload = ScriptBuf::builder()
+        .push_opcode(OP_RETURN)
+        .push_slice(b"spell")
+        .push_slice(PushBytesBuf::try_from(payload).unwrap())
+        .into_script();
     for index in 2..2 + deposits {
         let spent: OutPoint = draft.transaction.input[index].previous_output;
         let made = draft
@@ -52,7 +57,7 @@ fn proposal(deposits: usize, input: &impl Serialize) -> Proposal {
     draft.propose(world)
 }
 
-/// The most memory that a decision needs, the request itself among it; the decision is to sign.
+/// The most memory that a decision needs, the request itself among it.
 fn peak(what: &str, proposal: &Proposal) -> usize {
     let world = world();
     let encoded = encode_proposal(&proposal.wire()).unwrap();
@@ -65,8 +70,11 @@ fn peak(what: &str, proposal: &Proposal) -> usize {
     let before = MEMORY.current_usage();
     let decided = decide(&mut signer, &encoded, &mut Script::counting(2));
     let peak = MEMORY.peak_usage().checked_sub(before).unwrap();
-    let verdict = answer(decided).verdict;
-    assert!(matches!(verdict, Verdict::Contributed(_)), "{what}: {verdict:?}");
+    // What it is refused for is what the payloads leave of the deposits, so they were read.
+    let Verdict::Refused(record) = answer(decided).verdict else {
+        panic!("{what}: signed");
+    };
+    assert_eq!(record.code.as_str(), "deposit-charms", "{what}: {record:?}");
     println!(
         "{what}: {} transactions, {} KiB shown, {} KiB at the most",
         proposal.previous.len(),
@@ -83,9 +91,9 @@ fn no_decision_needs_more_than_the_documented_maximum() {
     let maps = vec![BTreeMap::from([(0_u8, 0_u8)]); PAYLOAD_BYTES / 3];
     let text = "x".repeat(PAYLOAD_BYTES);
     for (what, proposal) in [
-        ("text", proposal(31, &text)),
-        ("lists", proposal(31, &lists)),
-        ("maps", proposal(31, &maps)),
+        ("text", proposal(31, Data::from(&text))),
+        ("lists", proposal(31, Data::from(&lists))),
+        ("maps", proposal(31, Data::from(&maps))),
     ] {
         let peak = peak(what, &proposal);
         assert!(peak <= DECISION_MAX_BYTES, "{what}: {peak} bytes");

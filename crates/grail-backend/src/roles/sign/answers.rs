@@ -21,7 +21,6 @@ const SIGN_POLL: Duration = Duration::from_secs(2);
 /// A settlement that operators are deciding on.
 pub(super) struct Pending {
     pub id: SettlementId,
-    pub proposal: ProposalId,
     pub collector: Collector,
 }
 
@@ -96,11 +95,7 @@ async fn load(
             None => judge(&secp, &decode_proposal(&stored)?, &bridge)?,
         };
         let collector = Collector::new(judged.get().signing().clone())?;
-        anyhow::Ok(Pending {
-            id,
-            proposal,
-            collector,
-        })
+        anyhow::Ok(Pending { id, collector })
     })
     .await??;
     let loaded = Arc::new(loaded);
@@ -114,9 +109,7 @@ async fn load_named(
     pending: &mut Option<Arc<Pending>>,
     proposal: &ProposalId,
 ) -> anyhow::Result<Option<Arc<Pending>>> {
-    if let Some(current) = pending.as_ref().filter(|it| it.proposal == *proposal) {
-        return Ok(Some(Arc::clone(current)));
-    }
+    // Asked of the rows each time: one that was given up may have been built again alike, under the same name.
     let name = proposal.to_string();
     let mut reader = backend.store.read().await?;
     let Some(id) = reader.settlement_by_proposal(&name).await? else {
