@@ -9,7 +9,10 @@
 //!
 //! One folder per action over one outline: `outline` reads form, previous outputs and spell, `settlement` the books
 //! of the bridge. Only [`Approved`] can be signed, and only [`approve`] makes one; [`judge`] is the dry run.
+//!
+//! Whatever believes a roster for another purpose than such a signature adopts it: [`adoption`].
 
+pub mod adoption;
 mod approve;
 mod claims;
 mod fee;

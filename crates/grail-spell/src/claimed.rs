@@ -14,6 +14,9 @@
 /// takes the witness of the transaction that made the state, checked against the state before it,
 /// or the block that it is in; whoever has the transaction from a node that has it in a block reads
 /// its charms ([`crate::roster_state`]).
+///
+/// So there are two ways to open it, each named after what its caller answers for:
+/// [`Self::for_signing`] and [`Self::with_consent_shown`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct Claimed<T>(T);
@@ -26,6 +29,13 @@ impl<T> Claimed<T> {
     /// The state, for whoever decides with it about a signature of the very transaction that spends
     /// the output that carries it, or that makes it. For nobody else.
     pub fn for_signing(self) -> T {
+        self.0
+    }
+
+    /// The state, for whoever has shown that those consented to its transaction who could: a quorum
+    /// of the roster before it by its witness, or whoever adopts by pinning its id. That it is in a
+    /// block is still not shown.
+    pub fn with_consent_shown(self) -> T {
         self.0
     }
 }

@@ -1,0 +1,107 @@
+//! Adopting rosters: the true way from the genesis, and each rule broken once.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod refusals;
+mod steps;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::collections::BTreeSet;
+
+use bitcoin::{OutPoint, Txid, hashes::Hash};
+use grail_bridge_contract::StateError;
+use grail_policy::adoption::{AdoptionError, adopt_next};
+use grail_types::{Epoch, SignerIndex};
+
+use steps::{House, adopt, code, genesis_of, prevouts, rotation, signed, state_of};
+use support::{keypair, real_world};
+
+#[test]
+fn adopts_two_rotations_that_twelve_of_sixteen_signed() {
+    let world = real_world();
+    let houses = [0, 1, 2].map(|epoch| match epoch {
+        0 => House::first(world),
+        _ => House::of_epoch(world, epoch),
+    });
+    let mut adopted = genesis_of(world);
+    assert_eq!(adopted.roster(), &world.roster);
+    assert_eq!(adopted.params_hash(), world.params_hash());
+    assert_eq!(adopted.txid(), world.deployment.compute_txid());
+    let (mut made, mut state) = (world.genesis.clone(), world.state.clone());
+    for pair in houses.windows(2) {
+        let [from, to] = pair else { unreachable!() };
+        let step = signed(rotation(world, &made, &state, to, |_| {}), from, 12);
+        adopted = adopt_next(&world.secp, &world.bridge, &adopted, &step).unwrap();
+        assert_eq!(adopted.roster(), &to.roster);
+        assert_eq!(adopted.epoch(), to.roster.epoch());
+        assert_eq!(adopted.params_hash(), world.params_hash());
+        assert_eq!(adopted.txid(), step.transaction.compute_txid());
+        (made, state) = (step.transaction, state_of(to, &state));
+    }
+}
+
+/// The committed contract lets anybody prove it: consent is in the witness alone.
+#[test]
+fn refuses_a_proven_rotation_that_nobody_signed() {
+    let world = real_world();
+    let thieves = House::new(world, 1, (700..704).map(keypair).collect(), 3);
+    let mut step = rotation(world, &world.genesis, &world.state, &thieves, |_| {});
+    assert_eq!(code(&adopt(world, &step)), "witness-length");
+    // With places, script and control block, and nobody's signature in them.
+    let nobody = House::first(world).sign(&step.transaction, &prevouts(&step), 0);
+    step.transaction.input[0].witness = nobody;
+    assert_eq!(code(&adopt(world, &step)), "signature-count");
+    // By the thieves, each in some place.
+    let own = thieves.sign(&step.transaction, &prevouts(&step), 4);
+    step.transaction.input[0].witness = own;
+    assert_eq!(code(&adopt(world, &step)), "witness-length");
+}
+
+#[test]
+fn every_code_is_produced_by_a_test() {
+    let (txid, outpoint) = (Txid::all_zeros(), OutPoint::null());
+    let (signer, epoch) = (SignerIndex(0), Epoch(0));
+    let all = [
+        AdoptionError::NotGenesis {
+            expected: txid,
+            got: txid,
+        },
+        AdoptionError::WrongIdentity,
+        AdoptionError::WrongBridge,
+        AdoptionError::ScriptSig { input_index: 0 },
+        AdoptionError::PreviousMissing {
+            input_index: 0,
+            outpoint,
+        },
+        AdoptionError::PreviousExcess,
+        AdoptionError::NotVault(epoch),
+        AdoptionError::Annex,
+        AdoptionError::WitnessLength {
+            expected: 0,
+            got: 0,
+        },
+        AdoptionError::WrongLeaf,
+        AdoptionError::SignatureForm { signer, got: 0 },
+        AdoptionError::SignatureCount {
+            expected: 0,
+            got: 0,
+        },
+        AdoptionError::SignatureInvalid(signer),
+        AdoptionError::NftMissing,
+        AdoptionError::StateInvalid(StateError::NotAnArray),
+        AdoptionError::RosterInvalid(String::new()),
+        AdoptionError::WrongVaultScript,
+        AdoptionError::NftElsewhere,
+        AdoptionError::WrongEpoch {
+            before: epoch,
+            got: epoch,
+        },
+    ];
+    let produced: BTreeSet<_> = refusals::CODES
+        .iter()
+        .copied()
+        .filter(|code| *code != "adopted")
+        .collect();
+    assert_eq!(produced, all.iter().map(AdoptionError::code).collect());
+}
