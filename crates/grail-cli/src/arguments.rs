@@ -6,7 +6,9 @@ use bitcoin::{FeeRate, OutPoint, Txid};
 use clap::{Args, Parser, Subcommand};
 use grail_types::{Network, RequestId};
 
-use crate::amount::parse_amount;
+use grail_wallet::amount::parse_amount;
+use grail_wallet::fund::{FEE_RATE_MAX, FEE_RATE_MIN};
+
 use crate::session::Settings;
 
 /// A wallet for BTC and zkBTC.
@@ -268,7 +270,7 @@ fn parse_fee_rate(text: &str) -> Result<FeeRate, String> {
     text.parse()
         .ok()
         .and_then(FeeRate::from_sat_per_vb)
-        .filter(|rate| (crate::session::FEE_RATE_MIN..=crate::fund::FEE_RATE_MAX).contains(rate))
+        .filter(|rate| (FEE_RATE_MIN..=FEE_RATE_MAX).contains(rate))
         .ok_or_else(|| format!("expected 1 to 1000 sat/vB, got {text:?}"))
 }
 

@@ -11,6 +11,10 @@ use crate::holdings::{Coin, PlainCoin};
 
 /// Most inputs of a transaction: far below what relay accepts (400,000 WU are 1,700 of them).
 pub const INPUTS_MAX: usize = 500;
+/// Lowest fee rate paid: older nodes relay nothing below.
+pub const FEE_RATE_MIN: FeeRate = FeeRate::BROADCAST_MIN;
+/// Highest fee rate that the node is believed; a higher one must be asked for.
+const FEE_RATE_ESTIMATE_MAX: FeeRate = FeeRate::from_sat_per_vb_u32(300);
 /// Highest fee rate paid: whatever asks for more is a mistake.
 pub const FEE_RATE_MAX: FeeRate = FeeRate::from_sat_per_vb_u32(1_000);
 /// A BIP-340 signature under the default sighash type.
@@ -68,10 +72,10 @@ impl FundError {
     }
 }
 
-/// A wish for a transaction.
+/// What a transaction should do, and with which coins.
 #[derive(Clone, Debug)]
 pub struct Wanted<'a> {
-    /// Outputs in their order; change comes behind them.
+    /// Outputs in their order; change comes after them.
     pub outputs: Vec<TxOut>,
     /// Inputs that must be spent, in their order, before any other.
     pub inputs: Vec<Coin>,
@@ -101,7 +105,7 @@ pub struct Foreign {
 pub struct Funded {
     /// The transaction.
     pub transaction: Transaction,
-    /// The wallet's coins that it spends, in the order of its inputs (behind a foreign one).
+    /// The wallet's coins that it spends, in the order of its inputs (after a foreign one).
     pub inputs: Vec<Coin>,
     /// Its fee.
     pub fee: Amount,
@@ -230,6 +234,15 @@ impl Wanted<'_> {
             },
         }
     }
+}
+
+/// The rate to pay by a node's word: its estimate within reason, and what its mempool takes at least.
+pub fn believed_fee_rate(estimate: Option<FeeRate>, mempool_min: FeeRate) -> FeeRate {
+    let floor = mempool_min.max(FEE_RATE_MIN);
+    estimate
+        .unwrap_or(floor)
+        .min(FEE_RATE_ESTIMATE_MAX)
+        .max(floor)
 }
 
 fn sum(mut amounts: impl Iterator<Item = Amount>) -> Result<Amount, FundError> {

@@ -1,10 +1,16 @@
-//! What the API answers to a wish, held against the wish.
+//! What the API answers, held against what it was asked.
 //!
 //! The API is not trusted: terms must be the ones asked for, the roster the one that was verified, and the deposit
 //! address is recomputed from both. Only then is a receipt worth saving, and only with a saved receipt is anything paid.
 
-use grail_api::{CheckedReceipt, Receipt, Request, Wish};
-use grail_types::{ParamsHash, Roster};
+use bitcoin::{Amount, FeeRate};
+use grail_api::{CheckedReceipt, ParamsAnswer, Receipt, Request, Wish};
+use grail_types::{Params, ParamsHash, Roster};
+
+/// Lowest fee cap offered by default: about what a settlement of one request costs at 3 sat/vB.
+const FEE_CAP_DEFAULT_MIN: Amount = Amount::from_sat(10_000);
+/// Virtual size that a request may have to pay for alone: a settlement of one request, with a margin.
+const FEE_CAP_VBYTES: u64 = 4_000;
 
 /// Why an answer is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,15 +62,46 @@ impl PegError {
     }
 }
 
-/// Checks the answer to `wish`. Afterwards the receipt can be trusted to pay to.
+/// The API's parameters, if their hash is the one that it names.
+pub fn checked_params(answer: ParamsAnswer) -> Result<Params, PegError> {
+    let expected = answer.params.hash();
+    if expected == answer.params_hash {
+        Ok(answer.params)
+    } else {
+        Err(PegError::ParamsHash {
+            expected,
+            got: answer.params_hash,
+        })
+    }
+}
+
+/// The pinned parameters, if the API goes by the same.
+pub fn agreed_params(pinned: Params, served: &Params) -> Result<Params, PegError> {
+    if pinned.hash() == served.hash() {
+        Ok(pinned)
+    } else {
+        Err(PegError::Params {
+            pinned: pinned.hash(),
+            served: served.hash(),
+        })
+    }
+}
+
+/// Enough for a settlement of this request alone, and never more than half of what is at stake.
+pub fn default_fee_cap(amount: Amount, fee_rate: FeeRate) -> Amount {
+    let alone = fee_rate.fee_vb(FEE_CAP_VBYTES).unwrap_or(Amount::MAX_MONEY);
+    alone.max(FEE_CAP_DEFAULT_MIN).min(amount / 2)
+}
+
+/// Checks the answer to what was `asked`. Afterwards the receipt can be trusted to pay to.
 pub fn check_answer(
-    wish: &Wish,
+    asked: &Wish,
     roster: &Roster,
     answer: &Request,
 ) -> Result<CheckedReceipt, PegError> {
     let receipt: &Receipt = &answer.receipt;
     let checked = receipt.check()?;
-    if !wish.matches(&receipt.terms) {
+    if !asked.matches(&receipt.terms) {
         return Err(PegError::Terms);
     }
     if receipt.roster != *roster {

@@ -9,15 +9,13 @@ use bitcoin::{
     Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
 };
 use grail_api::CheckedReceipt;
-use grail_prover::Prover;
 use grail_script::{DepositTree, Reclaim, ReclaimError, Sighashes};
 
 use crate::charms::{Carried, NoCharms};
-use crate::failure::Failure;
 use crate::fund::Foreign;
-use crate::seed::Seed;
-use crate::sign::sign;
-use crate::spell::{SpellFailure, TokenOutput, TokenPayment};
+use crate::seed::{Seed, SeedError};
+use crate::sign::{SignError, sign};
+use crate::transfer::{SpellFailure, SpellProver, TokenOutput, TokenPayment};
 
 /// Why a deposit cannot be taken back so.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +45,12 @@ pub enum ReclaimFailure {
     /// The spell.
     #[error(transparent)]
     Spell(#[from] SpellFailure),
+    /// The mnemonic has not the receipt's key.
+    #[error(transparent)]
+    Seed(#[from] SeedError),
+    /// The coins that pay the fee.
+    #[error(transparent)]
+    Sign(#[from] SignError),
 }
 
 impl ReclaimFailure {
@@ -62,6 +66,8 @@ impl ReclaimFailure {
             Self::Script(ReclaimError::TooSmall { .. }) => "deposit-too-small",
             Self::Script(ReclaimError::Sighash(_)) => "sighash",
             Self::Spell(error) => error.code(),
+            Self::Seed(error) => error.code(),
+            Self::Sign(error) => error.code(),
         }
     }
 }
@@ -96,6 +102,31 @@ impl Deposit {
             output: output.clone(),
             carried,
         })
+    }
+
+    /// Which output of `transaction` it is, where `wanted` does not name another transaction.
+    pub fn vout_in(
+        receipt: &CheckedReceipt,
+        transaction: &Transaction,
+        wanted: Option<OutPoint>,
+    ) -> Result<u32, ReclaimFailure> {
+        if let Some(wanted) = wanted {
+            return if wanted.txid == transaction.compute_txid() {
+                Ok(wanted.vout)
+            } else {
+                Err(ReclaimFailure::NotTheDeposit(wanted))
+            };
+        }
+        let places: Vec<u32> = (0_u32..)
+            .zip(&transaction.output)
+            .filter(|(_, output)| output.script_pubkey == *receipt.script_pubkey())
+            .map(|(vout, _)| vout)
+            .collect();
+        match places.as_slice() {
+            [vout] => Ok(*vout),
+            [] => Err(ReclaimFailure::NoDeposit(receipt.request())),
+            several => Err(ReclaimFailure::SeveralDeposits(several.len())),
+        }
     }
 
     /// A peg-in's deposit of which only place and amount are known: taken for plain BTC.
@@ -152,10 +183,10 @@ pub fn reclaim_tokens(
     to: ScriptBuf,
     seed: &Seed,
     mut payment: TokenPayment<'_>,
-    prover: &impl Prover,
-) -> Result<Transaction, Failure> {
+    prover: &impl SpellProver,
+) -> Result<Transaction, ReclaimFailure> {
     let Carried::ZkBtc(token) = &deposit.carried else {
-        return Err(ReclaimFailure::OtherCharms("no zkBTC".to_owned()).into());
+        return Err(ReclaimFailure::OtherCharms("no zkBTC".to_owned()));
     };
     let key = seed.find_reclaim_key(secp, &receipt.terms().reclaim_key)?;
     let tree = DepositTree::new(secp, receipt.terms(), receipt.roster());
@@ -183,8 +214,7 @@ pub fn reclaim_tokens(
     let leaf_hash = TapLeafHash::from_script(&tree.reclaim_leaf, LeafVersion::TapScript);
     let sighash = Sighashes::new(&signed, &prevouts)
         .script_path(0, leaf_hash)
-        .map_err(ReclaimError::from)
-        .map_err(ReclaimFailure::from)?;
+        .map_err(ReclaimError::from)?;
     let signature = secp.sign_schnorr_no_aux_rand(&sighash, &key);
     if let Some(input) = signed.input.first_mut() {
         input.witness = Witness::from_slice(&[
@@ -196,7 +226,7 @@ pub fn reclaim_tokens(
     Ok(signed)
 }
 
-/// Item count; signature, script and control block, each behind a length byte.
+/// Item count; signature, script and control block, each after a length byte.
 fn reclaim_witness_weight(tree: &DepositTree) -> Weight {
     let size = 1 + 65 + 1 + tree.reclaim_leaf.len() + 1 + tree.reclaim_control_block.size();
     Weight::from_witness_data_size(size as u64)

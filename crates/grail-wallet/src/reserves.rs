@@ -1,53 +1,7 @@
-//! Reserves recomputed from chain data: every unspent output at the vault, and the roster NFT among them.
+//! Reserves recomputed from chain data, and held against what the API says.
 
-use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Txid};
-use grail_chain::{BitcoinCore, BlockSource, Chain, ChainError};
-use grail_script::VaultTree;
-use grail_types::{Params, Roster};
-use serde::Deserialize;
-
-use crate::roster::{RosterFailure, nft_supply};
-
-/// Most outputs at the vault that are looked through for the NFT.
-const VAULT_OUTPUTS_MAX: usize = 100_000;
-
-/// Why reserves cannot be told.
-#[derive(Debug, thiserror::Error)]
-pub enum ReservesError {
-    /// The node.
-    #[error(transparent)]
-    Chain(#[from] ChainError),
-    /// The node could not scan its outputs, for another scan is running.
-    #[error("the node is already scanning its outputs: try again later")]
-    ScanRunning,
-    /// Nothing at the vault is the roster NFT.
-    #[error("none of the {0} outputs at the vault holds the roster NFT of this roster")]
-    NoNft(usize),
-    /// The NFT is there, and disagrees.
-    #[error(transparent)]
-    Roster(#[from] RosterFailure),
-    /// More outputs than are looked through.
-    #[error("more than {VAULT_OUTPUTS_MAX} outputs at the vault")]
-    TooMany,
-    /// More money than there is.
-    #[error("amounts overflow")]
-    Overflow,
-}
-
-impl ReservesError {
-    /// Stable code.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Chain(error) => error.code(),
-            Self::ScanRunning => "node-scan-running",
-            Self::NoNft(_) => "nft-missing",
-            Self::Roster(error) => error.code(),
-            Self::TooMany => "too-many-outputs",
-            Self::Overflow => "amounts-overflow",
-        }
-    }
-}
+use bitcoin::{Amount, BlockHash, OutPoint};
+use grail_api::Reserves;
 
 /// What the chain says. Confirmed outputs only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,102 +25,48 @@ impl ChainReserves {
     pub fn donations(&self) -> Option<Amount> {
         self.at_vault.checked_sub(self.supply)
     }
-}
 
-/// Bitcoin Core's `scantxoutset`.
-#[derive(Deserialize)]
-struct ScanAnswer {
-    success: bool,
-    height: u32,
-    bestblock: BlockHash,
-    unspents: Vec<Unspent>,
-}
-
-#[derive(Deserialize)]
-struct Unspent {
-    txid: Txid,
-    vout: u32,
-    #[serde(rename = "scriptPubKey")]
-    script: ScriptBuf,
-    #[serde(with = "bitcoin::amount::serde::as_btc")]
-    amount: Amount,
-    height: u32,
-}
-
-/// Scans the node's unspent outputs for the vault of `roster`. Takes minutes on a large chain. `hint` is where the NFT
-/// may be: looked at first, believed no more than any other output.
-pub fn chain_reserves(
-    node: &BitcoinCore,
-    roster: &Roster,
-    params: &Params,
-    hint: Option<OutPoint>,
-) -> Result<ChainReserves, ReservesError> {
-    let vault = VaultTree::new(&Secp256k1::verification_only(), roster).script_pubkey;
-    let descriptor = format!("raw({})", vault.to_hex_string());
-    let answer: Option<ScanAnswer> = node.rpc().call(
-        "scantxoutset",
-        &["start".into(), serde_json::json!([descriptor])],
-    )?;
-    let answer = answer
-        .filter(|answer| answer.success)
-        .ok_or(ReservesError::ScanRunning)?;
-    if answer.unspents.len() > VAULT_OUTPUTS_MAX {
-        return Err(ReservesError::TooMany);
+    /// The coins of these outputs; `None` past all money.
+    pub fn sum(outputs: &[(OutPoint, Amount)]) -> Option<Amount> {
+        outputs
+            .iter()
+            .try_fold(Amount::ZERO, |sum, (_, amount)| sum.checked_add(*amount))
     }
-    let (nft, supply) = find_nft(node, &answer, roster, params, hint)?;
-    let outputs: Vec<(OutPoint, Amount)> = answer
-        .unspents
-        .iter()
-        .filter(|unspent| unspent.script == vault && unspent.outpoint() != nft)
-        .map(|unspent| (unspent.outpoint(), unspent.amount))
-        .collect();
-    let at_vault = outputs
-        .iter()
-        .try_fold(Amount::ZERO, |sum, (_, amount)| sum.checked_add(*amount))
-        .ok_or(ReservesError::Overflow)?;
-    Ok(ChainReserves {
-        supply,
-        at_vault,
-        nft_outpoint: nft,
-        outputs,
-        block_hash: answer.bestblock,
-        height: answer.height,
-    })
-}
 
-/// The NFT's coin has a fixed value, so few outputs are looked at.
-fn find_nft(
-    node: &BitcoinCore,
-    answer: &ScanAnswer,
-    roster: &Roster,
-    params: &Params,
-    hint: Option<OutPoint>,
-) -> Result<(OutPoint, Amount), ReservesError> {
-    let mut candidates: Vec<&Unspent> = answer
-        .unspents
-        .iter()
-        .filter(|unspent| unspent.amount == params.nft_carrier)
-        .collect();
-    candidates.sort_by_key(|unspent| Some(unspent.outpoint()) != hint);
-    for candidate in candidates {
-        let outpoint = candidate.outpoint();
-        let Some(block) = node.block_hash(candidate.height)? else {
-            continue;
-        };
-        let Some(transaction) = node.tx_in_block(&candidate.txid, &block)? else {
-            continue;
-        };
-        match nft_supply(&transaction, outpoint, roster, params) {
-            Ok(supply) => return Ok((outpoint, supply)),
-            Err(RosterFailure::NoNft { .. }) => (),
-            Err(error) => return Err(error.into()),
+    /// Holds what the API says against this. `None` when it is as of another block: then neither
+    /// confirms the other.
+    pub fn compare(&self, said: &Reserves) -> Option<Agreement> {
+        if self.block_hash != said.block_hash {
+            return None;
         }
+        let mut said_outputs: Vec<(OutPoint, u64)> = said
+            .outpoints
+            .iter()
+            .map(|output| (output.outpoint, output.amount_sat))
+            .collect();
+        let mut found_outputs: Vec<(OutPoint, u64)> = self
+            .outputs
+            .iter()
+            .map(|(outpoint, amount)| (*outpoint, amount.to_sat()))
+            .collect();
+        said_outputs.sort_unstable();
+        found_outputs.sort_unstable();
+        let is_same = said.supply_sat == self.supply.to_sat()
+            && said.nft_outpoint == self.nft_outpoint
+            && said_outputs == found_outputs;
+        Some(if is_same {
+            Agreement::Same
+        } else {
+            Agreement::Differs
+        })
     }
-    Err(ReservesError::NoNft(answer.unspents.len()))
 }
 
-impl Unspent {
-    fn outpoint(&self) -> OutPoint {
-        OutPoint::new(self.txid, self.vout)
-    }
+/// What a comparison with the API's reserves shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agreement {
+    /// Supply, NFT and every output are the same.
+    Same,
+    /// The API says something else than the chain.
+    Differs,
 }

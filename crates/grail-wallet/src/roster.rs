@@ -6,7 +6,6 @@ use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, Amount, OutPoint, Transaction};
 use grail_api::{RosterAnswer, Signer};
 use grail_attest::{SignerExpectation, TrustAnchor, UnixTime, verify_signer_evidence};
-use grail_chain::{Chain, ChainError, TxOutStatus, View};
 use grail_script::VaultTree;
 use grail_spell::{BridgeCharms, PrevTx};
 use grail_types::{DevelopmentAllowed, MockAllowed, Network, Params, Roster, RosterError};
@@ -57,9 +56,6 @@ pub enum RosterFailure {
         /// Which part.
         what: &'static str,
     },
-    /// The node.
-    #[error(transparent)]
-    Chain(#[from] ChainError),
 }
 
 impl RosterFailure {
@@ -72,7 +68,6 @@ impl RosterFailure {
             Self::NftGone(_) => "nft-spent",
             Self::NoNft { .. } => "nft-missing",
             Self::NftDiffers { .. } => "nft-differs",
-            Self::Chain(error) => error.code(),
         }
     }
 }
@@ -215,50 +210,35 @@ pub struct NftOnChain {
     pub confirmations: u32,
 }
 
-/// Finds the roster NFT at `outpoint` and holds its state against `roster` and `params`.
-pub fn check_nft<C: Chain>(
-    chain: &C,
+/// An output that the chain says is unspent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnspentOutput {
+    /// The transaction that makes it, in full.
+    pub transaction: Transaction,
+    /// 0 while not in a block.
+    pub confirmations: u32,
+}
+
+/// Holds the state of the roster NFT at `outpoint` against `roster` and `params`. `unspent` is what
+/// the chain has there, if anything.
+pub fn check_nft(
+    unspent: Option<&UnspentOutput>,
     outpoint: OutPoint,
     roster: &Roster,
     params: &Params,
 ) -> Result<NftOnChain, RosterFailure> {
-    // A settlement in the mempool may have spent it already: both places are right.
-    let status = match chain.tx_out(&outpoint, View::WithMempool)? {
-        Some(status) => Some(status),
-        None => chain.tx_out(&outpoint, View::Confirmed)?,
-    };
-    let status = status.ok_or(RosterFailure::NftGone(outpoint))?;
-    let transaction =
-        transaction_of(chain, outpoint, &status)?.ok_or(RosterFailure::NftGone(outpoint))?;
-    let supply = nft_supply(&transaction, outpoint, roster, params)?;
+    let unspent = unspent.ok_or(RosterFailure::NftGone(outpoint))?;
+    let supply = nft_supply(&unspent.transaction, outpoint, roster, params)?;
+    let coin = usize::try_from(outpoint.vout)
+        .ok()
+        .and_then(|vout| unspent.transaction.output.get(vout))
+        .map_or(Amount::ZERO, |output| output.value);
     Ok(NftOnChain {
         outpoint,
-        coin: status.output.value,
+        coin,
         supply,
-        confirmations: status.confirmations,
+        confirmations: unspent.confirmations,
     })
-}
-
-/// The transaction of an unspent output: no index needed, its depth tells the block.
-pub fn transaction_of<C: Chain>(
-    chain: &C,
-    outpoint: OutPoint,
-    status: &TxOutStatus,
-) -> Result<Option<Transaction>, ChainError> {
-    if status.confirmations == 0 {
-        return chain.mempool_tx(&outpoint.txid);
-    }
-    let Some(best) = chain.header(&status.best_block)? else {
-        return Ok(None);
-    };
-    let above = status.confirmations.saturating_sub(1);
-    let Some(height) = best.height.checked_sub(above) else {
-        return Ok(None);
-    };
-    match chain.block_hash(height)? {
-        Some(block) => chain.tx_in_block(&outpoint.txid, &block),
-        None => Ok(None),
-    }
 }
 
 /// The supply that the NFT at an output of `transaction` tells, if it is the NFT and agrees with roster and parameters.
@@ -269,6 +249,10 @@ pub fn nft_supply(
     params: &Params,
 ) -> Result<Amount, RosterFailure> {
     let no_nft = |reason: String| RosterFailure::NoNft { outpoint, reason };
+    // Whoever looked it up may have been handed something else.
+    if transaction.compute_txid() != outpoint.txid {
+        return Err(no_nft("its transaction is another one".to_owned()));
+    }
     let previous = PrevTx::read_committed(transaction, MockAllowed::on(params.network));
     if let Some(error) = previous.rejected() {
         return Err(no_nft(error.to_string()));

@@ -28,9 +28,6 @@ pub enum SeedError {
     /// The words are no mnemonic. They are not repeated here.
     #[error("the mnemonic is not valid (BIP-39, English)")]
     Mnemonic,
-    /// The system gives no randomness.
-    #[error("no randomness: {0}")]
-    Randomness(String),
     /// None of the first reclaim keys is the one asked for.
     #[error("none of this wallet's first {RECLAIM_KEYS_MAX} reclaim keys is {0}")]
     NoReclaimKey(XOnlyPublicKey),
@@ -41,7 +38,6 @@ impl SeedError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Mnemonic => "bad-mnemonic",
-            Self::Randomness(_) => "no-randomness",
             Self::NoReclaimKey(_) => "no-reclaim-key",
         }
     }
@@ -72,12 +68,13 @@ pub struct Seed {
 }
 
 impl Seed {
-    /// A seed of fresh entropy.
-    pub fn generate(network: Network) -> Result<Self, SeedError> {
-        let mut entropy = Zeroizing::new([0; ENTROPY_BYTES]);
-        getrandom::fill(entropy.as_mut())
-            .map_err(|error| SeedError::Randomness(error.to_string()))?;
-        let mnemonic = Mnemonic::from_entropy(entropy.as_ref()).map_err(|_| SeedError::Mnemonic)?;
+    /// A new seed. The keys are as hard to guess as `entropy` is.
+    pub fn from_entropy(
+        entropy: &Zeroizing<[u8; ENTROPY_BYTES]>,
+        network: Network,
+    ) -> Result<Self, SeedError> {
+        let mnemonic =
+            Mnemonic::from_entropy(entropy.as_slice()).map_err(|_| SeedError::Mnemonic)?;
         Ok(Self { mnemonic, network })
     }
 
@@ -249,7 +246,8 @@ mod tests {
 
     #[test]
     fn words_come_back_and_wrong_ones_are_refused_without_repeating_them() {
-        let seed = Seed::generate(Network::Regtest).unwrap();
+        let entropy = Zeroizing::new([7; ENTROPY_BYTES]);
+        let seed = Seed::from_entropy(&entropy, Network::Regtest).unwrap();
         let words = seed.words();
         assert_eq!(words.split(' ').count(), 12);
         let again = Seed::parse(

@@ -5,9 +5,8 @@
 
 use bitcoin::script::PushBytesBuf;
 use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, TxOut, Txid};
-use grail_prover::{MockProver, ProveRequest, Prover, ProverError};
-use grail_spell::{BuildError, transfer_spell};
-use grail_types::{BridgeApp, MockAllowed, Network};
+use grail_spell::{BuildError, NormalizedSpell, transfer_spell};
+use grail_types::BridgeApp;
 
 use crate::fund::{Foreign, FundError, Funded, Wanted};
 use crate::holdings::{Coin, PlainCoin, TokenCoin};
@@ -20,11 +19,6 @@ const GUESSES_MAX: usize = 4;
 /// Why zkBTC cannot be moved so.
 #[derive(Debug, thiserror::Error)]
 pub enum SpellFailure {
-    /// Outside regtest a spell needs a real proof.
-    #[error(
-        "zkBTC on {0} needs a Charms prover, and this program has none yet: only regtest has a mock"
-    )]
-    NeedsCharmsProver(Network),
     /// Coins.
     #[error(transparent)]
     Fund(#[from] FundError),
@@ -33,7 +27,7 @@ pub enum SpellFailure {
     Build(#[from] BuildError),
     /// The spell cannot be proven.
     #[error(transparent)]
-    Prove(#[from] ProverError),
+    Prove(#[from] ProveFailure),
     /// The prover wants every previous transaction in full.
     #[error("the transaction {0} is not at hand in full: sync with a node first")]
     MissingPrevious(Txid),
@@ -46,21 +40,40 @@ impl SpellFailure {
     /// Stable code.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::NeedsCharmsProver(_) => "needs-charms-prover",
             Self::Fund(error) => error.code(),
             Self::Build(_) => "spell-unbuildable",
-            Self::Prove(error) => error.code(),
+            Self::Prove(failure) => failure.code,
             Self::MissingPrevious(_) => "previous-missing",
             Self::Unsettled => "spell-unsettled",
         }
     }
 }
 
-/// The prover of a network.
-pub fn prover(network: Network) -> Result<impl Prover, SpellFailure> {
-    MockAllowed::on(network)
-        .map(MockProver::new)
-        .ok_or(SpellFailure::NeedsCharmsProver(network))
+/// A transfer's spell, and all that its prover looks at.
+#[derive(Clone, Debug)]
+pub struct Unproven<'a> {
+    /// The spell in its proving form.
+    pub spell: NormalizedSpell,
+    /// The transactions behind the inputs, each once.
+    pub previous: Vec<Transaction>,
+    /// The bridge's contract.
+    pub contract: &'a [u8],
+}
+
+/// Why a prover gives no proof.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct ProveFailure {
+    /// Stable code, the prover's own.
+    pub code: &'static str,
+    /// The prover's words.
+    pub reason: String,
+}
+
+/// Whoever proves spells. Not this crate: a proof takes minutes and a machine of its own.
+pub trait SpellProver {
+    /// The script of the output that carries the spell and its proof.
+    fn prove(&self, unproven: Unproven<'_>) -> Result<ScriptBuf, ProveFailure>;
 }
 
 /// An output with zkBTC.
@@ -72,7 +85,7 @@ pub struct TokenOutput {
     pub amount: Amount,
 }
 
-/// A wish to move zkBTC. Inputs and outputs carry the same sum of it: the caller adds the change.
+/// zkBTC to be moved. Inputs and outputs carry the same sum of it: the caller adds the change.
 pub struct TokenPayment<'a> {
     /// Whose token it is.
     pub bridge: &'a BridgeApp,
@@ -104,7 +117,7 @@ impl TokenPayment<'_> {
     }
 
     /// The unsigned transaction with its proven spell: zkBTC outputs, spell, change.
-    pub fn prove(&self, prover: &impl Prover) -> Result<Funded, SpellFailure> {
+    pub fn prove(&self, prover: &impl SpellProver) -> Result<Funded, SpellFailure> {
         let amounts: Vec<u64> = self
             .outputs
             .iter()
@@ -115,13 +128,13 @@ impl TokenPayment<'_> {
             let chosen = self.wanted(spell_output).fund()?;
             let spell = transfer_spell(&chosen.transaction, self.bridge, &amounts)?;
             let previous = self.previous_transactions(&chosen.transaction)?;
-            let request = ProveRequest::of_bridge(spell, &previous, self.contract.to_vec());
-            let proven = prover.prove(&request)?;
-            match self
-                .wanted(proven.op_return.clone())
-                .balance(&chosen.inputs)
-            {
-                Err(FundError::NotEnoughBtc { .. }) => spell_output = proven.op_return,
+            let proven = prover.prove(Unproven {
+                spell,
+                previous,
+                contract: self.contract,
+            })?;
+            match self.wanted(proven.clone()).balance(&chosen.inputs) {
+                Err(FundError::NotEnoughBtc { .. }) => spell_output = proven,
                 settled => return Ok(settled?),
             }
         }
@@ -191,26 +204,4 @@ fn guessed_spell_output() -> ScriptBuf {
     let payload =
         PushBytesBuf::try_from(vec![0; SPELL_BYTES_GUESS]).expect("far below the limit of a push");
     ScriptBuf::new_op_return(payload)
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn i11_there_is_no_mock_prover_off_regtest() {
-        for network in Network::ALL {
-            let made = prover(network);
-            if network == Network::Regtest {
-                assert!(made.is_ok());
-            } else {
-                assert_eq!(
-                    made.err().unwrap().code(),
-                    "needs-charms-prover",
-                    "{network}"
-                );
-            }
-        }
-    }
 }

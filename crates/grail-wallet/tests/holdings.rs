@@ -3,49 +3,13 @@
 
 mod common;
 
-use bitcoin::absolute::LockTime;
-use bitcoin::transaction::Version;
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Witness};
-use common::{Charm, conjure, conjurer, params, sat};
-use grail_cli::charms::{Carried, CharmReader};
-use grail_cli::fund::{FundError, Wanted};
-use grail_cli::holdings::{Balance, Coin, Holding, PlainCoin, classify};
-use grail_cli::seed::Branch;
+use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, TxIn, TxOut, Witness};
+use common::{Charm, coin, conjure, conjurer, funding, output, params, plain, reader, sat};
 use grail_types::Network;
-
-fn funding(value: u64) -> Transaction {
-    Transaction {
-        version: Version::TWO,
-        lock_time: LockTime::ZERO,
-        input: Vec::new(),
-        output: vec![TxOut {
-            value: sat(value),
-            script_pubkey: conjurer(),
-        }],
-    }
-}
-
-fn output(value: u64) -> TxOut {
-    TxOut {
-        value: sat(value),
-        script_pubkey: conjurer(),
-    }
-}
-
-fn coin(transaction: &Transaction, vout: u32, confirmations: u32) -> Coin {
-    Coin {
-        outpoint: OutPoint::new(transaction.compute_txid(), vout),
-        output: transaction.output[usize::try_from(vout).unwrap()].clone(),
-        branch: Branch::Receive,
-        index: 0,
-        confirmations,
-        is_coinbase: false,
-    }
-}
-
-fn reader() -> CharmReader {
-    CharmReader::new(Network::Regtest, Some(&params().bridge))
-}
+use grail_wallet::charms::{Carried, CharmReader};
+use grail_wallet::fund::{FundError, Wanted};
+use grail_wallet::holdings::{Balance, Holding, PlainCoin, classify};
+use grail_wallet::seed::Branch;
 
 fn mixed() -> Transaction {
     conjure(
@@ -57,19 +21,6 @@ fn mixed() -> Transaction {
             (output(900_000), Charm::Nothing),
         ],
     )
-}
-
-fn plain(values: &[u64]) -> Vec<PlainCoin> {
-    values
-        .iter()
-        .map(|value| {
-            let transaction = funding(*value);
-            match classify(&mut reader(), coin(&transaction, 0, 1), &transaction) {
-                Holding::Plain(plain) => plain,
-                other => panic!("{other:?}"),
-            }
-        })
-        .collect()
 }
 
 fn wanted(outputs: Vec<TxOut>, plain: &[PlainCoin]) -> Wanted<'_> {
@@ -186,7 +137,7 @@ fn balances_keep_btc_and_zkbtc_apart() {
 }
 
 #[test]
-fn unconfirmed_coins_are_spendable_as_own_change_alone_and_coinbases_after_a_hundred() {
+fn coins_are_spendable_confirmed_as_own_change_or_mature() {
     let transaction = funding(5_000);
     let mut coin = coin(&transaction, 0, 0);
     assert!(!coin.is_spendable());

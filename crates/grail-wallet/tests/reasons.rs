@@ -8,14 +8,14 @@ use bitcoin::script::PushBytesBuf;
 use bitcoin::{OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Witness};
 use charms_data::{App, B32, Data};
 use common::{bridge_app, conjurer, params, roster, roster_state, sat};
-use grail_cli::charms::{Carried, CharmReader};
-use grail_cli::holdings::{Balance, Coin, classify};
-use grail_cli::seed::Branch;
 use grail_prover::MockProver;
 use grail_spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, decode_op_return, nft_app, token_app,
 };
 use grail_types::{MockAllowed, Network};
+use grail_wallet::charms::{Carried, CharmReader};
+use grail_wallet::holdings::{Balance, Coin, classify};
+use grail_wallet::seed::Branch;
 
 /// Bridge NFT, bridge token, token of another bridge.
 fn apps() -> [App; 3] {

@@ -11,9 +11,9 @@ use grail_chain::{BitcoinCore, BlockRef, BlockSource, CALL_TIMEOUT};
 use grail_types::{Network, Params};
 use serde::Deserialize;
 
-use crate::args;
+use crate::arguments;
 use crate::failure::Failure;
-use crate::home::{Home, read_json};
+use crate::home::{Home, HomeError, read_json};
 use crate::progress::Progress;
 use crate::report::{AuditReport, BooksView, Tally};
 use crate::session::Settings;
@@ -32,20 +32,20 @@ pub struct Question {
     pub wants_all: bool,
 }
 
-/// Audits by the command line's wishes.
+/// Audits as the command line asks.
 pub fn audit(
     settings: &Settings,
-    wish: &args::Audit,
+    asked: &arguments::Audit,
     progress: &mut dyn Progress,
 ) -> Result<AuditReport, Failure> {
-    let (params, settings) = known(settings, wish)?;
+    let (params, settings) = known(settings, asked)?;
     let network = match &params {
         Some(params) => params.network,
         None => settings.network.ok_or_else(|| {
             Failure::new("network-needed", "an audit by deployment needs --network")
         })?,
     };
-    let anchor = match (wish.deployment, &params) {
+    let anchor = match (asked.deployment, &params) {
         (Some(deployment), _) => Anchor::Deployment(deployment),
         (None, Some(params)) => Anchor::Bridge(params.bridge),
         (None, None) => {
@@ -65,17 +65,20 @@ pub fn audit(
             params_hash: params.map(|params| params.hash()),
             vault_scripts: [].into(),
         },
-        from_height: wish.from_height,
-        wants_all: wish.all,
+        from_height: asked.from_height,
+        wants_all: asked.all,
     };
-    let report = read(&node, &question, progress);
+    let report = read_chain(&node, &question, progress);
     progress.end();
     report
 }
 
 /// Parameters and node: as given, else those of the wallet's folder, which is opened only for what is missing.
-fn known(settings: &Settings, wish: &args::Audit) -> Result<(Option<Params>, Settings), Failure> {
-    let given: Option<Params> = wish.params.as_deref().map(read_json).transpose()?;
+fn known(
+    settings: &Settings,
+    asked: &arguments::Audit,
+) -> Result<(Option<Params>, Settings), Failure> {
+    let given: Option<Params> = asked.params.as_deref().map(read_json).transpose()?;
     if let Some(params) = &given {
         params
             .validate()
@@ -90,26 +93,26 @@ fn known(settings: &Settings, wish: &args::Audit) -> Result<(Option<Params>, Set
             ));
         }
     }
-    let is_anchored = given.is_some() || wish.deployment.is_some();
+    let is_anchored = given.is_some() || asked.deployment.is_some();
     if is_anchored && settings.node.is_some() {
         return Ok((given, settings.clone()));
     }
     let home = match Home::open(&settings.home, settings.network) {
         Ok(home) => home,
         Err(_) if is_anchored => return Ok((given, settings.clone())),
-        Err(crate::home::HomeError::Missing(_)) => return Ok((None, settings.clone())),
+        Err(HomeError::Missing(_)) => return Ok((None, settings.clone())),
         Err(error) => return Err(error.into()),
     };
     let settings = settings.clone().or(home.config());
     let params = match given {
-        None if wish.deployment.is_none() => home.params()?,
+        None if asked.deployment.is_none() => home.params()?,
         given => given,
     };
     Ok((params, settings))
 }
 
 /// Reads the chain up to its present tip, twice where needed.
-pub fn read(
+pub fn read_chain(
     node: &BitcoinCore,
     question: &Question,
     progress: &mut dyn Progress,

@@ -1,39 +1,21 @@
-//! Commands that ask the API: peg-in, peg-out, status, roster, reserves.
+//! `grail peg-in`, `grail peg-out`: asks, checks, saves the receipt, then pays.
 
-use std::time::Duration;
+use bitcoin::{Amount, FeeRate};
+use grail_api::client::Client;
+use grail_api::{CheckedReceipt, CreatePegIn, CreatePegOut, IdempotencyKey, Kind, Request, Wish};
+use grail_types::{Params, Roster};
+use grail_wallet::amount::parse_address;
+use grail_wallet::peg::{check_answer, default_fee_cap};
+use grail_wallet::receipt::StoredReceipt;
+use grail_wallet::seed::{RECLAIM_KEYS_MAX, Seed};
 
-use bitcoin::{Amount, FeeRate, OutPoint};
-use grail_api::client::{Client, ClientError};
-use grail_api::{
-    CheckedReceipt, CreatePegIn, CreatePegOut, IdempotencyKey, Kind, ProblemCode, Request,
-    RequestStatus, Reserves, Wish,
-};
-use grail_types::{Params, RequestId, Roster};
-
-use crate::amount::parse_address;
-use crate::args;
-use crate::commands::{Paid, can_pay_btc, can_pay_zkbtc, first_output, pay_btc, pay_zkbtc};
+use crate::arguments;
 use crate::failure::Failure;
-use crate::home::StoredReceipt;
-use crate::peg::check_answer;
 use crate::progress::Progress;
-use crate::report::{
-    Pegged, ReservesReport, ReservesView, RosterReport, SignerReport, StatusReport,
-};
-use crate::reserves::{ChainReserves, chain_reserves};
-use crate::roster::{check_evidence, check_nft, checked_roster, printable, trust_anchor};
-use crate::seed::{RECLAIM_KEYS_MAX, Seed};
+use crate::prover::prover;
+use crate::report::Pegged;
+use crate::session::pay::{Paid, can_pay_btc, can_pay_zkbtc, first_output, pay_btc, pay_zkbtc};
 use crate::session::{Session, now};
-use crate::spell::prover;
-
-/// Lowest fee cap offered by default: about what a settlement of one request costs at 3 sat/vB.
-const FEE_CAP_DEFAULT_MIN: Amount = Amount::from_sat(10_000);
-/// Virtual size that a request may have to pay for alone: a settlement of one request, with a margin.
-const FEE_CAP_VBYTES: u64 = 4_000;
-/// Between two looks when the event stream is not to be had.
-const WATCH_INTERVAL: Duration = Duration::from_secs(2);
-/// Failed looks in a row before watching ends.
-const WATCH_FAILURES_MAX: u32 = 15;
 
 /// A request made here: what is left to do is to pay its deposit.
 struct Made {
@@ -47,7 +29,7 @@ struct Made {
 /// BTC to zkBTC: asks, checks, saves the receipt, then pays.
 pub fn peg_in(
     session: &mut Session,
-    peg: &args::Peg,
+    peg: &arguments::Peg,
     progress: &mut dyn Progress,
 ) -> Result<Pegged, Failure> {
     let made = make(session, peg, Kind::PegIn, progress)?;
@@ -59,7 +41,7 @@ pub fn peg_in(
 /// zkBTC to BTC: asks, checks, saves the receipt, then pays with a transfer spell.
 pub fn peg_out(
     session: &mut Session,
-    peg: &args::Peg,
+    peg: &arguments::Peg,
     progress: &mut dyn Progress,
 ) -> Result<Pegged, Failure> {
     let made = make(session, peg, Kind::PegOut, progress)?;
@@ -71,7 +53,7 @@ pub fn peg_out(
 /// Everything before the payment. Whatever is wrong shows here, before anything is paid.
 fn make(
     session: &mut Session,
-    peg: &args::Peg,
+    peg: &arguments::Peg,
     kind: Kind,
     progress: &mut dyn Progress,
 ) -> Result<Made, Failure> {
@@ -103,7 +85,7 @@ fn make(
         Some(to) => to.clone(),
         None => session.wallet.fresh_address()?.to_string(),
     };
-    let wish = Asking {
+    let asking = Asking {
         to: &to,
         reclaim_public_key: reclaim_public_key(session, &seed, index),
         fee_cap: peg
@@ -112,7 +94,7 @@ fn make(
         reclaim_delay: peg.reclaim_delay,
         amount: peg.amount,
     };
-    let (parsed, answer) = wish.ask(&session.api()?, kind, &params, &roster)?;
+    let (parsed, answer) = asking.ask(&session.api()?, kind, &params, &roster)?;
     let receipt = check_answer(&parsed, &roster, &answer)?;
     let saved = session.home.save_receipt(&StoredReceipt {
         receipt: receipt.receipt().clone(),
@@ -137,7 +119,7 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// Parses the wish as the server will, then asks.
+    /// Parses the request as the server will, then asks.
     fn ask(
         &self,
         client: &Client,
@@ -155,8 +137,8 @@ impl Asking<'_> {
                     reclaim_delay: self.reclaim_delay,
                     amount_sat: Some(self.amount.to_sat()),
                 };
-                let wish = create.parse(params, roster)?;
-                Ok((wish, client.create_peg_in(&create, &key)?))
+                let parsed = create.parse(params, roster)?;
+                Ok((parsed, client.create_peg_in(&create, &key)?))
             }
             Kind::PegOut => {
                 let create = CreatePegOut {
@@ -166,8 +148,8 @@ impl Asking<'_> {
                     reclaim_delay: self.reclaim_delay,
                     amount_sat: Some(self.amount.to_sat()),
                 };
-                let wish = create.parse(params, roster)?;
-                Ok((wish, client.create_peg_out(&create, &key)?))
+                let parsed = create.parse(params, roster)?;
+                Ok((parsed, client.create_peg_out(&create, &key)?))
             }
         }
     }
@@ -175,7 +157,7 @@ impl Asking<'_> {
 
 fn deposit(
     session: &mut Session,
-    peg: &args::Peg,
+    peg: &arguments::Peg,
     made: &Made,
     paid: &Paid,
 ) -> Result<Pegged, Failure> {
@@ -200,202 +182,9 @@ fn reclaim_public_key(session: &Session, seed: &Seed, index: u32) -> String {
     key.x_only_public_key().0.to_string()
 }
 
-/// Enough for a settlement of this request alone, and never more than half of what is at stake.
-fn default_fee_cap(amount: Amount, fee_rate: FeeRate) -> Amount {
-    let alone = fee_rate.fee_vb(FEE_CAP_VBYTES).unwrap_or(Amount::MAX_MONEY);
-    alone.max(FEE_CAP_DEFAULT_MIN).min(amount / 2)
-}
-
 fn fresh_idempotency_key() -> Result<IdempotencyKey, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::new("no-randomness", error.to_string()))?;
     Ok(IdempotencyKey::parse(Some(hex::encode(bytes).as_bytes()))?)
-}
-
-/// Where a request stands.
-pub fn status(session: &Session, id: &RequestId) -> Result<StatusReport, Failure> {
-    Ok(StatusReport(look(session, id)?))
-}
-
-/// Calls `seen` with every change of a request until it has ended.
-pub fn watch(
-    session: &Session,
-    id: &RequestId,
-    mut seen: impl FnMut(StatusReport),
-) -> Result<(), Failure> {
-    let client = session.api()?;
-    let mut last: Option<RequestStatus> = None;
-    let mut failures = 0_u32;
-    loop {
-        // The stream is opened before looking, so that no change falls between.
-        let events = client.events(Some(id));
-        match look(session, id) {
-            Ok(status) => {
-                failures = 0;
-                let is_terminal = status.state.is_terminal();
-                if last.as_ref() != Some(&status) {
-                    seen(StatusReport(status.clone()));
-                    last = Some(status);
-                }
-                if is_terminal {
-                    return Ok(());
-                }
-            }
-            Err(failure) => {
-                failures = failures.saturating_add(1);
-                if last.is_none() || failures > WATCH_FAILURES_MAX {
-                    return Err(failure);
-                }
-            }
-        }
-        // Any event, or the end of the stream, is a reason to look again.
-        let hint = events.ok().and_then(|mut events| events.next());
-        if !matches!(hint, Some(Ok(_))) {
-            std::thread::sleep(WATCH_INTERVAL);
-        }
-    }
-}
-
-/// Asks for the request by its kind; where no receipt tells it, tries both.
-fn look(session: &Session, id: &RequestId) -> Result<RequestStatus, Failure> {
-    let client = session.api()?;
-    let kinds = match session.home.receipt(id) {
-        Ok(stored) => vec![stored.receipt.kind],
-        Err(_) => vec![Kind::PegIn, Kind::PegOut],
-    };
-    let mut not_found = None;
-    for kind in kinds {
-        match client.request(kind, id) {
-            Err(ClientError::Problem(problem)) if problem.code == ProblemCode::NotFound => {
-                not_found = Some(problem);
-            }
-            other => return Ok(other?),
-        }
-    }
-    Err(not_found.map_or_else(
-        || Failure::new("not-found", "no such request"),
-        |problem| (*problem).into(),
-    ))
-}
-
-/// The signers, and whether their evidence verifies.
-pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
-    let params = session.params()?;
-    let answer = session.api()?.roster()?;
-    let roster = checked_roster(&answer, &params)?;
-    let nft = if session.has_node() {
-        match check_nft(session.node()?, answer.nft_outpoint, &roster, &params) {
-            Ok(_) => "verified".to_owned(),
-            Err(error) => error.code().to_owned(),
-        }
-    } else {
-        "not-checked".to_owned()
-    };
-    let signers = check_evidence(&answer, &params, now())
-        .into_iter()
-        .map(|signer| {
-            let (attested, reason) = match signer.verdict {
-                Ok(attested) => (Some(attested), None),
-                Err(reason) => (None, Some(reason)),
-            };
-            SignerReport {
-                index: signer.index,
-                name: signer.name,
-                public_key: signer.public_key,
-                is_attested: attested.is_some(),
-                attested_at: attested.as_ref().map(|attested| attested.at),
-                pcr0: attested.map(|attested| attested.pcr0),
-                reason,
-            }
-        })
-        .collect();
-    Ok(RosterReport {
-        epoch: roster.epoch().0,
-        threshold: roster.threshold().0,
-        address: printable(&answer.address),
-        trust_anchor: trust_anchor(params.network).name().to_owned(),
-        signers,
-        nft_outpoint: answer.nft_outpoint.to_string(),
-        nft,
-    })
-}
-
-/// What is locked against what exists.
-pub fn reserves(
-    session: &mut Session,
-    progress: &mut dyn Progress,
-) -> Result<ReservesReport, Failure> {
-    let params = session.params()?;
-    let client = session.api()?;
-    let said = client.reserves()?;
-    if !session.has_node() {
-        return Ok(ReservesReport {
-            api: view_of_api(&said),
-            chain: None,
-            is_backed: None,
-            agrees: None,
-        });
-    }
-    let roster = checked_roster(&client.roster()?, &params)?;
-    progress.step("scanning the node's unspent outputs", 0, 0);
-    let found = chain_reserves(
-        &session.patient_node()?,
-        &roster,
-        &params,
-        Some(said.nft_outpoint),
-    );
-    progress.end();
-    let found = found?;
-    Ok(ReservesReport {
-        is_backed: Some(found.donations().is_some()),
-        agrees: (found.block_hash == said.block_hash).then(|| same(&said, &found)),
-        api: view_of_api(&said),
-        chain: Some(view_of_chain(&found)),
-    })
-}
-
-fn same(said: &Reserves, found: &ChainReserves) -> bool {
-    let mut said_outputs: Vec<(OutPoint, u64)> = said
-        .outpoints
-        .iter()
-        .map(|output| (output.outpoint, output.amount_sat))
-        .collect();
-    let mut found_outputs: Vec<(OutPoint, u64)> = found
-        .outputs
-        .iter()
-        .map(|(outpoint, amount)| (*outpoint, amount.to_sat()))
-        .collect();
-    said_outputs.sort_unstable();
-    found_outputs.sort_unstable();
-    said.supply_sat == found.supply.to_sat()
-        && said.nft_outpoint == found.nft_outpoint
-        && said_outputs == found_outputs
-}
-
-fn view_of_api(said: &Reserves) -> ReservesView {
-    ReservesView {
-        vault_sat: said.vault_sat,
-        supply_sat: said.supply_sat,
-        donations_sat: said.donations_sat,
-        nft_outpoint: said.nft_outpoint.to_string(),
-        output_count: said.outpoints.len(),
-        height: said.height,
-    }
-}
-
-fn view_of_chain(found: &ChainReserves) -> ReservesView {
-    let donations = found.donations().unwrap_or(Amount::ZERO);
-    ReservesView {
-        vault_sat: found
-            .at_vault
-            .checked_sub(donations)
-            .unwrap_or(Amount::ZERO)
-            .to_sat(),
-        supply_sat: found.supply.to_sat(),
-        donations_sat: donations.to_sat(),
-        nft_outpoint: found.nft_outpoint.to_string(),
-        output_count: found.outputs.len(),
-        height: found.height,
-    }
 }

@@ -1,23 +1,24 @@
-//! The command `reclaim`: finds receipt, deposit, destination and fee, then takes the deposit back.
+//! `grail reclaim`: finds receipt, deposit, destination and fee, then takes the deposit back.
 
 use std::path::Path;
 
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
-use bitcoin::{Address, FeeRate, OutPoint, ScriptBuf, Transaction, Txid};
+use bitcoin::{Address, FeeRate, ScriptBuf, Transaction, Txid};
 use grail_api::CheckedReceipt;
 use grail_types::RequestId;
 
-use crate::amount::parse_address;
-use crate::args;
-use crate::charms::Carried;
-use crate::contract::contract_of;
+use grail_wallet::amount::parse_address;
+use grail_wallet::charms::Carried;
+use grail_wallet::reclaim::{Deposit, ReclaimFailure, reclaim_plain, reclaim_tokens};
+use grail_wallet::transfer::TokenPayment;
+
+use crate::arguments;
 use crate::failure::Failure;
-use crate::home::{read_receipt, read_secret};
+use crate::home::{contract_of, read_receipt, read_secret};
 use crate::progress::Progress;
-use crate::reclaim::{Deposit, ReclaimFailure, reclaim_plain, reclaim_tokens};
+use crate::prover::prover;
 use crate::report::Reclaimed;
 use crate::session::Session;
-use crate::spell::{TokenPayment, prover};
 
 /// Fee rate when nobody can be asked.
 const OFFLINE_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(2);
@@ -25,7 +26,7 @@ const OFFLINE_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(2);
 /// Takes a deposit back. Asks nobody, unless it is to be broadcast.
 pub fn reclaim(
     session: &mut Session,
-    reclaim: &args::Reclaim,
+    reclaim: &arguments::Reclaim,
     progress: &mut dyn Progress,
 ) -> Result<Reclaimed, Failure> {
     let receipt = find_receipt(session, &reclaim.receipt)?;
@@ -109,11 +110,11 @@ fn find_receipt(session: &Session, named: &str) -> Result<CheckedReceipt, Failur
 fn find_deposit(
     session: &mut Session,
     receipt: &CheckedReceipt,
-    reclaim: &args::Reclaim,
+    reclaim: &arguments::Reclaim,
     given: Option<&Transaction>,
 ) -> Result<Deposit, Failure> {
     if let Some(transaction) = given {
-        let vout = vout_of(receipt, transaction, reclaim.outpoint)?;
+        let vout = Deposit::vout_in(receipt, transaction, reclaim.outpoint)?;
         let carried = session.wallet.carried(transaction, vout);
         return Ok(Deposit::from_transaction(
             receipt,
@@ -140,30 +141,6 @@ fn find_deposit(
         ([], Some(outpoint), Some(amount)) => Ok(Deposit::plain(receipt, outpoint, amount)?),
         ([], _, _) => Err(ReclaimFailure::NoDeposit(receipt.request()).into()),
         (several, _, _) => Err(ReclaimFailure::SeveralDeposits(several.len()).into()),
-    }
-}
-
-fn vout_of(
-    receipt: &CheckedReceipt,
-    transaction: &Transaction,
-    wanted: Option<OutPoint>,
-) -> Result<u32, ReclaimFailure> {
-    if let Some(wanted) = wanted {
-        return if wanted.txid == transaction.compute_txid() {
-            Ok(wanted.vout)
-        } else {
-            Err(ReclaimFailure::NotTheDeposit(wanted))
-        };
-    }
-    let places: Vec<u32> = (0_u32..)
-        .zip(&transaction.output)
-        .filter(|(_, output)| output.script_pubkey == *receipt.script_pubkey())
-        .map(|(vout, _)| vout)
-        .collect();
-    match places.as_slice() {
-        [vout] => Ok(*vout),
-        [] => Err(ReclaimFailure::NoDeposit(receipt.request())),
-        several => Err(ReclaimFailure::SeveralDeposits(several.len())),
     }
 }
 
@@ -204,7 +181,10 @@ fn with_tokens(
         contract: &contract,
         previous: &previous,
     };
-    reclaim_tokens(&session.secp, receipt, deposit, to, &seed, payment, &prover)
+    let secp = &session.secp;
+    Ok(reclaim_tokens(
+        secp, receipt, deposit, to, &seed, payment, &prover,
+    )?)
 }
 
 fn read_transaction(path: &Path) -> Result<Transaction, Failure> {

@@ -12,10 +12,9 @@ use bitcoin::{Network as BitcoinNetwork, Transaction};
 use grail_spell::{Place, SpellError, VerifiedSpell, find_spell, read_compatible, read_strict};
 use grail_types::{MockAllowed, Network};
 
-use crate::diagnostic::diagnostic;
 use crate::report::{
     Charm, Claimed, FileVerdict, PlaceView, SpellApp, SpellOutput, SpellView, StrictView,
-    VerdictName, VersionedApp,
+    VerdictName, VersionedApp, diagnostic,
 };
 
 /// Longest file that is read: a transaction that fills a block, in hexadecimal, with line breaks.

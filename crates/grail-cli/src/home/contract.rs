@@ -11,7 +11,7 @@ use grail_prover::BRIDGE_WASM;
 use grail_types::BridgeApp;
 use thiserror::Error;
 
-use crate::home::Home;
+use super::Home;
 
 /// Folder of contracts of bridges that this program was not built with, in the wallet's.
 const CONTRACTS: &str = "contracts";
@@ -62,6 +62,8 @@ impl ContractError {
         }
     }
 }
+
+failures!(ContractError);
 
 /// The contract of `bridge`: the one that this program was built with, or one that the user put into the wallet's folder.
 pub fn contract_of(bridge: &BridgeApp, home: &Home) -> Result<Vec<u8>, ContractError> {

@@ -3,21 +3,25 @@
 //! Owns every file of it and a lock, so that two commands never write at once. Secrets are in one file, readable by its
 //! owner alone. Files are replaced whole: written beside, synced, renamed.
 
+mod contract;
+mod files;
+mod log;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use grail_api::{CheckedReceipt, Receipt};
 use grail_types::{Network, Params, RequestId};
+use grail_wallet::receipt::{StoredReceipt, next_reclaim_key_index};
+use grail_wallet::seed::{Seed, SeedError};
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
-use crate::log::ChangeLog;
-use crate::seed::{Seed, SeedError};
+pub use contract::{ContractError, contract_of};
+pub use files::{read_json, read_receipt, read_secret};
+pub use log::{ChangeLog, LogError};
 
-/// Longest settings, parameters or mnemonic file that is read.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
+use files::{io, read_text, replace, write_secret};
+
 const CONFIG: &str = "config.json";
 const MNEMONIC: &str = "mnemonic";
 const PARAMS: &str = "params.json";
@@ -96,6 +100,8 @@ impl HomeError {
     }
 }
 
+failures!(HomeError);
+
 /// Local settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,18 +127,6 @@ pub struct Config {
     /// Grail's API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
-}
-
-/// A receipt as the wallet keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StoredReceipt {
-    /// The receipt.
-    pub receipt: Receipt,
-    /// Index of its reclaim key.
-    pub reclaim_key_index: u32,
-    /// When it was stored, unix seconds.
-    pub stored_at: u64,
 }
 
 /// An open folder. Locked until dropped.
@@ -290,12 +284,7 @@ impl Home {
 
     /// The first reclaim key that no receipt uses.
     pub fn next_reclaim_key_index(&self) -> Result<u32, HomeError> {
-        let last = self
-            .receipts()?
-            .iter()
-            .map(|stored| stored.reclaim_key_index)
-            .max();
-        Ok(last.map_or(0, |index| index.saturating_add(1)))
+        Ok(next_reclaim_key_index(&self.receipts()?))
     }
 
     fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), HomeError> {
@@ -306,34 +295,6 @@ impl Home {
         })?;
         replace(&path, &json).map_err(|source| io(&path, source))
     }
-}
-
-/// Reads a receipt file: a receipt, or a receipt as the wallet keeps it.
-pub fn read_receipt(path: &Path) -> Result<CheckedReceipt, crate::Failure> {
-    let file = File::open(path).map_err(|source| io(path, source))?;
-    let text = read_text(path, file)?;
-    let receipt = match serde_json::from_str::<StoredReceipt>(&text) {
-        Ok(stored) => stored.receipt,
-        Err(_) => Receipt::from_json(text.as_bytes())?,
-    };
-    Ok(receipt.check()?)
-}
-
-/// Reads a text file that holds one secret.
-pub fn read_secret(path: &Path) -> Result<Zeroizing<String>, HomeError> {
-    let file = File::open(path).map_err(|source| io(path, source))?;
-    let text = read_text(path, file)?;
-    Ok(Zeroizing::new(text.trim().to_owned()))
-}
-
-/// Reads JSON from a file of bounded length.
-pub fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, HomeError> {
-    let file = File::open(path).map_err(|source| io(path, source))?;
-    let text = read_text(path, file)?;
-    serde_json::from_str(&text).map_err(|error| HomeError::Malformed {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    })
 }
 
 fn check_params(path: &Path, params: &Params, network: Network) -> Result<(), HomeError> {
@@ -354,20 +315,6 @@ fn check_params(path: &Path, params: &Params, network: Network) -> Result<(), Ho
     }
 }
 
-fn read_text(path: &Path, file: File) -> Result<Zeroizing<String>, HomeError> {
-    let mut text = Zeroizing::new(String::new());
-    file.take(FILE_BYTES_MAX.saturating_add(1))
-        .read_to_string(&mut text)
-        .map_err(|source| io(path, source))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(HomeError::Malformed {
-            path: path.to_owned(),
-            reason: format!("expected at most {FILE_BYTES_MAX} bytes"),
-        });
-    }
-    Ok(text)
-}
-
 fn lock(path: &Path) -> Result<File, HomeError> {
     let file_path = path.join(LOCK);
     let file = OpenOptions::new()
@@ -380,40 +327,5 @@ fn lock(path: &Path) -> Result<File, HomeError> {
         Ok(()) => Ok(file),
         Err(fs::TryLockError::WouldBlock) => Err(HomeError::Busy(path.to_owned())),
         Err(fs::TryLockError::Error(source)) => Err(io(&file_path, source)),
-    }
-}
-
-/// Never over an existing file: it could be somebody's money.
-fn write_secret(path: &Path, secret: &[u8]) -> Result<(), HomeError> {
-    let write = || {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
-        file.write_all(secret)?;
-        file.write_all(b"\n")?;
-        file.sync_all()
-    };
-    write().map_err(|source| io(path, source))
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    match path.parent() {
-        // The rename itself must survive a power cut too.
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-fn io(path: &Path, source: std::io::Error) -> HomeError {
-    HomeError::Io {
-        path: path.to_owned(),
-        source,
     }
 }

@@ -1,112 +1,32 @@
 //! One run of a command: the open wallet, and the node and API that it was told of.
 
-use std::path::PathBuf;
+pub mod pay;
+mod settings;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bitcoin::secp256k1::{All, Secp256k1};
 use bitcoin::{FeeRate, Transaction, Txid};
 use grail_api::RosterAnswer;
 use grail_api::client::Client;
-use grail_chain::{Auth, BitcoinCore, CALL_TIMEOUT, Chain};
+use grail_chain::{BitcoinCore, CALL_TIMEOUT, Chain};
 use grail_types::{Network, Params, Roster};
+use grail_wallet::fund::believed_fee_rate;
+use grail_wallet::peg::{agreed_params, checked_params};
+use grail_wallet::roster::{NftOnChain, believe_roster, check_nft};
+
+pub use settings::Settings;
 
 use crate::failure::Failure;
-use crate::home::{Config, Home, read_secret};
-use crate::peg::PegError;
+use crate::home::Home;
+use crate::node::unspent_output;
 use crate::progress::Progress;
-use crate::roster::{NftOnChain, believe_roster, check_nft};
-use crate::sync::sync;
-use crate::wallet::Wallet;
+use crate::wallet::{Wallet, sync};
 
 /// Blocks within which a payment should be mined.
 const FEE_TARGET_BLOCKS: u16 = 6;
-/// Lowest fee rate paid: older nodes relay nothing below.
-pub const FEE_RATE_MIN: FeeRate = FeeRate::BROADCAST_MIN;
-/// Highest fee rate that the node is believed; a higher one must be asked for.
-const FEE_RATE_ESTIMATE_MAX: FeeRate = FeeRate::from_sat_per_vb_u32(300);
 /// A scan of all unspent outputs takes minutes.
 const SCAN_TIMEOUT: Duration = Duration::from_mins(15);
-
-/// Where node and API are; what is absent is taken from the wallet's settings.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// The wallet's folder.
-    pub home: PathBuf,
-    /// The network that the wallet must be of.
-    pub network: Option<Network>,
-    /// Bitcoin Core's RPC address.
-    pub node: Option<String>,
-    /// Its cookie file.
-    pub node_cookie: Option<PathBuf>,
-    /// Its RPC user.
-    pub node_user: Option<String>,
-    /// File with that user's password.
-    pub node_password_file: Option<PathBuf>,
-    /// Grail's API.
-    pub api: Option<String>,
-}
-
-impl Settings {
-    /// These settings, completed by the wallet's own.
-    #[must_use]
-    pub fn or(self, config: &Config) -> Self {
-        // Credentials belong to a node: another node does not get them.
-        let same_node = self.node.is_none() || self.node == config.node;
-        let credentials = same_node && self.node_cookie.is_none() && self.node_user.is_none();
-        let saved = |value: &Option<PathBuf>| value.clone().filter(|_| credentials);
-        Self {
-            network: Some(config.network),
-            node_cookie: self.node_cookie.or_else(|| saved(&config.node_cookie)),
-            node_password_file: self
-                .node_password_file
-                .or_else(|| saved(&config.node_password_file)),
-            node_user: self
-                .node_user
-                .or_else(|| config.node_user.clone().filter(|_| credentials)),
-            node: self.node.or_else(|| config.node.clone()),
-            api: self.api.or_else(|| config.api.clone()),
-            home: self.home,
-        }
-    }
-
-    /// The node, if one is named; checks that it is of `network`.
-    pub fn connect(
-        &self,
-        network: Network,
-        timeout: Duration,
-    ) -> Result<Option<BitcoinCore>, Failure> {
-        let Some(url) = &self.node else {
-            return Ok(None);
-        };
-        let auth = match (&self.node_cookie, &self.node_user, &self.node_password_file) {
-            (Some(cookie), None, None) => Auth::Cookie(cookie.clone()),
-            (None, Some(user), Some(file)) => Auth::UserPassword {
-                user: user.clone(),
-                password: read_secret(file)?.to_string(),
-            },
-            _ => {
-                return Err(Failure::new(
-                    "node-credentials",
-                    "expected --node-cookie, or --node-user and --node-password-file",
-                ));
-            }
-        };
-        let node = BitcoinCore::new(url, auth, timeout)?;
-        let got = node.network_name()?;
-        let expected = match network {
-            Network::Mainnet => "main".to_owned(),
-            other => other.to_string(),
-        };
-        if got == expected {
-            Ok(Some(node))
-        } else {
-            Err(Failure::new(
-                "wrong-network",
-                format!("expected a node on {expected}, got {got}"),
-            ))
-        }
-    }
-}
 
 /// An open wallet with what it may ask.
 pub struct Session {
@@ -201,22 +121,15 @@ impl Session {
     pub fn agreed_params(&mut self) -> Result<Params, Failure> {
         let pinned = self.params()?;
         let served = served_params(&self.api()?)?;
-        if pinned.hash() == served.hash() {
-            Ok(pinned)
-        } else {
-            Err(PegError::Params {
-                pinned: pinned.hash(),
-                served: served.hash(),
-            }
-            .into())
-        }
+        Ok(agreed_params(pinned, &served)?)
     }
 
     /// The API's roster, believed: every signer's evidence verifies, and the roster NFT on chain says the same.
     pub fn believed_roster(&mut self, params: &Params) -> Result<(Roster, NftOnChain), Failure> {
         let answer: RosterAnswer = self.api()?.roster()?;
         let roster = believe_roster(&answer, params, now())?;
-        let nft = check_nft(self.node()?, answer.nft_outpoint, &roster, params)?;
+        let unspent = unspent_output(self.node()?, answer.nft_outpoint)?;
+        let nft = check_nft(unspent.as_ref(), answer.nft_outpoint, &roster, params)?;
         Ok((roster, nft))
     }
 
@@ -237,9 +150,9 @@ impl Session {
             return Ok(wanted);
         }
         let node = self.node()?;
-        let floor = node.mempool_min_fee_rate()?.max(FEE_RATE_MIN);
-        let estimate = node.estimate_fee_rate(FEE_TARGET_BLOCKS)?.unwrap_or(floor);
-        Ok(estimate.min(FEE_RATE_ESTIMATE_MAX).max(floor))
+        let mempool_min = node.mempool_min_fee_rate()?;
+        let estimate = node.estimate_fee_rate(FEE_TARGET_BLOCKS)?;
+        Ok(believed_fee_rate(estimate, mempool_min))
     }
 
     /// Hands a transaction to the node and notes it in the wallet.
@@ -252,17 +165,7 @@ impl Session {
 
 /// The API's parameters, if their hash is the one that it names.
 pub fn served_params(client: &Client) -> Result<Params, Failure> {
-    let answer = client.params()?;
-    let expected = answer.params.hash();
-    if expected == answer.params_hash {
-        Ok(answer.params)
-    } else {
-        Err(PegError::ParamsHash {
-            expected,
-            got: answer.params_hash,
-        }
-        .into())
-    }
+    Ok(checked_params(client.params()?)?)
 }
 
 /// Unix seconds.

@@ -1,7 +1,9 @@
-//! The wallet: which outputs are the user's, and what they carry.
+//! The wallet's state: which outputs are the user's, kept in the wallet's folder.
 //!
-//! Watch-only: keys come from the [`Seed`](crate::seed::Seed) when something is signed. Trusts the node for the chain,
+//! Watch-only: keys come from the [`Seed`](grail_wallet::seed::Seed) when something is signed. Trusts the node for the chain,
 //! as any wallet does, and no one for charms: those are verified.
+
+mod sync;
 
 use std::sync::Arc;
 
@@ -10,11 +12,14 @@ use bdk_wallet::{KeychainKind, LocalOutput, PersistedWallet, Wallet as BdkWallet
 use bitcoin::{Address, OutPoint, Script, ScriptBuf, Transaction, Txid};
 use grail_types::{BridgeApp, Network};
 
-use crate::charms::{Carried, CharmReader};
-use crate::holdings::{Balance, Coin, Holding, PlainCoin, TokenCoin, classify};
-use crate::home::Home;
-use crate::log::{ChangeLog, LogError};
-use crate::seed::Branch;
+use grail_wallet::charms::{Carried, CharmReader};
+use grail_wallet::explain::{Fate, Standing};
+use grail_wallet::holdings::{Balance, Coin, Holding, PlainCoin, TokenCoin, classify};
+use grail_wallet::seed::Branch;
+
+use crate::home::{ChangeLog, Home, LogError};
+
+pub use sync::{SyncError, sync};
 
 /// Why the wallet cannot be opened or saved.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +42,8 @@ impl WalletError {
         }
     }
 }
+
+failures!(WalletError);
 
 /// The wallet.
 #[derive(Debug)]
@@ -178,6 +185,48 @@ impl Wallet {
         found
     }
 
+    /// Where an output at `script` stands.
+    pub fn standing(&mut self, outpoint: OutPoint, script: &Script) -> Standing {
+        let holding = self
+            .holdings()
+            .into_iter()
+            .find(|holding| holding.coin().outpoint == outpoint);
+        if let Some(holding) = holding {
+            return Standing::Held(holding);
+        }
+        if !self.is_mine(script) {
+            return Standing::Foreign;
+        }
+        let key = self
+            .bdk
+            .derivation_of_spk(script.to_owned())
+            .map(|(keychain, index)| (branch(keychain), index));
+        Standing::Lost {
+            key,
+            fate: self.fate(outpoint),
+        }
+    }
+
+    /// What became of an output that is no longer unspent, in the wallet's view of the chain.
+    fn fate(&self, outpoint: OutPoint) -> Fate {
+        if self.bdk.get_tx(outpoint.txid).is_none() {
+            return Fate::TransactionGone;
+        }
+        let spender = self
+            .bdk
+            .tx_graph()
+            .outspends(outpoint)
+            .iter()
+            .find_map(|txid| self.bdk.get_tx(*txid));
+        spender.map_or(Fate::SpentUnkept, |spender| Fate::SpentBy {
+            txid: spender.tx_node.txid,
+            height: match &spender.chain_position {
+                ChainPosition::Confirmed { anchor, .. } => Some(anchor.block_id.height),
+                ChainPosition::Unconfirmed { .. } => None,
+            },
+        })
+    }
+
     /// Notes a transaction of the wallet's own that was just sent, so that the next command builds on it.
     pub fn note_sent(&mut self, transaction: &Transaction, at: u64) -> Result<(), WalletError> {
         self.bdk.apply_unconfirmed_txs([(transaction.clone(), at)]);
@@ -212,12 +261,16 @@ fn coin(output: &LocalOutput, is_coinbase: bool, tip_height: u32) -> Coin {
     Coin {
         outpoint: output.outpoint,
         output: output.txout.clone(),
-        branch: match output.keychain {
-            KeychainKind::External => Branch::Receive,
-            KeychainKind::Internal => Branch::Change,
-        },
+        branch: branch(output.keychain),
         index: output.derivation_index,
         confirmations,
         is_coinbase,
+    }
+}
+
+const fn branch(keychain: KeychainKind) -> Branch {
+    match keychain {
+        KeychainKind::External => Branch::Receive,
+        KeychainKind::Internal => Branch::Change,
     }
 }

@@ -8,8 +8,8 @@ use grail_chain::{
     BlockRef, CURSOR_BLOCKS_MAX, Chain, ChainError, Cursor, ScanError, Step, next_step,
 };
 
+use super::{Wallet, WalletError};
 use crate::progress::Progress;
-use crate::wallet::{Wallet, WalletError};
 
 /// Blocks between two saves.
 const SAVE_BLOCKS: u32 = 200;
@@ -55,6 +55,8 @@ impl SyncError {
         }
     }
 }
+
+failures!(SyncError);
 
 impl From<ScanError> for SyncError {
     fn from(error: ScanError) -> Self {

@@ -19,7 +19,7 @@ use grail_attest::dev::{InsecureDevTee, development_pcr0};
 use grail_attest::{UnixTime, attest_signer};
 use grail_bridge_contract::{Action, RosterState};
 use grail_chain::Chain;
-use grail_cli::args;
+use grail_cli::arguments;
 use grail_cli::progress::Quiet;
 use grail_cli::report::{Created, Sent};
 use grail_cli::{Failure, Session, Settings, commands};
@@ -241,10 +241,10 @@ pub struct User {
 
 impl User {
     pub fn new(node: &Node, api: Option<&str>) -> Self {
-        Self::with(node, api, &args::Init::default())
+        Self::with(node, api, &arguments::Init::default())
     }
 
-    pub fn with(node: &Node, api: Option<&str>, init: &args::Init) -> Self {
+    pub fn with(node: &Node, api: Option<&str>, init: &arguments::Init) -> Self {
         let folder = TempDir::new().unwrap();
         let settings = Settings {
             home: folder.path().join("wallet"),
@@ -256,7 +256,7 @@ impl User {
         };
         let params_file = folder.path().join("params.json");
         std::fs::write(&params_file, serde_json::to_vec(&params()).unwrap()).unwrap();
-        let init = args::Init {
+        let init = arguments::Init {
             mnemonic_file: init.mnemonic_file.clone(),
             birthday_height: init.birthday_height,
             params: Some(params_file),
@@ -307,8 +307,8 @@ impl User {
     }
 }
 
-pub fn send_args(amount: u64, address: &str) -> args::Send {
-    args::Send {
+pub fn send_args(amount: u64, address: &str) -> arguments::Send {
+    arguments::Send {
         amount: sat(amount),
         address: address.to_owned(),
         fee_rate: None,
