@@ -32,6 +32,9 @@ pub fn run(bless: bool) -> Result<()> {
     let mut complaints = order::check(&order::crates(&metadata)?);
     complaints.extend(bans::check(&bans::names(&metadata)?));
     complaints.extend(enclave_closure(&metadata, bless)?);
+    complaints.extend(bans::check_without_io(&closure::from_tree(&tree(
+        bans::WITHOUT_IO,
+    )?)));
     complaints.extend(texts()?);
     for complaint in &complaints {
         eprintln!("tidy: {complaint}");
@@ -50,19 +53,7 @@ fn enclave_closure(metadata: &Value, bless: bool) -> Result<Vec<String>> {
     if !exists {
         return Ok(vec![format!("there is no crate {ENCLAVE}")]);
     }
-    // `tree` and not `metadata`: the latter mixes in features that only other members ask for.
-    let tree = output_of(cargo().args([
-        "tree",
-        "--package",
-        ENCLAVE,
-        "--edges",
-        "normal",
-        "--prefix",
-        "none",
-        "--target",
-        PLATFORM,
-    ]))?;
-    let now = closure::from_tree(&tree);
+    let now = closure::from_tree(&tree(ENCLAVE)?);
     let reasons = fs::read_to_string(root().join(CLOSURE_REASONS)).unwrap_or_default();
     let mut complaints = closure::check_reasons(&reasons, &closure::direct(metadata, &now)?);
     let path = root().join(CLOSURE);
@@ -78,6 +69,22 @@ fn enclave_closure(metadata: &Value, bless: bool) -> Result<Vec<String>> {
         Err(_) => complaints.push(format!("{CLOSURE} is missing: cargo xtask tidy --bless")),
     }
     Ok(complaints)
+}
+
+/// What is compiled into a crate. `tree` and not `metadata`: the latter mixes in features that only
+/// other members ask for.
+fn tree(package: &str) -> Result<String> {
+    output_of(cargo().args([
+        "tree",
+        "--package",
+        package,
+        "--edges",
+        "normal",
+        "--prefix",
+        "none",
+        "--target",
+        PLATFORM,
+    ]))
 }
 
 fn texts() -> Result<Vec<String>> {
@@ -105,6 +112,9 @@ fn texts() -> Result<Vec<String>> {
             continue;
         };
         complaints.extend(text::check(name, &content));
+        if name.starts_with(&format!("crates/{}/src/", bans::WITHOUT_IO)) {
+            complaints.extend(bans::check_source(name, &content));
+        }
     }
     Ok(complaints)
 }
