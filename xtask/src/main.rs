@@ -12,6 +12,7 @@ mod shell;
 mod tidy;
 mod upstream;
 mod verbs;
+mod wallet_wasm;
 
 use std::process::ExitCode;
 
@@ -41,6 +42,8 @@ enum Task {
         #[arg(long)]
         verify: bool,
     },
+    /// Build the wallet's core for a browser.
+    WalletWasm,
     /// Run the fuzz targets from their corpus, for a short while each.
     Fuzz {
         /// How long each target runs, in seconds.
@@ -114,6 +117,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             setup::install(setup::CONTRACTS)?;
             contracts::build(verify)
         }
+        Task::WalletWasm => verbs::wallet_wasm(),
         Task::Fuzz { seconds, target } => fuzz::fuzz(seconds, target.as_deref()),
         Task::Demo { keep } => verbs::demo(keep),
         Task::Test { slow, upstream } => verbs::test(slow, upstream),

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::shell::{cargo, output_of, root, run, succeeds};
-use crate::{bitcoind, contracts, fuzz, setup, tidy, upstream};
+use crate::{bitcoind, contracts, fuzz, setup, tidy, upstream, wallet_wasm};
 
 /// Tells tests that the programs they start were built from the sources as they are.
 const PROGRAMS_BUILT: &str = "GRAIL_PROGRAMS_BUILT";
@@ -36,6 +36,7 @@ pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
     if slow {
         setup::install(setup::CONTRACTS)?;
         contracts::build(true)?;
+        wallet_wasm()?;
         oracle()?;
         fuzz::fuzz(fuzz::SECONDS_SLOW, None)?;
     }
@@ -65,6 +66,13 @@ pub fn test(slow: bool, with_upstream: bool) -> Result<()> {
             .env(UPSTREAM_REQUIRED, "1");
     }
     run(&mut tests)
+}
+
+/// Builds the wallet for a browser.
+pub fn wallet_wasm() -> Result<()> {
+    setup::install(setup::CONTRACTS)?;
+    setup::install(setup::WALLET_WASM)?;
+    wallet_wasm::build()
 }
 
 /// A cargo task in the contracts' own workspace.
