@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 const CARGO: &str = "/usr/bin/cargo";
 const RUSTC: &str = "/usr/bin/rustc";
-const LINKER: &str = "/usr/bin/wasm-ld-19";
+pub const LINKER: &str = "/usr/bin/wasm-ld-19";
 /// Another compiler makes another wasm, hence another `vk`.
 const RUSTC_VERSION: &str = "rustc 1.96.0";
 const TARGET: &str = "wasm32-wasip1";
@@ -123,7 +123,8 @@ fn compile(contracts: &Path, target_dir: &Path) -> Result<Vec<u8>> {
     Ok(wasm)
 }
 
-fn check_toolchain() -> Result<()> {
+/// Whether Debian's compiler for wasm is there, in the one version that counts.
+pub fn check_toolchain() -> Result<()> {
     let missing: Vec<&str> = TOOLS
         .iter()
         .filter(|(file, _)| !Path::new(file).exists())
@@ -149,7 +150,7 @@ fn check_toolchain() -> Result<()> {
 }
 
 /// Debian's cargo, in `folder`, deaf to the caller's toolchain and flags.
-fn cargo(folder: &Path) -> Command {
+pub fn cargo(folder: &Path) -> Command {
     let mut command = Command::new(CARGO);
     command.current_dir(folder);
     for (name, _) in env::vars_os() {

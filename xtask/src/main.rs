@@ -13,8 +13,8 @@ mod setup;
 mod shell;
 mod suites;
 mod tidy;
-
 mod verbs;
+mod wallet_wasm;
 
 use std::process::ExitCode;
 
@@ -44,6 +44,8 @@ enum Task {
         #[arg(long)]
         verify: bool,
     },
+    /// Build the wallet's core for a browser.
+    WalletWasm,
     /// Run the fuzz targets from their corpus, for a short while each.
     Fuzz {
         /// How long each target runs, in seconds.
@@ -158,6 +160,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             setup::install(setup::CONTRACTS)?;
             contracts::build(verify)
         }
+        Task::WalletWasm => wallet_wasm::build(),
         Task::Fuzz { seconds, target } => {
             let targets = fuzz::targets(target.as_deref())?;
             fuzz::fuzz(&targets, seconds, fuzz::Start::Anywhere)

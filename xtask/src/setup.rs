@@ -28,6 +28,9 @@ pub const CONTRACTS: &[&str] = &[
     "wasi-libc",
 ];
 
+/// What building the wallet for a browser takes besides.
+pub const WALLET_WASM: &[&str] = &["clang"];
+
 /// What building upstream's prover server takes.
 pub const UPSTREAM: &[&str] = &[
     "clang",

@@ -1,9 +1,18 @@
 //! How a command fails: a stable code, and words.
+//!
+//! Knows no other module: each error says beside itself that it is a failure.
 
 use grail_api::client::ClientError;
 use grail_api::{Problem, ReceiptError};
 use grail_chain::{ChainError, SendError};
-use grail_prover::ProverError;
+use grail_wallet::amount::AmountError;
+use grail_wallet::fund::FundError;
+use grail_wallet::peg::PegError;
+use grail_wallet::reclaim::ReclaimFailure;
+use grail_wallet::roster::RosterFailure;
+use grail_wallet::seed::SeedError;
+use grail_wallet::sign::SignError;
+use grail_wallet::transfer::SpellFailure;
 use serde::Serialize;
 
 /// What a command ends with when it fails.
@@ -29,7 +38,7 @@ impl Failure {
 /// Turns errors that have a `code()` into failures.
 macro_rules! failures {
     ($($error:ty),* $(,)?) => {
-        $(impl From<$error> for Failure {
+        $(impl From<$error> for $crate::failure::Failure {
             fn from(error: $error) -> Self {
                 Self { code: error.code(), message: error.to_string() }
             }
@@ -37,24 +46,20 @@ macro_rules! failures {
     };
 }
 
+// Those of other crates, which cannot say it themselves.
 failures!(
     ClientError,
     ReceiptError,
     ChainError,
     SendError,
-    ProverError,
-    crate::amount::AmountError,
-    crate::contract::ContractError,
-    crate::fund::FundError,
-    crate::home::HomeError,
-    crate::peg::PegError,
-    crate::reclaim::ReclaimFailure,
-    crate::reserves::ReservesError,
-    crate::roster::RosterFailure,
-    crate::seed::SeedError,
-    crate::spell::SpellFailure,
-    crate::sync::SyncError,
-    crate::wallet::WalletError,
+    AmountError,
+    FundError,
+    PegError,
+    ReclaimFailure,
+    RosterFailure,
+    SeedError,
+    SignError,
+    SpellFailure,
 );
 
 impl From<Problem> for Failure {

@@ -1,36 +1,20 @@
-//! The user's wallet and command line.
+//! The command line of a wallet for BTC and zkBTC.
 //!
-//! Owns the user's keys, receipts and coins. Trusts the node for the chain; trusts the API for nothing: terms, roster,
-//! evidence, deposit address and reserves are all checked here. Secrets are read from files, never from the command
-//! line, and never shown.
+//! Owns the wallet's folder, the way to node and API, and how answers are shown; what a wallet
+//! knows and decides is `grail_wallet`'s. Trusts the node for the chain and the API for nothing.
+//! Secrets are read from files, never from the command line, and never shown.
 
-pub mod amount;
-pub mod args;
-pub mod auditor;
-pub mod bridge;
-pub mod charms;
-pub mod commands;
-pub mod contract;
-pub mod diagnostic;
-pub mod explain;
+#[macro_use]
 pub mod failure;
-pub mod fund;
-pub mod holdings;
+
+pub mod arguments;
+pub mod commands;
 pub mod home;
-pub mod log;
-pub mod peg;
+pub mod node;
 pub mod progress;
-pub mod reclaim;
+pub mod prover;
 pub mod report;
-pub mod reserves;
-pub mod roster;
-pub mod seed;
 pub mod session;
-pub mod sign;
-pub mod spell;
-pub mod sync;
-pub mod take_back;
-pub mod verify;
 pub mod wallet;
 
 pub use failure::Failure;

@@ -5,12 +5,10 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use grail_cli::args::{Arguments, Command, SpellCommand, WalletCommand};
+use grail_cli::arguments::{Arguments, Command, SpellCommand, WalletCommand};
 use grail_cli::progress::{Bar, Progress, Quiet};
 use grail_cli::report::{Report, SpellsReport};
-use grail_cli::{
-    Failure, Session, Settings, auditor, bridge, commands, explain, take_back, verify,
-};
+use grail_cli::{Failure, Session, Settings, commands};
 use grail_types::Network;
 
 fn main() -> ExitCode {
@@ -44,7 +42,7 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
         && status.watch
     {
         let session = Session::open(settings(arguments)?)?;
-        bridge::watch(&session, &status.id, |report| print(&report, is_json))?;
+        commands::watch(&session, &status.id, |report| print(&report, is_json))?;
         return Ok(true);
     }
     let answer = answer(arguments, progress)?;
@@ -68,25 +66,25 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
         Command::List => Box::new(commands::list(&mut open()?, progress)?),
         Command::Send(send) => Box::new(commands::send(&mut open()?, send, progress)?),
         Command::SendZkbtc(send) => Box::new(commands::send_zkbtc(&mut open()?, send, progress)?),
-        Command::PegIn(peg) => Box::new(bridge::peg_in(&mut open()?, peg, progress)?),
-        Command::PegOut(peg) => Box::new(bridge::peg_out(&mut open()?, peg, progress)?),
-        Command::Status(status) => Box::new(bridge::status(&open()?, &status.id)?),
-        Command::Reclaim(reclaim) => Box::new(take_back::reclaim(&mut open()?, reclaim, progress)?),
-        Command::Roster => Box::new(bridge::roster(&mut open()?)?),
-        Command::Reserves => Box::new(bridge::reserves(&mut open()?, progress)?),
+        Command::PegIn(peg) => Box::new(commands::peg_in(&mut open()?, peg, progress)?),
+        Command::PegOut(peg) => Box::new(commands::peg_out(&mut open()?, peg, progress)?),
+        Command::Status(status) => Box::new(commands::status(&open()?, &status.id)?),
+        Command::Reclaim(reclaim) => Box::new(commands::reclaim(&mut open()?, reclaim, progress)?),
+        Command::Roster => Box::new(commands::roster(&mut open()?)?),
+        Command::Reserves => Box::new(commands::reserves(&mut open()?, progress)?),
         Command::Receipts => Box::new(commands::receipts(&open()?)?),
-        Command::Wallet(WalletCommand::Explain(wish)) => {
-            Box::new(explain::explain(&mut open()?, wish.outpoint, progress)?)
+        Command::Wallet(WalletCommand::Explain(asked)) => {
+            Box::new(commands::explain(&mut open()?, asked.outpoint, progress)?)
         }
-        Command::Spell(SpellCommand::Verify(wish)) => {
+        Command::Spell(SpellCommand::Verify(asked)) => {
             let network = arguments.network().unwrap_or(Network::Mainnet);
             let mut stdin = std::io::stdin().lock();
-            let report = SpellsReport(verify::verify(&wish.files, network, &mut stdin));
+            let report = SpellsReport(commands::verify(&asked.files, network, &mut stdin));
             is_good = report.all_valid();
             Box::new(report)
         }
-        Command::Auditor(wish) => {
-            let report = auditor::audit(&arguments.settings_without_home(), wish, progress)?;
+        Command::Auditor(asked) => {
+            let report = commands::audit(&arguments.settings_without_home(), asked, progress)?;
             is_good = report.is_sound();
             Box::new(report)
         }

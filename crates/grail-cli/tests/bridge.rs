@@ -4,7 +4,7 @@
 use bitcoin::{Address, Amount};
 use grail_api::Kind;
 use grail_cli::progress::Quiet;
-use grail_cli::{Session, Settings, args, bridge, commands, take_back};
+use grail_cli::{Session, Settings, arguments, commands};
 use grail_testkit::{Cluster, ClusterConfig};
 use grail_types::{Network, RequestId};
 use tempfile::TempDir;
@@ -25,7 +25,7 @@ impl User {
             api: Some(cluster.backend.url()),
             ..Settings::default()
         };
-        commands::init(&settings, &args::Init::default()).unwrap();
+        commands::init(&settings, &arguments::Init::default()).unwrap();
         Self {
             _folder: folder,
             settings,
@@ -46,8 +46,8 @@ impl User {
     }
 }
 
-fn peg(amount: u64) -> args::Peg {
-    args::Peg {
+fn peg(amount: u64) -> arguments::Peg {
+    arguments::Peg {
         amount: Amount::from_sat(amount),
         to: None,
         fee_cap: None,
@@ -73,21 +73,21 @@ fn bitcoin_goes_in_moves_as_zkbtc_and_comes_out_and_the_books_balance() {
     }
     cluster.node.mine(1);
 
-    let roster = bridge::roster(&mut alice.open()).unwrap();
+    let roster = commands::roster(&mut alice.open()).unwrap();
     assert!(
         roster.signers.iter().all(|signer| signer.is_attested),
         "{roster}"
     );
     assert_eq!(roster.nft, "verified");
 
-    let pegged = bridge::peg_in(&mut alice.open(), &peg(500_000), &mut Quiet).unwrap();
+    let pegged = commands::peg_in(&mut alice.open(), &peg(500_000), &mut Quiet).unwrap();
     let (id, minted) = settle(&cluster, Kind::PegIn, &pegged.id);
     assert_eq!(alice.funds(), (500_000 - pegged.fee_sat, minted));
     let mut seen = Vec::new();
-    bridge::watch(&alice.open(), &id, |report| seen.push(report.0.state)).unwrap();
+    commands::watch(&alice.open(), &id, |report| seen.push(report.0.state)).unwrap();
     assert_eq!(seen, [grail_api::RequestState::Paid]);
 
-    let send = args::Send {
+    let send = arguments::Send {
         amount: Amount::from_sat(200_000),
         address: bob.address().to_string(),
         fee_rate: None,
@@ -97,7 +97,7 @@ fn bitcoin_goes_in_moves_as_zkbtc_and_comes_out_and_the_books_balance() {
     assert_eq!(alice.funds().1, minted - 200_000);
     assert_eq!(bob.funds(), (1_000_000, 200_000));
 
-    let pegged = bridge::peg_out(&mut bob.open(), &peg(150_000), &mut Quiet).unwrap();
+    let pegged = commands::peg_out(&mut bob.open(), &peg(150_000), &mut Quiet).unwrap();
     let (_, paid_out) = settle(&cluster, Kind::PegOut, &pegged.id);
     let (btc, zkbtc) = bob.funds();
     assert_eq!(zkbtc, 50_000);
@@ -106,7 +106,7 @@ fn bitcoin_goes_in_moves_as_zkbtc_and_comes_out_and_the_books_balance() {
     let carrier = cluster.params().carrier.to_sat();
     assert_eq!(btc, 1_000_000 - pegged.fee_sat - carrier + paid_out);
 
-    let reserves = bridge::reserves(&mut bob.open(), &mut Quiet).unwrap();
+    let reserves = commands::reserves(&mut bob.open(), &mut Quiet).unwrap();
     assert_eq!(
         (reserves.is_backed, reserves.agrees),
         (Some(true), Some(true)),
@@ -122,11 +122,11 @@ fn a_deposit_that_is_not_served_is_taken_back() {
     let script = user.address().script_pubkey();
     cluster.node.fund(&script, Amount::from_sat(1_000_000));
     cluster.node.mine(1);
-    let pegged = bridge::peg_in(&mut user.open(), &peg(100_000), &mut Quiet).unwrap();
+    let pegged = commands::peg_in(&mut user.open(), &peg(100_000), &mut Quiet).unwrap();
     settle(&cluster, Kind::PegIn, &pegged.id);
 
     // The same address again: not served.
-    let send = args::Send {
+    let send = arguments::Send {
         amount: Amount::from_sat(50_000),
         address: pegged.deposit_address.clone(),
         fee_rate: None,
@@ -134,7 +134,7 @@ fn a_deposit_that_is_not_served_is_taken_back() {
     let again = commands::send(&mut user.open(), &send, &mut Quiet).unwrap();
     cluster.node.mine(24);
     let before = user.funds().0;
-    let reclaim = args::Reclaim {
+    let reclaim = arguments::Reclaim {
         receipt: pegged.id.clone(),
         outpoint: Some(format!("{}:0", again.txid).parse().unwrap()),
         amount: None,
@@ -143,7 +143,7 @@ fn a_deposit_that_is_not_served_is_taken_back() {
         fee_rate: None,
         broadcast: true,
     };
-    let reclaimed = take_back::reclaim(&mut user.open(), &reclaim, &mut Quiet).unwrap();
+    let reclaimed = commands::reclaim(&mut user.open(), &reclaim, &mut Quiet).unwrap();
     cluster.node.mine(1);
     assert_eq!(user.funds().0, before + reclaimed.amount_sat);
 }

@@ -10,10 +10,10 @@ use common::{Chain1, Charm, User, conjure, conjurer, sat};
 use grail_chain::Chain;
 use grail_cli::progress::Quiet;
 use grail_cli::report::Explanation;
-use grail_cli::{Session, commands, explain};
+use grail_cli::{Session, commands};
 
 fn explained(session: &mut Session, outpoint: OutPoint) -> Explanation {
-    explain::explain(session, outpoint, &mut Quiet).unwrap()
+    commands::explain(session, outpoint, &mut Quiet).unwrap()
 }
 
 fn codes(explanation: &Explanation) -> Vec<&'static str> {

@@ -8,13 +8,13 @@ use common::scene::{Scene, stranger_evidence};
 use common::{params, roster, vault};
 use grail_api::{RequestState, Reserves, VaultOutput};
 use grail_chain::BlockSource;
-use grail_cli::bridge;
+use grail_cli::commands;
 use grail_cli::progress::Quiet;
 
 #[test]
 fn the_roster_report_names_the_signer_whose_evidence_is_false() {
     let scene = Scene::new();
-    let report = bridge::roster(&mut scene.user.open()).unwrap();
+    let report = commands::roster(&mut scene.user.open()).unwrap();
     assert_eq!(report.nft, "verified");
     assert_eq!(report.trust_anchor, "development-root");
     assert!(report.signers.iter().all(|signer| signer.is_attested));
@@ -25,7 +25,7 @@ fn the_roster_report_names_the_signer_whose_evidence_is_false() {
             replace(answer, "/signers/1/name", "\u{1b}[31moperator");
         }
     });
-    let report = bridge::roster(&mut scene.user.open()).unwrap();
+    let report = commands::roster(&mut scene.user.open()).unwrap();
     let attested: Vec<bool> = report
         .signers
         .iter()
@@ -62,7 +62,7 @@ fn reserves_are_recomputed_from_the_chain_with_donations_apart() {
         block_hash: tip.hash,
     };
     scene.api.serve_reserves(&honest);
-    let report = bridge::reserves(&mut scene.user.open(), &mut Quiet).unwrap();
+    let report = commands::reserves(&mut scene.user.open(), &mut Quiet).unwrap();
     assert_eq!((report.is_backed, report.agrees), (Some(true), Some(true)));
     let chain = report.chain.unwrap();
     assert_eq!(
@@ -73,7 +73,7 @@ fn reserves_are_recomputed_from_the_chain_with_donations_apart() {
     let mut false_supply = honest.clone();
     false_supply.supply_sat -= 1;
     scene.api.serve_reserves(&false_supply);
-    let report = bridge::reserves(&mut scene.user.open(), &mut Quiet).unwrap();
+    let report = commands::reserves(&mut scene.user.open(), &mut Quiet).unwrap();
     assert_eq!(report.agrees, Some(false));
 }
 
@@ -94,7 +94,7 @@ fn reserves_below_the_supply_are_called_so() {
         height: tip.height,
         block_hash: tip.hash,
     });
-    let report = bridge::reserves(&mut scene.user.open(), &mut Quiet).unwrap();
+    let report = commands::reserves(&mut scene.user.open(), &mut Quiet).unwrap();
     assert_eq!(
         (report.is_backed, report.agrees),
         (Some(false), Some(false))
@@ -109,7 +109,7 @@ fn a_status_is_asked_for_by_kind_and_watched_to_its_end() {
     let session = scene.user.open();
     let id = pegged.id.parse().unwrap();
     assert_eq!(
-        bridge::status(&session, &id).err().unwrap().code,
+        commands::status(&session, &id).err().unwrap().code,
         "not-found"
     );
 
@@ -133,8 +133,8 @@ fn a_status_is_asked_for_by_kind_and_watched_to_its_end() {
         updated_at: 2,
     };
     scene.api.serve(&format!("/v1/peg-ins/{id}"), &status);
-    assert_eq!(bridge::status(&session, &id).unwrap().0, status);
+    assert_eq!(commands::status(&session, &id).unwrap().0, status);
     let mut seen = Vec::new();
-    bridge::watch(&session, &id, |report| seen.push(report.0.state)).unwrap();
+    commands::watch(&session, &id, |report| seen.push(report.0.state)).unwrap();
     assert_eq!(seen, [RequestState::Paid]);
 }

@@ -7,7 +7,7 @@ use bitcoin::{OutPoint, TxOut};
 use common::api::replace;
 use common::scene::{Scene, peg, stranger_evidence};
 use common::{Charm, params, protocol, public_key, roster, roster_state, sat, vault};
-use grail_cli::bridge;
+use grail_cli::commands;
 use grail_cli::home::read_receipt;
 use grail_cli::progress::Quiet;
 use serde_json::Value;
@@ -337,7 +337,7 @@ fn amounts_are_refused_before_the_api_is_asked() {
     assert_eq!(scene.peg_out(50_001).unwrap_err().code, "not-enough-zkbtc");
     let mut greedy = peg(30_000);
     greedy.fee_cap = Some(sat(29_670));
-    let refused = bridge::peg_in(&mut scene.user.open(), &greedy, &mut Quiet).unwrap_err();
+    let refused = commands::peg_in(&mut scene.user.open(), &greedy, &mut Quiet).unwrap_err();
     assert_eq!(refused.code, "fee-cap-too-high");
     assert!(scene.api.bodies().is_empty(), "{:?}", scene.api.bodies());
 }

@@ -12,7 +12,7 @@ use grail_api::Receipt;
 use grail_chain::Verdict;
 use grail_cli::home::read_receipt;
 use grail_cli::progress::Quiet;
-use grail_cli::{args, take_back};
+use grail_cli::{arguments, commands};
 use grail_script::InternalKey;
 use serde_json::Value;
 
@@ -69,22 +69,22 @@ fn a_reclaim_needs_neither_server_nor_node_nor_the_wallets_state() {
         network: Some(grail_types::Network::Regtest),
         ..grail_cli::Settings::default()
     };
-    let init = args::Init {
+    let init = arguments::Init {
         mnemonic_file: Some(words),
-        ..args::Init::default()
+        ..arguments::Init::default()
     };
     grail_cli::commands::init(&settings, &init).unwrap();
     let mut session = grail_cli::Session::open(settings).unwrap();
     let mut wish = reclaim(receipt_file.to_str().unwrap());
     assert_eq!(
-        take_back::reclaim(&mut session, &wish, &mut Quiet)
+        commands::reclaim(&mut session, &wish, &mut Quiet)
             .unwrap_err()
             .code,
         "no-deposit"
     );
     wish.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
     wish.amount = Some(sat(100_000));
-    let reclaimed = take_back::reclaim(&mut session, &wish, &mut Quiet).unwrap();
+    let reclaimed = commands::reclaim(&mut session, &wish, &mut Quiet).unwrap();
     let transaction: Transaction = deserialize_hex(&reclaimed.raw_transaction).unwrap();
     assert!(matches!(
         scene.chain.node.test_accept(&transaction),
@@ -139,15 +139,15 @@ fn zkbtc_is_not_lost_for_want_of_the_deposits_transaction() {
     // A wallet of the same mnemonic that has never seen a block.
     let words = scene.user.folder.path().join("words");
     std::fs::copy(&scene.user.created.mnemonic_file, &words).unwrap();
-    let init = args::Init {
+    let init = arguments::Init {
         mnemonic_file: Some(words),
-        ..args::Init::default()
+        ..arguments::Init::default()
     };
     let blind = User::with(&scene.chain.node, None, &init);
     let mut wish = reclaim(&pegged.receipt_file);
     wish.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
     wish.amount = Some(params().carrier);
-    let refused = take_back::reclaim(&mut blind.open(), &wish, &mut Quiet).unwrap_err();
+    let refused = commands::reclaim(&mut blind.open(), &wish, &mut Quiet).unwrap_err();
     assert_eq!(refused.code, "needs-deposit-tx");
 }
 
@@ -226,7 +226,7 @@ fn another_wallet_cannot_take_a_deposit_back() {
     let mut wish = reclaim(&pegged.receipt_file);
     wish.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
     wish.amount = Some(sat(100_000));
-    let refused = take_back::reclaim(&mut thief.open(), &wish, &mut Quiet).unwrap_err();
+    let refused = commands::reclaim(&mut thief.open(), &wish, &mut Quiet).unwrap_err();
     assert_eq!(refused.code, "no-reclaim-key");
 }
 

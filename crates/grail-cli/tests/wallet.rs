@@ -8,7 +8,7 @@ use common::{Chain1, Charm, User, bridge_app, params, sat};
 use grail_chain::{Chain, View};
 use grail_cli::home::{Home, HomeError};
 use grail_cli::progress::Quiet;
-use grail_cli::{Session, args, commands};
+use grail_cli::{Session, arguments, commands};
 
 #[test]
 fn shows_btc_and_zkbtc_apart_confirmed_and_pending() {
@@ -275,9 +275,9 @@ fn the_same_mnemonic_finds_everything_again() {
     let again = User::with(
         &chain.node,
         None,
-        &args::Init {
+        &arguments::Init {
             mnemonic_file: Some(words),
-            ..args::Init::default()
+            ..arguments::Init::default()
         },
     );
     assert_eq!(again.created.birthday_height, 1);
@@ -329,7 +329,7 @@ fn secrets_are_the_owners_alone() {
 fn a_folder_is_for_one_wallet_one_network_and_one_command_at_a_time() {
     let chain = Chain1::start();
     let user = User::new(&chain.node, None);
-    let again = commands::init(&user.settings, &args::Init::default()).unwrap_err();
+    let again = commands::init(&user.settings, &arguments::Init::default()).unwrap_err();
     assert_eq!(again.code, "wallet-exists");
 
     let session = user.open();
@@ -356,7 +356,7 @@ fn a_signet_wallet_refuses_a_regtest_node() {
         node_cookie: Some(chain.node.cookie_path()),
         ..grail_cli::Settings::default()
     };
-    let refused = commands::init(&settings, &args::Init::default()).unwrap_err();
+    let refused = commands::init(&settings, &arguments::Init::default()).unwrap_err();
     assert_eq!(refused.code, "wrong-network");
     assert!(!settings.home.exists(), "nothing is left half made");
 }

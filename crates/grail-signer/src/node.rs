@@ -151,7 +151,10 @@ impl Node {
     }
 
     fn restore(&self, sealed: &[u8], context: &SealContext<'_>) -> Result<SigningKey, Fault> {
-        let opened = self.tee.open(sealed, context).map_err(|error| seal_fault(&error))?;
+        let opened = self
+            .tee
+            .open(sealed, context)
+            .map_err(|error| seal_fault(&error))?;
         let invalid = || Fault::new(FaultCode::SealedKeyInvalid, "the sealed bytes are no key");
         let mut secret = Box::new(Zeroizing::new([0; 32]));
         if opened.len() != secret.len() {
@@ -168,12 +171,16 @@ impl Node {
     ) -> Result<(SigningKey, Vec<u8>), Fault> {
         for _ in 0..KEY_DRAWS_MAX {
             let mut secret = Box::new(Zeroizing::new([0; 32]));
-            entropy.fill(secret.as_mut_slice()).map_err(|error| entropy_fault(&error))?;
+            entropy
+                .fill(secret.as_mut_slice())
+                .map_err(|error| entropy_fault(&error))?;
             let Ok(key) = SigningKey::new(&self.secp, secret) else {
                 continue;
             };
             let mut nonce = [0; SealNonce::BYTES];
-            entropy.fill(&mut nonce).map_err(|error| entropy_fault(&error))?;
+            entropy
+                .fill(&mut nonce)
+                .map_err(|error| entropy_fault(&error))?;
             let sealed = self
                 .tee
                 .seal(key.to_be_sealed(), context, SealNonce::from_random(nonce))
@@ -251,7 +258,9 @@ impl Ready {
                         .of(index, &input.spend)
                         .map_err(|error| sighash_fault(&error))?;
                     let mut auxiliary = [0; 32];
-                    entropy.fill(&mut auxiliary).map_err(|error| entropy_fault(&error))?;
+                    entropy
+                        .fill(&mut auxiliary)
+                        .map_err(|error| entropy_fault(&error))?;
                     Ok(Contribution::Signature {
                         input_index: u16::try_from(index).expect("at most 200 inputs"),
                         signature: secp.sign_schnorr_with_aux_rand(&sighash, pair, &auxiliary),
@@ -272,7 +281,9 @@ impl Ready {
     ) -> Result<Answer, Fault> {
         let signer: XOnlyPublicKey = self.key.public();
         let mut auxiliary = [0; 32];
-        entropy.fill(&mut auxiliary).map_err(|error| entropy_fault(&error))?;
+        entropy
+            .fill(&mut auxiliary)
+            .map_err(|error| entropy_fault(&error))?;
         let digest = Answer::digest(&proposal, attempt, &signer, &verdict);
         let authentication = self.key.with_pair(secp, |pair| {
             secp.sign_schnorr_with_aux_rand(&digest, pair, &auxiliary)

@@ -231,10 +231,12 @@ impl Reader {
 
     /// What is to be proven, as given by [`StoreTx::create_settlement`]; none once it is.
     pub async fn draft(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query("SELECT draft, proposal, proposal_id, state_name FROM settlements WHERE id = $1")
-            .bind(after(id.0))
-            .fetch_optional(self.connection())
-            .await?;
+        let row = sqlx::query(
+            "SELECT draft, proposal, proposal_id, state_name FROM settlements WHERE id = $1",
+        )
+        .bind(after(id.0))
+        .fetch_optional(self.connection())
+        .await?;
         let Some(row) = row else { return Ok(None) };
         match row.maybe_bytes("draft")? {
             Some(draft) => read_bytes("settlements.draft", draft).map(Some),
@@ -244,10 +246,11 @@ impl Reader {
 
     /// What operators are asked, as given by [`StoreTx::set_proposal`]; none before that.
     pub async fn proposal(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query("SELECT proposal, proposal_id, state_name FROM settlements WHERE id = $1")
-            .bind(after(id.0))
-            .fetch_optional(self.connection())
-            .await?;
+        let row =
+            sqlx::query("SELECT proposal, proposal_id, state_name FROM settlements WHERE id = $1")
+                .bind(after(id.0))
+                .fetch_optional(self.connection())
+                .await?;
         let Some(row) = row else { return Ok(None) };
         let stored = row.bytes("proposal")?;
         if stored.is_empty() || old_draft(&row)?.is_some() {

@@ -146,6 +146,13 @@ pub const SUITES: &[Suite] = &[
         recipe: |_| recipes::production(),
     },
     Suite {
+        name: "wallet-wasm",
+        tier: Tier::Slow,
+        shards: 1,
+        budget_minutes: 10,
+        recipe: |_| recipes::wallet_wasm(),
+    },
+    Suite {
         name: "prover-server",
         tier: Tier::Slow,
         shards: 1,

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::Shard;
 use crate::shell::{cargo, root, run, succeeds};
-use crate::{bitcoind, contracts, fuzz, mutants, production, prover_server, setup};
+use crate::{bitcoind, contracts, fuzz, mutants, production, prover_server, setup, wallet_wasm};
 
 /// Tells tests that the programs they start were built from the sources as they are.
 const PROGRAMS_BUILT: &str = "GRAIL_PROGRAMS_BUILT";
@@ -98,6 +98,11 @@ pub fn mutants_of_the_policy(shard: &Shard) -> Result<()> {
 /// Every program as it ships: nothing for development in its bytes.
 pub fn production() -> Result<()> {
     production::check(&production::Program::ALL)
+}
+
+/// The wallet's core, built and linked for a browser.
+pub fn wallet_wasm() -> Result<()> {
+    wallet_wasm::build()
 }
 
 /// Grail against upstream's own prover server.

@@ -44,6 +44,10 @@ pub fn run(bless: bool) -> Result<()> {
     for program in PROGRAMS {
         complaints.extend(production::check(program, &tree(program, "{p} {f}")?));
     }
+    complaints.extend(bans::check_without_io(&closure::from_tree(&tree(
+        bans::WITHOUT_IO,
+        "{p}",
+    )?)));
     complaints.extend(texts()?);
     complaints.extend(suites::check(&read(suites::PAGE)?, SUITES));
     for complaint in &complaints {
@@ -85,13 +89,13 @@ fn enclave_closure(metadata: &Value, bless: bool) -> Result<Vec<String>> {
     Ok(complaints)
 }
 
-/// What is compiled into a program that is built alone, a crate a line. `tree` and not `metadata`: the latter mixes
+/// What is compiled into a package that is built alone, a crate a line. `tree` and not `metadata`: the latter mixes
 /// in features that only other members ask for.
-fn tree(program: &str, format: &str) -> Result<String> {
+fn tree(package: &str, format: &str) -> Result<String> {
     output_of(cargo().args([
         "tree",
         "--package",
-        program,
+        package,
         "--edges",
         "normal",
         "--prefix",
@@ -138,6 +142,9 @@ fn texts() -> Result<Vec<String>> {
         complaints.extend(names::check(name, content));
         complaints.extend(markdown::check(name, content));
         foreign_modules += names::foreign_modules(name, content);
+        if name.starts_with(&format!("crates/{}/src/", bans::WITHOUT_IO)) {
+            complaints.extend(bans::check_source(name, content));
+        }
     }
     complaints.extend(names::check_foreign_modules(foreign_modules));
     complaints.extend(markdown::check_decisions(&files));

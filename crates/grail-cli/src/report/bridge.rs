@@ -115,7 +115,7 @@ impl Display for StatusReport {
                 "\nrefused       by signer {}: {} ({})",
                 refused.signer,
                 refused.code,
-                crate::roster::printable(&refused.details)
+                grail_wallet::roster::printable(&refused.details)
             )?;
         }
         for other in &status.other_deposits {

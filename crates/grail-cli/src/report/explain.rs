@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
+use bitcoin::{Amount, OutPoint};
 use serde::Serialize;
 
 use super::PlaceView;
@@ -58,14 +59,22 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    /// Nothing known yet.
-    pub fn new(outpoint: String, height: u32) -> Self {
+    /// The wallet's explanation of an output, as of a block; says nothing of spells.
+    pub fn new(outpoint: OutPoint, height: u32, why: grail_wallet::explain::Explanation) -> Self {
+        let counted = |counted: grail_wallet::explain::Counted| Counted {
+            name: counted.name,
+            sat: counted.amount.to_sat(),
+        };
+        let reason = |reason: grail_wallet::explain::Reason| Reason {
+            code: reason.code,
+            text: reason.text,
+        };
         Self {
-            outpoint,
-            amount_sat: None,
+            outpoint: outpoint.to_string(),
+            amount_sat: why.amount.map(Amount::to_sat),
             token_sat: None,
-            counted: Vec::new(),
-            reasons: Vec::new(),
+            counted: why.counted.into_iter().map(counted).collect(),
+            reasons: why.reasons.into_iter().map(reason).collect(),
             spell: None,
             height,
         }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bridge;
+mod diagnostic;
 mod explain;
 mod spell;
 mod wallet;
@@ -15,6 +16,7 @@ pub use audit::{AuditReport, BooksView, FindingView, StepView, Tally};
 pub use bridge::{
     Pegged, Reclaimed, ReservesReport, ReservesView, RosterReport, SignerReport, StatusReport,
 };
+pub use diagnostic::diagnostic;
 pub use explain::{Counted, Explanation, Reason, SpellSummary};
 pub use spell::{
     Charm, Claimed, FileVerdict, PlaceView, SpellApp, SpellOutput, SpellView, SpellsReport,

@@ -19,7 +19,7 @@ use grail_attest::{Protocol, UnixTime, attest_signer};
 use grail_attest_dev::{InsecureDevTee, development_pcr0};
 use grail_bridge_contract::{Action, RosterState};
 use grail_chain::Chain;
-use grail_cli::args;
+use grail_cli::arguments;
 use grail_cli::progress::Quiet;
 use grail_cli::report::{Created, Sent};
 use grail_cli::{Failure, Session, Settings, commands};
@@ -258,10 +258,10 @@ pub struct User {
 
 impl User {
     pub fn new(node: &Node, api: Option<&str>) -> Self {
-        Self::with(node, api, &args::Init::default())
+        Self::with(node, api, &arguments::Init::default())
     }
 
-    pub fn with(node: &Node, api: Option<&str>, init: &args::Init) -> Self {
+    pub fn with(node: &Node, api: Option<&str>, init: &arguments::Init) -> Self {
         let folder = TempDir::new().unwrap();
         let settings = Settings {
             home: folder.path().join("wallet"),
@@ -273,7 +273,7 @@ impl User {
         };
         let protocol_file = folder.path().join("protocol.json");
         std::fs::write(&protocol_file, serde_json::to_vec(&protocol()).unwrap()).unwrap();
-        let init = args::Init {
+        let init = arguments::Init {
             mnemonic_file: init.mnemonic_file.clone(),
             birthday_height: init.birthday_height,
             protocol: Some(protocol_file),
@@ -324,8 +324,8 @@ impl User {
     }
 }
 
-pub fn send_args(amount: u64, address: &str) -> args::Send {
-    args::Send {
+pub fn send_args(amount: u64, address: &str) -> arguments::Send {
+    arguments::Send {
         amount: sat(amount),
         address: address.to_owned(),
         fee_rate: None,

@@ -4,7 +4,7 @@ use bitcoin::{OutPoint, Transaction, TxOut};
 use grail_chain::Chain;
 use grail_cli::progress::Quiet;
 use grail_cli::report::{Pegged, Reclaimed};
-use grail_cli::{Failure, args, bridge, take_back};
+use grail_cli::{Failure, arguments, commands};
 
 use super::api::Api;
 use super::{
@@ -37,15 +37,15 @@ impl Scene {
     }
 
     pub fn peg_in(&self, amount: u64) -> Result<Pegged, Failure> {
-        bridge::peg_in(&mut self.user.open(), &peg(amount), &mut Quiet)
+        commands::peg_in(&mut self.user.open(), &peg(amount), &mut Quiet)
     }
 
     pub fn peg_out(&self, amount: u64) -> Result<Pegged, Failure> {
-        bridge::peg_out(&mut self.user.open(), &peg(amount), &mut Quiet)
+        commands::peg_out(&mut self.user.open(), &peg(amount), &mut Quiet)
     }
 
-    pub fn reclaim(&self, reclaim: &args::Reclaim) -> Result<Reclaimed, Failure> {
-        take_back::reclaim(&mut self.user.open(), reclaim, &mut Quiet)
+    pub fn reclaim(&self, reclaim: &arguments::Reclaim) -> Result<Reclaimed, Failure> {
+        commands::reclaim(&mut self.user.open(), reclaim, &mut Quiet)
     }
 
     pub fn in_mempool(&self, txid: &str) -> Transaction {
@@ -70,8 +70,8 @@ pub fn deploy(chain: &Chain1, supply: u64) -> OutPoint {
     OutPoint::new(transaction.compute_txid(), 0)
 }
 
-pub fn peg(amount: u64) -> args::Peg {
-    args::Peg {
+pub fn peg(amount: u64) -> arguments::Peg {
+    arguments::Peg {
         amount: sat(amount),
         to: None,
         fee_cap: None,
@@ -80,8 +80,8 @@ pub fn peg(amount: u64) -> args::Peg {
     }
 }
 
-pub fn reclaim(receipt: &str) -> args::Reclaim {
-    args::Reclaim {
+pub fn reclaim(receipt: &str) -> arguments::Reclaim {
+    arguments::Reclaim {
         receipt: receipt.to_owned(),
         outpoint: None,
         amount: None,

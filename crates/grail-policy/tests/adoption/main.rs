@@ -4,8 +4,7 @@
 
 mod refusals;
 mod steps;
-#[path = "../support/mod.rs"]
-mod support;
+use grail_fixtures::world as support;
 
 use std::collections::BTreeSet;
 

@@ -1,0 +1,311 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use bitcoin::{FeeRate, OutPoint, Txid};
+use clap::{Args, Parser, Subcommand};
+use grail_types::{Network, RequestId};
+
+use grail_wallet::amount::parse_amount;
+use grail_wallet::fund::{FEE_RATE_MAX, FEE_RATE_MIN};
+
+use crate::session::Settings;
+
+/// A wallet for BTC and zkBTC.
+#[derive(Debug, Parser)]
+#[command(name = "grail", version, about, long_about = None)]
+pub struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The wallet's folder [default: ~/.grail].
+    #[arg(long, global = true, env = "GRAIL_HOME")]
+    home: Option<PathBuf>,
+    /// Network: regtest, signet, testnet4 or mainnet.
+    #[arg(long, global = true, env = "GRAIL_NETWORK")]
+    network: Option<Network>,
+    /// Bitcoin Core's RPC address, `http://host:port`.
+    #[arg(long, global = true, env = "GRAIL_NODE")]
+    node: Option<String>,
+    /// Bitcoin Core's cookie file.
+    #[arg(long, global = true, env = "GRAIL_NODE_COOKIE", conflicts_with_all = ["node_user", "node_password_file"])]
+    node_cookie: Option<PathBuf>,
+    /// Bitcoin Core's RPC user.
+    #[arg(
+        long,
+        global = true,
+        env = "GRAIL_NODE_USER",
+        requires = "node_password_file"
+    )]
+    node_user: Option<String>,
+    /// File with that user's password.
+    #[arg(
+        long,
+        global = true,
+        env = "GRAIL_NODE_PASSWORD_FILE",
+        requires = "node_user"
+    )]
+    node_password_file: Option<PathBuf>,
+    /// Grail's API, `http://host:port`.
+    #[arg(long, global = true, env = "GRAIL_API")]
+    api: Option<String>,
+    /// Answer in JSON; errors too, on standard error.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+impl Arguments {
+    /// Whether to answer in JSON.
+    pub fn is_json(&self) -> bool {
+        self.global.json
+    }
+
+    /// The network that was named, if one was.
+    pub fn network(&self) -> Option<Network> {
+        self.global.network
+    }
+
+    /// Where everything is. `None` when there is no home folder and none was named.
+    pub fn settings(&self) -> Option<Settings> {
+        let default = || std::env::home_dir().map(|home| home.join(".grail"));
+        let home = self.global.home.clone().or_else(default)?;
+        Some(self.settings_at(home))
+    }
+
+    /// The same for a command that needs no home folder: where none is known, a name that is never there.
+    pub fn settings_without_home(&self) -> Settings {
+        self.settings()
+            .unwrap_or_else(|| self.settings_at(PathBuf::new()))
+    }
+
+    fn settings_at(&self, home: PathBuf) -> Settings {
+        let global = &self.global;
+        Settings {
+            home,
+            network: global.network,
+            node: global.node.clone(),
+            node_cookie: global.node_cookie.clone(),
+            node_user: global.node_user.clone(),
+            node_password_file: global.node_password_file.clone(),
+            api: global.api.clone(),
+        }
+    }
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a wallet: a new mnemonic, or one from a file.
+    Init(Init),
+    /// A fresh address, for BTC and zkBTC alike.
+    Address,
+    /// BTC and zkBTC, apart.
+    Balance,
+    /// Unspent outputs and what they carry.
+    List,
+    /// Send BTC. Never spends an output that carries charms.
+    Send(Send),
+    /// Send zkBTC.
+    SendZkbtc(Send),
+    /// BTC to zkBTC.
+    PegIn(Peg),
+    /// zkBTC to BTC.
+    PegOut(Peg),
+    /// Where a request stands.
+    Status(Status),
+    /// Take a deposit back; works offline, prints the raw transaction.
+    Reclaim(Reclaim),
+    /// The signers, and whether their evidence verifies.
+    Roster,
+    /// What is locked against what exists; with a node, recomputed from the chain.
+    Reserves,
+    /// Receipts of requests made here.
+    Receipts,
+    /// About the wallet's outputs.
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// Spells of transactions; needs no wallet, no node and no network.
+    #[command(subcommand)]
+    Spell(SpellCommand),
+    /// Follow the roster NFT from its deployment and check every step, from a Bitcoin node alone.
+    Auditor(Audit),
+}
+
+/// `grail wallet`.
+#[derive(Debug, Subcommand)]
+pub enum WalletCommand {
+    /// Why an output is or is not counted in the balance.
+    Explain(Explain),
+}
+
+/// `grail wallet explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// The output, `txid:vout`.
+    pub outpoint: OutPoint,
+}
+
+/// `grail spell`.
+#[derive(Debug, Subcommand)]
+pub enum SpellCommand {
+    /// Verify the spells of raw transactions. Mock proofs count with `--network regtest` alone.
+    Verify(VerifySpells),
+}
+
+/// `grail spell verify`.
+#[derive(Debug, Args)]
+pub struct VerifySpells {
+    /// Files with one raw transaction each, hexadecimal; `-` is standard input.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// `grail auditor`.
+#[derive(Debug, Args)]
+pub struct Audit {
+    /// The protocol file, which names the bridge [default: what the wallet has pinned].
+    #[arg(long)]
+    pub protocol: Option<PathBuf>,
+    /// The transaction that deployed the bridge, instead of a protocol file: the parameters' hash is then not checked.
+    #[arg(long, conflicts_with = "protocol")]
+    pub deployment: Option<Txid>,
+    /// First block to read: any up to the deployment's, or better up to the first coin at the first vault's address.
+    #[arg(long, default_value_t = 1)]
+    pub from_height: u32,
+    /// Show each transfer and reclaim, not only their number.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `grail init`.
+#[derive(Debug, Default, Args)]
+pub struct Init {
+    /// File with the words of an existing mnemonic.
+    #[arg(long)]
+    pub mnemonic_file: Option<PathBuf>,
+    /// Blocks before this hold nothing of the wallet's [default: the tip for a new mnemonic, 1 for an existing one].
+    #[arg(long)]
+    pub birthday_height: Option<u32>,
+    /// The protocol file to pin (bridge, parameters, images) [default: the API's].
+    #[arg(long)]
+    pub protocol: Option<PathBuf>,
+}
+
+/// `grail send`, `grail send-zkbtc`.
+#[derive(Debug, Args)]
+pub struct Send {
+    /// `50000`, `50000sat` or `0.0005btc`.
+    #[arg(value_parser = parse_amount)]
+    pub amount: bitcoin::Amount,
+    /// To whom.
+    pub address: String,
+    /// Fee rate, sat/vB [default: the node's estimate].
+    #[arg(long, value_parser = parse_fee_rate)]
+    pub fee_rate: Option<FeeRate>,
+}
+
+/// `grail peg-in`, `grail peg-out`.
+#[derive(Debug, Args)]
+pub struct Peg {
+    /// `50000`, `50000sat` or `0.0005btc`.
+    #[arg(value_parser = parse_amount)]
+    pub amount: bitcoin::Amount,
+    /// Who gets the other side [default: a fresh address of this wallet].
+    #[arg(long)]
+    pub to: Option<String>,
+    /// Most that the settlement's fee may take [default: by the fee rate, at most half of the amount].
+    #[arg(long, value_parser = parse_amount)]
+    pub fee_cap: Option<bitcoin::Amount>,
+    /// Blocks after which the deposit can be taken back [default: the shortest served].
+    #[arg(long)]
+    pub reclaim_delay: Option<u16>,
+    /// Fee rate of the deposit's own transaction, sat/vB [default: the node's estimate].
+    #[arg(long, value_parser = parse_fee_rate)]
+    pub fee_rate: Option<FeeRate>,
+}
+
+/// `grail status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// The request.
+    pub id: RequestId,
+    /// Show every change until the request has ended.
+    #[arg(long)]
+    pub watch: bool,
+}
+
+/// `grail reclaim`.
+#[derive(Debug, Args)]
+pub struct Reclaim {
+    /// A receipt file, or the id of a request made here.
+    pub receipt: String,
+    /// The deposit, `txid:vout` [default: found in the wallet].
+    #[arg(long)]
+    pub outpoint: Option<OutPoint>,
+    /// The deposit's amount, when its transaction is not at hand.
+    #[arg(long, value_parser = parse_amount, requires = "outpoint")]
+    pub amount: Option<bitcoin::Amount>,
+    /// File with the deposit's transaction, hex.
+    #[arg(long)]
+    pub deposit_tx: Option<PathBuf>,
+    /// Where the deposit goes [default: a fresh address of this wallet].
+    #[arg(long)]
+    pub to: Option<String>,
+    /// Fee rate, sat/vB [default: 2 offline, the node's estimate with --broadcast].
+    #[arg(long, value_parser = parse_fee_rate)]
+    pub fee_rate: Option<FeeRate>,
+    /// Hand it to the node.
+    #[arg(long)]
+    pub broadcast: bool,
+}
+
+/// Whole satoshis per vbyte.
+fn parse_fee_rate(text: &str) -> Result<FeeRate, String> {
+    text.parse()
+        .ok()
+        .and_then(FeeRate::from_sat_per_vb)
+        .filter(|rate| (FEE_RATE_MIN..=FEE_RATE_MAX).contains(rate))
+        .ok_or_else(|| format!("expected 1 to 1000 sat/vB, got {text:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn fee_rates_are_whole_and_sane() {
+        assert_eq!(parse_fee_rate("1").unwrap(), FeeRate::BROADCAST_MIN);
+        assert!(parse_fee_rate("1000").is_ok());
+        for wrong in ["0", "1001", "-1", "1.5", "", "18446744073709551615"] {
+            assert!(parse_fee_rate(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn global_options_stand_before_and_behind_the_command() {
+        let before = Arguments::try_parse_from(["grail", "--json", "balance"]).unwrap();
+        let behind = Arguments::try_parse_from(["grail", "balance", "--json"]).unwrap();
+        assert!(before.is_json() && behind.is_json());
+    }
+
+    #[test]
+    fn refuses_bad_amounts_as_usage() {
+        for wrong in ["0", "1.5", "abc"] {
+            let error = Arguments::try_parse_from(["grail", "peg-in", wrong]).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{wrong}");
+        }
+    }
+}

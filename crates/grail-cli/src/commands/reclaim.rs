@@ -1,0 +1,198 @@
+//! `grail reclaim`: finds receipt, deposit, destination and fee, then takes the deposit back.
+
+use std::path::Path;
+
+use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
+use bitcoin::{Address, FeeRate, ScriptBuf, Transaction, Txid};
+use grail_api::CheckedReceipt;
+use grail_types::RequestId;
+
+use grail_wallet::amount::parse_address;
+use grail_wallet::charms::Carried;
+use grail_wallet::reclaim::{Deposit, ReclaimFailure, reclaim_plain, reclaim_tokens};
+use grail_wallet::transfer::TokenPayment;
+
+use crate::arguments;
+use crate::failure::Failure;
+use crate::home::{contract_of, read_receipt, read_secret};
+use crate::progress::Progress;
+use crate::prover::prover;
+use crate::report::Reclaimed;
+use crate::session::Session;
+
+/// Fee rate when nobody can be asked.
+const OFFLINE_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(2);
+
+/// Takes a deposit back. Asks nobody, unless it is to be broadcast.
+pub fn reclaim(
+    session: &mut Session,
+    reclaim: &arguments::Reclaim,
+    progress: &mut dyn Progress,
+) -> Result<Reclaimed, Failure> {
+    let receipt = find_receipt(session, &reclaim.receipt)?;
+    if receipt.terms().network != session.network() {
+        return Err(Failure::new(
+            "wrong-network",
+            format!(
+                "the receipt is of {}, the wallet of {}",
+                receipt.terms().network,
+                session.network()
+            ),
+        ));
+    }
+    let fee_rate = if reclaim.broadcast {
+        session.sync(progress)?;
+        session.fee_rate(reclaim.fee_rate)?
+    } else {
+        reclaim.fee_rate.unwrap_or(OFFLINE_FEE_RATE)
+    };
+    let given = reclaim
+        .deposit_tx
+        .as_deref()
+        .map(read_transaction)
+        .transpose()?;
+    let deposit = find_deposit(session, &receipt, reclaim, given.as_ref())?;
+    let to = match &reclaim.to {
+        Some(to) => parse_address(to, session.network())?,
+        None => session.wallet.fresh_address()?.script_pubkey(),
+    };
+    let transaction = if let Carried::ZkBtc(_) = deposit.carried {
+        with_tokens(
+            session,
+            &receipt,
+            &deposit,
+            to.clone(),
+            fee_rate,
+            given.as_ref(),
+        )?
+    } else {
+        let seed = session.home.seed()?;
+        let key = seed.find_reclaim_key(&session.secp, &receipt.terms().reclaim_key)?;
+        reclaim_plain(
+            &session.secp,
+            &receipt,
+            &deposit,
+            to.clone(),
+            fee_rate,
+            &key,
+        )?
+    };
+    if reclaim.broadcast {
+        session.broadcast(&transaction)?;
+    }
+    let address = Address::from_script(&to, bitcoin::Network::from(session.network()))
+        .map_or_else(|_| to.to_hex_string(), |address| address.to_string());
+    Ok(Reclaimed {
+        id: receipt.request().to_string(),
+        txid: transaction.compute_txid().to_string(),
+        raw_transaction: serialize_hex(&transaction),
+        to: address,
+        amount_sat: transaction
+            .output
+            .first()
+            .map_or(0, |output| output.value.to_sat()),
+        token_sat: match &deposit.carried {
+            Carried::ZkBtc(token) => Some(token.amount.to_sat()),
+            _ => None,
+        },
+        delay: receipt.terms().reclaim_delay,
+        is_broadcast: reclaim.broadcast,
+    })
+}
+
+fn find_receipt(session: &Session, named: &str) -> Result<CheckedReceipt, Failure> {
+    match named.parse::<RequestId>() {
+        Ok(id) => Ok(session.home.receipt(&id)?.receipt.check()?),
+        Err(_) => read_receipt(Path::new(named)),
+    }
+}
+
+fn find_deposit(
+    session: &mut Session,
+    receipt: &CheckedReceipt,
+    reclaim: &arguments::Reclaim,
+    given: Option<&Transaction>,
+) -> Result<Deposit, Failure> {
+    if let Some(transaction) = given {
+        let vout = Deposit::vout_in(receipt, transaction, reclaim.outpoint)?;
+        let carried = session.wallet.carried(transaction, vout);
+        return Ok(Deposit::from_transaction(
+            receipt,
+            transaction,
+            vout,
+            carried,
+        )?);
+    }
+    let known = session.wallet.outputs_at(receipt.script_pubkey());
+    let chosen: Vec<_> = known
+        .iter()
+        .filter(|(outpoint, _)| reclaim.outpoint.is_none_or(|wanted| wanted == *outpoint))
+        .collect();
+    match (chosen.as_slice(), reclaim.outpoint, reclaim.amount) {
+        ([(outpoint, transaction)], _, _) => {
+            let carried = session.wallet.carried(transaction, outpoint.vout);
+            Ok(Deposit::from_transaction(
+                receipt,
+                transaction,
+                outpoint.vout,
+                carried,
+            )?)
+        }
+        ([], Some(outpoint), Some(amount)) => Ok(Deposit::plain(receipt, outpoint, amount)?),
+        ([], _, _) => Err(ReclaimFailure::NoDeposit(receipt.request()).into()),
+        (several, _, _) => Err(ReclaimFailure::SeveralDeposits(several.len()).into()),
+    }
+}
+
+fn with_tokens(
+    session: &mut Session,
+    receipt: &CheckedReceipt,
+    deposit: &Deposit,
+    to: ScriptBuf,
+    fee_rate: FeeRate,
+    given: Option<&Transaction>,
+) -> Result<Transaction, Failure> {
+    let prover = prover(session.network())?;
+    let contract = contract_of(&receipt.terms().bridge, &session.home)?;
+    let carrier = session.protocol()?.params().carrier;
+    let seed = session.home.seed()?;
+    let plain = session.wallet.plain_coins();
+    let change_script = session.wallet.fresh_change_script()?;
+    let wallet = &session.wallet;
+    let previous = |txid: &Txid| {
+        given
+            .filter(|given| given.compute_txid() == *txid)
+            .cloned()
+            .or_else(|| {
+                wallet
+                    .transaction(txid)
+                    .map(|transaction| (*transaction).clone())
+            })
+    };
+    let payment = TokenPayment {
+        bridge: &receipt.terms().bridge,
+        carrier,
+        outputs: Vec::new(),
+        inputs: Vec::new(),
+        foreign: None,
+        plain: &plain,
+        fee_rate,
+        change_script,
+        contract: &contract,
+        previous: &previous,
+    };
+    let secp = &session.secp;
+    Ok(reclaim_tokens(
+        secp, receipt, deposit, to, &seed, payment, &prover,
+    )?)
+}
+
+fn read_transaction(path: &Path) -> Result<Transaction, Failure> {
+    let text = read_secret(path)?;
+    deserialize_hex(&text).map_err(|error| {
+        Failure::new(
+            "bad-transaction",
+            format!("{}: expected a transaction in hex: {error}", path.display()),
+        )
+    })
+}

@@ -1,0 +1,57 @@
+//! `grail roster`: the signers, and whether their evidence verifies.
+
+use grail_attest::TrustAnchor;
+use grail_wallet::roster::{check_evidence, check_nft, checked_roster, printable};
+
+use crate::failure::Failure;
+use crate::node::unspent_output;
+use crate::report::{RosterReport, SignerReport};
+use crate::session::{Session, now};
+
+/// The signers, and whether their evidence verifies.
+pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
+    let protocol = session.protocol()?;
+    let answer = session.api()?.roster()?;
+    let roster = checked_roster(&answer, &protocol)?;
+    let nft = if session.has_node() {
+        let checked = unspent_output(session.node()?, answer.nft_outpoint)
+            .map_err(Failure::from)
+            .and_then(|unspent| {
+                let nft = check_nft(unspent.as_ref(), answer.nft_outpoint, &roster, &protocol);
+                Ok(nft?)
+            });
+        match checked {
+            Ok(_) => "verified".to_owned(),
+            Err(failure) => failure.code.to_owned(),
+        }
+    } else {
+        "not-checked".to_owned()
+    };
+    let signers = check_evidence(&answer, &protocol, now())
+        .into_iter()
+        .map(|signer| {
+            let (attested, reason) = match signer.verdict {
+                Ok(attested) => (Some(attested), None),
+                Err(reason) => (None, Some(reason)),
+            };
+            SignerReport {
+                index: signer.index,
+                name: signer.name,
+                public_key: signer.public_key,
+                is_attested: attested.is_some(),
+                attested_at: attested.as_ref().map(|attested| attested.at),
+                pcr0: attested.map(|attested| attested.pcr0),
+                reason,
+            }
+        })
+        .collect();
+    Ok(RosterReport {
+        epoch: roster.epoch().0,
+        threshold: roster.threshold().0,
+        address: printable(&answer.address),
+        trust_anchor: TrustAnchor::of(protocol.bridge().network).name().to_owned(),
+        signers,
+        nft_outpoint: answer.nft_outpoint.to_string(),
+        nft,
+    })
+}

@@ -1,0 +1,84 @@
+//! Files of bounded length read, and written whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use grail_api::CheckedReceipt;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::HomeError;
+use crate::failure::Failure;
+
+/// Longest settings, protocol, receipt or mnemonic file that is read.
+const FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Reads a receipt file: a receipt, or a receipt as the wallet keeps it.
+pub fn read_receipt(path: &Path) -> Result<CheckedReceipt, Failure> {
+    let file = File::open(path).map_err(|source| io(path, source))?;
+    let text = read_text(path, file)?;
+    Ok(grail_wallet::receipt::read_receipt(&text)?)
+}
+
+/// Reads a text file that holds one secret.
+pub fn read_secret(path: &Path) -> Result<Zeroizing<String>, HomeError> {
+    let file = File::open(path).map_err(|source| io(path, source))?;
+    let text = read_text(path, file)?;
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+/// Reads JSON from a file of bounded length.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, HomeError> {
+    Ok(grail_files::read_json(path, FILE_BYTES_MAX)?)
+}
+
+pub(super) fn read_text(path: &Path, file: File) -> Result<Zeroizing<String>, HomeError> {
+    let mut text = Zeroizing::new(String::new());
+    file.take(FILE_BYTES_MAX as u64 + 1)
+        .read_to_string(&mut text)
+        .map_err(|source| io(path, source))?;
+    if text.len() > FILE_BYTES_MAX {
+        return Err(HomeError::Malformed {
+            path: path.to_owned(),
+            reason: format!("expected at most {FILE_BYTES_MAX} bytes"),
+        });
+    }
+    Ok(text)
+}
+
+/// Never over an existing file: it could be somebody's money.
+pub(super) fn write_secret(path: &Path, secret: &[u8]) -> Result<(), HomeError> {
+    let write = || {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)?;
+        file.write_all(secret)?;
+        file.write_all(b"\n")?;
+        file.sync_all()
+    };
+    write().map_err(|source| io(path, source))
+}
+
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    match path.parent() {
+        // The rename itself must survive a power cut too.
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn io(path: &Path, source: std::io::Error) -> HomeError {
+    HomeError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}

@@ -1,0 +1,150 @@
+//! Reserves recomputed from a node's unspent outputs: every one at the vault, and the roster NFT
+//! among them.
+
+use bitcoin::secp256k1::Secp256k1;
+use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Txid};
+use grail_attest::Protocol;
+use grail_chain::{BitcoinCore, BlockSource, Chain, ChainError};
+use grail_script::{InternalKey, VaultTree};
+use grail_types::Roster;
+use grail_wallet::reserves::ChainReserves;
+use grail_wallet::roster::{RosterFailure, nft_supply};
+use serde::Deserialize;
+
+/// Most outputs at the vault that are looked through for the NFT.
+const VAULT_OUTPUTS_MAX: usize = 100_000;
+
+/// Why reserves cannot be told.
+#[derive(Debug, thiserror::Error)]
+pub enum ReservesError {
+    /// The node.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    /// The node could not scan its outputs, for another scan is running.
+    #[error("the node is already scanning its outputs: try again later")]
+    ScanRunning,
+    /// Nothing at the vault is the roster NFT.
+    #[error("none of the {0} outputs at the vault holds the roster NFT of this roster")]
+    NoNft(usize),
+    /// The NFT is there, and disagrees.
+    #[error(transparent)]
+    Roster(#[from] RosterFailure),
+    /// More outputs than are looked through.
+    #[error("more than {VAULT_OUTPUTS_MAX} outputs at the vault")]
+    TooMany,
+    /// More money than there is.
+    #[error("amounts overflow")]
+    Overflow,
+}
+
+impl ReservesError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Chain(error) => error.code(),
+            Self::ScanRunning => "node-scan-running",
+            Self::NoNft(_) => "nft-missing",
+            Self::Roster(error) => error.code(),
+            Self::TooMany => "too-many-outputs",
+            Self::Overflow => "amounts-overflow",
+        }
+    }
+}
+
+failures!(ReservesError);
+
+/// Bitcoin Core's `scantxoutset`.
+#[derive(Deserialize)]
+struct ScanAnswer {
+    success: bool,
+    height: u32,
+    bestblock: BlockHash,
+    unspents: Vec<Unspent>,
+}
+
+#[derive(Deserialize)]
+struct Unspent {
+    txid: Txid,
+    vout: u32,
+    #[serde(rename = "scriptPubKey")]
+    script: ScriptBuf,
+    #[serde(with = "bitcoin::amount::serde::as_btc")]
+    amount: Amount,
+    height: u32,
+}
+
+/// Scans the node's unspent outputs for the vault of `roster`. Takes minutes on a large chain. `hint` is where the NFT
+/// may be: looked at first, believed no more than any other output.
+pub fn chain_reserves(
+    node: &BitcoinCore,
+    roster: &Roster,
+    protocol: &Protocol,
+    hint: Option<OutPoint>,
+) -> Result<ChainReserves, ReservesError> {
+    let vault =
+        VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, roster).script_pubkey;
+    let descriptor = format!("raw({})", vault.to_hex_string());
+    let answer: Option<ScanAnswer> = node.rpc().call(
+        "scantxoutset",
+        &["start".into(), serde_json::json!([descriptor])],
+    )?;
+    let answer = answer
+        .filter(|answer| answer.success)
+        .ok_or(ReservesError::ScanRunning)?;
+    if answer.unspents.len() > VAULT_OUTPUTS_MAX {
+        return Err(ReservesError::TooMany);
+    }
+    let (nft, supply) = find_nft(node, &answer, roster, protocol, hint)?;
+    let outputs: Vec<(OutPoint, Amount)> = answer
+        .unspents
+        .iter()
+        .filter(|unspent| unspent.script == vault && unspent.outpoint() != nft)
+        .map(|unspent| (unspent.outpoint(), unspent.amount))
+        .collect();
+    let at_vault = ChainReserves::sum(&outputs).ok_or(ReservesError::Overflow)?;
+    Ok(ChainReserves {
+        supply,
+        at_vault,
+        nft_outpoint: nft,
+        outputs,
+        block_hash: answer.bestblock,
+        height: answer.height,
+    })
+}
+
+/// The NFT's coin has a fixed value, so few outputs are looked at.
+fn find_nft(
+    node: &BitcoinCore,
+    answer: &ScanAnswer,
+    roster: &Roster,
+    protocol: &Protocol,
+    hint: Option<OutPoint>,
+) -> Result<(OutPoint, Amount), ReservesError> {
+    let mut candidates: Vec<&Unspent> = answer
+        .unspents
+        .iter()
+        .filter(|unspent| unspent.amount == protocol.params().nft_carrier)
+        .collect();
+    candidates.sort_by_key(|unspent| Some(unspent.outpoint()) != hint);
+    for candidate in candidates {
+        let outpoint = candidate.outpoint();
+        let Some(block) = node.block_hash(candidate.height)? else {
+            continue;
+        };
+        let Some(transaction) = node.tx_in_block(&candidate.txid, &block)? else {
+            continue;
+        };
+        match nft_supply(&transaction, outpoint, roster, protocol) {
+            Ok(supply) => return Ok((outpoint, supply)),
+            Err(RosterFailure::NoNft { .. }) => (),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(ReservesError::NoNft(answer.unspents.len()))
+}
+
+impl Unspent {
+    fn outpoint(&self) -> OutPoint {
+        OutPoint::new(self.txid, self.vout)
+    }
+}

@@ -1,0 +1,183 @@
+//! One run of a command: the open wallet, and the node and API that it was told of.
+
+pub mod pay;
+mod settings;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bitcoin::secp256k1::{All, Secp256k1};
+use bitcoin::{FeeRate, Transaction, Txid};
+use grail_api::RosterAnswer;
+use grail_api::client::Client;
+use grail_attest::Protocol;
+use grail_chain::{BitcoinCore, CALL_TIMEOUT, Chain};
+use grail_types::{Network, Roster};
+use grail_wallet::fund::believed_fee_rate;
+use grail_wallet::peg::{agreed_protocol, checked_protocol};
+use grail_wallet::roster::{NftOnChain, believe_roster, check_nft};
+
+pub use settings::Settings;
+
+use crate::failure::Failure;
+use crate::home::Home;
+use crate::node::unspent_output;
+use crate::progress::Progress;
+use crate::wallet::{Wallet, sync};
+
+/// Blocks within which a payment should be mined.
+const FEE_TARGET_BLOCKS: u16 = 6;
+/// A scan of all unspent outputs takes minutes.
+const SCAN_TIMEOUT: Duration = Duration::from_mins(15);
+
+/// An open wallet with what it may ask.
+pub struct Session {
+    /// Its folder.
+    pub home: Home,
+    /// The wallet.
+    pub wallet: Wallet,
+    /// Shared by all signing and checking.
+    pub secp: Secp256k1<All>,
+    settings: Settings,
+    protocol: Option<Protocol>,
+    node: Option<BitcoinCore>,
+}
+
+impl Session {
+    /// Opens the wallet. Connects to nothing.
+    pub fn open(settings: Settings) -> Result<Self, Failure> {
+        let home = Home::open(&settings.home, settings.network)?;
+        let settings = settings.or(home.config());
+        let protocol = home.protocol()?;
+        let app = protocol.as_ref().map(|protocol| &protocol.bridge().app);
+        let wallet = Wallet::open(&home, app)?;
+        Ok(Self {
+            home,
+            wallet,
+            secp: Secp256k1::new(),
+            settings,
+            protocol,
+            node: None,
+        })
+    }
+
+    /// The wallet's network.
+    pub fn network(&self) -> Network {
+        self.home.config().network
+    }
+
+    /// Whether a node is named.
+    pub fn has_node(&self) -> bool {
+        self.settings.node.is_some()
+    }
+
+    /// Whether an API is named.
+    pub fn has_api(&self) -> bool {
+        self.settings.api.is_some()
+    }
+
+    /// The node; connects on the first call.
+    pub fn node(&mut self) -> Result<&BitcoinCore, Failure> {
+        if self.node.is_none() {
+            self.node = self.settings.connect(self.network(), CALL_TIMEOUT)?;
+        }
+        self.node
+            .as_ref()
+            .ok_or_else(|| Failure::new("no-node", "this needs a Bitcoin node: give --node"))
+    }
+
+    /// A connection to the node that waits long, for a scan of all unspent outputs.
+    pub fn patient_node(&self) -> Result<BitcoinCore, Failure> {
+        self.settings
+            .connect(self.network(), SCAN_TIMEOUT)?
+            .ok_or_else(|| Failure::new("no-node", "this needs a Bitcoin node: give --node"))
+    }
+
+    /// The API.
+    pub fn api(&self) -> Result<Client, Failure> {
+        self.settings
+            .api
+            .as_ref()
+            .map(|url| Client::new(url))
+            .ok_or_else(|| Failure::new("no-api", "this needs Grail's API: give --api"))
+    }
+
+    /// Bridge, parameters and images: the pinned ones; where none are, the API's, which are pinned now. An API that
+    /// goes by others than the pinned ones is refused.
+    pub fn protocol(&mut self) -> Result<Protocol, Failure> {
+        if let Some(protocol) = &self.protocol {
+            return Ok(protocol.clone());
+        }
+        let served = served_protocol(&self.api()?)?;
+        self.home.pin_protocol(&served)?;
+        self.wallet.know_bridge(&served.bridge().app);
+        self.protocol = Some(served.clone());
+        Ok(served)
+    }
+
+    /// What is pinned, if anything is.
+    pub fn pinned_protocol(&self) -> Option<&Protocol> {
+        self.protocol.as_ref()
+    }
+
+    /// What is pinned, after the API was seen to go by the same.
+    pub fn agreed_protocol(&mut self) -> Result<Protocol, Failure> {
+        let pinned = self.protocol()?;
+        let served = served_protocol(&self.api()?)?;
+        Ok(agreed_protocol(pinned, &served)?)
+    }
+
+    /// The API's roster, believed: every signer's evidence verifies, and the roster NFT on chain says the same.
+    pub fn believed_roster(
+        &mut self,
+        protocol: &Protocol,
+    ) -> Result<(Roster, NftOnChain), Failure> {
+        let answer: RosterAnswer = self.api()?.roster()?;
+        let roster = believe_roster(&answer, protocol, now())?;
+        let unspent = unspent_output(self.node()?, answer.nft_outpoint)?;
+        let nft = check_nft(unspent.as_ref(), answer.nft_outpoint, &roster, protocol)?;
+        Ok((roster, nft))
+    }
+
+    /// Brings the wallet up to the node.
+    pub fn sync(&mut self, progress: &mut dyn Progress) -> Result<(), Failure> {
+        self.node()?;
+        let node = self
+            .node
+            .as_ref()
+            .ok_or_else(|| Failure::new("no-node", "no node"))?;
+        sync(&mut self.wallet, node, now(), progress)?;
+        Ok(())
+    }
+
+    /// The rate asked for, or what the node thinks right.
+    pub fn fee_rate(&mut self, wanted: Option<FeeRate>) -> Result<FeeRate, Failure> {
+        if let Some(wanted) = wanted {
+            return Ok(wanted);
+        }
+        let node = self.node()?;
+        let mempool_min = node.mempool_min_fee_rate()?;
+        let estimate = node.estimate_fee_rate(FEE_TARGET_BLOCKS)?;
+        Ok(believed_fee_rate(estimate, mempool_min))
+    }
+
+    /// Hands a transaction to the node and notes it in the wallet.
+    pub fn broadcast(&mut self, transaction: &Transaction) -> Result<Txid, Failure> {
+        let txid = self.node()?.send(transaction)?;
+        self.wallet.note_sent(transaction, now())?;
+        Ok(txid)
+    }
+}
+
+/// What the API goes by, if its images are those that its parameters name, and the hash over all is the one that it
+/// names.
+pub fn served_protocol(client: &Client) -> Result<Protocol, Failure> {
+    Ok(checked_protocol(client.params()?)?)
+}
+
+/// Unix seconds.
+pub fn now() -> u64 {
+    // Before 1970 the clock is wrong in any case.
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}

@@ -1,0 +1,91 @@
+//! Where node and API are.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use grail_chain::{Auth, BitcoinCore};
+use grail_types::Network;
+
+use crate::failure::Failure;
+use crate::home::{Config, read_secret};
+
+/// Where node and API are; what is absent is taken from the wallet's settings.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The wallet's folder.
+    pub home: PathBuf,
+    /// The network that the wallet must be of.
+    pub network: Option<Network>,
+    /// Bitcoin Core's RPC address.
+    pub node: Option<String>,
+    /// Its cookie file.
+    pub node_cookie: Option<PathBuf>,
+    /// Its RPC user.
+    pub node_user: Option<String>,
+    /// File with that user's password.
+    pub node_password_file: Option<PathBuf>,
+    /// Grail's API.
+    pub api: Option<String>,
+}
+
+impl Settings {
+    /// These settings, completed by the wallet's own.
+    #[must_use]
+    pub fn or(self, config: &Config) -> Self {
+        // Credentials belong to a node: another node does not get them.
+        let same_node = self.node.is_none() || self.node == config.node;
+        let credentials = same_node && self.node_cookie.is_none() && self.node_user.is_none();
+        let saved = |value: &Option<PathBuf>| value.clone().filter(|_| credentials);
+        Self {
+            network: Some(config.network),
+            node_cookie: self.node_cookie.or_else(|| saved(&config.node_cookie)),
+            node_password_file: self
+                .node_password_file
+                .or_else(|| saved(&config.node_password_file)),
+            node_user: self
+                .node_user
+                .or_else(|| config.node_user.clone().filter(|_| credentials)),
+            node: self.node.or_else(|| config.node.clone()),
+            api: self.api.or_else(|| config.api.clone()),
+            home: self.home,
+        }
+    }
+
+    /// The node, if one is named; checks that it is of `network`.
+    pub fn connect(
+        &self,
+        network: Network,
+        timeout: Duration,
+    ) -> Result<Option<BitcoinCore>, Failure> {
+        let Some(url) = &self.node else {
+            return Ok(None);
+        };
+        let auth = match (&self.node_cookie, &self.node_user, &self.node_password_file) {
+            (Some(cookie), None, None) => Auth::Cookie(cookie.clone()),
+            (None, Some(user), Some(file)) => Auth::UserPassword {
+                user: user.clone(),
+                password: read_secret(file)?.to_string(),
+            },
+            _ => {
+                return Err(Failure::new(
+                    "node-credentials",
+                    "expected --node-cookie, or --node-user and --node-password-file",
+                ));
+            }
+        };
+        let node = BitcoinCore::new(url, auth, timeout)?;
+        let got = node.network_name()?;
+        let expected = match network {
+            Network::Mainnet => "main".to_owned(),
+            other => other.to_string(),
+        };
+        if got == expected {
+            Ok(Some(node))
+        } else {
+            Err(Failure::new(
+                "wrong-network",
+                format!("expected a node on {expected}, got {got}"),
+            ))
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The wallet's state: which outputs are the user's, kept in the wallet's folder.
+//!
+//! Watch-only: keys come from the [`Seed`](grail_wallet::seed::Seed) when something is signed. Trusts the node for the chain,
+//! as any wallet does, and no one for charms: those are verified.
+
+mod sync;
+
+use std::sync::Arc;
+
+use bdk_wallet::chain::{BlockId, ChainPosition};
+use bdk_wallet::{KeychainKind, LocalOutput, PersistedWallet, Wallet as BdkWallet};
+use bitcoin::{Address, OutPoint, Script, ScriptBuf, Transaction, Txid};
+use grail_types::{BridgeApp, Network};
+
+use grail_wallet::charms::{Carried, CharmReader};
+use grail_wallet::explain::{Fate, Standing};
+use grail_wallet::holdings::{Balance, Coin, Holding, PlainCoin, TokenCoin, classify};
+use grail_wallet::seed::Branch;
+
+use crate::home::{ChangeLog, Home, LogError};
+
+pub use sync::{SyncError, sync};
+
+/// Why the wallet cannot be opened or saved.
+#[derive(Debug, thiserror::Error)]
+pub enum WalletError {
+    /// Its file.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Its content does not fit this wallet.
+    #[error("wallet state: {0}")]
+    State(String),
+}
+
+impl WalletError {
+    /// Stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Log(LogError::Io { .. }) => "file-failed",
+            Self::Log(LogError::Malformed { .. }) => "file-malformed",
+            Self::State(_) => "wallet-state",
+        }
+    }
+}
+
+failures!(WalletError);
+
+/// The wallet.
+#[derive(Debug)]
+pub struct Wallet {
+    bdk: PersistedWallet<ChangeLog>,
+    log: ChangeLog,
+    network: Network,
+    birthday_height: u32,
+    charms: CharmReader,
+}
+
+impl Wallet {
+    /// Opens the wallet of a folder. `bridge` says which token is zkBTC; without one, none is.
+    pub fn open(home: &Home, bridge: Option<&BridgeApp>) -> Result<Self, WalletError> {
+        let config = home.config();
+        let [receive, change] = config.descriptors.clone();
+        let mut log = home.change_log();
+        let state = |error: &dyn std::fmt::Display| WalletError::State(error.to_string());
+        let loaded = BdkWallet::load()
+            .descriptor(KeychainKind::External, Some(receive.clone()))
+            .descriptor(KeychainKind::Internal, Some(change.clone()))
+            .check_network(config.network.into())
+            .load_wallet(&mut log)
+            .map_err(|error| state(&error))?;
+        let bdk = match loaded {
+            Some(bdk) => bdk,
+            None => BdkWallet::create(receive, change)
+                .network(config.network.into())
+                .create_wallet(&mut log)
+                .map_err(|error| state(&error))?,
+        };
+        Ok(Self {
+            bdk,
+            log,
+            network: config.network,
+            birthday_height: config.birthday_height,
+            charms: CharmReader::new(config.network, bridge),
+        })
+    }
+
+    /// Its network.
+    pub fn network(&self) -> Network {
+        self.network
+    }
+
+    /// From now on the token of `bridge` is zkBTC.
+    pub fn know_bridge(&mut self, bridge: &BridgeApp) {
+        self.charms = CharmReader::new(self.network, Some(bridge));
+    }
+
+    /// A fresh address to receive at: BTC, zkBTC and payouts alike.
+    pub fn fresh_address(&mut self) -> Result<Address, WalletError> {
+        let address = self.bdk.reveal_next_address(KeychainKind::External).address;
+        self.save()?;
+        Ok(address)
+    }
+
+    /// A fresh script for the wallet's own change.
+    pub fn fresh_change_script(&mut self) -> Result<ScriptBuf, WalletError> {
+        let change = self.bdk.reveal_next_address(KeychainKind::Internal).address;
+        self.save()?;
+        Ok(change.script_pubkey())
+    }
+
+    /// Whether a script is the wallet's.
+    pub fn is_mine(&self, script: &Script) -> bool {
+        self.bdk.is_mine(script.to_owned())
+    }
+
+    /// The best block that the wallet has seen.
+    pub fn tip(&self) -> BlockId {
+        self.bdk.latest_checkpoint().block_id()
+    }
+
+    /// Every unspent output, sorted by what it carries.
+    pub fn holdings(&mut self) -> Vec<Holding> {
+        let tip_height = self.tip().height;
+        let outputs: Vec<LocalOutput> = self.bdk.list_unspent().collect();
+        outputs
+            .into_iter()
+            .filter_map(|output| {
+                // Without its whole transaction nothing can be said of an output: it is left out.
+                let transaction = self.bdk.tx_graph().get_tx(output.outpoint.txid)?;
+                let coin = coin(&output, transaction.is_coinbase(), tip_height);
+                Some(classify(&mut self.charms, coin, &transaction))
+            })
+            .collect()
+    }
+
+    /// The sums, BTC and zkBTC apart.
+    pub fn balance(&mut self) -> Balance {
+        Balance::of(&self.holdings())
+    }
+
+    /// Plain coins that may be spent now.
+    pub fn plain_coins(&mut self) -> Vec<PlainCoin> {
+        self.holdings()
+            .into_iter()
+            .filter_map(|holding| match holding {
+                Holding::Plain(plain) if plain.coin().is_spendable() => Some(plain),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// zkBTC that may be spent now.
+    pub fn token_coins(&mut self) -> Vec<TokenCoin> {
+        self.holdings()
+            .into_iter()
+            .filter_map(|holding| match holding {
+                Holding::ZkBtc(token) if token.coin().is_spendable() => Some(token),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// What an output of any transaction carries.
+    pub fn carried(&mut self, transaction: &Transaction, vout: u32) -> Carried {
+        self.charms.carried(transaction, vout)
+    }
+
+    /// A transaction that touches the wallet, in full.
+    pub fn transaction(&self, txid: &Txid) -> Option<Arc<Transaction>> {
+        self.bdk.tx_graph().get_tx(*txid)
+    }
+
+    /// Every output at `script` in the transactions that touch the wallet, with its transaction.
+    pub fn outputs_at(&self, script: &Script) -> Vec<(OutPoint, Arc<Transaction>)> {
+        let mut found = Vec::new();
+        for node in self.bdk.transactions() {
+            let transaction = &node.tx_node.tx;
+            for (vout, output) in (0_u32..).zip(&transaction.output) {
+                if output.script_pubkey == *script {
+                    let outpoint = OutPoint::new(node.tx_node.txid, vout);
+                    found.push((outpoint, Arc::clone(transaction)));
+                }
+            }
+        }
+        found
+    }
+
+    /// Where an output at `script` stands.
+    pub fn standing(&mut self, outpoint: OutPoint, script: &Script) -> Standing {
+        let holding = self
+            .holdings()
+            .into_iter()
+            .find(|holding| holding.coin().outpoint == outpoint);
+        if let Some(holding) = holding {
+            return Standing::Held(holding);
+        }
+        if !self.is_mine(script) {
+            return Standing::Foreign;
+        }
+        let key = self
+            .bdk
+            .derivation_of_spk(script.to_owned())
+            .map(|(keychain, index)| (branch(keychain), index));
+        Standing::Lost {
+            key,
+            fate: self.fate(outpoint),
+        }
+    }
+
+    /// What became of an output that is no longer unspent, in the wallet's view of the chain.
+    fn fate(&self, outpoint: OutPoint) -> Fate {
+        if self.bdk.get_tx(outpoint.txid).is_none() {
+            return Fate::TransactionGone;
+        }
+        let spender = self
+            .bdk
+            .tx_graph()
+            .outspends(outpoint)
+            .iter()
+            .find_map(|txid| self.bdk.get_tx(*txid));
+        spender.map_or(Fate::SpentUnkept, |spender| Fate::SpentBy {
+            txid: spender.tx_node.txid,
+            height: match &spender.chain_position {
+                ChainPosition::Confirmed { anchor, .. } => Some(anchor.block_id.height),
+                ChainPosition::Unconfirmed { .. } => None,
+            },
+        })
+    }
+
+    /// Notes a transaction of the wallet's own that was just sent, so that the next command builds on it.
+    pub fn note_sent(&mut self, transaction: &Transaction, at: u64) -> Result<(), WalletError> {
+        self.bdk.apply_unconfirmed_txs([(transaction.clone(), at)]);
+        self.save()
+    }
+
+    pub(crate) fn birthday_height(&self) -> u32 {
+        self.birthday_height
+    }
+
+    pub(crate) fn bdk(&self) -> &BdkWallet {
+        &self.bdk
+    }
+
+    pub(crate) fn bdk_mut(&mut self) -> &mut BdkWallet {
+        &mut self.bdk
+    }
+
+    pub(crate) fn save(&mut self) -> Result<(), WalletError> {
+        self.bdk.persist(&mut self.log)?;
+        Ok(())
+    }
+}
+
+fn coin(output: &LocalOutput, is_coinbase: bool, tip_height: u32) -> Coin {
+    let confirmations = match &output.chain_position {
+        ChainPosition::Confirmed { anchor, .. } => {
+            grail_chain::confirmations(tip_height, anchor.block_id.height)
+        }
+        ChainPosition::Unconfirmed { .. } => 0,
+    };
+    Coin {
+        outpoint: output.outpoint,
+        output: output.txout.clone(),
+        branch: branch(output.keychain),
+        index: output.derivation_index,
+        confirmations,
+        is_coinbase,
+    }
+}
+
+const fn branch(keychain: KeychainKind) -> Branch {
+    match keychain {
+        KeychainKind::External => Branch::Receive,
+        KeychainKind::Internal => Branch::Change,
+    }
+}

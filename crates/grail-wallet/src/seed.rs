@@ -1,0 +1,264 @@
+//! The user's keys, all from one BIP-39 mnemonic.
+//!
+//! Owns the derivation paths. The wallet itself is watch-only: keys exist only while something is signed. Outputs are
+//! BIP-86 (`m/86'/coin'/0'`); reclaim keys lie on a hardened path of their own, so that a leaked reclaim key together with
+//! public data never leads to a wallet key.
+
+use bip39::Mnemonic;
+use bitcoin::bip32::{ChildNumber, Xpriv, Xpub};
+use bitcoin::key::{TapTweak, TweakedKeypair};
+use bitcoin::secp256k1::{All, Keypair, Secp256k1};
+use bitcoin::{NetworkKind, XOnlyPublicKey};
+use grail_types::Network;
+use zeroize::Zeroizing;
+
+/// Bytes of entropy of a new mnemonic: twelve words.
+pub const ENTROPY_BYTES: usize = 16;
+/// Reclaim keys that are looked through for the one that a receipt names.
+pub const RECLAIM_KEYS_MAX: u32 = 1_000;
+
+/// BIP-86.
+const TAPROOT_PURPOSE: u32 = 86;
+/// Purpose of reclaim keys: `grail` on a telephone's keys. No standard uses it.
+const RECLAIM_PURPOSE: u32 = 47_245;
+
+/// Why there is no key.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SeedError {
+    /// The words are no mnemonic. They are not repeated here.
+    #[error("the mnemonic is not valid (BIP-39, English)")]
+    Mnemonic,
+    /// None of the first reclaim keys is the one asked for.
+    #[error("none of this wallet's first {RECLAIM_KEYS_MAX} reclaim keys is {0}")]
+    NoReclaimKey(XOnlyPublicKey),
+}
+
+impl SeedError {
+    /// Stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Mnemonic => "bad-mnemonic",
+            Self::NoReclaimKey(_) => "no-reclaim-key",
+        }
+    }
+}
+
+/// Which of the wallet's two chains of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Branch {
+    /// Addresses handed out.
+    Receive,
+    /// The wallet's own change.
+    Change,
+}
+
+impl Branch {
+    const fn number(self) -> u32 {
+        match self {
+            Self::Receive => 0,
+            Self::Change => 1,
+        }
+    }
+}
+
+/// The secret that all keys come from. Wiped when dropped.
+pub struct Seed {
+    mnemonic: Mnemonic,
+    network: Network,
+}
+
+impl Seed {
+    /// A new seed. The keys are as hard to guess as `entropy` is.
+    pub fn from_entropy(
+        entropy: &Zeroizing<[u8; ENTROPY_BYTES]>,
+        network: Network,
+    ) -> Result<Self, SeedError> {
+        let mnemonic =
+            Mnemonic::from_entropy(entropy.as_slice()).map_err(|_| SeedError::Mnemonic)?;
+        Ok(Self { mnemonic, network })
+    }
+
+    /// The seed that these words are.
+    pub fn parse(words: &str, network: Network) -> Result<Self, SeedError> {
+        let words = Zeroizing::new(words.split_whitespace().collect::<Vec<_>>().join(" "));
+        let mnemonic = Mnemonic::parse_in_normalized(bip39::Language::English, &words)
+            .map_err(|_| SeedError::Mnemonic)?;
+        Ok(Self { mnemonic, network })
+    }
+
+    /// The words, to be written to a file of the owner's.
+    pub fn words(&self) -> Zeroizing<String> {
+        Zeroizing::new(self.mnemonic.to_string())
+    }
+
+    /// Public descriptor of a branch (BIP-386 `tr()` over an extended public key).
+    pub fn descriptor(&self, branch: Branch) -> String {
+        let secp = Secp256k1::new();
+        let master = self.master();
+        let account = derive(&secp, &master, &self.account_path());
+        format!(
+            "tr([{}/{TAPROOT_PURPOSE}'/{}'/0']{}/{}/*)",
+            master.fingerprint(&secp),
+            self.coin(),
+            Xpub::from_priv(&secp, &account),
+            branch.number()
+        )
+    }
+
+    /// The key of one of the wallet's outputs, tweaked for a key-path spend.
+    pub fn output_key(&self, secp: &Secp256k1<All>, branch: Branch, index: u32) -> TweakedKeypair {
+        let mut path = self.account_path().to_vec();
+        path.extend([normal(branch.number()), normal(index)]);
+        derive(secp, &self.master(), &path)
+            .to_keypair(secp)
+            .tap_tweak(secp, None)
+    }
+
+    /// The reclaim key at `index`.
+    pub fn reclaim_key(&self, secp: &Secp256k1<All>, index: u32) -> Keypair {
+        let mut path = self.reclaim_path().to_vec();
+        path.push(hardened(index));
+        derive(secp, &self.master(), &path).to_keypair(secp)
+    }
+
+    /// The reclaim key that a receipt names.
+    pub fn find_reclaim_key(
+        &self,
+        secp: &Secp256k1<All>,
+        wanted: &XOnlyPublicKey,
+    ) -> Result<Keypair, SeedError> {
+        let parent = derive(secp, &self.master(), &self.reclaim_path());
+        (0..RECLAIM_KEYS_MAX)
+            .map(|index| derive(secp, &parent, &[hardened(index)]).to_keypair(secp))
+            .find(|key| key.x_only_public_key().0 == *wanted)
+            .ok_or(SeedError::NoReclaimKey(*wanted))
+    }
+
+    fn master(&self) -> Xpriv {
+        let kind = match self.network {
+            Network::Mainnet => NetworkKind::Main,
+            Network::Regtest | Network::Signet | Network::Testnet4 => NetworkKind::Test,
+        };
+        let seed = Zeroizing::new(self.mnemonic.to_seed(""));
+        Xpriv::new_master(kind, seed.as_ref())
+            .expect("64 bytes make a master key, but with negligible probability")
+    }
+
+    /// SLIP-44.
+    const fn coin(&self) -> u32 {
+        match self.network {
+            Network::Mainnet => 0,
+            Network::Regtest | Network::Signet | Network::Testnet4 => 1,
+        }
+    }
+
+    fn account_path(&self) -> [ChildNumber; 3] {
+        [
+            hardened(TAPROOT_PURPOSE),
+            hardened(self.coin()),
+            hardened(0),
+        ]
+    }
+
+    fn reclaim_path(&self) -> [ChildNumber; 3] {
+        [
+            hardened(RECLAIM_PURPOSE),
+            hardened(self.coin()),
+            hardened(0),
+        ]
+    }
+}
+
+fn derive(secp: &Secp256k1<All>, parent: &Xpriv, path: &[ChildNumber]) -> Xpriv {
+    parent
+        .derive_priv(secp, &path)
+        .expect("a child of a private key exists, but with negligible probability")
+}
+
+fn hardened(index: u32) -> ChildNumber {
+    ChildNumber::Hardened { index }
+}
+
+fn normal(index: u32) -> ChildNumber {
+    ChildNumber::Normal { index }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const WORDS: &str = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+
+    #[test]
+    fn derives_the_first_receiving_key_of_bip86() {
+        let seed = Seed::parse(WORDS, Network::Mainnet).unwrap();
+        let key = seed.output_key(&Secp256k1::new(), Branch::Receive, 0);
+        let address = bitcoin::Address::p2tr_tweaked(
+            bitcoin::key::TweakedPublicKey::from_keypair(key),
+            bitcoin::Network::Bitcoin,
+        );
+        // BIP-86, "Account 0, first receiving address".
+        assert_eq!(
+            address.to_string(),
+            "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr"
+        );
+    }
+
+    #[test]
+    fn descriptors_are_public() {
+        let seed = Seed::parse(WORDS, Network::Regtest).unwrap();
+        for branch in [Branch::Receive, Branch::Change] {
+            let descriptor = seed.descriptor(branch);
+            assert!(
+                descriptor.starts_with("tr([73c5da0a/86'/1'/0']tpub"),
+                "{descriptor}"
+            );
+            assert!(!descriptor.contains("prv"), "{descriptor}");
+        }
+    }
+
+    #[test]
+    fn a_reclaim_key_is_found_by_its_public_key_up_to_the_last() {
+        let secp = Secp256k1::new();
+        let seed = Seed::parse(WORDS, Network::Regtest).unwrap();
+        for index in [0, 7, RECLAIM_KEYS_MAX - 1] {
+            let key = seed.reclaim_key(&secp, index);
+            let public = key.x_only_public_key().0;
+            assert_eq!(seed.find_reclaim_key(&secp, &public).unwrap(), key);
+        }
+        let beyond = seed
+            .reclaim_key(&secp, RECLAIM_KEYS_MAX)
+            .x_only_public_key()
+            .0;
+        assert_eq!(
+            seed.find_reclaim_key(&secp, &beyond),
+            Err(SeedError::NoReclaimKey(beyond))
+        );
+    }
+
+    #[test]
+    fn networks_have_different_reclaim_keys() {
+        let secp = Secp256k1::new();
+        let key = |network| Seed::parse(WORDS, network).unwrap().reclaim_key(&secp, 0);
+        assert_ne!(key(Network::Mainnet), key(Network::Signet));
+    }
+
+    #[test]
+    fn words_come_back_and_wrong_ones_are_refused_without_repeating_them() {
+        let entropy = Zeroizing::new([7; ENTROPY_BYTES]);
+        let seed = Seed::from_entropy(&entropy, Network::Regtest).unwrap();
+        let words = seed.words();
+        assert_eq!(words.split(' ').count(), 12);
+        let again = Seed::parse(
+            &format!("  {}\n", words.replace(' ', "\n ")),
+            Network::Regtest,
+        )
+        .unwrap();
+        assert_eq!(*again.words(), *words);
+        let error = Seed::parse("abandon secretword", Network::Regtest)
+            .err()
+            .unwrap();
+        assert!(!error.to_string().contains("secretword"));
+    }
+}
