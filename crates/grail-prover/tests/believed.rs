@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use grail_fixtures::paper as common;
 
 use bitcoin::{ScriptBuf, Transaction};
 use common::{BRIDGE, Bridge, at, mock_allowed, output, request, transaction};

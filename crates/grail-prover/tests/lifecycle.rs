@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use grail_fixtures::paper as common;
 
 use bitcoin::{Amount, TxOut};
 use common::{BRIDGE, Bridge, at, enchanted, mock_allowed, output, prove, request, transaction};

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use grail_fixtures::paper as common;
 
 use std::collections::{BTreeMap, BTreeSet};
 

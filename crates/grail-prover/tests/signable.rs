@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
+use grail_fixtures::paper as common;
 
 use bitcoin::{Amount, Transaction, TxOut};
 use common::{BRIDGE, Bridge, at, false_real_proof, funding, mock_allowed, output, transaction};

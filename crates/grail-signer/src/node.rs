@@ -24,7 +24,7 @@ const KEY_DRAWS_MAX: usize = 8;
 
 /// Memory that one decision may need at once, its request among it: what an enclave is given must have room for this,
 /// its program and nothing else.
-pub const DECISION_MAX_BYTES: usize = 160 << 20;
+pub const DECISION_MAX_BYTES: usize = 96 << 20;
 
 /// Source of fresh randomness, given by the shell: the machine draws none itself, and none can be decoded from a message.
 pub trait Entropy {

@@ -11,7 +11,7 @@ use charms_data::{App, B32, Data};
 use common::{Script, answer, decide, signer_with};
 use grail_fixtures::world::{PROOF_BYTES, Proposal, output, peg_in, world};
 use grail_signer::DECISION_MAX_BYTES;
-use grail_spell::NormalizedSpell;
+use grail_spell::{NormalizedSpell, NormalizedTransaction};
 use grail_wire::{PREVIOUS_MAX_BYTES, Verdict, encode_proposal};
 use peak_alloc::PeakAlloc;
 
@@ -21,8 +21,12 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// Nearly what a transaction of standard weight can carry of a spell.
 const PAYLOAD_BYTES: usize = 398_000;
 
-/// A settlement of peg-ins, each made by a transaction that also carries a payload of which `input` is nearly all.
-fn proposal(deposits: usize, input: Data) -> Proposal {
+/// Outputs that fit into a transaction beside such a payload.
+const OUTPUTS: usize = 66_000;
+
+/// A settlement of peg-ins, each made by a transaction that also carries a payload: charms for so many outputs, which
+/// are there, and `input` as an app's public input.
+fn proposal(deposits: usize, outputs: usize, input: Data) -> Proposal {
     let world = world();
     let mut draft = world.case(&vec![peg_in(1_000_000); deposits]).draft;
     let app = App {
@@ -33,6 +37,10 @@ fn proposal(deposits: usize, input: Data) -> Proposal {
     let spell = NormalizedSpell {
         app_public_inputs: [(app, input)].into(),
         mock: true,
+        tx: NormalizedTransaction {
+            outs: vec![[(0, Data::from(&0))].into(); outputs],
+            ..NormalizedTransaction::default()
+        },
         ..NormalizedSpell::default()
     };
     let mut payload = Vec::new();
@@ -50,10 +58,12 @@ fn proposal(deposits: usize, input: Data) -> Proposal {
             .find(|made| made.compute_txid() == spent.txid)
             .unwrap();
         made.output.push(output(0, payload.clone()));
+        let outputs = made.output.len().max(outputs);
+        made.output.resize(outputs, output(0, ScriptBuf::new()));
         draft.transaction.input[index].previous_output.txid = made.compute_txid();
     }
     let bytes: usize = draft.previous.iter().map(Transaction::base_size).sum();
-    assert!(bytes <= PREVIOUS_MAX_BYTES && bytes + 2 * PAYLOAD_BYTES > PREVIOUS_MAX_BYTES);
+    assert!(bytes <= PREVIOUS_MAX_BYTES && bytes + bytes / deposits > PREVIOUS_MAX_BYTES);
     draft.propose(world)
 }
 
@@ -74,7 +84,7 @@ fn peak(what: &str, proposal: &Proposal) -> usize {
     let Verdict::Refused(record) = answer(decided).verdict else {
         panic!("{what}: signed");
     };
-    assert_eq!(record.code.as_str(), "deposit-charms", "{what}: {record:?}");
+    assert_eq!(record.code.as_str(), "unexpected-charms", "{what}: {record:?}");
     println!(
         "{what}: {} transactions, {} KiB shown, {} KiB at the most",
         proposal.previous.len(),
@@ -87,13 +97,17 @@ fn peak(what: &str, proposal: &Proposal) -> usize {
 /// One after the other: what is counted is the process's.
 #[test]
 fn no_decision_needs_more_than_the_documented_maximum() {
-    let lists = vec![[0_u8]; PAYLOAD_BYTES / 2];
-    let maps = vec![BTreeMap::from([(0_u8, 0_u8)]); PAYLOAD_BYTES / 3];
-    let text = "x".repeat(PAYLOAD_BYTES);
+    let lists = |bytes: usize| Data::from(&vec![[0_u8]; bytes / 2]);
+    let maps = |bytes: usize| Data::from(&vec![BTreeMap::from([(0_u8, 0_u8)]); bytes / 3]);
+    let text = Data::from(&"x".repeat(PAYLOAD_BYTES));
     for (what, proposal) in [
-        ("text", proposal(31, Data::from(&text))),
-        ("lists", proposal(31, Data::from(&lists))),
-        ("maps", proposal(31, Data::from(&maps))),
+        ("text", proposal(31, 0, text)),
+        ("lists", proposal(31, 0, lists(PAYLOAD_BYTES))),
+        ("maps", proposal(31, 0, maps(PAYLOAD_BYTES))),
+        (
+            "outputs",
+            proposal(12, OUTPUTS, maps(PAYLOAD_BYTES - 3 * OUTPUTS)),
+        ),
     ] {
         let peak = peak(what, &proposal);
         assert!(peak <= DECISION_MAX_BYTES, "{what}: {peak} bytes");

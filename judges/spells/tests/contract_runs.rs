@@ -2,8 +2,7 @@
 
 #![allow(missing_docs)]
 
-#[path = "../../../crates/grail-prover/tests/common/mod.rs"]
-mod common;
+use grail_fixtures::paper as common;
 
 use common::{BRIDGE, Bridge, VAULT, at, mock_allowed, output, request, transaction};
 use grail_prover::{ProveRequest, check};

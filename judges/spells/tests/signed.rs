@@ -4,8 +4,7 @@
 
 #![allow(missing_docs)]
 
-#[path = "../../crates/grail-prover/tests/common/mod.rs"]
-mod common;
+use grail_fixtures::paper as common;
 
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{Amount, Transaction, TxOut};

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-#[path = "../common/mod.rs"]
-mod common;
+use grail_fixtures::paper as common;
 
 mod answers;
 mod requests;

@@ -4,8 +4,7 @@
 //! Run after a change of the protocol: `cargo run --manifest-path judges/fuzz/Cargo.toml -p grail-fuzz-seeds`. Inputs are named
 //! by what they are, so that a change shows in the diff.
 
-#[path = "../../../../crates/grail-policy/tests/support/mod.rs"]
-mod support;
+use grail_fixtures::world as support;
 
 mod spells;
 

@@ -7,8 +7,7 @@
 
 #![allow(missing_docs)]
 
-#[path = "../../../../crates/grail-prover/tests/common/mod.rs"]
-mod common;
+use grail_fixtures::paper as common;
 
 mod built;
 mod bytes;

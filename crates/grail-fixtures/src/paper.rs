@@ -1,7 +1,5 @@
 //! A bridge on paper: transactions that follow from each other, and wasm that always agrees or never does.
 
-#![allow(dead_code, reason = "each test binary uses a part")]
-
 use std::collections::BTreeMap;
 
 use bitcoin::absolute::LockTime;
@@ -20,7 +18,7 @@ use grail_types::{BridgeApp, MockAllowed, Network};
 use sha2::{Digest as _, Sha256};
 
 /// The bridge's own contract.
-pub const BRIDGE: &[u8] = include_bytes!("../../../../contracts/bridge.wasm");
+pub const BRIDGE: &[u8] = include_bytes!("../../../contracts/bridge.wasm");
 /// `_start` returns: a contract that agrees to everything.
 pub const AGREES: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
 /// `_start` traps: a contract that agrees to nothing.
