@@ -73,6 +73,7 @@ fn claim(
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use bitcoin::{Amount, ScriptBuf, TxIn, TxOut, absolute::LockTime, transaction::Version};

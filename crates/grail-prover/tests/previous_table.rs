@@ -132,24 +132,24 @@ const READINGS: [(&str, Change); 19] = [
         case.spell.tx.outs[1].insert(9, Data::empty());
     }),
     ("mock, false", |case| {
-        case.tx.input[0].previous_output.vout ^= 1
+        case.tx.input[0].previous_output.vout ^= 1;
     }),
     ("mock, a byte behind", |case| case.proof.push(0)),
     ("mock off regtest", |case| case.mock = None),
     ("proof too short", |case| {
-        real(case, |proof| proof.truncate(99))
+        real(case, |proof| proof.truncate(99));
     }),
     ("proof of another key", |case| {
-        real(case, |proof| proof[0] ^= 1)
+        real(case, |proof| proof[0] ^= 1);
     }),
     ("proof of another root", |case| {
-        real(case, |proof| proof[50] ^= 1)
+        real(case, |proof| proof[50] ^= 1);
     }),
     ("proof of a failed run", |case| {
-        real(case, |proof| proof[35] = 1)
+        real(case, |proof| proof[35] = 1);
     }),
     ("proof of no point", |case| {
-        real(case, |proof| proof[131] ^= 1)
+        real(case, |proof| proof[131] ^= 1);
     }),
     ("proof, false", |case| real(case, |_| {})),
 ];

@@ -84,7 +84,11 @@ fn peak(what: &str, proposal: &Proposal) -> usize {
     let Verdict::Refused(record) = answer(decided).verdict else {
         panic!("{what}: signed");
     };
-    assert_eq!(record.code.as_str(), "unexpected-charms", "{what}: {record:?}");
+    assert_eq!(
+        record.code.as_str(),
+        "unexpected-charms",
+        "{what}: {record:?}"
+    );
     println!(
         "{what}: {} transactions, {} KiB shown, {} KiB at the most",
         proposal.previous.len(),

@@ -246,7 +246,7 @@ fn what_is_kept_of_an_unreadable_payload_is_short() {
     let _alone = ALONE
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
-    let text = [b"\x7a\x00\x06\x00\x00".as_slice(), &[1; 0x6_0000]].concat();
+    let text = [b"\x7a\x00\x06\x00\x00".as_slice(), &vec![1; 0x6_0000]].concat();
     let previous = carrying(&payload(&text, &other_app(), &[0xf6]), 12 << 20);
     let peak = peak(&previous, &BridgeCharms::Other);
     assert!(peak <= SPELLS_OF_LISTS_MAX_BYTES, "{peak} bytes");

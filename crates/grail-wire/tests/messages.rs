@@ -1,6 +1,9 @@
 //! Each message as bytes: read back, bounded, and written down.
 #![allow(clippy::unwrap_used)]
 
+use std::fmt::Write as _;
+
+use bitcoin::hex::DisplayHex as _;
 use bitcoin::{
     Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, WPubkeyHash, Witness,
     XOnlyPublicKey,
@@ -247,13 +250,10 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn the_bytes_of_every_message_are_written_down() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots.txt");
-    let lines: String = all()
-        .iter()
-        .map(|(name, bytes)| {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("{name}: {hex}\n")
-        })
-        .collect();
+    let mut lines = String::new();
+    for (name, bytes) in all() {
+        writeln!(lines, "{name}: {}", bytes.as_hex()).unwrap();
+    }
     if std::env::var_os("GRAIL_BLESS").is_some() {
         std::fs::write(path, &lines).unwrap();
     }
