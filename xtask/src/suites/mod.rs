@@ -149,7 +149,7 @@ pub const SUITES: &[Suite] = &[
         name: "wallet-wasm",
         tier: Tier::Slow,
         shards: 1,
-        budget_minutes: 10,
+        budget_minutes: 15,
         recipe: |_| recipes::wallet_wasm(),
     },
     Suite {
