@@ -6,14 +6,18 @@ mod support;
 use std::{fs, process::Stdio, time::UNIX_EPOCH};
 
 use bitcoin::{
-    OutPoint, Transaction, TxIn, absolute::LockTime, hashes::Hash, secp256k1::Secp256k1,
-    transaction::Version,
+    OutPoint, Transaction, TxIn, XOnlyPublicKey, absolute::LockTime, hashes::Hash,
+    secp256k1::Secp256k1, transaction::Version,
 };
 use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
-use grail_types::{BoundedVec, Bridge, Epoch, Network, ParamsValues};
+use grail_fixtures::world::{coin, funding, keypair, output, public, transaction};
+use grail_policy::judge;
+use grail_script::ProbeTree;
+use grail_txbuild::Collector;
+use grail_types::{BoundedVec, Bridge, Epoch, Network, ParamsValues, Roster, Threshold};
 use grail_wire::{
-    Action, Answer, FaultCode, FaultMessage, PROPOSAL_MAX_BYTES, Proposal, ProposalId, Reply,
-    SettlementRequest, Verdict, encode_proposal,
+    Action, Answer, FaultCode, FaultMessage, PROPOSAL_MAX_BYTES, ProbeRequest, Proposal,
+    ProposalId, Reply, SettlementRequest, Verdict, encode_proposal,
 };
 use nix::sys::signal::Signal;
 use support::{Backend, Folder, attempt, enclave_program, kill_process, protocol, until_gone};
@@ -119,6 +123,53 @@ async fn every_attempt_at_what_is_refused_is_refused_afresh() {
         assert_eq!(verified.get().attempt, attempt(number));
         assert!(matches!(&verified.get().verdict, Verdict::Refused(_)));
     }
+}
+
+/// Coins at the probe address of the operator and three others move to that address.
+fn probe(protocol: &Protocol, operator: XOnlyPublicKey) -> Proposal {
+    let mut signers = vec![operator];
+    signers.extend([1, 2, 3].map(|seed| public(&keypair(seed))));
+    signers.sort_by_key(XOnlyPublicKey::serialize);
+    let roster = Roster::new(Epoch(9), signers, Threshold(3)).unwrap();
+    let script = ProbeTree::new(&Secp256k1::new(), &roster).script_pubkey;
+    let made = funding(
+        1,
+        vec![
+            output(50_000, script.clone()),
+            output(50_000, script.clone()),
+        ],
+    );
+    let spent = [0, 1].map(|index| coin(&made, index).outpoint);
+    let moved = transaction(&spent, vec![output(90_000, script)]);
+    let action = Action::Probe(ProbeRequest { roster });
+    let params = protocol.params().clone();
+    Proposal::new(Epoch(9), params, moved, [&made], action).unwrap()
+}
+
+/// What an action is, only the policy knows: an action that neither host nor broker was written for is carried, decided,
+/// signed and answered like any other, and judged and collected by the parts that a backend has.
+#[tokio::test]
+async fn an_action_that_the_host_does_not_know_is_signed_and_answered() {
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
+    let mut backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    let ready = host.ready().await;
+    backend.hello().await;
+    let secp = Secp256k1::new();
+    let proposal = probe(&protocol, ready.public_key);
+    let judged = judge(&secp, &proposal, protocol.bridge()).unwrap();
+    let collector = Collector::new(judged.get().signing().clone()).unwrap();
+
+    let encoded = encode_proposal(&proposal).unwrap();
+    let decided = answer(backend.ask(attempt(0), encoded).await);
+    let verified = decided.verify(&secp).unwrap();
+    let Verdict::Contributed(contributions) = &verified.get().verdict else {
+        panic!("refused: {:?}", verified.get().verdict);
+    };
+    assert_eq!(contributions.len(), 2);
+    let checked = collector.check(&secp, &ready.public_key, contributions);
+    assert_eq!(checked.unwrap().to_bytes().len(), 2 * 64);
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 /// The programs that ship.
 pub const PROGRAMS: [&str; 4] = ["grail-enclave", "grail-host", "grail-backend", "grail-cli"];
 
-/// The feature that adds development parts.
-const FEATURE: &str = "development";
+/// The features that add parts for development, and an action for tests.
+const FEATURES: [&str; 2] = ["development", "test-action"];
 /// The crate that is nothing else.
 const SIMULATOR: &str = "grail-attest-dev";
 
@@ -17,7 +17,7 @@ pub fn check(program: &str, tree: &str) -> Vec<String> {
         let name = words.next().unwrap_or_default();
         // The last word: the features, unless there is none and the line ends in a space.
         let features = words.next_back().unwrap_or_default();
-        let is_development = features.split(',').any(|feature| feature == FEATURE);
+        let is_development = features.split(',').any(|feature| FEATURES.contains(&feature));
         if name.starts_with("grail") && (is_development || name == SIMULATOR) {
             complaints.push(format!(
                 "{program} as it ships contains development parts: {line}"
@@ -46,10 +46,12 @@ mod tests {
         let tree = "grail-cli v0.1.0 (/somewhere) \n\
                     grail-spell v0.1.0 (/somewhere) ark-bls12-381,development\n\
                     grail-spell v0.1.0 (/somewhere) ark-bls12-381,development\n\
+                    grail-policy v0.1.0 (/somewhere) test-action\n\
                     grail-attest-dev v0.1.0 (/somewhere) \n";
         let complaints = check("grail-cli", tree);
-        assert_eq!(complaints.len(), 2, "{complaints:?}");
+        assert_eq!(complaints.len(), 3, "{complaints:?}");
         assert!(complaints[0].contains("grail-attest-dev"));
-        assert!(complaints[1].contains("grail-spell"));
+        assert!(complaints[1].contains("grail-policy"));
+        assert!(complaints[2].contains("grail-spell"));
     }
 }

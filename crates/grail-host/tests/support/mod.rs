@@ -44,7 +44,8 @@ pub fn enclave_program() -> &'static Path {
         if std::env::var_os("GRAIL_PROGRAMS_BUILT").is_none() {
             let mut cargo = BlockingCommand::new(env!("CARGO"));
             cargo
-                .args(["build", "-p", "grail-enclave", "--features", "development"])
+                .args(["build", "-p", "grail-enclave"])
+                .args(["--features", "development,test-action"])
                 .arg("--target-dir")
                 .arg(folder.parent().unwrap());
             if folder.ends_with("release") {
