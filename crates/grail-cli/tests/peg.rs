@@ -319,8 +319,8 @@ fn a_pin_of_an_earlier_release_is_refused_and_not_replaced() {
     let scene = Scene::new();
     let home = &scene.user.settings.home;
     std::fs::rename(home.join("protocol.json"), home.join("params.json")).unwrap();
-    let refused = grail_cli::Session::open(scene.user.settings.clone()).err();
-    assert_eq!(refused.unwrap().code, "old-pin");
+    assert_eq!(scene.peg_in(100_000).unwrap_err().code, "old-pin");
+    scene.nothing_was_paid();
     assert!(!home.join("protocol.json").exists());
 }
 

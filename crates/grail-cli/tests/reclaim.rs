@@ -53,6 +53,18 @@ fn a_peg_in_deposit_is_taken_back_after_the_delay_and_not_before() {
 }
 
 #[test]
+fn a_pin_of_an_earlier_release_does_not_stand_in_the_way_of_a_reclaim() {
+    let scene = Scene::new();
+    let pegged = scene.peg_in(100_000).unwrap();
+    scene.chain.node.mine(24);
+    let home = &scene.user.settings.home;
+    std::fs::rename(home.join("protocol.json"), home.join("params.json")).unwrap();
+    let mut wish = reclaim(&pegged.id);
+    wish.broadcast = true;
+    assert!(scene.reclaim(&wish).unwrap().is_broadcast);
+}
+
+#[test]
 fn a_reclaim_needs_neither_server_nor_node_nor_the_wallets_state() {
     let scene = Scene::new();
     let pegged = scene.peg_in(100_000).unwrap();

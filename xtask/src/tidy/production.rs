@@ -17,7 +17,9 @@ pub fn check(program: &str, tree: &str) -> Vec<String> {
         let name = words.next().unwrap_or_default();
         // The last word: the features, unless there is none and the line ends in a space.
         let features = words.next_back().unwrap_or_default();
-        let is_development = features.split(',').any(|feature| FEATURES.contains(&feature));
+        let is_development = features
+            .split(',')
+            .any(|feature| FEATURES.contains(&feature));
         if name.starts_with("grail") && (is_development || name == SIMULATOR) {
             complaints.push(format!(
                 "{program} as it ships contains development parts: {line}"

@@ -248,11 +248,7 @@ impl Home {
     pub fn protocol(&self) -> Result<Option<Protocol>, HomeError> {
         let path = self.path.join(PROTOCOL);
         if !path.exists() {
-            return match self.path.join(PINNED_BEFORE) {
-                // Whom the wallet trusted must not be replaced by what the API says today.
-                old if old.exists() => Err(HomeError::OldPin(old)),
-                _ => Ok(None),
-            };
+            return Ok(None);
         }
         let protocol: Protocol = read_json(&path)?;
         check_network(&path, &protocol, self.config.network)?;
@@ -262,6 +258,12 @@ impl Home {
     /// Pins a protocol: from now on this wallet knows what zkBTC is and who may attest what.
     pub fn pin_protocol(&self, protocol: &Protocol) -> Result<(), HomeError> {
         check_network(&self.path.join(PROTOCOL), protocol, self.config.network)?;
+        // Whom an earlier release trusted must not be replaced by what the API says today. Refused here, where it would
+        // be, and not when the wallet is opened: to take a deposit back needs no pin.
+        let before = self.path.join(PINNED_BEFORE);
+        if before.exists() && !self.path.join(PROTOCOL).exists() {
+            return Err(HomeError::OldPin(before));
+        }
         self.write_json(PROTOCOL, protocol)
     }
 
