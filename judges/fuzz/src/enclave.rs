@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::sync::OnceLock;
 
 use bitcoin::secp256k1::Secp256k1;
-use grail_attest_dev::InsecureDevTee;
 use grail_attest::{Expected, Protocol, TrustAnchor, UnixTime, verify};
+use grail_attest_dev::InsecureDevTee;
 use grail_enclave::server::serve_requests;
 use grail_policy::judge;
 use grail_signer::{Effect, Entropy, EntropyError, Input, Node};

@@ -11,12 +11,12 @@ use bitcoin::{Amount, Transaction, TxOut};
 use charms_data::{App, B32, Charms, Data};
 use common::{AGREES, BRIDGE, Bridge, at, funding, mock_allowed, output, roster, transaction};
 use grail_bridge_contract::check_previous;
-use grail_spell_judge::{charms_reading, charms_view, to_charms};
 use grail_prover::{MockProver, ProveRequest};
 use grail_spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, read_strict, utxo_id_from_outpoint,
     without_witnesses,
 };
+use grail_spell_judge::{charms_reading, charms_view, to_charms};
 use proptest::prelude::*;
 
 /// The charms that Charms itself sees on every output of `tx` but the spell's, where they are

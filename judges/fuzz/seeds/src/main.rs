@@ -12,8 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use charms_data::{Data, util};
-use grail_attest_dev::InsecureDevTee;
 use grail_attest::{Protocol, UnixTime, attest_signer};
+use grail_attest_dev::InsecureDevTee;
 use grail_types::{BoundedBytes, DevelopmentAllowed, Epoch, Network};
 use grail_wire::{Attempt, Boot, Request, encode, encode_proposal};
 use support::{World, keypair, peg_in, peg_out, public, real_world};
