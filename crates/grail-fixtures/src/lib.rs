@@ -1,7 +1,8 @@
 //! What the tests of several crates share.
 //!
 //! [`world`] is a bridge on paper whose settlements are real, with ways to break them; [`paper`] has transactions and
-//! spells alone, for whoever reads or proves them; [`script`] has keys, rosters and
+//! spells alone, for whoever reads or proves them; [`conjured`] any charm that
+//! a wallet may meet; [`script`] has keys, rosters and
 //! terms, and a second opinion on taproot written from the BIPs alone. For tests: nothing that ships depends on this
 //! crate, and it panics wherever a test would.
 
@@ -13,6 +14,7 @@
     reason = "support of tests"
 )]
 
+pub mod conjured;
 pub mod paper;
 pub mod script;
 pub mod world;

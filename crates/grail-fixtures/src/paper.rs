@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash as _;
 use bitcoin::hex::FromHex as _;
-use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use charms_data::B32;
 use grail_bridge_contract::RosterState;
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
@@ -16,6 +14,8 @@ use grail_spell::{
 };
 use grail_types::{BridgeApp, MockAllowed, Network};
 use sha2::{Digest as _, Sha256};
+
+pub use crate::world::transaction;
 
 /// The bridge's own contract.
 pub const BRIDGE: &[u8] = include_bytes!("../../../contracts/bridge.wasm");
@@ -45,25 +45,6 @@ pub fn output(sats: u64, byte: u8) -> TxOut {
     TxOut {
         value: Amount::from_sat(sats),
         script_pubkey: script(byte),
-    }
-}
-
-/// An unsigned transaction.
-pub fn transaction(inputs: &[OutPoint], output: Vec<TxOut>) -> Transaction {
-    let input = inputs
-        .iter()
-        .map(|&previous_output| TxIn {
-            previous_output,
-            script_sig: ScriptBuf::new(),
-            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
-            witness: Witness::new(),
-        })
-        .collect();
-    Transaction {
-        version: Version::TWO,
-        lock_time: LockTime::ZERO,
-        input,
-        output,
     }
 }
 

@@ -4,37 +4,28 @@
 pub mod api;
 pub mod scene;
 
-use std::collections::BTreeMap;
-
-use bitcoin::absolute::LockTime;
-use bitcoin::hashes::{Hash, sha256};
 use bitcoin::key::TapTweak;
 use bitcoin::secp256k1::{Keypair, Secp256k1};
-use bitcoin::transaction::Version;
-use bitcoin::{
-    Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness, XOnlyPublicKey,
-};
-use charms_data::{B32, Data};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, XOnlyPublicKey};
 use grail_attest::{Protocol, UnixTime, attest_signer};
 use grail_attest_dev::{InsecureDevTee, development_pcr0};
-use grail_bridge_contract::{Action, RosterState};
+use grail_bridge_contract::RosterState;
 use grail_chain::Chain;
 use grail_cli::arguments;
 use grail_cli::progress::Quiet;
 use grail_cli::report::{Created, Sent};
 use grail_cli::{Failure, Session, Settings, commands};
-use grail_prover::{MockProver, ProveRequest, Prover};
-use grail_script::{InternalKey, VaultTree};
-use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, nft_app, token_app};
+use grail_fixtures::{conjured, paper::AGREES};
 use grail_testkit::{Node, sign_key_spend};
 use grail_types::{
-    Bridge, BridgeApp, DevelopmentAllowed, Epoch, Image, ImageClass, Images, MockAllowed, Network,
-    Params, Roster, TeeKind, Threshold,
+    Bridge, DevelopmentAllowed, Epoch, Image, ImageClass, Images, Network, Params, Roster, TeeKind,
+    Threshold,
 };
 use tempfile::TempDir;
 
-/// `(module (func (export "_start")))`: a contract that accepts everything.
-const ACCEPT_ALL: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+#[allow(unused_imports, reason = "each test binary uses a part")]
+pub use conjured::{Charm, bridge, bridge_app, vault};
+
 /// The program that the roster's enclaves run.
 const PROGRAM: &[u8] = b"the enclave of these tests";
 const FEE: Amount = Amount::from_sat(5_000);
@@ -70,20 +61,6 @@ pub fn genuine_evidence(signer: &XOnlyPublicKey) -> Vec<u8> {
     evidence(PROGRAM, &bridge(), signer)
 }
 
-pub fn bridge_app(identity: u8) -> BridgeApp {
-    BridgeApp {
-        identity: [identity; 32],
-        vk: sha256::Hash::hash(ACCEPT_ALL).to_byte_array(),
-    }
-}
-
-pub fn bridge() -> Bridge {
-    Bridge {
-        network: Network::Regtest,
-        app: bridge_app(1),
-    }
-}
-
 pub fn images() -> Images {
     let image = Image {
         tee: TeeKind::Development,
@@ -108,94 +85,17 @@ pub fn roster(epoch: u64) -> Roster {
     Roster::new(Epoch(epoch), signers, Threshold(3)).unwrap()
 }
 
-pub fn vault(roster: &Roster) -> ScriptBuf {
-    VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster).script_pubkey
-}
-
 pub fn roster_state(roster: &Roster, protocol: &Protocol, supply: u64) -> RosterState {
-    RosterState {
-        epoch: roster.epoch().0,
-        serial: 0,
-        signers: roster
-            .signers()
-            .iter()
-            .map(XOnlyPublicKey::serialize)
-            .collect(),
-        threshold: roster.threshold().0,
-        vault_script: vault(roster).to_bytes(),
-        supply,
-        params_hash: protocol.hash().0,
-    }
+    conjured::roster_state(roster, protocol.hash(), supply)
 }
 
-/// What an output of a test's transaction carries.
-#[derive(Clone, Debug)]
-pub enum Charm {
-    Nothing,
-    Token(u64),
-    /// A token of another bridge.
-    OtherToken(u64),
-    Nft(Box<RosterState>),
-}
-
-/// Signs a transaction that spends `funding` (the output of key 77) and puts charms on outputs by fiat.
+/// A transaction that spends `funding` (the output of key 77) and puts charms on outputs by fiat, signed.
 pub fn conjure(funding: &Transaction, vout: u32, outputs: &[(TxOut, Charm)]) -> Transaction {
-    let bridge = bridge().app;
-    let other = bridge_app(2);
-    let mut transaction = Transaction {
-        version: Version::TWO,
-        lock_time: LockTime::ZERO,
-        input: vec![TxIn {
-            previous_output: OutPoint::new(funding.compute_txid(), vout),
-            script_sig: ScriptBuf::new(),
-            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
-            witness: Witness::new(),
-        }],
-        output: outputs.iter().map(|(output, _)| output.clone()).collect(),
-    };
-    let mut spell = NormalizedSpell {
-        app_public_inputs: [
-            (nft_app(&bridge), Action::Deploy.to_data()),
-            (token_app(&bridge), Data::empty()),
-            (token_app(&other), Data::empty()),
-        ]
-        .into(),
-        ..NormalizedSpell::default()
-    };
-    let outs = outputs
-        .iter()
-        .map(|(_, charm)| match charm {
-            Charm::Nothing => NormalizedCharms::new(),
-            Charm::Token(amount) => one(&spell, &token_app(&bridge), Data::from(amount)),
-            Charm::OtherToken(amount) => one(&spell, &token_app(&other), Data::from(amount)),
-            Charm::Nft(state) => one(&spell, &nft_app(&bridge), state.to_data()),
-        })
-        .collect();
-    spell.tx = NormalizedTransaction {
-        outs,
-        ..NormalizedTransaction::default()
-    };
-    let prover = MockProver::new(MockAllowed::on(Network::Regtest).unwrap());
-    let proven = prover
-        .prove(&ProveRequest {
-            spell: spell.committed_to(&transaction).unwrap(),
-            prev_txs: vec![funding.clone()],
-            app_binaries: BTreeMap::from([(B32(bridge.vk), ACCEPT_ALL.to_vec())]),
-            app_private_inputs: BTreeMap::new(),
-        })
-        .unwrap();
-    transaction.output.push(TxOut {
-        value: Amount::ZERO,
-        script_pubkey: proven.op_return,
-    });
+    let mut transaction = conjured::conjure(funding, vout, outputs);
     let tweaked = keypair(77).tap_tweak(&Secp256k1::new(), None);
     let previous = funding.output[usize::try_from(vout).unwrap()].clone();
     sign_key_spend(&mut transaction, 0, &[previous], &tweaked);
     transaction
-}
-
-fn one(spell: &NormalizedSpell, app: &charms_data::App, data: Data) -> NormalizedCharms {
-    NormalizedCharms::from([(spell.app_index(app).unwrap(), data)])
 }
 
 /// Script of the key that conjures.
@@ -283,7 +183,7 @@ impl User {
         let contracts = settings.home.join("contracts");
         std::fs::create_dir(&contracts).unwrap();
         let name = format!("{}.wasm", hex::encode(bridge().app.vk));
-        std::fs::write(contracts.join(name), ACCEPT_ALL).unwrap();
+        std::fs::write(contracts.join(name), AGREES).unwrap();
         Self {
             folder,
             settings,

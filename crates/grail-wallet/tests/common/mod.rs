@@ -2,36 +2,28 @@
 //! charm, and nothing is ever broadcast.
 #![allow(clippy::unwrap_used, dead_code)]
 
-use std::collections::BTreeMap;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bitcoin::absolute::LockTime;
-use bitcoin::hashes::{Hash, sha256};
 use bitcoin::secp256k1::{Keypair, Secp256k1};
 use bitcoin::transaction::Version;
-use bitcoin::{
-    Address, Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Witness,
-    XOnlyPublicKey,
-};
-use charms_data::{App, B32, Data};
+use bitcoin::{Address, Amount, OutPoint, ScriptBuf, Transaction, TxOut, XOnlyPublicKey};
 use grail_api::{RosterAnswer, Signer};
 use grail_attest::{Protocol, UnixTime, attest_signer};
 use grail_attest_dev::{InsecureDevTee, development_pcr0};
-use grail_bridge_contract::{Action, RosterState};
-use grail_prover::{MockProver, ProveRequest, Prover as _};
-use grail_script::{InternalKey, VaultTree};
-use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, nft_app, token_app};
+use grail_bridge_contract::RosterState;
+use grail_fixtures::conjured;
 use grail_types::{
-    Bridge, BridgeApp, DevelopmentAllowed, Epoch, Image, ImageClass, Images, MockAllowed, Network,
-    Params, Roster, TeeKind, Threshold,
+    Bridge, DevelopmentAllowed, Epoch, Image, ImageClass, Images, Network, Params, Roster, TeeKind,
+    Threshold,
 };
 use grail_wallet::charms::CharmReader;
 use grail_wallet::holdings::{Coin, Holding, PlainCoin, TokenCoin, classify};
 use grail_wallet::seed::Branch;
 
-/// `(module (func (export "_start")))`: a contract that accepts everything.
-const ACCEPT_ALL: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+#[allow(unused_imports, reason = "each test binary uses a part")]
+pub use conjured::{Charm, bridge, bridge_app, conjure, vault};
+
 /// The program that the roster's enclaves run.
 pub const PROGRAM: &[u8] = b"the enclave of these tests";
 /// When the evidence is made.
@@ -58,20 +50,6 @@ fn tee(program: &[u8]) -> InsecureDevTee {
 /// Evidence for a signer's key from an enclave that runs `program`, base64.
 pub fn evidence(program: &[u8], bridge: &Bridge, signer: &XOnlyPublicKey) -> String {
     BASE64.encode(attest_signer(&tee(program), bridge, signer, None).unwrap())
-}
-
-pub fn bridge_app(identity: u8) -> BridgeApp {
-    BridgeApp {
-        identity: [identity; 32],
-        vk: sha256::Hash::hash(ACCEPT_ALL).to_byte_array(),
-    }
-}
-
-pub fn bridge() -> Bridge {
-    Bridge {
-        network: Network::Regtest,
-        app: bridge_app(1),
-    }
 }
 
 /// The image of [`PROGRAM`] alone.
@@ -107,24 +85,8 @@ pub fn roster_of(epoch: u64, keys: impl Iterator<Item = u8>) -> Roster {
     Roster::new(Epoch(epoch), signers, Threshold(3)).unwrap()
 }
 
-pub fn vault(roster: &Roster) -> ScriptBuf {
-    VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster).script_pubkey
-}
-
 pub fn roster_state(roster: &Roster, protocol: &Protocol, supply: u64) -> RosterState {
-    RosterState {
-        epoch: roster.epoch().0,
-        serial: 0,
-        signers: roster
-            .signers()
-            .iter()
-            .map(XOnlyPublicKey::serialize)
-            .collect(),
-        threshold: roster.threshold().0,
-        vault_script: vault(roster).to_bytes(),
-        supply,
-        params_hash: protocol.hash().0,
-    }
+    conjured::roster_state(roster, protocol.hash(), supply)
 }
 
 /// What the API says of the tests' roster, truthfully.
@@ -150,73 +112,6 @@ pub fn roster_answer() -> RosterAnswer {
             })
             .collect(),
     }
-}
-
-/// What an output of a test's transaction carries.
-#[derive(Clone, Debug)]
-pub enum Charm {
-    Nothing,
-    Token(u64),
-    /// A token of another bridge.
-    OtherToken(u64),
-    Nft(Box<RosterState>),
-}
-
-/// A transaction that spends an output of `funding` and puts charms on outputs by fiat, unsigned.
-pub fn conjure(funding: &Transaction, vout: u32, outputs: &[(TxOut, Charm)]) -> Transaction {
-    let bridge = bridge().app;
-    let other = bridge_app(2);
-    let mut transaction = Transaction {
-        version: Version::TWO,
-        lock_time: LockTime::ZERO,
-        input: vec![TxIn {
-            previous_output: OutPoint::new(funding.compute_txid(), vout),
-            script_sig: ScriptBuf::new(),
-            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
-            witness: Witness::new(),
-        }],
-        output: outputs.iter().map(|(output, _)| output.clone()).collect(),
-    };
-    let mut spell = NormalizedSpell {
-        app_public_inputs: [
-            (nft_app(&bridge), Action::Deploy.to_data()),
-            (token_app(&bridge), Data::empty()),
-            (token_app(&other), Data::empty()),
-        ]
-        .into(),
-        ..NormalizedSpell::default()
-    };
-    let outs = outputs
-        .iter()
-        .map(|(_, charm)| match charm {
-            Charm::Nothing => NormalizedCharms::new(),
-            Charm::Token(amount) => one(&spell, &token_app(&bridge), Data::from(amount)),
-            Charm::OtherToken(amount) => one(&spell, &token_app(&other), Data::from(amount)),
-            Charm::Nft(state) => one(&spell, &nft_app(&bridge), state.to_data()),
-        })
-        .collect();
-    spell.tx = NormalizedTransaction {
-        outs,
-        ..NormalizedTransaction::default()
-    };
-    let prover = MockProver::new(MockAllowed::on(Network::Regtest).unwrap());
-    let proven = prover
-        .prove(&ProveRequest {
-            spell: spell.committed_to(&transaction).unwrap(),
-            prev_txs: vec![funding.clone()],
-            app_binaries: BTreeMap::from([(B32(bridge.vk), ACCEPT_ALL.to_vec())]),
-            app_private_inputs: BTreeMap::new(),
-        })
-        .unwrap();
-    transaction.output.push(TxOut {
-        value: Amount::ZERO,
-        script_pubkey: proven.op_return,
-    });
-    transaction
-}
-
-fn one(spell: &NormalizedSpell, app: &App, data: Data) -> NormalizedCharms {
-    NormalizedCharms::from([(spell.app_index(app).unwrap(), data)])
 }
 
 /// Some taproot script.
