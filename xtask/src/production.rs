@@ -126,7 +126,7 @@ pub fn check(programs: &[Program]) -> Result<()> {
 
 /// The same, when the development builds lie beside the running program.
 pub fn check_beside_development(programs: &[Program]) -> Result<()> {
-    let own = std::env::current_exe().context("own program")?;
+    let own = std::env::current_exe().context("path of this program")?;
     let parts = Part::ALL.map(|part| Ok((part, Needle::new(&part.bytes()?))));
     let parts: Vec<_> = parts.into_iter().collect::<Result<_>>()?;
     for program in programs {

@@ -26,7 +26,7 @@ pub fn demo(keep: bool) -> Result<()> {
         "--features",
         "development",
     ]))?;
-    let own = std::env::current_exe().context("own program")?;
+    let own = std::env::current_exe().context("path of this program")?;
     run(Command::new(own.with_file_name("grail-demo"))
         .args(keep.then_some("--keep"))
         .env("BITCOIND_EXE", bitcoind))

@@ -81,7 +81,7 @@ fn bitcoin_hex(shown: &Data) -> Result<String, Violation> {
     }
 }
 
-/// Without a witness the number of inputs stands behind the version, and no previous transaction has none.
+/// Without a witness the number of inputs stands after the version, and no previous transaction has none.
 fn check_witnessless(hex: &str) -> Result<(), Violation> {
     match hex.as_bytes().get(VERSION_DIGITS..) {
         Some([b'0', b'0', ..]) => Err(Violation::PrevTxWitness),

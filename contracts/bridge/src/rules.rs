@@ -52,7 +52,7 @@ impl Action {
         Data::from(&self.as_str())
     }
 
-    /// Reads a public input; anything but the exact text of an action is none.
+    /// Reads a public input; only the exact text of an action counts.
     pub fn from_data(data: &Data) -> Option<Self> {
         [Self::Deploy, Self::Settle]
             .into_iter()

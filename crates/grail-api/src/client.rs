@@ -43,7 +43,7 @@ pub enum ClientError {
         /// What happened.
         reason: String,
     },
-    /// The answer is none that this client knows.
+    /// The answer has a form that this client does not know.
     #[error("{url}: unexpected answer ({status}): {reason}")]
     Answer {
         /// What was called.
@@ -111,19 +111,19 @@ impl Client {
     /// `POST /v1/peg-ins`.
     pub fn create_peg_in(
         &self,
-        wish: &CreatePegIn,
+        body: &CreatePegIn,
         key: &IdempotencyKey,
     ) -> Result<Request, ClientError> {
-        self.create("/v1/peg-ins", wish, key)
+        self.create("/v1/peg-ins", body, key)
     }
 
     /// `POST /v1/peg-outs`.
     pub fn create_peg_out(
         &self,
-        wish: &CreatePegOut,
+        body: &CreatePegOut,
         key: &IdempotencyKey,
     ) -> Result<Request, ClientError> {
-        self.create("/v1/peg-outs", wish, key)
+        self.create("/v1/peg-outs", body, key)
     }
 
     /// `GET /v1/peg-ins/{id}` or `GET /v1/peg-outs/{id}`.

@@ -56,14 +56,14 @@ pub struct CreatePegOut {
     pub amount_sat: Option<u64>,
 }
 
-/// A wish that this bridge can serve; lacks only the nonce to become terms.
+/// A request that this bridge can serve; lacks only the nonce to become terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct ParsedRequest {
     terms: Terms,
     amount: Option<Amount>,
 }
 
-impl Wish {
+impl ParsedRequest {
     /// The terms, made unlike all others by `nonce`.
     pub fn into_terms(self, nonce: [u8; 16]) -> Terms {
         Terms {
@@ -72,7 +72,7 @@ impl Wish {
         }
     }
 
-    /// Whether `terms` are this wish with some nonce: what a client asks about the terms that it is given.
+    /// Whether `terms` are this request with some nonce: what a client asks about the terms that it is given.
     pub fn matches(&self, terms: &Terms) -> bool {
         self.clone().into_terms(terms.nonce) == *terms
     }
@@ -89,13 +89,13 @@ impl CreatePegIn {
         read(body)
     }
 
-    /// Checks the wish against what the bridge serves.
+    /// Checks the body against what the bridge serves.
     pub fn parse(
         &self,
         bridge: &Bridge,
         params: &Params,
         roster: &Roster,
-    ) -> Result<Wish, Problem> {
+    ) -> Result<ParsedRequest, Problem> {
         Fields {
             kind: Kind::PegIn,
             address: &self.recipient_address,
@@ -114,13 +114,13 @@ impl CreatePegOut {
         read(body)
     }
 
-    /// Checks the wish against what the bridge serves.
+    /// Checks the body against what the bridge serves.
     pub fn parse(
         &self,
         bridge: &Bridge,
         params: &Params,
         roster: &Roster,
-    ) -> Result<Wish, Problem> {
+    ) -> Result<ParsedRequest, Problem> {
         Fields {
             kind: Kind::PegOut,
             address: &self.payout_address,
@@ -133,7 +133,7 @@ impl CreatePegOut {
     }
 }
 
-/// A client's own name for one wish: the same key and body give the same request.
+/// A client's own name for one request: the same key and body give the same request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdempotencyKey(String);
 
@@ -199,7 +199,7 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn parse(&self, bridge: &Bridge, params: &Params, roster: &Roster) -> Result<Wish, Problem> {
+    fn parse(&self, bridge: &Bridge, params: &Params, roster: &Roster) -> Result<ParsedRequest, Problem> {
         let secp = Secp256k1::verification_only();
         let destination = parse_address(self.address, bridge.network)?;
         if destination.script()
@@ -232,7 +232,7 @@ impl Fields<'_> {
         };
         let deposit = DepositTree::new(&secp, InternalKey::Nums, &terms, roster);
         self.check_fee_cap(&terms, amount, fee_cap_min(params, &deposit), params)?;
-        Ok(Wish { terms, amount })
+        Ok(ParsedRequest { terms, amount })
     }
 
     /// A cap within which no settlement fits is refused, and one that could leave the user nothing.

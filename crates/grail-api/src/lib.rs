@@ -25,7 +25,7 @@ pub mod client;
 
 pub use create::{
     BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER, IDEMPOTENCY_KEY_LENGTH_MAX,
-    IdempotencyKey, Wish, bip21, deposit_min, fee_cap_min,
+    IdempotencyKey, ParsedRequest, bip21, deposit_min, fee_cap_min,
 };
 pub use event::Event;
 pub use health::{Component, Health, HealthStatus};

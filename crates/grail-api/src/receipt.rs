@@ -38,7 +38,7 @@ pub struct Receipt {
     pub group_key: Option<GroupKey>,
 }
 
-/// Why a receipt is none.
+/// Why bytes are not a valid receipt.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReceiptError {
     /// Longer than any receipt.

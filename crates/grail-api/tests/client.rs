@@ -59,7 +59,7 @@ fn a_problem_comes_back_with_its_code() {
         "application/problem+json",
         &body,
     ));
-    let wish = CreatePegIn {
+    let body = CreatePegIn {
         recipient_address: "a".into(),
         reclaim_public_key: "b".into(),
         fee_cap_sat: 1,
@@ -67,14 +67,14 @@ fn a_problem_comes_back_with_its_code() {
         amount_sat: None,
     };
     let key = IdempotencyKey::parse(Some(b"key-1")).unwrap();
-    let error = client.create_peg_in(&wish, &key).unwrap_err();
+    let error = client.create_peg_in(&body, &key).unwrap_err();
     assert_eq!(error.code(), "amount-zero");
     assert!(matches!(error, ClientError::Problem(got) if *got == problem));
 
     let request = thread.join().unwrap();
     assert!(request.starts_with("POST /v1/peg-ins HTTP/1.1\r\n"));
     assert!(request.contains("idempotency-key: key-1\r\n"));
-    assert!(request.ends_with(&serde_json::to_string(&wish).unwrap()));
+    assert!(request.ends_with(&serde_json::to_string(&body).unwrap()));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, Amount, CompressedPublicKey, Network};
 use common::{bridge, key, params, roster, taproot_address};
 use grail_api::{
-    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IdempotencyKey, Problem, ProblemCode, Wish, bip21,
+    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IdempotencyKey, Problem, ProblemCode, ParsedRequest, bip21,
 };
 use grail_script::{InternalKey, VaultTree};
 
@@ -31,10 +31,10 @@ fn peg_out() -> CreatePegOut {
     }
 }
 
-fn parse(change: impl FnOnce(&mut CreatePegIn)) -> Result<Wish, Problem> {
-    let mut wish = peg_in();
-    change(&mut wish);
-    wish.parse(&bridge(), &params(), &roster())
+fn parse(change: impl FnOnce(&mut CreatePegIn)) -> Result<ParsedRequest, Problem> {
+    let mut body = peg_in();
+    change(&mut body);
+    body.parse(&bridge(), &params(), &roster())
 }
 
 fn code(change: impl FnOnce(&mut CreatePegIn)) -> ProblemCode {
@@ -62,16 +62,16 @@ fn a_peg_out_pays_to_any_standard_address() {
         .unwrap(),
         Network::Regtest,
     );
-    let mut wish = peg_out();
-    wish.payout_address = p2pkh.to_string();
-    let terms = wish
+    let mut body = peg_out();
+    body.payout_address = p2pkh.to_string();
+    let terms = body
         .parse(&bridge(), &params(), &roster())
         .unwrap()
         .into_terms([0; 16]);
     assert_eq!(terms.kind, grail_types::Kind::PegOut);
     // zkBTC's coin would be dust there.
     assert_eq!(
-        code(|wish| wish.recipient_address = p2pkh.to_string()),
+        code(|body| body.recipient_address = p2pkh.to_string()),
         ProblemCode::UnsupportedAddress
     );
 }
@@ -79,16 +79,16 @@ fn a_peg_out_pays_to_any_standard_address() {
 #[test]
 fn refuses_an_address_that_is_none_is_too_long_or_of_another_network() {
     assert_eq!(
-        code(|wish| wish.recipient_address = "bcrt1nonsense".into()),
+        code(|body| body.recipient_address = "bcrt1nonsense".into()),
         ProblemCode::BadAddress
     );
     assert_eq!(
-        code(|wish| wish.recipient_address = "b".repeat(91)),
+        code(|body| body.recipient_address = "b".repeat(91)),
         ProblemCode::BadAddress
     );
     for network in [Network::Bitcoin, Network::Signet, Network::Testnet4] {
         assert_eq!(
-            code(|wish| wish.recipient_address = taproot_address(network)),
+            code(|body| body.recipient_address = taproot_address(network)),
             ProblemCode::WrongNetworkAddress,
             "{network}"
         );
@@ -104,13 +104,13 @@ fn refuses_a_witness_version_to_come_and_the_vault_itself() {
     )
     .unwrap();
     assert_eq!(
-        code(|wish| wish.recipient_address = future.to_string()),
+        code(|body| body.recipient_address = future.to_string()),
         ProblemCode::UnsupportedAddress
     );
     let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster()).script_pubkey;
     let vault = Address::from_script(&vault, Network::Regtest).unwrap();
     assert_eq!(
-        code(|wish| wish.recipient_address = vault.to_string()),
+        code(|body| body.recipient_address = vault.to_string()),
         ProblemCode::UnsupportedAddress
     );
 }
@@ -118,7 +118,7 @@ fn refuses_a_witness_version_to_come_and_the_vault_itself() {
 #[test]
 fn amounts_are_held_against_the_limits_with_both_edges() {
     let (min, max) = (20_000, 100_000_000_000);
-    let amount = |amount| move |wish: &mut CreatePegIn| wish.amount_sat = Some(amount);
+    let amount = |amount| move |body: &mut CreatePegIn| body.amount_sat = Some(amount);
     assert!(parse(amount(min)).is_ok());
     assert!(parse(amount(max)).is_ok());
     assert_eq!(code(amount(0)), ProblemCode::AmountZero);
@@ -130,16 +130,16 @@ fn amounts_are_held_against_the_limits_with_both_edges() {
 
 #[test]
 fn fee_caps_leave_room_for_a_settlement_and_for_the_user() {
-    let cap = |cap| move |wish: &mut CreatePegIn| wish.fee_cap_sat = cap;
+    let cap = |cap| move |body: &mut CreatePegIn| body.fee_cap_sat = cap;
     assert_eq!(code(cap(0)), ProblemCode::FeeCapTooLow);
     assert_eq!(code(cap(400)), ProblemCode::FeeCapTooLow);
     assert!(parse(cap(500)).is_ok());
     assert_eq!(code(cap(u64::MAX)), ProblemCode::FeeCapTooHigh);
     // Of 20,000 sat the carrier of 330 and one satoshi of zkBTC must be left.
     let with_amount = |cap| {
-        move |wish: &mut CreatePegIn| {
-            wish.fee_cap_sat = cap;
-            wish.amount_sat = Some(20_000);
+        move |body: &mut CreatePegIn| {
+            body.fee_cap_sat = cap;
+            body.amount_sat = Some(20_000);
         }
     };
     assert!(parse(with_amount(19_669)).is_ok());
@@ -148,7 +148,7 @@ fn fee_caps_leave_room_for_a_settlement_and_for_the_user() {
 
 #[test]
 fn reclaim_delays_are_within_the_parameters() {
-    let delay = |delay| move |wish: &mut CreatePegIn| wish.reclaim_delay = Some(delay);
+    let delay = |delay| move |body: &mut CreatePegIn| body.reclaim_delay = Some(delay);
     assert!(parse(delay(24)).is_ok());
     assert!(parse(delay(8_064)).is_ok());
     for wrong in [0, 23, 8_065, u16::MAX] {
@@ -165,17 +165,17 @@ fn refuses_a_key_that_is_not_on_the_curve_or_has_its_parity_byte() {
         "zz".repeat(32),
     ] {
         assert_eq!(
-            code(|wish| wish.reclaim_public_key = wrong),
+            code(|body| body.reclaim_public_key = wrong),
             ProblemCode::BadPublicKey
         );
     }
 }
 
 #[test]
-fn a_wish_matches_its_own_terms_alone() {
-    let wish = parse(|_| ()).unwrap();
-    let terms = wish.clone().into_terms([1; 16]);
-    assert!(wish.matches(&terms));
+fn a_request_matches_its_own_terms_alone() {
+    let parsed = parse(|_| ()).unwrap();
+    let terms = parsed.clone().into_terms([1; 16]);
+    assert!(parsed.matches(&terms));
     let changes: [fn(&mut grail_types::Terms); 7] = [
         |t| t.kind = grail_types::Kind::PegOut,
         |t| t.network = grail_types::Network::Signet,
@@ -188,7 +188,7 @@ fn a_wish_matches_its_own_terms_alone() {
     for (index, change) in changes.iter().enumerate() {
         let mut other = terms.clone();
         change(&mut other);
-        assert!(!wish.matches(&other), "change {index}");
+        assert!(!parsed.matches(&other), "change {index}");
     }
 }
 

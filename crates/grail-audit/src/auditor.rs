@@ -49,7 +49,7 @@ pub struct NotNext {
     pub last: u32,
 }
 
-/// What the audit came to.
+/// Outcome of the audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// What does not hold as of the last block.
@@ -63,7 +63,7 @@ pub struct Verdict {
 pub struct Auditor {
     watch: Watch,
     last: Option<(u32, BlockHash)>,
-    /// The deployment's transaction was seen, for better or worse.
+    /// The deployment's transaction was seen, valid or not.
     is_deployed: bool,
     reader: Option<Reader>,
     books: Option<Books>,

@@ -66,7 +66,7 @@ impl Reader {
         reading
     }
 
-    /// An amount that cannot be read is none: nobody will take it for zkBTC.
+    /// An amount that cannot be read counts as zero: nobody will take it for zkBTC.
     fn note(&self, spell: &VerifiedSpell, vout: u32, reading: &mut Reading) {
         if spell.is_beamed_at(vout) {
             return;

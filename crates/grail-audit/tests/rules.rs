@@ -13,7 +13,7 @@ use grail_audit::{Anchor, Severity, StepKind, Watch};
 use grail_bridge_contract::RosterState;
 use grail_types::{Network, ParamsHash};
 
-/// What a spoiled peg-in of 100,000 sat comes to, on top of an honest one.
+/// What a spoiled peg-in of 100,000 sat adds, on top of an honest one.
 fn spoiled(change: impl FnOnce(&mut Draft, &mut RosterState)) -> Vec<&'static str> {
     let mut world = World::new();
     world.mint(50_000);

@@ -49,7 +49,7 @@ impl<E: Into<anyhow::Error>> From<E> for JobError<'_> {
     }
 }
 
-/// What a job comes to: a step to commit with the job's end.
+/// Outcome of a job: a step to commit with the job's end.
 pub type JobOutcome<'a> = Result<Step<'a>, JobError<'a>>;
 
 /// The settlement that a job is about, if it still stands where the job expects it: other work, or the
@@ -160,7 +160,7 @@ async fn give_back(backend: &Backend, lease: &Lease) -> anyhow::Result<()> {
     end(job, given_back, tx).await
 }
 
-/// Ends a job with what its work came to, in one step: done, given back, or parked. A lease that somebody else has by now
+/// Ends a job with the outcome of its work, in one step: done, given back, or parked. A lease that somebody else has by now
 /// leaves no trace.
 pub async fn finish(
     backend: &Backend,

@@ -183,7 +183,7 @@ struct Hub {
 }
 
 struct Subscriber {
-    /// The number of its connection; none in the own process.
+    /// The number of its connection; none within this process.
     connection: Option<u64>,
     sender: QueueSender,
 }

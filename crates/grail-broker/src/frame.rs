@@ -20,7 +20,7 @@ use crate::{
 /// Largest payload: the largest message, which asks about a proposal.
 pub const PAYLOAD_MAX_BYTES: usize = grail_wire::Ask::ENCODED_MAX_BYTES;
 
-/// Largest frame, behind its length.
+/// Largest frame, its length excluded.
 const FRAME_MAX_BYTES: usize = 2 + SUBJECT_MAX_BYTES + PAYLOAD_MAX_BYTES;
 
 /// First bytes of either side: protocol and version.
@@ -59,7 +59,7 @@ pub(crate) enum FrameError {
     Kind(u8),
     #[error("frame ends early")]
     Truncated,
-    #[error("{0} bytes behind the frame's fields")]
+    #[error("{0} bytes after the frame's fields")]
     Trailing(usize),
     #[error("subject: {0}")]
     Subject(#[from] SubjectError),
@@ -243,12 +243,12 @@ mod tests {
             (&too_long, "expected 1 to"),
             (b"\xff\xff\xff\xff", "expected 1 to"),
             (b"\x01\0\0\0\x09", "unknown kind of frame 9"),
-            (b"\x02\0\0\0\x03x", "1 bytes behind"),
+            (b"\x02\0\0\0\x03x", "1 bytes after"),
             (b"\x01\0\0\0\x01", "ends early"),
             (b"\x03\0\0\0\x01\x05a", "ends early"),
             (b"\x02\0\0\0\x01\0", "subject"),
             (b"\x03\0\0\0\x02\x01A", "subject"),
-            (b"\x04\0\0\0\x02\x01ab", "1 bytes behind"),
+            (b"\x04\0\0\0\x02\x01ab", "1 bytes after"),
             (b"\x05\0\0\0\x03", "ends early"),
         ];
         for (bytes, expected) in cases {

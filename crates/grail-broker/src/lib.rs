@@ -1,7 +1,7 @@
 //! How backend and operators reach each other: messages by subject, at most once.
 //!
 //! Owns the [`Broker`] port, which message travels under which subject ([`messages`]), and two implementations: [`EmbeddedBroker`], a hub inside
-//! the backend's process, and [`RemoteBroker`], its client over TCP. A NATS adapter slots in behind the same port.
+//! the backend's process, and [`RemoteBroker`], its client over TCP. A NATS adapter slots in at the same port.
 //!
 //! A message is a wake-up (invariant I5): it may be lost, repeated or reordered, and whoever cares asks again. The hub
 //! trusts no peer: every frame, queue, rate and wait is bounded, and a peer that breaks a rule loses its own connection,

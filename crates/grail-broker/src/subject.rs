@@ -17,7 +17,7 @@ pub struct Subject(Cow<'static, str>);
 pub struct SubjectError;
 
 impl Subject {
-    /// A subject known when compiling; refuses to compile in a constant when the text is none.
+    /// A subject known when compiling; in a constant, text that is not a subject does not compile.
     pub const fn from_static(text: &'static str) -> Self {
         assert!(is_subject(text.as_bytes()), "not a subject");
         Self(Cow::Borrowed(text))

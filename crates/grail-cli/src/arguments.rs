@@ -295,10 +295,10 @@ mod tests {
     }
 
     #[test]
-    fn global_options_stand_before_and_behind_the_command() {
+    fn global_options_stand_before_and_after_the_command() {
         let before = Arguments::try_parse_from(["grail", "--json", "balance"]).unwrap();
-        let behind = Arguments::try_parse_from(["grail", "balance", "--json"]).unwrap();
-        assert!(before.is_json() && behind.is_json());
+        let after = Arguments::try_parse_from(["grail", "balance", "--json"]).unwrap();
+        assert!(before.is_json() && after.is_json());
     }
 
     #[test]

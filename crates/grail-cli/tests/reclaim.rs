@@ -35,16 +35,16 @@ fn a_peg_in_deposit_is_taken_back_after_the_delay_and_not_before() {
     let scene = Scene::new();
     let pegged = scene.peg_in(100_000).unwrap();
     scene.chain.node.mine(1);
-    let mut wish = reclaim(&pegged.id);
-    wish.broadcast = true;
+    let mut asked = reclaim(&pegged.id);
+    asked.broadcast = true;
     // The deposit has 1 confirmation: its reclaim may enter the block in which it would have 25.
     scene.chain.node.mine(22);
     assert_eq!(
-        scene.reclaim(&wish).unwrap_err().code,
+        scene.reclaim(&asked).unwrap_err().code,
         "transaction-too-early"
     );
     scene.chain.node.mine(1);
-    let reclaimed = scene.reclaim(&wish).unwrap();
+    let reclaimed = scene.reclaim(&asked).unwrap();
     assert!(reclaimed.is_broadcast);
     scene.chain.node.mine(1);
     // All but what deposit and reclaim cost.
@@ -59,9 +59,9 @@ fn a_pin_of_an_earlier_release_does_not_stand_in_the_way_of_a_reclaim() {
     scene.chain.node.mine(24);
     let home = &scene.user.settings.home;
     std::fs::rename(home.join("protocol.json"), home.join("params.json")).unwrap();
-    let mut wish = reclaim(&pegged.id);
-    wish.broadcast = true;
-    assert!(scene.reclaim(&wish).unwrap().is_broadcast);
+    let mut asked = reclaim(&pegged.id);
+    asked.broadcast = true;
+    assert!(scene.reclaim(&asked).unwrap().is_broadcast);
 }
 
 #[test]
@@ -87,16 +87,16 @@ fn a_reclaim_needs_neither_server_nor_node_nor_the_wallets_state() {
     };
     grail_cli::commands::init(&settings, &init).unwrap();
     let mut session = grail_cli::Session::open(settings).unwrap();
-    let mut wish = reclaim(receipt_file.to_str().unwrap());
+    let mut asked = reclaim(receipt_file.to_str().unwrap());
     assert_eq!(
-        commands::reclaim(&mut session, &wish, &mut Quiet)
+        commands::reclaim(&mut session, &asked, &mut Quiet)
             .unwrap_err()
             .code,
         "no-deposit"
     );
-    wish.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
-    wish.amount = Some(sat(100_000));
-    let reclaimed = commands::reclaim(&mut session, &wish, &mut Quiet).unwrap();
+    asked.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
+    asked.amount = Some(sat(100_000));
+    let reclaimed = commands::reclaim(&mut session, &asked, &mut Quiet).unwrap();
     let transaction: Transaction = deserialize_hex(&reclaimed.raw_transaction).unwrap();
     assert!(matches!(
         scene.chain.node.test_accept(&transaction),
@@ -110,9 +110,9 @@ fn a_peg_out_deposit_comes_back_with_its_zkbtc() {
     let pegged = scene.peg_out(30_000).unwrap();
     scene.chain.node.mine(24);
     assert_eq!(scene.user.funds().1, 20_000);
-    let mut wish = reclaim(&pegged.id);
-    wish.broadcast = true;
-    let reclaimed = scene.reclaim(&wish).unwrap();
+    let mut asked = reclaim(&pegged.id);
+    asked.broadcast = true;
+    let reclaimed = scene.reclaim(&asked).unwrap();
     assert_eq!(reclaimed.token_sat, Some(30_000));
     scene.chain.node.mine(1);
     assert_eq!(scene.user.funds().1, 50_000);
@@ -129,9 +129,9 @@ fn a_peg_out_deposit_is_taken_back_offline_from_its_transaction() {
 
     let file = scene.user.folder.path().join("deposit.hex");
     std::fs::write(&file, serialize_hex(&deposit)).unwrap();
-    let mut wish = reclaim(&pegged.receipt_file);
-    wish.deposit_tx = Some(file);
-    let reclaimed = scene.reclaim(&wish).unwrap();
+    let mut asked = reclaim(&pegged.receipt_file);
+    asked.deposit_tx = Some(file);
+    let reclaimed = scene.reclaim(&asked).unwrap();
     let transaction: Transaction = deserialize_hex(&reclaimed.raw_transaction).unwrap();
     assert!(matches!(
         scene.chain.node.test_accept(&transaction),
@@ -156,10 +156,10 @@ fn zkbtc_is_not_lost_for_want_of_the_deposits_transaction() {
         ..arguments::Init::default()
     };
     let blind = User::with(&scene.chain.node, None, &init);
-    let mut wish = reclaim(&pegged.receipt_file);
-    wish.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
-    wish.amount = Some(params().carrier);
-    let refused = commands::reclaim(&mut blind.open(), &wish, &mut Quiet).unwrap_err();
+    let mut asked = reclaim(&pegged.receipt_file);
+    asked.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
+    asked.amount = Some(params().carrier);
+    let refused = commands::reclaim(&mut blind.open(), &asked, &mut Quiet).unwrap_err();
     assert_eq!(refused.code, "needs-deposit-tx");
 }
 
@@ -184,10 +184,10 @@ fn zkbtc_sent_to_a_peg_in_address_by_mistake_comes_back_as_zkbtc() {
         .iter()
         .find(|(outpoint, _)| outpoint.to_string() != pegged.deposit_outpoint)
         .unwrap();
-    let mut wish = reclaim(&pegged.id);
-    wish.outpoint = Some(*mistake);
-    wish.broadcast = true;
-    assert_eq!(scene.reclaim(&wish).unwrap().token_sat, Some(50_000));
+    let mut asked = reclaim(&pegged.id);
+    asked.outpoint = Some(*mistake);
+    asked.broadcast = true;
+    assert_eq!(scene.reclaim(&asked).unwrap().token_sat, Some(50_000));
     scene.chain.node.mine(1);
     assert_eq!(scene.user.funds().1, 50_000);
 }
@@ -218,9 +218,9 @@ fn deposits_under_a_group_key_come_back_with_and_without_zkbtc() {
         scene.user.synced();
         let hex = scene.user.folder.path().join("deposit.hex");
         std::fs::write(&hex, serialize_hex(&deposit)).unwrap();
-        let mut wish = reclaim(file.to_str().unwrap());
-        wish.deposit_tx = Some(hex);
-        let reclaimed = scene.reclaim(&wish).unwrap();
+        let mut asked = reclaim(file.to_str().unwrap());
+        asked.deposit_tx = Some(hex);
+        let reclaimed = scene.reclaim(&asked).unwrap();
         assert_eq!(reclaimed.token_sat, token);
         let transaction: Transaction = deserialize_hex(&reclaimed.raw_transaction).unwrap();
         assert!(matches!(
@@ -235,10 +235,10 @@ fn another_wallet_cannot_take_a_deposit_back() {
     let scene = Scene::new();
     let pegged = scene.peg_in(100_000).unwrap();
     let thief = User::new(&scene.chain.node, None);
-    let mut wish = reclaim(&pegged.receipt_file);
-    wish.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
-    wish.amount = Some(sat(100_000));
-    let refused = commands::reclaim(&mut thief.open(), &wish, &mut Quiet).unwrap_err();
+    let mut asked = reclaim(&pegged.receipt_file);
+    asked.outpoint = Some(pegged.deposit_outpoint.parse().unwrap());
+    asked.amount = Some(sat(100_000));
+    let refused = commands::reclaim(&mut thief.open(), &asked, &mut Quiet).unwrap_err();
     assert_eq!(refused.code, "no-reclaim-key");
 }
 

@@ -30,7 +30,7 @@ measurement prints, as JSON, what the development TEE measures of this program.
 pub enum Command {
     /// Serve a signer.
     Serve(Serve),
-    /// Print the own measurement.
+    /// Print its own measurement.
     Measurement,
     /// Print [`USAGE`].
     Help,
@@ -56,7 +56,7 @@ pub struct Serve {
 #[error("{0}; see --help")]
 pub struct UsageError(String);
 
-/// Reads the arguments behind the program's name.
+/// Reads the arguments after the program's name.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut arguments = arguments.into_iter().map(text).peekable();
     if let Some(Ok(first)) = arguments.peek() {

@@ -11,7 +11,7 @@ use std::{
 
 use serde::de::DeserializeOwned;
 
-/// Why a file is of no use.
+/// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The file system refuses.

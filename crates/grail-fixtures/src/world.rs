@@ -37,7 +37,7 @@ pub const BRIDGE: &[u8] = include_bytes!("../../../contracts/bridge.wasm");
 /// A contract that agrees to everything: for a spell that the bridge's own would never let through.
 pub const AGREES: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
 
-/// The same under another hash: a custom section behind.
+/// The same under another hash: with a custom section at its end.
 pub const AGREES_TOO: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b\0\x02\x01x";
 
 /// Bytes of a mock proof.
@@ -129,7 +129,7 @@ pub fn images() -> Images {
 
 /// A request to be.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct Peg {
     pub kind: Kind,
     /// Peg-in: the deposit's coin. Peg-out: its zkBTC.
     pub amount: u64,
@@ -137,8 +137,8 @@ pub struct Wish {
     pub destination: ScriptBuf,
 }
 
-pub fn peg_in(amount: u64) -> Wish {
-    Wish {
+pub fn peg_in(amount: u64) -> Peg {
+    Peg {
         kind: Kind::PegIn,
         amount,
         fee_cap: 50_000,
@@ -146,8 +146,8 @@ pub fn peg_in(amount: u64) -> Wish {
     }
 }
 
-pub fn peg_out(amount: u64) -> Wish {
-    Wish {
+pub fn peg_out(amount: u64) -> Peg {
+    Peg {
         kind: Kind::PegOut,
         amount,
         fee_cap: 50_000,
@@ -272,11 +272,11 @@ impl World {
             state,
         };
         let deposit = world.deposits(0, &[peg_in(CIRCULATING)]);
-        let wish = SettlementRequest {
+        let request = SettlementRequest {
             vault: None,
             ..world.request(deposit.iter().map(|(deposit, _)| deposit.clone()).collect())
         };
-        let plan = wish.plan(&world.secp).unwrap();
+        let plan = request.plan(&world.secp).unwrap();
         let mut draft = Draft::of_plan(&world, &plan, &[deposit[0].1.clone()]);
         (setup.genesis)(&world, &mut draft);
         world.state = plan.state;
@@ -285,15 +285,15 @@ impl World {
     }
 
     /// Terms of a request, told apart by `nonce`.
-    pub fn terms(&self, wish: &Wish, nonce: u64) -> Terms {
+    pub fn terms(&self, peg: &Peg, nonce: u64) -> Terms {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&nonce.to_be_bytes());
         Terms {
-            kind: wish.kind,
+            kind: peg.kind,
             network: self.bridge.network,
             bridge: self.bridge.app,
-            destination: wish.destination.clone().try_into().unwrap(),
-            fee_cap: Amount::from_sat(wish.fee_cap),
+            destination: peg.destination.clone().try_into().unwrap(),
+            fee_cap: Amount::from_sat(peg.fee_cap),
             epoch: self.roster.epoch(),
             reclaim_key: public(&keypair(600)),
             reclaim_delay: 1_008,
@@ -339,7 +339,7 @@ impl World {
     }
 
     /// A transaction that pays `coins` sats to the deposit address of every terms, carrying `tokens` of zkBTC each;
-    /// what is left of the zkBTC in circulation goes behind them.
+    /// what is left of the zkBTC in circulation goes after them.
     pub fn transfer(&self, outputs: &[(ScriptBuf, u64)]) -> Transaction {
         let moved: u64 = outputs.iter().map(|(_, amount)| amount).sum();
         let rest = self.circulating().checked_sub(moved).unwrap();
@@ -360,33 +360,33 @@ impl World {
         transfer
     }
 
-    /// One deposit per wish with the transaction behind it: a plain one for each peg-in, one transfer for all peg-outs.
-    pub fn deposits(&self, nonce: u64, wishes: &[Wish]) -> Vec<(Deposit, Transaction)> {
+    /// One deposit per peg with the transaction behind it: a plain one for each peg-in, one transfer for all peg-outs.
+    pub fn deposits(&self, nonce: u64, pegs: &[Peg]) -> Vec<(Deposit, Transaction)> {
         let terms: Vec<_> = (nonce..)
-            .zip(wishes)
-            .map(|(nonce, wish)| self.terms(wish, nonce))
+            .zip(pegs)
+            .map(|(nonce, peg)| self.terms(peg, nonce))
             .collect();
-        self.deposits_for(wishes, terms)
+        self.deposits_for(pegs, terms)
     }
 
-    pub fn deposits_for(&self, wishes: &[Wish], terms: Vec<Terms>) -> Vec<(Deposit, Transaction)> {
-        let peg_outs: Vec<_> = wishes
+    pub fn deposits_for(&self, pegs: &[Peg], terms: Vec<Terms>) -> Vec<(Deposit, Transaction)> {
+        let peg_outs: Vec<_> = pegs
             .iter()
             .zip(&terms)
-            .filter(|(wish, _)| wish.kind == Kind::PegOut)
-            .map(|(wish, terms)| (self.deposit_script(terms), wish.amount))
+            .filter(|(peg, _)| peg.kind == Kind::PegOut)
+            .map(|(peg, terms)| (self.deposit_script(terms), peg.amount))
             .collect();
         let transfer = (!peg_outs.is_empty()).then(|| self.transfer(&peg_outs));
         let mut vout = 0;
-        wishes
+        pegs
             .iter()
             .zip(terms)
-            .map(|(wish, terms)| {
-                let (made, coin, token) = match wish.kind {
+            .map(|(peg, terms)| {
+                let (made, coin, token) = match peg.kind {
                     Kind::PegIn => {
                         let script = self.deposit_script(&terms);
                         let seed = u64::from_be_bytes(terms.nonce[..8].try_into().unwrap()) + 1_000;
-                        let made = funding(seed, vec![output(wish.amount, script)]);
+                        let made = funding(seed, vec![output(peg.amount, script)]);
                         let coin = coin(&made, 0);
                         (made, coin, 0)
                     }
@@ -394,7 +394,7 @@ impl World {
                         let made = transfer.clone().unwrap();
                         let coin = coin(&made, vout);
                         vout += 1;
-                        (made, coin, wish.amount)
+                        (made, coin, peg.amount)
                     }
                 };
                 let deposit = Deposit {
@@ -408,16 +408,16 @@ impl World {
             .collect()
     }
 
-    /// A settlement of `wishes`, all of which must fit.
-    pub fn case(&self, wishes: &[Wish]) -> Case {
-        self.case_of(self.deposits(1, wishes), &|_| {})
+    /// A settlement of `pegs`, all of which must fit.
+    pub fn case(&self, pegs: &[Peg]) -> Case {
+        self.case_of(self.deposits(1, pegs), &|_| {})
     }
 
-    /// A settlement of one wish whose terms are changed before the deposit is made.
-    pub fn case_for(&self, wish: &Wish, change: impl Fn(&mut Terms)) -> Case {
-        let mut terms = self.terms(wish, 1);
+    /// A settlement of one peg whose terms are changed before the deposit is made.
+    pub fn case_for(&self, peg: &Peg, change: impl Fn(&mut Terms)) -> Case {
+        let mut terms = self.terms(peg, 1);
         change(&mut terms);
-        let deposits = self.deposits_for(std::slice::from_ref(wish), vec![terms]);
+        let deposits = self.deposits_for(std::slice::from_ref(peg), vec![terms]);
         self.case_of(deposits, &|_| {})
     }
 
@@ -441,11 +441,11 @@ impl World {
         self.case(&[
             peg_in(1_000_000),
             peg_out(700_000),
-            Wish {
+            Peg {
                 destination: p2tr(3),
                 ..peg_in(2_000_000)
             },
-            Wish {
+            Peg {
                 destination: p2wpkh(4),
                 ..peg_out(300_000)
             },

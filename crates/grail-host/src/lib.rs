@@ -2,7 +2,7 @@
 //!
 //! Owns the enclave's process, its sealed key on disk and its connection to the broker: it carries bytes and decides
 //! nothing. It can stop its enclave, or keep messages from it; it cannot make it sign (invariant I4). The one duty on
-//! which the operator's key depends is here: a key that was just born is kept, on disk, before anybody hears of it.
+//! which the operator's key depends is here: a key that was just born is kept, on disk, before anybody learns of it.
 
 pub mod answers;
 pub mod boot;
@@ -13,7 +13,7 @@ pub mod operator;
 pub mod process;
 pub mod state;
 
-/// Prints a line of JSON for scripts; that nobody reads there is no reason to stop.
+/// Prints a line of JSON for scripts; a closed stdout must not stop the host.
 pub(crate) fn print_line(event: &impl serde::Serialize) {
     use std::io::Write;
     if let Ok(line) = serde_json::to_string(event) {

@@ -63,7 +63,7 @@ fn enclave_source(config: &Config) -> anyhow::Result<EnclaveSource> {
     let program = if let Some(program) = &config.enclave_exe {
         program.clone()
     } else {
-        let own = std::env::current_exe().context("own program")?;
+        let own = std::env::current_exe().context("path of this program")?;
         config::enclave_beside(&own).with_context(|| {
             format!(
                 "no grail-enclave beside {}: give --enclave-exe",

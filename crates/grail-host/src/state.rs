@@ -117,7 +117,7 @@ impl StateFolder {
         }
     }
 
-    /// Keeps the public key, behind its sealed key.
+    /// Keeps the public key, after its sealed key.
     pub fn keep_public_key(&self, public_key: &XOnlyPublicKey) -> Result<(), HostError> {
         self.write(
             &self.public_key_path(),

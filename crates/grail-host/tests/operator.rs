@@ -63,7 +63,7 @@ async fn a_key_is_born_once_and_is_the_same_after_a_restart() {
     let mut first = folder.host(&backend);
     let born = first.ready().await;
     assert!(born.is_new);
-    // Kept before anybody hears of it.
+    // Kept before anybody is told.
     let sealed = fs::read(folder.state().join("signer.sealed")).unwrap();
     let hello = backend.hello().await;
     assert_eq!(hello.public_key, born.public_key);
@@ -189,7 +189,7 @@ async fn what_is_no_proposal_is_answered_with_a_fault() {
         assert_eq!(fault.public_key, ready.public_key);
         assert_eq!(fault.code, FaultCode::ProposalMalformed);
     }
-    // And life goes on, with the same enclave.
+    // The same enclave still serves.
     answer(backend.ask(attempt(4), absurd_proposal(&protocol)).await);
 }
 

@@ -18,7 +18,7 @@ pub enum FrameError {
     /// The stream failed, or ended inside a message.
     #[error("stream: {0}")]
     Io(#[from] io::Error),
-    /// More than a message may have. Nothing behind the length was read.
+    /// More than a message may have. Nothing after the length was read.
     #[error("message of {got} bytes, expected at most {MESSAGE_MAX_BYTES}")]
     TooLarge {
         /// Its length.

@@ -44,8 +44,8 @@ fn with_witness_spell(world: &World, transfer: &Transaction, amounts: &[u64]) ->
 
 /// A settlement of the peg-out number `served`, whose deposit is output `served` of `made`.
 fn settlement_of(world: &World, made: &Transaction, served: usize) -> Draft {
-    let wishes = [peg_out(700_000), peg_out(700_000)];
-    let (mut deposit, _) = world.deposits(1, &wishes).remove(served);
+    let pegs = [peg_out(700_000), peg_out(700_000)];
+    let (mut deposit, _) = world.deposits(1, &pegs).remove(served);
     deposit.coin = coin(made, u32::try_from(served).unwrap());
     world.case_of(vec![(deposit, made.clone())], &|_| {}).draft
 }

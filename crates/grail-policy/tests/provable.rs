@@ -16,7 +16,7 @@ use grail_spell::{
 use grail_txbuild::Deposit;
 use grail_types::{Kind, MockAllowed, Network};
 use proptest::prelude::*;
-use support::{Wish, coin, funding, output, p2wpkh, peg_in, peg_out, real_world};
+use support::{Peg, coin, funding, output, p2wpkh, peg_in, peg_out, real_world};
 
 const DEPOSITED: u64 = 700_000;
 
@@ -186,11 +186,11 @@ impl Spell {
 
 /// What the reading says of the deposit, and whether a settlement of it alone passes the native
 /// check, where the reading finds it acceptable.
-fn settle(wish: &Wish, spell: Option<&Spell>) -> (BridgeCharms, Option<Result<(), String>>) {
+fn settle(peg: &Peg, spell: Option<&Spell>) -> (BridgeCharms, Option<Result<(), String>>) {
     let world = real_world();
-    let terms = world.terms(wish, 1);
-    let coin_value = match wish.kind {
-        Kind::PegIn => wish.amount,
+    let terms = world.terms(peg, 1);
+    let coin_value = match peg.kind {
+        Kind::PegIn => peg.amount,
         Kind::PegOut => world.params.carrier.to_sat(),
     };
     let deposit = output(coin_value, world.deposit_script(&terms));
@@ -205,17 +205,17 @@ fn settle(wish: &Wish, spell: Option<&Spell>) -> (BridgeCharms, Option<Result<()
         .unwrap()
         .carried
         .clone();
-    let acceptable = match wish.kind {
+    let acceptable = match peg.kind {
         Kind::PegIn => carried == BridgeCharms::Nothing,
-        Kind::PegOut => carried == BridgeCharms::Token(wish.amount),
+        Kind::PegOut => carried == BridgeCharms::Token(peg.amount),
     };
     let outcome = acceptable.then(|| {
         let deposit = Deposit {
             terms,
             coin: coin(&made, DEPOSIT),
-            token: match wish.kind {
+            token: match peg.kind {
                 Kind::PegIn => 0,
-                Kind::PegOut => wish.amount,
+                Kind::PegOut => peg.amount,
             },
             previous_bytes: made.total_size(),
         };
@@ -226,13 +226,13 @@ fn settle(wish: &Wish, spell: Option<&Spell>) -> (BridgeCharms, Option<Result<()
     (carried, outcome)
 }
 
-fn wishes() -> [Wish; 2] {
+fn pegs() -> [Peg; 2] {
     [peg_in(DEPOSITED), peg_out(DEPOSITED)]
 }
 
 #[test]
 fn deposits_with_and_without_a_spell_can_be_settled() {
-    let [deposit, redemption] = wishes();
+    let [deposit, redemption] = pegs();
     assert_eq!(
         settle(&deposit, None),
         (BridgeCharms::Nothing, Some(Ok(())))
@@ -260,7 +260,7 @@ fn a_deposit_beamed_away_without_charms_is_not_acceptable() {
         beamed: Some(vec![DEPOSIT]),
         ..Spell::valid()
     };
-    let [deposit, _] = wishes();
+    let [deposit, _] = pegs();
     assert_eq!(settle(&deposit, Some(&spell)), (BridgeCharms::Other, None));
 }
 
@@ -271,7 +271,7 @@ fn zkbtc_under_a_signing_keys_control_is_not_acceptable() {
         versioned: Some(true),
         ..Spell::valid()
     };
-    let [_, redemption] = wishes();
+    let [_, redemption] = pegs();
     assert_eq!(
         settle(&redemption, Some(&spell)),
         (BridgeCharms::Other, None)
@@ -282,10 +282,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
     #[test]
     fn what_is_taken_for_an_acceptable_deposit_can_be_settled(spell in spell()) {
-        for wish in wishes() {
-            let (carried, outcome) = settle(&wish, Some(&spell));
+        for peg in pegs() {
+            let (carried, outcome) = settle(&peg, Some(&spell));
             if let Some(outcome) = outcome {
-                prop_assert_eq!(outcome, Ok(()), "{:?} of {:?}", carried, wish.kind);
+                prop_assert_eq!(outcome, Ok(()), "{:?} of {:?}", carried, peg.kind);
             }
         }
     }

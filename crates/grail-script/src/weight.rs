@@ -87,7 +87,7 @@ pub(crate) fn witness(sizes: impl IntoIterator<Item = usize>) -> Weight {
     Weight::from_witness_data_size(bytes as u64)
 }
 
-/// Bytes of an item behind its length.
+/// Bytes of an item after its length.
 fn item(size: usize) -> usize {
     VarInt::from(size).size().saturating_add(size)
 }

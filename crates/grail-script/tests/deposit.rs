@@ -111,28 +111,28 @@ fn reclaimed(reclaim: &Reclaim<'_>, rate: u64) -> Result<Transaction, ReclaimErr
 fn the_user_alone_takes_a_deposit_back() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 100_000);
-    let transaction = reclaimed(&wish, RATE).unwrap();
+    let taken = reclaim(&terms, &roster, 100_000);
+    let transaction = reclaimed(&taken, RATE).unwrap();
     let [input] = transaction.input.as_slice() else {
         panic!("one input");
     };
     assert_eq!(input.previous_output, outpoint());
     assert_eq!(input.sequence, Sequence::from_height(1_008));
-    tapscript::verify_all(&transaction, std::slice::from_ref(&wish.output)).unwrap();
+    tapscript::verify_all(&transaction, std::slice::from_ref(&taken.output)).unwrap();
 }
 
 #[test]
 fn reclaiming_before_the_delay_is_not_valid() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 100_000);
+    let taken = reclaim(&terms, &roster, 100_000);
     let secp = Secp256k1::new();
     for sequence in [Sequence::from_height(1_007), Sequence::MAX] {
-        let mut unsigned = planned(&wish, RATE, Weight::ZERO).unwrap();
+        let mut unsigned = planned(&taken, RATE, Weight::ZERO).unwrap();
         unsigned.input[0].sequence = sequence;
-        let signed = wish.sign(&secp, unsigned, &user()).unwrap();
+        let signed = taken.sign(&secp, unsigned, &user()).unwrap();
         assert_eq!(
-            tapscript::verify_all(&signed, std::slice::from_ref(&wish.output)),
+            tapscript::verify_all(&signed, std::slice::from_ref(&taken.output)),
             Err("input 0: spent before 1008 blocks".to_owned())
         );
     }
@@ -142,11 +142,11 @@ fn reclaiming_before_the_delay_is_not_valid() {
 fn the_signature_binds_what_the_caller_added() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 100_000);
+    let taken = reclaim(&terms, &roster, 100_000);
     let secp = Secp256k1::new();
     let reserved = Weight::from_wu(4_000);
-    let mut unsigned = planned(&wish, RATE, reserved).unwrap();
-    let without = planned(&wish, RATE, Weight::ZERO).unwrap();
+    let mut unsigned = planned(&taken, RATE, reserved).unwrap();
+    let without = planned(&taken, RATE, Weight::ZERO).unwrap();
     // 4,000 weight units at 500 sat/kwu.
     assert_eq!(
         without.output[0].value - unsigned.output[0].value,
@@ -156,8 +156,8 @@ fn the_signature_binds_what_the_caller_added() {
         value: Amount::ZERO,
         script_pubkey: ScriptBuf::new_op_return([7; 40]),
     });
-    let signed = wish.sign(&secp, unsigned, &user()).unwrap();
-    let prevouts = std::slice::from_ref(&wish.output);
+    let signed = taken.sign(&secp, unsigned, &user()).unwrap();
+    let prevouts = std::slice::from_ref(&taken.output);
     tapscript::verify_all(&signed, prevouts).unwrap();
     let mut changed = signed;
     changed.output.pop();
@@ -168,11 +168,11 @@ fn the_signature_binds_what_the_caller_added() {
 fn another_key_is_refused() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 100_000);
+    let taken = reclaim(&terms, &roster, 100_000);
     let secp = Secp256k1::new();
-    let unsigned = planned(&wish, RATE, Weight::ZERO).unwrap();
+    let unsigned = planned(&taken, RATE, Weight::ZERO).unwrap();
     assert_eq!(
-        wish.sign(&secp, unsigned, &keypair(1)),
+        taken.sign(&secp, unsigned, &keypair(1)),
         Err(ReclaimError::WrongKey)
     );
 }
@@ -183,16 +183,16 @@ fn an_output_at_another_address_is_refused() {
     let terms = terms();
     let mut other = terms.clone();
     other.nonce[0] ^= 1;
-    let mut wish = reclaim(&terms, &roster, 100_000);
+    let mut taken = reclaim(&terms, &roster, 100_000);
     let secp = Secp256k1::new();
-    let unsigned = planned(&wish, RATE, Weight::ZERO).unwrap();
-    wish.output.script_pubkey = address(&other, &roster);
+    let unsigned = planned(&taken, RATE, Weight::ZERO).unwrap();
+    taken.output.script_pubkey = address(&other, &roster);
     assert_eq!(
-        planned(&wish, RATE, Weight::ZERO),
+        planned(&taken, RATE, Weight::ZERO),
         Err(ReclaimError::WrongOutput)
     );
     assert_eq!(
-        wish.sign(&secp, unsigned, &user()),
+        taken.sign(&secp, unsigned, &user()),
         Err(ReclaimError::WrongOutput)
     );
 }
@@ -201,18 +201,18 @@ fn an_output_at_another_address_is_refused() {
 fn a_transaction_that_does_not_spend_the_deposit_is_not_signed() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 100_000);
+    let taken = reclaim(&terms, &roster, 100_000);
     let secp = Secp256k1::new();
     let not_spent = Err(ReclaimError::NotSpent(outpoint()));
-    let mut elsewhere = planned(&wish, RATE, Weight::ZERO).unwrap();
+    let mut elsewhere = planned(&taken, RATE, Weight::ZERO).unwrap();
     elsewhere.input[0].previous_output.vout += 1;
-    assert_eq!(wish.sign(&secp, elsewhere, &user()), not_spent);
+    assert_eq!(taken.sign(&secp, elsewhere, &user()), not_spent);
     // The right outpoint, said to be another output.
-    let mut transaction = planned(&wish, RATE, Weight::ZERO).unwrap();
-    let mut other = wish.output.clone();
+    let mut transaction = planned(&taken, RATE, Weight::ZERO).unwrap();
+    let mut other = taken.output.clone();
     other.value += Amount::ONE_SAT;
     assert_eq!(
-        wish.sign_input(&secp, &mut transaction, &[other], &user()),
+        taken.sign_input(&secp, &mut transaction, &[other], &user()),
         Err(ReclaimError::NotSpent(outpoint()))
     );
     assert!(transaction.input[0].witness.is_empty());
@@ -222,9 +222,9 @@ fn a_transaction_that_does_not_spend_the_deposit_is_not_signed() {
 fn a_deposit_is_reclaimed_beside_inputs_that_pay_for_it() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 1_000);
-    let mut transaction = planned(&wish, 0, Weight::ZERO).unwrap();
-    let mut paying = wish.input();
+    let taken = reclaim(&terms, &roster, 1_000);
+    let mut transaction = planned(&taken, 0, Weight::ZERO).unwrap();
+    let mut paying = taken.input();
     paying.previous_output.vout += 1;
     transaction.input.insert(0, paying);
     let prevouts = [
@@ -232,15 +232,15 @@ fn a_deposit_is_reclaimed_beside_inputs_that_pay_for_it() {
             value: Amount::from_sat(50_000),
             script_pubkey: p2wpkh(2),
         },
-        wish.output.clone(),
+        taken.output.clone(),
     ];
     let secp = Secp256k1::new();
-    wish.sign_input(&secp, &mut transaction, &prevouts, &user())
+    taken.sign_input(&secp, &mut transaction, &prevouts, &user())
         .unwrap();
     tapscript::verify(&transaction, &prevouts, 1).unwrap();
     // The payer's input is left to the payer.
     assert!(transaction.input[0].witness.is_empty());
-    let weight = wish.witness_weight(&secp).unwrap();
+    let weight = taken.witness_weight(&secp).unwrap();
     assert_eq!(weight.to_wu(), transaction.input[1].witness.size() as u64);
 }
 
@@ -250,26 +250,26 @@ fn a_deposit_under_a_group_key_is_reclaimed_by_the_user_alone() {
     let terms = terms();
     let internal_key = InternalKey::Group(public(&keypair(0x6666)).try_into().unwrap());
     let tree = DepositTree::new(&Secp256k1::new(), internal_key, &terms, &roster);
-    let mut wish = reclaim(&terms, &roster, 100_000);
-    assert_ne!(tree.script_pubkey, wish.output.script_pubkey);
-    wish.output.script_pubkey = tree.script_pubkey;
-    assert_eq!(reclaimed(&wish, RATE), Err(ReclaimError::WrongOutput));
+    let mut taken = reclaim(&terms, &roster, 100_000);
+    assert_ne!(tree.script_pubkey, taken.output.script_pubkey);
+    taken.output.script_pubkey = tree.script_pubkey;
+    assert_eq!(reclaimed(&taken, RATE), Err(ReclaimError::WrongOutput));
 
-    wish.internal_key = internal_key;
-    let transaction = reclaimed(&wish, RATE).unwrap();
-    tapscript::verify_all(&transaction, std::slice::from_ref(&wish.output)).unwrap();
+    taken.internal_key = internal_key;
+    let transaction = reclaimed(&taken, RATE).unwrap();
+    tapscript::verify_all(&transaction, std::slice::from_ref(&taken.output)).unwrap();
 }
 
 #[test]
 fn a_transaction_with_a_second_input_is_not_signed() {
     let (_, roster) = roster();
     let terms = terms();
-    let wish = reclaim(&terms, &roster, 100_000);
+    let taken = reclaim(&terms, &roster, 100_000);
     let secp = Secp256k1::new();
-    let mut unsigned = planned(&wish, RATE, Weight::ZERO).unwrap();
+    let mut unsigned = planned(&taken, RATE, Weight::ZERO).unwrap();
     unsigned.input.push(unsigned.input[0].clone());
     assert!(matches!(
-        wish.sign(&secp, unsigned, &user()),
+        taken.sign(&secp, unsigned, &user()),
         Err(ReclaimError::Sighash(_))
     ));
 }
@@ -318,10 +318,10 @@ proptest! {
     ) {
         let (_, roster) = roster_with(0, 4, 3);
         let terms = Terms { reclaim_delay: delay, ..terms() };
-        let wish = reclaim(&terms, &roster, value);
-        let transaction = reclaimed(&wish, rate).unwrap();
-        tapscript::verify_all(&transaction, std::slice::from_ref(&wish.output)).unwrap();
-        let fee = wish.output.value - transaction.output[0].value;
+        let taken = reclaim(&terms, &roster, value);
+        let transaction = reclaimed(&taken, rate).unwrap();
+        tapscript::verify_all(&transaction, std::slice::from_ref(&taken.output)).unwrap();
+        let fee = taken.output.value - transaction.output[0].value;
         let rate = FeeRate::from_sat_per_kwu(rate);
         prop_assert_eq!(fee, rate.fee_wu(transaction.weight()).unwrap());
     }

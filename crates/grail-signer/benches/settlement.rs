@@ -37,7 +37,7 @@ const THRESHOLD: usize = 12;
 /// A settlement of so many inputs, half peg-ins and half peg-outs.
 fn proposal(inputs: usize) -> Proposal {
     let deposits = inputs - 2;
-    let wishes: Vec<_> = (0..deposits)
+    let pegs: Vec<_> = (0..deposits)
         .map(|index| {
             if index % 2 == 0 {
                 peg_in(1_000_000)
@@ -46,7 +46,7 @@ fn proposal(inputs: usize) -> Proposal {
             }
         })
         .collect();
-    let proposal = world().case(&wishes).draft.propose(world());
+    let proposal = world().case(&pegs).draft.propose(world());
     assert_eq!(proposal.transaction.input.len(), inputs);
     proposal
 }

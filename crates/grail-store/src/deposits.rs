@@ -108,7 +108,7 @@ impl Reader {
         row.as_ref().map(read).transpose()
     }
 
-    /// Deposits to a request's address, by outpoint from behind `after`.
+    /// Deposits to a request's address, by outpoint after `after`.
     pub async fn deposits_of(
         &mut self,
         request: &RequestId,
@@ -126,7 +126,7 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
-    /// Deposits in a state, by outpoint from behind `after`.
+    /// Deposits in a state, by outpoint after `after`.
     pub async fn deposits_in_state(
         &mut self,
         state: DepositState,

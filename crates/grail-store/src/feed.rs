@@ -76,7 +76,7 @@ macro_rules! select {
 }
 
 impl Reader {
-    /// Events from behind `after_id` (0: from the start), oldest first. None is ever added before one that was read.
+    /// Events after `after_id` (0: from the start), oldest first. None is ever added before one that was read.
     pub async fn events_after(
         &mut self,
         after_id: u64,
@@ -90,7 +90,7 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
-    /// Events about one subject from behind `after_id`, oldest first.
+    /// Events about one subject after `after_id`, oldest first.
     pub async fn events_about(
         &mut self,
         subject: Subject,

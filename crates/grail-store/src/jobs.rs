@@ -159,7 +159,7 @@ impl Reader {
         row.as_ref().map(read).transpose()
     }
 
-    /// Jobs in a state, in order of creation, from behind `after_id` (0: from the start).
+    /// Jobs in a state, in order of creation, after `after_id` (0: from the start).
     pub async fn jobs_in_state(
         &mut self,
         state: JobState,

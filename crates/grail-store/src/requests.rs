@@ -54,7 +54,7 @@ pub struct NewRequest<'a> {
     pub now: u64,
 }
 
-/// A client's key for one wish, and a hash of the wish.
+/// A client's key for one request, and a hash of its body.
 #[derive(Clone, Copy, Debug)]
 pub struct Idempotency<'a> {
     /// The key, at most [`IDEMPOTENCY_KEY_BYTES_MAX`].
@@ -133,7 +133,7 @@ impl Reader {
         read(&row).map(Some)
     }
 
-    /// Requests in order of creation, from behind number `after_number` (0: from the start).
+    /// Requests in order of creation, after number `after_number` (0: from the start).
     pub async fn requests(
         &mut self,
         after_number: u64,
@@ -335,7 +335,7 @@ fn script(row: &DbRow) -> Result<ScriptBuf, StoreError> {
 pub(crate) fn read(row: &DbRow) -> Result<Request, StoreError> {
     let terms: Terms = row.versioned("terms")?;
     let id: RequestId = row.parsed("id")?;
-    // The name is a hash of the terms: a changed row would serve another wish under the same name.
+    // The name is a hash of the terms: a changed row would serve another request under the same name.
     if terms.id() != id {
         return Err(StoreError::corrupt(
             "requests.terms",

@@ -173,7 +173,7 @@ impl Reader {
         row.u64("total")
     }
 
-    /// Settlements in order of creation, from behind `after_id` (0: from the start).
+    /// Settlements in order of creation, after `after_id` (0: from the start).
     pub async fn settlements(
         &mut self,
         after_id: u64,

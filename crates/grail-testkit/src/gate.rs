@@ -19,9 +19,9 @@ const BODY_BYTES_MAX: usize = 64 << 20;
 /// Where a call is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hold {
-    /// Before the node hears of it.
+    /// Before the node is told.
     Before,
-    /// After the node has done it, before the caller hears of that.
+    /// After the node has done it, before the caller is told.
     After,
 }
 

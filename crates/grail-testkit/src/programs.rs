@@ -110,7 +110,7 @@ pub fn bridge_wasm() -> PathBuf {
 
 /// Where cargo put the running program; a test lies one folder deeper.
 fn beside_us() -> Result<PathBuf> {
-    let own = std::env::current_exe().context("own program")?;
+    let own = std::env::current_exe().context("path of this program")?;
     let found = own
         .ancestors()
         .skip(1)

@@ -119,26 +119,26 @@ impl User {
 
     /// Asks for zkBTC with a fee cap of one's own.
     pub fn ask_peg_in_with(&self, api: &Client, fee_cap: Amount) -> Result<Asked> {
-        let wish = CreatePegIn {
+        let body = CreatePegIn {
             recipient_address: self.address(),
             reclaim_public_key: self.reclaim_key().to_string(),
             fee_cap_sat: fee_cap.to_sat(),
             reclaim_delay: None,
             amount_sat: None,
         };
-        self.check(api.create_peg_in(&wish, &self.idempotency_key()?)?)
+        self.check(api.create_peg_in(&body, &self.idempotency_key()?)?)
     }
 
     /// Asks for BTC.
     pub fn ask_peg_out(&self, api: &Client) -> Result<Asked> {
-        let wish = CreatePegOut {
+        let body = CreatePegOut {
             payout_address: self.address(),
             reclaim_public_key: self.reclaim_key().to_string(),
             fee_cap_sat: FEE_CAP.to_sat(),
             reclaim_delay: None,
             amount_sat: None,
         };
-        self.check(api.create_peg_out(&wish, &self.idempotency_key()?)?)
+        self.check(api.create_peg_out(&body, &self.idempotency_key()?)?)
     }
 
     fn idempotency_key(&self) -> Result<IdempotencyKey> {

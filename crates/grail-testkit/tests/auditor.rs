@@ -193,7 +193,7 @@ fn the_auditor_tells_every_step_and_finds_a_forgery() {
     let by_wallet: Value = alice.run(&["auditor"]).unwrap();
     assert_eq!(by_wallet["books"], report["books"]);
 
-    // Wrong wishes.
+    // Wrong requests.
     let (code, failure) = audit(&cluster, &["--network", "regtest"]);
     assert_eq!(
         (code, &failure["error"]["code"]),

@@ -96,7 +96,7 @@ fn a_deposit_is_taken_back_with_the_receipt_alone() {
 }
 
 #[test]
-fn bad_wishes_fail_with_a_code_and_cost_nothing() {
+fn bad_requests_fail_with_a_code_and_cost_nothing() {
     let cluster = Cluster::start(&ClusterConfig::default());
     let alice = funded(&cluster, "alice");
     let before = alice.balance().unwrap();

@@ -52,7 +52,7 @@ fn unacceptable_deposits_are_reclaimable_with_their_code_and_reclaimed() {
     assert_eq!(status.other_deposits[0].outpoint, twice);
     assert_eq!(status.other_deposits[0].code, ReclaimCode::DuplicateDeposit);
 
-    // One that comes behind its deadline.
+    // One that comes after its deadline.
     let deadline = cluster
         .request(Kind::PegIn, &late.id)
         .unwrap()

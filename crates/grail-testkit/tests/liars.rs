@@ -49,7 +49,7 @@ fn liars_are_named_and_do_not_stop_the_rest() {
     let (asked, _) = common::deposit(&cluster, &user, 100_000);
     cluster.node.mine(1);
     cluster.settle(Kind::PegIn, &[asked.id]).unwrap();
-    // Those that answered behind the quorum are heard as well.
+    // Those that answered after the quorum are heard as well.
     let settlement = cluster
         .until("every answer", || {
             let settlement = cluster.settlements()?.remove(0);

@@ -84,7 +84,7 @@ pub struct SettlementPlan {
 }
 
 impl SettlementPlan {
-    /// The unsigned transaction with the proven spell, behind the prover's fee output if it takes one.
+    /// The unsigned transaction with the proven spell, after the prover's fee output if it takes one.
     pub fn with_spell(&self, fee_output: Option<TxOut>, op_return: ScriptBuf) -> Transaction {
         let mut transaction = self.transaction.clone();
         transaction.output.extend(fee_output);

@@ -7,20 +7,20 @@ use grail_fixtures::world as support;
 use bitcoin::{Amount, OutPoint, Txid, Weight, hashes::Hash};
 use grail_txbuild::{Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementRequest};
 use grail_wire::PREVIOUS_MAX_BYTES;
-use support::{FEE_RATE, Setup, Wish, World, output, peg_in, peg_out, world};
+use support::{FEE_RATE, Setup, Peg, World, output, peg_in, peg_out, world};
 
-fn deposits(world: &World, wishes: &[Wish]) -> Vec<Deposit> {
-    let made = world.deposits(1, wishes).into_iter();
+fn deposits(world: &World, pegs: &[Peg]) -> Vec<Deposit> {
+    let made = world.deposits(1, pegs).into_iter();
     made.map(|(deposit, _)| deposit).collect()
 }
 
-/// What is left out, by position among the wishes.
+/// What is left out, by position among the pegs.
 fn left_out(
     world: &World,
-    wishes: &[Wish],
+    pegs: &[Peg],
     change: impl Fn(&mut SettlementRequest<'_>),
 ) -> Vec<(usize, LeftOutReason)> {
-    let deposits = deposits(world, wishes);
+    let deposits = deposits(world, pegs);
     let names: Vec<_> = deposits.iter().map(|deposit| deposit.terms.id()).collect();
     let mut request = world.request(deposits);
     change(&mut request);
@@ -44,19 +44,19 @@ fn the_inputs_that_fit_are_taken_in_order_and_the_rest_comes_next() {
         params: &|params| params.roster_inputs_max = 5,
         ..Setup::default()
     });
-    let wishes = vec![peg_in(100_000); 5];
+    let pegs = vec![peg_in(100_000); 5];
     assert_eq!(
-        left_out(&world, &wishes, unchanged),
+        left_out(&world, &pegs, unchanged),
         [(3, LeftOutReason::BatchFull), (4, LeftOutReason::BatchFull)]
     );
-    assert_eq!(left_out(&world, &wishes[..3], unchanged), []);
+    assert_eq!(left_out(&world, &pegs[..3], unchanged), []);
 }
 
 #[test]
 fn deposits_with_too_many_bytes_behind_them_come_next() {
-    let wishes = vec![peg_in(100_000); 3];
+    let pegs = vec![peg_in(100_000); 3];
     let half = PREVIOUS_MAX_BYTES / 2;
-    let left = left_out(world(), &wishes, |request| {
+    let left = left_out(world(), &pegs, |request| {
         request.deposits[0].previous_bytes = half - 1_000;
         request.deposits[1].previous_bytes = 1_001;
         request.deposits[2].previous_bytes = 1_000;
@@ -70,16 +70,16 @@ fn a_batch_too_heavy_loses_its_last() {
         params: &|params| params.settlement_weight_max = Weight::from_wu(14_000),
         ..Setup::default()
     });
-    let wishes = vec![peg_in(100_000); 4];
+    let pegs = vec![peg_in(100_000); 4];
     assert_eq!(
-        left_out(&world, &wishes, unchanged),
+        left_out(&world, &pegs, unchanged),
         [(3, LeftOutReason::BatchFull), (2, LeftOutReason::BatchFull)]
     );
 }
 
 #[test]
 fn a_share_above_the_cap_waits_for_a_lower_rate() {
-    let capped = |fee_cap| Wish {
+    let capped = |fee_cap| Peg {
         fee_cap,
         ..peg_in(100_000)
     };
@@ -110,19 +110,19 @@ fn a_share_above_the_cap_waits_for_a_lower_rate() {
 
 #[test]
 fn a_deposit_that_leaves_nothing_is_too_small() {
-    let uncapped = |wish: Wish| Wish {
+    let uncapped = |peg: Peg| Peg {
         fee_cap: u64::MAX,
-        ..wish
+        ..peg
     };
-    for wishes in [
+    for pegs in [
         [uncapped(peg_in(330)), peg_in(100_000)],
         [uncapped(peg_in(331 + 100)), peg_in(100_000)],
         [uncapped(peg_out(1_000)), peg_in(100_000)],
     ] {
         assert_eq!(
-            left_out(world(), &wishes, unchanged),
+            left_out(world(), &pegs, unchanged),
             [(0, LeftOutReason::TooSmall)],
-            "{wishes:?}"
+            "{pegs:?}"
         );
     }
 }
@@ -170,14 +170,14 @@ fn more_zkbtc_than_the_vault_holds_is_not_paid() {
 #[test]
 fn nobody_to_serve_is_an_error_that_names_everybody() {
     let world = world();
-    let wishes = [
+    let pegs = [
         peg_in(330),
-        Wish {
+        Peg {
             fee_cap: 1,
             ..peg_in(100_000)
         },
     ];
-    let request = world.request(deposits(world, &wishes));
+    let request = world.request(deposits(world, &pegs));
     let Err(PlanError::Nothing { left_out }) = request.plan(&world.secp) else {
         panic!("planned");
     };

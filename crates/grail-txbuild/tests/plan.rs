@@ -11,7 +11,7 @@ use grail_txbuild::{PlanError, SettlementPlan, SettlementRequest};
 use grail_types::Kind;
 use proptest::prelude::*;
 use support::{
-    Draft, Wish, World,
+    Draft, Peg, World,
     model::{fee, judge, signed_weight},
     p2tr, p2wpkh, peg_in, peg_out, real_world, world,
 };
@@ -33,10 +33,10 @@ fn amount() -> impl Strategy<Value = u64> {
     ]
 }
 
-fn wish() -> impl Strategy<Value = Wish> {
+fn peg() -> impl Strategy<Value = Peg> {
     let kind = prop_oneof![Just(Kind::PegIn), Just(Kind::PegOut)];
     let cap = prop_oneof![Just(u64::MAX / 4), 0..2_000_000_u64];
-    (kind, amount(), cap, destination()).prop_map(|(kind, amount, fee_cap, destination)| Wish {
+    (kind, amount(), cap, destination()).prop_map(|(kind, amount, fee_cap, destination)| Peg {
         kind,
         amount,
         fee_cap,
@@ -58,13 +58,13 @@ fn rate() -> impl Strategy<Value = FeeRate> {
 struct Planned {
     plan: SettlementPlan,
     proposal: support::Proposal,
-    wishes: usize,
+    pegs: usize,
     rate: FeeRate,
 }
 
 /// Plans and proves; none when nothing can be served.
-fn planned(world: &World, wishes: &[Wish], rate: FeeRate) -> Option<Planned> {
-    let (deposits, made): (Vec<_>, Vec<_>) = world.deposits(1, wishes).into_iter().unzip();
+fn planned(world: &World, pegs: &[Peg], rate: FeeRate) -> Option<Planned> {
+    let (deposits, made): (Vec<_>, Vec<_>) = world.deposits(1, pegs).into_iter().unzip();
     let request = SettlementRequest {
         fee_rate: rate,
         ..world.request(deposits)
@@ -72,7 +72,7 @@ fn planned(world: &World, wishes: &[Wish], rate: FeeRate) -> Option<Planned> {
     let plan = match request.plan(&world.secp) {
         Ok(plan) => plan,
         Err(PlanError::Nothing { left_out }) => {
-            assert_eq!(left_out.len(), wishes.len());
+            assert_eq!(left_out.len(), pegs.len());
             return None;
         }
         Err(error) => panic!("{error}"),
@@ -81,7 +81,7 @@ fn planned(world: &World, wishes: &[Wish], rate: FeeRate) -> Option<Planned> {
     Some(Planned {
         plan,
         proposal,
-        wishes: wishes.len(),
+        pegs: pegs.len(),
         rate: rate.clamp(world.params.fee_rate_min, world.params.fee_rate_max),
     })
 }
@@ -90,7 +90,7 @@ fn check(world: &World, planned: &Planned) -> Result<(), TestCaseError> {
     let Planned {
         plan,
         proposal,
-        wishes,
+        pegs,
         rate,
     } = planned;
     let approved = world.approve(proposal);
@@ -101,7 +101,7 @@ fn check(world: &World, planned: &Planned) -> Result<(), TestCaseError> {
     // Everybody is served or told why not.
     let served: BTreeSet<_> = plan.items.iter().map(|item| item.request).collect();
     let left: BTreeSet<_> = plan.left_out.iter().map(|left| left.request).collect();
-    prop_assert_eq!(served.len() + left.len(), *wishes);
+    prop_assert_eq!(served.len() + left.len(), *pegs);
     prop_assert!(served.is_disjoint(&left));
 
     // The plan says what the transaction does.
@@ -153,11 +153,11 @@ proptest! {
 
     #[test]
     fn every_plan_is_approved_and_keeps_the_books(
-        wishes in prop::collection::vec(wish(), 1..=12),
+        pegs in prop::collection::vec(peg(), 1..=12),
         rate in rate(),
     ) {
         let world = world();
-        if let Some(planned) = planned(world, &wishes, rate) {
+        if let Some(planned) = planned(world, &pegs, rate) {
             check(world, &planned)?;
         }
     }
@@ -173,11 +173,11 @@ proptest! {
 
     #[test]
     fn the_bridges_own_contract_lets_every_plan_through(
-        wishes in prop::collection::vec(wish(), 1..=12),
+        pegs in prop::collection::vec(peg(), 1..=12),
         rate in rate(),
     ) {
         let world = real_world();
-        if let Some(planned) = planned(world, &wishes, rate) {
+        if let Some(planned) = planned(world, &pegs, rate) {
             check(world, &planned)?;
         }
     }
@@ -187,8 +187,8 @@ proptest! {
 fn the_same_request_gives_the_same_plan() {
     let world = world();
     let plans = [0, 1].map(|_| {
-        let wishes = [peg_in(50_000), peg_out(60_000), peg_in(70_000)];
-        planned(world, &wishes, support::FEE_RATE).unwrap()
+        let pegs = [peg_in(50_000), peg_out(60_000), peg_in(70_000)];
+        planned(world, &pegs, support::FEE_RATE).unwrap()
     });
     assert_eq!(plans[0].proposal, plans[1].proposal);
     assert_eq!(plans[0].plan.items, plans[1].plan.items);
@@ -197,13 +197,13 @@ fn the_same_request_gives_the_same_plan() {
 #[test]
 fn rates_outside_the_clamp_are_brought_inside() {
     let world = world();
-    let wishes = [Wish {
+    let pegs = [Peg {
         fee_cap: u64::MAX / 4,
         ..peg_in(10_000_000)
     }];
     for rate in [0, 249, 75_001, u64::MAX] {
         let rate = FeeRate::from_sat_per_kwu(rate);
-        let planned = planned(world, &wishes, rate).unwrap();
+        let planned = planned(world, &pegs, rate).unwrap();
         check(world, &planned).unwrap();
     }
 }
@@ -224,8 +224,8 @@ fn a_netted_batch_may_leave_the_vault_as_it_was() {
 #[test]
 fn an_emptied_vault_has_no_output() {
     let world = real_world();
-    let wishes = [peg_out(world.circulating())];
-    let planned = planned(world, &wishes, support::FEE_RATE).unwrap();
+    let pegs = [peg_out(world.circulating())];
+    let planned = planned(world, &pegs, support::FEE_RATE).unwrap();
     check(world, &planned).unwrap();
     assert_eq!(planned.plan.state.supply, 0);
     assert_eq!(planned.plan.transaction.output.len(), 2);
@@ -236,8 +236,8 @@ fn a_batch_of_a_hundred_costs_each_less_than_a_batch_of_ten() {
     let world = world();
     let mut last = u64::MAX;
     for size in [1, 10, 100] {
-        let wishes = vec![peg_in(1_000_000); size];
-        let planned = planned(world, &wishes, support::FEE_RATE).unwrap();
+        let pegs = vec![peg_in(1_000_000); size];
+        let planned = planned(world, &pegs, support::FEE_RATE).unwrap();
         check(world, &planned).unwrap();
         let each = signed_weight(world, &planned.proposal) / size as u64;
         assert!(each < last, "{size}: {each}");

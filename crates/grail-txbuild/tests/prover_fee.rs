@@ -7,7 +7,7 @@ use grail_fixtures::world as support;
 use bitcoin::{Amount, FeeRate, ScriptBuf, TxOut};
 use grail_txbuild::{Coin, Deployment, DeploymentPlan, LeftOutReason, PlanError};
 use support::{
-    AGREES, Setup, Wish, World, coin, funding, keypair, output, p2tr, peg_in, peg_out, public,
+    AGREES, Setup, Peg, World, coin, funding, keypair, output, p2tr, peg_in, peg_out, public,
 };
 
 const MOST: u64 = 40_000;
@@ -26,18 +26,18 @@ fn to_prover(sats: u64) -> TxOut {
 #[test]
 fn a_plan_is_approved_whatever_the_prover_takes_at_every_rate() {
     let world = paying();
-    let wish = |wish: Wish| Wish {
+    let peg = |peg: Peg| Peg {
         fee_cap: 2_000_000,
-        ..wish
+        ..peg
     };
-    let wishes = [
-        wish(peg_in(3_000_000)),
-        wish(peg_out(2_700_000)),
-        wish(peg_in(2_000_000)),
+    let pegs = [
+        peg(peg_in(3_000_000)),
+        peg(peg_out(2_700_000)),
+        peg(peg_in(2_000_000)),
     ];
     for rate in [250, 1_000, 20_000, 75_000] {
         let rate = FeeRate::from_sat_per_kwu(rate);
-        let mut case = world.case_of(world.deposits(1, &wishes), &|request| {
+        let mut case = world.case_of(world.deposits(1, &pegs), &|request| {
             request.fee_rate = rate;
             request.prover_fee = Some(to_prover(MOST));
         });
@@ -63,12 +63,12 @@ fn a_plan_is_approved_whatever_the_prover_takes_at_every_rate() {
 fn a_request_whose_cap_does_not_cover_the_provers_fee_is_left_out() {
     let world = paying();
     let alone = |fee_cap| {
-        let wish = Wish {
+        let peg = Peg {
             fee_cap,
             ..peg_in(1_000_000)
         };
         let deposits = world
-            .deposits(1, &[wish])
+            .deposits(1, &[peg])
             .into_iter()
             .map(|(deposit, _)| deposit);
         let mut request = world.request(deposits.collect());

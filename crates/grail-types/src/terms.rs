@@ -83,7 +83,7 @@ pub struct Terms {
     pub reclaim_key: XOnlyPublicKey,
     /// Blocks after which the user may take the deposit back.
     pub reclaim_delay: u16,
-    /// Makes equal wishes different requests.
+    /// Makes requests for the same different ones.
     #[serde(with = "crate::bytes::hex_array")]
     pub nonce: [u8; 16],
 }

@@ -4,7 +4,7 @@
 //! address is recomputed from both. Only then is a receipt worth saving, and only with a saved receipt is anything paid.
 
 use bitcoin::{Amount, FeeRate};
-use grail_api::{CheckedReceipt, ParamsAnswer, Receipt, Request, Wish};
+use grail_api::{CheckedReceipt, ParamsAnswer, Receipt, Request, ParsedRequest};
 use grail_attest::{ImagesNotPinned, Protocol};
 use grail_script::InternalKey;
 use grail_types::{ParamsHash, Roster};
@@ -109,7 +109,7 @@ pub fn default_fee_cap(amount: Amount, fee_rate: FeeRate) -> Amount {
 
 /// Checks the answer to what was `asked`. Afterwards the receipt can be trusted to pay to.
 pub fn check_answer(
-    asked: &Wish,
+    asked: &ParsedRequest,
     roster: &Roster,
     answer: &Request,
 ) -> Result<CheckedReceipt, PegError> {

@@ -72,7 +72,7 @@ impl RosterFailure {
     }
 }
 
-/// What a signer's evidence came to.
+/// Verdict on a signer's evidence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SignerVerdict {
     /// Position in the roster.

@@ -7,7 +7,7 @@ use common::{
     bridge, conjurer, images, images_of, params, protocol, public_key, roster, roster_of, sat,
 };
 use grail_api::{
-    CheckedReceipt, CreatePegIn, Kind, ParamsAnswer, Receipt, Request, RequestState, Wish,
+    CheckedReceipt, CreatePegIn, Kind, ParamsAnswer, Receipt, Request, RequestState, ParsedRequest,
 };
 use grail_attest::Protocol;
 use grail_script::InternalKey;
@@ -17,7 +17,7 @@ use grail_wallet::receipt::{StoredReceipt, next_reclaim_key_index, read_receipt}
 
 const ELSEWHERE: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
 
-fn asked() -> Wish {
+fn asked() -> ParsedRequest {
     let create = CreatePegIn {
         recipient_address: ELSEWHERE.into(),
         reclaim_public_key: public_key(50).to_string(),

@@ -48,7 +48,7 @@ fn token(amount: u64) -> NormalizedSpell {
     spell(&[(&apps()[1], Data::from(&amount))])
 }
 
-/// Two outputs of 330 sat, and the spell behind them, proven by the forger's prover.
+/// Two outputs of 330 sat, and the spell after them, proven by the forger's prover.
 fn carrying(spell: &NormalizedSpell) -> Transaction {
     let mut transaction = Transaction {
         version: bitcoin::transaction::Version::TWO,
@@ -208,7 +208,7 @@ fn an_old_spell_of_the_bridges_token_is_not_believed() {
 #[test]
 fn a_token_that_the_contract_lets_nobody_spend_is_none() {
     let mut transaction = carrying(&token(500));
-    // Charms reads a spell behind any opcode; the contract believes the form that provers write.
+    // Charms reads a spell after any opcode; the contract believes the form that provers write.
     let mut script = transaction.output[2].script_pubkey.to_bytes();
     script[0] = bitcoin::opcodes::all::OP_PUSHNUM_1.to_u8();
     transaction.output[2].script_pubkey = script.into();

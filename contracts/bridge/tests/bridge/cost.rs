@@ -15,7 +15,7 @@ const SETTLEMENT_SPELL: usize = 1_500;
 /// The same of a transfer.
 const TRANSFER_SPELL: usize = 650;
 
-/// The hexadecimal form of a transaction, without witnesses, with a spell output of so many bytes behind its outputs.
+/// The hexadecimal form of a transaction, without witnesses, with a spell output of so many bytes after its outputs.
 fn transaction(inputs: usize, outputs: usize, spell: Option<usize>) -> String {
     let size = |count: usize| match u16::try_from(count).unwrap() {
         small @ 0..0xfd => vec![u8::try_from(small).unwrap()],
@@ -29,7 +29,7 @@ fn transaction(inputs: usize, outputs: usize, spell: Option<usize>) -> String {
     }
     let mut scripts = vec![script(USER); outputs];
     scripts.extend(spell.map(|length| {
-        // As provers write it, filled up behind the version.
+        // As provers write it, filled up after the version.
         let short = spell_output(15);
         let payload = [&short[8..], &vec![0; length.saturating_sub(short.len())]].concat();
         let mut script = b"\x6a\x05spell\x4d".to_vec();

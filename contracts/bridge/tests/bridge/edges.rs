@@ -221,7 +221,7 @@ fn a_settlement_of_nothing_counts_its_serial() {
 
 #[test]
 fn fee_inputs_prover_fee_and_change_count_for_nothing() {
-    // A fee input; behind the payouts, the prover's fee and the change.
+    // A fee input; after the payouts, the prover's fee and the change.
     peg_in(1_000)
         .input(USER, 20_000)
         .output(0x77, 4_000)

@@ -687,7 +687,7 @@ fn r47_a_previous_transaction_with_its_witness() {
     let (version, rest) = plain.split_at(8);
     let (body, locktime) = rest.split_at(rest.len() - 8);
     let with_witness = format!("{version}0001{body}0101ff{locktime}");
-    // Behind a coin that brings nothing; behind one that does, whoever reads on finds no spell (R48).
+    // After a coin that brings nothing; after one that does, whoever reads on finds no spell (R48).
     only_with(
         || transfer().input(USER, 1_000),
         |tx| {

@@ -41,7 +41,7 @@ pub enum Charm {
 pub struct Draft {
     pub inputs: Vec<TxIn>,
     pub outputs: Vec<(TxOut, Charm)>,
-    /// Outputs behind those that the spell speaks of.
+    /// Outputs after those that the spell speaks of.
     pub uncounted: Vec<TxOut>,
     /// Value of the spell's own output.
     pub spell_value: u64,

@@ -13,7 +13,7 @@ const PROBLEM_MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/pr
 /// When to come back after a refusal for lack of room.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// Why a call is not answered as wished.
+/// Why a call is refused.
 #[derive(Debug)]
 pub(super) struct Failure(Problem);
 

@@ -11,7 +11,7 @@ use axum::{
 use bitcoin::{Amount, FeeRate, TxOut, Weight, secp256k1::Secp256k1};
 use grail_api::{
     BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind,
-    Problem, ProblemCode, Receipt, Request, Wish, bip21, deposit_min,
+    Problem, ProblemCode, Receipt, Request, ParsedRequest, bip21, deposit_min,
 };
 use grail_flow::deposit_deadline_height;
 use grail_script::{DepositTree, InternalKey, weight};
@@ -62,7 +62,7 @@ async fn create(
     kind: Kind,
     headers: &HeaderMap,
     body: Body,
-    parse: impl FnOnce(&[u8], &Backend) -> Result<Wish, Problem>,
+    parse: impl FnOnce(&[u8], &Backend) -> Result<ParsedRequest, Problem>,
 ) -> Answer<(StatusCode, Json<Request>)> {
     let backend = &api.backend;
     check_media_type(headers)?;
@@ -72,8 +72,8 @@ async fn create(
             .map(header::HeaderValue::as_bytes),
     )?;
     let body = body.map_err(|rejection| unread(&rejection))?;
-    let wish = parse(&body, backend)?;
-    let amount = wish.amount();
+    let parsed = parse(&body, backend)?;
+    let amount = parsed.amount();
     let idempotency = Idempotency {
         key: key.as_str(),
         body_hash: body_hash(kind, &body),
@@ -86,7 +86,7 @@ async fn create(
         .await;
     let (status, stored) = match known.map_err(refused)? {
         Some(request) => (StatusCode::OK, request),
-        None => create_new(api, wish, idempotency).await?,
+        None => create_new(api, parsed, idempotency).await?,
     };
     let (ready_count, _) = backend.store.read().await?.ready_backlog().await?;
     let rate = api
@@ -102,7 +102,7 @@ async fn create(
 
 async fn create_new(
     api: &Api,
-    wish: Wish,
+    parsed: ParsedRequest,
     idempotency: Idempotency<'_>,
 ) -> Answer<(StatusCode, grail_store::Request)> {
     let backend = &api.backend;
@@ -110,7 +110,7 @@ async fn create_new(
     api.creations.take()?;
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(|error| Failure::internal(&error))?;
-    let terms = wish.into_terms(nonce);
+    let terms = parsed.into_terms(nonce);
     let tree = DepositTree::new(
         &Secp256k1::verification_only(),
         InternalKey::Nums,

@@ -41,9 +41,9 @@ async fn the_client_gets_what_the_server_says() {
 
         let mut events = client.events(None).unwrap();
         assert_eq!(events.next().unwrap().unwrap().name(), "tip");
-        let wish: CreatePegIn = serde_json::from_value(peg_in()).unwrap();
-        let made = client.create_peg_in(&wish, &key("key-1")).unwrap();
-        assert_eq!(client.create_peg_in(&wish, &key("key-1")).unwrap(), made);
+        let body: CreatePegIn = serde_json::from_value(peg_in()).unwrap();
+        let made = client.create_peg_in(&body, &key("key-1")).unwrap();
+        assert_eq!(client.create_peg_in(&body, &key("key-1")).unwrap(), made);
         assert_eq!(events.next().unwrap().unwrap().name(), "request");
         let status = client.request(Kind::PegIn, &made.id).unwrap();
         assert_eq!(status.receipt, made.receipt);
@@ -52,7 +52,7 @@ async fn the_client_gets_what_the_server_says() {
         let page = client.settlements(&PageQuery::default()).unwrap();
         assert_eq!(page.items.len(), 0);
 
-        let mut other = wish.clone();
+        let mut other = body.clone();
         other.fee_cap_sat = 9_000;
         match client.create_peg_in(&other, &key("key-1")) {
             Err(ClientError::Problem(problem)) => {

@@ -1,4 +1,4 @@
-//! A settlement's whole life, from wishes to final.
+//! A settlement's whole life, from requests to final.
 
 use bitcoin::OutPoint;
 use grail_backend::roles::build::Built;

@@ -47,40 +47,40 @@ impl World {
 
     /// Asks for zkBTC with a reclaim delay.
     pub async fn ask_peg_in_for(&self, reclaim_delay: u16) -> Asked {
-        let wish = json!({
+        let body = json!({
             "recipient_address": address(USER_KEY),
             "reclaim_public_key": key(60).to_string(),
             "fee_cap_sat": FEE_CAP_SAT,
             "reclaim_delay": reclaim_delay,
         });
-        self.create("/v1/peg-ins", &wish).await
+        self.create("/v1/peg-ins", &body).await
     }
 
     /// Asks for zkBTC, to pay so much for it at most.
     pub async fn ask_peg_in_capped(&self, fee_cap_sat: u64) -> Asked {
-        let wish = json!({
+        let body = json!({
             "recipient_address": address(USER_KEY),
             "reclaim_public_key": key(60).to_string(),
             "fee_cap_sat": fee_cap_sat,
         });
-        self.create("/v1/peg-ins", &wish).await
+        self.create("/v1/peg-ins", &body).await
     }
 
     /// Asks for BTC.
     pub async fn ask_peg_out(&self) -> Asked {
-        let wish = json!({
+        let body = json!({
             "payout_address": address(USER_KEY),
             "reclaim_public_key": key(60).to_string(),
             "fee_cap_sat": FEE_CAP_SAT,
         });
-        self.create("/v1/peg-outs", &wish).await
+        self.create("/v1/peg-outs", &body).await
     }
 
-    async fn create(&self, path: &str, wish: &Value) -> Asked {
+    async fn create(&self, path: &str, body: &Value) -> Asked {
         let request = HttpRequest::post(path)
             .header("content-type", "application/json")
             .header("idempotency-key", format!("key-{}", self.next_number()))
-            .body(Body::from(wish.to_string()))
+            .body(Body::from(body.to_string()))
             .unwrap();
         let response = router(self.backend.clone()).oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::CREATED);

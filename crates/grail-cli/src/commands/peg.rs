@@ -2,7 +2,7 @@
 
 use bitcoin::{Amount, FeeRate};
 use grail_api::client::Client;
-use grail_api::{CheckedReceipt, CreatePegIn, CreatePegOut, IdempotencyKey, Kind, Request, Wish};
+use grail_api::{CheckedReceipt, CreatePegIn, CreatePegOut, IdempotencyKey, Kind, Request, ParsedRequest};
 use grail_attest::Protocol;
 use grail_types::Roster;
 use grail_wallet::amount::parse_address;
@@ -127,7 +127,7 @@ impl Asking<'_> {
         kind: Kind,
         protocol: &Protocol,
         roster: &Roster,
-    ) -> Result<(Wish, Request), Failure> {
+    ) -> Result<(ParsedRequest, Request), Failure> {
         let key = fresh_idempotency_key()?;
         match kind {
             Kind::PegIn => {

@@ -4,7 +4,7 @@ use std::fmt::{Display, Formatter, Result};
 
 use serde::Serialize;
 
-/// What a file came to.
+/// Verdict on a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictName {
@@ -23,7 +23,7 @@ pub enum VerdictName {
 pub struct FileVerdict {
     /// As given.
     pub file: String,
-    /// What it came to.
+    /// The verdict.
     pub verdict: VerdictName,
     /// Why it is not valid: stable.
     pub code: Option<&'static str>,

@@ -204,12 +204,12 @@ impl Served {
     fn create(&mut self, body: &[u8], kind: Kind) -> Result<(u16, Value), Problem> {
         self.bodies.push(String::from_utf8_lossy(body).into_owned());
         let (params, roster) = (params(), roster(0));
-        let wish = match kind {
+        let parsed = match kind {
             Kind::PegIn => CreatePegIn::from_json(body)?.parse(&bridge(), &params, &roster)?,
             Kind::PegOut => CreatePegOut::from_json(body)?.parse(&bridge(), &params, &roster)?,
         };
         self.nonce += 1;
-        let terms = wish.into_terms([self.nonce; 16]);
+        let terms = parsed.into_terms([self.nonce; 16]);
         let receipt = Receipt::new(InternalKey::Nums, terms.clone(), roster);
         let request = Request {
             id: terms.id(),

@@ -21,8 +21,8 @@ pub struct Draft {
     pub spell: NormalizedSpell,
     /// Outputs between those that the spell commits to and the spell's own: the prover's fee, if any.
     pub uncommitted: Vec<TxOut>,
-    /// Outputs behind the spell's: an honest settlement has none.
-    pub behind: Vec<TxOut>,
+    /// Outputs after the spell's: an honest settlement has none.
+    pub after_spell: Vec<TxOut>,
     pub previous: Vec<Transaction>,
     pub requests: Vec<Terms>,
 }
@@ -47,7 +47,7 @@ impl Draft {
             transaction: plan.transaction.clone(),
             spell: plan.spell.to_wire(),
             uncommitted: Vec::new(),
-            behind: Vec::new(),
+            after_spell: Vec::new(),
             previous: previous.into_values().cloned().collect(),
             requests: plan.requests.clone(),
         }
@@ -67,7 +67,7 @@ impl Draft {
         let mut transaction = self.transaction.clone();
         transaction.output.extend(self.uncommitted.iter().cloned());
         transaction.output.push(output(0, proven.op_return));
-        transaction.output.extend(self.behind.iter().cloned());
+        transaction.output.extend(self.after_spell.iter().cloned());
         let mut previous = self.previous.clone();
         previous.sort_by_key(Transaction::compute_txid);
         Ok(Proposal {

@@ -106,7 +106,7 @@ pub fn rotation(
         transaction: unsigned,
         spell: spell.to_wire(),
         uncommitted: Vec::new(),
-        behind: Vec::new(),
+        after_spell: Vec::new(),
         previous: vec![made.clone()],
         requests: Vec::new(),
     };

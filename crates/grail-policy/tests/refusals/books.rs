@@ -6,7 +6,7 @@ use grail_types::ParamsValues;
 use crate::{
     drafted, proposed, refusals,
     support::{
-        Draft, Setup, Wish, World, coin, funding, input, model::signed_weight, output, p2wpkh,
+        Draft, Setup, Peg, World, coin, funding, input, model::signed_weight, output, p2wpkh,
         peg_in, peg_out, world,
     },
     usual,
@@ -83,11 +83,11 @@ fn stray_for_vault() -> &'static str {
 
 /// A single peg-out, of any cap, that pays `fee`.
 fn peg_out_paying(fee: u64, nonce: u64) -> Draft {
-    let wish = Wish {
+    let peg = Peg {
         fee_cap: u64::MAX,
         ..peg_out(100_000_000)
     };
-    let deposits = world().deposits(nonce, &[wish]);
+    let deposits = world().deposits(nonce, &[peg]);
     let mut draft = world().case_of(deposits, &|_| {}).draft;
     draft.transaction.output[2].value = Amount::from_sat(100_000_000 + 330 - fee);
     draft
@@ -263,8 +263,8 @@ refusals! {
 
 #[test]
 fn a_peg_in_alone_and_a_peg_out_alone_are_approved() {
-    for wish in [peg_in(1_000_000), peg_out(1_000_000)] {
-        let draft = world().case(&[wish]).draft;
+    for peg in [peg_in(1_000_000), peg_out(1_000_000)] {
+        let draft = world().case(&[peg]).draft;
         assert_eq!(draft.refusal(world()), "approved");
     }
 }

@@ -155,7 +155,7 @@ refusals! {
         proposal.transaction.input[0].witness = Witness::from_slice(&[[1]]);
     });
     refuses_an_output_behind_the_spell => "malformed-transaction": drafted(|_, draft| {
-        draft.behind.push(output(1_000, p2wpkh(8)));
+        draft.after_spell.push(output(1_000, p2wpkh(8)));
         draft.lower(3, 1_000);
     });
 

@@ -119,7 +119,7 @@ refusals! {
     };
     refuses_a_fee_behind_the_spell => "malformed-transaction": {
         let mut draft = with(Vec::new());
-        draft.behind = vec![output(MOST, p2tr(9))];
+        draft.after_spell = vec![output(MOST, p2tr(9))];
         draft.refusal(paying())
     };
     refuses_a_payout_in_the_place_of_the_fee => "wrong-destination": silent_about_the_last_payout();

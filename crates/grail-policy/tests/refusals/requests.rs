@@ -8,7 +8,7 @@ use grail_types::{Network, Terms};
 use crate::{
     drafted, proposed, refusals,
     support::{
-        Case, Draft, Proposal, Setup, Wish, World, coin, funding, input, output, p2tr, p2wpkh,
+        Case, Draft, Proposal, Setup, Peg, World, coin, funding, input, output, p2tr, p2wpkh,
         peg_in, peg_out, world,
     },
     usual,
@@ -23,8 +23,8 @@ fn peg_in_for(change: impl Fn(&mut Terms)) -> &'static str {
 }
 
 /// A settlement of one request.
-fn one(wish: Wish, change: fn(&World, &mut Draft)) -> &'static str {
-    let mut draft = world().case(&[wish]).draft;
+fn one(peg: Peg, change: fn(&World, &mut Draft)) -> &'static str {
+    let mut draft = world().case(&[peg]).draft;
     assert_eq!(draft.refusal(world()), "approved");
     change(world(), &mut draft);
     draft.refusal(world())
@@ -38,16 +38,16 @@ fn capped() -> World {
     })
 }
 
-fn alone(world: &World, wish: Wish) -> &'static str {
-    world.case(&[wish]).draft.refusal(world)
+fn alone(world: &World, peg: Peg) -> &'static str {
+    world.case(&[peg]).draft.refusal(world)
 }
 
 #[test]
 fn deposits_of_exactly_the_least_and_the_most_are_approved() {
     let world = capped();
-    for wish in [peg_in, peg_out] {
+    for peg in [peg_in, peg_out] {
         for amount in [20_000, 400_000_000] {
-            assert_eq!(alone(&world, wish(amount)), "approved", "{amount}");
+            assert_eq!(alone(&world, peg(amount)), "approved", "{amount}");
         }
     }
 }
@@ -77,12 +77,12 @@ fn p2sh() -> ScriptBuf {
     ScriptBuf::new_p2sh(&ScriptHash::from_byte_array([1; 20]))
 }
 
-fn paid_to(wish: fn(u64) -> Wish, destination: ScriptBuf) -> &'static str {
+fn paid_to(peg: fn(u64) -> Peg, destination: ScriptBuf) -> &'static str {
     alone(
         world(),
-        Wish {
+        Peg {
             destination,
-            ..wish(100_000)
+            ..peg(100_000)
         },
     )
 }
@@ -100,7 +100,7 @@ fn every_address_type_is_approved_whose_dust_limit_its_output_reaches() {
 }
 
 #[test]
-fn equal_wishes_with_other_nonces_are_two_requests() {
+fn equal_terms_with_other_nonces_are_two_requests() {
     let case = world().case(&[peg_in(100_000), peg_in(100_000)]);
     assert_eq!(case.draft.refusal(world()), "approved");
 }
@@ -141,7 +141,7 @@ fn peg_out_of(change: fn(&World, &mut Draft)) -> &'static str {
         },
         spell,
         uncommitted: Vec::new(),
-        behind: Vec::new(),
+        after_spell: Vec::new(),
         previous: vec![world.genesis.clone()],
         requests: Vec::new(),
     };
@@ -250,7 +250,7 @@ refusals! {
         assert!(draft.spell.tx.outs.pop().unwrap().is_empty());
     });
     refuses_an_op_return_behind_the_spell => "wrong-count": drafted(|_, draft| {
-        draft.behind.push(output(0, ScriptBuf::new_op_return([1])));
+        draft.after_spell.push(output(0, ScriptBuf::new_op_return([1])));
     });
     refuses_two_outputs_missing => "wrong-count": drafted(|_, draft| {
         draft.transaction.output.drain(4..=5);
@@ -350,7 +350,7 @@ refusals! {
     refuses_a_carrier_one_satoshi_too_large => "wrong-output": drafted(|_, draft| draft.raise(2, 1));
     refuses_charms_on_a_payout => "wrong-output": drafted(|world, draft| draft.set_tokens(world, 3, 1));
     refuses_a_dust_payout => "wrong-output": one(
-        Wish { fee_cap: u64::MAX, ..peg_out(20_000) },
+        Peg { fee_cap: u64::MAX, ..peg_out(20_000) },
         |_, draft| draft.transaction.output[2].value = Amount::from_sat(293),
     );
     refuses_a_fee_share_one_satoshi_above_the_cap => "fee-above-cap": one_above_the_cap(1);
@@ -401,7 +401,7 @@ pub fn remake_transfer(
         transaction: transfer,
         spell,
         uncommitted: Vec::new(),
-        behind: Vec::new(),
+        after_spell: Vec::new(),
         previous: vec![world.genesis.clone()],
         requests: Vec::new(),
     }
@@ -425,11 +425,11 @@ fn a_fee_share_of_exactly_the_cap_is_approved() {
 
 #[test]
 fn a_payout_of_exactly_dust_is_approved() {
-    let wish = Wish {
+    let peg = Peg {
         fee_cap: u64::MAX,
         ..peg_out(20_000)
     };
-    let mut draft = world().case(&[wish]).draft;
+    let mut draft = world().case(&[peg]).draft;
     draft.transaction.output[2].value = Amount::from_sat(294);
     assert_eq!(draft.refusal(world()), "approved");
 }

@@ -133,7 +133,7 @@ pub enum AnswerError {
     /// No `OP_RETURN` without value where the spell must be.
     #[error("the spell's output is missing or has a value")]
     SpellOutput,
-    /// The output behind the spell.
+    /// The output after the spell.
     #[error("expected change of {expected}, got {got}")]
     Change {
         /// Zero: none.
@@ -144,7 +144,7 @@ pub enum AnswerError {
     /// Change of the right amount to somebody else.
     #[error("the change goes to another script")]
     ChangeScript,
-    /// Outputs behind the change.
+    /// Outputs after the change.
     #[error("expected at most {expected} outputs, got {got}")]
     Outputs {
         /// All that there can be.
@@ -314,7 +314,7 @@ impl Layout {
         }
     }
 
-    /// Something else is where the spell must be. With the spell right behind, it is a charge that was not agreed on.
+    /// Something else is where the spell must be. With the spell right after it, it is a charge that was not agreed on.
     fn no_spell_at(&self, output: &TxOut, next: Option<&TxOut>) -> AnswerError {
         match next {
             Some(next) if self.fee.is_none() && next.script_pubkey.is_op_return() => {

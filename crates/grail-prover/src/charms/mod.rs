@@ -87,7 +87,7 @@ impl CharmsConfig {
     }
 }
 
-/// Why a configuration is none.
+/// Why settings are no configuration of a prover.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CharmsConfigError {
     /// No address of a server.

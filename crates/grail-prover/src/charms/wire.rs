@@ -15,7 +15,7 @@ use crate::port::{ProveRequest, ProverError};
 
 /// Rate that the server is told to make its transaction with, in sat/vB. With none its change is exactly what inputs exceed
 /// outputs by, whatever the length of the proof; at any other rate it is off by the fee of as many bytes as the proof's
-/// encoding happens to be long, and its guess of 65 weight units for a signature is of no use for a quorum's witness.
+/// encoding happens to be long, and its guess of 65 weight units for a signature does not fit a quorum's witness.
 /// Nothing of it is kept.
 const FEE_RATE: f64 = 0.0;
 
@@ -66,7 +66,7 @@ pub(super) fn decode(answer: &[u8]) -> Result<Transaction, AnswerError> {
     let mut txs: Vec<Tx> = ciborium::from_reader(&mut reader)
         .map_err(|error| unreadable(sanitised(&error.to_string())))?;
     if reader.position() != answer.len() as u64 {
-        return Err(unreadable("bytes behind the list".to_owned()));
+        return Err(unreadable("bytes after the list".to_owned()));
     }
     let count = txs.len();
     match (txs.pop(), count) {

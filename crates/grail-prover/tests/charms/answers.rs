@@ -214,7 +214,7 @@ fn an_unproven_or_uncanonical_spell_is_refused() {
             "prove-answer-spell"
         );
     }
-    // The same spell and proof, one byte behind them.
+    // The same spell and proof, one byte after them.
     let mut payload = Vec::new();
     ciborium::into_writer(&(&proven.spell_wire, &proven.proof), &mut payload).unwrap();
     payload.push(0);

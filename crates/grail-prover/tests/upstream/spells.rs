@@ -63,12 +63,12 @@ fn a_settlement_proven_by_upstream_spends_a_transfer_proven_there() {
     let upstream = Upstream::start(&program, None);
     let prover = upstream.client(None);
     let world = real_world();
-    let wish = peg_out(700_000);
-    let terms = world.terms(&wish, 1);
+    let peg = peg_out(700_000);
+    let terms = world.terms(&peg, 1);
     let script =
         DepositTree::new(&world.secp, InternalKey::Nums, &terms, &world.roster).script_pubkey;
     let carrier = world.params.carrier.to_sat();
-    let (unproven, request) = transfer(output(carrier, script), wish.amount);
+    let (unproven, request) = transfer(output(carrier, script), peg.amount);
     let transferred = completed(unproven, &prove(&prover, &request));
     let read = read_strict(&transferred, Some(mock_allowed())).unwrap();
     let token = token_app(&world.bridge.app);
@@ -77,7 +77,7 @@ fn a_settlement_proven_by_upstream_spends_a_transfer_proven_there() {
     let deposit = Deposit {
         terms,
         coin: coin(&transferred, 0),
-        token: wish.amount,
+        token: peg.amount,
         previous_bytes: transferred.total_size(),
     };
     let mut deposits = world.deposits(2, &[peg_in(2_000_000)]);

@@ -271,7 +271,7 @@ async fn a_wait_for_lower_fees_keeps_its_first_height_until_it_ends() {
     tx.end_fee_wait(&id).await.unwrap();
     assert_eq!(tx.begin_fee_wait(&id, u32::MAX).await.unwrap(), u32::MAX);
     assert_eq!(tx.fee_wait(&id).await.unwrap(), Some(u32::MAX));
-    // Nobody's wait is none.
+    // An empty list for a name that waits for nothing.
     let nobody = terms(9).id();
     assert!(tx.begin_fee_wait(&nobody, 7).await.is_err());
 }

@@ -10,7 +10,7 @@ use grail_wire::{Contribution, Contributions};
 
 use grail_fixtures::world as support;
 
-use support::{Wish, World, peg_in, peg_out, public, real_world};
+use support::{Peg, World, peg_in, peg_out, public, real_world};
 
 /// Requests of the batches.
 const BATCHES: [usize; 3] = [1, 10, 100];
@@ -19,7 +19,7 @@ const QUORUM: usize = 12;
 const AMOUNT: u64 = 1_000_000;
 
 /// What the request at an index asks for.
-type Mix = fn(usize) -> Wish;
+type Mix = fn(usize) -> Peg;
 
 /// Prints vB per request of batches of one kind, and of both by halves.
 pub fn of_batches() {
@@ -40,8 +40,8 @@ pub fn of_batches() {
     for (name, mix) in mixes {
         let mut sizes = Vec::new();
         for requests in BATCHES {
-            let wishes: Vec<Wish> = (0..requests).map(mix).collect();
-            let signed = settlement(world, &wishes);
+            let pegs: Vec<Peg> = (0..requests).map(mix).collect();
+            let signed = settlement(world, &pegs);
             let vsize = signed.vsize();
             let spell = signed.output.last().unwrap().size();
             println!(
@@ -65,9 +65,9 @@ fn per(total: usize, count: usize) -> f64 {
     total as f64 / count as f64
 }
 
-/// A settlement of these wishes that also spends NFT and vault, signed by a quorum.
-fn settlement(world: &World, wishes: &[Wish]) -> Transaction {
-    let proposal = world.case(wishes).draft.propose(world);
+/// A settlement of these pegs that also spends NFT and vault, signed by a quorum.
+fn settlement(world: &World, pegs: &[Peg]) -> Transaction {
+    let proposal = world.case(pegs).draft.propose(world);
     let approved = world.approve(&proposal).unwrap();
     let signing = approved.get().signing();
     let signed = sign(world, signing);

@@ -103,7 +103,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts everything and deploys the bridge. `progress` hears of each step.
+    /// Starts everything and deploys the bridge. `progress` is called with each step.
     pub fn start_with(config: &ClusterConfig, progress: &dyn Fn(&str)) -> Result<Self> {
         let (folder, temp_dir) = make_folder(config)?;
         let outcome = Self::start_in(&folder, temp_dir, config, progress);

@@ -105,13 +105,13 @@ impl Params {
         let mut rest = bytes;
         let mut last = 0;
         let mut found = Found::default();
-        while let Some((&id, behind_id)) = rest.split_first() {
-            let (head, behind) = behind_id
+        while let Some((&id, after_id)) = rest.split_first() {
+            let (head, contents) = after_id
                 .split_first_chunk::<3>()
                 .ok_or(SectionsError::Truncated)?;
             let [version, high, low] = *head;
             let length = usize::from(u16::from_be_bytes([high, low]));
-            let (body, behind) = behind
+            let (body, after) = contents
                 .split_at_checked(length)
                 .ok_or(SectionsError::Truncated)?;
             if id <= last {
@@ -119,7 +119,7 @@ impl Params {
             }
             found.take(id, version, body)?;
             last = id;
-            rest = behind;
+            rest = after;
         }
         Ok(Self::new(found.values()?)?)
     }

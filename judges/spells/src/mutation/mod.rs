@@ -132,7 +132,7 @@ impl Mutation {
             .collect()
     }
 
-    /// The changed transaction; `None` where the change does not apply or is none.
+    /// The changed transaction; `None` where the change does not apply or changes nothing.
     pub fn apply(&self, base: &Base) -> Option<Transaction> {
         let changed = match self {
             Self::Byte(edit) => edit.apply(&base.tx),

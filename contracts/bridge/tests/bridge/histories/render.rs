@@ -46,7 +46,7 @@ impl Renderer {
             app_public_inputs: proposal
                 .asks
                 .iter()
-                .map(|(app, ask)| (self.app(*app), wish(*ask)))
+                .map(|(app, ask)| (self.app(*app), asked(*ask)))
                 .collect(),
         }
     }
@@ -226,7 +226,7 @@ fn compact_size(count: usize) -> Vec<u8> {
     }
 }
 
-fn wish(ask: Ask) -> Data {
+fn asked(ask: Ask) -> Data {
     match ask {
         Ask::Nothing => Data::empty(),
         Ask::Deploy => Data::from(&"deploy"),

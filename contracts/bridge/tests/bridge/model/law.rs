@@ -36,7 +36,7 @@ impl Ledger {
             return Err("a private input");
         }
         match ask {
-            Ask::Else => Err("an unknown wish"),
+            Ask::Else => Err("an unknown request"),
             Ask::Deploy => deployed(proposal, bridge),
             Ask::Settle => self.settled(proposal, bridge),
             Ask::Nothing => Err("the NFT does nothing without being asked"),
@@ -306,7 +306,7 @@ fn countable(proposal: &Proposal, app: App) -> Result<(u128, u128), No> {
         for charm in coins.iter().filter_map(|coin| coin.charms.get(&app)) {
             match charm {
                 Charm::Amount(1..) => {}
-                _ => return Err("an amount that is none"),
+                _ => return Err("malformed amount"),
             }
             if let Charm::Amount(amount) = charm {
                 sum += u128::from(*amount);

@@ -30,7 +30,7 @@ const BUILD_POLL: Duration = Duration::from_secs(1);
 const READY_MAX: u32 = 1_000;
 /// Rows read at a time.
 const PAGE: u32 = 500;
-/// Pause after a plan that came to nothing or a settlement that was refused: the reason is still there.
+/// Pause after an empty plan or a settlement that was refused: the reason is still there.
 const HOLD_SECONDS: u64 = 15;
 
 /// Runs the role until something fails that a restart may heal.
@@ -48,7 +48,7 @@ pub async fn run(backend: &Backend) -> anyhow::Result<()> {
     }
 }
 
-/// What one look came to.
+/// Outcome of one look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Built {
     /// A draft was created.
@@ -99,7 +99,7 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     let failed = failed(&mut reader).await?;
     drop(reader);
     let (mut batch, mut waiting) = isolate(ready, &failed, |request| request.id);
-    // What cannot be planned must not stand in the way of what can: those behind it get their turn in the same look.
+    // What cannot be planned must not stand in the way of what can: those after it get their turn in the same look.
     loop {
         let mut reader = backend.store.read().await?;
         let (deposits, mut previous) = deposits(backend, &mut reader, batch.clone()).await?;
@@ -219,7 +219,7 @@ async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Ti
         })
     };
     let nft_coin = coin(nft.vout).context("the NFT's output does not exist")?;
-    // A settlement's own vault output is behind the NFT's, if it has one. Stray coins at the vault are left alone.
+    // A settlement's own vault output comes after the NFT's, if it has one. Stray coins at the vault are left alone.
     let vault = coin(1).filter(|coin| {
         coin.output.script_pubkey == backend.vault.script_pubkey && read.charms_at(1).is_empty()
     });

@@ -8,7 +8,7 @@ use grail_flow::SettlementId;
 use grail_txbuild::{LeftOut, LeftOutReason};
 use grail_types::RequestId;
 
-/// Who gets the next turn after a plan of `batch` came to nothing: those of it for whom there was no room, and whoever
+/// Who gets the next turn after a plan of `batch` served nobody: those of it for whom there was no room, and whoever
 /// waits. At least one fewer than before, so that the turns end.
 pub(crate) fn next_turn<R: Clone>(
     batch: &[R],

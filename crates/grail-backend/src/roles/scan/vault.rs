@@ -52,7 +52,7 @@ pub async fn connect(
 /// The supply on the NFT, where output `vout` carries it.
 fn supply_at(backend: &Backend, read: &PrevTx, vout: u32) -> Option<Amount> {
     let nft = nft_app(&backend.bridge().app);
-    // A state that cannot be read is none: the contract lets no such NFT come to be.
+    // A state that cannot be read counts as absent: the contract lets no such NFT come to be.
     let state = roster_state(&read.charms_at(vout), &nft).ok().flatten()?;
     Some(Amount::from_sat(state.supply))
 }

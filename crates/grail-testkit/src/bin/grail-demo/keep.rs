@@ -35,7 +35,7 @@ impl NodeArguments {
 /// Says where everything is, and mines a block now and then until the process is stopped.
 pub fn keep(story: &Story<'_>) -> Result<()> {
     let cluster = &story.cluster;
-    let demo = std::env::current_exe().context("own program")?;
+    let demo = std::env::current_exe().context("path of this program")?;
     let alice = story.user("alice")?;
     println!(
         "\n\

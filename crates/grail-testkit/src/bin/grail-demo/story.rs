@@ -106,17 +106,17 @@ impl Story<'_> {
 
     fn mint(&mut self) -> Result<()> {
         self.report.chapter("3. Five peg-ins, one transaction");
-        let wishes = [
+        let pegs = [
             ("alice", 5_000_000),
             ("bob", 4_000_000),
             ("carol", 3_000_000),
             ("dave", 2_000_000),
             ("erin", 1_000_000),
         ];
-        let pegged = self.peg(&wishes.map(|(name, sat)| (name, Kind::PegIn, sat)))?;
+        let pegged = self.peg(&pegs.map(|(name, sat)| (name, Kind::PegIn, sat)))?;
         let settlement = self.settle_in_one(&pegged)?;
         self.show(&settlement);
-        for (name, sat) in wishes {
+        for (name, sat) in pegs {
             let got = self.user(name)?.balance()?.zkbtc;
             ensure!(
                 got < sat && got + 10_000 > sat,
@@ -230,23 +230,23 @@ impl Story<'_> {
     }
 
     /// Users make requests and send their deposits; one block holds them all.
-    pub fn peg(&self, wishes: &[(&str, Kind, u64)]) -> Result<Vec<Pegged>> {
-        let pegged = self.send_deposits(wishes)?;
+    pub fn peg(&self, pegs: &[(&str, Kind, u64)]) -> Result<Vec<Pegged>> {
+        let pegged = self.send_deposits(pegs)?;
         self.cluster.node.mine(1);
         Ok(pegged)
     }
 
     /// Users make requests and send their deposits.
-    pub fn send_deposits(&self, wishes: &[(&str, Kind, u64)]) -> Result<Vec<Pegged>> {
+    pub fn send_deposits(&self, pegs: &[(&str, Kind, u64)]) -> Result<Vec<Pegged>> {
         self.report.doing("requests and deposits");
-        let pegged = in_parallel(wishes, |(name, kind, sat)| {
+        let pegged = in_parallel(pegs, |(name, kind, sat)| {
             let (user, amount) = (self.user(name)?, Amount::from_sat(*sat));
             match kind {
                 Kind::PegIn => user.peg_in(amount),
                 Kind::PegOut => user.peg_out(amount),
             }
         })?;
-        let list: Vec<String> = wishes
+        let list: Vec<String> = pegs
             .iter()
             .map(|(name, kind, sat)| format!("{name} {kind} {sat}"))
             .collect();
