@@ -1,7 +1,7 @@
 //! Bitcoin Core: found, or built once from the sources that a crate carries.
 //!
-//! Owns the recipe and the cache. The cache lies outside `target/`, named after everything that decides the result, so
-//! that a clean tree does not build a node again and a changed recipe does.
+//! Owns the recipe and the cache. The cache lies outside `target/`, named after everything that
+//! decides the result, so that a clean tree does not build a node again and a changed recipe does.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -21,7 +21,8 @@ const CRATE_VERSION: &str = "0.4.1";
 /// SHA-256 of its package: what is built and run is what was reviewed.
 const CRATE_CHECKSUM: &str = "345d18a1ce19a1becfcaaa066e3a60e9c7813ef5c23ea8c20704ca4ba1a46339";
 
-/// A node alone: no wallet, since wallets are made with BDK, and no client, since our programs speak RPC themselves.
+/// A node alone: no wallet, since wallets are made with BDK, and no client, since our programs
+/// speak RPC themselves.
 const CMAKE_OPTIONS: &[&str] = &[
     "-DCMAKE_BUILD_TYPE=Release",
     // A node for tests: what -O2 takes longer to compile it never gives back here.

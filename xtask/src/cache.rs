@@ -1,4 +1,5 @@
-//! The folder outside `target/` where what is costly to build is kept, so that a clean tree does not build it again.
+//! The folder outside `target/` where what is costly to build is kept, so that a clean tree does
+//! not build it again.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,9 @@
 //! Builds the bridge contract to wasm, the same bytes on every machine.
 //!
-//! Owns the recipe: an app's `vk` is the hash of its wasm, so the wasm is protocol and the committed one is
-//! what counts. Debian's packages are the toolchain because their versions are pinned and signed; every path
-//! that differs between machines is remapped; nothing of the caller's environment reaches the compiler.
+//! Owns the recipe: an app's `vk` is the hash of its wasm, so the wasm is protocol and the
+//! committed one is what counts. Debian's packages are the toolchain because their versions are
+//! pinned and signed; every path that differs between machines is remapped; nothing of the caller's
+//! environment reaches the compiler.
 
 use std::{
     env,
@@ -22,7 +23,8 @@ pub const LINKER: &str = "/usr/bin/wasm-ld-19";
 const RUSTC_VERSION: &str = "rustc 1.96.0";
 const TARGET: &str = "wasm32-wasip1";
 const WASI_LIBC: &str = "/usr/lib/wasm32-wasi";
-/// The standard library's sources: `rustc` reports them under the first, which is a link to the second.
+/// The standard library's sources: `rustc` reports them under the first, which is a link to the
+/// second.
 const RUST_SOURCES: [&str; 2] = ["/usr/lib/rustlib/src/rust", "/usr/src/rustc-1.96.0"];
 
 /// A file of each package that the recipe needs.
@@ -47,8 +49,8 @@ const KEPT_VARIABLES: [&str; 6] = [
     "CARGO_SOURCE_",
 ];
 
-/// Builds `contracts/bridge.wasm`; with `verify`, compares it bit for bit with the committed one instead of
-/// writing it and its `vk`.
+/// Builds `contracts/bridge.wasm`; with `verify`, compares it bit for bit with the committed one
+/// instead of writing it and its `vk`.
 pub fn build(verify: bool) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()

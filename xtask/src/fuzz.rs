@@ -1,6 +1,8 @@
-//! Fuzzing: builds the targets of `judges/fuzz` for libFuzzer, on stable Rust, and runs them from the committed corpus.
+//! Fuzzing: builds the targets of `judges/fuzz` for libFuzzer, on stable Rust, and runs them from
+//! the committed corpus.
 //!
-//! Owns the compiler flags. Never writes to the committed corpus: what a run finds stays under `target/fuzz`.
+//! Owns the compiler flags. Never writes to the committed corpus: what a run finds stays under
+//! `target/fuzz`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -94,7 +96,8 @@ fn targets_in(corpus: &Path, wanted: Option<&str>) -> Result<Vec<String>> {
     Ok(targets)
 }
 
-/// Builds the program, instrumented, for this machine. Naming the machine keeps the flags away from build scripts.
+/// Builds the program, instrumented, for this machine. Naming the machine keeps the flags away from
+/// build scripts.
 fn build(fuzz: &Path) -> Result<PathBuf> {
     let about = output_of(Command::new("rustc").arg("-vV"))?;
     let host = about

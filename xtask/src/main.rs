@@ -1,6 +1,7 @@
 //! Development tasks of the project: `cargo xtask <task>`.
 //!
-//! Owns everything between a bare Debian with Rust and a tested tree. Fetches nothing but Debian packages and crates.
+//! Owns everything between a bare Debian with Rust and a tested tree. Fetches nothing but Debian
+//! packages and crates.
 
 mod bitcoind;
 mod cache;
@@ -64,13 +65,14 @@ enum Task {
     Test(TestArguments),
     /// Find upstream's prover server, or build it once, and print its path.
     ProverServer,
-    /// Mutate contract or policy: every change must break a test or be explained in `docs/mutants.txt`. The suites
-    /// `mutants-...` do the same by shards.
+    /// Mutate contract or policy: every change must break a test or be explained in
+    /// `docs/mutants.txt`. The suites `mutants-...` do the same by shards.
     Mutants {
         /// Which of them.
         subject: mutants::Subject,
     },
-    /// Build the programs as they ship, and search their bytes for parts that are for development alone.
+    /// Build the programs as they ship, and search their bytes for parts that are for development
+    /// alone.
     Production {
         /// Only these.
         programs: Vec<production::Program>,

@@ -1,7 +1,9 @@
-//! Mutation testing: every change of a rule that cargo-mutants can think of must break a test, or be explained.
+//! Mutation testing: every change of a rule that cargo-mutants can think of must break a test, or
+//! be explained.
 //!
-//! Owns the comparison of survivors with the committed list `docs/mutants.txt`. The list names a mutant by file and by what is
-//! changed, without line numbers, so that it holds while other lines move.
+//! Owns the comparison of survivors with the committed list `docs/mutants.txt`. The list names a
+//! mutant by file and by what is changed, without line numbers, so that it holds while other lines
+//! move.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -59,8 +61,8 @@ impl Subject {
     }
 }
 
-/// Mutates a part of the subject and tests it; fails on a survivor that is not explained, and on an explanation
-/// without one.
+/// Mutates a part of the subject and tests it; fails on a survivor that is not explained, and on an
+/// explanation without one.
 pub fn run(subject: Subject, part: Part) -> Result<()> {
     ensure!(
         succeeds(cargo().args(["mutants", "--version"])),
@@ -104,7 +106,8 @@ impl Tried {
         let status = command(subject, part, &out)
             .status()
             .context("cargo mutants")?;
-        // 2: some survive, 3: some time out. Both are read from the lists below; anything else is a failure to run.
+        // 2: some survive, 3: some time out. Both are read from the lists below; anything else is a
+        // failure to run.
         if !matches!(status.code(), Some(0 | 2 | 3)) {
             bail!("cargo mutants on {} failed: {status}", subject.package());
         }
@@ -123,7 +126,8 @@ impl Tried {
         Ok(Self { survived, killed })
     }
 
-    /// Complains of survivors without an explanation, and of explanations of what is killed or not even `listed`.
+    /// Complains of survivors without an explanation, and of explanations of what is killed or not
+    /// even `listed`.
     fn against(&self, explained: &BTreeSet<String>, listed: &BTreeSet<String>) -> Vec<String> {
         let survives = self.survived.difference(explained);
         // Two mutants may read alike: one that survives is enough.
@@ -185,12 +189,14 @@ fn command(subject: Subject, part: Part, out: &Path) -> Command {
         .args(["--minimum-test-timeout", "120"])
         .arg("--output")
         .arg(out)
-        // Tests of the contract ask the committed wasm as well, which no mutant changes: it would kill all of them.
+        // Tests of the contract ask the committed wasm as well, which no mutant changes: it would
+        // kill all of them.
         .env("GRAIL_NATIVE_ALONE", "1")
         // The copies that are built share what they depend on.
         .env("CARGO_TARGET_DIR", root().join("target/mutants/build"))
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
-        // What a rule's own test does not notice is a gap, even if a long random history or change does.
+        // What a rule's own test does not notice is a gap, even if a long random history or change
+        // does.
         .args(["--", "--"]);
     for random in RANDOM_TESTS {
         command.args(["--skip", random]);

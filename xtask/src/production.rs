@@ -1,4 +1,5 @@
-//! Builds the programs that ship, and reads their bytes: no part that is for development is in them (ADR 10).
+//! Builds the programs that ship, and reads their bytes: no part that is for development is in them
+//! (ADR 10).
 //!
 //! The same search of the development builds finds the parts: so it would find them here.
 
@@ -14,8 +15,8 @@ use crate::shell::{cargo, root, run};
 
 /// Where production builds go, so that they never replace the development builds that tests start.
 const FOLDER: &str = "target/production";
-/// The text that every key of the simulated hardware comes from. Should it change there, the search of the
-/// development builds fails.
+/// The text that every key of the simulated hardware comes from. Should it change there, the search
+/// of the development builds fails.
 const WORTHLESS_SECRET: &[u8] =
     b"the secret of grail's development hardware: published, worthless by design";
 /// What `grail-enclave` ends with, and says, when it is asked for a TEE that is not in it.

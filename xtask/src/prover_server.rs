@@ -1,7 +1,8 @@
-//! Upstream's prover server for tests: found, or built once from the workspace `judges/prover-server`.
+//! Upstream's prover server for tests: found, or built once from the workspace
+//! `judges/prover-server`.
 //!
-//! Owns its place in the cache, named after everything that decides the result. The build takes 15 to 30 minutes, which is why
-//! no other task asks for it.
+//! Owns its place in the cache, named after everything that decides the result. The build takes 15
+//! to 30 minutes, which is why no other task asks for it.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! System packages.
 //!
-//! Installs Debian packages when it may, else says which to install. Asks no question and changes nothing when all is
-//! there.
+//! Installs Debian packages when it may, else says which to install. Asks no question and changes
+//! nothing when all is there.
 
 use std::process::Command;
 

@@ -17,8 +17,8 @@ const OPENAPI: &str = "docs/api/openapi.json";
 pub fn demo(keep: bool) -> Result<()> {
     setup::install(setup::BASE)?;
     let bitcoind = bitcoind::find_or_build()?;
-    // The whole workspace in one go: with a selection of packages, cargo builds what they share once more for every
-    // selection.
+    // The whole workspace in one go: with a selection of packages, cargo builds what they share
+    // once more for every selection.
     run(cargo().args([
         "build",
         "--workspace",

@@ -1,7 +1,7 @@
 //! Builds the wallet's core for a browser.
 //!
-//! Proves only that it can be: nothing of it is kept. Debian's packages are the toolchain, as for the
-//! contracts; clang compiles libsecp256k1, whose crate brings the C headers that wasm needs.
+//! Proves only that it can be: nothing of it is kept. Debian's packages are the toolchain, as for
+//! the contracts; clang compiles libsecp256k1, whose crate brings the C headers that wasm needs.
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -20,7 +20,8 @@ pub fn build() -> Result<()> {
     let target_dir = root.join("target/wallet-wasm");
     let status = contracts::cargo(root)
         .args(["rustc", "--locked", "--package", "grail-wallet", "--lib"])
-        // Linked, so that a symbol that no crate has is found here and not by whoever makes the page.
+        // Linked, so that a symbol that no crate has is found here and not by whoever makes the
+        // page.
         .args(["--crate-type", "cdylib"])
         .args(["--target", TARGET, "-Zbuild-std=std,panic_abort"])
         .arg("--target-dir")

@@ -1,7 +1,8 @@
 //! Blocking client of the API.
 //!
-//! Owns time limits and size limits of every answer. Believes nothing in them: callers check receipts, terms and
-//! evidence. Follows no redirect and never retries; asking twice with one [`IdempotencyKey`] is safe.
+//! Owns time limits and size limits of every answer. Believes nothing in them: callers check
+//! receipts, terms and evidence. Follows no redirect and never retries; asking twice with one
+//! [`IdempotencyKey`] is safe.
 
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
@@ -22,7 +23,8 @@ use crate::{
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest answer read: a roster of a hundred signers has 700 kB of evidence, reserves may list many outputs.
+/// Largest answer read: a roster of a hundred signers has 700 kB of evidence, reserves may list
+/// many outputs.
 const ANSWER_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Longest line of an event stream.
 const EVENT_LINE_BYTES_MAX: u64 = 64 * 1024;

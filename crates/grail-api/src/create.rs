@@ -33,7 +33,8 @@ pub struct CreatePegIn {
     /// Blocks after which the user may take the deposit back; the shortest served when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reclaim_delay: Option<u16>,
-    /// What the user is going to deposit, if known: checked against the limits, and put into the payment URI.
+    /// What the user is going to deposit, if known: checked against the limits, and put into the
+    /// payment URI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_sat: Option<u64>,
 }
@@ -72,7 +73,8 @@ impl ParsedRequest {
         }
     }
 
-    /// Whether `terms` are this request with some nonce: what a client asks about the terms that it is given.
+    /// Whether `terms` are this request with some nonce: what a client asks about the terms that it
+    /// is given.
     pub fn matches(&self, terms: &Terms) -> bool {
         self.clone().into_terms(terms.nonce) == *terms
     }
@@ -169,7 +171,8 @@ impl IdempotencyKey {
     }
 }
 
-/// Lowest fee cap that makes sense: the least weight that a request adds to a settlement, at the lowest fee rate.
+/// Lowest fee cap that makes sense: the least weight that a request adds to a settlement, at the
+/// lowest fee rate.
 pub fn fee_cap_min(params: &Params, deposit: &DepositTree) -> Amount {
     let weight = weight::INPUT + deposit.leaf.witness_weight() + weight::P2WPKH_OUTPUT;
     params.fee_rate_min.fee_wu(weight).unwrap_or(Amount::MAX)
@@ -199,7 +202,12 @@ struct Fields<'a> {
 }
 
 impl Fields<'_> {
-    fn parse(&self, bridge: &Bridge, params: &Params, roster: &Roster) -> Result<ParsedRequest, Problem> {
+    fn parse(
+        &self,
+        bridge: &Bridge,
+        params: &Params,
+        roster: &Roster,
+    ) -> Result<ParsedRequest, Problem> {
         let secp = Secp256k1::verification_only();
         let destination = parse_address(self.address, bridge.network)?;
         if destination.script()
@@ -321,7 +329,8 @@ fn parse_address(text: &str, network: Network) -> Result<Destination, Problem> {
         .map_err(|error| Problem::new(ProblemCode::UnsupportedAddress, error.to_string()))
 }
 
-/// The coin under zkBTC is the carrier, always: at an address with a higher dust limit it would never be relayed.
+/// The coin under zkBTC is the carrier, always: at an address with a higher dust limit it would
+/// never be relayed.
 fn check_carries_zkbtc(recipient: &Destination, params: &Params) -> Result<(), Problem> {
     let dust = recipient.script().minimal_non_dust();
     if dust > params.carrier {
@@ -337,8 +346,8 @@ fn check_carries_zkbtc(recipient: &Destination, params: &Params) -> Result<(), P
     Ok(())
 }
 
-/// Smallest deposit that can be served. A peg-out needs no minimum, so that whatever was minted can leave; below its
-/// fee share and dust it is not worth its deposit.
+/// Smallest deposit that can be served. A peg-out needs no minimum, so that whatever was minted can
+/// leave; below its fee share and dust it is not worth its deposit.
 pub fn deposit_min(kind: Kind, params: &Params) -> Amount {
     match kind {
         Kind::PegIn => params.deposit_min,

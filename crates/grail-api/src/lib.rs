@@ -1,10 +1,11 @@
 //! The HTTP API under `/v1` as types, shared by server and clients.
 //!
-//! Owns the wire form of every request and answer, the closed list of problems, the parsing of foreign input at the
-//! edge, the receipt that suffices to reclaim offline, and the `OpenAPI` document. Wire types live apart from domain
-//! types: amounts are `u64` satoshis named `_sat`, instants unix seconds named `_at`, hashes and ids hex text.
-//! Pure, but for the client behind the feature `client`. Trusts neither side: a server parses what it is sent, a
-//! client checks the receipt it is given.
+//! Owns the wire form of every request and answer, the closed list of problems, the parsing of
+//! foreign input at the edge, the receipt that suffices to reclaim offline, and the `OpenAPI`
+//! document. Wire types live apart from domain types: amounts are `u64` satoshis named `_sat`,
+//! instants unix seconds named `_at`, hashes and ids hex text. Pure, but for the client behind the
+//! feature `client`. Trusts neither side: a server parses what it is sent, a client checks the
+//! receipt it is given.
 
 mod create;
 mod event;

@@ -1,6 +1,7 @@
 //! The `OpenAPI` document.
 //!
-//! The functions here are descriptions of routes and are never called; the server implements each of them.
+//! The functions here are descriptions of routes and are never called; the server implements each
+//! of them.
 #![expect(dead_code, reason = "descriptions, never called")]
 
 use utoipa::OpenApi;

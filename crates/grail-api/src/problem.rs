@@ -46,7 +46,8 @@ pub enum ProblemCode {
     ReclaimDelayOutOfRange,
     /// No `Idempotency-Key` header.
     IdempotencyKeyMissing,
-    /// The `Idempotency-Key` is empty, too long or has other characters than letters, digits, `-` and `_`.
+    /// The `Idempotency-Key` is empty, too long or has other characters than letters, digits, `-`
+    /// and `_`.
     BadIdempotencyKey,
     /// The same `Idempotency-Key` was used with another body.
     IdempotencyConflict,

@@ -39,12 +39,13 @@ pub struct Proving {
     pub next_attempt_at: Option<u64>,
     /// Seconds that the attempt under way has taken, or that the one which made the proof took.
     pub elapsed_seconds: Option<u64>,
-    /// Seconds that a proof takes: the median of the last ones of this kind of prover. While there is none, and once
-    /// some have been made.
+    /// Seconds that a proof takes: the median of the last ones of this kind of prover. While there
+    /// is none, and once some have been made.
     pub estimated_seconds: Option<u64>,
     /// Kind of prover.
     pub prover: Option<String>,
-    /// Whether a proof was taken that had been made before, for a settlement that asked for the same.
+    /// Whether a proof was taken that had been made before, for a settlement that asked for the
+    /// same.
     pub is_reused: bool,
     /// Cycles that app contracts used.
     pub fuel: Option<u64>,

@@ -1,4 +1,5 @@
-//! The receipt: with the user's key it suffices to take a deposit back, with no server and no operator.
+//! The receipt: with the user's key it suffices to take a deposit back, with no server and no
+//! operator.
 
 use bitcoin::{Address, ScriptBuf, secp256k1::Secp256k1};
 use grail_script::{DepositTree, GroupKey, InternalKey};

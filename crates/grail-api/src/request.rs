@@ -211,7 +211,8 @@ pub struct RequestStatus {
     pub settlement: Option<RequestSettlement>,
     /// How that settlement is proven; before it has a transaction, all there is to see of it.
     pub proving: Option<Proving>,
-    /// Present while its part of a settlement's fee is above its cap, so that it waits for lower fees.
+    /// Present while its part of a settlement's fee is above its cap, so that it waits for lower
+    /// fees.
     pub fee_wait: Option<FeeWait>,
     /// What operators refused of it, latest first.
     pub refusals: Vec<Refused>,

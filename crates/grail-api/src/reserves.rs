@@ -16,7 +16,8 @@ pub struct Reserves {
     /// Where the roster NFT is.
     #[schema(value_type = String)]
     pub nft_outpoint: OutPoint,
-    /// The vault's outputs, then donations, each largest first; at most 1,000, while the sums hold all.
+    /// The vault's outputs, then donations, each largest first; at most 1,000, while the sums hold
+    /// all.
     pub outpoints: Vec<VaultOutput>,
     /// Height that this is as of.
     pub height: u32,

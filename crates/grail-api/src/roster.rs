@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use crate::schema::{BridgeSchema, ImagesSchema, ParamsSchema};
 
-/// What a client pins: the bridge, its protocol parameters, the images that these name, and the hash over all.
+/// What a client pins: the bridge, its protocol parameters, the images that these name, and the
+/// hash over all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ParamsAnswer {
     /// The bridge.
@@ -16,7 +17,8 @@ pub struct ParamsAnswer {
     /// Its parameters.
     #[schema(value_type = ParamsSchema)]
     pub params: Params,
-    /// The enclave images that may hold a signer's key. Their hash is in the parameters; a client recomputes it.
+    /// The enclave images that may hold a signer's key. Their hash is in the parameters; a client
+    /// recomputes it.
     #[schema(value_type = ImagesSchema)]
     pub images: Images,
     /// Hash of bridge and parameters; a client recomputes it.

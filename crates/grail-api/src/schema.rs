@@ -1,5 +1,5 @@
-//! Schemas of domain types, for the `OpenAPI` document only. Never constructed; a test holds them against the JSON of
-//! the types that they describe.
+//! Schemas of domain types, for the `OpenAPI` document only. Never constructed; a test holds them
+//! against the JSON of the types that they describe.
 
 use utoipa::ToSchema;
 

@@ -7,7 +7,8 @@ use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, Amount, CompressedPublicKey, Network};
 use common::{bridge, key, params, roster, taproot_address};
 use grail_api::{
-    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IdempotencyKey, Problem, ProblemCode, ParsedRequest, bip21,
+    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IdempotencyKey, ParsedRequest, Problem, ProblemCode,
+    bip21,
 };
 use grail_script::{InternalKey, VaultTree};
 

@@ -1,11 +1,11 @@
 //! A TEE that protects nothing, for regtest.
 //!
-//! Simulated hardware that issues genuine documents of AWS Nitro's format, under the development root:
-//! its private key is derived from a constant in this file, worthless by design. The documents go through
-//! the verification that production uses; only the anchor differs. [`InsecureDevTee`] and
-//! [`TrustAnchor::development`](grail_attest::TrustAnchor::development) both ask for a [`DevelopmentAllowed`], which
-//! exists only on regtest, and only in development builds (invariant I11). No production program contains this
-//! crate (ADR 10).
+//! Simulated hardware that issues genuine documents of AWS Nitro's format, under the development
+//! root: its private key is derived from a constant in this file, worthless by design. The
+//! documents go through the verification that production uses; only the anchor differs.
+//! [`InsecureDevTee`] and [`TrustAnchor::development`](grail_attest::TrustAnchor::development) both
+//! ask for a [`DevelopmentAllowed`], which exists only on regtest, and only in development builds
+//! (invariant I11). No production program contains this crate (ADR 10).
 //!
 //! Whatever makes a document is public: tests make documents that are wrong in exactly one way.
 
@@ -39,8 +39,9 @@ pub struct InsecureDevTee {
 }
 
 impl InsecureDevTee {
-    /// An enclave that runs an image with this PCR0 (see [`development_pcr0`]) on the machine `hardware_id`, under
-    /// the given clock. A zero PCR0 simulates debug mode, whose documents are refused.
+    /// An enclave that runs an image with this PCR0 (see [`development_pcr0`]) on the machine
+    /// `hardware_id`, under the given clock. A zero PCR0 simulates debug mode, whose documents
+    /// are refused.
     pub fn new(
         _: DevelopmentAllowed,
         pcr0: [u8; 48],
@@ -137,8 +138,8 @@ pub fn development_pcr0(program: &[u8]) -> [u8; 48] {
     sha384_of(program)
 }
 
-/// The measurement of the simulated enclave with this PCR0. The other two registers are constants, as kernel
-/// and ramdisk are the same for all.
+/// The measurement of the simulated enclave with this PCR0. The other two registers are constants,
+/// as kernel and ramdisk are the same for all.
 pub fn development_measurement(pcr0: [u8; 48]) -> Measurement {
     Measurement {
         pcr0,

@@ -1,5 +1,5 @@
-//! The simulated hardware's certificates: root, regional, zonal, instance, leaf, with the lifetimes and
-//! constraints of Nitro's own.
+//! The simulated hardware's certificates: root, regional, zonal, instance, leaf, with the lifetimes
+//! and constraints of Nitro's own.
 
 use std::time::Duration;
 

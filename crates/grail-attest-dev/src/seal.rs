@@ -1,6 +1,7 @@
 //! Sealing under a key that the simulated hardware derives from the measurement.
 //!
-//! A sealed secret is a version byte, 24 bytes of nonce, and XChaCha20-Poly1305's ciphertext and tag.
+//! A sealed secret is a version byte, 24 bytes of nonce, and XChaCha20-Poly1305's ciphertext and
+//! tag.
 
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,

@@ -7,12 +7,13 @@ use bitcoin::hashes::{Hash, sha256};
 use grail_types::DevelopmentAllowed;
 use grail_types::{Network, TeeKind};
 
-/// AWS Nitro Enclaves Root-G1 (valid 2019-10-28 to 2049-10-28), byte for byte the first certificate of every
-/// production document's `cabundle`; AWS publishes it at
+/// AWS Nitro Enclaves Root-G1 (valid 2019-10-28 to 2049-10-28), byte for byte the first certificate
+/// of every production document's `cabundle`; AWS publishes it at
 /// <https://aws-nitro-enclaves.amazonaws.com/AWS_NitroEnclaves_Root-G1.zip>.
 static AWS_NITRO_ROOT_G1: &[u8] = include_bytes!("../roots/aws-nitro-root-g1.der");
 
-/// The root that the simulated hardware of `grail-attest-dev` issues under; a test there compares the two.
+/// The root that the simulated hardware of `grail-attest-dev` issues under; a test there compares
+/// the two.
 #[cfg(feature = "development")]
 static DEVELOPMENT_ROOT: &[u8] = include_bytes!("../roots/development-root.der");
 
@@ -34,8 +35,8 @@ impl TrustAnchor {
         }
     }
 
-    /// The anchor that evidence on `network` must go back to: there is one for each, and nobody chooses. AWS's root, and on
-    /// regtest, in a development build, the development root.
+    /// The anchor that evidence on `network` must go back to: there is one for each, and nobody
+    /// chooses. AWS's root, and on regtest, in a development build, the development root.
     pub fn of(network: Network) -> Self {
         #[cfg(feature = "development")]
         if let Some(allowed) = DevelopmentAllowed::on(network) {
@@ -59,7 +60,8 @@ impl TrustAnchor {
         }
     }
 
-    /// The kind of TEE that it vouches for; images of other kinds are none that its documents may show.
+    /// The kind of TEE that it vouches for; images of other kinds are none that its documents may
+    /// show.
     pub const fn tee(&self) -> TeeKind {
         self.tee
     }

@@ -1,8 +1,8 @@
 //! The part of CBOR (RFC 8949) that attestation documents need.
 //!
 //! Owns a reader that takes one encoding of each value: shortest heads, definite lengths, no tags,
-//! no floats, nothing left over. It never recurses and never allocates: the caller knows the shape and
-//! asks for it item by item, so nesting that the caller does not ask for cannot occur.
+//! no floats, nothing left over. It never recurses and never allocates: the caller knows the shape
+//! and asks for it item by item, so nesting that the caller does not ask for cannot occur.
 
 use thiserror::Error;
 

@@ -1,7 +1,7 @@
 //! From the pinned root down to the leaf, in the order given.
 //!
-//! Never builds or searches paths: a Nitro document brings its chain in order, root first, so the work
-//! is bounded by its length.
+//! Never builds or searches paths: a Nitro document brings its chain in order, root first, so the
+//! work is bounded by its length.
 
 use bitcoin::hashes::{Hash, sha256};
 use p384::ecdsa::VerifyingKey;
@@ -20,8 +20,8 @@ pub(crate) struct VerifiedLeaf {
     pub(crate) not_after: UnixTime,
 }
 
-/// Verifies `cabundle` (root first) and `leaf` at the instant `at`, and that the leaf was also valid when it
-/// signed, at `timestamp`.
+/// Verifies `cabundle` (root first) and `leaf` at the instant `at`, and that the leaf was also
+/// valid when it signed, at `timestamp`.
 pub(crate) fn verify_chain(
     anchor: &TrustAnchor,
     cabundle: &[&[u8]],

@@ -1,7 +1,8 @@
 //! What Grail writes into a document: a signer's key, bound to its bridge.
 //!
-//! `public_key` is the signer's x-only key, `user_data` a hash of it, of the bridge and of what the document is for.
-//! Parameters are not in it: an enclave learns them with each proposal and holds them against the roster NFT.
+//! `public_key` is the signer's x-only key, `user_data` a hash of it, of the bridge and of what the
+//! document is for. Parameters are not in it: an enclave learns them with each proposal and holds
+//! them against the roster NFT.
 
 use bitcoin::XOnlyPublicKey;
 use grail_types::{Bridge, Measurement, TaggedHasher};

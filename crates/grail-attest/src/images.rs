@@ -3,7 +3,8 @@
 use grail_types::{Images, ImagesHash, Measurement, Params, TeeKind};
 use thiserror::Error;
 
-/// A document of images whose hash the protocol parameters carry. Evidence is verified against nothing else.
+/// A document of images whose hash the protocol parameters carry. Evidence is verified against
+/// nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PinnedImages(Images);
 
@@ -38,8 +39,8 @@ impl PinnedImages {
         self.0
     }
 
-    /// What images of one kind of TEE measure to. Nothing of another kind: what a platform's root vouches for says
-    /// nothing about an image that was listed for another platform.
+    /// What images of one kind of TEE measure to. Nothing of another kind: what a platform's root
+    /// vouches for says nothing about an image that was listed for another platform.
     pub(crate) fn references(&self, tee: TeeKind) -> Vec<Measurement> {
         self.0
             .images()

@@ -2,9 +2,10 @@
 //! Attestation).
 //!
 //! Owns the verification of AWS Nitro attestation documents, the binding of a signer's key and its
-//! bridge into such a document, and the traits of a TEE. Trusts one certificate, the [`TrustAnchor`] of
-//! the network, and the caller's clock. Verification is one code path for every anchor; there is no
-//! switch that turns it off. Does no I/O, reads no clock and draws no randomness.
+//! bridge into such a document, and the traits of a TEE. Trusts one certificate, the
+//! [`TrustAnchor`] of the network, and the caller's clock. Verification is one code path for every
+//! anchor; there is no switch that turns it off. Does no I/O, reads no clock and draws no
+//! randomness.
 //!
 //! The feature `development` adds the development root, and the writing of documents (ADR 10).
 //!

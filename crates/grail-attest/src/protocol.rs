@@ -1,4 +1,5 @@
-//! What a bridge's evidence is held against: the bridge, its parameters, and the images that these pin.
+//! What a bridge's evidence is held against: the bridge, its parameters, and the images that these
+//! pin.
 
 use grail_types::{Bridge, Images, Params, ParamsHash};
 use serde::{Deserialize, Serialize};
@@ -8,8 +9,8 @@ use crate::images::{ImagesNotPinned, PinnedImages};
 /// Most bytes of the JSON of a [`Protocol`]: [`grail_types::IMAGES_MAX`] images take under half.
 pub const PROTOCOL_JSON_BYTES_MAX: usize = 128 * 1024;
 
-/// What everybody who takes part in a bridge must agree on, in one document of three objects. Always consistent: made
-/// only where the parameters name the images.
+/// What everybody who takes part in a bridge must agree on, in one document of three objects.
+/// Always consistent: made only where the parameters name the images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawProtocol", into = "RawProtocol")]
 pub struct Protocol {
@@ -52,7 +53,8 @@ impl Protocol {
         &self.images
     }
 
-    /// Names all three: the hash of the bridge and its parameters, which hold the hash of the images.
+    /// Names all three: the hash of the bridge and its parameters, which hold the hash of the
+    /// images.
     pub fn hash(&self) -> ParamsHash {
         self.params.hash(&self.bridge)
     }

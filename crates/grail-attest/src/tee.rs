@@ -47,8 +47,8 @@ pub enum AttestError {
 /// No key share, session or state that an enclave seals is larger.
 pub const SEALED_PLAINTEXT_BYTES_MAX: usize = 64 * 1024;
 
-/// What a sealed secret is for; opening needs the same. Protocol parameters are not part of it: governance changes
-/// those, and a key that could not be opened any more would be lost with them.
+/// What a sealed secret is for; opening needs the same. Protocol parameters are not part of it:
+/// governance changes those, and a key that could not be opened any more would be lost with them.
 #[derive(Clone, Copy, Debug)]
 pub struct SealContext<'a> {
     /// A fixed word, such as `signer-key`.

@@ -37,8 +37,9 @@ pub struct VerifiedDocument {
 
 /// Verifies an attestation document of AWS Nitro's format under `anchor`, as of the instant `at`.
 ///
-/// For an old document `at` may be its own time, with what follows from that: nothing is then said about
-/// today. A leaf certificate lives three hours and is reused, so that freshness comes from a nonce alone.
+/// For an old document `at` may be its own time, with what follows from that: nothing is then said
+/// about today. A leaf certificate lives three hours and is reused, so that freshness comes from a
+/// nonce alone.
 pub fn verify(
     document: &[u8],
     anchor: &TrustAnchor,
@@ -91,15 +92,16 @@ fn measurement_of(pcrs: &Pcrs) -> Result<Measurement, EvidenceError> {
     Ok(Measurement { pcr0, pcr1, pcr2 })
 }
 
-/// What a document must say; everything is compared exactly, and an absent value only equals `None`.
+/// What a document must say; everything is compared exactly, and an absent value only equals
+/// `None`.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
     /// The reference values: images that may run. None listed, none accepted.
     pub references: &'a [Measurement],
     /// `user_data`.
     pub user_data: Option<&'a [u8]>,
-    /// The challenge that the document answers; `None` for a document that answers none, which says
-    /// nothing about freshness.
+    /// The challenge that the document answers; `None` for a document that answers none, which
+    /// says nothing about freshness.
     pub nonce: Option<&'a [u8]>,
 }
 
@@ -133,7 +135,8 @@ impl VerifiedDocument {
         Ok(Attested { document: self })
     }
 
-    /// A platform configuration register, 48 bytes; `None` if the document has none with this index.
+    /// A platform configuration register, 48 bytes; `None` if the document has none with this
+    /// index.
     pub fn pcr(&self, index: usize) -> Option<&[u8; PCR_BYTES]> {
         self.pcrs.get(index)?.as_ref()
     }

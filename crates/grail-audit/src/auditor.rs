@@ -20,7 +20,8 @@ use crate::witness::is_reclaim;
 /// How the bridge is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
-    /// By its app: the deployment is the one transaction that spends the output its identity comes from.
+    /// By its app: the deployment is the one transaction that spends the output its identity comes
+    /// from.
     Bridge(BridgeApp),
     /// By its deployment, from whose spell the app is read.
     Deployment(Txid),
@@ -115,9 +116,10 @@ impl Auditor {
         self.last
     }
 
-    /// The same watch with all vault scripts that the chain has told by now; none when they were known from the start. Coins can
-    /// reach an address before the bridge makes it its vault, so an audit that began without the scripts must read the
-    /// blocks once more to have seen every coin.
+    /// The same watch with all vault scripts that the chain has told by now; none when they were
+    /// known from the start. Coins can reach an address before the bridge makes it its vault,
+    /// so an audit that began without the scripts must read the blocks once more to have seen
+    /// every coin.
     pub fn second_look(&self) -> Option<Watch> {
         (*self.vaults.scripts() != self.watch.vault_scripts).then(|| Watch {
             vault_scripts: self.vaults.scripts().clone(),

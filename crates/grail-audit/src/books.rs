@@ -10,8 +10,9 @@ use crate::finding::Finding;
 
 /// Who holds what, by the chain.
 ///
-/// What holds as long as every rule is kept: the coins that settlements left at the vault are worth `supply` and the
-/// donations that they merged; unspent zkBTC and what owners destroyed come to `supply`.
+/// What holds as long as every rule is kept: the coins that settlements left at the vault are worth
+/// `supply` and the donations that they merged; unspent zkBTC and what owners destroyed come to
+/// `supply`.
 #[derive(Clone, Debug)]
 pub struct Books {
     /// The bridge.
@@ -28,7 +29,8 @@ pub struct Books {
     pub donations: BTreeMap<OutPoint, Amount>,
     /// zkBTC by unspent output.
     pub tokens: BTreeMap<OutPoint, u64>,
-    /// Donations that settlements merged into the vault, less backing that rotations left behind, in satoshis.
+    /// Donations that settlements merged into the vault, less backing that rotations left behind,
+    /// in satoshis.
     pub merged: i128,
     /// zkBTC that owners destroyed outside settlements: its coins stay locked.
     pub burnt: u64,

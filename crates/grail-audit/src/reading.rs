@@ -17,7 +17,8 @@ pub(crate) struct Reader {
     mock: Option<MockAllowed>,
 }
 
-/// The bridge's charms on a transaction's outputs, from a proven spell that the transaction's id commits to.
+/// The bridge's charms on a transaction's outputs, from a proven spell that the transaction's id
+/// commits to.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     /// zkBTC by output.
@@ -101,7 +102,8 @@ impl Reader {
     }
 }
 
-/// The bridge that a deployment claims to create: identity from its first input, `vk` from its spell.
+/// The bridge that a deployment claims to create: identity from its first input, `vk` from its
+/// spell.
 pub(crate) fn claimed_bridge(transaction: &Transaction) -> Option<BridgeApp> {
     let identity = deployment_identity(transaction.input.first()?.previous_output);
     let found = decode_op_return(transaction).ok().flatten()?;

@@ -75,7 +75,8 @@ pub enum StepKind {
     VaultSpend,
     /// Makes bridge charms out of nothing.
     Forgery,
-    /// A user takes a deposit back. Known by its shape: of zkBTC surely this bridge's, of BTC any that works so.
+    /// A user takes a deposit back. Known by its shape: of zkBTC surely this bridge's, of BTC any
+    /// that works so.
     Reclaim,
     /// Moves zkBTC between users.
     Transfer,

@@ -1,4 +1,5 @@
-//! Which addresses are vaults, who may spend them, and the coins at vaults that are not the current one.
+//! Which addresses are vaults, who may spend them, and the coins at vaults that are not the current
+//! one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -121,7 +122,8 @@ impl Vaults {
         findings
     }
 
-    /// Books the outputs at vaults: what the spell speaks of is the vault's, the rest is given. Returns both sums.
+    /// Books the outputs at vaults: what the spell speaks of is the vault's, the rest is given.
+    /// Returns both sums.
     pub(crate) fn receive(
         &mut self,
         txid: Txid,

@@ -1,7 +1,8 @@
-//! What a mined witness tells: which signers spent a roster's output, and whether a user took a deposit back.
+//! What a mined witness tells: which signers spent a roster's output, and whether a user took a
+//! deposit back.
 //!
-//! Signatures are not verified again: the chain's consensus did, and under BIP-342 a signature that is neither empty nor
-//! valid fails the script.
+//! Signatures are not verified again: the chain's consensus did, and under BIP-342 a signature that
+//! is neither empty nor valid fails the script.
 
 use bitcoin::opcodes::all::{OP_CHECKSIG, OP_CSV, OP_DROP};
 use bitcoin::script::Instruction;
@@ -105,8 +106,9 @@ impl KnownRoster {
     }
 }
 
-/// Whether an input goes the user's way out of a deposit, by its shape: internal key NUMS, two leaves, and this one
-/// `<delay> CSV DROP <key> CHECKSIG`. Whose deposit it was only the terms tell.
+/// Whether an input goes the user's way out of a deposit, by its shape: internal key NUMS, two
+/// leaves, and this one `<delay> CSV DROP <key> CHECKSIG`. Whose deposit it was only the terms
+/// tell.
 pub(crate) fn is_reclaim(input: &TxIn) -> bool {
     input.sequence.is_relative_lock_time()
         && input

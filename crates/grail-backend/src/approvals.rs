@@ -1,16 +1,17 @@
 //! What the policy found right last in this process.
 //!
-//! The dry run judges what operators are asked, and their answers are checked against what it found. Both happen in
-//! the process that did the dry run, but for restarts: then, or when another process did it, the policy is run again.
-//! An entry is found by the hash of the very bytes that were judged.
+//! The dry run judges what operators are asked, and their answers are checked against what it
+//! found. Both happen in the process that did the dry run, but for restarts: then, or when another
+//! process did it, the policy is run again. An entry is found by the hash of the very bytes that
+//! were judged.
 
 use std::sync::{Mutex, PoisonError};
 
 use grail_policy::{Decision, Judged};
 use grail_wire::ProposalId;
 
-/// The newest decision. There is one settlement under way at a time, so one place is enough; a miss costs a dozen
-/// milliseconds.
+/// The newest decision. There is one settlement under way at a time, so one place is enough; a miss
+/// costs a dozen milliseconds.
 #[derive(Debug, Default)]
 pub struct Approvals(Mutex<Option<(ProposalId, Judged<Decision>)>>);
 

@@ -31,7 +31,8 @@ pub struct Config {
     pub batch_seconds: u64,
     /// Seconds until operators that have not answered are asked again.
     pub ask_seconds: u64,
-    /// Seconds after which another worker may take a job over whose worker is gone. One that is at it prolongs them.
+    /// Seconds after which another worker may take a job over whose worker is gone. One that is at
+    /// it prolongs them.
     pub lease_seconds: u64,
     /// How many proofs this process makes at a time.
     pub prove_workers: u16,
@@ -201,8 +202,8 @@ impl Backend {
     }
 }
 
-/// The name that this database asks under: drawn once. Another database is another asker, also where it was restored from
-/// a copy of this one, as long as its `asker` fact is drawn anew.
+/// The name that this database asks under: drawn once. Another database is another asker, also
+/// where it was restored from a copy of this one, as long as its `asker` fact is drawn anew.
 async fn asker(tx: &mut StoreTx) -> anyhow::Result<AskerId> {
     if let Some(known) = tx.fact(ASKER).await? {
         let mut bytes = [0; 16];

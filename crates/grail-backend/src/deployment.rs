@@ -123,7 +123,8 @@ impl Deployment {
             .context("the deployment transaction carries no roster NFT with a verified spell")
     }
 
-    /// The parts belong together: parameters, roster, NFT, and evidence for every signer, each as of its own time.
+    /// The parts belong together: parameters, roster, NFT, and evidence for every signer, each as
+    /// of its own time.
     pub fn check(&self) -> anyhow::Result<()> {
         let secp = bitcoin::secp256k1::Secp256k1::verification_only();
         let vault = VaultTree::new(&secp, InternalKey::Nums, &self.roster);

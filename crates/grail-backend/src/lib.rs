@@ -1,7 +1,8 @@
 //! Grail's backend: untrusted, restartable at any point.
 //!
-//! Owns no secret and decides nothing about funds: it follows the chain, keeps requests and settlements moving, asks
-//! operators and serves the API. Rows are the truth; what runs in memory can be lost at any moment.
+//! Owns no secret and decides nothing about funds: it follows the chain, keeps requests and
+//! settlements moving, asks operators and serves the API. Rows are the truth; what runs in memory
+//! can be lost at any moment.
 
 mod alarm;
 pub mod api;

@@ -20,10 +20,11 @@ use crate::{clock, deployment::SignerRecord};
 
 /// How often everybody is challenged afresh.
 const CHALLENGE_INTERVAL: Duration = Duration::from_mins(10);
-/// Fastest that hellos can make us challenge: each challenge has every enclave make evidence, and us check it.
+/// Fastest that hellos can make us challenge: each challenge has every enclave make evidence, and
+/// us check it.
 const CHALLENGE_SPACING: Duration = Duration::from_secs(1);
-/// Challenges whose answers are taken: a minute's worth at the fastest. With the newest alone, one operator that keeps
-/// saying hello would keep everybody's evidence from being taken.
+/// Challenges whose answers are taken: a minute's worth at the fastest. With the newest alone, one
+/// operator that keeps saying hello would keep everybody's evidence from being taken.
 const CHALLENGES_KEPT: usize = 60;
 /// Most signers remembered; a stranger with good evidence costs a whole enclave.
 const OPERATORS_MAX: usize = 4 * grail_types::SIGNERS_MAX;

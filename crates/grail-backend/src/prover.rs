@@ -20,7 +20,8 @@ pub enum ProverKind {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Prover")]
 pub struct ProverArgs {
-    /// Who proves spells. By default `mock` on regtest in a development build; else it takes `charms`.
+    /// Who proves spells. By default `mock` on regtest in a development build; else it takes
+    /// `charms`.
     #[arg(long)]
     prover: Option<ProverKind>,
     /// The Charms prover server: `http(s)://HOST[:PORT][/PATH]`.
@@ -44,14 +45,15 @@ pub struct ProverArgs {
     /// Satoshis that it charges for a million cycles.
     #[arg(long, default_value_t = 0, requires = "prover_fee_address")]
     prover_fee_rate: u64,
-    /// Most satoshis that its fee output may hold; at most the parameters' `prover_fee_max`. Requests pay for it in full.
+    /// Most satoshis that its fee output may hold; at most the parameters' `prover_fee_max`.
+    /// Requests pay for it in full.
     #[arg(long, requires = "prover_fee_address")]
     prover_fee_max: Option<u64>,
 }
 
 impl ProverArgs {
-    /// The prover for a bridge on `network` under `params`. Mock proofs take a permission that regtest alone gives (I11), and nothing
-    /// falls back to them.
+    /// The prover for a bridge on `network` under `params`. Mock proofs take a permission that
+    /// regtest alone gives (I11), and nothing falls back to them.
     pub fn prover(&self, network: Network, params: &Params) -> anyhow::Result<Arc<dyn Prover>> {
         match (self.prover, MockAllowed::on(network)) {
             (None | Some(ProverKind::Mock), Some(allowed)) => {
@@ -112,7 +114,8 @@ impl ProverArgs {
     }
 }
 
-/// Half of the longest pause and a random part of the rest, so that backends that failed together do not ask together.
+/// Half of the longest pause and a random part of the rest, so that backends that failed together
+/// do not ask together.
 fn jittered(longest: Duration) -> Duration {
     let half = longest / 2;
     let mut random = [0; 4];

@@ -17,7 +17,8 @@ use serde_json::json;
 
 use crate::{alarm, backend::Backend, clock};
 
-/// Events of one step at most: every item of every unconfirmed settlement, several times over. More means a loop.
+/// Events of one step at most: every item of every unconfirmed settlement, several times over. More
+/// means a loop.
 const EVENTS_MAX: usize = 100_000;
 
 impl std::fmt::Debug for Step<'_> {
@@ -135,8 +136,8 @@ impl<'a> Step<'a> {
         self.tx.queue_proof(settlement, job, now).await
     }
 
-    /// Puts in a job that publishes a settlement, unless one waits already. One that is done, or under way, may have
-    /// looked before what happened now, so it does not count.
+    /// Puts in a job that publishes a settlement, unless one waits already. One that is done, or
+    /// under way, may have looked before what happened now, so it does not count.
     pub async fn enqueue_publish(&mut self, settlement: SettlementId) -> Result<(), StoreError> {
         let mut turn = self.now;
         loop {

@@ -1,5 +1,5 @@
-//! Jobs: leased for as long as their work takes, done in the step that the work belongs to, given back or parked when
-//! they fail.
+//! Jobs: leased for as long as their work takes, done in the step that the work belongs to, given
+//! back or parked when they fail.
 
 use std::time::Duration;
 
@@ -52,8 +52,8 @@ impl<E: Into<anyhow::Error>> From<E> for JobError<'_> {
 /// Outcome of a job: a step to commit with the job's end.
 pub type JobOutcome<'a> = Result<Step<'a>, JobError<'a>>;
 
-/// The settlement that a job is about, if it still stands where the job expects it: other work, or the
-/// chain, may have moved it on since the job was put in, and then there is nothing left to do.
+/// The settlement that a job is about, if it still stands where the job expects it: other work, or
+/// the chain, may have moved it on since the job was put in, and then there is nothing left to do.
 pub async fn settlement_at(
     reader: &mut Reader,
     id: SettlementId,
@@ -84,9 +84,9 @@ pub async fn perform<'a>(backend: &'a Backend, lease: &Lease) -> JobOutcome<'a> 
     }
 }
 
-/// Does the jobs of a kind, one after the other, until the database fails or the backend stops. A lease is prolonged
-/// for as long as its work takes; work whose lease somebody else has is dropped, and so is work at a stop, which gives
-/// its job back for anybody to take at once.
+/// Does the jobs of a kind, one after the other, until the database fails or the backend stops. A
+/// lease is prolonged for as long as its work takes; work whose lease somebody else has is dropped,
+/// and so is work at a stop, which gives its job back for anybody to take at once.
 pub async fn run(backend: &Backend, kind: JobKind) -> anyhow::Result<()> {
     while !backend.is_stopping() {
         let hint = backend.hints.jobs.notified();
@@ -101,7 +101,8 @@ pub async fn run(backend: &Backend, kind: JobKind) -> anyhow::Result<()> {
             }
             continue;
         };
-        // The work may hold the one write connection while the lease is to be prolonged, so both must go on together.
+        // The work may hold the one write connection while the lease is to be prolonged, so both
+        // must go on together.
         tokio::select! {
             outcome = perform(backend, &lease) => finish(backend, &lease, outcome).await?,
             () = prolong(backend, &lease) => {
@@ -126,7 +127,8 @@ async fn prolong(backend: &Backend, lease: &Lease) {
         match prolong_once(backend, lease).await {
             Ok(()) => {}
             Err(StoreError::Stale { .. }) => return,
-            // The lease goes on for a while; should it end before the database is back, somebody else's counts.
+            // The lease goes on for a while; should it end before the database is back, somebody
+            // else's counts.
             Err(error) => {
                 tracing::warn!(job = lease.job.idempotency_key, %error, "lease not prolonged");
             }
@@ -160,8 +162,8 @@ async fn give_back(backend: &Backend, lease: &Lease) -> anyhow::Result<()> {
     end(job, given_back, tx).await
 }
 
-/// Ends a job with the outcome of its work, in one step: done, given back, or parked. A lease that somebody else has by now
-/// leaves no trace.
+/// Ends a job with the outcome of its work, in one step: done, given back, or parked. A lease that
+/// somebody else has by now leaves no trace.
 pub async fn finish(
     backend: &Backend,
     lease: &Lease,
@@ -230,7 +232,8 @@ async fn end(job: &Job, outcome: Result<(), StoreError>, tx: StoreTx) -> anyhow:
     }
 }
 
-/// Somebody else has the job by now, or the row moved on: what we did left no trace, and theirs counts.
+/// Somebody else has the job by now, or the row moved on: what we did left no trace, and theirs
+/// counts.
 fn superseded(job: &Job, done: Result<(), StoreError>) -> anyhow::Result<()> {
     match done {
         Err(StoreError::Stale { what }) => {

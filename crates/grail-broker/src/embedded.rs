@@ -48,8 +48,8 @@ const PEER_RATE: Rate = Rate {
 pub struct HubConfig {
     /// Most peers at a time; further ones are turned away.
     pub connections_max: usize,
-    /// What peers may publish. A peer that publishes anything else is disconnected: an operator cannot ask
-    /// the others in the backend's place.
+    /// What peers may publish. A peer that publishes anything else is disconnected: an operator
+    /// cannot ask the others in the backend's place.
     pub remote_subjects: Vec<Subject>,
     /// A side that has nothing to send pings this often.
     pub ping_interval: Duration,

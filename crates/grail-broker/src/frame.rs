@@ -1,7 +1,8 @@
 //! Frames on a TCP connection between hub and client.
 //!
-//! Either side starts with [`GREETING`]. Then: length (u32, little-endian) of what follows, one byte of kind, and, but
-//! for a ping, one byte of subject length, the subject, and for a message its payload up to the end.
+//! Either side starts with [`GREETING`]. Then: length (u32, little-endian) of what follows, one
+//! byte of kind, and, but for a ping, one byte of subject length, the subject, and for a message
+//! its payload up to the end.
 
 use std::time::Duration;
 
@@ -88,8 +89,8 @@ pub(crate) async fn read_greeting(stream: &mut (impl AsyncRead + Unpin)) -> Resu
     }
 }
 
-/// Reads one frame: waits `patience` for its beginning, and again for its end. Not safe to cancel: the rest of the
-/// frame would be taken for the next.
+/// Reads one frame: waits `patience` for its beginning, and again for its end. Not safe to cancel:
+/// the rest of the frame would be taken for the next.
 pub(crate) async fn read_frame(
     stream: &mut (impl AsyncRead + Unpin),
     patience: Duration,

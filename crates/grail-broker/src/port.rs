@@ -11,11 +11,12 @@ pub type BrokerFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, BrokerError
 
 /// Carries messages by subject, at most once, to whoever is subscribed at that moment.
 pub trait Broker: Send + Sync {
-    /// Sends a message on its way; that it arrives is not promised. Waits a bounded time for room in a full queue
-    /// of this process, never for a receiver.
+    /// Sends a message on its way; that it arrives is not promised. Waits a bounded time for room
+    /// in a full queue of this process, never for a receiver.
     fn publish<'a>(&'a self, subject: &'a Subject, payload: Bytes) -> BrokerFuture<'a, ()>;
 
-    /// Messages under `subject` from now on, through every reconnection, until the subscription is dropped.
+    /// Messages under `subject` from now on, through every reconnection, until the subscription is
+    /// dropped.
     fn subscribe<'a>(&'a self, subject: &'a Subject) -> BrokerFuture<'a, Subscription>;
 }
 

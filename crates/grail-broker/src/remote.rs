@@ -39,7 +39,8 @@ pub struct RemoteConfig {
     pub backoff_max: Duration,
     /// A side that has nothing to send pings this often.
     pub ping_interval: Duration,
-    /// A hub that is silent for longer, or takes longer for one frame, is left and connected to again.
+    /// A hub that is silent for longer, or takes longer for one frame, is left and connected to
+    /// again.
     pub silence_max: Duration,
     /// How long a message waits for room in the queue towards the hub.
     pub publish_patience: Duration,
@@ -68,7 +69,8 @@ pub enum Link {
     },
 }
 
-/// A client of an [`crate::EmbeddedBroker`] elsewhere. Dropping it ends the connection and all subscriptions.
+/// A client of an [`crate::EmbeddedBroker`] elsewhere. Dropping it ends the connection and all
+/// subscriptions.
 pub struct RemoteBroker {
     shared: Arc<Shared>,
     running: JoinHandle<()>,
@@ -84,8 +86,8 @@ struct Shared {
 }
 
 impl RemoteBroker {
-    /// A client of the hub at `address` (`host:port`), resolved anew at each attempt. Returns at once, not yet
-    /// connected. Must be called inside a tokio runtime.
+    /// A client of the hub at `address` (`host:port`), resolved anew at each attempt. Returns at
+    /// once, not yet connected. Must be called inside a tokio runtime.
     pub fn connect(address: impl Into<String>) -> Self {
         Self::connect_with(address, RemoteConfig::default())
     }

@@ -1,6 +1,7 @@
 //! How fast one peer may send: a token bucket over messages and bytes.
 //!
-//! Without it one peer could fill the queue that all share, and every other peer's messages would be lost.
+//! Without it one peer could fill the queue that all share, and every other peer's messages would
+//! be lost.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ pub(crate) struct Rate {
     pub(crate) bytes_per_second: u32,
 }
 
-/// One peer's bucket. Waiting stops the reading of its connection, so that its own sending slows down.
+/// One peer's bucket. Waiting stops the reading of its connection, so that its own sending slows
+/// down.
 pub(crate) struct Throttle {
     rate: Rate,
     /// Until when what was sent so far takes at the allowed rate.

@@ -1,7 +1,8 @@
 //! What Grail asks of a chain: two ports and the types of their answers.
 //!
-//! An `Option` answer means "the node has it" or "the node does not have it (yet)". The second is never proof that a
-//! thing is invalid: the node may be behind, pruned, or on the other side of a reorg.
+//! An `Option` answer means "the node has it" or "the node does not have it (yet)". The second is
+//! never proof that a thing is invalid: the node may be behind, pruned, or on the other side of a
+//! reorg.
 
 use bitcoin::block::Header;
 use bitcoin::{
@@ -105,7 +106,8 @@ pub trait Chain: BlockSource + Send + Sync {
     fn mempool_txids(&self) -> Result<Vec<Txid>, ChainError>;
     /// A transaction of the mempool; `None` when it is not there (which may mean confirmed).
     fn mempool_tx(&self, txid: &Txid) -> Result<Option<Transaction>, ChainError>;
-    /// A transaction of a given block; `None` when the block is unknown or does not hold it. Needs no index.
+    /// A transaction of a given block; `None` when the block is unknown or does not hold it. Needs
+    /// no index.
     fn tx_in_block(
         &self,
         txid: &Txid,
@@ -113,12 +115,14 @@ pub trait Chain: BlockSource + Send + Sync {
     ) -> Result<Option<Transaction>, ChainError>;
     /// An unspent output; `None` when it is spent or unknown: the node does not tell which.
     fn tx_out(&self, outpoint: &OutPoint, view: View) -> Result<Option<TxOutStatus>, ChainError>;
-    /// What the mempool would do with these, one answer each in their order. Later ones may spend earlier ones;
-    /// at most 25.
+    /// What the mempool would do with these, one answer each in their order. Later ones may spend
+    /// earlier ones; at most 25.
     fn test_mempool_accept(&self, transactions: &[Transaction]) -> Result<Vec<Tested>, ChainError>;
-    /// Hands a transaction to the node for relay. Sending one that is in the mempool already is a success.
+    /// Hands a transaction to the node for relay. Sending one that is in the mempool already is a
+    /// success.
     fn send(&self, transaction: &Transaction) -> Result<Txid, SendError>;
-    /// The node's estimate to be mined within `target_blocks`; `None` when it has too little to go by.
+    /// The node's estimate to be mined within `target_blocks`; `None` when it has too little to go
+    /// by.
     fn estimate_fee_rate(&self, target_blocks: u16) -> Result<Option<FeeRate>, ChainError>;
     /// Below this the node takes nothing now.
     fn mempool_min_fee_rate(&self) -> Result<FeeRate, ChainError>;

@@ -1,8 +1,8 @@
 //! The chain as a Bitcoin Core node shows it.
 //!
-//! Needs no wallet, no transaction index and no ZMQ. Parses only the fields it uses, so that added or renamed others
-//! do not matter. Checks that what came is what was asked for (a block hashes to its name); whether it is valid is the
-//! node's business.
+//! Needs no wallet, no transaction index and no ZMQ. Parses only the fields it uses, so that added
+//! or renamed others do not matter. Checks that what came is what was asked for (a block hashes to
+//! its name); whether it is valid is the node's business.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What can go wrong when asking a Bitcoin node.
 //!
-//! Owns the line between "ask again later" and "no". A node that is down, starting, syncing or behind has said
-//! nothing about validity, so none of its silences is ever turned into a refusal.
+//! Owns the line between "ask again later" and "no". A node that is down, starting, syncing or
+//! behind has said nothing about validity, so none of its silences is ever turned into a refusal.
 
 use crate::{RejectReason, reject::bounded};
 
@@ -31,8 +31,8 @@ pub enum ChainError {
         /// What the node said.
         detail: String,
     },
-    /// The node knows of the thing but cannot hand it over (pruned, not yet downloaded), or its chain moved while it
-    /// was being read.
+    /// The node knows of the thing but cannot hand it over (pruned, not yet downloaded), or its
+    /// chain moved while it was being read.
     #[error("bitcoin node cannot give {what} now: {detail}")]
     Unavailable {
         /// What was asked for.
@@ -113,7 +113,8 @@ pub enum SendError {
     /// The same transaction with other witnesses is in the mempool.
     #[error("transaction with the same txid and other witnesses is already in the mempool")]
     AlreadyInMempool,
-    /// An input is spent, or the node has not seen the transaction that makes it: not proof that it is invalid.
+    /// An input is spent, or the node has not seen the transaction that makes it: not proof that it
+    /// is invalid.
     #[error("an input of the transaction is unknown to the node or spent: {reason}")]
     MissingInputs {
         /// Bitcoin Core's text.

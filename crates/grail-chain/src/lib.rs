@@ -1,8 +1,9 @@
-//! Bitcoin as the backend sees it: a port to a chain, its Bitcoin Core adapter, and a reader that follows reorgs.
+//! Bitcoin as the backend sees it: a port to a chain, its Bitcoin Core adapter, and a reader that
+//! follows reorgs.
 //!
-//! Owns the questions put to a node and the meaning of its answers. Trusts the node for liveness only: what the node
-//! says can delay Grail, and can never make an operator sign, since operators are shown transactions and not chain
-//! views. Never stores, signs, or retries.
+//! Owns the questions put to a node and the meaning of its answers. Trusts the node for liveness
+//! only: what the node says can delay Grail, and can never make an operator sign, since operators
+//! are shown transactions and not chain views. Never stores, signs, or retries.
 //!
 //! Everything here blocks; async callers use a blocking thread.
 

@@ -1,7 +1,8 @@
 //! JSON-RPC to a Bitcoin Core node: connections, credentials, time limits.
 //!
-//! Owns the transport and the translation of its failures. Trusts the node no further than its answer must parse.
-//! Never retries on its own: the caller owns retries, and every call here may be repeated.
+//! Owns the transport and the translation of its failures. Trusts the node no further than its
+//! answer must parse. Never retries on its own: the caller owns retries, and every call here may be
+//! repeated.
 
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
@@ -35,7 +36,8 @@ const DETAIL_CHARS_MAX: usize = 300;
 /// How the node knows us.
 #[derive(Clone)]
 pub enum Auth {
-    /// The cookie file that the node writes at each start; read again when the node no longer accepts the last one.
+    /// The cookie file that the node writes at each start; read again when the node no longer
+    /// accepts the last one.
     Cookie(PathBuf),
     /// `-rpcuser` / `-rpcpassword` or `-rpcauth`.
     UserPassword {
@@ -64,7 +66,8 @@ pub struct RpcClient {
     auth: Auth,
     agent: ureq::Agent,
     next_id: AtomicU64,
-    /// Value of the `Authorization` header; none until the first call, or when the last one was turned away.
+    /// Value of the `Authorization` header; none until the first call, or when the last one was
+    /// turned away.
     authorization: RwLock<Option<String>>,
 }
 
@@ -130,8 +133,8 @@ impl RpcClient {
     /// Calls `method` and reads its result as `R`.
     ///
     /// # Errors
-    /// Any [`ChainError`]; an error answer of the node itself is [`ChainError::Refused`], or [`ChainError::Busy`]
-    /// while it starts.
+    /// Any [`ChainError`]; an error answer of the node itself is [`ChainError::Refused`], or
+    /// [`ChainError::Busy`] while it starts.
     pub fn call<R: DeserializeOwned>(
         &self,
         method: &str,
@@ -147,7 +150,8 @@ impl RpcClient {
         let (status, body) = match known {
             Some(authorization) => {
                 let (status, body) = self.post(&authorization, &request)?;
-                // The node restarted and wrote another cookie: read it once more, then believe the answer.
+                // The node restarted and wrote another cookie: read it once more, then believe the
+                // answer.
                 if status == StatusCode::UNAUTHORIZED {
                     self.post(&self.authorize()?, &request)?
                 } else {

@@ -1,8 +1,8 @@
 //! Following a chain one block at a time, through reorgs.
 //!
-//! Owns the decision what comes next for a reader that has seen certain blocks. Holds no memory of its own and saves
-//! nothing: the caller saves the cursor and what it derived from a block in one transaction, then asks again. A node
-//! that is merely behind makes nothing unhappen.
+//! Owns the decision what comes next for a reader that has seen certain blocks. Holds no memory of
+//! its own and saves nothing: the caller saves the cursor and what it derived from a block in one
+//! transaction, then asks again. A node that is merely behind makes nothing unhappen.
 
 use std::collections::VecDeque;
 
@@ -42,7 +42,8 @@ impl Cursor {
         }
     }
 
-    /// A reader as saved: the newest blocks seen, oldest first. Of more than [`CURSOR_BLOCKS_MAX`] the newest stay.
+    /// A reader as saved: the newest blocks seen, oldest first. Of more than [`CURSOR_BLOCKS_MAX`]
+    /// the newest stay.
     ///
     /// # Errors
     /// [`CursorGap`] when the heights have a gap or begin below `start_height`.
@@ -163,7 +164,8 @@ pub enum ScanError {
 /// What a reader at `cursor` does next on the best chain of `source`.
 ///
 /// # Errors
-/// [`ScanError`]; with a transient [`ChainError`] nothing has been learnt and the same call may be repeated.
+/// [`ScanError`]; with a transient [`ChainError`] nothing has been learnt and the same call may be
+/// repeated.
 pub fn next_step(cursor: &Cursor, source: &(impl BlockSource + ?Sized)) -> Result<Step, ScanError> {
     let mut next_hash = None;
     for _ in 0..MOVED_MAX {
@@ -197,7 +199,8 @@ pub fn next_step(cursor: &Cursor, source: &(impl BlockSource + ?Sized)) -> Resul
     .into())
 }
 
-/// The step away from a branch that is no longer, or not yet, the node's best chain; `None` when the cursor is on it.
+/// The step away from a branch that is no longer, or not yet, the node's best chain; `None` when
+/// the cursor is on it.
 fn leave_branch(
     cursor: &Cursor,
     source: &(impl BlockSource + ?Sized),

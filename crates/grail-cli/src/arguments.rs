@@ -78,7 +78,8 @@ impl Arguments {
         Some(self.settings_at(home))
     }
 
-    /// The same for a command that needs no home folder: where none is known, a name that is never there.
+    /// The same for a command that needs no home folder: where none is known, a name that is never
+    /// there.
     pub fn settings_without_home(&self) -> Settings {
         self.settings()
             .unwrap_or_else(|| self.settings_at(PathBuf::new()))
@@ -172,10 +173,12 @@ pub struct Audit {
     /// The protocol file, which names the bridge [default: what the wallet has pinned].
     #[arg(long)]
     pub protocol: Option<PathBuf>,
-    /// The transaction that deployed the bridge, instead of a protocol file: the parameters' hash is then not checked.
+    /// The transaction that deployed the bridge, instead of a protocol file: the parameters' hash
+    /// is then not checked.
     #[arg(long, conflicts_with = "protocol")]
     pub deployment: Option<Txid>,
-    /// First block to read: any up to the deployment's, or better up to the first coin at the first vault's address.
+    /// First block to read: any up to the deployment's, or better up to the first coin at the
+    /// first vault's address.
     #[arg(long, default_value_t = 1)]
     pub from_height: u32,
     /// Show each transfer and reclaim, not only their number.
@@ -189,7 +192,8 @@ pub struct Init {
     /// File with the words of an existing mnemonic.
     #[arg(long)]
     pub mnemonic_file: Option<PathBuf>,
-    /// Blocks before this hold nothing of the wallet's [default: the tip for a new mnemonic, 1 for an existing one].
+    /// Blocks before this hold nothing of the wallet's [default: the tip for a new mnemonic, 1 for
+    /// an existing one].
     #[arg(long)]
     pub birthday_height: Option<u32>,
     /// The protocol file to pin (bridge, parameters, images) [default: the API's].
@@ -219,7 +223,8 @@ pub struct Peg {
     /// Who gets the other side [default: a fresh address of this wallet].
     #[arg(long)]
     pub to: Option<String>,
-    /// Most that the settlement's fee may take [default: by the fee rate, at most half of the amount].
+    /// Most that the settlement's fee may take [default: by the fee rate, at most half of the
+    /// amount].
     #[arg(long, value_parser = parse_amount)]
     pub fee_cap: Option<bitcoin::Amount>,
     /// Blocks after which the deposit can be taken back [default: the shortest served].

@@ -101,8 +101,8 @@ fn bitcoin_goes_in_moves_as_zkbtc_and_comes_out_and_the_books_balance() {
     let (_, paid_out) = settle(&cluster, Kind::PegOut, &pegged.id);
     let (btc, zkbtc) = bob.funds();
     assert_eq!(zkbtc, 50_000);
-    // Besides the fee, a coin under the deposit (it came back in the payout) and one under the change, which held
-    // the coin that the received zkBTC sat on.
+    // Besides the fee, a coin under the deposit (it came back in the payout) and one under the
+    // change, which held the coin that the received zkBTC sat on.
     let carrier = cluster.params().carrier.to_sat();
     assert_eq!(btc, 1_000_000 - pegged.fee_sat - carrier + paid_out);
 

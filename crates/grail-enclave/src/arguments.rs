@@ -1,5 +1,5 @@
-//! The command line, read by hand: a parser library would be the largest thing in the closure that is not
-//! cryptography.
+//! The command line, read by hand: a parser library would be the largest thing in the closure that
+//! is not cryptography.
 
 use std::{ffi::OsString, path::PathBuf, str::FromStr};
 

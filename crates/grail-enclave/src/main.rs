@@ -1,7 +1,7 @@
 //! `grail-enclave`: wiring of the trusted program.
 //!
-//! Exit codes: 0 asked to end, 1 failure, 2 command line, 3 this TEE cannot run here, 70 panic. After 2 and 3
-//! starting again changes nothing.
+//! Exit codes: 0 asked to end, 1 failure, 2 command line, 3 this TEE cannot run here, 70 panic.
+//! After 2 and 3 starting again changes nothing.
 
 use std::{
     io,

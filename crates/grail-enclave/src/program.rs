@@ -135,8 +135,9 @@ impl Program {
         })
     }
 
-    /// Serves one request and carries out what the node wants done. A TEE that was allowed for one network does not run for
-    /// a bridge of another: without this, a host could boot a development TEE for mainnet (invariant I11).
+    /// Serves one request and carries out what the node wants done. A TEE that was allowed for one
+    /// network does not run for a bridge of another: without this, a host could boot a
+    /// development TEE for mainnet (invariant I11).
     pub fn handle(&mut self, request: Request) -> (Epoch, Response) {
         if let Request::Boot(boot) = &request
             && boot.bridge.network != self.network
@@ -153,7 +154,8 @@ impl Program {
     }
 }
 
-/// The host gets what it is to keep with the response, so that it cannot have one without the other.
+/// The host gets what it is to keep with the response, so that it cannot have one without the
+/// other.
 fn carry_out(effects: Vec<Effect>) -> (Epoch, Response) {
     let mut kept = None;
     let mut said = None;

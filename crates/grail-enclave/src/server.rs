@@ -19,7 +19,8 @@ use grail_wire::{Envelope, Fault, FaultCode, Request, Response, decode, encode};
 
 use crate::{log, program::Program};
 
-/// Connections at a time: a host needs one, and one more while the first one's end is not noticed yet.
+/// Connections at a time: a host needs one, and one more while the first one's end is not noticed
+/// yet.
 const CONNECTIONS_MAX: usize = 4;
 
 /// Of a connection's thread: as much as a main thread has.
@@ -28,7 +29,8 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// Pause after the system refuses to accept, for lack of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves until the process ends. A connection waits as long as its host likes: it holds nothing but its own thread.
+/// Serves until the process ends. A connection waits as long as its host likes: it holds nothing
+/// but its own thread.
 pub fn serve(listener: &Listener, program: Program) -> ! {
     let program = Arc::new(Mutex::new(program));
     let places = Arc::new(AtomicUsize::new(CONNECTIONS_MAX));
@@ -81,7 +83,8 @@ impl Drop for Place {
 
 fn converse(mut stream: Stream, program: &Mutex<Program>) {
     let outcome = serve_requests(&mut stream, |request| {
-        // A panic has ended the process already; should it ever not, the state is not to be trusted.
+        // A panic has ended the process already; should it ever not, the state is not to be
+        // trusted.
         program
             .lock()
             .expect("no thread outlives a panic")
@@ -92,8 +95,9 @@ fn converse(mut stream: Stream, program: &Mutex<Program>) {
     }
 }
 
-/// Serves requests until the stream ends. Bytes that are no request are answered with a fault; a frame over the
-/// limit as well, but then nothing after it can be told apart and the connection ends.
+/// Serves requests until the stream ends. Bytes that are no request are answered with a fault; a
+/// frame over the limit as well, but then nothing after it can be told apart and the connection
+/// ends.
 pub fn serve_requests(
     stream: &mut (impl Read + Write),
     mut handle: impl FnMut(Request) -> (Epoch, Response),
@@ -111,7 +115,8 @@ pub fn serve_requests(
             Err(error) => return Err(error),
         };
         let request = decode::<Request>(&message);
-        // A proposal is in the request by now; a decision's memory is counted, and this would be a second copy.
+        // A proposal is in the request by now; a decision's memory is counted, and this would be a
+        // second copy.
         drop(message);
         let response = match request {
             Ok(Envelope { message, .. }) => handle(message),

@@ -1,7 +1,8 @@
 //! The one way in which Grail's programs read a file that somebody handed them.
 //!
-//! A path on a command line may name a device, a pipe or a disk image: whatever it is, no more is read than the caller
-//! expects, whatever the file system says of its length. Owns no format: what the bytes mean is the caller's type.
+//! A path on a command line may name a device, a pipe or a disk image: whatever it is, no more is
+//! read than the caller expects, whatever the file system says of its length. Owns no format: what
+//! the bytes mean is the caller's type.
 
 use std::{
     fs::File,
@@ -59,7 +60,8 @@ pub fn read_bounded(path: &Path, max: usize) -> Result<Vec<u8>, FileError> {
     Ok(bytes)
 }
 
-/// Reads JSON from a file of at most `max` bytes. What `T` cannot hold is refused here: nothing is left to check.
+/// Reads JSON from a file of at most `max` bytes. What `T` cannot hold is refused here: nothing is
+/// left to check.
 pub fn read_json<T: DeserializeOwned>(path: &Path, max: usize) -> Result<T, FileError> {
     parse_json(path, &read_bounded(path, max)?)
 }

@@ -1,4 +1,5 @@
-//! A bridge of one's own: its app's contract accepts everything, so that a test of a wallet can make any charm.
+//! A bridge of one's own: its app's contract accepts everything, so that a test of a wallet can
+//! make any charm.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! A bridge on paper: transactions that follow from each other, and wasm that always agrees or never does.
+//! A bridge on paper: transactions that follow from each other, and wasm that always agrees or
+//! never does.
 
 use std::collections::BTreeMap;
 

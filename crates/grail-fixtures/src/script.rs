@@ -1,7 +1,8 @@
 //! What the tests of scripts share: keys, rosters, terms, and a second opinion on taproot.
 //!
-//! [`reference`] and [`tapscript`] are written from the texts of BIP-341 and BIP-342, without the library that the
-//! crate under test uses; the first is checked against the published vectors before it judges anything.
+//! [`reference`] and [`tapscript`] are written from the texts of BIP-341 and BIP-342, without the
+//! library that the crate under test uses; the first is checked against the published vectors
+//! before it judges anything.
 
 pub mod reference;
 pub mod tapscript;

@@ -1,5 +1,6 @@
-//! A bridge on paper whose settlements are real: sixteen keys, a deployed roster NFT, zkBTC in circulation, deposits,
-//! spells proven by the mock prover. Everything that an operator would be asked to judge, and ways to break it.
+//! A bridge on paper whose settlements are real: sixteen keys, a deployed roster NFT, zkBTC in
+//! circulation, deposits, spells proven by the mock prover. Everything that an operator would be
+//! asked to judge, and ways to break it.
 //!
 //! Shared by the tests of the policy, the signer and the builder.
 
@@ -338,8 +339,8 @@ impl World {
         }
     }
 
-    /// A transaction that pays `coins` sats to the deposit address of every terms, carrying `tokens` of zkBTC each;
-    /// what is left of the zkBTC in circulation goes after them.
+    /// A transaction that pays `coins` sats to the deposit address of every terms, carrying
+    /// `tokens` of zkBTC each; what is left of the zkBTC in circulation goes after them.
     pub fn transfer(&self, outputs: &[(ScriptBuf, u64)]) -> Transaction {
         let moved: u64 = outputs.iter().map(|(_, amount)| amount).sum();
         let rest = self.circulating().checked_sub(moved).unwrap();
@@ -360,7 +361,8 @@ impl World {
         transfer
     }
 
-    /// One deposit per peg with the transaction behind it: a plain one for each peg-in, one transfer for all peg-outs.
+    /// One deposit per peg with the transaction behind it: a plain one for each peg-in, one
+    /// transfer for all peg-outs.
     pub fn deposits(&self, nonce: u64, pegs: &[Peg]) -> Vec<(Deposit, Transaction)> {
         let terms: Vec<_> = (nonce..)
             .zip(pegs)
@@ -378,8 +380,7 @@ impl World {
             .collect();
         let transfer = (!peg_outs.is_empty()).then(|| self.transfer(&peg_outs));
         let mut vout = 0;
-        pegs
-            .iter()
+        pegs.iter()
             .zip(terms)
             .map(|(peg, terms)| {
                 let (made, coin, token) = match peg.kind {
@@ -453,8 +454,8 @@ impl World {
     }
 }
 
-/// Proves a mock spell, running `wasm` where a contract has to run, or one that agrees where the spell lists further
-/// apps; panics where the prover refuses.
+/// Proves a mock spell, running `wasm` where a contract has to run, or one that agrees where the
+/// spell lists further apps; panics where the prover refuses.
 pub fn prove(wasm: &[u8], spell: NormalizedSpell, previous: &[&Transaction]) -> Proven {
     try_prove(wasm, spell, previous).unwrap()
 }

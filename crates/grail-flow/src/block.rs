@@ -19,7 +19,8 @@ impl std::fmt::Display for BlockRef {
     }
 }
 
-/// Confirmations of something mined at `height` when the tip is at `tip_height`: 1 in the tip itself, 0 above it.
+/// Confirmations of something mined at `height` when the tip is at `tip_height`: 1 in the tip
+/// itself, 0 above it.
 pub fn confirmations(tip_height: u32, height: u32) -> u32 {
     tip_height
         .checked_sub(height)

@@ -6,8 +6,9 @@ use crate::{COINBASE_MATURITY_BLOCKS, DepositOrigin};
 
 /// Last height whose block may hold the deposit of a request made when the tip was at `tip_height`.
 ///
-/// The wait is the shortest reclaim delay: long enough for a low-fee deposit, and nobody is asked to watch an address
-/// for longer than its deposit could be kept. A deposit in a later block is late: reclaimable, not served.
+/// The wait is the shortest reclaim delay: long enough for a low-fee deposit, and nobody is asked
+/// to watch an address for longer than its deposit could be kept. A deposit in a later block is
+/// late: reclaimable, not served.
 pub fn deposit_deadline_height(params: &Params, tip_height: u32) -> u32 {
     tip_height.saturating_add(u32::from(params.reclaim_delay_min))
 }

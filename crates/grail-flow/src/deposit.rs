@@ -123,8 +123,9 @@ impl std::str::FromStr for ReclaimCode {
     }
 }
 
-/// Whether a deposit's amount and charms can serve a request of `kind`. A peg-in is measured by its coin, a peg-out
-/// by its zkBTC, which needs no minimum: what was minted can always leave, as long as it pays its share of the fee.
+/// Whether a deposit's amount and charms can serve a request of `kind`. A peg-in is measured by its
+/// coin, a peg-out by its zkBTC, which needs no minimum: what was minted can always leave, as long
+/// as it pays its share of the fee.
 ///
 /// # Errors
 /// The code under which the user takes it back.

@@ -1,9 +1,10 @@
 //! State machines: `(state, event, situation) -> (state, duties)`.
 //!
-//! Owns what may follow what in the life of a request and of a settlement. Trusts the caller to report events that
-//! happened. Does no I/O, reads no clock, draws no randomness. The shell saves the new state and the duties in one
-//! transaction, then acts; an event told twice is answered with [`Unexpected`] of kind [`UnexpectedKind::Superseded`],
-//! so that repeating one never changes an outcome.
+//! Owns what may follow what in the life of a request and of a settlement. Trusts the caller to
+//! report events that happened. Does no I/O, reads no clock, draws no randomness. The shell saves
+//! the new state and the duties in one transaction, then acts; an event told twice is answered with
+//! [`Unexpected`] of kind [`UnexpectedKind::Superseded`], so that repeating one never changes an
+//! outcome.
 
 mod alarm;
 mod block;

@@ -1,8 +1,8 @@
 //! Answers given, for proposals that are asked about again.
 //!
-//! Only a "yes" is kept: its signatures are facts, whoever asks and however often. A "no" counts for the attempt that it
-//! was given to and for no other, or whoever carries messages could show a refusal of the past until a quorum seems to have
-//! refused.
+//! Only a "yes" is kept: its signatures are facts, whoever asks and however often. A "no" counts
+//! for the attempt that it was given to and for no other, or whoever carries messages could show a
+//! refusal of the past until a quorum seems to have refused.
 
 use std::collections::VecDeque;
 
@@ -11,8 +11,8 @@ use grail_wire::ProposalId;
 /// Answers kept: more proposals than a backend has open at a time.
 const ANSWERS_MAX: usize = 64;
 
-/// The contributions to the proposals asked about last. A decision is a pure function of its proposal, so that an old one
-/// is as good as a new one.
+/// The contributions to the proposals asked about last. A decision is a pure function of its
+/// proposal, so that an old one is as good as a new one.
 #[derive(Default)]
 pub struct Answers {
     /// Most recently used last.

@@ -6,8 +6,8 @@ use grail_wire::{Boot, Booted, Fault, FaultCode, Identity, Request, Response};
 
 use crate::{client::EnclaveClient, error::HostError, state::StateFolder};
 
-/// Boots the enclave with the key of this folder, or a new one where there never was one; says which key, and whether it
-/// was made just now. When this returns, the key is on disk.
+/// Boots the enclave with the key of this folder, or a new one where there never was one; says
+/// which key, and whether it was made just now. When this returns, the key is on disk.
 pub async fn boot(
     client: &EnclaveClient,
     state: &StateFolder,

@@ -16,7 +16,8 @@ pub struct Config {
     /// What this operator calls itself: 1 to 64 letters, digits, spaces, `.`, `_` or `-`.
     #[arg(long)]
     pub name: Name,
-    /// The protocol file (bridge, parameters, images), JSON, the same for every operator and the backend.
+    /// The protocol file (bridge, parameters, images), JSON, the same for every operator and the
+    /// backend.
     #[arg(long, value_name = "FILE")]
     pub protocol: PathBuf,
     /// Folder of this operator's sealed key; made if missing. Back it up.
@@ -25,7 +26,8 @@ pub struct Config {
     /// The backend's broker.
     #[arg(long, value_name = "HOST:PORT")]
     pub broker: String,
-    /// The enclave's program, a development build, started under the development TEE [default: grail-enclave beside this program].
+    /// The enclave's program, a development build, started under the development TEE [default:
+    /// grail-enclave beside this program].
     #[arg(long, value_name = "FILE", conflicts_with = "enclave")]
     pub enclave_exe: Option<PathBuf>,
     /// An enclave that runs already: `unix:PATH` or `vsock:CID:PORT`.
@@ -41,7 +43,8 @@ pub fn read_protocol(path: &Path) -> Result<Protocol, HostError> {
     Ok(grail_files::read_json(path, PROTOCOL_JSON_BYTES_MAX)?)
 }
 
-/// The enclave's program as it is installed and built: beside another one, or beside the folder that cargo puts tests in.
+/// The enclave's program as it is installed and built: beside another one, or beside the folder
+/// that cargo puts tests in.
 pub fn enclave_beside(program: &Path) -> Option<PathBuf> {
     program
         .ancestors()

@@ -1,8 +1,9 @@
 //! The untrusted parent of an enclave.
 //!
-//! Owns the enclave's process, its sealed key on disk and its connection to the broker: it carries bytes and decides
-//! nothing. It can stop its enclave, or keep messages from it; it cannot make it sign (invariant I4). The one duty on
-//! which the operator's key depends is here: a key that was just born is kept, on disk, before anybody learns of it.
+//! Owns the enclave's process, its sealed key on disk and its connection to the broker: it carries
+//! bytes and decides nothing. It can stop its enclave, or keep messages from it; it cannot make it
+//! sign (invariant I4). The one duty on which the operator's key depends is here: a key that was
+//! just born is kept, on disk, before anybody learns of it.
 
 pub mod answers;
 pub mod boot;

@@ -1,6 +1,7 @@
 //! `grail-host`: wiring of the untrusted parent.
 //!
-//! Exit codes: 0 asked to end, 1 failure, 2 command line, 3 protocol file, 4 state folder, 5 enclave. All but 1 need a person.
+//! Exit codes: 0 asked to end, 1 failure, 2 command line, 3 protocol file, 4 state folder, 5
+//! enclave. All but 1 need a person.
 
 use std::process::ExitCode;
 
@@ -19,7 +20,8 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
-// One thread is enough for what one enclave answers, and operators are many on a developer's machine.
+// One thread is enough for what one enclave answers, and operators are many on a developer's
+// machine.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let config = Config::parse();

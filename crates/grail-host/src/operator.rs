@@ -205,8 +205,8 @@ impl Operator {
         crate::print_line(&ready);
     }
 
-    /// Answers until the enclave is gone. One question at a time: the enclave decides one at a time, and what
-    /// waits is bounded by the subscriptions.
+    /// Answers until the enclave is gone. One question at a time: the enclave decides one at a
+    /// time, and what waits is bounded by the subscriptions.
     async fn serve(&mut self, running: &mut Running) -> Result<Shutdown, HostError> {
         let Running {
             process,

@@ -1,5 +1,5 @@
-//! The enclave as a child process, under the development TEE: its program is a development build (a production build
-//! says that it has no such TEE, and ends).
+//! The enclave as a child process, under the development TEE: its program is a development build (a
+//! production build says that it has no such TEE, and ends).
 
 use std::{
     io::ErrorKind,
@@ -23,7 +23,8 @@ const SOCKET_PATH_MAX_BYTES: usize = 107;
 /// How long an enclave may take to end by itself.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
-/// A running enclave. Dropping it kills it; should this process be killed, its standard input closes and it ends.
+/// A running enclave. Dropping it kills it; should this process be killed, its standard input
+/// closes and it ends.
 pub struct EnclaveProcess {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -43,7 +44,8 @@ impl EnclaveProcess {
                 got: format!("{length} bytes"),
             });
         }
-        // Left behind by an enclave that was killed; the folder's lock says that no other host uses it.
+        // Left behind by an enclave that was killed; the folder's lock says that no other host uses
+        // it.
         match std::fs::remove_file(&socket) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(HostError::State {

@@ -1,4 +1,5 @@
-//! What an operator keeps on disk: its sealed key, and beside it what shows that it is the right one.
+//! What an operator keeps on disk: its sealed key, and beside it what shows that it is the right
+//! one.
 //!
 //! | file | holds |
 //! |---|---|
@@ -77,7 +78,8 @@ impl StateFolder {
         self.path.join("hardware.id")
     }
 
-    /// The sealed key; none if there has never been one. One that is there and cannot be read is an error, never none.
+    /// The sealed key; none if there has never been one. One that is there and cannot be read is an
+    /// error, never none.
     pub fn sealed(&self) -> Result<Option<Vec<u8>>, HostError> {
         let path = self.sealed_path();
         let sealed = read_bounded(&path, SEALED_MAX_BYTES, "a sealed key")?;

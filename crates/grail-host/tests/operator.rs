@@ -146,8 +146,9 @@ fn probe(protocol: &Protocol, operator: XOnlyPublicKey) -> Proposal {
     Proposal::new(Epoch(9), params, moved, [&made], action).unwrap()
 }
 
-/// What an action is, only the policy knows: an action that neither host nor broker was written for is carried, decided,
-/// signed and answered like any other, and judged and collected by the parts that a backend has.
+/// What an action is, only the policy knows: an action that neither host nor broker was written for
+/// is carried, decided, signed and answered like any other, and judged and collected by the parts
+/// that a backend has.
 #[tokio::test]
 async fn an_action_that_the_host_does_not_know_is_signed_and_answered() {
     let protocol = protocol(Network::Regtest);

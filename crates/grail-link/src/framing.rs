@@ -1,4 +1,5 @@
-//! Messages on the stream between host and enclave: length (u32, little-endian), then so many bytes.
+//! Messages on the stream between host and enclave: length (u32, little-endian), then so many
+//! bytes.
 //!
 //! Not authenticated: the host is untrusted, and whatever it does to this stream it can do anyway.
 

@@ -1,7 +1,7 @@
 //! Where the enclave listens and the host connects: a Unix socket in development, vsock on Nitro.
 //!
-//! The vsock arms only hand over to the `vsock` crate. No machine of the project's tests has vsock: they are
-//! compiled, not exercised.
+//! The vsock arms only hand over to the `vsock` crate. No machine of the project's tests has vsock:
+//! they are compiled, not exercised.
 
 use std::{
     fmt,

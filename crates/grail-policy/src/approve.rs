@@ -19,7 +19,8 @@ use crate::{outline::Outline, refusal::Refusal, settlement::Settlement};
 #[derive(Clone, Debug)]
 pub struct Approved<A>(A);
 
-/// What passed [`judge`]: every rule but that of whose signature it is. Nobody signs it; signatures are checked against it.
+/// What passed [`judge`]: every rule but that of whose signature it is. Nobody signs it; signatures
+/// are checked against it.
 #[must_use]
 #[derive(Clone, Debug)]
 pub struct Judged<A>(A);
@@ -114,18 +115,21 @@ impl Signing {
     }
 }
 
-/// Decides whether a proposal obeys the rules of its action: the dry run, which gives nobody anything to sign.
+/// Decides whether a proposal obeys the rules of its action: the dry run, which gives nobody
+/// anything to sign.
 ///
-/// A pure function of the proposal and of `bridge`, which the caller knows from birth. Cost grows linearly with inputs
-/// and with the bytes of the previous transactions; each distinct previous transaction that carries a spell costs one
-/// proof verification, each deposit one taproot output. `docs/spec/decision.md` gives the memory that it may take.
+/// A pure function of the proposal and of `bridge`, which the caller knows from birth. Cost grows
+/// linearly with inputs and with the bytes of the previous transactions; each distinct previous
+/// transaction that carries a spell costs one proof verification, each deposit one taproot output.
+/// `docs/spec/decision.md` gives the memory that it may take.
 pub fn judge<C: Verification>(
     secp: &Secp256k1<C>,
     proposal: &Proposal,
     bridge: &Bridge,
 ) -> Result<Judged<Decision>, Refusal> {
     let outline = Outline::read(proposal, bridge)?;
-    // Signatures cover the transaction and not what somebody calls it, so the transaction itself has to say what it is.
+    // Signatures cover the transaction and not what somebody calls it, so the transaction itself
+    // has to say what it is.
     let declared = proposal.action.kind();
     if let Some(shown) = outline.action_shown()
         && shown != declared
@@ -143,7 +147,8 @@ pub fn judge<C: Verification>(
     Ok(Judged(decision))
 }
 
-/// Decides whether `signer` may sign a proposal: [`judge`], and the signer is in a roster that the transaction spends from.
+/// Decides whether `signer` may sign a proposal: [`judge`], and the signer is in a roster that the
+/// transaction spends from.
 pub fn approve<C: Verification>(
     secp: &Secp256k1<C>,
     proposal: &Proposal,

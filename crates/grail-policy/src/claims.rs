@@ -1,8 +1,9 @@
 //! Who answers for which input and output of a transaction.
 //!
-//! An action's rules stand in sections, each of which knows a part of the transaction. Two sections that both take an
-//! output for theirs would count it twice; an output that none takes is a leak. So each input and each output is claimed
-//! exactly once, and a decision ends with [`Claims::finish`].
+//! An action's rules stand in sections, each of which knows a part of the transaction. Two sections
+//! that both take an output for theirs would count it twice; an output that none takes is a leak.
+//! So each input and each output is claimed exactly once, and a decision ends with
+//! [`Claims::finish`].
 
 use std::ops::Range;
 
@@ -65,7 +66,8 @@ fn claim(
     for index in range {
         match claims.get_mut(index) {
             Some(free @ None) => *free = Some(section),
-            // Taken, or not there: either way two parts of the rules disagree about the transaction.
+            // Taken, or not there: either way two parts of the rules disagree about the
+            // transaction.
             Some(Some(_)) | None => return Err(Refusal::Unclaimed { what, index }),
         }
     }

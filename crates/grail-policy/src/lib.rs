@@ -1,14 +1,17 @@
 //! The operator's rules.
 //!
-//! [`approve`] decides whether a proposal may be signed. The decision is a pure function of what is handed in: the proposal
-//! (the unsigned transaction, its previous transactions in full, the parameters, what the action needs) and the bridge,
-//! which the operator knows from birth. No clock, chain view, database or memory takes part, so that a restarted, restored
-//! or cloned operator decides the same. Roster and parameters are not taken on the asker's word: the roster is read from
-//! the roster NFT that the transaction spends, and the parameters must have the hash that its state carries. Such a state
-//! counts for signing this very spend, and for nothing else: if it is not real, neither is the spend.
+//! [`approve`] decides whether a proposal may be signed. The decision is a pure function of what is
+//! handed in: the proposal (the unsigned transaction, its previous transactions in full, the
+//! parameters, what the action needs) and the bridge, which the operator knows from birth. No
+//! clock, chain view, database or memory takes part, so that a restarted, restored
+//! or cloned operator decides the same. Roster and parameters are not taken on the asker's word:
+//! the roster is read from the roster NFT that the transaction spends, and the parameters must have
+//! the hash that its state carries. Such a state counts for signing this very spend, and for
+//! nothing else: if it is not real, neither is the spend.
 //!
-//! One folder per action over one outline: `outline` reads form, previous outputs and spell, `settlement` the books
-//! of the bridge. Only [`Approved`] can be signed, and only [`approve`] makes one; [`judge`] is the dry run.
+//! One folder per action over one outline: `outline` reads form, previous outputs and spell,
+//! `settlement` the books of the bridge. Only [`Approved`] can be signed, and only [`approve`]
+//! makes one; [`judge`] is the dry run.
 //!
 //! Whatever believes a roster for another purpose than such a signature adopts it: [`adoption`].
 

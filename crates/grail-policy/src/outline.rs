@@ -36,7 +36,8 @@ pub(crate) struct Framed {
 impl Outline {
     pub(crate) fn read(proposal: &Proposal, bridge: &Bridge) -> Result<Self, Refusal> {
         check_form(&proposal.transaction, &proposal.params)?;
-        // From birth, never from a proposal: a proposal that could say "regtest" could bring mock proofs anywhere.
+        // From birth, never from a proposal: a proposal that could say "regtest" could bring mock
+        // proofs anywhere.
         let mock = MockAllowed::on(bridge.network);
         let previous = Previous::read(proposal, bridge, mock)?;
         let spent = proposal
@@ -64,8 +65,8 @@ impl Outline {
         })
     }
 
-    /// The action that the transaction itself shows, where it shows one. Whoever spends the roster NFT moves the bridge,
-    /// whatever the proposal calls it.
+    /// The action that the transaction itself shows, where it shows one. Whoever spends the roster
+    /// NFT moves the bridge, whatever the proposal calls it.
     pub(crate) fn action_shown(&self) -> Option<ActionKind> {
         let is_bridge = self
             .spent
@@ -103,7 +104,8 @@ impl Outline {
 
 /// The unsigned transaction's own fields, before anything costly.
 fn check_form(transaction: &Transaction, params: &Params) -> Result<(), Refusal> {
-    // These parameters are not yet the bridge's: nobody has compared their hash. Valid ones only tighten constants.
+    // These parameters are not yet the bridge's: nobody has compared their hash. Valid ones only
+    // tighten constants.
     let allowed = usize::from(params.roster_inputs_max);
     if transaction.input.len() > allowed {
         return Err(Refusal::TooManyInputs {
@@ -111,7 +113,8 @@ fn check_form(transaction: &Transaction, params: &Params) -> Result<(), Refusal>
             got: transaction.input.len(),
         });
     }
-    // Signatures come on top, see the fee's rule; what is too heavy without them is not worth decoding.
+    // Signatures come on top, see the fee's rule; what is too heavy without them is not worth
+    // decoding.
     let allowed = params.settlement_weight_max;
     if transaction.weight() > allowed {
         return Err(Refusal::TooHeavy {
@@ -140,8 +143,8 @@ fn check_form(transaction: &Transaction, params: &Params) -> Result<(), Refusal>
     Ok(())
 }
 
-/// The spell's `OP_RETURN` is the last output, and the spell speaks of every other one but the prover's fee, if any.
-/// Returns how many it speaks of, and that fee.
+/// The spell's `OP_RETURN` is the last output, and the spell speaks of every other one but the
+/// prover's fee, if any. Returns how many it speaks of, and that fee.
 fn check_places(
     transaction: &Transaction,
     spell: &VerifiedSpell,
@@ -170,7 +173,8 @@ fn check_places(
     }
 }
 
-/// The one output that no proof commits to can only pay an address, and no more than the parameters allow (ADR 6).
+/// The one output that no proof commits to can only pay an address, and no more than the parameters
+/// allow (ADR 6).
 fn check_prover_fee(output: &TxOut, params: &Params) -> Result<Amount, Refusal> {
     let got = output.value;
     let wrong = |reason| Err(Refusal::ProverFee { got, reason });

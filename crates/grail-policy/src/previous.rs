@@ -9,8 +9,8 @@ use grail_wire::{PREVIOUS_MAX_BYTES, Proposal};
 
 use crate::refusal::Refusal;
 
-/// An enclave decides without randomness (I3, I7). The batch hashes its powers from all proofs as well, which alone leaves a
-/// forger 2^128 attempts, more than the proofs' own curve does.
+/// An enclave decides without randomness (I3, I7). The batch hashes its powers from all proofs as
+/// well, which alone leaves a forger 2^128 attempts, more than the proofs' own curve does.
 const BATCH_SEED: [u8; 32] = *b"grail/previous-proofs-of-a-spend";
 
 /// The previous outputs that a decision looks at.
@@ -19,9 +19,10 @@ pub(crate) struct Previous {
 }
 
 impl Previous {
-    /// Reads every previous transaction once, each needed, in ascending order, all together of bounded size. Their ids are
-    /// computed here, so that nobody's word is taken for what an outpoint stands for. Each is decoded, read and dropped before
-    /// the next: a decoded transaction or spell needs many times its bytes.
+    /// Reads every previous transaction once, each needed, in ascending order, all together of
+    /// bounded size. Their ids are computed here, so that nobody's word is taken for what an
+    /// outpoint stands for. Each is decoded, read and dropped before the next: a decoded
+    /// transaction or spell needs many times its bytes.
     pub(crate) fn read(
         proposal: &Proposal,
         bridge: &Bridge,
@@ -75,7 +76,8 @@ impl Previous {
     }
 }
 
-/// The outputs that a decision looks at, by transaction: all that are spent, and the vault's beside the NFT.
+/// The outputs that a decision looks at, by transaction: all that are spent, and the vault's beside
+/// the NFT.
 fn needed_outputs(proposal: &Proposal) -> BTreeMap<Txid, Vec<u32>> {
     let inputs = &proposal.transaction.input;
     let spent = inputs.iter().map(|input| input.previous_output);

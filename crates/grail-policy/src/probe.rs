@@ -1,7 +1,8 @@
-//! A second action, for the tests alone: coins at a roster's probe address move to that address again.
+//! A second action, for the tests alone: coins at a roster's probe address move to that address
+//! again.
 //!
-//! It shows that an action is a folder, a variant and a message, and that whatever is not the bridge's can be decided
-//! beside it. No production binary is built with it.
+//! It shows that an action is a folder, a variant and a message, and that whatever is not the
+//! bridge's can be decided beside it. No production binary is built with it.
 
 use std::sync::Arc;
 
@@ -36,8 +37,8 @@ impl Probe {
         outline: Outline,
     ) -> Result<Self, Refusal> {
         let transaction = &proposal.transaction;
-        // The roster is a hint: coins at its address are spent by its signers, and a made-up one opens only what its
-        // inventor paid there.
+        // The roster is a hint: coins at its address are spent by its signers, and a made-up one
+        // opens only what its inventor paid there.
         let roster = Arc::new(request.roster.clone());
         let tree = ProbeTree::new(secp, &roster);
         if roster.epoch() != proposal.epoch {

@@ -16,8 +16,8 @@ use grail_spell::{charms_of, token_amount, token_app, transfer_spell};
 use grail_types::{MockAllowed, Network};
 use support::{Draft, World, coin, output, p2wpkh, peg_out, prove, transaction, world};
 
-/// The transaction with a spell in its last input's witness, as protocol versions before 9 had it and later ones still
-/// accept.
+/// The transaction with a spell in its last input's witness, as protocol versions before 9 had it
+/// and later ones still accept.
 fn with_witness_spell(world: &World, transfer: &Transaction, amounts: &[u64]) -> Transaction {
     let spell = transfer_spell(transfer, &world.bridge.app, amounts).unwrap();
     let proven = prove(world.wasm, spell, &[&world.genesis]);
@@ -52,9 +52,10 @@ fn settlement_of(world: &World, made: &Transaction, served: usize) -> Draft {
 
 #[test]
 fn charms_that_a_witness_alone_speaks_of_do_not_count() {
-    // A transaction that spends zkBTC and carries no spell. Its id does not commit to its witness, so the backend can
-    // show it with any: with one that gives the zkBTC to the first output, with one that gives it to the second. Were
-    // both believed, 700,000 satoshis of zkBTC would be paid out twice.
+    // A transaction that spends zkBTC and carries no spell. Its id does not commit to its witness,
+    // so the backend can show it with any: with one that gives the zkBTC to the first output,
+    // with one that gives it to the second. Were both believed, 700,000 satoshis of zkBTC would
+    // be paid out twice.
     let world = world();
     let terms = [1, 2].map(|nonce| world.terms(&peg_out(700_000), nonce));
     let [first, second] = terms.map(|terms| world.deposit_script(&terms));

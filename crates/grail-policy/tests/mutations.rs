@@ -1,4 +1,5 @@
-//! Random changes to a sound settlement: what the policy still approves is sound by the model's own reckoning.
+//! Random changes to a sound settlement: what the policy still approves is sound by the model's own
+//! reckoning.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

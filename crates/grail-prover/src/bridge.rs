@@ -9,12 +9,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::port::ProveRequest;
 
-/// The committed build of the bridge's contract. A bridge that was deployed with another build has another `vk`: compare
-/// it with the hash of this before use.
+/// The committed build of the bridge's contract. A bridge that was deployed with another build has
+/// another `vk`: compare it with the hash of this before use.
 pub const BRIDGE_WASM: &[u8] = include_bytes!("../../../contracts/bridge.wasm");
 
 impl ProveRequest {
-    /// A spell of the bridge, whose contract `wasm` is: it runs for every one of them, and refuses to be shown a witness.
+    /// A spell of the bridge, whose contract `wasm` is: it runs for every one of them, and refuses
+    /// to be shown a witness.
     pub fn of_bridge<'a>(
         spell: NormalizedSpell,
         previous: impl IntoIterator<Item = &'a Transaction>,

@@ -1,10 +1,11 @@
 //! Whether a spell can be proven: the rules of the Charms spell checker, run natively.
 //!
-//! The same verdict as `is_correct` of `charms-client` 15.0.0 for every spell on Bitcoin that uses neither beaming,
-//! scrolls nor versioned apps; those three are refused with an error of their own, because Grail uses none of them. The
-//! separate workspace `judges/spells` compares the two. Stricter on purpose in three points, all of them spells that no
-//! transaction could ever carry or that would crash the checker: coins must be those of the spell's outputs, token
-//! sums must not overflow, data must be comparable (no floating-point NaN).
+//! The same verdict as `is_correct` of `charms-client` 15.0.0 for every spell on Bitcoin that uses
+//! neither beaming, scrolls nor versioned apps; those three are refused with an error of their own,
+//! because Grail uses none of them. The separate workspace `judges/spells` compares the two.
+//! Stricter on purpose in three points, all of them spells that no transaction could ever carry or
+//! that would crash the checker: coins must be those of the spell's outputs, token sums must not
+//! overflow, data must be comparable (no floating-point NaN).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -122,7 +123,8 @@ pub enum CheckError {
         /// The app.
         app: App,
     },
-    /// A contract refused, or could not run. The runner does not say more: contracts speak on standard error.
+    /// A contract refused, or could not run. The runner does not say more: contracts speak on
+    /// standard error.
     #[error("app contract not satisfied: {reason}")]
     Contract {
         /// What the runner said.
@@ -171,8 +173,8 @@ impl Checked {
 
 /// Checks that the spell of `request` obeys Charms and every contract that it involves.
 ///
-/// Charms of previous transactions count if their spells verify; mock spells do only when this spell is a mock itself, which takes
-/// the permission.
+/// Charms of previous transactions count if their spells verify; mock spells do only when this
+/// spell is a mock itself, which takes the permission.
 pub fn check(request: &ProveRequest, mock: Option<MockAllowed>) -> Result<Checked, CheckError> {
     let spell = &request.spell;
     let mock = match (spell.mock, mock) {
@@ -271,7 +273,8 @@ fn check_inputs(
                     app,
                 });
             }
-            // This spell binds the app to its own hash: what was under a signing key's control must stay there.
+            // This spell binds the app to its own hash: what was under a signing key's control must
+            // stay there.
             if prev
                 .spell()
                 .is_some_and(|spell| spell.spell().versioned_apps.contains_key(&app.vk))
@@ -286,7 +289,8 @@ fn check_inputs(
     Ok(())
 }
 
-/// One version of a versioned app is one wasm, in all previous spells, even those of apps that are not spent here.
+/// One version of a versioned app is one wasm, in all previous spells, even those of apps that are
+/// not spent here.
 fn check_prev_versions(prev_txs: &BTreeMap<TxId, PrevTx>) -> Result<(), CheckError> {
     let mut seen = BTreeMap::new();
     let versioned = prev_txs
@@ -320,7 +324,8 @@ fn check_data(spell: &NormalizedSpell, tx: &Transaction) -> Result<(), CheckErro
     Ok(())
 }
 
-/// The sum of amounts; what is no amount counts nothing, as it makes the app no plain transfer. `None`: overflow.
+/// The sum of amounts; what is no amount counts nothing, as it makes the app no plain transfer.
+/// `None`: overflow.
 fn sum<'a>(mut amounts: impl Iterator<Item = &'a Data>) -> Option<u64> {
     amounts.try_fold(0_u64, |sum, data| {
         sum.checked_add(data.value().unwrap_or(0))
@@ -349,7 +354,8 @@ fn is_comparable_value(value: &ciborium::Value, depth_left: usize) -> bool {
     }
 }
 
-/// Without binaries every app must be a plain transfer; with them the runner decides which contracts have to run.
+/// Without binaries every app must be a plain transfer; with them the runner decides which
+/// contracts have to run.
 fn run_apps(request: &ProveRequest, tx: &Transaction) -> Result<Checked, CheckError> {
     let apps = &request.spell.app_public_inputs;
     if request.app_binaries.is_empty() {
@@ -358,7 +364,8 @@ fn run_apps(request: &ProveRequest, tx: &Transaction) -> Result<Checked, CheckEr
             None => Ok(Checked { fuel: 0 }),
         };
     }
-    // Counting fuel also bounds it. The runner trusts the wasm's own memory accesses and may panic on hostile ones.
+    // Counting fuel also bounds it. The runner trusts the wasm's own memory accesses and may panic
+    // on hostile ones.
     let fuels = catch_unwind(AssertUnwindSafe(|| {
         AppRunner::new(true).run_all(
             &request.app_binaries,

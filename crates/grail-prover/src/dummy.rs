@@ -1,5 +1,5 @@
-//! The mock spell's proof: Groth16 of a dummy circuit, under the Charms project's public proving key. In development
-//! builds alone.
+//! The mock spell's proof: Groth16 of a dummy circuit, under the Charms project's public proving
+//! key. In development builds alone.
 
 use std::sync::OnceLock;
 

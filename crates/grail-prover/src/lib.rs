@@ -1,8 +1,10 @@
 //! From a spell to its proof.
 //!
-//! Owns the [`Prover`] port, the native check that says beforehand whether a spell can be proven ([`check`]), the
-//! [`MockProver`] for regtest (it can be made in development builds alone), and the client of Charms' own prover ([`CharmsProver`]). Part of the untrusted backend: what
-//! comes out of here is believed by nobody, operators verify it with `grail-spell`. App contracts are foreign code and run in the Charms runner's interpreter with bounded fuel.
+//! Owns the [`Prover`] port, the native check that says beforehand whether a spell can be proven
+//! ([`check`]), the [`MockProver`] for regtest (it can be made in development builds alone), and
+//! the client of Charms' own prover ([`CharmsProver`]). Part of the untrusted backend: what
+//! comes out of here is believed by nobody, operators verify it with `grail-spell`. App contracts
+//! are foreign code and run in the Charms runner's interpreter with bounded fuel.
 
 mod bridge;
 mod charms;

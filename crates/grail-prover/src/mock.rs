@@ -1,6 +1,7 @@
 //! The prover of regtest: the real check, then a proof that proves nothing.
 //!
-//! In a production build there is neither the proving key nor a [`MockAllowed`] to make a [`MockProver`] with.
+//! In a production build there is neither the proving key nor a [`MockAllowed`] to make a
+//! [`MockProver`] with.
 
 #[cfg(not(feature = "development"))]
 use grail_spell::Proof;
@@ -12,8 +13,8 @@ use crate::check::check;
 use crate::dummy::prove_dummy;
 use crate::port::{ProveRequest, Proven, Prover, ProverError};
 
-/// Proves mock spells with the Charms project's public proving key, after running the same checks as a real prover. The
-/// same request gives the same bytes.
+/// Proves mock spells with the Charms project's public proving key, after running the same checks
+/// as a real prover. The same request gives the same bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct MockProver {
     allowed: MockAllowed,
@@ -25,8 +26,8 @@ impl MockProver {
         Self { allowed }
     }
 
-    /// Proves whatever it is given, right or wrong: the forger against whom readers and policies are tested, since the mock
-    /// proving key is public.
+    /// Proves whatever it is given, right or wrong: the forger against whom readers and policies
+    /// are tested, since the mock proving key is public.
     pub fn prove_unchecked(&self, spell: &NormalizedSpell) -> Result<Proven, ProverError> {
         let mut spell = spell.clone();
         spell.mock = true;
@@ -60,7 +61,8 @@ fn proven(spell: &NormalizedSpell, fuel: u64) -> Result<Proven, ProverError> {
     })
 }
 
-/// Never called: a production build has no [`MockProver`]. And no key, should somebody find a way to make one.
+/// Never called: a production build has no [`MockProver`]. And no key, should somebody find a way
+/// to make one.
 #[cfg(not(feature = "development"))]
 fn prove_dummy(_: &NormalizedSpell) -> Result<Proof, ProverError> {
     Err(ProverError::Proof {

@@ -20,9 +20,11 @@ pub(crate) const REAL_PROOF_BYTES: usize = 356;
 pub struct ProveRequest {
     /// The spell in its proving form: inputs and coins filled.
     pub spell: NormalizedSpell,
-    /// The transaction behind every input; no others. Those of a spell of the bridge without their witnesses.
+    /// The transaction behind every input; no others. Those of a spell of the bridge without their
+    /// witnesses.
     pub prev_txs: Vec<Transaction>,
-    /// Wasm of the apps whose contract has to run, by its SHA-256. Empty for a spell of plain transfers.
+    /// Wasm of the apps whose contract has to run, by its SHA-256. Empty for a spell of plain
+    /// transfers.
     pub app_binaries: BTreeMap<B32, Vec<u8>>,
     /// Private inputs of those apps. The bridge's contract takes none.
     pub app_private_inputs: BTreeMap<App, Data>,
@@ -39,7 +41,8 @@ pub struct Proven {
     pub op_return: ScriptBuf,
     /// Fuel that the app contracts burned.
     pub fuel: u64,
-    /// What the prover wants to be paid, as an output right before the spell's. The proof does not commit to it.
+    /// What the prover wants to be paid, as an output right before the spell's. The proof does not
+    /// commit to it.
     pub fee_output: Option<TxOut>,
 }
 
@@ -105,19 +108,21 @@ pub struct TransientError {
     pub reason: String,
 }
 
-/// Makes proofs of spells. Blocks until done, which takes milliseconds for a mock and minutes for a real proof: call it where
-/// blocking is allowed.
+/// Makes proofs of spells. Blocks until done, which takes milliseconds for a mock and minutes for a
+/// real proof: call it where blocking is allowed.
 pub trait Prover: Send + Sync {
-    /// Which kind of prover this is: a short stable name for records, the API and metrics (`mock`, `charms`). Proofs of
-    /// one kind never stand in for another's.
+    /// Which kind of prover this is: a short stable name for records, the API and metrics (`mock`,
+    /// `charms`). Proofs of one kind never stand in for another's.
     fn kind(&self) -> &'static str;
 
-    /// Length of its proofs, for whoever plans a transaction around one: a mock's, if the prover does not say otherwise.
+    /// Length of its proofs, for whoever plans a transaction around one: a mock's, if the prover
+    /// does not say otherwise.
     fn proof_bytes(&self) -> usize {
         MOCK_PROOF_BYTES
     }
 
-    /// The fee output that a transaction must have room and money for, at its most. None: it charges nothing.
+    /// The fee output that a transaction must have room and money for, at its most. None: it
+    /// charges nothing.
     fn fee_output_max(&self) -> Option<TxOut> {
         None
     }

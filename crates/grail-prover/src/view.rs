@@ -15,7 +15,8 @@ enum PrevTxView {
     Bitcoin(String),
 }
 
-/// The transaction that a spell's contracts judge. `None` when an input or reference is not among `prev_txs`.
+/// The transaction that a spell's contracts judge. `None` when an input or reference is not among
+/// `prev_txs`.
 pub fn charms_transaction(
     spell: &NormalizedSpell,
     prev_txs: &BTreeMap<TxId, PrevTx>,

@@ -1,5 +1,5 @@
-//! Many spells read at once: the verdicts are those of reading each alone. Here, where mock proofs can be made; real ones
-//! come from the vectors.
+//! Many spells read at once: the verdicts are those of reading each alone. Here, where mock proofs
+//! can be made; real ones come from the vectors.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -135,7 +135,8 @@ fn vectors() -> Vec<Transaction> {
         .collect()
 }
 
-/// Spells of many versions and both kinds of proof, good and bad in every way, and transactions without one.
+/// Spells of many versions and both kinds of proof, good and bad in every way, and transactions
+/// without one.
 fn pool() -> &'static [Transaction] {
     static POOL: OnceLock<Vec<Transaction>> = OnceLock::new();
     POOL.get_or_init(|| {

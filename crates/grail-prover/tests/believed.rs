@@ -74,7 +74,8 @@ fn zkbtc_is_what_can_be_spent_again() {
 
 #[test]
 fn what_only_charms_would_read_is_no_plain_coin() {
-    // Charms ignores bytes after the spell, without limit: it sees 60,000 here, and nobody else reads that far.
+    // Charms ignores bytes after the spell, without limit: it sees 60,000 here, and nobody else
+    // reads that far.
     let bridge = Bridge::with_contract(BRIDGE);
     let longer = |by: usize| {
         with_spell_script(&bridge, |script| {

@@ -9,8 +9,8 @@ use common::{BRIDGE, Bridge, VAULT, at, mock_allowed, output, request, roster, t
 use grail_prover::{CheckError, check};
 use grail_spell::{SettlementItem, nft_app, settlement_spell, token_app};
 
-/// Spends the vault's 100,000 satoshis and passes 60,000 zkBTC on, so that zkBTC balances; all but `vault_out` of the
-/// vault goes to someone who burned nothing.
+/// Spends the vault's 100,000 satoshis and passes 60,000 zkBTC on, so that zkBTC balances; all but
+/// `vault_out` of the vault goes to someone who burned nothing.
 fn balanced(bridge: &Bridge, vault_out: u64) -> Transaction {
     transaction(
         &[
@@ -27,7 +27,8 @@ fn balanced(bridge: &Bridge, vault_out: u64) -> Transaction {
     )
 }
 
-/// Whether that can be proven as a settlement that leaves the NFT at `serial`, with or without the contract at hand.
+/// Whether that can be proven as a settlement that leaves the NFT at `serial`, with or without the
+/// contract at hand.
 fn prove(
     bridge: &Bridge,
     vault_out: u64,
@@ -70,7 +71,8 @@ fn contract_accepts_the_next_serial_and_refuses_what_takes_vault_coins() {
 
 #[test]
 fn a_spell_that_lists_the_nft_alone_needs_the_contract_too() {
-    // With the tag `n` and an unchanged state this would be provable, and with it a theft of the vault.
+    // With the tag `n` and an unchanged state this would be provable, and with it a theft of the
+    // vault.
     let bridge = Bridge::with_contract(BRIDGE);
     let tx = transaction(
         &[at(&bridge.settlement, 0), at(&bridge.settlement, 1)],

@@ -207,7 +207,8 @@ fn contract_that_refuses_makes_a_final_error() {
         vec![output(1_000, common::VAULT), output(100_000, common::VAULT)],
     );
     for wasm in [common::REFUSES, common::LOOPS] {
-        // An app whose contract agrees to nothing; its charms are not touched, yet its contract must run.
+        // An app whose contract agrees to nothing; its charms are not touched, yet its contract
+        // must run.
         let mut spell =
             settlement_spell(&tx, &bridge.app, &bridge.state, &[SettlementItem::Plain]).unwrap();
         let other = charms_data::App {

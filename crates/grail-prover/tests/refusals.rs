@@ -354,7 +354,8 @@ fn spending_charms_of_an_unlisted_app_is_refused() {
     assert!(matches!(error, ProverError::Rejected(error) if error == expected));
 }
 
-/// A previous transaction whose spell has parts that [`MockProver`] would not prove: proven all the same.
+/// A previous transaction whose spell has parts that [`MockProver`] would not prove: proven all the
+/// same.
 fn foreign(prev: &Transaction, change: impl FnOnce(&mut NormalizedSpell)) -> Transaction {
     let tx = transaction(&[at(prev, 0)], vec![output(1_000, 1), output(2_000, 2)]);
     let mut spell = spell_on(&tx, &[app('n', AGREES)], vec![charm(Data::from(&"state"))]);

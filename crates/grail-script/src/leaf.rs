@@ -7,8 +7,8 @@ use bitcoin::{
 };
 use grail_types::{RequestId, Roster, Terms};
 
-/// `multi_a(threshold, signers)` of BIP-387: `<key> CHECKSIG (<key> CHECKSIGADD)* <threshold> NUMEQUAL`, keys in
-/// roster order.
+/// `multi_a(threshold, signers)` of BIP-387: `<key> CHECKSIG (<key> CHECKSIGADD)* <threshold>
+/// NUMEQUAL`, keys in roster order.
 pub fn quorum_leaf(roster: &Roster) -> ScriptBuf {
     quorum(Builder::new(), roster).into_script()
 }

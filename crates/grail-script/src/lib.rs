@@ -1,7 +1,7 @@
 //! Scripts of Grail: the vault's and deposits' taproot trees, what signs them, what they weigh.
 //!
-//! Every output that a roster can spend has one of the templates here; operators recompute a template from
-//! typed values and compare, they never parse a script that somebody else made.
+//! Every output that a roster can spend has one of the templates here; operators recompute a
+//! template from typed values and compare, they never parse a script that somebody else made.
 
 mod internal_key;
 mod leaf;

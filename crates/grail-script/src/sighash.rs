@@ -9,8 +9,8 @@ use bitcoin::{
 
 use crate::spend::{ReclaimSpend, Spend};
 
-/// Computes many inputs' sighashes of one transaction; the parts that are common to all inputs are hashed once,
-/// so the cost is linear in the number of inputs.
+/// Computes many inputs' sighashes of one transaction; the parts that are common to all inputs are
+/// hashed once, so the cost is linear in the number of inputs.
 pub struct Sighashes<'a> {
     cache: SighashCache<&'a Transaction>,
     prevouts: &'a [TxOut],

@@ -235,7 +235,8 @@ fn a_deposit_is_reclaimed_beside_inputs_that_pay_for_it() {
         taken.output.clone(),
     ];
     let secp = Secp256k1::new();
-    taken.sign_input(&secp, &mut transaction, &prevouts, &user())
+    taken
+        .sign_input(&secp, &mut transaction, &prevouts, &user())
         .unwrap();
     tapscript::verify(&transaction, &prevouts, 1).unwrap();
     // The payer's input is left to the payer.

@@ -1,5 +1,5 @@
-//! Published vectors: BIP-340 through the crate's own verification, BIP-341 against the reference that judges the
-//! crate's trees and sighashes.
+//! Published vectors: BIP-340 through the crate's own verification, BIP-341 against the reference
+//! that judges the crate's trees and sighashes.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -1,5 +1,5 @@
-//! What an operator's decision and a backend's completion cost, beside the raw cryptography that no implementation can do
-//! without, measured in the same run.
+//! What an operator's decision and a backend's completion cost, beside the raw cryptography that no
+//! implementation can do without, measured in the same run.
 //!
 //! `cargo bench -p grail-signer --bench settlement`
 
@@ -29,8 +29,8 @@ use grail_wire::{Contribution, Contributions, encode_proposal};
 use sha2::{Digest as _, Sha256};
 use support::{Proposal, peg_in, peg_out, public, world};
 
-/// Inputs of the settlements measured: the most that are allowed, and fewer to see the growth. The roster NFT and the vault are
-/// two of them.
+/// Inputs of the settlements measured: the most that are allowed, and fewer to see the growth. The
+/// roster NFT and the vault are two of them.
 const INPUTS: [usize; 3] = [20, 100, 200];
 const THRESHOLD: usize = 12;
 
@@ -51,7 +51,8 @@ fn proposal(inputs: usize) -> Proposal {
     proposal
 }
 
-/// One Groth16 verification with everything prepared: key, proof and public input of the settlement's own spell.
+/// One Groth16 verification with everything prepared: key, proof and public input of the
+/// settlement's own spell.
 fn groth16_check(proposal: &Proposal) -> impl Fn() -> bool {
     let allowed = MockAllowed::on(Network::Regtest);
     let spell = read_strict(&proposal.transaction, allowed).unwrap();
@@ -102,8 +103,8 @@ fn sign(criterion: &mut Criterion) {
                 });
             },
         );
-        // What the rules ask for besides: the NFT's and the zkBTC's previous transaction have a spell of their own, and each
-        // deposit's address is recomputed.
+        // What the rules ask for besides: the NFT's and the zkBTC's previous transaction have a
+        // spell of their own, and each deposit's address is recomputed.
         let tweaks: Vec<_> = (1..inputs - 1)
             .map(|index| Scalar::from_be_bytes(Sha256::digest(index.to_be_bytes()).into()).unwrap())
             .collect();

@@ -6,8 +6,8 @@ use bitcoin::{
 };
 use zeroize::Zeroizing;
 
-/// A signer's key. Its 32 bytes stay in one place on the heap, so that no move leaves a copy in a stack frame, and are
-/// erased when dropped. Never shown, cloned or compared.
+/// A signer's key. Its 32 bytes stay in one place on the heap, so that no move leaves a copy in a
+/// stack frame, and are erased when dropped. Never shown, cloned or compared.
 pub(crate) struct SigningKey {
     secret: Box<Zeroizing<[u8; 32]>>,
     public: XOnlyPublicKey,
@@ -40,7 +40,8 @@ impl SigningKey {
         &self.secret
     }
 
-    /// Lends the key pair to `sign` and erases it afterwards: `Keypair` is `Copy`, so it must not be kept anywhere.
+    /// Lends the key pair to `sign` and erases it afterwards: `Keypair` is `Copy`, so it must not
+    /// be kept anywhere.
     pub(crate) fn with_pair<C: Signing, T>(
         &self,
         secp: &Secp256k1<C>,

@@ -19,14 +19,16 @@ use crate::{key::SigningKey, sessions::Sessions};
 /// What the sealed key is for; opening needs the same words.
 const SEAL_PURPOSE: &str = "signer-key";
 
-/// Draws of a key before a broken source of randomness is assumed: a draw fails with probability 2^-128.
+/// Draws of a key before a broken source of randomness is assumed: a draw fails with probability
+/// 2^-128.
 const KEY_DRAWS_MAX: usize = 8;
 
-/// Memory that one decision may need at once, its request among it: what an enclave is given must have room for this,
-/// its program and nothing else.
+/// Memory that one decision may need at once, its request among it: what an enclave is given must
+/// have room for this, its program and nothing else.
 pub const DECISION_MAX_BYTES: usize = 96 << 20;
 
-/// Source of fresh randomness, given by the shell: the machine draws none itself, and none can be decoded from a message.
+/// Source of fresh randomness, given by the shell: the machine draws none itself, and none can be
+/// decoded from a message.
 pub trait Entropy {
     /// Fills `bytes` with fresh random bytes.
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), EntropyError>;
@@ -49,7 +51,8 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(clippy::large_enum_variant, reason = "at most two at a time")]
 pub enum Effect {
-    /// Hand these sealed bytes to the host, who must have them on disk before it acts on the response.
+    /// Hand these sealed bytes to the host, who must have them on disk before it acts on the
+    /// response.
     Keep(Vec<u8>),
     /// Answer the host's request.
     Respond {
@@ -124,8 +127,9 @@ impl Node {
 
     fn boot(&mut self, boot: Boot, entropy: &mut dyn Entropy) -> Result<Vec<Effect>, Fault> {
         let Boot { bridge, sealed } = boot;
-        // Bound to the bridge and its network, so that no host can carry a key from one bridge to another; the TEE binds
-        // it to the image. Not bound to parameters: a fee clamp that changes must not cost sixteen keys.
+        // Bound to the bridge and its network, so that no host can carry a key from one bridge to
+        // another; the TEE binds it to the image. Not bound to parameters: a fee clamp that
+        // changes must not cost sixteen keys.
         let context = SealContext {
             purpose: SEAL_PURPOSE,
             bridge,

@@ -1,12 +1,13 @@
 //! What a running signer remembers of the transactions that it approved.
 //!
-//! A signature of several rounds has state between them, which must be bound to one transaction and one asker and must
-//! never be used twice. This table is where such state lives: opened only from an approval, bounded, in memory alone, gone
-//! with the process. Today's signatures have one round and need none of it; a lost session costs an asker one more
-//! attempt.
+//! A signature of several rounds has state between them, which must be bound to one transaction and
+//! one asker and must never be used twice. This table is where such state lives: opened only from
+//! an approval, bounded, in memory alone, gone with the process. Today's signatures have one round
+//! and need none of it; a lost session costs an asker one more attempt.
 //!
-//! Nothing here ends by time: an enclave has no clock of its own to trust. What is too much goes by count, oldest first,
-//! so that whoever floods the table pushes out his own sessions on a transaction before anybody else's.
+//! Nothing here ends by time: an enclave has no clock of its own to trust. What is too much goes by
+//! count, oldest first, so that whoever floods the table pushes out his own sessions on a
+//! transaction before anybody else's.
 
 use std::collections::VecDeque;
 

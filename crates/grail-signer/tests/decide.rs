@@ -183,8 +183,8 @@ fn a_proposal_that_shows_other_params_is_refused() {
     assert_eq!(refusal(&answer).code, RefusalCode::NftParams);
 }
 
-/// A thief deploys a bridge of his own, names the real roster in it and shows it to the real signers: his "NFT" with the
-/// real vault's address, under whatever parameters he likes.
+/// A thief deploys a bridge of his own, names the real roster in it and shows it to the real
+/// signers: his "NFT" with the real vault's address, under whatever parameters he likes.
 #[test]
 fn a_foreign_bridge_under_the_real_rosters_vault_is_refused() {
     let world = world();
@@ -331,7 +331,8 @@ fn a_decision_depends_on_nothing_that_was_asked_before() {
     }
 }
 
-/// A "no" names its attempt and its asker; a "yes" does as well, but its signatures are the same facts.
+/// A "no" names its attempt and its asker; a "yes" does as well, but its signatures are the same
+/// facts.
 #[test]
 fn an_answer_names_the_attempt_that_it_was_given_to() {
     let world = world();
@@ -351,7 +352,8 @@ fn an_answer_names_the_attempt_that_it_was_given_to() {
     }
 }
 
-/// Asked by more askers than are remembered, about more transactions than are remembered: the signer goes on.
+/// Asked by more askers than are remembered, about more transactions than are remembered: the
+/// signer goes on.
 #[test]
 fn no_number_of_askers_keeps_a_signer_from_answering() {
     let world = world();

@@ -1,4 +1,5 @@
-//! What a decision needs of memory, whatever it is shown: an enclave that runs out of it signs nothing until it restarts.
+//! What a decision needs of memory, whatever it is shown: an enclave that runs out of it signs
+//! nothing until it restarts.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -24,8 +25,8 @@ const PAYLOAD_BYTES: usize = 398_000;
 /// Outputs that fit into a transaction beside such a payload.
 const OUTPUTS: usize = 66_000;
 
-/// A settlement of peg-ins, each made by a transaction that also carries a payload: charms for so many outputs, which
-/// are there, and `input` as an app's public input.
+/// A settlement of peg-ins, each made by a transaction that also carries a payload: charms for so
+/// many outputs, which are there, and `input` as an app's public input.
 fn proposal(deposits: usize, outputs: usize, input: Data) -> Proposal {
     let world = world();
     let mut draft = world.case(&vec![peg_in(1_000_000); deposits]).draft;

@@ -1,8 +1,8 @@
 //! The spells of the bridge app: what its charms mean, and the three spells that Grail builds.
 //!
-//! Builders are pure: they take the transaction as it will be (its inputs and at least its first outputs; the
-//! `OP_RETURN` may be missing still) and return the spell in its proving form. Whether the contract accepts it
-//! is for the prover's check and the policy to say, not for the builder.
+//! Builders are pure: they take the transaction as it will be (its inputs and at least its first
+//! outputs; the `OP_RETURN` may be missing still) and return the spell in its proving form. Whether
+//! the contract accepts it is for the prover's check and the policy to say, not for the builder.
 
 use bitcoin::{OutPoint, Transaction};
 use charms_data::{App, B32, Charms, Data};
@@ -74,8 +74,9 @@ pub fn roster_state(charms: &Charms, nft: &App) -> Result<Option<RosterState>, B
     Ok(charms.get(nft).map(RosterState::from_data).transpose()?)
 }
 
-/// Lowest protocol version under which the bridge's charms are believed, by the contract as by everybody else: the one
-/// that it was first deployed under. What older checkers let pass is not for anybody's bitcoin.
+/// Lowest protocol version under which the bridge's charms are believed, by the contract as by
+/// everybody else: the one that it was first deployed under. What older checkers let pass is not
+/// for anybody's bitcoin.
 pub const BRIDGE_SPELL_VERSION_MIN: u32 = SPELL_VERSION_MIN;
 
 /// What an output carries, read exactly: what is there must be all that is there.
@@ -200,8 +201,8 @@ pub enum SettlementItem {
     Plain,
 }
 
-/// The spell that creates the roster NFT on output 0. The first input of `tx` must be the outpoint that the bridge's
-/// identity comes from ([`deployment_identity`]).
+/// The spell that creates the roster NFT on output 0. The first input of `tx` must be the outpoint
+/// that the bridge's identity comes from ([`deployment_identity`]).
 pub fn deployment_spell(
     tx: &Transaction,
     bridge: &BridgeApp,
@@ -214,8 +215,8 @@ pub fn deployment_spell(
     })
 }
 
-/// The spell of a settlement: output 0 the NFT with its new `state`, then one output per item (the vault, where there
-/// is one, is the first of them).
+/// The spell of a settlement: output 0 the NFT with its new `state`, then one output per item (the
+/// vault, where there is one, is the first of them).
 /// Also the spell of a rotation, whose state is of the next epoch.
 pub fn settlement_spell(
     tx: &Transaction,
@@ -242,7 +243,8 @@ pub fn settlement_spell(
     })
 }
 
-/// The spell of a transfer: the first outputs carry `amounts` of zkBTC. The contract runs, to judge where it comes from.
+/// The spell of a transfer: the first outputs carry `amounts` of zkBTC. The contract runs, to judge
+/// where it comes from.
 pub fn transfer_spell(
     tx: &Transaction,
     bridge: &BridgeApp,

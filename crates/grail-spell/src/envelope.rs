@@ -1,9 +1,10 @@
 //! Where a spell sits in a Bitcoin transaction, and how it is put there.
 //!
-//! Two places exist. `OP_RETURN "spell" <payload>` (protocol 9 and later) is looked at first; the leaf script of the
-//! last input's witness, `OP_0 OP_IF "spell" <pushes> OP_ENDIF` (protocol 8 and earlier), is looked at when the first
-//! gives nothing readable. Charms enforces neither place by version, and so neither does [`find_spell`], which has to
-//! find whatever Charms finds. The payload is CBOR of `(spell, proof)`.
+//! Two places exist. `OP_RETURN "spell" <payload>` (protocol 9 and later) is looked at first; the
+//! leaf script of the last input's witness, `OP_0 OP_IF "spell" <pushes> OP_ENDIF` (protocol 8 and
+//! earlier), is looked at when the first gives nothing readable. Charms enforces neither place by
+//! version, and so neither does [`find_spell`], which has to find whatever Charms finds. The
+//! payload is CBOR of `(spell, proof)`.
 
 use bitcoin::opcodes::all::{OP_ENDIF, OP_IF, OP_RETURN};
 use bitcoin::script::{Instruction, PushBytesBuf};
@@ -15,12 +16,12 @@ use crate::spell::{NormalizedSpell, Proof};
 /// The first push of every spell.
 pub const SPELL_MARKER: &[u8] = b"spell";
 
-/// Longest payload that [`encode_op_return`] writes: above it Bitcoin Core's default policy relays no `OP_RETURN`
-/// (100,000 bytes with opcode, marker and push prefixes).
+/// Longest payload that [`encode_op_return`] writes: above it Bitcoin Core's default policy relays
+/// no `OP_RETURN` (100,000 bytes with opcode, marker and push prefixes).
 pub const OP_RETURN_PAYLOAD_MAX_BYTES: usize = 99_980;
 
-/// Longest payload that is decoded, here as by the bridge's contract. Charms has no limit here; no transaction that relays
-/// comes near it.
+/// Longest payload that is decoded, here as by the bridge's contract. Charms has no limit here; no
+/// transaction that relays comes near it.
 const PAYLOAD_MAX_BYTES: usize = grail_bridge_contract::SPELL_PAYLOAD_MAX_BYTES;
 
 /// Most bytes, without witnesses, of a transaction that is looked at: consensus lets no block hold
@@ -176,7 +177,8 @@ pub(crate) fn marked_outputs(tx: &Transaction) -> impl Iterator<Item = (usize, &
         .filter(|(_, script)| has_op_return_marker(script))
 }
 
-/// The inputs whose witness begins as a spell's envelope does. Charms reads that of the last input alone.
+/// The inputs whose witness begins as a spell's envelope does. Charms reads that of the last input
+/// alone.
 pub(crate) fn witness_envelopes(tx: &Transaction) -> impl Iterator<Item = usize> {
     tx.input
         .iter()
@@ -235,8 +237,9 @@ fn witness_envelope(input: &TxIn) -> Option<WitnessEnvelope<'_>> {
     })
 }
 
-/// Reads the first CBOR item. Charms ignores bytes after it; the strict reading refuses them by encoding again.
-/// Length is judged first: decoding can need a hundred times the memory of the bytes.
+/// Reads the first CBOR item. Charms ignores bytes after it; the strict reading refuses them by
+/// encoding again. Length is judged first: decoding can need a hundred times the memory of the
+/// bytes.
 pub(crate) fn decode_payload(payload: &[u8]) -> Result<(NormalizedSpell, Proof), EnvelopeError> {
     if payload.len() > PAYLOAD_MAX_BYTES {
         return Err(EnvelopeError::PayloadTooLong {

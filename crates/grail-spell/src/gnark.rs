@@ -1,8 +1,9 @@
-//! BN254 points as gnark and SP1 write them: big-endian coordinates, the imaginary part of `Fq2` first.
+//! BN254 points as gnark and SP1 write them: big-endian coordinates, the imaginary part of `Fq2`
+//! first.
 //!
-//! Proof points are foreign: each coordinate must be below the field's modulus, each point on its curve and in its
-//! prime-order subgroup, and never the point at infinity. Key points come from committed files and are read by the
-//! same rules, save that gnark compresses them.
+//! Proof points are foreign: each coordinate must be below the field's modulus, each point on its
+//! curve and in its prime-order subgroup, and never the point at infinity. Key points come from
+//! committed files and are read by the same rules, save that gnark compresses them.
 
 use ark_bn254::{Bn254, Fq, Fq2, G1Affine, G2Affine};
 use ark_ec::AffineRepr as _;
@@ -55,8 +56,8 @@ pub(crate) fn read_proof(bytes: &[u8]) -> Result<Points<Bn254>, PointError> {
     })
 }
 
-/// Reads gnark's compressed verification key. Layout: alpha, beta in G1 (unused), beta, gamma in G2, delta in G1 (unused),
-/// delta in G2, the number of input points, and those.
+/// Reads gnark's compressed verification key. Layout: alpha, beta in G1 (unused), beta, gamma in
+/// G2, delta in G1 (unused), delta in G2, the number of input points, and those.
 pub(crate) fn read_verification_key(bytes: &[u8]) -> Result<Key<Bn254>, PointError> {
     let mut rest = bytes;
     let alpha = compressed_g1(take(&mut rest)?)?;
@@ -93,7 +94,8 @@ fn field(bytes: &[u8; 32]) -> Result<Fq, PointError> {
     Fq::from_bigint(BigInt::new(limbs)).ok_or(PointError::NotInField)
 }
 
-// arkworks takes the coordinates (0, 0), which satisfy neither curve equation, for the point at infinity.
+// arkworks takes the coordinates (0, 0), which satisfy neither curve equation, for the point at
+// infinity.
 
 fn g1(x: Fq, y: Fq) -> Result<G1Affine, PointError> {
     let point = G1Affine::new_unchecked(x, y);

@@ -1,17 +1,20 @@
 //! Groth16: keys, proofs, and the pairing equation, for one proof and for many of one key at once.
 //!
-//! Owned here, on arkworks' curves, because arkworks' own crate for it brings provers and constraint systems, some twenty crates,
-//! into the enclave for these few lines. The equation: `e(A, B) = e(alpha, beta) e(L, gamma) e(C, delta)`, where `L` is
-//! the sum of the key's input points, the first once and each further one as often as its public input says.
+//! Owned here, on arkworks' curves, because arkworks' own crate for it brings provers and
+//! constraint systems, some twenty crates, into the enclave for these few lines. The equation:
+//! `e(A, B) = e(alpha, beta) e(L, gamma) e(C, delta)`, where `L` is the sum of the key's input
+//! points, the first once and each further one as often as its public input says.
 //!
-//! Many are checked by one random linear combination. Each proof has an error, a value of the target group that is one
-//! when the proof holds; the combination raises each to a random power and multiplies them. Points are in their
-//! prime-order subgroups when they come here, so the target values are in a group of prime order above 2^250, and whatever
-//! proofs do not all hold give one with a chance of 2^-128 at most. When the combination does not give one, halves are
-//! tried, and what is left alone is checked singly: whatever is refused was refused by its own equation.
+//! Many are checked by one random linear combination. Each proof has an error, a value of the
+//! target group that is one when the proof holds; the combination raises each to a random power and
+//! multiplies them. Points are in their prime-order subgroups when they come here, so the target
+//! values are in a group of prime order above 2^250, and whatever proofs do not all hold give one
+//! with a chance of 2^-128 at most. When the combination does not give one, halves are tried, and
+//! what is left alone is checked singly: whatever is refused was refused by its own equation.
 //!
-//! Trusts that the points are on their curves and in their subgroups, as [`crate::proof`] reads them. Draws no
-//! randomness: the powers come from the seed that it is given and from the claims themselves.
+//! Trusts that the points are on their curves and in their subgroups, as [`crate::proof`] reads
+//! them. Draws no randomness: the powers come from the seed that it is given and from the claims
+//! themselves.
 
 use std::iter;
 use std::ops::Range;
@@ -28,11 +31,13 @@ use crate::proof::ProofError;
 /// So many pairings are prepared at a time: each takes about 20 kB.
 const MILLER_LOOP_MAX: usize = 64;
 
-/// Looking for false proofs ends, and the rest is checked singly, when the combinations tried have had this many times as
-/// many proofs as there are: so a batch of false proofs costs a few times what they would cost singly, not more.
+/// Looking for false proofs ends, and the rest is checked singly, when the combinations tried have
+/// had this many times as many proofs as there are: so a batch of false proofs costs a few times
+/// what they would cost singly, not more.
 const SEARCH_MAX: usize = 3;
 
-/// arkworks sizes a table by how often it will be used; this gives windows of five bits and 0.2 MB a point at most.
+/// arkworks sizes a table by how often it will be used; this gives windows of five bits and 0.2 MB
+/// a point at most.
 const TABLE_USES: usize = 200;
 
 /// A verification key as its maker publishes it.
@@ -53,7 +58,8 @@ pub(crate) struct PreparedKey<E: Pairing> {
     beta: E::G2Prepared,
     minus_gamma: E::G2Prepared,
     minus_delta: E::G2Prepared,
-    /// Of each input point but the first: multiples of it, so that multiplying it takes additions only.
+    /// Of each input point but the first: multiples of it, so that multiplying it takes additions
+    /// only.
     input_tables: Vec<BatchMulPreprocessing<E::G1>>,
 }
 
@@ -166,7 +172,8 @@ struct Search<'a, E: Pairing> {
 }
 
 impl<E: Pairing> Search<'_, E> {
-    /// Fills in the verdicts of `range`. Halves it each time: not deeper than the logarithm of the number of claims.
+    /// Fills in the verdicts of `range`. Halves it each time: not deeper than the logarithm of the
+    /// number of claims.
     fn judge(&mut self, range: Range<usize>) {
         let claims = self.claims.get(range.clone()).unwrap_or_default();
         let verdicts = self.verdicts.get_mut(range.clone()).unwrap_or_default();
@@ -216,8 +223,9 @@ fn powers<E: Pairing>(claims: &[&Claim<E>], seed: &[u8; 32]) -> Vec<u128> {
         .collect()
 }
 
-/// Checks `e(A, B) = e(alpha, beta) e(L, gamma) e(C, delta)` of all claims, each to its power, as one product:
-/// the pairs `(power A, B)` and, summed over the claims, `-beta`, `-gamma` and `-delta` with what belongs to them.
+/// Checks `e(A, B) = e(alpha, beta) e(L, gamma) e(C, delta)` of all claims, each to its power, as
+/// one product: the pairs `(power A, B)` and, summed over the claims, `-beta`, `-gamma` and
+/// `-delta` with what belongs to them.
 fn combination_holds<E: Pairing>(
     key: &PreparedKey<E>,
     claims: &[&Claim<E>],
@@ -290,7 +298,8 @@ mod tests {
 
     const SEED: [u8; 32] = [7; 32];
 
-    /// A key whose secrets are known, so that proofs of it can be made of any inputs, true and false.
+    /// A key whose secrets are known, so that proofs of it can be made of any inputs, true and
+    /// false.
     struct Simulator<E: Pairing> {
         key: PreparedKey<E>,
         alpha: E::ScalarField,
@@ -415,7 +424,8 @@ mod tests {
         refuses_proofs_whose_errors_cancel::<Bls12_381>(1);
     }
 
-    /// Errors chosen against the powers of an earlier batch with the same seed: each proof changes every power.
+    /// Errors chosen against the powers of an earlier batch with the same seed: each proof changes
+    /// every power.
     #[test]
     fn a_seed_used_twice_does_not_let_a_forger_adapt() {
         let simulator = Simulator::<Bn254>::new(2);

@@ -8,10 +8,10 @@
 //! transactions at once reads them into a [`PreviousBatch`], which keeps no spell longer than it
 //! reads it.
 //!
-//! Trusts the verification keys committed in `vk/` and nothing else. Every byte of a transaction is foreign.
-//! Never proves, never runs an app contract, never does I/O. A mock spell (its proving key is public) is read only with
-//! a [`grail_types::MockAllowed`], which exists on regtest alone, and the key that checks it is in development builds
-//! alone (feature `development`, ADR 10).
+//! Trusts the verification keys committed in `vk/` and nothing else. Every byte of a transaction is
+//! foreign. Never proves, never runs an app contract, never does I/O. A mock spell (its proving key
+//! is public) is read only with a [`grail_types::MockAllowed`], which exists on regtest alone, and
+//! the key that checks it is in development builds alone (feature `development`, ADR 10).
 
 mod bridge;
 mod claimed;

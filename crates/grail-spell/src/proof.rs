@@ -1,11 +1,12 @@
 //! Spell proofs: which key, which encoding and which public values belong to each protocol version.
 //!
-//! Versions 0 to 11 carry an SP1 v5 proof (4-byte key prefix, 256-byte Groth16 proof), 12 to 15 an SP1 v6 proof (prefix,
-//! exit code, vk root, nonce, Groth16 proof). A mock spell of any version carries a proof of a dummy circuit on
-//! BLS12-381 whose proving key is public.
+//! Versions 0 to 11 carry an SP1 v5 proof (4-byte key prefix, 256-byte Groth16 proof), 12 to 15 an
+//! SP1 v6 proof (prefix, exit code, vk root, nonce, Groth16 proof). A mock spell of any version
+//! carries a proof of a dummy circuit on BLS12-381 whose proving key is public.
 //!
-//! Checking has two steps: [`claim`] reads a proof into its points and public inputs and refuses whatever is malformed;
-//! then the pairing equation is checked, for one claim ([`Claim::check`]) or for many at once ([`check_all`]).
+//! Checking has two steps: [`claim`] reads a proof into its points and public inputs and refuses
+//! whatever is malformed; then the pairing equation is checked, for one claim ([`Claim::check`]) or
+//! for many at once ([`check_all`]).
 
 use std::sync::OnceLock;
 
@@ -37,7 +38,8 @@ pub const SPELL_VK: [u8; 32] =
 pub const MOCK_SPELL_VK: [u8; 32] =
     bytes32("7c38e8639a2eac0074cee920982b92376513e8940f4a7ca6859f17a728af5b0e");
 
-/// The spell checker's verification key of each version before the current one, from `charms-client` 15.0.0.
+/// The spell checker's verification key of each version before the current one, from
+/// `charms-client` 15.0.0.
 const EARLIER_SPELL_VKS: [[u8; 32]; 15] = [
     bytes32("00e9398ac819e6dd281f81db3ada3fe5159c3cc40222b5ddb0e7584ed2327c5d"),
     bytes32("009f38f590ebca4c08c1e97b4064f39e4cd336eea4069669c5f5170a38a1ff97"),
@@ -161,7 +163,8 @@ pub(crate) fn check_nonce_reduced(proof: &[u8]) -> Result<(), StrictError> {
         .ok_or(StrictError::Nonce)
 }
 
-/// Reads the proof of a spell in its proving form (with the inputs and coins that its version commits to).
+/// Reads the proof of a spell in its proving form (with the inputs and coins that its version
+/// commits to).
 pub(crate) fn claim(
     spell: &NormalizedSpell,
     proof: &[u8],
@@ -196,8 +199,9 @@ impl Claim {
     }
 }
 
-/// The pairing equations of all `claims`, those of one key at once: for each what [`Claim::check`] says, save with a chance
-/// of 2^-128 per attempt of whoever made the proofs. See [`crate::read_compatible_batch`] for `seed`.
+/// The pairing equations of all `claims`, those of one key at once: for each what [`Claim::check`]
+/// says, save with a chance of 2^-128 per attempt of whoever made the proofs. See
+/// [`crate::read_compatible_batch`] for `seed`.
 pub(crate) fn check_all(claims: &[Claim], seed: &[u8; 32]) -> Vec<Result<(), ProofError>> {
     let mut verdicts = vec![Err(ProofError::False); claims.len()];
     let mut settle = |places: Vec<usize>, outcomes: Vec<Result<(), ProofError>>| {
@@ -243,7 +247,8 @@ pub(crate) fn check_all(claims: &[Claim], seed: &[u8; 32]) -> Vec<Result<(), Pro
     verdicts
 }
 
-/// The bytes that the proof of `spell` commits to: the checker's key and the spell in its proving form.
+/// The bytes that the proof of `spell` commits to: the checker's key and the spell in its proving
+/// form.
 pub fn public_values(
     version: u32,
     spell_vk: &[u8; 32],
@@ -424,7 +429,8 @@ fn mock_key() -> &'static PreparedKey<Bls12_381> {
 
 #[cfg(feature = "development")]
 fn mock_claim(spell: &NormalizedSpell, proof: &[u8]) -> Result<Claim, ProofError> {
-    // Charms ignores what follows the proof; nothing that Grail reads on regtest has anything there.
+    // Charms ignores what follows the proof; nothing that Grail reads on regtest has anything
+    // there.
     if proof.len() != MOCK_PROOF_BYTES {
         return Err(ProofError::MockPoint);
     }
@@ -442,7 +448,8 @@ fn mock_claim(_: &NormalizedSpell, _: &[u8]) -> Result<Claim, ProofError> {
     Err(ProofError::MockRefused)
 }
 
-/// The dummy circuit's one public input: the first 31 bytes of the hash, little-endian, so that they fit the field.
+/// The dummy circuit's one public input: the first 31 bytes of the hash, little-endian, so that
+/// they fit the field.
 #[cfg(feature = "development")]
 fn mock_input(values: &[u8]) -> ark_bls12_381::Fr {
     let mut digest: [u8; 32] = Sha256::digest(values).into();

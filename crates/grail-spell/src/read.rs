@@ -14,7 +14,8 @@ use crate::proof::{self, Claim, ProofError};
 use crate::spell::NormalizedSpell;
 use crate::strict::{self, Layout, StrictSpell};
 
-/// A spell whose proof was checked against the transaction that carries it. Made by the readers only.
+/// A spell whose proof was checked against the transaction that carries it. Made by the readers
+/// only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VerifiedSpell {
     spell: NormalizedSpell,
@@ -48,7 +49,8 @@ impl VerifiedSpell {
         self.place
     }
 
-    /// Which outputs of its transaction it does not speak of. Only of a spell that [`read_strict`] read.
+    /// Which outputs of its transaction it does not speak of. Only of a spell that [`read_strict`]
+    /// read.
     pub fn layout(&self) -> Option<Layout> {
         self.layout
     }
@@ -61,17 +63,19 @@ impl VerifiedSpell {
 }
 
 /// Reads the spell of `tx` with the verdict that Charms itself gives. `Ok(None)`: nothing in it
-/// claims to be a spell. An error means, but for the differences below, that Charms of today sees no
-/// charms on the outputs of `tx`; whether anybody ever may, [`SpellError::rejection`] says.
+/// claims to be a spell. An error means, but for the differences below, that Charms of today sees
+/// no charms on the outputs of `tx`; whether anybody ever may, [`SpellError::rejection`] says.
 ///
-/// Deliberate differences: a mock proof must actually hold and end where it ends (Charms ignores the result of that
-/// pairing, and bytes after the proof); a charm of an app that the spell does not list is an error here (Charms panics
-/// when it is spent, and its checker proves no such spell).
+/// Deliberate differences: a mock proof must actually hold and end where it ends (Charms ignores
+/// the result of that pairing, and bytes after the proof); a charm of an app that the spell does
+/// not list is an error here (Charms panics when it is spent, and its checker proves no such
+/// spell).
 ///
 /// Deliberate as well: a spell in a transaction that no block can hold is not looked at.
 ///
-/// Its work is bounded: payloads over 400,000 bytes are refused unread, the decoder (`ciborium`) stops at 256 levels of
-/// nesting and allocates as bytes come and not as lengths announce, and no field of a spell costs more than its bytes.
+/// Its work is bounded: payloads over 400,000 bytes are refused unread, the decoder (`ciborium`)
+/// stops at 256 levels of nesting and allocates as bytes come and not as lengths announce, and no
+/// field of a spell costs more than its bytes.
 pub fn read_compatible(
     tx: &Transaction,
     mock: Option<MockAllowed>,
@@ -154,13 +158,15 @@ fn verify(
     Ok(once_checked)
 }
 
-/// Reads the spells of many transactions: for each what [`read_compatible`] says of it, in the same order. Faster, because the
-/// equations of all proofs under one key are checked at once, by a random linear combination; where that fails,
-/// the false proofs are found and the others accepted as ever.
+/// Reads the spells of many transactions: for each what [`read_compatible`] says of it, in the same
+/// order. Faster, because the equations of all proofs under one key are checked at once, by a
+/// random linear combination; where that fails, the false proofs are found and the others accepted
+/// as ever.
 ///
-/// `seed`: 32 bytes that whoever made the proofs could not foresee, best fresh from the system's generator. The powers of the
-/// combination are hashed from it and from all proofs together, so that even a seed that is known or used twice leaves a
-/// forger no better way than 2^128 attempts at hashing.
+/// `seed`: 32 bytes that whoever made the proofs could not foresee, best fresh from the system's
+/// generator. The powers of the combination are hashed from it and from all proofs together, so
+/// that even a seed that is known or used twice leaves a forger no better way than 2^128 attempts
+/// at hashing.
 pub fn read_compatible_batch(
     txs: &[Transaction],
     mock: Option<MockAllowed>,
@@ -193,7 +199,8 @@ pub fn read_compatible_batch(
         .collect()
 }
 
-/// A previous transaction with its spell read once. Made by [`PrevTx::read`] only, so that its parts belong together.
+/// A previous transaction with its spell read once. Made by [`PrevTx::read`] only, so that its
+/// parts belong together.
 #[derive(Clone, Debug)]
 pub struct PrevTx {
     tx: Transaction,
@@ -204,7 +211,8 @@ pub struct PrevTx {
 }
 
 impl PrevTx {
-    /// Reads `tx` as [`read_compatible`] does; a rejected spell counts as none, and its reason is kept.
+    /// Reads `tx` as [`read_compatible`] does; a rejected spell counts as none, and its reason is
+    /// kept.
     pub fn read(tx: Transaction, mock: Option<MockAllowed>) -> Self {
         let outcome = read_compatible(&tx, mock);
         Self::of(tx, outcome)
@@ -227,15 +235,16 @@ impl PrevTx {
         }
     }
 
-    /// Reads of `tx` what its id commits to: everything but witnesses. Whoever hands over a previous transaction can
-    /// attach any witness, and Charms reads spells in witnesses too (protocol versions below 9 put them there); with
-    /// two of those, one transaction would give the same charms to two outputs. Whoever decides about money reads so.
+    /// Reads of `tx` what its id commits to: everything but witnesses. Whoever hands over a
+    /// previous transaction can attach any witness, and Charms reads spells in witnesses too
+    /// (protocol versions below 9 put them there); with two of those, one transaction would
+    /// give the same charms to two outputs. Whoever decides about money reads so.
     pub fn read_committed(tx: &Transaction, mock: Option<MockAllowed>) -> Self {
         Self::read(without_witnesses(tx), mock)
     }
 
-    /// Reads many as [`Self::read_committed`] reads one, in the same order, as fast as [`read_compatible_batch`], which
-    /// says what `seed` is.
+    /// Reads many as [`Self::read_committed`] reads one, in the same order, as fast as
+    /// [`read_compatible_batch`], which says what `seed` is.
     pub fn read_committed_batch(
         txs: &[Transaction],
         mock: Option<MockAllowed>,
@@ -263,7 +272,8 @@ impl PrevTx {
         self.spell.as_ref()
     }
 
-    /// Why the bridge's contract lets no charm of the bridge come from here, although the spell is valid.
+    /// Why the bridge's contract lets no charm of the bridge come from here, although the spell is
+    /// valid.
     pub fn unspendable(&self) -> Option<&Violation> {
         self.unspendable.as_ref()
     }

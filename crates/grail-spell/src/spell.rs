@@ -1,8 +1,8 @@
 //! The spell's wire form: the same CBOR as the `NormalizedSpell` of `charms-client` 15.0.0.
 //!
-//! Owned here, rather than imported, because that crate would bring hundreds of others into the enclave. The separate
-//! workspace `judges/spells` compares both on every vector. Field order, names and the rules for absent fields are protocol:
-//! the proof commits to these bytes.
+//! Owned here, rather than imported, because that crate would bring hundreds of others into the
+//! enclave. The separate workspace `judges/spells` compares both on every vector. Field order,
+//! names and the rules for absent fields are protocol: the proof commits to these bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -31,7 +31,8 @@ pub type Proof = Vec<u8>;
 /// What the spell says of the transaction that carries it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NormalizedTransaction {
-    /// Outputs spent, in the order of the transaction's inputs. Absent on the wire, present in the proving form.
+    /// Outputs spent, in the order of the transaction's inputs. Absent on the wire, present in the
+    /// proving form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ins: Option<Vec<UtxoId>>,
     /// Outputs read but not spent.
@@ -42,7 +43,8 @@ pub struct NormalizedTransaction {
     /// Outputs whose charms move to another chain: index -> hash of the destination.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beamed_outs: Option<BTreeMap<u32, B32>>,
-    /// Amounts and scripts of the outputs in `outs`. Absent on the wire, present in the proving form.
+    /// Amounts and scripts of the outputs in `outs`. Absent on the wire, present in the proving
+    /// form.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coins: Option<Vec<NativeOutput>>,
     /// Outputs that must pay to a script managed by the Charms project's "scrolls" service.
@@ -60,7 +62,8 @@ pub struct NormalizedSpell {
     /// Every app of the transaction and its public input. Must come sorted by app.
     #[serde(deserialize_with = "sorted_apps")]
     pub app_public_inputs: BTreeMap<App, Data>,
-    /// For apps whose `vk` is the hash of a signing key: the version and wasm that this spell binds them to.
+    /// For apps whose `vk` is the hash of a signing key: the version and wasm that this spell
+    /// binds them to.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
     pub versioned_apps: BTreeMap<B32, VersionedApp>,
     /// The proof is a mock: it proves nothing.
@@ -117,7 +120,8 @@ impl NormalizedSpell {
             .and_then(|index| u32::try_from(index).ok())
     }
 
-    /// The spell as it goes into a transaction: without inputs and coins, which the transaction itself has.
+    /// The spell as it goes into a transaction: without inputs and coins, which the transaction
+    /// itself has.
     #[must_use]
     pub fn to_wire(&self) -> Self {
         let mut wire = self.clone();
@@ -126,8 +130,8 @@ impl NormalizedSpell {
         wire
     }
 
-    /// The spell in its proving form: with the inputs and coins of the transaction that carries it, as far as this
-    /// version of the protocol commits to them.
+    /// The spell in its proving form: with the inputs and coins of the transaction that carries it,
+    /// as far as this version of the protocol commits to them.
     pub fn committed_to(mut self, tx: &Transaction) -> Result<Self, SpellShapeError> {
         if self.tx.ins.is_some() {
             return Err(SpellShapeError::InputsPresent);
@@ -147,7 +151,8 @@ impl NormalizedSpell {
             ins.pop();
         }
         self.tx.ins = Some(ins);
-        // Before, a spell may bring coins of its own and the proof binds those: they are left as they came.
+        // Before, a spell may bring coins of its own and the proof binds those: they are left as
+        // they came.
         if self.version >= COINS_COMMITTED_SINCE_VERSION {
             let coins = tx
                 .output
@@ -230,7 +235,8 @@ pub fn outpoint_from_utxo_id(utxo_id: &UtxoId) -> OutPoint {
     }
 }
 
-/// Reads a map of apps and refuses one that is not strictly ascending: charms refer to apps by position.
+/// Reads a map of apps and refuses one that is not strictly ascending: charms refer to apps by
+/// position.
 fn sorted_apps<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<App, Data>, D::Error> {

@@ -20,8 +20,8 @@ use crate::proof;
 use crate::read::without_witnesses;
 use crate::spell::{NormalizedSpell, Proof};
 
-/// Outputs that may stand between those that the spell speaks of and the spell: the prover's fee, which a Charms prover
-/// adds there.
+/// Outputs that may stand between those that the spell speaks of and the spell: the prover's fee,
+/// which a Charms prover adds there.
 const OUTPUTS_BEFORE_SPELL_MAX: usize = 1;
 /// Outputs that may follow the spell's: the change, which a Charms prover adds last.
 const OUTPUTS_AFTER_SPELL_MAX: usize = 1;
@@ -96,13 +96,15 @@ impl fmt::Display for ScriptByte {
     }
 }
 
-/// The outputs of a transaction around its spell, as indexes. The spell and the proof bind those below
-/// `charm_outputs`, amounts and scripts included; they bind neither of the two others. Whoever signs judges those itself.
+/// The outputs of a transaction around its spell, as indexes. The spell and the proof bind those
+/// below `charm_outputs`, amounts and scripts included; they bind neither of the two others.
+/// Whoever signs judges those itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     /// How many outputs the spell speaks of: they come first.
     pub charm_outputs: usize,
-    /// The output between those and the spell, where there is one: the Charms prover's fee stands there.
+    /// The output between those and the spell, where there is one: the Charms prover's fee stands
+    /// there.
     pub uncommitted_before: Option<usize>,
     /// The spell's own output.
     pub spell_output: usize,
@@ -178,7 +180,8 @@ fn only_spell_output(tx: &Transaction) -> Result<usize, SpellError> {
 /// Where a script leaves its form: offset, and what was expected there.
 type ScriptFault = (usize, &'static str);
 
-/// The payload of `OP_RETURN <marker> <payload>`, each pushed in the shortest way and nothing after them.
+/// The payload of `OP_RETURN <marker> <payload>`, each pushed in the shortest way and nothing after
+/// them.
 fn payload_of(script: &[u8]) -> Result<&[u8], ScriptFault> {
     let rest = script
         .strip_prefix(&[OP_RETURN.to_u8()])

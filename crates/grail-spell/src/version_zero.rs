@@ -1,9 +1,10 @@
-//! The encoding that version 0 of the protocol committed to: fixed-width little-endian integers, eight-byte lengths,
-//! no names, as the crate `bincode` 1 writes with its defaults. That crate is no longer maintained, and nothing else here needs it, so
-//! the few lines that write it are here.
+//! The encoding that version 0 of the protocol committed to: fixed-width little-endian integers,
+//! eight-byte lengths, no names, as the crate `bincode` 1 writes with its defaults. That crate is
+//! no longer maintained, and nothing else here needs it, so the few lines that write it are here.
 //!
-//! Owns the writing of values in that encoding; nothing reads it. It does not tell apart what CBOR does (an absent field is
-//! no bytes at all): one more reason why no charm of such a spell is ever believed by the bridge.
+//! Owns the writing of values in that encoding; nothing reads it. It does not tell apart what CBOR
+//! does (an absent field is no bytes at all): one more reason why no charm of such a spell is ever
+//! believed by the bridge.
 
 use std::fmt;
 

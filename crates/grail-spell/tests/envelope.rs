@@ -62,7 +62,8 @@ fn finds_what_encode_wrote() {
 
 #[test]
 fn refuses_to_encode_more_than_relays() {
-    // The header of an array this long takes four bytes more than that of `PROOF`; each zero takes one.
+    // The header of an array this long takes four bytes more than that of `PROOF`; each zero takes
+    // one.
     let overhead = payload(&spell()).len() - PROOF.len() + 4;
     let longest = OP_RETURN_PAYLOAD_MAX_BYTES - overhead;
     let script = encode_op_return(&spell(), &vec![0; longest]).unwrap();

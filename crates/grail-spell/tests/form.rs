@@ -66,7 +66,8 @@ fn with_data_bytes(bytes: &[u8]) -> (usize, Vec<u8>) {
 
 const DATA: &str = "[0].tx.outs[1][1]";
 
-/// The canonical payload is `82 a3 "version" 0f "tx" a1 "outs" 82 ... "app_public_inputs" a2 ... 83 01 02 03`.
+/// The canonical payload is `82 a3 "version" 0f "tx" a1 "outs" 82 ... "app_public_inputs" a2 ... 83
+/// 01 02 03`.
 fn field(name: &str) -> usize {
     let mut encoded = vec![0x60 + u8::try_from(name.len()).unwrap()];
     encoded.extend(name.as_bytes());

@@ -1,8 +1,8 @@
-//! The strict reading: the one form that Grail produces, and each way to leave it. The payload's own form is in
-//! `form.rs`.
+//! The strict reading: the one form that Grail produces, and each way to leave it. The payload's
+//! own form is in `form.rs`.
 //!
-//! The form is checked before the proof, so that a junk proof is what a form without fault is refused for. Strict
-//! acceptance is tested where proofs can be made, in `grail-prover`.
+//! The form is checked before the proof, so that a junk proof is what a form without fault is
+//! refused for. Strict acceptance is tested where proofs can be made, in `grail-prover`.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -87,7 +87,8 @@ fn refuses_a_payload_pushed_the_long_way() {
     assert!(found.is_some(), "Charms does not mind");
 }
 
-/// Pushes of each size class, one byte below its least and at it; only the push is looked at: what it holds is no spell.
+/// Pushes of each size class, one byte below its least and at it; only the push is looked at: what
+/// it holds is no spell.
 #[test]
 fn each_push_opcode_is_for_lengths_that_need_it() {
     let script = |opcode: u8, length: usize| {
@@ -112,7 +113,8 @@ fn each_push_opcode_is_for_lengths_that_need_it() {
             SpellError::Strict(StrictError::Payload(_))
         ));
     }
-    // OP_0 and the numbers are pushes to the interpreter, but hold no payload; there may also be none.
+    // OP_0 and the numbers are pushes to the interpreter, but hold no payload; there may also be
+    // none.
     for opcode in [0x00, 0x4f, 0x50, 0x51, 0x60, 0xff] {
         assert_eq!(
             script_refusal(|bytes| {
@@ -243,7 +245,8 @@ fn refuses_an_output_in_the_wrong_place() {
     change.output.push(output(500));
     assert_eq!(refusal(&change), misplaced(2, 5));
 
-    // One output before it that it does not speak of: a prover's fee. Whether there may be one is the policy's business.
+    // One output before it that it does not speak of: a prover's fee. Whether there may be one is
+    // the policy's business.
     fee.output.insert(2, output(500));
     assert_form_is_fine(&fee);
     fee.output.insert(2, output(500));

@@ -1,4 +1,5 @@
-//! Real Charms transactions from public chains, and mutations of them, against the verdicts of `charms-client` 15.0.0.
+//! Real Charms transactions from public chains, and mutations of them, against the verdicts of
+//! `charms-client` 15.0.0.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -1,4 +1,5 @@
-//! What a person must see, until that person acknowledges it. What each alarm means is `grail_flow`'s.
+//! What a person must see, until that person acknowledges it. What each alarm means is
+//! `grail_flow`'s.
 
 use grail_flow::{Alarm, AlarmCode, AlarmSubject, Severity};
 

@@ -1,5 +1,5 @@
-//! What operators answered. A signature counts whenever it comes; a "no" counts for the attempt that it was given to, and
-//! the first of an attempt stays.
+//! What operators answered. A signature counts whenever it comes; a "no" counts for the attempt
+//! that it was given to, and the first of an attempt stays.
 
 use grail_flow::SettlementId;
 use grail_types::{Epoch, SignerIndex};
@@ -42,7 +42,8 @@ pub struct Answer {
     pub verdict: Verdict,
     /// When it came, unix seconds.
     pub received_at: u64,
-    /// Whether it came when nobody was waiting: the settlement was not in state `asked`. Set by the store.
+    /// Whether it came when nobody was waiting: the settlement was not in state `asked`. Set by
+    /// the store.
     pub late: bool,
 }
 
@@ -82,7 +83,8 @@ impl Verdict {
 }
 
 impl Reader {
-    /// Each signer's answer about a settlement, by signer: its signatures if it ever gave some, otherwise the newest "no".
+    /// Each signer's answer about a settlement, by signer: its signatures if it ever gave some,
+    /// otherwise the newest "no".
     pub async fn answers(&mut self, settlement: SettlementId) -> Result<Vec<Answer>, StoreError> {
         let rows = sqlx::query(
             "SELECT settlement, signer_index, attempt, epoch, verdict, code, details, signatures, late, received_at \
@@ -113,11 +115,13 @@ pub struct NewAnswer<'a> {
 }
 
 impl StoreTx {
-    /// Records an answer, also a late one. Signatures replace a "no" of the same attempt and are replaced by nothing; a
-    /// second "no" to an attempt, or one after signatures, changes nothing.
+    /// Records an answer, also a late one. Signatures replace a "no" of the same attempt and are
+    /// replaced by nothing; a second "no" to an attempt, or one after signatures, changes
+    /// nothing.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] without such a settlement; [`StoreError::OutOfRange`] when a part is too long.
+    /// [`StoreError::NotFound`] without such a settlement; [`StoreError::OutOfRange`] when a part
+    /// is too long.
     pub async fn record_answer(
         &mut self,
         answer: &NewAnswer<'_>,

@@ -75,7 +75,8 @@ impl StoreTx {
         Ok(())
     }
 
-    /// Forgets all blocks above `to` (`None`: all), and the height of everything that was in one of them.
+    /// Forgets all blocks above `to` (`None`: all), and the height of everything that was in one of
+    /// them.
     ///
     /// # Errors
     /// [`Conflict::BlockUnknown`] when `to` is not among the remembered blocks.

@@ -69,8 +69,8 @@ pub(crate) fn printable(text: &str, chars_max: usize) -> String {
         .collect()
 }
 
-/// A condition that a column has none of these names. Spelled as a chain of `<>`: an index whose own
-/// condition reads so is found by the database.
+/// A condition that a column has none of these names. Spelled as a chain of `<>`: an index whose
+/// own condition reads so is found by the database.
 pub(crate) fn is_none_of(column: &str, names: impl IntoIterator<Item = &'static str>) -> String {
     let terms: Vec<_> = names
         .into_iter()

@@ -24,7 +24,8 @@ pub(crate) fn sql(statement: String) -> impl SqlSafeStr {
     AssertSqlSafe(statement)
 }
 
-/// Begins a transaction that writes: takes the write lock at once, so that what it reads cannot change before it writes.
+/// Begins a transaction that writes: takes the write lock at once, so that what it reads cannot
+/// change before it writes.
 pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 
 /// How long a statement waits for another process's lock.
@@ -79,7 +80,8 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
     ),
 ];
 
-/// The connections of one process. SQLite has one writer at a time: a pool of one queues them fairly.
+/// The connections of one process. SQLite has one writer at a time: a pool of one queues them
+/// fairly.
 #[derive(Clone, Debug)]
 pub(crate) struct Pools {
     pub(crate) writer: Pool<Db>,
@@ -92,8 +94,8 @@ impl Pools {
         let options = SqliteConnectOptions::from_str(url)?
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // With WAL the default of `NORMAL` may lose the newest commits with the power; what was told to others
-            // must not be forgotten.
+            // With WAL the default of `NORMAL` may lose the newest commits with the power; what was
+            // told to others must not be forgotten.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
@@ -131,7 +133,8 @@ async fn migrate(pool: &Pool<Db>) -> Result<(), StoreError> {
         tries += 1;
         match migrator.run(pool).await {
             Ok(()) => return Ok(()),
-            // Two processes that start together: the second fails on the first one's tables, and finds them done.
+            // Two processes that start together: the second fails on the first one's tables, and
+            // finds them done.
             Err(_) if tries < MIGRATE_TRIES_MAX => {}
             Err(error) => return Err(StoreError::Database(error.into())),
         }

@@ -1,4 +1,5 @@
-//! Outputs at deposit addresses. Each has a row of its own, also the second one to an address, which is not served.
+//! Outputs at deposit addresses. Each has a row of its own, also the second one to an address,
+//! which is not served.
 
 use bitcoin::{Amount, OutPoint, Txid};
 use grail_flow::{BlockRef, Deposit, DepositCharms, DepositOrigin, ReclaimCode, SettlementId};

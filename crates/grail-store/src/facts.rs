@@ -1,4 +1,5 @@
-//! Facts about the database itself, written once: which network, bridge and parameters it serves, where the NFT began.
+//! Facts about the database itself, written once: which network, bridge and parameters it serves,
+//! where the NFT began.
 
 use crate::{Conflict, Reader, StoreError, StoreTx, column::Columns};
 

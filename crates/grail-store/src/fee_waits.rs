@@ -5,7 +5,8 @@ use grail_types::RequestId;
 use crate::{Reader, StoreError, StoreTx, column::Columns};
 
 impl Reader {
-    /// Height since which a request's part of the fee has been above its cap; none when it is not, or was not looked at.
+    /// Height since which a request's part of the fee has been above its cap; none when it is not,
+    /// or was not looked at.
     pub async fn fee_wait(&mut self, request: &RequestId) -> Result<Option<u32>, StoreError> {
         let row = sqlx::query("SELECT since_height FROM fee_waits WHERE request = $1")
             .bind(request.to_string())

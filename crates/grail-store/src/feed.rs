@@ -76,7 +76,8 @@ macro_rules! select {
 }
 
 impl Reader {
-    /// Events after `after_id` (0: from the start), oldest first. None is ever added before one that was read.
+    /// Events after `after_id` (0: from the start), oldest first. None is ever added before one
+    /// that was read.
     pub async fn events_after(
         &mut self,
         after_id: u64,

@@ -1,5 +1,6 @@
-//! Work that follows from a step: outbox and queue in one table. A job is put in with the state change that asks for it,
-//! leased with a fencing token, and ends done or dead; a dead one stands in nobody's way.
+//! Work that follows from a step: outbox and queue in one table. A job is put in with the state
+//! change that asks for it, leased with a fencing token, and ends done or dead; a dead one stands
+//! in nobody's way.
 
 use grail_flow::named_enum;
 use grail_types::TaggedHasher;
@@ -126,7 +127,8 @@ macro_rules! select {
 }
 
 impl Store {
-    /// Leases the job of a kind that is due longest, in a step of its own. See [`StoreTx::lease_job`].
+    /// Leases the job of a kind that is due longest, in a step of its own. See
+    /// [`StoreTx::lease_job`].
     pub async fn lease_job(
         &self,
         kind: JobKind,
@@ -214,8 +216,9 @@ impl StoreTx {
             .map_err(|error| StoreError::corrupt("counters.value", error))
     }
 
-    /// Leases the job of a kind that is due longest: a ready one, or one whose lease has ended. One whose leases are
-    /// used up is dead, and the next one is looked at: it may be what ends the process of its worker.
+    /// Leases the job of a kind that is due longest: a ready one, or one whose lease has ended. One
+    /// whose leases are used up is dead, and the next one is looked at: it may be what ends the
+    /// process of its worker.
     pub async fn lease_job(
         &mut self,
         kind: JobKind,
@@ -308,7 +311,8 @@ impl StoreTx {
     /// Ends a job as done, in the step that its work belongs to.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] when the lease is void: somebody else has or had the job, so drop the step.
+    /// [`StoreError::Stale`] when the lease is void: somebody else has or had the job, so drop the
+    /// step.
     pub async fn complete_job(
         &mut self,
         id: JobId,
@@ -325,7 +329,8 @@ impl StoreTx {
         held(changed)
     }
 
-    /// Gives a job back after a failed attempt: for later, with growing, jittered waits, or dead after the last one.
+    /// Gives a job back after a failed attempt: for later, with growing, jittered waits, or dead
+    /// after the last one.
     ///
     /// # Errors
     /// [`StoreError::Stale`] when the lease is void.
@@ -361,8 +366,8 @@ impl StoreTx {
         Ok(Failed::Retry { run_after })
     }
 
-    /// Gives a job back unharmed: what it needs is not there now (a node that is down, operators that are away), which
-    /// is no fault of the job, so the attempt does not count.
+    /// Gives a job back unharmed: what it needs is not there now (a node that is down, operators
+    /// that are away), which is no fault of the job, so the attempt does not count.
     ///
     /// # Errors
     /// [`StoreError::Stale`] when the lease is void.
@@ -446,8 +451,9 @@ pub(crate) fn cut(error: &str) -> String {
     printable(error, ERROR_CHARS_MAX)
 }
 
-/// Seconds to wait after attempt number `attempts`: doubling up to the cap, of which a half to the whole is taken by a
-/// hash of job and attempt, so that jobs that failed together do not come back together.
+/// Seconds to wait after attempt number `attempts`: doubling up to the cap, of which a half to the
+/// whole is taken by a hash of job and attempt, so that jobs that failed together do not come back
+/// together.
 fn backoff_seconds(id: JobId, attempts: u64) -> u64 {
     let doublings = u32::try_from(attempts.saturating_sub(1)).unwrap_or(u32::MAX);
     let whole = 2_u64

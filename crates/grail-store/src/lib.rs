@@ -1,11 +1,14 @@
 //! The backend's database. Its rows are the truth (invariants I5, I6); everything else is a hint.
 //!
-//! Owns the schema, the uniqueness rules (one live settlement per NFT, per deposit, per request), the cursor over blocks
-//! with all rows that depend on a height, the outbox of jobs with leases and fencing, the record of proving with the
-//! proofs themselves, and the feed of events. One step is one [`StoreTx`]: its writes are all there after
-//! [`StoreTx::commit`], or none is. Trusts its caller to apply the machines of `grail-flow`; never decides what follows what, reads no clock, and holds neither secrets nor personal data.
+//! Owns the schema, the uniqueness rules (one live settlement per NFT, per deposit, per request),
+//! the cursor over blocks with all rows that depend on a height, the outbox of jobs with leases and
+//! fencing, the record of proving with the proofs themselves, and the feed of events. One step is
+//! one [`StoreTx`]: its writes are all there after [`StoreTx::commit`], or none is. Trusts its
+//! caller to apply the machines of `grail-flow`; never decides what follows what, reads no clock,
+//! and holds neither secrets nor personal data.
 //!
-//! SQL is written for SQLite and PostgreSQL alike; what is particular to the first is in `db` and in `migrations/sqlite`.
+//! SQL is written for SQLite and PostgreSQL alike; what is particular to the first is in `db` and
+//! in `migrations/sqlite`.
 
 mod alarms;
 mod answers;

@@ -38,7 +38,8 @@ pub struct AnswerSummary {
 }
 
 impl Reader {
-    /// Requests, newest first, below number `before` (none: from the newest), of one state or of all.
+    /// Requests, newest first, below number `before` (none: from the newest), of one state or of
+    /// all.
     pub async fn requests_newest_first(
         &mut self,
         stage: Option<RequestStage>,
@@ -69,7 +70,8 @@ impl Reader {
         rows.iter().map(requests::read).collect()
     }
 
-    /// Settlements that have a transaction, newest first, below number `before` (none: from the newest).
+    /// Settlements that have a transaction, newest first, below number `before` (none: from the
+    /// newest).
     pub async fn settlements_newest_first(
         &mut self,
         before: Option<u64>,
@@ -85,7 +87,8 @@ impl Reader {
         rows.iter().map(settlements::read).collect()
     }
 
-    /// Where the roster NFT is according to settlements that were handed to the network; none before the first.
+    /// Where the roster NFT is according to settlements that were handed to the network; none
+    /// before the first.
     pub async fn published_nft(&mut self) -> Result<Option<OutPoint>, StoreError> {
         let published = SettlementStage::those(SettlementStage::is_published);
         let published = listed(published.map(SettlementStage::name));
@@ -183,7 +186,8 @@ impl Reader {
             .collect()
     }
 
-    /// How many requests are ready, and since when the one that has been so for longest is, unix seconds.
+    /// How many requests are ready, and since when the one that has been so for longest is, unix
+    /// seconds.
     pub async fn ready_backlog(&mut self) -> Result<(u64, Option<u64>), StoreError> {
         let row = sqlx::query(
             "SELECT COUNT(*) AS total, MIN(updated_at) AS since FROM requests WHERE state_name = $1",

@@ -165,8 +165,9 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
-    /// Requests without a mined deposit whose deadline is `tip_height` or lower: [`RequestState::apply`] with
-    /// `DeadlinePassed` is due. The earliest deadlines first. Those with a mined deposit are not listed.
+    /// Requests without a mined deposit whose deadline is `tip_height` or lower:
+    /// [`RequestState::apply`] with `DeadlinePassed` is due. The earliest deadlines first.
+    /// Those with a mined deposit are not listed.
     pub async fn requests_past_deadline(
         &mut self,
         tip_height: u32,
@@ -189,8 +190,8 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
-    /// Deposit scripts in order of creation with number and name of their requests, for a watcher that keeps them in
-    /// memory. All of them: a deposit may come to any request, however late.
+    /// Deposit scripts in order of creation with number and name of their requests, for a watcher
+    /// that keeps them in memory. All of them: a deposit may come to any request, however late.
     pub async fn deposit_scripts(
         &mut self,
         after_number: u64,
@@ -225,8 +226,9 @@ impl StoreTx {
     /// Creates a request, or finds the one that its idempotency key made before.
     ///
     /// # Errors
-    /// [`Conflict::IdempotencyKeyReused`], [`Conflict::RequestExists`], [`Conflict::DepositScriptTaken`];
-    /// [`StoreError::OutOfRange`] on terms that no database holds.
+    /// [`Conflict::IdempotencyKeyReused`], [`Conflict::RequestExists`],
+    /// [`Conflict::DepositScriptTaken`]; [`StoreError::OutOfRange`] on terms that no database
+    /// holds.
     pub async fn create_request(&mut self, new: &NewRequest<'_>) -> Result<Created, StoreError> {
         let Terms {
             fee_cap,
@@ -335,7 +337,8 @@ fn script(row: &DbRow) -> Result<ScriptBuf, StoreError> {
 pub(crate) fn read(row: &DbRow) -> Result<Request, StoreError> {
     let terms: Terms = row.versioned("terms")?;
     let id: RequestId = row.parsed("id")?;
-    // The name is a hash of the terms: a changed row would serve another request under the same name.
+    // The name is a hash of the terms: a changed row would serve another request under the same
+    // name.
     if terms.id() != id {
         return Err(StoreError::corrupt(
             "requests.terms",

@@ -1,4 +1,5 @@
-//! Settlements, what they pay, and the rules that no two live ones share an NFT, a deposit or a request.
+//! Settlements, what they pay, and the rules that no two live ones share an NFT, a deposit or a
+//! request.
 
 use bitcoin::{Amount, OutPoint, Transaction, Txid, Weight, consensus::encode};
 use grail_flow::{BlockRef, SettlementId, SettlementStage, SettlementState};
@@ -12,9 +13,11 @@ use crate::{
     transactions::decode,
 };
 
-/// Most items of one settlement: as many as could have inputs in a standard transaction, and to spare.
+/// Most items of one settlement: as many as could have inputs in a standard transaction, and to
+/// spare.
 pub const SETTLEMENT_ITEMS_MAX: usize = 1_000;
-/// Largest proposal: 200 previous transactions at a fair size each; a database is no place for more.
+/// Largest proposal: 200 previous transactions at a fair size each; a database is no place for
+/// more.
 pub const PROPOSAL_BYTES_MAX: usize = 32 << 20;
 /// Largest draft: a proposal, and a spell that is far smaller.
 pub const DRAFT_BYTES_MAX: usize = 40 << 20;
@@ -144,9 +147,9 @@ impl Reader {
         row.as_ref().map(read).transpose()
     }
 
-    /// The live settlement on which the next one builds: the one whose NFT output no live settlement spends. `None`
-    /// when there is no live settlement: the next one builds on the deployment. A draft counts, and has no NFT output
-    /// yet; nothing can build on it.
+    /// The live settlement on which the next one builds: the one whose NFT output no live
+    /// settlement spends. `None` when there is no live settlement: the next one builds on the
+    /// deployment. A draft counts, and has no NFT output yet; nothing can build on it.
     pub async fn settlement_tip(&mut self) -> Result<Option<Settlement>, StoreError> {
         let row = sqlx::query(sql(format!(
             select!(
@@ -259,8 +262,8 @@ impl Reader {
         read_bytes("settlements.proposal", stored).map(Some)
     }
 
-    /// The newest settlement whose proposal has this name. Two have one only when the first was given up and the second was
-    /// built alike.
+    /// The newest settlement whose proposal has this name. Two have one only when the first was
+    /// given up and the second was built alike.
     pub async fn settlement_by_proposal(
         &mut self,
         name: &str,
@@ -337,8 +340,9 @@ impl StoreTx {
     /// Creates a draft.
     ///
     /// # Errors
-    /// [`Conflict::NftSpent`], [`Conflict::DepositUsed`], [`Conflict::RequestServed`] when a live settlement has them;
-    /// [`StoreError::OutOfRange`]; [`StoreError::NotFound`] when a deposit is not that of its request.
+    /// [`Conflict::NftSpent`], [`Conflict::DepositUsed`], [`Conflict::RequestServed`] when a live
+    /// settlement has them; [`StoreError::OutOfRange`]; [`StoreError::NotFound`] when a deposit
+    /// is not that of its request.
     pub async fn create_settlement(
         &mut self,
         new: &NewSettlement<'_>,
@@ -418,8 +422,8 @@ impl StoreTx {
         Ok(())
     }
 
-    /// Says what operators are asked, once the proof is there, and the name by which they answer. The draft is in it, and
-    /// goes.
+    /// Says what operators are asked, once the proof is there, and the name by which they answer.
+    /// The draft is in it, and goes.
     pub async fn set_proposal(
         &mut self,
         id: SettlementId,
@@ -445,7 +449,8 @@ impl StoreTx {
     ///
     /// # Errors
     /// [`Conflict::TransactionTaken`] when it is another live settlement's;
-    /// [`Conflict::TransactionDiffers`] when it does not spend the settlement's NFT or lacks the NFT's output.
+    /// [`Conflict::TransactionDiffers`] when it does not spend the settlement's NFT or lacks the
+    /// NFT's output.
     pub async fn set_built(
         &mut self,
         id: SettlementId,
@@ -510,12 +515,13 @@ impl StoreTx {
         Ok(())
     }
 
-    /// Moves a settlement from the state that the caller read to another; its block and its hold on NFT, deposits and
-    /// requests follow the state.
+    /// Moves a settlement from the state that the caller read to another; its block and its hold on
+    /// NFT, deposits and requests follow the state.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] when it is in another state by now; [`StoreError::NotFound`]; on the way back from
-    /// abandoned the conflicts of [`StoreTx::create_settlement`] and [`Conflict::TransactionTaken`].
+    /// [`StoreError::Stale`] when it is in another state by now; [`StoreError::NotFound`]; on the
+    /// way back from abandoned the conflicts of [`StoreTx::create_settlement`] and
+    /// [`Conflict::TransactionTaken`].
     pub async fn set_settlement_state(
         &mut self,
         id: SettlementId,
@@ -585,8 +591,8 @@ impl StoreTx {
     }
 }
 
-/// The draft in a row of before drafts had a column of their own: it stands where the proposal does,
-/// without a version, and has no proposal's name.
+/// The draft in a row of before drafts had a column of their own: it stands where the proposal
+/// does, without a version, and has no proposal's name.
 fn old_draft(row: &DbRow) -> Result<Option<Vec<u8>>, StoreError> {
     let stored = row.bytes("proposal")?;
     let is_draft = row.text("state_name")? == SettlementStage::Draft.name()

@@ -21,8 +21,9 @@ pub struct Reader {
     tx: Transaction<'static, Db>,
 }
 
-/// One step: what it writes is there after [`StoreTx::commit`], all of it; dropping it leaves nothing. It reads what
-/// [`Reader`] reads. There is one at a time: holding one while asking for another waits until it times out.
+/// One step: what it writes is there after [`StoreTx::commit`], all of it; dropping it leaves
+/// nothing. It reads what [`Reader`] reads. There is one at a time: holding one while asking for
+/// another waits until it times out.
 #[derive(Debug)]
 #[must_use = "dropping it undoes its writes"]
 pub struct StoreTx {
@@ -33,8 +34,8 @@ impl Store {
     /// Opens `url`, `sqlite:<path>`, creating file and tables as needed.
     ///
     /// # Errors
-    /// [`StoreError::Transient`] when the file cannot be opened now, [`StoreError::Database`] when it is no database of
-    /// this program or of a newer version.
+    /// [`StoreError::Transient`] when the file cannot be opened now, [`StoreError::Database`] when
+    /// it is no database of this program or of a newer version.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         Ok(Self {
             pools: Pools::open(url).await?,

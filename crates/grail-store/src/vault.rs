@@ -1,4 +1,5 @@
-//! The bridge's own outputs as blocks tell: the roster NFT, the vault, donations. Independent of settlements' rows.
+//! The bridge's own outputs as blocks tell: the roster NFT, the vault, donations. Independent of
+//! settlements' rows.
 
 use bitcoin::{Amount, OutPoint, Txid};
 use grail_flow::BlockRef;
@@ -93,7 +94,8 @@ impl Reader {
         Ok(totals)
     }
 
-    /// Unspent coins at the vault, the NFT's excepted: settlements' first, then donations, largest first.
+    /// Unspent coins at the vault, the NFT's excepted: settlements' first, then donations, largest
+    /// first.
     pub async fn vault_outputs(&mut self, limit: u32) -> Result<Vec<VaultOutput>, StoreError> {
         let rows = sqlx::query(
             "SELECT outpoint, kind, amount_sat, supply_sat FROM vault_outputs \
@@ -132,7 +134,8 @@ impl StoreTx {
         Ok(())
     }
 
-    /// Notes that a transaction of `block` spends an outpoint; what that was, if it was the bridge's and unspent.
+    /// Notes that a transaction of `block` spends an outpoint; what that was, if it was the
+    /// bridge's and unspent.
     pub async fn spend_vault_output(
         &mut self,
         outpoint: &OutPoint,

@@ -4,7 +4,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Finds `bitcoind`: `BITCOIND_EXE`, then `PATH`, then the newest one that `cargo xtask bitcoind` built.
+/// Finds `bitcoind`: `BITCOIND_EXE`, then `PATH`, then the newest one that `cargo xtask bitcoind`
+/// built.
 ///
 /// # Panics
 /// When there is none; the message says how to get one.

@@ -1,6 +1,7 @@
 //! A gate between the backend and its node: lets calls through, or holds those of one method.
 //!
-//! What a program has done and not yet heard of is where a crash hurts most; a held call stops it right there.
+//! What a program has done and not yet heard of is where a crash hurts most; a held call stops it
+//! right there.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -109,7 +110,8 @@ impl Gate {
         self.inner.changed.notify_all();
     }
 
-    /// Ends the connections of all held calls: as if their callers had died. Then lets every call through.
+    /// Ends the connections of all held calls: as if their callers had died. Then lets every call
+    /// through.
     pub fn turn_away(&self) {
         let mut state = self.inner.lock();
         state.holds.clear();

@@ -1,4 +1,5 @@
-//! What the chain says, and nobody else: every transaction, every unspent output and what it carries.
+//! What the chain says, and nobody else: every transaction, every unspent output and what it
+//! carries.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -201,7 +202,8 @@ impl Audit {
         self.books.circulating()
     }
 
-    /// `supply == vault`, and the zkBTC that there is comes to the same: nothing destroyed, no donation merged.
+    /// `supply == vault`, and the zkBTC that there is comes to the same: nothing destroyed, no
+    /// donation merged.
     pub fn check(&self) -> Result<()> {
         self.books.check()?;
         ensure!(

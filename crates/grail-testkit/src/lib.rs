@@ -1,7 +1,8 @@
-//! Test harness: a real Bitcoin node on regtest with money to spend on it, and a whole bridge of real programs on top.
+//! Test harness: a real Bitcoin node on regtest with money to spend on it, and a whole bridge of
+//! real programs on top.
 //!
-//! For tests and the demo only; no program depends on it. Where it says nothing else it panics where a test would: a
-//! broken harness is a failed test.
+//! For tests and the demo only; no program depends on it. Where it says nothing else it panics
+//! where a test would: a broken harness is a failed test.
 
 mod binary;
 mod cli;

@@ -76,7 +76,8 @@ impl Miner {
         self.lock_coins().extend(rewards);
     }
 
-    /// Takes note of a coin of the built-in key in the chain; `coinbase_height` when a coinbase made it.
+    /// Takes note of a coin of the built-in key in the chain; `coinbase_height` when a coinbase
+    /// made it.
     pub(crate) fn note_coin(
         &self,
         outpoint: OutPoint,
@@ -119,7 +120,8 @@ impl Miner {
             .collect()
     }
 
-    /// Sends a payment of `outputs`, in their order, then change. `None` when the spendable coins do not suffice.
+    /// Sends a payment of `outputs`, in their order, then change. `None` when the spendable coins
+    /// do not suffice.
     pub(crate) fn pay(&self, outputs: &[TxOut], chain: &BitcoinCore) -> Option<Txid> {
         let mut transaction = Transaction {
             version: Version::TWO,
@@ -203,7 +205,8 @@ fn unsigned_input(previous_output: OutPoint) -> TxIn {
     }
 }
 
-/// Signs input `index` as a taproot key spend. `previous` are the outputs that the inputs spend, in their order.
+/// Signs input `index` as a taproot key spend. `previous` are the outputs that the inputs spend, in
+/// their order.
 pub fn sign_key_spend(
     transaction: &mut Transaction,
     index: usize,

@@ -1,8 +1,8 @@
 //! A Bitcoin Core of one's own on regtest.
 //!
-//! Owns the process, its folder and its port: gone when the [`Node`] is dropped, and killed by the kernel when the
-//! process that started it dies. Mines to a built-in key and pays from it. Blocking throughout: from async tests use
-//! a blocking thread.
+//! Owns the process, its folder and its port: gone when the [`Node`] is dropped, and killed by the
+//! kernel when the process that started it dies. Mines to a built-in key and pays from it. Blocking
+//! throughout: from async tests use a blocking thread.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -219,7 +219,8 @@ impl Node {
         hash
     }
 
-    /// Declares a block invalid: the chain falls back to its parent and the block's transactions to the mempool.
+    /// Declares a block invalid: the chain falls back to its parent and the block's transactions to
+    /// the mempool.
     pub fn invalidate(&self, hash: &BlockHash) {
         let _: serde_json::Value = self
             .rpc()
@@ -257,7 +258,8 @@ impl Node {
             .verdict
     }
 
-    /// Sends `amount` to `script` from the built-in key; unconfirmed. Mines only when the key has run dry.
+    /// Sends `amount` to `script` from the built-in key; unconfirmed. Mines only when the key has
+    /// run dry.
     pub fn fund(&self, script: &Script, amount: bitcoin::Amount) -> OutPoint {
         self.fund_many(&[TxOut {
             value: amount,
@@ -267,7 +269,8 @@ impl Node {
         .expect("one output asked, one made")
     }
 
-    /// Pays several outputs with one transaction, as [`Node::fund`]. The answers are in the order of `outputs`.
+    /// Pays several outputs with one transaction, as [`Node::fund`]. The answers are in the order
+    /// of `outputs`.
     pub fn fund_many(&self, outputs: &[TxOut]) -> Vec<OutPoint> {
         let txid = loop {
             if let Some(txid) = self.miner.pay(outputs, &self.core) {
@@ -369,7 +372,8 @@ fn command(binary: &Path, data_dir: &Path, extra_args: &[String], port: u16) -> 
             "-acceptnonstdtxn=0",
             "-persistmempool=0",
             "-dbcache=16",
-            // Regtest checks its whole state at every step by default: quadratic in what a test does.
+            // Regtest checks its whole state at every step by default: quadratic in what a test
+            // does.
             "-checkmempool=0",
             "-checkblockindex=0",
             "-printtoconsole=0",

@@ -30,8 +30,8 @@ pub(crate) fn dying_with_us(program: &Path) -> Command {
 
 /// A child process with a thread that owns it. Killed when dropped.
 ///
-/// The kernel's parent-death signal follows the *thread* that started a child; test and blocking-pool threads end long
-/// before the tests do.
+/// The kernel's parent-death signal follows the *thread* that started a child; test and
+/// blocking-pool threads end long before the tests do.
 #[derive(Debug)]
 pub(crate) struct Process {
     id: u32,
@@ -58,8 +58,8 @@ enum Order {
 }
 
 impl Process {
-    /// Starts `command` with everything that it writes going to the end of the file `log`. Lines of JSON on its
-    /// standard output are kept besides.
+    /// Starts `command` with everything that it writes going to the end of the file `log`. Lines of
+    /// JSON on its standard output are kept besides.
     pub(crate) fn spawn(mut command: Command, log: &Path) -> Result<Self, String> {
         let errors = append_to(log)?;
         let mut outputs = append_to(log)?;
@@ -111,7 +111,8 @@ impl Process {
         self.owner.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Waits until it has said `count` lines of JSON that `is_it` likes, and returns the last of those.
+    /// Waits until it has said `count` lines of JSON that `is_it` likes, and returns the last of
+    /// those.
     pub(crate) fn wait_for_line(
         &self,
         count: usize,
@@ -176,7 +177,8 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal to a process; that it is gone already is no error. The shell's own `kill` is everywhere.
+/// Sends a signal to a process; that it is gone already is no error. The shell's own `kill` is
+/// everywhere.
 pub(crate) fn signal(id: u32, name: &str) {
     let _ = Command::new("sh")
         .args(["-c", &format!("kill -{name} {id}")])

@@ -17,8 +17,8 @@ const PROGRAMS: [(&str, &str); 4] = [
 /// Set by whoever has just built the programs, so that tests need not look.
 const BUILT: &str = "GRAIL_PROGRAMS_BUILT";
 
-/// The programs, as files that stay what they are: a build beside a running system replaces those in `target`, and an
-/// operator's key opens only to the very enclave that sealed it.
+/// The programs, as files that stay what they are: a build beside a running system replaces those
+/// in `target`, and an operator's key opens only to the very enclave that sealed it.
 #[derive(Debug, Clone)]
 pub struct Programs {
     folder: PathBuf,
@@ -71,8 +71,8 @@ impl Programs {
     }
 }
 
-/// Builds the programs as they are in the sources now, as development builds, once per process. For tests; the demo's
-/// task builds them before.
+/// Builds the programs as they are in the sources now, as development builds, once per process. For
+/// tests; the demo's task builds them before.
 ///
 /// # Panics
 /// When they do not build.

@@ -1,4 +1,5 @@
-//! A bad network between operators and the backend's broker: loses, repeats, delays and reorders messages.
+//! A bad network between operators and the backend's broker: loses, repeats, delays and reorders
+//! messages.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};

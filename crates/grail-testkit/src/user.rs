@@ -187,7 +187,8 @@ impl User {
             .collect()
     }
 
-    /// A transaction that pays zkBTC: outputs of `to`, zkBTC left over, spell, change. Spends confirmed outputs.
+    /// A transaction that pays zkBTC: outputs of `to`, zkBTC left over, spell, change. Spends
+    /// confirmed outputs.
     pub fn transfer(
         &self,
         ledger: &Ledger,

@@ -1,4 +1,5 @@
-//! `grail auditor` against a whole cluster: every kind of step, and a forgery that the chain takes and the auditor does not.
+//! `grail auditor` against a whole cluster: every kind of step, and a forgery that the chain takes
+//! and the auditor does not.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -18,7 +19,8 @@ use grail_testkit::{CliWallet, Cluster, ClusterConfig, User, sign_key_spend};
 use grail_types::{MockAllowed, Network};
 use serde_json::Value;
 
-/// Runs the auditor with nothing but a node and what names the bridge: no wallet, no API. Exit code and answer.
+/// Runs the auditor with nothing but a node and what names the bridge: no wallet, no API. Exit code
+/// and answer.
 fn audit(cluster: &Cluster, arguments: &[&str]) -> (Option<i32>, Value) {
     let ended = Command::new(cluster.programs.cli())
         .env_clear()
@@ -181,7 +183,8 @@ fn the_auditor_tells_every_step_and_finds_a_forgery() {
         audit.nft.to_string()
     });
 
-    // By its deployment, and by a wallet's pinned parameters, it is the same bridge; users' steps are counted.
+    // By its deployment, and by a wallet's pinned parameters, it is the same bridge; users' steps
+    // are counted.
     let (code, by_deployment) = audit(
         &cluster,
         &["--network", "regtest", "--deployment", &deployment],

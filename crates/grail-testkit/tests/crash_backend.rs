@@ -49,8 +49,8 @@ impl Scene {
         self.rows.newest().unwrap().unwrap().state.name()
     }
 
-    /// One peg-in. `crash` is called with its deposit mined and leaves the backend dead, and the settlement in the
-    /// state that it names.
+    /// One peg-in. `crash` is called with its deposit mined and leaves the backend dead, and the
+    /// settlement in the state that it names.
     fn round(&mut self, state: &str, crash: impl FnOnce(&mut Self)) {
         let (asked, _) = common::deposit(&self.cluster, &self.user, 100_000 + self.round);
         self.cluster.node.mine(1);
@@ -102,7 +102,8 @@ impl Scene {
 #[test]
 fn a_backend_killed_before_a_quorum_has_signed_finishes_exactly_once() {
     let mut scene = Scene::new();
-    // Killed within the milliseconds that a draft lives; proven meanwhile would be another state than named.
+    // Killed within the milliseconds that a draft lives; proven meanwhile would be another state
+    // than named.
     scene.hold(TEST, Hold::Before);
     scene.round("draft", |scene| {
         scene.rows.until_state("draft").unwrap();

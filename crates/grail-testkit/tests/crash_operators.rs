@@ -1,4 +1,5 @@
-//! Hosts and enclaves are killed at each state of a settlement; the job is done exactly once all the same.
+//! Hosts and enclaves are killed at each state of a settlement; the job is done exactly once all
+//! the same.
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -78,8 +78,9 @@ fn liars_are_named_and_do_not_stop_the_rest() {
     common::no_alarm(&cluster);
 }
 
-/// Two honest ones of the three that must agree. The fourth refuses the first attempt and says so again and again; the
-/// third refuses the second and signs the third. Counted together, the two refusals would end the settlement.
+/// Two honest ones of the three that must agree. The fourth refuses the first attempt and says so
+/// again and again; the third refuses the second and signs the third. Counted together, the two
+/// refusals would end the settlement.
 #[test]
 fn a_refusal_shown_again_does_not_count_for_a_later_attempt() {
     let cluster = Cluster::start(&ClusterConfig {

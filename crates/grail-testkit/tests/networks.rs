@@ -1,4 +1,5 @@
-//! Mock proofs and the development TEE start on regtest alone (invariant I11): each program says so and ends.
+//! Mock proofs and the development TEE start on regtest alone (invariant I11): each program says so
+//! and ends.
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
@@ -7,7 +8,8 @@ use std::process::{Command, Output};
 use grail_testkit::{Programs, bridge_wasm, build_programs};
 use grail_types::Network;
 
-/// What `grail-enclave` ends with when a TEE cannot run here, and `grail-host` when its enclave does.
+/// What `grail-enclave` ends with when a TEE cannot run here, and `grail-host` when its enclave
+/// does.
 const EXIT_TEE: i32 = 3;
 const EXIT_ENCLAVE: i32 = 5;
 

@@ -8,7 +8,8 @@ use grail_api::{Kind, RequestState, SettlementState};
 use grail_testkit::cluster::BackendConfig;
 use grail_testkit::{Cluster, ClusterConfig, User};
 
-/// Takes the newest blocks back up to and with `hash`, and puts as many empty ones and one more in their place.
+/// Takes the newest blocks back up to and with `hash`, and puts as many empty ones and one more in
+/// their place.
 fn replace_blocks(cluster: &Cluster, hash: &BlockHash) {
     let before = cluster.node.height();
     cluster.node.invalidate(hash);

@@ -1,6 +1,7 @@
 //! The main job with upstream's own prover server, which is paid for its work.
 //!
-//! Runs where `CHARMS_EXE` names the server (`cargo xtask test --slow prover-server`), and is skipped elsewhere.
+//! Runs where `CHARMS_EXE` names the server (`cargo xtask test --slow prover-server`), and is
+//! skipped elsewhere.
 #![allow(clippy::unwrap_used)]
 
 #[path = "common/mod.rs"]

@@ -1,4 +1,5 @@
-//! Collects what signers contribute to a transaction, and completes it when every input has its quorum.
+//! Collects what signers contribute to a transaction, and completes it when every input has its
+//! quorum.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +21,8 @@ pub struct Collector {
     sighashes: Vec<Message>,
 }
 
-/// One signer's signatures, each verified: one for every input whose roster it is in, in the order of the inputs.
+/// One signer's signatures, each verified: one for every input whose roster it is in, in the order
+/// of the inputs.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedSignatures(BTreeMap<usize, Signature>);
@@ -95,8 +97,9 @@ impl Collector {
         &self.signing
     }
 
-    /// Checks one signer's contributions: a signature for each input whose roster it is in and for no other, each against
-    /// its own input's sighash. Anything less would let a signer seem to have answered and leave an input without a quorum.
+    /// Checks one signer's contributions: a signature for each input whose roster it is in and for
+    /// no other, each against its own input's sighash. Anything less would let a signer seem to
+    /// have answered and leave an input without a quorum.
     pub fn check<C: Verification>(
         &self,
         secp: &Secp256k1<C>,
@@ -167,7 +170,8 @@ impl Collector {
         standing
     }
 
-    /// The final transaction. Of each input's signers the first `threshold` in roster order are used.
+    /// The final transaction. Of each input's signers the first `threshold` in roster order are
+    /// used.
     pub fn complete(
         &self,
         signatures: &BTreeMap<XOnlyPublicKey, CheckedSignatures>,
@@ -208,7 +212,8 @@ impl CheckedSignatures {
             .collect()
     }
 
-    /// Reads back what [`CheckedSignatures::to_bytes`] gave for this signer and transaction; none if it is not that.
+    /// Reads back what [`CheckedSignatures::to_bytes`] gave for this signer and transaction; none
+    /// if it is not that.
     pub fn from_bytes(signing: &Signing, signer: &XOnlyPublicKey, bytes: &[u8]) -> Option<Self> {
         let (chunks, rest) = bytes.as_chunks::<SIGNATURE_BYTES>();
         let inputs: Vec<_> = signing.inputs_of(signer).collect();

@@ -69,8 +69,8 @@ pub struct DeploymentPlan {
     pub prover_fee: Option<TxOut>,
 }
 
-/// The state that the roster NFT is deployed with: of `roster`, whose vault is `vault`, under the parameters of
-/// that hash.
+/// The state that the roster NFT is deployed with: of `roster`, whose vault is `vault`, under the
+/// parameters of that hash.
 pub fn first_state(params_hash: ParamsHash, roster: &Roster, vault: &VaultTree) -> RosterState {
     RosterState {
         epoch: roster.epoch().0,
@@ -121,7 +121,8 @@ impl Deployment<'_> {
         })
     }
 
-    /// Adds the prover's fee output, if any, the proven spell and the change, and signs with the funding key.
+    /// Adds the prover's fee output, if any, the proven spell and the change, and signs with the
+    /// funding key.
     pub fn finish<C: Signing + Verification>(
         &self,
         secp: &Secp256k1<C>,

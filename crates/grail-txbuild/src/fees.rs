@@ -2,8 +2,9 @@
 
 use bitcoin::{Amount, FeeRate, Weight};
 
-/// Splits a fee so that each payer covers its own weight and an equal part of what all share; every part is rounded
-/// up, so that the sum never falls below the rate. An equal part of what the prover may take comes on top.
+/// Splits a fee so that each payer covers its own weight and an equal part of what all share; every
+/// part is rounded up, so that the sum never falls below the rate. An equal part of what the prover
+/// may take comes on top.
 pub(crate) fn shares(
     fee_rate: FeeRate,
     shared: Weight,
@@ -22,9 +23,10 @@ pub(crate) fn shares(
         .collect()
 }
 
-/// The rate to split a fee by, at most `wanted`: low enough that the fee stays within `allowed` even if the transaction turns
-/// out as light as `lightest` and the prover takes nothing of `prover_fee`. The parts are reckoned from `heaviest`, and each
-/// payer rounds up, for the prover's part too.
+/// The rate to split a fee by, at most `wanted`: low enough that the fee stays within `allowed`
+/// even if the transaction turns out as light as `lightest` and the prover takes nothing of
+/// `prover_fee`. The parts are reckoned from `heaviest`, and each payer rounds up, for the prover's
+/// part too.
 pub(crate) fn rate_within(
     wanted: FeeRate,
     allowed: FeeRate,

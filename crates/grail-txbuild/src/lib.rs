@@ -1,7 +1,7 @@
 //! Builds Grail's transactions: the deployment of the roster NFT, and settlements.
 //!
-//! Pure: coins, rates and terms in, transactions and spells out. Trusted by nobody: what is built here passes
-//! the operators' policy or is not signed. Never proves and never broadcasts.
+//! Pure: coins, rates and terms in, transactions and spells out. Trusted by nobody: what is built
+//! here passes the operators' policy or is not signed. Never proves and never broadcasts.
 
 mod complete;
 mod deploy;

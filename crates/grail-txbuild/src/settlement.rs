@@ -51,8 +51,8 @@ pub struct SettlementRequest<'a> {
     pub state: &'a RosterState,
     /// The NFT's output.
     pub nft: Coin,
-    /// The vault's coin: output 1 of the transaction that made the NFT's, where it is the vault's. Operators take that
-    /// coin and no other at its address.
+    /// The vault's coin: output 1 of the transaction that made the NFT's, where it is the vault's.
+    /// Operators take that coin and no other at its address.
     pub vault: Option<Coin>,
     /// Deposits that are ready, most urgent first.
     pub deposits: Vec<Deposit>,
@@ -84,7 +84,8 @@ pub struct SettlementPlan {
 }
 
 impl SettlementPlan {
-    /// The unsigned transaction with the proven spell, after the prover's fee output if it takes one.
+    /// The unsigned transaction with the proven spell, after the prover's fee output if it takes
+    /// one.
     pub fn with_spell(&self, fee_output: Option<TxOut>, op_return: ScriptBuf) -> Transaction {
         let mut transaction = self.transaction.clone();
         transaction.output.extend(fee_output);
@@ -182,8 +183,8 @@ struct Draft {
 impl SettlementRequest<'_> {
     /// Plans a settlement of as many deposits as fit, in the order given.
     ///
-    /// Drops what cannot be served at this rate and starts over until everything left fits, so the work is at most
-    /// quadratic in the batch, which the parameters bound.
+    /// Drops what cannot be served at this rate and starts over until everything left fits, so the
+    /// work is at most quadratic in the batch, which the parameters bound.
     pub fn plan<C: Verification>(
         mut self,
         secp: &Secp256k1<C>,
@@ -219,7 +220,8 @@ impl SettlementRequest<'_> {
         left_out: &mut Vec<LeftOut>,
     ) -> Vec<Candidate> {
         let room = usize::from(self.params.roster_inputs_max).saturating_sub(self.of_grail());
-        // Half of what operators take, since the NFT's and the vault's previous transactions count too.
+        // Half of what operators take, since the NFT's and the vault's previous transactions count
+        // too.
         let mut bytes_left = PREVIOUS_MAX_BYTES / 2;
         let mut chosen = Vec::new();
         for deposit in std::mem::take(&mut self.deposits) {
@@ -237,7 +239,8 @@ impl SettlementRequest<'_> {
         chosen
     }
 
-    /// Tries to serve exactly `chosen`. `Ok(Err((index, reason)))`: not without leaving out that one.
+    /// Tries to serve exactly `chosen`. `Ok(Err((index, reason)))`: not without leaving out that
+    /// one.
     #[allow(clippy::type_complexity)]
     fn attempt(
         &self,
@@ -450,8 +453,9 @@ impl SettlementRequest<'_> {
         if self.vault.is_some() { 2 } else { 1 }
     }
 
-    /// What a transaction reckoned to weigh `total` may weigh in the end: a small byte of the proof takes one byte of CBOR
-    /// instead of two, a small number in the spell up to eight less, and the prover may take nothing.
+    /// What a transaction reckoned to weigh `total` may weigh in the end: a small byte of the proof
+    /// takes one byte of CBOR instead of two, a small number in the spell up to eight less, and
+    /// the prover may take nothing.
     fn lightest(&self, total: Weight, requests: usize) -> Weight {
         let numbers = requests.saturating_add(2).saturating_mul(8);
         let bytes = self.proof_bytes.saturating_add(numbers) as u64;

@@ -189,7 +189,8 @@ fn stored_signatures_read_back_for_their_signer_and_transaction() {
     }
 }
 
-/// The usual settlement with its last input held by another roster: two of the world's signers and two more, three of four.
+/// The usual settlement with its last input held by another roster: two of the world's signers and
+/// two more, three of four.
 fn of_two_rosters(world: &World) -> (Collector, Vec<Keypair>) {
     let mut keys = vec![world.keys[0], world.keys[1], keypair(801), keypair(802)];
     keys.sort_by_key(|key| public(key).serialize());

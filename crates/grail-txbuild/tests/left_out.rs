@@ -7,7 +7,7 @@ use grail_fixtures::world as support;
 use bitcoin::{Amount, OutPoint, Txid, Weight, hashes::Hash};
 use grail_txbuild::{Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementRequest};
 use grail_wire::PREVIOUS_MAX_BYTES;
-use support::{FEE_RATE, Setup, Peg, World, output, peg_in, peg_out, world};
+use support::{FEE_RATE, Peg, Setup, World, output, peg_in, peg_out, world};
 
 fn deposits(world: &World, pegs: &[Peg]) -> Vec<Deposit> {
     let made = world.deposits(1, pegs).into_iter();

@@ -124,8 +124,8 @@ fn check(world: &World, planned: &Planned) -> Result<(), TestCaseError> {
         }
     }
 
-    // The fee is the rate's on the signed weight or little more: the proof's bytes and the amounts may turn out
-    // shorter than reckoned, and each payer rounds up.
+    // The fee is the rate's on the signed weight or little more: the proof's bytes and the amounts
+    // may turn out shorter than reckoned, and each payer rounds up.
     let weight = signed_weight(world, proposal);
     prop_assert_eq!(settlement.signing.weight.to_wu(), weight);
     let payers = plan.items.len() as u64;

@@ -7,7 +7,7 @@ use grail_fixtures::world as support;
 use bitcoin::{Amount, FeeRate, ScriptBuf, TxOut};
 use grail_txbuild::{Coin, Deployment, DeploymentPlan, LeftOutReason, PlanError};
 use support::{
-    AGREES, Setup, Peg, World, coin, funding, keypair, output, p2tr, peg_in, peg_out, public,
+    AGREES, Peg, Setup, World, coin, funding, keypair, output, p2tr, peg_in, peg_out, public,
 };
 
 const MOST: u64 = 40_000;

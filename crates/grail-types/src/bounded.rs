@@ -1,7 +1,7 @@
 //! Lists and byte strings that stop growing while they are decoded.
 //!
-//! A list that is checked once it has been read has cost its memory by then: sixteen million empty byte strings fit in
-//! sixteen megabytes. These types refuse the first item too many instead.
+//! A list that is checked once it has been read has cost its memory by then: sixteen million empty
+//! byte strings fit in sixteen megabytes. These types refuse the first item too many instead.
 
 use std::{fmt, marker::PhantomData, ops::Deref};
 

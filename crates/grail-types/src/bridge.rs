@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Network;
 
-/// The bridge app: one contract, whose NFT (tag `r`) is the roster and whose token (tag `z`) is zkBTC.
+/// The bridge app: one contract, whose NFT (tag `r`) is the roster and whose token (tag `z`) is
+/// zkBTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BridgeApp {
@@ -16,8 +17,9 @@ pub struct BridgeApp {
     pub vk: [u8; 32],
 }
 
-/// One bridge on one network. An enclave is told once, when its key is made or opened, and never again: a bridge or a
-/// network that travelled with a proposal would let a foreign NFT, or a mock proof, stand in for the real one.
+/// One bridge on one network. An enclave is told once, when its key is made or opened, and never
+/// again: a bridge or a network that travelled with a proposal would let a foreign NFT, or a mock
+/// proof, stand in for the real one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bridge {

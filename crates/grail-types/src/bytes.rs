@@ -1,7 +1,7 @@
 //! Fixed-size byte strings as lowercase hex in human-readable formats.
 
-/// Serde adapter for `[u8; N]`: hex text in JSON, hex text elsewhere too, so that a stored value reads
-/// the same in every format.
+/// Serde adapter for `[u8; N]`: hex text in JSON, hex text elsewhere too, so that a stored value
+/// reads the same in every format.
 pub mod hex_array {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

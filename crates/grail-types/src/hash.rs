@@ -2,8 +2,8 @@
 
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 
-/// BIP-340 tagged SHA-256 over unambiguous fields: fixed-size integers are big-endian, byte strings carry
-/// their length first, so two different lists of fields never hash alike.
+/// BIP-340 tagged SHA-256 over unambiguous fields: fixed-size integers are big-endian, byte strings
+/// carry their length first, so two different lists of fields never hash alike.
 #[must_use]
 #[derive(Clone)]
 pub struct TaggedHasher(sha256::HashEngine);

@@ -66,8 +66,9 @@ pub struct Image {
 
 /// The allowed images, under a counter that only grows. Always valid: made only by [`Images::new`].
 ///
-/// A document of its own, apart from [`crate::Params`], so that a repaired enclave is a new document and not a new
-/// protocol. Until administrators sign it, parameters carry its hash and the counter stays 1.
+/// A document of its own, apart from [`crate::Params`], so that a repaired enclave is a new
+/// document and not a new protocol. Until administrators sign it, parameters carry its hash and the
+/// counter stays 1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "RawImages", into = "RawImages")]
 pub struct Images {

@@ -1,4 +1,5 @@
-//! Bitcoin networks, and the two permissions that only regtest grants, in development builds alone (invariant I11).
+//! Bitcoin networks, and the two permissions that only regtest grants, in development builds alone
+//! (invariant I11).
 
 use serde::{Deserialize, Serialize};
 
@@ -69,8 +70,8 @@ impl std::str::FromStr for Network {
 #[error("expected regtest, signet, testnet4 or mainnet")]
 pub struct UnknownNetwork;
 
-/// What the two permissions are made of. A production build has no value of it, so that nothing in such a
-/// program, this module included, can make a permission.
+/// What the two permissions are made of. A production build has no value of it, so that nothing in
+/// such a program, this module included, can make a permission.
 #[derive(Clone, Copy, Debug)]
 enum Development {
     #[cfg(feature = "development")]
@@ -89,8 +90,8 @@ impl Development {
     }
 }
 
-/// Permission to make or accept mock proofs. Exists only for regtest and only in development builds, so that no
-/// code path can accept one elsewhere.
+/// Permission to make or accept mock proofs. Exists only for regtest and only in development
+/// builds, so that no code path can accept one elsewhere.
 #[derive(Clone, Copy, Debug)]
 pub struct MockAllowed(#[allow(dead_code, reason = "held, never read")] Development);
 
@@ -104,7 +105,8 @@ impl MockAllowed {
     }
 }
 
-/// Permission to use the development TEE and its root. Exists only for regtest and only in development builds.
+/// Permission to use the development TEE and its root. Exists only for regtest and only in
+/// development builds.
 #[derive(Clone, Copy, Debug)]
 pub struct DevelopmentAllowed(#[allow(dead_code, reason = "held, never read")] Development);
 

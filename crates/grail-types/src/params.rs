@@ -1,4 +1,5 @@
-//! Protocol parameters: equal for everybody, hashed, and shown with whatever they decide about (invariant I8).
+//! Protocol parameters: equal for everybody, hashed, and shown with whatever they decide about
+//! (invariant I8).
 
 use std::ops::Deref;
 
@@ -23,16 +24,18 @@ const DUST_P2TR: Amount = Amount::from_sat(330);
 /// No proof is worth more; above it a typing error is likelier.
 const PROVER_FEE_MAX: Amount = Amount::from_sat(10_000_000);
 
-/// Protocol values that make sense together: made only by [`Params::new`], so that nobody can forget to ask.
+/// Protocol values that make sense together: made only by [`Params::new`], so that nobody can
+/// forget to ask.
 ///
-/// Neither network nor bridge is among them. Whoever checks parameters has both from elsewhere, from birth or from the
-/// user, and they enter [`Params::hash`]; a value that travels with a proposal could not tell a real bridge from a
-/// thief's.
+/// Neither network nor bridge is among them. Whoever checks parameters has both from elsewhere,
+/// from birth or from the user, and they enter [`Params::hash`]; a value that travels with a
+/// proposal could not tell a real bridge from a thief's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ParamsValues", into = "ParamsValues")]
 pub struct Params(ParamsValues);
 
-/// Protocol values, not checked. What can differ between two honest machines is configuration and lives elsewhere.
+/// Protocol values, not checked. What can differ between two honest machines is configuration and
+/// lives elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ParamsValues {
@@ -121,8 +124,9 @@ impl Params {
         Self::new(values)
     }
 
-    /// Hash of the bridge that the parameters are for and of every section, by number and version. A section that is
-    /// not there is a capability that is off, so that a later one leaves the hashes of today as they are.
+    /// Hash of the bridge that the parameters are for and of every section, by number and version.
+    /// A section that is not there is a capability that is off, so that a later one leaves the
+    /// hashes of today as they are.
     pub fn hash(&self, bridge: &Bridge) -> ParamsHash {
         let sections = self.sections();
         let head = TaggedHasher::new("grail/params/v2")

@@ -74,7 +74,8 @@ pub enum RosterError {
 }
 
 impl Roster {
-    /// A roster of `signers`, strictly ascending by their 32 bytes, of which `threshold` (more than half) must agree.
+    /// A roster of `signers`, strictly ascending by their 32 bytes, of which `threshold` (more than
+    /// half) must agree.
     pub fn new(
         epoch: Epoch,
         signers: Vec<XOnlyPublicKey>,

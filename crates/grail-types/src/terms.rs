@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::{BridgeApp, Epoch, Network, TaggedHasher, bytes::hex32_newtype};
 
 hex32_newtype! {
-    /// Names a request: the commitment to its terms. The deposit address carries it, so the same number
-    /// names the request in the script, the database, the API and the receipt.
+    /// Names a request: the commitment to its terms. The deposit address carries it, so the same
+    /// number names the request in the script, the database, the API and the receipt.
     RequestId
 }
 
@@ -21,8 +21,8 @@ pub enum Kind {
     PegOut,
 }
 
-/// A script that Grail pays to: one of the standard address types, nothing that could be unspendable by
-/// shape or disturb the settlement's layout.
+/// A script that Grail pays to: one of the standard address types, nothing that could be
+/// unspendable by shape or disturb the settlement's layout.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "ScriptBuf", into = "ScriptBuf")]
 pub struct Destination(ScriptBuf);

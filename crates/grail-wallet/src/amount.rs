@@ -36,8 +36,8 @@ impl AmountError {
     }
 }
 
-/// Reads `50000` or `50000sat` as satoshis and `0.0005btc` as bitcoin. A decimal point without a unit is refused: it
-/// could mean either.
+/// Reads `50000` or `50000sat` as satoshis and `0.0005btc` as bitcoin. A decimal point without a
+/// unit is refused: it could mean either.
 pub fn parse_amount(text: &str) -> Result<Amount, AmountError> {
     let wrong = || AmountError::Amount(text.to_owned());
     let lower = text.trim().to_lowercase();

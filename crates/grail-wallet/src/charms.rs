@@ -1,11 +1,12 @@
 //! What an output carries besides its coin, and why it is taken for that.
 //!
-//! Owns the verdict, which errs on the side of leaving an output alone; the balance, `grail list` and `grail wallet
-//! explain` all go by it. zkBTC is what operators take for zkBTC: read from what the transaction's id commits to, without
-//! witnesses. Plain is only what carries nothing in that reading nor in the one of Charms, which looks into witnesses too:
-//! old spells are there. And a transaction that claims to carry a spell which does not verify (unknown version, false
-//! proof, mock outside regtest) spoils all its outputs, because a newer program may see charms there that this one would
-//! destroy.
+//! Owns the verdict, which errs on the side of leaving an output alone; the balance, `grail list`
+//! and `grail wallet explain` all go by it. zkBTC is what operators take for zkBTC: read from what
+//! the transaction's id commits to, without witnesses. Plain is only what carries nothing in that
+//! reading nor in the one of Charms, which looks into witnesses too: old spells are there. And a
+//! transaction that claims to carry a spell which does not verify (unknown version, false
+//! proof, mock outside regtest) spoils all its outputs, because a newer program may see charms
+//! there that this one would destroy.
 
 use std::collections::HashMap;
 use std::fmt::{Display, Formatter};
@@ -293,8 +294,8 @@ impl CharmReader {
         }
     }
 
-    /// What Charms sees beyond what the transaction's id commits to. The bridge's charms are none there that operators
-    /// would take.
+    /// What Charms sees beyond what the transaction's id commits to. The bridge's charms are none
+    /// there that operators would take.
     fn in_witness(&self, readings: &Readings, vout: u32) -> Carried {
         match self.verdict(&readings.compatible, vout) {
             Carried::ZkBtc(Token { app, spell, .. }) => Carried::Other(OtherCharms {

@@ -1,7 +1,7 @@
 //! Inputs, fee and change: turns wanted outputs into an unsigned transaction.
 //!
-//! Spends what it is told to and, for the rest, [`PlainCoin`]s only. All inputs are the wallet's taproot outputs, spent
-//! by key.
+//! Spends what it is told to and, for the rest, [`PlainCoin`]s only. All inputs are the wallet's
+//! taproot outputs, spent by key.
 
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
@@ -112,7 +112,8 @@ pub struct Funded {
 }
 
 impl Wanted<'_> {
-    /// Adds the largest plain coins until outputs and fee are paid, and change where it is worth its place.
+    /// Adds the largest plain coins until outputs and fee are paid, and change where it is worth
+    /// its place.
     pub fn fund(&self) -> Result<Funded, FundError> {
         self.check()?;
         let mut plain: Vec<&PlainCoin> = self.plain.iter().collect();
@@ -233,7 +234,8 @@ impl Wanted<'_> {
     }
 }
 
-/// The rate to pay by a node's word: its estimate within reason, and what its mempool takes at least.
+/// The rate to pay by a node's word: its estimate within reason, and what its mempool takes at
+/// least.
 pub fn believed_fee_rate(estimate: Option<FeeRate>, mempool_min: FeeRate) -> FeeRate {
     let floor = mempool_min.max(FEE_RATE_MIN);
     estimate

@@ -1,7 +1,8 @@
 //! The wallet's unspent outputs, sorted by what they carry.
 //!
-//! Owns the types that keep charms from being spent as plain BTC: whatever pays with BTC takes [`PlainCoin`], and only
-//! [`classify`] makes one, after the output's transaction was read and found to put nothing on it.
+//! Owns the types that keep charms from being spent as plain BTC: whatever pays with BTC takes
+//! [`PlainCoin`], and only [`classify`] makes one, after the output's transaction was read and
+//! found to put nothing on it.
 
 use bitcoin::{Amount, OutPoint, Transaction, TxOut};
 
@@ -31,8 +32,8 @@ pub struct Coin {
 }
 
 impl Coin {
-    /// Whether it may be spent now: in a block (a hundred deep for a coinbase), or the wallet's own change, which nobody
-    /// else can double-spend.
+    /// Whether it may be spent now: in a block (a hundred deep for a coinbase), or the wallet's own
+    /// change, which nobody else can double-spend.
     pub fn is_spendable(&self) -> bool {
         if self.is_coinbase {
             self.confirmations >= COINBASE_MATURITY

@@ -1,17 +1,19 @@
 //! What the API answers, held against what it was asked.
 //!
-//! The API is not trusted: terms must be the ones asked for, the roster the one that was verified, and the deposit
-//! address is recomputed from both. Only then is a receipt worth saving, and only with a saved receipt is anything paid.
+//! The API is not trusted: terms must be the ones asked for, the roster the one that was verified,
+//! and the deposit address is recomputed from both. Only then is a receipt worth saving, and only
+//! with a saved receipt is anything paid.
 
 use bitcoin::{Amount, FeeRate};
-use grail_api::{CheckedReceipt, ParamsAnswer, Receipt, Request, ParsedRequest};
+use grail_api::{CheckedReceipt, ParamsAnswer, ParsedRequest, Receipt, Request};
 use grail_attest::{ImagesNotPinned, Protocol};
 use grail_script::InternalKey;
 use grail_types::{ParamsHash, Roster};
 
 /// Lowest fee cap offered by default: about what a settlement of one request costs at 3 sat/vB.
 const FEE_CAP_DEFAULT_MIN: Amount = Amount::from_sat(10_000);
-/// Virtual size that a request may have to pay for alone: a settlement of one request, with a margin.
+/// Virtual size that a request may have to pay for alone: a settlement of one request, with a
+/// margin.
 const FEE_CAP_VBYTES: u64 = 4_000;
 
 /// Why an answer is not believed.

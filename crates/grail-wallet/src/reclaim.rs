@@ -1,7 +1,8 @@
 //! The way out: takes a deposit back with the user's key, without server or operators.
 //!
-//! A plain deposit pays its own fee. A deposit with zkBTC cannot (its coin is a few hundred satoshis): the wallet's plain
-//! BTC pays, and a transfer spell in the same transaction keeps the zkBTC.
+//! A plain deposit pays its own fee. A deposit with zkBTC cannot (its coin is a few hundred
+//! satoshis): the wallet's plain BTC pays, and a transfer spell in the same transaction keeps the
+//! zkBTC.
 
 use bitcoin::secp256k1::{All, Keypair, Secp256k1};
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Weight};
@@ -165,8 +166,8 @@ pub fn reclaim_plain(
     Ok(reclaim.sign(secp, unsigned, key)?)
 }
 
-/// Takes back a deposit that carries zkBTC. `payment` brings the coins for the fee; its outputs, inputs
-/// and foreign input are set here.
+/// Takes back a deposit that carries zkBTC. `payment` brings the coins for the fee; its outputs,
+/// inputs and foreign input are set here.
 pub fn reclaim_tokens(
     secp: &Secp256k1<All>,
     receipt: &CheckedReceipt,

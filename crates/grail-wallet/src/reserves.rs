@@ -21,7 +21,8 @@ pub struct ChainReserves {
 }
 
 impl ChainReserves {
-    /// Whether every zkBTC is backed: the excess is donations. `None` when zkBTC exceeds what is locked.
+    /// Whether every zkBTC is backed: the excess is donations. `None` when zkBTC exceeds what is
+    /// locked.
     pub fn donations(&self) -> Option<Amount> {
         self.at_vault.checked_sub(self.supply)
     }

@@ -81,7 +81,8 @@ pub struct SignerVerdict {
     pub name: String,
     /// The signer's key.
     pub public_key: String,
-    /// PCR0 of the image that holds the key, and when the evidence was made; or why it is not believed.
+    /// PCR0 of the image that holds the key, and when the evidence was made; or why it is not
+    /// believed.
     pub verdict: Result<Attested, String>,
 }
 
@@ -109,8 +110,8 @@ pub fn check_evidence(answer: &RosterAnswer, protocol: &Protocol, now: u64) -> V
     answer.signers.iter().enumerate().map(verdict).collect()
 }
 
-/// Evidence is verified as of its own time: a certificate lives three hours, a signer's key for an epoch. What it proves is
-/// where the key was born, not what runs today.
+/// Evidence is verified as of its own time: a certificate lives three hours, a signer's key for an
+/// epoch. What it proves is where the key was born, not what runs today.
 fn check_signer(signer: &Signer, protocol: &Protocol, now: u64) -> Result<Attested, String> {
     if signer.evidence.len() > EVIDENCE_CHARS_MAX {
         return Err(format!(
@@ -121,7 +122,8 @@ fn check_signer(signer: &Signer, protocol: &Protocol, now: u64) -> Result<Attest
     let document = BASE64
         .decode(&signer.evidence)
         .map_err(|error| format!("evidence: {error}"))?;
-    // Somebody else's challenge: it shows that the evidence was made for the admission, not that it is fresh now.
+    // Somebody else's challenge: it shows that the evidence was made for the admission, not that it
+    // is fresh now.
     let nonce = signer
         .nonce
         .as_ref()
@@ -208,8 +210,8 @@ pub struct UnspentOutput {
     pub confirmations: u32,
 }
 
-/// Holds the state of the roster NFT at `outpoint` against `roster` and `protocol`. `unspent` is what
-/// the chain has there, if anything.
+/// Holds the state of the roster NFT at `outpoint` against `roster` and `protocol`. `unspent` is
+/// what the chain has there, if anything.
 pub fn check_nft(
     unspent: Option<&UnspentOutput>,
     outpoint: OutPoint,
@@ -230,7 +232,8 @@ pub fn check_nft(
     })
 }
 
-/// The supply that the NFT at an output of `transaction` tells, if it is the NFT and agrees with roster and parameters.
+/// The supply that the NFT at an output of `transaction` tells, if it is the NFT and agrees with
+/// roster and parameters.
 pub fn nft_supply(
     transaction: &Transaction,
     outpoint: OutPoint,

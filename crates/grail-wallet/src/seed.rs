@@ -1,8 +1,8 @@
 //! The user's keys, all from one BIP-39 mnemonic.
 //!
-//! Owns the derivation paths. The wallet itself is watch-only: keys exist only while something is signed. Outputs are
-//! BIP-86 (`m/86'/coin'/0'`); reclaim keys lie on a hardened path of their own, so that a leaked reclaim key together with
-//! public data never leads to a wallet key.
+//! Owns the derivation paths. The wallet itself is watch-only: keys exist only while something is
+//! signed. Outputs are BIP-86 (`m/86'/coin'/0'`); reclaim keys lie on a hardened path of their own,
+//! so that a leaked reclaim key together with public data never leads to a wallet key.
 
 use bip39::Mnemonic;
 use bitcoin::bip32::{ChildNumber, Xpriv, Xpub};

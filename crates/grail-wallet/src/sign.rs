@@ -30,8 +30,8 @@ impl SignError {
     }
 }
 
-/// Signs the wallet's inputs by key (BIP-341, default sighash type). `foreign` are the outputs spent by the inputs in front
-/// of the wallet's; their witnesses are left as they are.
+/// Signs the wallet's inputs by key (BIP-341, default sighash type). `foreign` are the outputs
+/// spent by the inputs in front of the wallet's; their witnesses are left as they are.
 pub fn sign(
     secp: &Secp256k1<All>,
     seed: &Seed,

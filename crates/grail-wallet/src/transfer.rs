@@ -1,7 +1,7 @@
 //! Transactions that move zkBTC: a transfer spell, its proof, and the fee.
 //!
-//! The spell binds every input and the outputs in front of it, so the inputs are chosen first, for a spell of guessed
-//! size; then it is proven; then fee and change are settled with its true size.
+//! The spell binds every input and the outputs in front of it, so the inputs are chosen first, for
+//! a spell of guessed size; then it is proven; then fee and change are settled with its true size.
 
 use bitcoin::script::PushBytesBuf;
 use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, TxOut, Txid};

@@ -7,7 +7,7 @@ use common::{
     bridge, conjurer, images, images_of, params, protocol, public_key, roster, roster_of, sat,
 };
 use grail_api::{
-    CheckedReceipt, CreatePegIn, Kind, ParamsAnswer, Receipt, Request, RequestState, ParsedRequest,
+    CheckedReceipt, CreatePegIn, Kind, ParamsAnswer, ParsedRequest, Receipt, Request, RequestState,
 };
 use grail_attest::Protocol;
 use grail_script::InternalKey;

@@ -17,8 +17,8 @@ use crate::{
 /// Largest encoding of an answer: a signature for each of 200 inputs, or a refusal's details.
 pub const ANSWER_MAX_BYTES: usize = 64 * 1024;
 
-/// Who asks and which time, from zero. An answer says which attempt it is for, so that a "no" to somebody else, or of the
-/// past, cannot be shown again as the "no" of today.
+/// Who asks and which time, from zero. An answer says which attempt it is for, so that a "no" to
+/// somebody else, or of the past, cannot be shown again as the "no" of today.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]

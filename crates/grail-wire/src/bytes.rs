@@ -1,4 +1,5 @@
-//! Keys and signatures as byte strings: the libraries' own form is a list of integers, nearly twice as long.
+//! Keys and signatures as byte strings: the libraries' own form is a list of integers, nearly twice
+//! as long.
 
 /// BIP-340 public keys, 32 bytes.
 pub(crate) mod public_key {

@@ -5,8 +5,9 @@ use crate::text::Text;
 /// Longest code.
 const CODE_MAX_BYTES: usize = 64;
 
-/// A closed set of codes: the code of today, and room for one of tomorrow. A newer peer's code is carried and shown as
-/// [`Other`](RefusalCode::Other); it never makes a message unreadable, and it never counts for more than "no".
+/// A closed set of codes: the code of today, and room for one of tomorrow. A newer peer's code is
+/// carried and shown as [`Other`](RefusalCode::Other); it never makes a message unreadable, and it
+/// never counts for more than "no".
 macro_rules! codes {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*

@@ -4,7 +4,8 @@
 //! version u8 · kind u8 · epoch u64, big-endian · body
 //! ```
 //!
-//! The header is read without decoding the body, so that whoever carries a message can sort it by kind and epoch.
+//! The header is read without decoding the body, so that whoever carries a message can sort it by
+//! kind and epoch.
 
 use std::io;
 
@@ -52,8 +53,8 @@ pub trait WireMessage: Serialize + DeserializeOwned {
     const ENCODED_MAX_BYTES: usize;
 }
 
-/// A message and the epoch that its sender goes by: zero where none matters. A hint, unless the message is named or
-/// signed as a whole.
+/// A message and the epoch that its sender goes by: zero where none matters. A hint, unless the
+/// message is named or signed as a whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope<M> {
     /// The roster's number.

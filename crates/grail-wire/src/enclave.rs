@@ -75,7 +75,8 @@ pub struct Booted {
     /// The signer's key.
     #[serde(with = "crate::bytes::public_key")]
     pub public_key: XOnlyPublicKey,
-    /// The key, sealed, when it was made in this run: the host must keep it before the key is used anywhere.
+    /// The key, sealed, when it was made in this run: the host must keep it before the key is used
+    /// anywhere.
     pub sealed: Option<BoundedBytes<SEALED_MAX_BYTES>>,
 }
 

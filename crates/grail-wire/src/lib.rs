@@ -1,13 +1,15 @@
-//! Every message that crosses a process boundary: between backend and operators, between host and enclave.
+//! Every message that crosses a process boundary: between backend and operators, between host and
+//! enclave.
 //!
-//! Owns the types, their one encoding ([`encode`], [`decode`]) and the closed sets of codes. An encoded message is a
-//! header of ten bytes (version, kind, epoch) and a body in CBOR: bounded in bytes, lists and nesting while it is
-//! decoded, nothing after its end, unknown fields refused. Each message has a snapshot test, so that no change of its
-//! bytes goes unnoticed.
+//! Owns the types, their one encoding ([`encode`], [`decode`]) and the closed sets of codes. An
+//! encoded message is a header of ten bytes (version, kind, epoch) and a body in CBOR: bounded in
+//! bytes, lists and nesting while it is decoded, nothing after its end, unknown fields refused.
+//! Each message has a snapshot test, so that no change of its bytes goes unnoticed.
 //!
-//! Holds no logic: whether a proposal may be signed is for the policy to say, where an answer's bytes come from for
-//! whoever carries them. Trusts nothing; what comes out of [`decode`] is well-formed and no more. The one claim that it
-//! proves is who gave an answer ([`Answer::verify`]).
+//! Holds no logic: whether a proposal may be signed is for the policy to say, where an answer's
+//! bytes come from for whoever carries them. Trusts nothing; what comes out of [`decode`] is
+//! well-formed and no more. The one claim that it proves is who gave an answer
+//! ([`Answer::verify`]).
 
 mod answer;
 mod bytes;

@@ -8,8 +8,8 @@
 //! | evidence | operators | backend | [`Evidence`] |
 //! | hello | operators | backend | [`Hello`] |
 //!
-//! Nothing here is authenticated: an answer and an attestation document carry their own proof, everything else is a
-//! hint.
+//! Nothing here is authenticated: an answer and an attestation document carry their own proof,
+//! everything else is a hint.
 
 use bitcoin::XOnlyPublicKey;
 use grail_types::{BoundedBytes, Bridge};
@@ -32,7 +32,8 @@ pub const DOCUMENT_MAX_BYTES: usize = 16 * 1024;
 /// Room in a message for what is not its one large field.
 const OVERHEAD_MAX_BYTES: usize = 1024;
 
-/// What an operator calls itself, for people to read: 1 to 64 letters, digits, spaces, `.`, `_` or `-`.
+/// What an operator calls itself, for people to read: 1 to 64 letters, digits, spaces, `.`, `_` or
+/// `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Name(String);
@@ -97,7 +98,8 @@ pub struct Ask {
 pub enum Reply {
     /// The enclave decided, yes or no.
     Answer(AnswerMessage),
-    /// No decision could be had. Anybody can claim this in anybody's name: it informs and proves nothing.
+    /// No decision could be had. Anybody can claim this in anybody's name: it informs and proves
+    /// nothing.
     Fault(FaultMessage),
 }
 
@@ -153,8 +155,8 @@ pub struct Evidence {
     pub document: BoundedBytes<DOCUMENT_MAX_BYTES>,
 }
 
-/// I am here, challenge me: said at each connection and after each start of the enclave, so that nobody has to
-/// catch the challenge of the moment.
+/// I am here, challenge me: said at each connection and after each start of the enclave, so that
+/// nobody has to catch the challenge of the moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hello {

@@ -9,18 +9,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, Kind, WireError, WireMessage};
 
-/// Most roster inputs of a transaction: its witnesses must fit into what relay takes. Bounds every list that is as long as
-/// the inputs.
+/// Most roster inputs of a transaction: its witnesses must fit into what relay takes. Bounds every
+/// list that is as long as the inputs.
 pub const INPUTS_MAX: usize = 200;
 
 /// Most bytes of one previous transaction without its witness: what a block can hold of it.
 pub const PREVIOUS_TX_MAX_BYTES: usize = 1_000_000;
 
-/// Most bytes that all previous transactions of a proposal may have together. A deposit can be made by a
-/// transaction as large as relay allows; this bounds what an enclave must hold and hash for one decision.
+/// Most bytes that all previous transactions of a proposal may have together. A deposit can be made
+/// by a transaction as large as relay allows; this bounds what an enclave must hold and hash for
+/// one decision.
 pub const PREVIOUS_MAX_BYTES: usize = 12 * 1024 * 1024;
 
-/// Most bytes of the unsigned transaction: relay takes 400,000 weight units, four per byte without witness.
+/// Most bytes of the unsigned transaction: relay takes 400,000 weight units, four per byte without
+/// witness.
 const TRANSACTION_MAX_BYTES: usize = 100_000;
 
 /// Most bytes of an encoded proposal: previous transactions, and room for everything else.
@@ -54,10 +56,11 @@ impl std::fmt::Debug for ProposalId {
     }
 }
 
-/// A transaction to sign, with everything that the decision needs. All of it is the asker's word: untrusted.
+/// A transaction to sign, with everything that the decision needs. All of it is the asker's word:
+/// untrusted.
 ///
-/// Neither network nor bridge is in it: a signer knows both from birth. Parameters are, and count only when their hash is
-/// what the roster NFT's state says.
+/// Neither network nor bridge is in it: a signer knows both from birth. Parameters are, and count
+/// only when their hash is what the roster NFT's state says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
     /// The epoch of the roster that it is for.
@@ -72,8 +75,9 @@ pub struct Proposal {
     pub action: Action,
 }
 
-/// What a transaction is for, with what its rules need beyond the transaction. Signatures cover the transaction and not
-/// this wrapper: the policy holds the declared action against the one that the transaction shows.
+/// What a transaction is for, with what its rules need beyond the transaction. Signatures cover the
+/// transaction and not this wrapper: the policy holds the declared action against the one that the
+/// transaction shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub enum Action {
@@ -119,7 +123,8 @@ impl Action {
 ///
 /// ```text
 /// inputs   roster NFT · vault (absent when empty) · one deposit per request, in order
-/// outputs  roster NFT' · vault (absent when empty) · one per request, in order · prover's fee (may be absent) · spell
+/// outputs  roster NFT' · vault (absent when empty) · one per request, in order
+///          · prover's fee (may be absent) · spell
 /// ```
 ///
 /// The spell commits to all outputs before the prover's fee, and to none after.
@@ -139,8 +144,8 @@ pub struct ProbeRequest {
     pub roster: grail_types::Roster,
 }
 
-/// A previous transaction in Bitcoin's own encoding, without witness: its id commits to none, so a witness would be
-/// whatever its carrier likes.
+/// A previous transaction in Bitcoin's own encoding, without witness: its id commits to none, so a
+/// witness would be whatever its carrier likes.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PreviousTx(BoundedBytes<PREVIOUS_TX_MAX_BYTES>);
@@ -182,7 +187,8 @@ impl PreviousTx {
         &self.0
     }
 
-    /// The transaction. Costs memory of several times the bytes: decode one, take what is needed, drop it.
+    /// The transaction. Costs memory of several times the bytes: decode one, take what is needed,
+    /// drop it.
     pub fn decode(&self) -> Result<Transaction, PreviousTxError> {
         let transaction: Transaction = consensus::deserialize(&self.0)
             .map_err(|error: encode::Error| PreviousTxError::Malformed(error.to_string()))?;
@@ -256,8 +262,8 @@ pub fn encode_proposal(proposal: &Proposal) -> Result<Vec<u8>, WireError> {
     codec::encode(proposal.epoch, &wire)
 }
 
-/// Decodes a proposal; refuses every encoding but the one that [`encode_proposal`] writes, so that it has one name. That
-/// previous transactions ascend by id is left to whoever decodes them.
+/// Decodes a proposal; refuses every encoding but the one that [`encode_proposal`] writes, so that
+/// it has one name. That previous transactions ascend by id is left to whoever decodes them.
 ///
 /// Holds each previous transaction's bytes once beside `bytes`, and nothing larger.
 pub fn decode_proposal(bytes: &[u8]) -> Result<Proposal, WireError> {
@@ -272,7 +278,8 @@ pub fn decode_proposal(bytes: &[u8]) -> Result<Proposal, WireError> {
     let malformed = |error: &dyn std::fmt::Display| WireError::Malformed(error.to_string());
     let unsigned: Transaction =
         consensus::deserialize(&transaction).map_err(|error| malformed(&error))?;
-    // Bitcoin's encoding of a transaction without inputs is ambiguous, and bytes after it would name it anew.
+    // Bitcoin's encoding of a transaction without inputs is ambiguous, and bytes after it would
+    // name it anew.
     if consensus::serialize(&unsigned) != *transaction {
         return Err(WireError::NotCanonical);
     }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 /// Longest details of a refusal or a fault.
 pub const DETAILS_MAX_BYTES: usize = 1_024;
 
-/// At most `MAX` bytes of text without control characters. The one constructor that foreign text passes: PostgreSQL
-/// refuses a NUL, terminals obey escape sequences, and a message that one database takes and another does not would
-/// stop whoever stores it.
+/// At most `MAX` bytes of text without control characters. The one constructor that foreign text
+/// passes: PostgreSQL refuses a NUL, terminals obey escape sequences, and a message that one
+/// database takes and another does not would stop whoever stores it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct Text<const MAX: usize>(String);

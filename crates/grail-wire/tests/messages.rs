@@ -245,8 +245,8 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// The bytes of every message, as they are on the wire today. `GRAIL_BLESS=1` writes the file anew: a changed line is a
-/// changed protocol.
+/// The bytes of every message, as they are on the wire today. `GRAIL_BLESS=1` writes the file anew:
+/// a changed line is a changed protocol.
 #[test]
 fn the_bytes_of_every_message_are_written_down() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/snapshots.txt");
@@ -394,7 +394,8 @@ fn an_answer_counts_for_its_proposal_attempt_and_signer_alone() {
 fn a_proposal_has_one_encoding_and_so_one_name() {
     let bytes = encode_proposal(&proposal()).unwrap();
     assert_eq!(decode_proposal(&bytes), Ok(proposal()));
-    // The order in which previous transactions are handed in changes nothing, nor does handing one in twice.
+    // The order in which previous transactions are handed in changes nothing, nor does handing one
+    // in twice.
     let other_order = [
         transaction(3),
         transaction(1),
@@ -449,8 +450,8 @@ fn a_previous_transaction_is_shown_without_its_witness() {
     );
 }
 
-/// A list of nothing: sixteen million empty byte strings fit in a message, and cost 400 MB if they are read before
-/// they are counted.
+/// A list of nothing: sixteen million empty byte strings fit in a message, and cost 400 MB if they
+/// are read before they are counted.
 #[test]
 fn a_list_too_long_is_refused_at_its_first_item_too_many() {
     let good = encode_proposal(&proposal()).unwrap();

@@ -12,8 +12,8 @@ const BRIDGE: BridgeApp = BridgeApp {
     vk: [2; 32],
 };
 
-/// The data of a charm, read as everything that the bridge's charms can be. A state that is read is valid and has this
-/// one encoding.
+/// The data of a charm, read as everything that the bridge's charms can be. A state that is read is
+/// valid and has this one encoding.
 pub fn roster_state(bytes: &[u8]) {
     let Ok(data) = util::read::<Data, _>(bytes) else {
         return;
@@ -54,8 +54,9 @@ fn encoded(data: &Data) -> Vec<u8> {
     util::write(data).expect("data encodes into memory")
 }
 
-/// The contract on any transaction that a runner could show it: CBOR of the app, the transaction, public and private
-/// input. Both of the app's tags are asked, and every app that the transaction lists.
+/// The contract on any transaction that a runner could show it: CBOR of the app, the transaction,
+/// public and private input. Both of the app's tags are asked, and every app that the transaction
+/// lists.
 pub fn contract(bytes: &[u8]) {
     let Ok((app, tx, x, w)) = util::read::<(App, Transaction, Data, Data), _>(bytes) else {
         return;

@@ -32,8 +32,8 @@ fn protocol() -> &'static Protocol {
     READ.get_or_init(|| serde_json::from_slice(PROTOCOL).expect("the committed file is read"))
 }
 
-/// An attestation document under both anchors, at the instant that the first eight bytes say, in milliseconds. Whatever
-/// is accepted is accepted again, and says what it says.
+/// An attestation document under both anchors, at the instant that the first eight bytes say, in
+/// milliseconds. Whatever is accepted is accepted again, and says what it says.
 pub fn attestation(bytes: &[u8]) {
     let Some((instant, document)) = bytes.split_first_chunk::<8>() else {
         return;
@@ -61,9 +61,9 @@ pub fn attestation(bytes: &[u8]) {
     }
 }
 
-/// Messages: what decodes encodes, and decodes again to the same. A proposal that decodes has the one encoding that it came
-/// in, and is judged by the policy: as it is, and under the parameters that the corpus goes by, so that it gets past
-/// that check.
+/// Messages: what decodes encodes, and decodes again to the same. A proposal that decodes has the
+/// one encoding that it came in, and is judged by the policy: as it is, and under the parameters
+/// that the corpus goes by, so that it gets past that check.
 pub fn proposal(bytes: &[u8]) {
     round_trip::<Request>(bytes);
     round_trip::<Response>(bytes);

@@ -1,8 +1,8 @@
 //! Fuzz targets: what a stranger can send, given to what reads it.
 //!
-//! Owns the targets, each a function of bytes that panics when a promise is broken: no panic on any bytes, and the
-//! invariants that a target's doc names. Trusts nothing and does no I/O. `judges/fuzz/corpus` holds the inputs to start from,
-//! one folder per target.
+//! Owns the targets, each a function of bytes that panics when a promise is broken: no panic on any
+//! bytes, and the invariants that a target's doc names. Trusts nothing and does no I/O.
+//! `judges/fuzz/corpus` holds the inputs to start from, one folder per target.
 
 mod bridge;
 mod enclave;

@@ -18,8 +18,8 @@ fn modes() -> [Option<MockAllowed>; 2] {
     [None, MockAllowed::on(Network::Regtest)]
 }
 
-/// `read_compatible` of any transaction, and what previous transactions are asked. Nothing outside the spell's outputs
-/// carries charms, and witnesses aside the same transaction has the same id.
+/// `read_compatible` of any transaction, and what previous transactions are asked. Nothing outside
+/// the spell's outputs carries charms, and witnesses aside the same transaction has the same id.
 pub fn read_any(bytes: &[u8]) {
     let Ok(tx) = deserialize::<Transaction>(bytes) else {
         return;
@@ -55,7 +55,8 @@ pub fn read_payload(bytes: &[u8]) {
     }
 }
 
-/// `read_strict` of any transaction: whatever it accepts `read_compatible` accepts, with the same spell.
+/// `read_strict` of any transaction: whatever it accepts `read_compatible` accepts, with the same
+/// spell.
 pub fn strict_is_compatible(bytes: &[u8]) {
     let Ok(tx) = deserialize::<Transaction>(bytes) else {
         return;
@@ -65,7 +66,8 @@ pub fn strict_is_compatible(bytes: &[u8]) {
     }
 }
 
-/// The strict reading differs in form only: what is in form gets the compatible verdict, to the letter.
+/// The strict reading differs in form only: what is in form gets the compatible verdict, to the
+/// letter.
 fn judge(tx: &Transaction, mock: Option<MockAllowed>) {
     let strict = read_strict(tx, mock);
     let compatible = read_compatible(tx, mock);
@@ -121,8 +123,8 @@ fn op_return(payload: &[u8]) -> ScriptBuf {
         .into_script()
 }
 
-/// Two inputs, four outputs and, last, `script` without value. The seeds' proofs hold in no such transaction, except
-/// where versions before 8 commit to little.
+/// Two inputs, four outputs and, last, `script` without value. The seeds' proofs hold in no such
+/// transaction, except where versions before 8 commit to little.
 fn carrier(script: ScriptBuf) -> Transaction {
     let input = |byte| TxIn {
         previous_output: OutPoint {

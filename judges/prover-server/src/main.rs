@@ -1,10 +1,11 @@
 //! Upstream's own prover server (`charms::cli::server`), in mock mode.
 //!
-//! The program `charms` of the same crate always starts it as the real prover: it then refuses mock spells and, built as it is
-//! published, hands everything else on to a server on the internet. So that the real server answers here, that choice is
-//! made differently, and one other: its mock prover executes the checker in a zkVM client that could prove too and takes
-//! minutes to start; here the same executor comes without the keys for proving. Used by tests alone; listens where it is
-//! told and calls nobody.
+//! The program `charms` of the same crate always starts it as the real prover: it then refuses mock
+//! spells and, built as it is published, hands everything else on to a server on the internet. So
+//! that the real server answers here, that choice is made differently, and one other: its mock
+//! prover executes the checker in a zkVM client that could prove too and takes minutes to start;
+//! here the same executor comes without the keys for proving. Used by tests alone; listens where it
+//! is told and calls nobody.
 
 use std::sync::Arc;
 

@@ -1,10 +1,11 @@
 //! Reading spells, beside `charms-client` in the same run; and reading many at once.
 //!
-//! `cargo bench --manifest-path judges/spells/Cargo.toml --target-dir target/judges/spells --bench spells`. Real transactions come from the
-//! spell vectors (`GRAIL_VECTORS`); without those only mock spells are measured.
+//! `cargo bench --manifest-path judges/spells/Cargo.toml --target-dir target/judges/spells --bench
+//! spells`. Real transactions come from the spell vectors (`GRAIL_VECTORS`); without those only
+//! mock spells are measured.
 //!
-//! Measured is the time that the one thread spends on a core, not the time that passes: other work on the machine does not
-//! count, and throughput is per core.
+//! Measured is the time that the one thread spends on a core, not the time that passes: other work
+//! on the machine does not count, and throughput is per core.
 
 #![allow(missing_docs)]
 

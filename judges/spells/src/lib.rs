@@ -1,7 +1,8 @@
 //! Grail's reading of spells beside that of `charms-client` 15.0.0, the reference implementation.
 //!
-//! Owns the translation between the two, the comparison, and the changes of transactions that it is made on; trusts
-//! `charms-client` as judge. Used by this workspace's tests alone: nothing that ships may depend on it.
+//! Owns the translation between the two, the comparison, and the changes of transactions that it is
+//! made on; trusts `charms-client` as judge. Used by this workspace's tests alone: nothing that
+//! ships may depend on it.
 
 pub mod mutation;
 pub mod vectors;

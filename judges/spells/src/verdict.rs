@@ -1,8 +1,9 @@
 //! Two readings of one transaction held against each other.
 //!
-//! Owns what counts as agreement: the same verdict, and where both accept the same resolved spell with the same charms
-//! on every output. Every disagreement that is allowed has a name in [`Difference`] and a condition of its own; all
-//! others end in a failure that shows the transaction.
+//! Owns what counts as agreement: the same verdict, and where both accept the same resolved spell
+//! with the same charms on every output. Every disagreement that is allowed has a name in
+//! [`Difference`] and a condition of its own; all others end in a failure that shows the
+//! transaction.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -28,7 +29,8 @@ const MOCK_PROOF_BYTES: usize = 192;
 const PAYLOAD_MAX_BYTES: usize = 400_000;
 /// Without witnesses, the largest transaction that `grail-spell` looks at.
 const TRANSACTION_MAX_BYTES: usize = 1_000_000;
-/// One spell in so many that are no mocks is also read with mocks allowed, which must change nothing.
+/// One spell in so many that are no mocks is also read with mocks allowed, which must change
+/// nothing.
 const MOCK_MODE_EVERY: usize = 16;
 /// Failures that are shown in full.
 const SHOWN_MAX: usize = 5;
@@ -40,7 +42,8 @@ pub enum Difference {
     MockProofFalse,
     /// Upstream ignores bytes after a mock proof.
     MockProofTrailing,
-    /// A charm of an app that the spell does not list: upstream accepts the spell, and panics when it is spent.
+    /// A charm of an app that the spell does not list: upstream accepts the spell, and panics when
+    /// it is spent.
     AppIndex,
     /// A payload longer than any transaction that relays.
     PayloadTooLong,
@@ -274,8 +277,8 @@ fn same_spell(
     Ok(())
 }
 
-/// The documented difference that explains why Grail alone refuses: each has its own condition on the transaction,
-/// so that an error cannot excuse itself.
+/// The documented difference that explains why Grail alone refuses: each has its own condition on
+/// the transaction, so that an error cannot excuse itself.
 fn documented(
     error: &SpellError,
     found: Option<&UnverifiedSpell>,
@@ -334,8 +337,9 @@ fn resolves_the_same(
     }
 }
 
-/// Grail's readings among themselves: what the strict one accepts the compatible one accepts too, with the same spell,
-/// and a previous transaction is read like any other. Says whether the strict one accepts.
+/// Grail's readings among themselves: what the strict one accepts the compatible one accepts too,
+/// with the same spell, and a previous transaction is read like any other. Says whether the strict
+/// one accepts.
 fn consistent(
     ours: &Result<Option<VerifiedSpell>, SpellError>,
     tx: &Transaction,
@@ -358,8 +362,8 @@ fn consistent(
     Ok(strict.is_ok())
 }
 
-/// Makes and judges the changed transactions of `jobs` on every core. `make` gives `None` where no other transaction
-/// comes of a job.
+/// Makes and judges the changed transactions of `jobs` on every core. `make` gives `None` where no
+/// other transaction comes of a job.
 ///
 /// # Panics
 /// When `make` does.

@@ -1,5 +1,5 @@
-//! The bridge's spells, proven by Grail's mock prover: Charms accepts them, sees the same in them, and agrees with every
-//! refusal of the native check.
+//! The bridge's spells, proven by Grail's mock prover: Charms accepts them, sees the same in them,
+//! and agrees with every refusal of the native check.
 
 #![allow(missing_docs)]
 
@@ -203,7 +203,8 @@ fn verdicts_agree_on_what_is_odd_but_harmless() {
     }
 }
 
-/// Where the native check is stricter on purpose: spells that no transaction can carry, or that crash Charms.
+/// Where the native check is stricter on purpose: spells that no transaction can carry, or that
+/// crash Charms.
 #[test]
 fn grail_is_stricter_about_coins_alone() {
     let bridge = Bridge::with_contract(BRIDGE);

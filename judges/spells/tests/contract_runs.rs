@@ -1,4 +1,5 @@
-//! Charms proves no spell of the bridge without its contract: the ground of `docs/adr/0002-settlements-run-the-contract.md`.
+//! Charms proves no spell of the bridge without its contract: the ground of
+//! `docs/adr/0002-settlements-run-the-contract.md`.
 
 #![allow(missing_docs)]
 
@@ -9,7 +10,8 @@ use grail_prover::{ProveRequest, check};
 use grail_spell::{SettlementItem, settlement_spell, token_app};
 use grail_spell_judge::charms_check;
 
-/// A settlement that passes 60,000 zkBTC on and leaves `vault_out` of the vault's 100,000 satoshis there.
+/// A settlement that passes 60,000 zkBTC on and leaves `vault_out` of the vault's 100,000 satoshis
+/// there.
 fn balanced(bridge: &Bridge, vault_out: u64, serial: u64, wasm: Option<&[u8]>) -> ProveRequest {
     let tx = transaction(
         &[

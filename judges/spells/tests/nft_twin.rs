@@ -1,5 +1,6 @@
-//! Why the roster NFT is no NFT of tag `n`: Charms moves those without their contract as long as the state stays, so that
-//! whoever may spend one once can have it twice. `docs/adr/0005-zkbtc-must-not-rest-on-plain-transfers.md`.
+//! Why the roster NFT is no NFT of tag `n`: Charms moves those without their contract as long as
+//! the state stays, so that whoever may spend one once can have it twice.
+//! `docs/adr/0005-zkbtc-must-not-rest-on-plain-transfers.md`.
 
 #![allow(missing_docs)]
 
@@ -61,7 +62,8 @@ fn one_nft_of_tag_n_becomes_two_with_a_clean_history() {
         let moved = request(spell_of(&hop, &nft, &state, 0), &shown, None);
         assert_eq!(charms_check(&moved), Ok(true), "twin {vout}");
 
-        // One step on, the witness is out of sight: a contract that looks one step back would see nothing.
+        // One step on, the witness is out of sight: a contract that looks one step back would see
+        // nothing.
         let hop = enchanted(hop, &prove(&moved).unwrap());
         let next = transaction(&[at(&hop, 0)], vec![output(430, 6)]);
         let moved = request(spell_of(&next, &nft, &state, 0), &hop, None);

@@ -1,5 +1,5 @@
-//! What a proof commits to, in the encoding of each version: the bytes that `charms-client` writes. Of version 0 no spell is
-//! known, so its encoding is compared here alone.
+//! What a proof commits to, in the encoding of each version: the bytes that `charms-client` writes.
+//! Of version 0 no spell is known, so its encoding is compared here alone.
 
 #![allow(missing_docs)]
 

@@ -31,7 +31,8 @@ pub fn workspace() -> Result<()> {
     setup::install(setup::BASE)?;
     let bitcoind = bitcoind::find_or_build()?;
     build_programs_and_tests()?;
-    // The enclave is what operators trust, and quick to build as it ships; the other programs take the slow suite's time.
+    // The enclave is what operators trust, and quick to build as it ships; the other programs take
+    // the slow suite's time.
     production::check_beside_development(&[production::Program::Enclave])?;
     run(cargo()
         .args(runner())

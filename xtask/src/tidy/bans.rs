@@ -1,4 +1,5 @@
-//! Crates that must not come in, not even through others, and what a crate without I/O must not use.
+//! Crates that must not come in, not even through others, and what a crate without I/O must not
+//! use.
 
 use std::collections::BTreeSet;
 
@@ -96,7 +97,8 @@ pub fn check(names: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Complains of each crate in the closure of [`WITHOUT_IO`] that does I/O; lines of name and version.
+/// Complains of each crate in the closure of [`WITHOUT_IO`] that does I/O; lines of name and
+/// version.
 pub fn check_without_io(closure: &BTreeSet<String>) -> Vec<String> {
     let why = |name: &str| IO_CRATES.iter().find(|(ban, _)| ban.matches(name));
     closure
@@ -109,8 +111,8 @@ pub fn check_without_io(closure: &BTreeSet<String>) -> Vec<String> {
 
 /// Complains of each line of [`WITHOUT_IO`]'s source `name` that reaches outside the program.
 ///
-/// Reads words, not Rust: so that nothing hides from it, the standard library's modules are named one
-/// by one, without braces, globs or another name for `std`.
+/// Reads words, not Rust: so that nothing hides from it, the standard library's modules are named
+/// one by one, without braces, globs or another name for `std`.
 pub fn check_source(name: &str, content: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     for (number, line) in (1..).zip(content.lines()) {

@@ -1,4 +1,5 @@
-//! The enclave's dependencies against the committed list, and the reason of each that the enclave's own crates ask for.
+//! The enclave's dependencies against the committed list, and the reason of each that the enclave's
+//! own crates ask for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,8 +56,8 @@ pub fn check(committed: &BTreeSet<String>, now: &BTreeSet<String>) -> Vec<String
 
 /// The crates of others that the closure's own crates name as dependencies: the direct ones.
 ///
-/// `closure` is what [`from_tree`] read; which of its crates are the project's own, and what those ask for, is read from
-/// `cargo metadata`.
+/// `closure` is what [`from_tree`] read; which of its crates are the project's own, and what those
+/// ask for, is read from `cargo metadata`.
 pub fn direct(metadata: &Value, closure: &BTreeSet<String>) -> Result<BTreeSet<String>> {
     let compiled: BTreeSet<_> = closure
         .iter()

@@ -1,6 +1,7 @@
 //! Rules that no compiler knows.
 //!
-//! Each rule is a pure function from what it looks at to the complaints it has; this module gathers what they look at.
+//! Each rule is a pure function from what it looks at to the complaints it has; this module gathers
+//! what they look at.
 
 mod bans;
 mod closure;
@@ -28,7 +29,8 @@ const CLOSURE: &str = "docs/enclave-closure.txt";
 const CLOSURE_REASONS: &str = "docs/enclave-closure-reasons.txt";
 const ENCLAVE: &str = "grail-enclave";
 
-/// Checks all rules and prints every complaint; `bless` accepts the enclave's dependencies as they are.
+/// Checks all rules and prints every complaint; `bless` accepts the enclave's dependencies as they
+/// are.
 pub fn run(bless: bool) -> Result<()> {
     let metadata: Value = serde_json::from_str(&output_of(cargo().args([
         "metadata",
@@ -89,8 +91,8 @@ fn enclave_closure(metadata: &Value, bless: bool) -> Result<Vec<String>> {
     Ok(complaints)
 }
 
-/// What is compiled into a package that is built alone, a crate a line. `tree` and not `metadata`: the latter mixes
-/// in features that only other members ask for.
+/// What is compiled into a package that is built alone, a crate a line. `tree` and not `metadata`:
+/// the latter mixes in features that only other members ask for.
 fn tree(package: &str, format: &str) -> Result<String> {
     output_of(cargo().args([
         "tree",

@@ -1,7 +1,7 @@
 //! The order of the crates: each depends only on those above it.
 //!
-//! The order itself is the list of own crates in the workspace's `Cargo.toml`, and stands nowhere else
-//! but in the table that people read, which is held equal to it.
+//! The order itself is the list of own crates in the workspace's `Cargo.toml`, and stands nowhere
+//! else but in the table that people read, which is held equal to it.
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -10,7 +10,8 @@ use serde_json::Value;
 const LIST: &str = "[workspace.dependencies]";
 /// Where the table stands in `ARCHITECTURE.md`: up to the next section.
 const TABLE: &str = "## Map";
-/// Builds and tests the others, and so comes after all of them; nothing depends on it, so it is not in the list.
+/// Builds and tests the others, and so comes after all of them; nothing depends on it, so it is not
+/// in the list.
 const LAST: &str = "xtask";
 
 /// For tests and the demo: the last crate, which no program is built from.
@@ -73,7 +74,8 @@ pub fn crates(metadata: &Value) -> Result<Vec<Crate>> {
     .collect()
 }
 
-/// Reads the order from the workspace's manifest: the crates that lie under `crates/`, as they are listed.
+/// Reads the order from the workspace's manifest: the crates that lie under `crates/`, as they are
+/// listed.
 pub fn declared(manifest: &str) -> Vec<String> {
     let own = section(manifest, LIST, "[").filter_map(|line| {
         let (name, rest) = line.split_once(" = ")?;
@@ -129,7 +131,8 @@ pub fn check(crates: &[Crate], order: &[String]) -> Vec<String> {
         for used in uses.iter().filter(|used| !is_above(used)) {
             complaints.push(format!("{name} depends on {used}, which is not above it"));
         }
-        // Tests may look downwards, since what is built does not; the harness alone is for programs.
+        // Tests may look downwards, since what is built does not; the harness alone is for
+        // programs.
         let uses_testkit = uses_in_tests.iter().any(|used| used == TESTKIT);
         if uses_testkit && !PROGRAMS.contains(&name.as_str()) {
             complaints.push(format!(

@@ -8,8 +8,8 @@ const FEATURES: [&str; 2] = ["development", "test-action"];
 /// The crate that is nothing else.
 const SIMULATOR: &str = "grail-attest-dev";
 
-/// Complains of each crate of `program` that is, or has, a part for development. `tree` is what `cargo tree` prints by
-/// the format `{p} {f}`.
+/// Complains of each crate of `program` that is, or has, a part for development. `tree` is what
+/// `cargo tree` prints by the format `{p} {f}`.
 pub fn check(program: &str, tree: &str) -> Vec<String> {
     let mut complaints = Vec::new();
     for line in tree.lines() {

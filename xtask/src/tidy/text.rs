@@ -8,6 +8,13 @@ const WRITTEN: &[&str] = &[
     "css", "html", "js", "md", "rs", "sh", "sql", "toml", "ts", "wat", "yml",
 ];
 
+/// Longest line that is a comment: as wide as prose, and as code that the formatter folds.
+const COMMENT_COLUMNS_MAX: usize = 100;
+
+/// Comments there stay as they are: a line more or less moves the places that a panic names, and
+/// with them the wasm, which is protocol.
+const FROZEN: &str = "contracts/bridge/src/";
+
 /// Marks of unfinished work; split so that this file passes.
 const MARKERS: &[&str] = &[
     concat!("TO", "DO"),
@@ -40,7 +47,14 @@ pub fn check(name: &str, content: &str) -> Vec<String> {
             "{name}: {lines} lines; split files of over {LINES_MAX}"
         ));
     }
+    let is_wrapped = extension == "rs" && !name.starts_with(FROZEN);
     for (number, line) in (1..).zip(content.lines()) {
+        let columns = line.chars().count();
+        if is_wrapped && columns > COMMENT_COLUMNS_MAX && line.trim_start().starts_with("//") {
+            complaints.push(format!(
+                "{name}:{number}: {columns} columns; comments are wrapped at {COMMENT_COLUMNS_MAX}"
+            ));
+        }
         for marker in MARKERS.iter().filter(|marker| contains_word(line, marker)) {
             complaints.push(format!(
                 "{name}:{number}: {marker} is unfinished work: finish it, or open an issue"
@@ -97,6 +111,17 @@ mod tests {
         assert_eq!(check("a.rs", &"\n".repeat(LINES_MAX + 1)).len(), 1);
         assert_eq!(check("vectors.json", &"\n".repeat(LINES_MAX + 1)).len(), 0);
         assert_eq!(check("Cargo.lock", &"\n".repeat(LINES_MAX + 1)).len(), 0);
+    }
+
+    #[test]
+    fn refuses_comments_of_one_column_too_many() {
+        let comment = |columns: usize| format!("    //! {}", "a".repeat(columns - 8));
+        assert_eq!(check("a.rs", &comment(COMMENT_COLUMNS_MAX)).len(), 0);
+        assert_eq!(check("a.rs", &comment(COMMENT_COLUMNS_MAX + 1)).len(), 1);
+        let frozen = format!("{FROZEN}a.rs");
+        assert_eq!(check(&frozen, &comment(COMMENT_COLUMNS_MAX + 1)).len(), 0);
+        let code = format!("let a = \"{}\";", "a".repeat(COMMENT_COLUMNS_MAX));
+        assert_eq!(check("a.rs", &code).len(), 0);
     }
 
     #[test]

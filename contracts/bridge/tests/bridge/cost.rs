@@ -1,5 +1,5 @@
-//! What each action costs in the wasm interpreter, with previous transactions as large as they really are: the table of
-//! `docs/performance.md`. `cargo test cost -- --nocapture` prints it.
+//! What each action costs in the wasm interpreter, with previous transactions as large as they
+//! really are: the table of `docs/performance.md`. `cargo test cost -- --nocapture` prints it.
 
 use charms_data::UtxoId;
 use grail_bridge_contract::{Action, RosterState};
@@ -15,7 +15,8 @@ const SETTLEMENT_SPELL: usize = 1_500;
 /// The same of a transfer.
 const TRANSFER_SPELL: usize = 650;
 
-/// The hexadecimal form of a transaction, without witnesses, with a spell output of so many bytes after its outputs.
+/// The hexadecimal form of a transaction, without witnesses, with a spell output of so many bytes
+/// after its outputs.
 fn transaction(inputs: usize, outputs: usize, spell: Option<usize>) -> String {
     let size = |count: usize| match u16::try_from(count).unwrap() {
         small @ 0..0xfd => vec![u8::try_from(small).unwrap()],

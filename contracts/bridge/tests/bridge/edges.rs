@@ -1,4 +1,5 @@
-//! Cases at the edges of the rules: the smallest and largest numbers, and spells that mix what rarely meets.
+//! Cases at the edges of the rules: the smallest and largest numbers, and spells that mix what
+//! rarely meets.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
-//! The rules of the bridge contract, each with its yes, its edges and the no that breaks exactly it.
+//! The rules of the bridge contract, each with its yes, its edges and the no that breaks exactly
+//! it.
 //!
-//! Every spell here is judged twice, by the native code and by the committed wasm, and the two must agree:
-//! see [`spell::Spell::judge`].
+//! Every spell here is judged twice, by the native code and by the committed wasm, and the two must
+//! agree: see [`spell::Spell::judge`].
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

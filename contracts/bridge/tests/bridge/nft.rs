@@ -1,4 +1,5 @@
-//! The NFT in a settlement: one on each side, in its place, within its epoch; and what the spell may ask for.
+//! The NFT in a settlement: one on each side, in its place, within its epoch; and what the spell
+//! may ask for.
 
 use charms_data::{App, B32, Data, is_simple_transfer};
 use grail_bridge_contract::{Action, RosterState, Side, StateError, Violation};

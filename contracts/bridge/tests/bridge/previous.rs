@@ -125,7 +125,8 @@ fn is_not_confused_by_outputs_that_only_resemble_a_spell() {
 
 #[test]
 fn takes_what_charms_takes_for_a_second_spell_for_one() {
-    // Charms finds the marker after any instruction and in any push; so does the contract, to count.
+    // Charms finds the marker after any instruction and in any push; so does the contract, to
+    // count.
     for second in [
         b"\x00\x05spell".to_vec(),
         b"\x01\x6a\x05spell".to_vec(),

@@ -1,5 +1,5 @@
-//! One test per rule of `docs/spec/bridge-contract.md`, named by its number: a spell that is accepted, and the same
-//! spell with one fault, refused by that rule's code.
+//! One test per rule of `docs/spec/bridge-contract.md`, named by its number: a spell that is
+//! accepted, and the same spell with one fault, refused by that rule's code.
 
 use charms_data::{App, B32, Data};
 use ciborium::Value;
@@ -525,7 +525,8 @@ fn r37_zkbtc_at_the_vault() {
     only_with(
         with_tokens,
         |tx| {
-            // Exchanges the user's script with one of the vault's, so that no sum changes but of the coins under charms.
+            // Exchanges the user's script with one of the vault's, so that no sum changes but of
+            // the coins under charms.
             tx.coin_outs.as_mut().unwrap()[2].dest = script(VAULT);
             tx.coin_outs.as_mut().unwrap()[1].amount -= DUST;
         },

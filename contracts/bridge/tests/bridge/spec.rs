@@ -1,4 +1,5 @@
-//! Keeps the specification true: its rules are numbered, its tests exist, and it knows every code of the contract.
+//! Keeps the specification true: its rules are numbered, its tests exist, and it knows every code
+//! of the contract.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -218,7 +218,8 @@ impl Spell {
             app_contract(&self.app, &self.tx, &self.x, &self.w),
             native.is_ok()
         );
-        // Mutation testing asks what the tests themselves notice: there the wasm, which no mutant changes, says nothing.
+        // Mutation testing asks what the tests themselves notice: there the wasm, which no mutant
+        // changes, says nothing.
         if std::env::var_os("GRAIL_NATIVE_ALONE").is_some() {
             return native;
         }
@@ -238,7 +239,8 @@ impl Spell {
 
     fn run_wasm(&self) -> Result<u64, String> {
         let none = BTreeMap::new();
-        // The runner insists on an app whose `vk` is the wasm's hash; a spell about another app keeps its tag.
+        // The runner insists on an app whose `vk` is the wasm's hash; a spell about another app
+        // keeps its tag.
         let app = App {
             vk: runner_vk(),
             ..self.app.clone()

@@ -32,7 +32,8 @@ fn accepts_a_transfer() {
 
 #[test]
 fn zkbtc_is_never_a_plain_transfer() {
-    // Charms would move a token of tag `t` without this contract, and so without a look at where it comes from.
+    // Charms would move a token of tag `t` without this contract, and so without a look at where it
+    // comes from.
     let transfer = zkbtc().tokens_in(5).tokens_out(5);
     assert!(!is_simple_transfer(&token(), &transfer.tx));
 }

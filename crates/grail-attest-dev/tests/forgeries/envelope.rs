@@ -91,7 +91,8 @@ fn refuses_three_or_five_items() {
 #[test]
 fn refuses_every_protected_header_but_es384() {
     let others: [&[u8]; 5] = [
-        // ES256, ES512, none at all, `crit` beside the algorithm, the algorithm in a longer encoding.
+        // ES256, ES512, none at all, `crit` beside the algorithm, the algorithm in a longer
+        // encoding.
         &[0xa1, 0x01, 0x26],
         &[0xa1, 0x01, 0x38, 0x23],
         &[],

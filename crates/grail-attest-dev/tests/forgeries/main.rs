@@ -80,8 +80,9 @@ fn genuine() -> Vec<u8> {
     with_document(|_| {})
 }
 
-/// The payload of a document as the simulated hardware writes it: after the envelope's head, the protected header, an
-/// empty map and the payload's own head of three bytes; before the signature and its head.
+/// The payload of a document as the simulated hardware writes it: after the envelope's head, the
+/// protected header, an empty map and the payload's own head of three bytes; before the signature
+/// and its head.
 fn payload_of(document: &[u8]) -> Vec<u8> {
     document.get(10..document.len() - 98).unwrap().to_vec()
 }

@@ -35,8 +35,8 @@ proptest! {
         }
     }
 
-    /// No byte of a document is free: an envelope, a payload, a chain and two kinds of signature cover
-    /// each other.
+    /// No byte of a document is free: an envelope, a payload, a chain and two kinds of signature
+    /// cover each other.
     #[test]
     fn refuses_any_one_byte_changed(position in any::<proptest::sample::Index>(), mask in 1_u8..) {
         let mut document = GENUINE.clone();

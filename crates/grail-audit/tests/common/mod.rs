@@ -1,4 +1,5 @@
-//! A chain made by hand: every transaction is what a test makes of an honest one, proven by the forger's prover.
+//! A chain made by hand: every transaction is what a test makes of an honest one, proven by the
+//! forger's prover.
 
 #![allow(clippy::unwrap_used, dead_code, missing_docs)]
 
@@ -342,7 +343,8 @@ impl World {
         token
     }
 
-    /// A rotation to the roster whose keys begin at `first`, moving the whole vault; `change` spoils it.
+    /// A rotation to the roster whose keys begin at `first`, moving the whole vault; `change`
+    /// spoils it.
     pub fn rotate_with(
         &mut self,
         first: u8,

@@ -16,7 +16,8 @@ use super::{
     answer::{Answer, Failure},
 };
 
-/// Vault outputs that are listed; the sums hold all of them. Anybody can make more by sending coins.
+/// Vault outputs that are listed; the sums hold all of them. Anybody can make more by sending
+/// coins.
 const OUTPOINTS_MAX: u32 = 1_000;
 
 pub(super) async fn params(State(api): State<Arc<Api>>) -> Json<ParamsAnswer> {

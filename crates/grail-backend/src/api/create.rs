@@ -11,7 +11,7 @@ use axum::{
 use bitcoin::{Amount, FeeRate, TxOut, Weight, secp256k1::Secp256k1};
 use grail_api::{
     BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind,
-    Problem, ProblemCode, Receipt, Request, ParsedRequest, bip21, deposit_min,
+    ParsedRequest, Problem, ProblemCode, Receipt, Request, bip21, deposit_min,
 };
 use grail_flow::deposit_deadline_height;
 use grail_script::{DepositTree, InternalKey, weight};
@@ -27,8 +27,8 @@ use super::{
 };
 use crate::{backend::Backend, clock};
 
-/// Blocks that we may be behind the node and still hand out addresses: further back a deposit and its deadline would
-/// be misjudged.
+/// Blocks that we may be behind the node and still hand out addresses: further back a deposit and
+/// its deadline would be misjudged.
 const LAG_BLOCKS_MAX: u32 = 6;
 /// Name of the event that tells of a new request.
 const CREATED: &str = "created";
@@ -128,7 +128,8 @@ async fn create_new(
     store(backend, &new).await
 }
 
-/// A deposit made now must be seen and judged rightly: not while we cannot see the chain or are far behind it.
+/// A deposit made now must be seen and judged rightly: not while we cannot see the chain or are far
+/// behind it.
 async fn current_tip_height(api: &Api) -> Answer<u32> {
     let view =
         api.node.view(&api.backend).await.map_err(|code| {
@@ -247,8 +248,8 @@ fn body_hash(kind: Kind, body: &[u8]) -> [u8; 32] {
         .into()
 }
 
-/// What the request would pay in a settlement made now, with everything that is ready. The spell is taken to be as
-/// long as the deployment's, which is of the same parts.
+/// What the request would pay in a settlement made now, with everything that is ready. The spell is
+/// taken to be as long as the deployment's, which is of the same parts.
 fn estimated_fee_share(
     backend: &Backend,
     request: &grail_store::Request,

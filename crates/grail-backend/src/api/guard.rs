@@ -19,10 +19,12 @@ use grail_api::ProblemCode;
 
 use super::{Api, answer::Failure};
 
-/// How much strangers can make the API do at a time. Limits per client belong into a proxy in front of it.
+/// How much strangers can make the API do at a time. Limits per client belong into a proxy in front
+/// of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Calls being answered at a time. Each may hold a database connection and read a few hundred rows.
+    /// Calls being answered at a time. Each may hold a database connection and read a few hundred
+    /// rows.
     pub calls_max: usize,
     /// Event streams open at a time. Each costs a connection, a task and a query per commit.
     pub streams_max: usize,
@@ -100,7 +102,8 @@ pub(super) async fn guard(State(api): State<Arc<Api>>, request: Request, next: N
 
 async fn without_panics(answering: impl Future<Output = Response>) -> Response {
     let mut answering = pin!(answering);
-    // What a handler leaves behind is its own transaction, which is undone; nothing shared is left half changed.
+    // What a handler leaves behind is its own transaction, which is undone; nothing shared is left
+    // half changed.
     let outcome = poll_fn(|context| {
         match catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(context))) {
             Ok(poll) => poll.map(Some),

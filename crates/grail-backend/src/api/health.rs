@@ -91,7 +91,8 @@ impl Books {
     }
 }
 
-/// Without a quorum nothing is signed; with less than all, the next one that leaves may be the last that can.
+/// Without a quorum nothing is signed; with less than all, the next one that leaves may be the last
+/// that can.
 fn operators(backend: &Backend) -> Component {
     let roster = backend.roster();
     let seen = backend

@@ -1,8 +1,9 @@
 //! The HTTP API: the routes that `grail-api` describes, on this backend's rows.
 //!
-//! Owns the limits on what a stranger can make us do: connections, calls at a time, seconds and bytes per call, calls
-//! that create, open event streams. Trusts rows; believes nothing in a request before `grail-api` parsed it. Never
-//! answers with the inside of an error, never leaves half of a request stored: one call writes in one step.
+//! Owns the limits on what a stranger can make us do: connections, calls at a time, seconds and
+//! bytes per call, calls that create, open event streams. Trusts rows; believes nothing in a
+//! request before `grail-api` parsed it. Never answers with the inside of an error, never leaves
+//! half of a request stored: one call writes in one step.
 
 mod answer;
 mod bridge;

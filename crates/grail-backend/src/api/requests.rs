@@ -216,7 +216,8 @@ fn reclaim_possible_at(row: &DepositRow, request: &Request) -> Option<u32> {
         .map(|block| reclaim_height(block.height, delay, origin))
 }
 
-/// Query of a list with states: [`PageQuery`] and a filter. Flattening would let unknown fields pass.
+/// Query of a list with states: [`PageQuery`] and a filter. Flattening would let unknown fields
+/// pass.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListQuery {

@@ -14,9 +14,11 @@ use crate::backend::Backend;
 
 /// Connections at a time; more wait in the kernel's queue. Each costs a file and some 100 kB.
 const CONNECTIONS_MAX: usize = 1_024;
-/// Longest that a client may take for the head of a request, and longest that an idle connection stays open.
+/// Longest that a client may take for the head of a request, and longest that an idle connection
+/// stays open.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest life of a connection, event streams included: a peer that reads nothing holds its place no longer.
+/// Longest life of a connection, event streams included: a peer that reads nothing holds its place
+/// no longer.
 const CONNECTION_TIMEOUT: Duration = Duration::from_hours(2);
 /// Bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;

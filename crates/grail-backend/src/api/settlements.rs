@@ -30,7 +30,8 @@ use super::{
 };
 use crate::backend::Backend;
 
-/// Requests that a page's settlements serve at most, but for the last of them: a page then ends before its limit.
+/// Requests that a page's settlements serve at most, but for the last of them: a page then ends
+/// before its limit.
 const SERVED_PER_PAGE_MAX: usize = 2_000;
 
 pub(super) async fn one(
@@ -213,7 +214,8 @@ async fn signers(
         .collect()
 }
 
-/// Where the output of an item is: items are the last outputs but the spell, in their order (ADR 3).
+/// Where the output of an item is: items are the last outputs but the spell, in their order (ADR
+/// 3).
 pub(super) fn output_index_of_item(
     transaction: &Transaction,
     item_count: usize,

@@ -39,7 +39,8 @@ pub struct DeployArgs {
     /// Signers that must agree.
     #[arg(long, default_value_t = 12)]
     threshold: u16,
-    /// File with the secret key (64 hex characters) of the taproot output that funds the deployment.
+    /// File with the secret key (64 hex characters) of the taproot output that funds the
+    /// deployment.
     #[arg(long)]
     funding_key: PathBuf,
     /// The output that funds it; the bridge's identity must come from it.

@@ -28,7 +28,8 @@ pub struct InitArgs {
     /// Enclave images that may sign: JSON files as `grail-enclave measurement` prints them.
     #[arg(long, required = true)]
     measurement: Vec<PathBuf>,
-    /// Most satoshis that a settlement may pay its prover, in an output of its own; none by default.
+    /// Most satoshis that a settlement may pay its prover, in an output of its own; none by
+    /// default.
     #[arg(long, default_value_t = 0)]
     prover_fee_max: u64,
     /// The file to write.
@@ -46,8 +47,8 @@ pub fn init_protocol(args: &InitArgs) -> anyhow::Result<()> {
             vk: Sha256::digest(&wasm).into(),
         },
     };
-    // Of no other kind could an image ever show evidence on this network. Neither kind's memory is moved: the
-    // development TEE stands in for Nitro.
+    // Of no other kind could an image ever show evidence on this network. Neither kind's memory is
+    // moved: the development TEE stands in for Nitro.
     let tee = TrustAnchor::of(args.network).tee();
     let mut list = args
         .measurement

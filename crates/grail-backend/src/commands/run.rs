@@ -126,12 +126,13 @@ const PROVE_ROLES: [&str; PROVE_WORKERS_MAX as usize] = [
 ];
 /// Most proofs made at a time by one process; more take another process.
 const PROVE_WORKERS_MAX: u16 = 16;
-/// Longest wait for workers to give their jobs back when the backend stops; after it their leases end by themselves.
+/// Longest wait for workers to give their jobs back when the backend stops; after it their leases
+/// end by themselves.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Runs every role in a task of its own, so that what one of them computes keeps no other waiting. A role that fails is
-/// begun again after a pause: the rows say where it was. Ends well only when the backend is told to stop, once its
-/// workers have given back what they had begun.
+/// Runs every role in a task of its own, so that what one of them computes keeps no other waiting.
+/// A role that fails is begun again after a pause: the rows say where it was. Ends well only when
+/// the backend is told to stop, once its workers have given back what they had begun.
 pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
     // Dropped with this future: no role outlives it.
     let (mut roles, mut workers) = (JoinSet::new(), JoinSet::new());

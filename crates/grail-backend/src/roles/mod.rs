@@ -1,7 +1,8 @@
 //! The backend's roles: each is moved by rows, and hands on by writing rows.
 //!
-//! `scan` follows chain and mempool, `build` drafts settlements, `prove` has them proven and judged,
-//! `sign` asks operators and combines their signatures, `publish` hands them to the network.
+//! `scan` follows chain and mempool, `build` drafts settlements, `prove` has them proven and
+//! judged, `sign` asks operators and combines their signatures, `publish` hands them to the
+//! network.
 
 pub mod build;
 pub mod prove;

@@ -33,7 +33,8 @@ pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
                 .await?;
             Ok(step)
         }
-        // The one verdict about the transaction itself: no other node, and no block, makes it valid.
+        // The one verdict about the transaction itself: no other node, and no block, makes it
+        // valid.
         Err(SendError::ScriptInvalid { reason }) => {
             let alarm = Alarm::SettlementRejected {
                 settlement: id,
@@ -69,8 +70,8 @@ pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     }
 }
 
-/// Which input is missing, and whether it can come back. Unknown is not invalid: only a spend in the chain ends a
-/// settlement.
+/// Which input is missing, and whether it can come back. Unknown is not invalid: only a spend in
+/// the chain ends a settlement.
 pub async fn find_the_missing<'a>(
     backend: &'a Backend,
     id: SettlementId,
@@ -107,8 +108,8 @@ pub async fn find_the_missing<'a>(
             None => true,
         };
         if is_mined {
-            // Its transaction is in the chain and the output is not: something else spent it. If that is only in
-            // the mempool, the node says conflict and not missing.
+            // Its transaction is in the chain and the output is not: something else spent it. If
+            // that is only in the mempool, the node says conflict and not missing.
             let confirmed = backend
                 .node
                 .call(move |chain| chain.tx_out(&outpoint, View::Confirmed))
@@ -128,8 +129,8 @@ pub async fn find_the_missing<'a>(
             Ok(_) | Err(SendError::AlreadyInMempool | SendError::AlreadyConfirmed) => {
                 return Ok(None);
             }
-            // The deposit's own inputs are spent by something else, or unknown to the node. Should it
-            // be mined after all, the chain revives the settlement.
+            // The deposit's own inputs are spent by something else, or unknown to the node. Should
+            // it be mined after all, the chain revives the settlement.
             Err(SendError::MissingInputs { .. }) => return conflict(backend, id).await.map(Some),
             Err(error) => return Err(JobError::Retry(error.into())),
         }

@@ -1,4 +1,5 @@
-//! How proofs are shown: on requests and settlements, in a list, in metrics; and nothing of the inside.
+//! How proofs are shown: on requests and settlements, in a list, in metrics; and nothing of the
+//! inside.
 
 use grail_api::{
     Page, ProblemCode, Proof, Proving, ProvingState, Request, RequestState, RequestStatus,

@@ -1,4 +1,5 @@
-//! What operators answer: lies, refusals, silence, repetition. A lie is put on record and stops nobody else.
+//! What operators answer: lies, refusals, silence, repetition. A lie is put on record and stops
+//! nobody else.
 
 use bitcoin::secp256k1::schnorr::Signature;
 use grail_backend::roles::build::Built;
@@ -328,8 +329,8 @@ async fn what_the_dry_run_approved_is_judged_again_only_by_another_process() {
     }
 }
 
-/// A refusal of the past, one to somebody else, and one to an attempt that was never made: shown by a carrier until a quorum
-/// seems to refuse. Each counts for its own attempt, and for no other.
+/// A refusal of the past, one to somebody else, and one to an attempt that was never made: shown by
+/// a carrier until a quorum seems to refuse. Each counts for its own attempt, and for no other.
 #[tokio::test]
 async fn refusals_of_other_attempts_refuse_no_quorum() {
     let w = World::new().await;
@@ -372,7 +373,8 @@ async fn refusals_of_other_attempts_refuse_no_quorum() {
     assert_eq!(w.alarms().await, [""; 0]);
 }
 
-/// Signatures are facts: given to another asker or to an attempt of long ago, and also by who refused or lied before.
+/// Signatures are facts: given to another asker or to an attempt of long ago, and also by who
+/// refused or lied before.
 #[tokio::test]
 async fn a_verified_signature_counts_whenever_it_comes() {
     let w = World::new().await;

@@ -1,4 +1,5 @@
-//! The process dies: between any two steps, in the middle of any of them. What was begun is done exactly once.
+//! The process dies: between any two steps, in the middle of any of them. What was begun is done
+//! exactly once.
 
 use grail_backend::{
     roles::{build::Built, scan::Scanner},
@@ -36,8 +37,9 @@ async fn check_done_once(w: &World, requests: &[Asked]) {
     assert_eq!(w.open_jobs().await, [""; 0]);
 }
 
-/// A worker leases a job and does the work, but the process dies before it commits: nothing has happened, and nobody
-/// gets the job until the lease ends. What the dead worker's twin still says then counts for nothing.
+/// A worker leases a job and does the work, but the process dies before it commits: nothing has
+/// happened, and nobody gets the job until the lease ends. What the dead worker's twin still says
+/// then counts for nothing.
 async fn die_at_work_and_do_it_again(w: &mut World, kind: JobKind) {
     let lease = w.lease_later(kind).await.unwrap();
     let before = w.settlements().await;

@@ -1,4 +1,5 @@
-//! Deposits that are not served: each is the user's to take back, under its code. And those just within the limits.
+//! Deposits that are not served: each is the user's to take back, under its code. And those just
+//! within the limits.
 
 use std::collections::BTreeMap;
 

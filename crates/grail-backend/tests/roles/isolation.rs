@@ -1,5 +1,5 @@
-//! A deposit that spoils every batch it is in: its neighbours are served, it is its owner's to take back, and a fault
-//! of ours is not taken for one of theirs.
+//! A deposit that spoils every batch it is in: its neighbours are served, it is its owner's to take
+//! back, and a fault of ours is not taken for one of theirs.
 
 use std::{
     collections::BTreeSet,

@@ -27,7 +27,8 @@ async fn peg_ins_and_peg_outs_are_netted_and_paid_exactly_once() {
         assert_eq!(w.standing(asked).await.0, "settling");
     }
 
-    // A real transfer pays two peg-outs and leaves the rest with the user; two more peg-ins come along.
+    // A real transfer pays two peg-outs and leaves the rest with the user; two more peg-ins come
+    // along.
     let outs = [w.ask_peg_out().await, w.ask_peg_out().await];
     let amounts = [minted / 2, minted / 4];
     let rest = minted - amounts[0] - amounts[1];

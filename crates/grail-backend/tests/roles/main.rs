@@ -1,4 +1,5 @@
-//! The backend's roles, moved by hand: real database, contract, spells, signers and broker; a chain on paper.
+//! The backend's roles, moved by hand: real database, contract, spells, signers and broker; a chain
+//! on paper.
 #![allow(clippy::unwrap_used)]
 
 mod answers;

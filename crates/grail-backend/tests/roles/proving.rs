@@ -1,4 +1,5 @@
-//! Proofs that take long: made once, by whoever holds the lease, through crashes, stops and slow or absent provers.
+//! Proofs that take long: made once, by whoever holds the lease, through crashes, stops and slow or
+//! absent provers.
 
 use std::{collections::BTreeSet, sync::Arc};
 

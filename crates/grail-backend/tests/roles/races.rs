@@ -7,7 +7,8 @@ use grail_flow::RequestEvent;
 
 use super::world::World;
 
-/// Long enough for a plan; a plan that takes longer is made from the changed rows, and that is fine too.
+/// Long enough for a plan; a plan that takes longer is made from the changed rows, and that is fine
+/// too.
 const PLANNING: Duration = Duration::from_millis(500);
 
 #[tokio::test]

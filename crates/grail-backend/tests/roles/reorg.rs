@@ -224,7 +224,8 @@ async fn a_given_up_settlement_that_is_mined_has_paid_and_ends_its_rival() {
     w.jobs().await;
     assert_eq!(w.settlement(old).await.state, INPUTS_SPENT);
     let (new, _) = w.settle().await;
-    // A longer branch still, on which the deposit was never double-spent, and the old settlement is mined.
+    // A longer branch still, on which the deposit was never double-spent, and the old settlement is
+    // mined.
     w.chain.fork_at(two.goes_height);
     w.chain.clear_mempool();
     w.chain.mine(vec![two.goes_tx.clone()]);

@@ -1,4 +1,5 @@
-//! A node that refuses in words that nobody here knows: no verdict, so nothing is given up for them.
+//! A node that refuses in words that nobody here knows: no verdict, so nothing is given up for
+//! them.
 
 use grail_backend::roles::build::Built;
 use grail_flow::SettlementState;

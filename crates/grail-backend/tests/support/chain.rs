@@ -16,8 +16,9 @@ use grail_chain::{
     View,
 };
 
-/// The best chain and a mempool. A transaction may spend outputs of transactions that were never here: they come out
-/// of nowhere, once each. Scripts are not run: a witness must be there, no more.
+/// The best chain and a mempool. A transaction may spend outputs of transactions that were never
+/// here: they come out of nowhere, once each. Scripts are not run: a witness must be there, no
+/// more.
 pub struct PaperChain(Mutex<State>);
 
 struct State {

@@ -1,7 +1,8 @@
 //! `grail auditor`: the bridge's books from a Bitcoin node's blocks and nothing else.
 //!
-//! Owns the reading; what it means is `grail_audit`'s word. Needs no wallet, no API and no index: blocks by height, twice,
-//! since the address of a vault is known only from its state and coins can have reached it before.
+//! Owns the reading; what it means is `grail_audit`'s word. Needs no wallet, no API and no index:
+//! blocks by height, twice, since the address of a vault is known only from its state and coins can
+//! have reached it before.
 
 use std::collections::BTreeMap;
 
@@ -74,7 +75,8 @@ pub fn audit(
     report
 }
 
-/// Protocol and node: as given, else those of the wallet's folder, which is opened only for what is missing.
+/// Protocol and node: as given, else those of the wallet's folder, which is opened only for what is
+/// missing.
 fn known(
     settings: &Settings,
     asked: &arguments::Audit,

@@ -2,7 +2,9 @@
 
 use bitcoin::{Amount, FeeRate};
 use grail_api::client::Client;
-use grail_api::{CheckedReceipt, CreatePegIn, CreatePegOut, IdempotencyKey, Kind, Request, ParsedRequest};
+use grail_api::{
+    CheckedReceipt, CreatePegIn, CreatePegOut, IdempotencyKey, Kind, ParsedRequest, Request,
+};
 use grail_attest::Protocol;
 use grail_types::Roster;
 use grail_wallet::amount::parse_address;

@@ -1,7 +1,8 @@
 //! `grail spell verify`: the spells of raw transactions, judged without wallet, node or network.
 //!
-//! Owns the reading of files. The verdict is `grail_spell`'s: valid is what its compatible reading accepts. Every byte is
-//! foreign: files are bounded, and one that cannot be read does not keep the others from being judged.
+//! Owns the reading of files. The verdict is `grail_spell`'s: valid is what its compatible reading
+//! accepts. Every byte is foreign: files are bounded, and one that cannot be read does not keep the
+//! others from being judged.
 
 use std::fs::File;
 use std::io::Read;

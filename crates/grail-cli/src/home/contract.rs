@@ -1,6 +1,7 @@
 //! The contract of the wallet's bridge, which runs whenever zkBTC moves.
 //!
-//! Trusts nobody: a contract is the one whose hash the bridge's parameters name, wherever it comes from.
+//! Trusts nobody: a contract is the one whose hash the bridge's parameters name, wherever it comes
+//! from.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -65,7 +66,8 @@ impl ContractError {
 
 failures!(ContractError);
 
-/// The contract of `bridge`: the one that this program was built with, or one that the user put into the wallet's folder.
+/// The contract of `bridge`: the one that this program was built with, or one that the user put
+/// into the wallet's folder.
 pub fn contract_of(bridge: &BridgeApp, home: &Home) -> Result<Vec<u8>, ContractError> {
     if hash(BRIDGE_WASM) == bridge.vk {
         return Ok(BRIDGE_WASM.to_vec());

@@ -1,7 +1,8 @@
-//! The wallet's state on disk: a file of changes, one JSON object per line, each synced before the wallet goes on.
+//! The wallet's state on disk: a file of changes, one JSON object per line, each synced before the
+//! wallet goes on.
 //!
-//! Holds no secret and nothing that the chain could not give again. A last line without its end is a write that a
-//! power cut interrupted: it is cut off, and the next sync brings its content back.
+//! Holds no secret and nothing that the chain could not give again. A last line without its end is
+//! a write that a power cut interrupted: it is cut off, and the next sync brings its content back.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};

@@ -1,7 +1,7 @@
 //! The wallet's folder: settings, mnemonic, wallet state, pinned protocol, receipts.
 //!
-//! Owns every file of it and a lock, so that two commands never write at once. Secrets are in one file, readable by its
-//! owner alone. Files are replaced whole: written beside, synced, renamed.
+//! Owns every file of it and a lock, so that two commands never write at once. Secrets are in one
+//! file, readable by its owner alone. Files are replaced whole: written beside, synced, renamed.
 
 mod contract;
 mod files;
@@ -258,8 +258,9 @@ impl Home {
     /// Pins a protocol: from now on this wallet knows what zkBTC is and who may attest what.
     pub fn pin_protocol(&self, protocol: &Protocol) -> Result<(), HomeError> {
         check_network(&self.path.join(PROTOCOL), protocol, self.config.network)?;
-        // Whom an earlier release trusted must not be replaced by what the API says today. Refused here, where it would
-        // be, and not when the wallet is opened: to take a deposit back needs no pin.
+        // Whom an earlier release trusted must not be replaced by what the API says today. Refused
+        // here, where it would be, and not when the wallet is opened: to take a deposit
+        // back needs no pin.
         let before = self.path.join(PINNED_BEFORE);
         if before.exists() && !self.path.join(PROTOCOL).exists() {
             return Err(HomeError::OldPin(before));

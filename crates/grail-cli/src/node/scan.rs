@@ -73,8 +73,8 @@ struct Unspent {
     height: u32,
 }
 
-/// Scans the node's unspent outputs for the vault of `roster`. Takes minutes on a large chain. `hint` is where the NFT
-/// may be: looked at first, believed no more than any other output.
+/// Scans the node's unspent outputs for the vault of `roster`. Takes minutes on a large chain.
+/// `hint` is where the NFT may be: looked at first, believed no more than any other output.
 pub fn chain_reserves(
     node: &BitcoinCore,
     roster: &Roster,

@@ -147,7 +147,8 @@ pub struct StepView {
     pub height: u32,
     /// Its name.
     pub txid: String,
-    /// `deployment`, `settlement`, `rotation`, `transfer`, `reclaim`, `burn`, `donation`, `stray-spend`, `vault-spend` or `forgery`.
+    /// `deployment`, `settlement`, `rotation`, `transfer`, `reclaim`, `burn`, `donation`,
+    /// `stray-spend`, `vault-spend` or `forgery`.
     pub kind: &'static str,
     /// Virtual size.
     pub vsize: usize,
@@ -303,7 +304,8 @@ pub struct AuditReport {
     pub height: u32,
     /// Its hash.
     pub block_hash: String,
-    /// What happened; transfers and reclaims only when asked for or when something is wrong with them.
+    /// What happened; transfers and reclaims only when asked for or when something is wrong with
+    /// them.
     pub steps: Vec<StepView>,
     /// How many steps of each kind.
     pub tally: Tally,

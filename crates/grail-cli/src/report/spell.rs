@@ -149,7 +149,8 @@ pub struct SpellView {
     pub strict: StrictView,
     /// Outpoints that it commits to, in order.
     pub inputs: Vec<String>,
-    /// Inputs of the transaction that it does not commit to (protocol versions before 10 leave out the last).
+    /// Inputs of the transaction that it does not commit to (protocol versions before 10 leave out
+    /// the last).
     pub uncommitted_inputs: Vec<String>,
     /// Outpoints read and not spent.
     pub references: Vec<String>,

@@ -101,8 +101,8 @@ impl Session {
             .ok_or_else(|| Failure::new("no-api", "this needs Grail's API: give --api"))
     }
 
-    /// Bridge, parameters and images: the pinned ones; where none are, the API's, which are pinned now. An API that
-    /// goes by others than the pinned ones is refused.
+    /// Bridge, parameters and images: the pinned ones; where none are, the API's, which are pinned
+    /// now. An API that goes by others than the pinned ones is refused.
     pub fn protocol(&mut self) -> Result<Protocol, Failure> {
         if let Some(protocol) = &self.protocol {
             return Ok(protocol.clone());
@@ -126,7 +126,8 @@ impl Session {
         Ok(agreed_protocol(pinned, &served)?)
     }
 
-    /// The API's roster, believed: every signer's evidence verifies, and the roster NFT on chain says the same.
+    /// The API's roster, believed: every signer's evidence verifies, and the roster NFT on chain
+    /// says the same.
     pub fn believed_roster(
         &mut self,
         protocol: &Protocol,
@@ -168,8 +169,8 @@ impl Session {
     }
 }
 
-/// What the API goes by, if its images are those that its parameters name, and the hash over all is the one that it
-/// names.
+/// What the API goes by, if its images are those that its parameters name, and the hash over all is
+/// the one that it names.
 pub fn served_protocol(client: &Client) -> Result<Protocol, Failure> {
     Ok(checked_protocol(client.params()?)?)
 }

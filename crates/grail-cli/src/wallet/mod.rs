@@ -1,7 +1,7 @@
 //! The wallet's state: which outputs are the user's, kept in the wallet's folder.
 //!
-//! Watch-only: keys come from the [`Seed`](grail_wallet::seed::Seed) when something is signed. Trusts the node for the chain,
-//! as any wallet does, and no one for charms: those are verified.
+//! Watch-only: keys come from the [`Seed`](grail_wallet::seed::Seed) when something is signed.
+//! Trusts the node for the chain, as any wallet does, and no one for charms: those are verified.
 
 mod sync;
 
@@ -227,7 +227,8 @@ impl Wallet {
         })
     }
 
-    /// Notes a transaction of the wallet's own that was just sent, so that the next command builds on it.
+    /// Notes a transaction of the wallet's own that was just sent, so that the next command builds
+    /// on it.
     pub fn note_sent(&mut self, transaction: &Transaction, at: u64) -> Result<(), WalletError> {
         self.bdk.apply_unconfirmed_txs([(transaction.clone(), at)]);
         self.save()

@@ -13,7 +13,8 @@ use crate::progress::Progress;
 
 /// Blocks between two saves.
 const SAVE_BLOCKS: u32 = 200;
-/// Largest mempool that is looked through. In a fuller one unconfirmed payments show once they are in a block.
+/// Largest mempool that is looked through. In a fuller one unconfirmed payments show once they are
+/// in a block.
 const MEMPOOL_TXS_MAX: usize = 20_000;
 /// Rewinds in a row before the sync gives up: the node flaps.
 const REWINDS_MAX: u32 = 16;
@@ -67,7 +68,8 @@ impl From<ScanError> for SyncError {
     }
 }
 
-/// Reads all new blocks, then the mempool. `now` in unix seconds orders conflicting unconfirmed transactions.
+/// Reads all new blocks, then the mempool. `now` in unix seconds orders conflicting unconfirmed
+/// transactions.
 pub fn sync<C: Chain>(
     wallet: &mut Wallet,
     chain: &C,

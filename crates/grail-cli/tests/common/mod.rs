@@ -1,4 +1,5 @@
-//! A bridge of one's own on regtest: its app's contract accepts everything, so that a test can make any charm.
+//! A bridge of one's own on regtest: its app's contract accepts everything, so that a test can make
+//! any charm.
 #![allow(clippy::unwrap_used, dead_code)]
 
 pub mod api;
@@ -89,7 +90,8 @@ pub fn roster_state(roster: &Roster, protocol: &Protocol, supply: u64) -> Roster
     conjured::roster_state(roster, protocol.hash(), supply)
 }
 
-/// A transaction that spends `funding` (the output of key 77) and puts charms on outputs by fiat, signed.
+/// A transaction that spends `funding` (the output of key 77) and puts charms on outputs by fiat,
+/// signed.
 pub fn conjure(funding: &Transaction, vout: u32, outputs: &[(TxOut, Charm)]) -> Transaction {
     let mut transaction = conjured::conjure(funding, vout, outputs);
     let tweaked = keypair(77).tap_tweak(&Secp256k1::new(), None);

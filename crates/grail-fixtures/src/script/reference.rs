@@ -26,7 +26,8 @@ pub fn branch_hash(a: [u8; 32], b: [u8; 32]) -> [u8; 32] {
     tagged("TapBranch", &[a.min(b), a.max(b)].concat())
 }
 
-/// The output key of `internal` tweaked with a Merkle root, if there is one; none when `internal` is no point.
+/// The output key of `internal` tweaked with a Merkle root, if there is one; none when `internal`
+/// is no point.
 pub fn output_key(internal: &[u8; 32], root: Option<[u8; 32]>) -> Option<(XOnlyPublicKey, Parity)> {
     let root = root.map(Vec::from).unwrap_or_default();
     let tweak = tagged("TapTweak", &[internal.as_slice(), &root].concat());

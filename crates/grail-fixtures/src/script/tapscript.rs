@@ -1,5 +1,5 @@
-//! BIP-341 and BIP-342 by hand, as far as Grail's templates use them: says whether an input's witness satisfies its
-//! output.
+//! BIP-341 and BIP-342 by hand, as far as Grail's templates use them: says whether an input's
+//! witness satisfies its output.
 
 use bitcoin::{
     Script, Sequence, Transaction, TxOut, XOnlyPublicKey,

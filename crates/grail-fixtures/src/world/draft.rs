@@ -19,7 +19,8 @@ pub struct Draft {
     pub transaction: Transaction,
     /// In wire form.
     pub spell: NormalizedSpell,
-    /// Outputs between those that the spell commits to and the spell's own: the prover's fee, if any.
+    /// Outputs between those that the spell commits to and the spell's own: the prover's fee, if
+    /// any.
     pub uncommitted: Vec<TxOut>,
     /// Outputs after the spell's: an honest settlement has none.
     pub after_spell: Vec<TxOut>,

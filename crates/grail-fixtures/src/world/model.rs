@@ -1,6 +1,7 @@
 //! What a settlement must be, from first principles: no word of the policy's code is used here.
 //!
-//! Sums over scripts and charms, with no regard to positions: whoever holds a script may be in any place.
+//! Sums over scripts and charms, with no regard to positions: whoever holds a script may be in any
+//! place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,7 +80,8 @@ pub fn judge(world: &World, proposal: &Proposal) -> Result<(), String> {
         return Err("the vault does not follow the tokens".to_owned());
     }
 
-    // Everything else that goes in is a deposit, each explained by one request, which gets it back less its share.
+    // Everything else that goes in is a deposit, each explained by one request, which gets it back
+    // less its share.
     let mut owed: BTreeMap<ScriptBuf, i128> = BTreeMap::new();
     let mut caps: BTreeMap<ScriptBuf, i128> = BTreeMap::new();
     let mut explained = BTreeSet::from([world.vault.script_pubkey.clone()]);

@@ -16,7 +16,8 @@ pub enum RequestDuty {
         /// Why it is not served.
         code: ReclaimCode,
     },
-    /// Signal the settlement that one of its inputs is spent: [`SettlementEvent::ConflictFound`](crate::SettlementEvent).
+    /// Signal the settlement that one of its inputs is spent:
+    /// [`SettlementEvent::ConflictFound`](crate::SettlementEvent).
     AbandonSettlement {
         /// The settlement.
         settlement: SettlementId,

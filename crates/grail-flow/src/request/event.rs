@@ -46,7 +46,8 @@ pub enum RequestEvent {
         /// The reason.
         code: ReclaimCode,
     },
-    /// The tip reached [`sweep_end_height`](crate::sweep_end_height) and no settlement took the deposit.
+    /// The tip reached [`sweep_end_height`](crate::sweep_end_height) and no settlement took the
+    /// deposit.
     TooCloseToReclaim {
         /// The deposit.
         deposit: OutPoint,

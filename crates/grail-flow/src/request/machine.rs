@@ -29,7 +29,8 @@ use UnexpectedKind::{Impossible, Superseded};
 type Step = Result<(State, Vec<RequestDuty>), UnexpectedKind>;
 
 impl RequestState {
-    /// The next state and the duties that come with it. An answer always differs from `self` or carries a duty.
+    /// The next state and the duties that come with it. An answer always differs from `self` or
+    /// carries a duty.
     ///
     /// # Errors
     /// [`Unexpected`] when the event does not apply; nothing changed.
@@ -75,8 +76,8 @@ impl RequestState {
     fn deposit_seen(self, deposit: &Deposit, situation: &RequestSituation<'_>) -> Step {
         match self {
             Self::AwaitingDeposit {} | Self::Expired {} => Ok(mempool_deposit(deposit, situation)),
-            // Another one in the mempool may be a replacement of the one known (fee bump), so it is judged when
-            // mined; the one known needs no second telling.
+            // Another one in the mempool may be a replacement of the one known (fee bump), so it is
+            // judged when mined; the one known needs no second telling.
             Self::Unconfirmed { .. }
             | Self::Ready { .. }
             | Self::Settling { .. }
@@ -141,7 +142,8 @@ impl RequestState {
             Self::Settling { settlement, .. } => {
                 Ok((self, vec![RequestDuty::RecheckSettlement { settlement }]))
             }
-            // Paid: the settlement's own reorg follows. Reclaimable and reclaimed: not served either way.
+            // Paid: the settlement's own reorg follows. Reclaimable and reclaimed: not served
+            // either way.
             Self::Unconfirmed { height: None, .. }
             | Self::Paid { .. }
             | Self::Reclaimable { .. }
@@ -266,7 +268,8 @@ impl RequestState {
             settlement,
         };
         match self {
-            // The chain decides: a settlement given up here may be mined all the same, and then it has paid.
+            // The chain decides: a settlement given up here may be mined all the same, and then it
+            // has paid.
             Self::Unconfirmed { deposit, .. }
             | Self::Ready { deposit }
             | Self::Reclaimable { deposit, .. } => Ok((paid(deposit), Vec::new())),
@@ -349,7 +352,8 @@ impl RequestState {
         }
     }
 
-    /// Refuses news of another deposit than the request goes by: it has a row of its own, and no bearing here.
+    /// Refuses news of another deposit than the request goes by: it has a row of its own, and no
+    /// bearing here.
     fn owns(self, deposit: OutPoint) -> Result<(), UnexpectedKind> {
         match self.deposit() {
             Some(own) if own != deposit => Err(Superseded),
@@ -358,7 +362,8 @@ impl RequestState {
     }
 }
 
-/// What follows a request's first deposit, still in the mempool: late when no block in time can hold it any more.
+/// What follows a request's first deposit, still in the mempool: late when no block in time can
+/// hold it any more.
 fn mempool_deposit(
     deposit: &Deposit,
     situation: &RequestSituation<'_>,

@@ -73,7 +73,8 @@ fn apply(
         .map_err(|unexpected| unexpected.kind)
 }
 
-/// One state of each kind, all about deposit `own` and settlement 1; `unconfirmed` in the mempool and in a block.
+/// One state of each kind, all about deposit `own` and settlement 1; `unconfirmed` in the mempool
+/// and in a block.
 fn states() -> [State; 9] {
     let deposit = own();
     let code = ReclaimCode::BelowMinimum;
@@ -102,7 +103,8 @@ fn states() -> [State; 9] {
     ]
 }
 
-/// One event of each kind about what [`states`] are about, and those about another deposit or settlement.
+/// One event of each kind about what [`states`] are about, and those about another deposit or
+/// settlement.
 fn events() -> [Event; 20] {
     let deposit = own();
     [
@@ -148,9 +150,10 @@ fn events() -> [Event; 20] {
     ]
 }
 
-/// What each event does in each state, at a tip where one confirmation is there and one is missing (but the deadline,
-/// told at its height). `.` superseded, `!` impossible, `=` stays and has a duty, else the state that follows:
-/// A awaiting-deposit, U unconfirmed, Y ready, S settling, P paid, L reclaimable, D reclaimed, X expired.
+/// What each event does in each state, at a tip where one confirmation is there and one is missing
+/// (but the deadline, told at its height). `.` superseded, `!` impossible, `=` stays and has a
+/// duty, else the state that follows: A awaiting-deposit, U unconfirmed, Y ready, S settling, P
+/// paid, L reclaimable, D reclaimed, X expired.
 const TABLE: &str = "\
 event                    A m b Y S P L D X
 deposit-seen             U . . . . . . . U

@@ -2,8 +2,8 @@
 
 use super::AbandonCode;
 
-/// Work that follows a transition. The `Signal` duties are events for every request of the settlement, applied in the
-/// same database transaction.
+/// Work that follows a transition. The `Signal` duties are events for every request of the
+/// settlement, applied in the same database transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettlementDuty {
     /// Run the operators' policy here first.
@@ -15,16 +15,20 @@ pub enum SettlementDuty {
     },
     /// Publish the signed transaction; doing so again is harmless.
     Publish,
-    /// Tell the requests [`RequestEvent::Included`](crate::RequestEvent::Included): the chain revived the settlement.
-    /// Settlements in conflict with it must have had their [`SettlementEvent::ConflictFound`](super::SettlementEvent)
-    /// before.
+    /// Tell the requests [`RequestEvent::Included`](crate::RequestEvent::Included): the chain
+    /// revived the settlement. Settlements in conflict with it must have had their
+    /// [`SettlementEvent::ConflictFound`](super::SettlementEvent) before.
     SignalIncluded,
-    /// Tell the requests [`RequestEvent::SettlementConfirmed`](crate::RequestEvent::SettlementConfirmed).
+    /// Tell the requests
+    /// [`RequestEvent::SettlementConfirmed`](crate::RequestEvent::SettlementConfirmed).
     SignalConfirmed,
-    /// Tell the requests [`RequestEvent::SettlementUnconfirmed`](crate::RequestEvent::SettlementUnconfirmed).
+    /// Tell the requests
+    /// [`RequestEvent::SettlementUnconfirmed`](crate::RequestEvent::SettlementUnconfirmed).
     SignalUnconfirmed,
-    /// Tell the requests [`RequestEvent::SettlementAbandoned`](crate::RequestEvent::SettlementAbandoned), and
-    /// settlements that build on this one [`SettlementEvent::ParentAbandoned`](super::SettlementEvent).
+    /// Tell the requests
+    /// [`RequestEvent::SettlementAbandoned`](crate::RequestEvent::SettlementAbandoned), and
+    /// settlements that build on this one
+    /// [`SettlementEvent::ParentAbandoned`](super::SettlementEvent).
     SignalAbandoned {
         /// Why.
         code: AbandonCode,

@@ -22,8 +22,9 @@ pub struct SettlementSituation<'a> {
 type Step = Result<(State, Vec<Duty>), UnexpectedKind>;
 
 impl SettlementState {
-    /// The next state and the duties that come with it. An answer always differs from `self` or carries a duty. A new
-    /// settlement's first duty is its proof; whoever creates the draft sees to it.
+    /// The next state and the duties that come with it. An answer always differs from `self` or
+    /// carries a duty. A new settlement's first duty is its proof; whoever creates the draft
+    /// sees to it.
     ///
     /// # Errors
     /// [`Unexpected`] when the event does not apply; nothing changed.
@@ -140,7 +141,8 @@ impl SettlementState {
 
     fn round_timed_out(self, ended: u32) -> Step {
         match self {
-            // Operators are waited for as long as it takes; the deposits' own deadlines bound the wait.
+            // Operators are waited for as long as it takes; the deposits' own deadlines bound the
+            // wait.
             Self::Asked { round } if round == ended => {
                 let round = round.checked_add(1).ok_or(Superseded)?;
                 Ok((State::Asked { round }, vec![Duty::Ask { round }]))
@@ -169,7 +171,8 @@ impl SettlementState {
         }
         match self {
             Self::Final { .. } if self.block() == Some(block) => Err(Superseded),
-            // A draft has no transaction that could be mined; a final one moves to another block only by `Unmined`.
+            // A draft has no transaction that could be mined; a final one moves to another block
+            // only by `Unmined`.
             Self::Draft {} | Self::Final { .. } => Err(Impossible),
             // Asked and proven: another process combined and published it.
             Self::Proven {}

@@ -174,7 +174,8 @@ impl SettlementStage {
         }
     }
 
-    /// Has ended. Only the chain moves it on from here: a reorg, or a block that holds it after all.
+    /// Has ended. Only the chain moves it on from here: a reorg, or a block that holds it after
+    /// all.
     pub const fn has_ended(self) -> bool {
         match self {
             Self::Final | Self::Abandoned => true,

@@ -80,8 +80,9 @@ fn events() -> [Event; 16] {
     ]
 }
 
-/// What each event does in each state, at the tip that holds the settlement. `.` superseded, `!` impossible, else the
-/// state that follows: P proven, A asked, S signed, B broadcast, C confirmed, F final, X abandoned.
+/// What each event does in each state, at the tip that holds the settlement. `.` superseded, `!`
+/// impossible, else the state that follows: P proven, A asked, S signed, B broadcast, C confirmed,
+/// F final, X abandoned.
 const TABLE: &str = "\
 event               D P A S B C F X
 spell-proven        P . . . . . . .
@@ -354,7 +355,8 @@ proptest! {
     fn requests_hear_of_an_end_before_they_hear_of_another(
         life in prop::collection::vec((any_event(), 95_u32..110), 0..60),
     ) {
-        // Signals alternate: included (as by the draft), then abandoned or confirmed, unconfirmed only after confirmed.
+        // Signals alternate: included (as by the draft), then abandoned or confirmed, unconfirmed
+        // only after confirmed.
         let mut state = State::start();
         let (mut is_included, mut is_confirmed) = (true, false);
         for (event, tip_height) in life {

@@ -34,8 +34,8 @@ use tokio::{
 pub const DEADLINE: Duration = Duration::from_mins(1);
 const HOST: &str = env!("CARGO_BIN_EXE_grail-host");
 
-/// The enclave's program as a development build: what lies in the folder may be a production build, so that cargo is
-/// asked, unless whoever runs the tests has just built it.
+/// The enclave's program as a development build: what lies in the folder may be a production build,
+/// so that cargo is asked, unless whoever runs the tests has just built it.
 pub fn enclave_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {

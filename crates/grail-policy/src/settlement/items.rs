@@ -24,8 +24,8 @@ pub(super) struct Item<'a> {
     pub carried: BridgeCharms,
 }
 
-/// Terms that this bridge serves, each once. What the deposit address commits to is compared here; what only the
-/// backend can know (deadlines, margins before the reclaim) is not.
+/// Terms that this bridge serves, each once. What the deposit address commits to is compared here;
+/// what only the backend can know (deadlines, margins before the reclaim) is not.
 pub(super) fn check_terms(
     requests: &[Terms],
     bridge: &Bridge,
@@ -67,7 +67,8 @@ pub(super) fn check_terms(
     Ok(())
 }
 
-/// Derives the deposit output of `terms` and compares: a deposit can serve only the request that it was made for.
+/// Derives the deposit output of `terms` and compares: a deposit can serve only the request that it
+/// was made for.
 pub(super) fn check_deposit<C: Verification>(
     secp: &Secp256k1<C>,
     terms: &Terms,

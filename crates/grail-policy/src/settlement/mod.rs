@@ -42,8 +42,8 @@ pub struct Settlement {
     pub after: RosterState,
     /// What each request contributes, in order.
     pub items: Vec<ItemOutcome>,
-    /// What the prover gets, in an output that the proof does not commit to; zero without one. The shares less this are
-    /// the miners'.
+    /// What the prover gets, in an output that the proof does not commit to; zero without one. The
+    /// shares less this are the miners'.
     pub prover_fee: Amount,
 }
 
@@ -70,8 +70,8 @@ struct Case<'a> {
     bridge: &'a Bridge,
 }
 
-/// Exactly the apps and public inputs of a settlement. That the contract ran is not shown by the action but by the NFT's
-/// serial (ADR 2).
+/// Exactly the apps and public inputs of a settlement. That the contract ran is not shown by the
+/// action but by the NFT's serial (ADR 2).
 fn apps(bridge: &Bridge) -> [(App, Data); 2] {
     [
         (nft_app(&bridge.app), ContractAction::Settle.to_data()),
@@ -190,7 +190,8 @@ impl Case<'_> {
         })
     }
 
-    /// The deposits with their positions: all inputs after the NFT and the vault's coin, one per request.
+    /// The deposits with their positions: all inputs after the NFT and the vault's coin, one per
+    /// request.
     fn deposits(&self, has_vault: bool) -> Result<Vec<(usize, &Spent)>, Refusal> {
         let requests = self.requests.requests.len();
         let first = if has_vault { 2 } else { 1 };
@@ -198,7 +199,8 @@ impl Case<'_> {
         if deposits.len() == requests {
             return Ok(deposits);
         }
-        // One too many may well be a second coin at the vault's address: nobody's request may pay for it.
+        // One too many may well be a second coin at the vault's address: nobody's request may pay
+        // for it.
         Err(Refusal::WrongCount {
             what: "deposit inputs",
             expected: requests,
@@ -230,8 +232,9 @@ impl Case<'_> {
 
     /// What the shares pay: miners and prover.
     fn split_shares(&self, vault: &VaultTree, total: Effect) -> Result<(Amount, Amount), Refusal> {
-        // With the NFT's coin unchanged and the books balanced, inputs less the outputs that the spell commits to are
-        // exactly the shares: the prover is paid out of them, and so within the requests' caps.
+        // With the NFT's coin unchanged and the books balanced, inputs less the outputs that the
+        // spell commits to are exactly the shares: the prover is paid out of them, and so
+        // within the requests' caps.
         let prover_fee = self.framed.prover_fee.unwrap_or(Amount::ZERO);
         let uncommitted = self.transaction.output.get(self.framed.committed);
         if uncommitted.is_some_and(|output| output.script_pubkey == vault.script_pubkey) {

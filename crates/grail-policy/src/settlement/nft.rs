@@ -21,10 +21,12 @@ pub(super) fn state(case: &Case<'_>) -> Result<RosterState, Refusal> {
     else {
         return Err(Refusal::NftMissing);
     };
-    // A claim that anybody can have proven: it counts for signing the very spend of it, which is what is decided here.
+    // A claim that anybody can have proven: it counts for signing the very spend of it, which is
+    // what is decided here.
     let state = state.clone().map_err(invalid)?.for_signing();
-    // The parameters came with the proposal. Here they become the bridge's: whoever changes one, or shows another
-    // bridge's, has another hash than the state that the quorum of the last settlement signed.
+    // The parameters came with the proposal. Here they become the bridge's: whoever changes one, or
+    // shows another bridge's, has another hash than the state that the quorum of the last
+    // settlement signed.
     let expected = case.proposal.params.hash(case.bridge);
     let got = ParamsHash(state.params_hash);
     if got != expected {
@@ -48,7 +50,8 @@ fn invalid(error: StateError) -> Refusal {
     Refusal::NftStateInvalid(error.to_string())
 }
 
-/// The roster that a state names. The contract does no curve arithmetic, so its keys are checked here.
+/// The roster that a state names. The contract does no curve arithmetic, so its keys are checked
+/// here.
 pub(super) fn roster(state: &RosterState, declared: Epoch) -> Result<Roster, Refusal> {
     let invalid = |reason: String| Refusal::NftStateInvalid(reason);
     let signers = state
@@ -59,7 +62,8 @@ pub(super) fn roster(state: &RosterState, declared: Epoch) -> Result<Roster, Ref
         .map_err(|error| invalid(error.to_string()))?;
     let roster = Roster::new(Epoch(state.epoch), signers, Threshold(state.threshold))
         .map_err(|error| invalid(error.to_string()))?;
-    // The declared epoch is in the proposal's name, and so in every answer: an answer of one epoch says nothing in another.
+    // The declared epoch is in the proposal's name, and so in every answer: an answer of one epoch
+    // says nothing in another.
     if roster.epoch() != declared {
         return Err(Refusal::WrongEpoch {
             expected: roster.epoch(),
@@ -69,7 +73,8 @@ pub(super) fn roster(state: &RosterState, declared: Epoch) -> Result<Roster, Ref
     Ok(roster)
 }
 
-/// The contract does no curve arithmetic: that its `vault_script` is the roster's address is checked here.
+/// The contract does no curve arithmetic: that its `vault_script` is the roster's address is
+/// checked here.
 pub(super) fn check_vault_script(
     outline: &Outline,
     state: &RosterState,
@@ -86,7 +91,8 @@ pub(super) fn check_vault_script(
     }
 }
 
-/// The NFT on output 0: at the vault, with its coin, one serial on, and nothing else changed but the supply.
+/// The NFT on output 0: at the vault, with its coin, one serial on, and nothing else changed but
+/// the supply.
 pub(super) fn output(
     case: &Case<'_>,
     before: &RosterState,
@@ -107,8 +113,8 @@ pub(super) fn output(
         return Err(Refusal::NftOutput("it does not carry the NFT alone"));
     };
     let after = after.map_err(invalid)?.for_signing();
-    // With the next serial the NFT's state differs from the one before, so no checker lets it pass as a plain move: the
-    // contract ran.
+    // With the next serial the NFT's state differs from the one before, so no checker lets it pass
+    // as a plain move: the contract ran.
     let expected = before.serial.checked_add(1).ok_or(Refusal::Overflow)?;
     if after.serial != expected {
         return Err(Refusal::SerialMismatch {

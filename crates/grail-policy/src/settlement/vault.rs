@@ -11,9 +11,10 @@ use crate::{
     refusal::Refusal,
 };
 
-/// The vault's coin, if there is one: output 1 of the transaction that made the NFT's output, at the vault's script and
-/// without charms. *That* coin, not any coin at that address: a stray coin could stand in for it, settlement after
-/// settlement, until the backing lay in more pieces than anybody can pay to move.
+/// The vault's coin, if there is one: output 1 of the transaction that made the NFT's output, at
+/// the vault's script and without charms. *That* coin, not any coin at that address: a stray coin
+/// could stand in for it, settlement after settlement, until the backing lay in more pieces than
+/// anybody can pay to move.
 pub(super) fn coin<'a>(outline: &'a Outline, vault: &VaultTree) -> Option<&'a Spent> {
     let (_, spent) = coin_at(outline, vault)?;
     Some(spent)
@@ -46,8 +47,8 @@ pub(super) fn check_spent(
     }
 }
 
-/// The vault's output, if the transaction has one: output 1 exactly when the spell commits to one more output than the NFT
-/// and the requests need.
+/// The vault's output, if the transaction has one: output 1 exactly when the spell commits to one
+/// more output than the NFT and the requests need.
 pub(super) fn output(case: &Case<'_>, vault: &VaultTree) -> Result<Option<Amount>, Refusal> {
     let without_vault = case.requests.requests.len().saturating_add(1);
     let got = case.framed.committed;

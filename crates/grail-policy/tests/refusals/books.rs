@@ -6,7 +6,7 @@ use grail_types::ParamsValues;
 use crate::{
     drafted, proposed, refusals,
     support::{
-        Draft, Setup, Peg, World, coin, funding, input, model::signed_weight, output, p2wpkh,
+        Draft, Peg, Setup, World, coin, funding, input, model::signed_weight, output, p2wpkh,
         peg_in, peg_out, world,
     },
     usual,
@@ -16,7 +16,8 @@ use crate::{
 fn leaving_in_vault(left: u64) -> Draft {
     let world = world();
     let deposits = world.deposits(1, &[peg_out(world.circulating() - left)]);
-    // The builder would not leave dust: it plans with a vault that is larger, and the draft is put right.
+    // The builder would not leave dust: it plans with a vault that is larger, and the draft is put
+    // right.
     let mut case = world.case_of(deposits, &|request| {
         let vault = request.vault.as_mut().unwrap();
         vault.output.value += Amount::from_sat(10_000);
@@ -55,7 +56,8 @@ fn the_first_settlement_has_no_vault_to_spend() {
     assert_eq!(tried.get(), "approved");
 }
 
-/// The usual settlement with a stray coin at the vault's address at input `at`, paid on to the vault.
+/// The usual settlement with a stray coin at the vault's address at input `at`, paid on to the
+/// vault.
 fn with_a_stray_coin(at: usize) -> Draft {
     let mut draft = usual();
     let stray = funding(77, vec![output(5_000, world().vault.script_pubkey.clone())]);
@@ -68,7 +70,8 @@ fn with_a_stray_coin(at: usize) -> Draft {
     draft
 }
 
-/// The vault's own coin stays behind, and a stray coin at its address stands in for it: the books fit.
+/// The vault's own coin stays behind, and a stray coin at its address stands in for it: the books
+/// fit.
 fn stray_for_vault() -> &'static str {
     let mut draft = with_a_stray_coin(1);
     let vault = world().vault_coin();
@@ -93,8 +96,9 @@ fn peg_out_paying(fee: u64, nonce: u64) -> Draft {
     draft
 }
 
-/// What a peg-out meets whose fee is exactly `fee_of` its own weight. A proof's bytes weigh differently by their values,
-/// and the fee changes the proof: so peg-outs are tried until one has the weight that its fee was reckoned from.
+/// What a peg-out meets whose fee is exactly `fee_of` its own weight. A proof's bytes weigh
+/// differently by their values, and the fee changes the proof: so peg-outs are tried until one has
+/// the weight that its fee was reckoned from.
 fn paying(fee_of: fn(u64) -> u64) -> &'static str {
     let mut fee = 2_600;
     for nonce in 1..500 {
@@ -127,8 +131,8 @@ fn fees_of_exactly_the_lowest_and_the_highest_rate_are_approved() {
 /// About what the settlement below weighs once signed.
 const WEIGHT: u64 = 12_238;
 
-/// What two peg-ins of exactly `WEIGHT` meet where `allowed` is the most: deposits are tried until one has a proof of
-/// just that weight.
+/// What two peg-ins of exactly `WEIGHT` meet where `allowed` is the most: deposits are tried until
+/// one has a proof of just that weight.
 fn as_heavy_as(allowed: u64) -> &'static str {
     let allow = |params: &mut ParamsValues| params.settlement_weight_max = Weight::from_wu(allowed);
     let world = World::new(Setup {

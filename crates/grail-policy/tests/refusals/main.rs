@@ -1,8 +1,8 @@
 //! Every refusal, produced by a settlement that breaks exactly its rule.
 //!
-//! Each case starts from a settlement that is approved, changes one thing, and proves the spell again when the change
-//! touches what the proof commits to; the contract of these tests agrees to everything, so that only the policy
-//! stands in the way.
+//! Each case starts from a settlement that is approved, changes one thing, and proves the spell
+//! again when the change touches what the proof commits to; the contract of these tests agrees to
+//! everything, so that only the policy stands in the way.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

@@ -23,8 +23,8 @@ fn foreign() -> App {
     }
 }
 
-/// The usual settlement after one that put the charms of another app on the NFT's output. Nobody can prove that it spends them
-/// without listing their app.
+/// The usual settlement after one that put the charms of another app on the NFT's output. Nobody
+/// can prove that it spends them without listing their app.
 fn after_listing(app: &App, genesis: &dyn Fn(&World, &mut Draft)) -> &'static str {
     let world = World::new(Setup {
         genesis,

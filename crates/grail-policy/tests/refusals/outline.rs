@@ -45,8 +45,9 @@ fn as_many_inputs_as_allowed_are_approved() {
     assert_eq!(world.usual().draft.refusal(&world), "approved");
 }
 
-/// A settlement of fourteen peg-ins whose previous transactions have so many bytes together: those behind the deposits also
-/// carry a large output that nobody looks at, each as much as a transaction may have, until it is enough.
+/// A settlement of fourteen peg-ins whose previous transactions have so many bytes together: those
+/// behind the deposits also carry a large output that nobody looks at, each as much as a
+/// transaction may have, until it is enough.
 fn with_previous_bytes(bytes: usize) -> &'static str {
     let world = world();
     let mut draft = world.case(&[1_000_000; 14].map(peg_in)).draft;
@@ -239,7 +240,8 @@ refusals! {
     });
     refuses_a_spell_in_another_encoding => "spell-invalid": proposed(|_, proposal| {
         let script = &mut proposal.transaction.output.last_mut().unwrap().script_pubkey;
-        // The same push with a longer prefix: PUSHDATA2 with its two length bytes becomes PUSHDATA4 with four.
+        // The same push with a longer prefix: PUSHDATA2 with its two length bytes becomes PUSHDATA4
+        // with four.
         let mut bytes = script.to_bytes();
         let prefix = bytes.iter().position(|byte| *byte == 0x4d).unwrap();
         bytes[prefix] = 0x4e;

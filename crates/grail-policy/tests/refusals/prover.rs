@@ -23,7 +23,8 @@ fn paying() -> &'static World {
     })
 }
 
-/// A settlement whose requests pay for a prover's fee of at most [`MOST`], with these outputs that nothing commits to.
+/// A settlement whose requests pay for a prover's fee of at most [`MOST`], with these outputs that
+/// nothing commits to.
 fn with(uncommitted: Vec<TxOut>) -> Draft {
     let world = paying();
     let deposits = world.deposits(1, &[peg_in(1_000_000), peg_out(700_000)]);
@@ -75,7 +76,8 @@ fn a_settlement_without_vault_pays_a_prover_too() {
     assert_eq!(case.draft.refusal(world), "approved");
 }
 
-/// The settlement after its spell was made to speak of one output less: the last payout is committed to by nothing.
+/// The settlement after its spell was made to speak of one output less: the last payout is
+/// committed to by nothing.
 fn silent_about_the_last_payout() -> &'static str {
     let mut draft = with(Vec::new());
     let last = draft.transaction.output.pop().unwrap();

@@ -8,7 +8,7 @@ use grail_types::{Network, Terms};
 use crate::{
     drafted, proposed, refusals,
     support::{
-        Case, Draft, Proposal, Setup, Peg, World, coin, funding, input, output, p2tr, p2wpkh,
+        Case, Draft, Peg, Proposal, Setup, World, coin, funding, input, output, p2tr, p2wpkh,
         peg_in, peg_out, world,
     },
     usual,
@@ -149,7 +149,8 @@ fn peg_out_of(change: fn(&World, &mut Draft)) -> &'static str {
     let remade = remade.propose(world).transaction;
     case.draft.transaction.input[2].previous_output.txid = remade.compute_txid();
     case.draft.previous[index] = remade;
-    // Apps on inputs must be listed, or the prover itself refuses; the policy then refuses for the list.
+    // Apps on inputs must be listed, or the prover itself refuses; the policy then refuses for the
+    // list.
     let mut proposal = case.draft.propose(world);
     proposal.requests.clone_from(&case.draft.requests);
     world.refusal(&proposal)
@@ -164,7 +165,8 @@ fn deposit_transaction(case: &Case) -> usize {
         .unwrap()
 }
 
-/// Where the first deposit's amount is known to the user alone: the coin that a proposal spends for it.
+/// Where the first deposit's amount is known to the user alone: the coin that a proposal spends for
+/// it.
 fn redeposited(world: &World, draft: &mut Draft, made_for: usize, served: usize) {
     let script = world.deposit_script(&draft.requests[made_for]);
     let value = match served {
@@ -219,8 +221,8 @@ refusals! {
         draft.previous.push(plain);
     });
     refuses_a_peg_out_with_a_foreign_charm_beside => "unexpected-charms": {
-        // The spell lists no app but the bridge's two: an output of another app cannot be proven to be spent, so
-        // the foreign charm is of the bridge's own NFT app.
+        // The spell lists no app but the bridge's two: an output of another app cannot be proven to
+        // be spent, so the foreign charm is of the bridge's own NFT app.
         peg_out_of(|world, transfer| {
             let nft = grail_spell::nft_app(&world.bridge.app);
             transfer.put_charm(0, &nft, Data::from(&1));
@@ -246,7 +248,8 @@ refusals! {
         draft.lower(3, 1_000);
     });
     refuses_a_spell_silent_about_the_last_payout => "wrong-count": drafted(|_, draft| {
-        // It carries no charms, so nothing but the count tells: its amount and script would not be proven.
+        // It carries no charms, so nothing but the count tells: its amount and script would not be
+        // proven.
         assert!(draft.spell.tx.outs.pop().unwrap().is_empty());
     });
     refuses_an_op_return_behind_the_spell => "wrong-count": drafted(|_, draft| {

@@ -1,8 +1,9 @@
-//! The transaction that the server makes around a spell: predicted, and compared with what comes back.
+//! The transaction that the server makes around a spell: predicted, and compared with what comes
+//! back.
 //!
-//! Version 2, lock time 0, unsigned inputs of the spell with final sequences; outputs: the spell's coins, the fee output if the
-//! server charges, the `OP_RETURN`, and change when at least [`CHARMS_DUST`] is left over (`make_transactions` and
-//! `add_spell` of `charms` 15.0.0). Pure.
+//! Version 2, lock time 0, unsigned inputs of the spell with final sequences; outputs: the spell's
+//! coins, the fee output if the server charges, the `OP_RETURN`, and change when at least
+//! [`CHARMS_DUST`] is left over (`make_transactions` and `add_spell` of `charms` 15.0.0). Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -237,7 +238,8 @@ impl Layout {
                     .map_err(|_| RequestError::NoAddress { output_index })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        // The server wants an address for its change. Its transaction is never sent, so any of ours does.
+        // The server wants an address for its change. Its transaction is never sent, so any of ours
+        // does.
         let change_address = addresses.first().ok_or(RequestError::NoOutputs)?;
         let inputs = inputs(tx.ins.iter().flatten())?;
         let surplus = surplus(&inputs, &coins, &request.prev_txs)?;
@@ -245,7 +247,8 @@ impl Layout {
         let (charge, output) = fee
             .as_ref()
             .map_or((Amount::ZERO, Amount::ZERO), |fee| (fee.charge, fee.most));
-        // The server's own test, `>` of the charge; and an output that it makes without looking whether there is enough.
+        // The server's own test, `>` of the charge; and an output that it makes without looking
+        // whether there is enough.
         let needed = output.max(charge.checked_add(Amount::ONE_SAT).unwrap_or(Amount::MAX));
         if surplus < needed {
             return Err(RequestError::Underfunded {
@@ -274,8 +277,8 @@ impl Layout {
         &self.change_address
     }
 
-    /// Compares the server's transaction with the prediction. Returns the script of the spell's output, not yet looked into, and
-    /// the fee output.
+    /// Compares the server's transaction with the prediction. Returns the script of the spell's
+    /// output, not yet looked into, and the fee output.
     pub(super) fn compare<'a>(
         &self,
         transaction: &'a Transaction,
@@ -314,7 +317,8 @@ impl Layout {
         }
     }
 
-    /// Something else is where the spell must be. With the spell right after it, it is a charge that was not agreed on.
+    /// Something else is where the spell must be. With the spell right after it, it is a charge
+    /// that was not agreed on.
     fn no_spell_at(&self, output: &TxOut, next: Option<&TxOut>) -> AnswerError {
         match next {
             Some(next) if self.fee.is_none() && next.script_pubkey.is_op_return() => {
@@ -432,7 +436,8 @@ struct PredictedFee {
     most: Amount,
 }
 
-/// The server tops up what the coins already pay to its script, by the difference and [`CHARMS_DUST`].
+/// The server tops up what the coins already pay to its script, by the difference and
+/// [`CHARMS_DUST`].
 fn predict_fee(
     fee: Option<&ProverFee>,
     fuel: u64,

@@ -1,12 +1,14 @@
 //! The client of Charms' prover server, protocol version 15: `POST /spells/prove`, `GET /ready`.
 //!
-//! Owns the request, the waiting, and what an answer may look like. The server makes a transaction of its own around the proven
-//! spell: the spell's inputs and coins, its fee output if it charges, the `OP_RETURN`, change. All of that is predicted
-//! before it is asked ([`layout`]) and compared; only the `OP_RETURN` and the fee output are taken over. Trusts nothing that
-//! comes back: the spell is read strictly and its proof verified, and a difference of any kind is an error that
+//! Owns the request, the waiting, and what an answer may look like. The server makes a transaction
+//! of its own around the proven spell: the spell's inputs and coins, its fee output if it charges,
+//! the `OP_RETURN`, change. All of that is predicted before it is asked ([`layout`]) and compared;
+//! only the `OP_RETURN` and the fee output are taken over. Trusts nothing that comes back: the
+//! spell is read strictly and its proof verified, and a difference of any kind is an error that
 //! names it. Never sends a key, a witness or a name.
 //!
-//! On regtest it asks for mock proofs, anywhere else for real ones; there is no other way to choose (I11).
+//! On regtest it asks for mock proofs, anywhere else for real ones; there is no other way to choose
+//! (I11).
 
 mod layout;
 mod once;
@@ -33,7 +35,8 @@ use crate::port::{
 
 /// Longest body that the server reads.
 const REQUEST_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Finished proofs that are kept, so that a repeated request is not paid for again while this process lives.
+/// Finished proofs that are kept, so that a repeated request is not paid for again while this
+/// process lives.
 const PROOFS_KEPT_MAX: usize = 64;
 
 /// What the server charges for a proof, and the most that is paid.
@@ -43,8 +46,8 @@ pub struct ProverFee {
     pub destination: Destination,
     /// Charged for every proof.
     pub base: Amount,
-    /// Charged for a million cycles. A real prover counts the contracts' fuel, which is known beforehand; a mock prover
-    /// counts the cycles of the whole checker, which are not.
+    /// Charged for a million cycles. A real prover counts the contracts' fuel, which is known
+    /// beforehand; a mock prover counts the cycles of the whole checker, which are not.
     pub sat_per_megacycle: u64,
     /// Most that an output to it may hold.
     pub output_max: Amount,
@@ -129,7 +132,8 @@ impl std::fmt::Debug for CharmsProver {
 }
 
 impl CharmsProver {
-    /// A client; does not connect. `jitter` says how long to pause, given the longest pause allowed.
+    /// A client; does not connect. `jitter` says how long to pause, given the longest pause
+    /// allowed.
     pub fn new(config: CharmsConfig, jitter: Jitter) -> Result<Self, CharmsConfigError> {
         if let Some(fee) = &config.fee {
             let least = layout::fee_output_value(fee.base);

@@ -1,4 +1,5 @@
-//! The same work done once: whoever asks while it is under way waits, whoever asks later gets what is kept.
+//! The same work done once: whoever asks while it is under way waits, whoever asks later gets what
+//! is kept.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -27,8 +28,9 @@ impl<K: Ord + Copy, V: Clone> Once<K, V> {
         }
     }
 
-    /// The result for `key`: kept, awaited from another thread, or made by `work`. A wait ends with the other thread's work, which
-    /// has to be bounded; if that fails, the waiting thread works itself.
+    /// The result for `key`: kept, awaited from another thread, or made by `work`. A wait ends with
+    /// the other thread's work, which has to be bounded; if that fails, the waiting thread
+    /// works itself.
     pub(crate) fn get<E>(&self, key: K, work: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
         let mut state = self.lock();
         loop {

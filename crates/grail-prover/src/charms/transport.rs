@@ -124,7 +124,8 @@ impl Transport {
         let status = answer.status();
         match status.as_u16() {
             200 => read_answer(answer),
-            // Overload and time limits of whatever stands before the server pass, as failures of the server do.
+            // Overload and time limits of whatever stands before the server pass, as failures of
+            // the server do.
             408 | 425 | 429 | 500..=599 => Err(Attempt::Passing(format!(
                 "status {}: {}",
                 status.as_u16(),

@@ -13,10 +13,10 @@ use super::layout::AnswerError;
 use super::transport::sanitised;
 use crate::port::{ProveRequest, ProverError};
 
-/// Rate that the server is told to make its transaction with, in sat/vB. With none its change is exactly what inputs exceed
-/// outputs by, whatever the length of the proof; at any other rate it is off by the fee of as many bytes as the proof's
-/// encoding happens to be long, and its guess of 65 weight units for a signature does not fit a quorum's witness.
-/// Nothing of it is kept.
+/// Rate that the server is told to make its transaction with, in sat/vB. With none its change is
+/// exactly what inputs exceed outputs by, whatever the length of the proof; at any other rate it is
+/// off by the fee of as many bytes as the proof's encoding happens to be long, and its guess of 65
+/// weight units for a signature does not fit a quorum's witness. Nothing of it is kept.
 const FEE_RATE: f64 = 0.0;
 
 #[derive(Serialize)]
@@ -38,7 +38,8 @@ enum Tx {
     Bitcoin(String),
 }
 
-/// The request's body. Previous transactions go without their witnesses, which their ids do not commit to.
+/// The request's body. Previous transactions go without their witnesses, which their ids do not
+/// commit to.
 pub(super) fn encode(request: &ProveRequest, change_address: &str) -> Result<Vec<u8>, ProverError> {
     let request = Request {
         spell: &request.spell,

@@ -282,7 +282,8 @@ fn a_mock_provers_charge_for_cycles_stays_within_the_most_that_is_paid() {
 
 #[test]
 fn coins_to_the_provers_own_script_count_as_paid() {
-    // The NFT's coin of 1,000 goes to the prover's script: a charge of 900 is paid by it, of 1,100 lacks 100.
+    // The NFT's coin of 1,000 goes to the prover's script: a charge of 900 is paid by it, of 1,100
+    // lacks 100.
     for (charge, fee_output) in [(900, None), (1_100, Some(output(400, VAULT)))] {
         let body = cbor_of(&[made(&deployment(0), fee_output)]);
         let (outcome, _) = ask_with(vec![Behaviour::Answer(200, body)], |config| {

@@ -1,4 +1,5 @@
-//! The client of Charms' prover server, against servers that misbehave in every way that it knows an error for.
+//! The client of Charms' prover server, against servers that misbehave in every way that it knows
+//! an error for.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 

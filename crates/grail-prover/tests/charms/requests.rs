@@ -177,7 +177,8 @@ fn what_the_server_cannot_make_a_transaction_of_is_not_sent() {
 #[test]
 fn inputs_must_exceed_outputs_by_what_the_server_charges() {
     let coin = |amount| move |request: &mut ProveRequest| set_coin(request, amount, script(1));
-    // One satoshi more goes out than the server's test allows; at the edge it is asked, and its answer is another's.
+    // One satoshi more goes out than the server's test allows; at the edge it is asked, and its
+    // answer is another's.
     assert_eq!(
         asked(coin(10_000), |_| ()),
         ("prove-request-underfunded", 0)

@@ -1,4 +1,5 @@
-//! A prover server of few words: real sockets on the loopback interface, one scripted behaviour per connection.
+//! A prover server of few words: real sockets on the loopback interface, one scripted behaviour per
+//! connection.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,5 @@
-//! What spells cost to prove: cycles of upstream's whole checker in its zkVM, beside the contracts' own fuel.
+//! What spells cost to prove: cycles of upstream's whole checker in its zkVM, beside the contracts'
+//! own fuel.
 
 use bitcoin::{FeeRate, ScriptBuf};
 use grail_txbuild::Deployment;

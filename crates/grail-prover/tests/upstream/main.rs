@@ -1,7 +1,8 @@
 //! Grail's spells through upstream's own prover server, the crate `charms` 15, in mock mode.
 //!
-//! Runs where `CHARMS_EXE` names the server (`cargo xtask test --slow prover-server` builds it and demands the tests), and is
-//! skipped elsewhere, because building the server takes about half an hour.
+//! Runs where `CHARMS_EXE` names the server (`cargo xtask test --slow prover-server` builds it and
+//! demands the tests), and is skipped elsewhere, because building the server takes about half an
+//! hour.
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -48,7 +49,8 @@ fn settlement(case: &Case) -> ProveRequest {
     )
 }
 
-/// A transfer of the world's zkBTC: `paid` to the output's script, the rest back. Its inputs bring a little bitcoin for the fee.
+/// A transfer of the world's zkBTC: `paid` to the output's script, the rest back. Its inputs bring
+/// a little bitcoin for the fee.
 fn transfer(paid: TxOut, amount: u64) -> (Transaction, ProveRequest) {
     let world = real_world();
     let carrier = world.params.carrier.to_sat();

@@ -1,4 +1,5 @@
-//! Requests that the server refuses, and a server that dies: what it says, and what the client makes of it.
+//! Requests that the server refuses, and a server that dies: what it says, and what the client
+//! makes of it.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -155,7 +156,8 @@ fn the_server_refuses_bad_requests_with_a_final_status() {
     prove(&upstream.client(None), &settlement(&real_world().usual()));
 }
 
-/// Upstream subtracts a fee that its own test underestimates. The client's rate of zero cannot meet this.
+/// Upstream subtracts a fee that its own test underestimates. The client's rate of zero cannot meet
+/// this.
 #[test]
 #[allow(clippy::cast_precision_loss, reason = "thousands of satoshis")]
 fn a_fee_rate_that_upstream_miscalculates_ends_the_server() {
@@ -166,7 +168,8 @@ fn a_fee_rate_that_upstream_miscalculates_ends_the_server() {
         .prove(&settlement(&case))
         .unwrap();
     let transaction = completed(case.plan.transaction.clone(), &natively);
-    // Its weight of the transaction: 65 for a signature, and change. A twentieth more than the requests pay is too much.
+    // Its weight of the transaction: 65 for a signature, and change. A twentieth more than the
+    // requests pay is too much.
     let inputs = transaction.input.len() as u64;
     let weight = transaction.weight().to_wu() + 65 * inputs + 172;
     let rate = case.plan.fee.to_sat() as f64 * 4.0 / weight as f64 * 1.05;

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use grail_prover::{CharmsConfig, CharmsProver, ProverFee};
 use grail_types::Network;
 
-/// Names the server's program: upstream's server in mock mode, as `cargo xtask prover-server` builds it.
+/// Names the server's program: upstream's server in mock mode, as `cargo xtask prover-server`
+/// builds it.
 const PROGRAM: &str = "CHARMS_EXE";
 /// Set where skipping would hide something.
 const REQUIRED: &str = "GRAIL_UPSTREAM_REQUIRED";
@@ -41,7 +42,8 @@ pub struct Upstream {
 impl Upstream {
     /// Starts the server; `fee_settings`: a file of upstream's `CHARMS_FEE_SETTINGS`.
     pub fn start(program: &Path, fee_settings: Option<&Path>) -> Self {
-        // Somebody may take the port between our asking and the server's: then it ends, and another is tried.
+        // Somebody may take the port between our asking and the server's: then it ends, and another
+        // is tried.
         for _ in 0..5 {
             if let Some(started) = Self::try_start(program, fee_settings) {
                 return started;

@@ -1,8 +1,9 @@
 //! The one form of a payload that Grail writes and signs: CBOR of `(spell, proof)`, field by field.
 //!
-//! Owns the grammar: which fields, in which order, of which kind and range, with keys in which order. Reads the payload's
-//! bytes once, front to back, before anything is decoded. That the decoded spell encodes to the same bytes again stays
-//! the last word ([`crate::read_strict`]); this says what is wrong, and where.
+//! Owns the grammar: which fields, in which order, of which kind and range, with keys in which
+//! order. Reads the payload's bytes once, front to back, before anything is decoded. That the
+//! decoded spell encodes to the same bytes again stays the last word ([`crate::read_strict`]); this
+//! says what is wrong, and where.
 
 mod fault;
 mod reader;
@@ -48,8 +49,8 @@ const TX_FIELDS: &[Field] = &[
     ("scrolls", Presence::Never("tx.scrolls")),
 ];
 
-/// Checks the payload of a spell that is about to be signed. Linear in the payload, save that the keys of a map within
-/// an app's data are sorted.
+/// Checks the payload of a spell that is about to be signed. Linear in the payload, save that the
+/// keys of a map within an app's data are sorted.
 pub(crate) fn check(payload: &[u8]) -> Result<(), FormError> {
     let mut reader = Reader::new(payload);
     reader.array(Some(2), |reader, index| match index {
@@ -147,7 +148,8 @@ fn read_hash(reader: &mut Reader<'_>) -> Result<B32, FormError> {
     Ok(B32(hash))
 }
 
-/// A map to data of any kind, from what `read_key` reads; that returns the position of the app that the key stands for.
+/// A map to data of any kind, from what `read_key` reads; that returns the position of the app that
+/// the key stands for.
 fn read_entries(
     reader: &mut Reader<'_>,
     mut read_key: impl FnMut(&mut Reader<'_>, usize) -> Result<u64, FormError>,

@@ -1,17 +1,19 @@
 //! A reader of CBOR that takes each value in one encoding only.
 //!
-//! Owns what "canonical" means for a spell's payload: definite lengths, every integer and length in its shortest head, no
-//! tags, floats or simple values beyond `false`, `true` and `null`, text that is UTF-8, no key twice in a map, bounded
-//! nesting. Says of each breach what it is, at which byte and on which path. Trusts nothing of the bytes; reads each
-//! once, besides comparing map keys, keeps no copy of them and never nests deeper than [`DEPTH_MAX`].
+//! Owns what "canonical" means for a spell's payload: definite lengths, every integer and length in
+//! its shortest head, no tags, floats or simple values beyond `false`, `true` and `null`, text that
+//! is UTF-8, no key twice in a map, bounded nesting. Says of each breach what it is, at which byte
+//! and on which path. Trusts nothing of the bytes; reads each once, besides comparing map keys,
+//! keeps no copy of them and never nests deeper than [`DEPTH_MAX`].
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::fault::{FormError, FormFault};
 
-/// How deep arrays and maps may nest, the payload's own array counted. A roster's state on an output ends at six; the rest
-/// is room for data of other apps. (The decoder that reads next would go to 256.)
+/// How deep arrays and maps may nest, the payload's own array counted. A roster's state on an
+/// output ends at six; the rest is room for data of other apps. (The decoder that reads next would
+/// go to 256.)
 pub const DEPTH_MAX: usize = 16;
 
 /// A text key that is shown in a path is cut at so many characters.
@@ -60,7 +62,8 @@ enum Step<'a> {
     Entry(u64),
 }
 
-/// Reads a payload front to back. Whatever begins an array or map enters it by [`Self::within`], which bounds the depth.
+/// Reads a payload front to back. Whatever begins an array or map enters it by [`Self::within`],
+/// which bounds the depth.
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     offset: usize,
@@ -199,7 +202,8 @@ impl<'a> Reader<'a> {
             .map_err(|error| self.fault(start.saturating_add(error.valid_up_to()), FormFault::Utf8))
     }
 
-    /// Reads an array: `element` is called before each element with its index. A fixed length is checked.
+    /// Reads an array: `element` is called before each element with its index. A fixed length is
+    /// checked.
     pub(crate) fn array(
         &mut self,
         expected_count: Option<u64>,
@@ -222,7 +226,8 @@ impl<'a> Reader<'a> {
         count: u64,
         element: &mut dyn FnMut(&mut Self, u64) -> Result<(), FormError>,
     ) -> Result<(), FormError> {
-        // Each element takes a byte at least: a count beyond the bytes ends at the first that is missing.
+        // Each element takes a byte at least: a count beyond the bytes ends at the first that is
+        // missing.
         for index in 0..count {
             self.within(start, Step::Index(index), |reader| element(reader, index))?;
         }
@@ -280,7 +285,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The entries of a map of unknown meaning. Since every value has one encoding, equal keys are equal bytes.
+    /// The entries of a map of unknown meaning. Since every value has one encoding, equal keys are
+    /// equal bytes.
     fn any_entries(&mut self, start: usize, count: u64) -> Result<(), FormError> {
         let mut keys = BTreeMap::new();
         for index in 0..count {

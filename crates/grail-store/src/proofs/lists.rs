@@ -45,7 +45,8 @@ pub struct ProofTotals {
 }
 
 impl Reader {
-    /// Proofs, newest settlement first, below settlement `before` (none: from the newest), of one state or of all.
+    /// Proofs, newest settlement first, below settlement `before` (none: from the newest), of one
+    /// state or of all.
     pub async fn proofs_newest_first(
         &mut self,
         state: Option<ProofState>,
@@ -89,7 +90,8 @@ impl Reader {
             .collect()
     }
 
-    /// What a proof by this kind of prover is expected to take: the median of the last ones. None before the first.
+    /// What a proof by this kind of prover is expected to take: the median of the last ones. None
+    /// before the first.
     pub async fn proof_estimate_ms(&mut self, prover: &str) -> Result<Option<u64>, StoreError> {
         let rows = sqlx::query(
             "SELECT duration_ms FROM proofs WHERE prover = $1 AND duration_ms IS NOT NULL \

@@ -1,7 +1,9 @@
-//! How settlements' spells are proven: one row each, with the proof itself, so that a request is proven once.
+//! How settlements' spells are proven: one row each, with the proof itself, so that a request is
+//! proven once.
 //!
-//! The right to write here is the lease of the settlement's proving job: who lost it leaves no trace. The proof's bytes
-//! are kept before the settlement moves on, so that a crash between the two costs no second proof.
+//! The right to write here is the lease of the settlement's proving job: who lost it leaves no
+//! trace. The proof's bytes are kept before the settlement moves on, so that a crash between the
+//! two costs no second proof.
 
 mod lists;
 mod write;
@@ -17,8 +19,8 @@ use crate::{
     db::DbRow,
 };
 
-/// Longest script that carries a spell and its proof: a standard transaction has 400,000 weight units, and a byte of an
-/// output weighs four.
+/// Longest script that carries a spell and its proof: a standard transaction has 400,000 weight
+/// units, and a byte of an output weighs four.
 pub const OP_RETURN_BYTES_MAX: usize = 100_000;
 /// Longest name of a worker, a kind of prover or an error code.
 const NAME_BYTES_MAX: usize = 64;
@@ -93,7 +95,8 @@ pub struct ProofRecord {
     pub error_code: Option<String>,
     /// What went wrong last, in words: for operators, not for the public.
     pub error_text: Option<String>,
-    /// Of a job that waits, when it may be taken; of one that is held, when its lease ends. Unix seconds.
+    /// Of a job that waits, when it may be taken; of one that is held, when its lease ends. Unix
+    /// seconds.
     pub due_at: u64,
     /// Whether a worker has the job; one that is gone has it until `due_at`.
     pub is_leased: bool,

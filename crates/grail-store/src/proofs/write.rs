@@ -62,8 +62,8 @@ impl StoreTx {
         unfinished(changed)
     }
 
-    /// Keeps a proof that a prover made, ahead of the step that moves the settlement on: whoever does that step needs
-    /// no prover.
+    /// Keeps a proof that a prover made, ahead of the step that moves the settlement on: whoever
+    /// does that step needs no prover.
     ///
     /// # Errors
     /// [`StoreError::Stale`] when the lease is void or nobody began; [`StoreError::OutOfRange`].
@@ -105,8 +105,8 @@ impl StoreTx {
     /// The settlement has its proof: its own, or one made for another that asked for the same.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] when it is proven, failed or given up already; [`StoreError::NotFound`] when there is no
-    /// such proof.
+    /// [`StoreError::Stale`] when it is proven, failed or given up already;
+    /// [`StoreError::NotFound`] when there is no such proof.
     pub async fn finish_proof(
         &mut self,
         settlement: SettlementId,
@@ -144,8 +144,8 @@ impl StoreTx {
         unfinished(changed)
     }
 
-    /// An attempt ended without verdict and another will be made. The lease is checked by what gives the job back in
-    /// the same step.
+    /// An attempt ended without verdict and another will be made. The lease is checked by what
+    /// gives the job back in the same step.
     pub async fn requeue_proof(
         &mut self,
         settlement: SettlementId,
@@ -187,7 +187,8 @@ impl StoreTx {
         unfinished(changed)
     }
 
-    /// The settlement is given up: nobody waits for its proof any more. One that is there, or failed, stays on record.
+    /// The settlement is given up: nobody waits for its proof any more. One that is there, or
+    /// failed, stays on record.
     pub async fn abandon_proof(
         &mut self,
         settlement: SettlementId,
@@ -205,7 +206,8 @@ impl StoreTx {
         Ok(())
     }
 
-    /// Forgets the proof of a settlement and its copies: it turned out to be no good, so nobody may take it again.
+    /// Forgets the proof of a settlement and its copies: it turned out to be no good, so nobody may
+    /// take it again.
     pub async fn forget_proof(&mut self, settlement: SettlementId) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE proofs SET op_return = NULL WHERE request_hash = \

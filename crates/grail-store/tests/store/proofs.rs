@@ -1,4 +1,5 @@
-//! The record of proving: written by who holds the lease, kept ahead of the settlement's step, found again by request.
+//! The record of proving: written by who holds the lease, kept ahead of the settlement's step,
+//! found again by request.
 
 use bitcoin::{Amount, TxOut};
 use grail_flow::SettlementId;

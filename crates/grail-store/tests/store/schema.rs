@@ -1,4 +1,5 @@
-//! The database's own rules, with the checks above them gone around; and rows that were tampered with.
+//! The database's own rules, with the checks above them gone around; and rows that were tampered
+//! with.
 
 use grail_flow::{RequestState, SettlementId, SettlementState};
 

@@ -53,7 +53,8 @@ pub fn print(proposal: &[u8], protocol: &Protocol, cores: usize) -> Result<()> {
             black_box(secp.verify_schnorr(signature, message, &public).is_ok());
         }
     });
-    // Sixteen operators and the backend, once before and once beside them, decide; backend and node both verify.
+    // Sixteen operators and the backend, once before and once beside them, decide; backend and node
+    // both verify.
     let all = deciding * (OPERATORS + 2) + signing * OPERATORS + verifying * (2 * QUORUM);
     let limit = all / u32::try_from(cores)?;
     println!("| Work | Time |");

@@ -1,10 +1,11 @@
-//! What batches of a whole bridge cost: how long a hundred ready requests wait for their settlement to be in a node's
-//! mempool, with sixteen operators as processes of their own, and how many vbytes each request takes.
+//! What batches of a whole bridge cost: how long a hundred ready requests wait for their settlement
+//! to be in a node's mempool, with sixteen operators as processes of their own, and how many vbytes
+//! each request takes.
 //!
 //! `cargo bench -p grail-testkit --bench batch`
 //!
-//! Not criterion's: one run is a whole batch on a running bridge, measured from the backend's own log, and its stages
-//! matter more than its sum. Prints tables; asserts nothing about time.
+//! Not criterion's: one run is a whole batch on a running bridge, measured from the backend's own
+//! log, and its stages matter more than its sum. Prints tables; asserts nothing about time.
 
 #![allow(clippy::unwrap_used)]
 
@@ -27,8 +28,8 @@ use serde_json::Value;
 
 use stages::{Marks, Stages};
 
-/// Requests of a batch, and how many such batches are measured, one after the other on the same bridge. The last fills
-/// a settlement.
+/// Requests of a batch, and how many such batches are measured, one after the other on the same
+/// bridge. The last fills a settlement.
 const BATCHES: [(usize, usize); 3] = [(10, 5), (100, 7), (198, 3)];
 /// Runs of each when this is set.
 const RUNS: &str = "GRAIL_BENCH_RUNS";

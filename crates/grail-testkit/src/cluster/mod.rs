@@ -1,7 +1,8 @@
 //! A whole bridge on one machine: node, operators as processes of their own, backend.
 //!
-//! Everything is real but for the chain (regtest), the proofs (mock) and the TEE (development). All processes end with
-//! the [`Cluster`], and with the process that holds it, however that ends. What each wrote is in `logs/` of the folder.
+//! Everything is real but for the chain (regtest), the proofs (mock) and the TEE (development). All
+//! processes end with the [`Cluster`], and with the process that holds it, however that ends. What
+//! each wrote is in `logs/` of the folder.
 
 mod backend;
 mod deployment;
@@ -36,7 +37,8 @@ use crate::relay::Relay;
 pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Ports outside the range that the system takes for outgoing connections, so that a free one stays free.
+/// Ports outside the range that the system takes for outgoing connections, so that a free one stays
+/// free.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// How a [`Cluster`] differs from the usual one.
@@ -54,7 +56,8 @@ pub struct ClusterConfig {
     pub has_gate: bool,
     /// The backend's settings.
     pub backend: BackendConfig,
-    /// Options about the prover, for the deployment and the backend. Usual: none, so the mock prover.
+    /// Options about the prover, for the deployment and the backend. Usual: none, so the mock
+    /// prover.
     pub prover: Vec<String>,
     /// Changes of the protocol's parameters.
     pub params: fn(&mut ParamsValues),
@@ -310,7 +313,8 @@ impl Cluster {
         }
     }
 
-    /// Waits until the settlement that serves a request is in the mempool or a block, and returns it.
+    /// Waits until the settlement that serves a request is in the mempool or a block, and returns
+    /// it.
     pub fn until_published(&self, kind: Kind, id: &RequestId) -> Result<Settlement> {
         self.until(&format!("the settlement of {id} to be published"), || {
             let Ok(status) = self.request(kind, id) else {
@@ -328,7 +332,8 @@ impl Cluster {
         })
     }
 
-    /// Waits until every settlement of `requests` is published, mines it to its end and waits until all are paid.
+    /// Waits until every settlement of `requests` is published, mines it to its end and waits until
+    /// all are paid.
     pub fn settle(&self, kind: Kind, requests: &[RequestId]) -> Result<Vec<RequestStatus>> {
         for id in requests {
             self.until_published(kind, id)?;

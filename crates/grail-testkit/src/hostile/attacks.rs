@@ -15,8 +15,8 @@ pub struct Attack {
     pub what: &'static str,
     /// The code with which every operator must refuse it.
     pub code: RefusalCode,
-    /// The code with which the contract refuses it, so that no honest prover proves it; some of it is the operators' to
-    /// see alone.
+    /// The code with which the contract refuses it, so that no honest prover proves it; some of it
+    /// is the operators' to see alone.
     pub contract_code: Option<&'static str>,
     /// What operators are asked to sign.
     pub proposal: Proposal,
@@ -35,8 +35,8 @@ impl Attack {
 
 type Change<'a> = Box<dyn Fn(&mut Draft) -> Result<()> + 'a>;
 
-/// Attacks on an honest settlement of at least one peg-in and one peg-out. `own` is an output of the attacker, `to` its
-/// address.
+/// Attacks on an honest settlement of at least one peg-in and one peg-out. `own` is an output of
+/// the attacker, `to` its address.
 pub fn attacks(
     honest: &Draft,
     ledger: &Ledger,

@@ -76,7 +76,8 @@ impl Draft {
         Ok(draft)
     }
 
-    /// What a request for a settlement is planned to be, without the transactions behind its inputs.
+    /// What a request for a settlement is planned to be, without the transactions behind its
+    /// inputs.
     pub(super) fn of_request(request: SettlementRequest<'_>) -> Result<Self> {
         let (bridge, params) = (*request.bridge, request.params.clone());
         let roster = request.roster.clone();
@@ -113,7 +114,8 @@ impl Draft {
             .collect();
     }
 
-    /// The proposal, with a proof that nobody who checks would have made: on regtest the mock's key is public.
+    /// The proposal, with a proof that nobody who checks would have made: on regtest the mock's key
+    /// is public.
     pub fn propose(&self) -> Result<Proposal> {
         let mut transaction = self.transaction.clone();
         transaction.output.push(forged(&self.committed()?)?);
@@ -127,7 +129,8 @@ impl Draft {
         )?)
     }
 
-    /// The code with which the contract refuses it, if it does: an honest prover would not prove it then.
+    /// The code with which the contract refuses it, if it does: an honest prover would not prove it
+    /// then.
     pub fn contract_refuses(&self) -> Result<Option<&'static str>> {
         let spell = self.committed()?;
         let mock = MockAllowed::on(Network::Regtest);

@@ -1,7 +1,9 @@
-//! What does not belong to the bridge, brought to where it lies: NFTs and parameters of an attacker's own.
+//! What does not belong to the bridge, brought to where it lies: NFTs and parameters of an
+//! attacker's own.
 //!
-//! An operator looks at no chain. It knows its bridge from birth, and that must be enough to see that an NFT at the
-//! very address of its roster, under parameters whose hash it carries, is not the bridge's.
+//! An operator looks at no chain. It knows its bridge from birth, and that must be enough to see
+//! that an NFT at the very address of its roster, under parameters whose hash it carries, is not
+//! the bridge's.
 
 use anyhow::{Context, Result, ensure};
 use bitcoin::absolute::LockTime;
@@ -180,8 +182,8 @@ impl Attacker<'_> {
         self.with_nft(&self.state()?, output)
     }
 
-    /// The honest settlement from an NFT of the real bridge that never was, and a vault beside it that holds as much as
-    /// the real one.
+    /// The honest settlement from an NFT of the real bridge that never was, and a vault beside it
+    /// that holds as much as the real one.
     fn with_nft(&self, state: &RosterState, nft: TxOut) -> Result<Draft> {
         let spent = self.honest.transaction.input.get(1).context("a vault")?;
         let vault = self.ledger.output(&spent.previous_output);

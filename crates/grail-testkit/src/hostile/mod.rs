@@ -1,4 +1,5 @@
-//! A hostile backend: sits where operators look for theirs, and asks them to sign what it should not get.
+//! A hostile backend: sits where operators look for theirs, and asks them to sign what it should
+//! not get.
 
 mod attacks;
 mod draft;
@@ -61,8 +62,8 @@ impl HostileBackend {
         Ok(hostile)
     }
 
-    /// Asks all operators for signatures and returns what `expected` of them answer. Each answer is authenticated by
-    /// an operator of the roster.
+    /// Asks all operators for signatures and returns what `expected` of them answer. Each answer is
+    /// authenticated by an operator of the roster.
     pub fn ask(
         &self,
         proposal: &Proposal,
@@ -131,7 +132,8 @@ impl HostileBackend {
     }
 }
 
-/// The code with which an operator of another network refuses a proposal that is a good one on regtest.
+/// The code with which an operator of another network refuses a proposal that is a good one on
+/// regtest.
 pub fn refusal_on(
     network: Network,
     protocol: &Protocol,

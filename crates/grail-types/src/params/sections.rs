@@ -1,15 +1,17 @@
 //! The bytes of protocol parameters: sections by number and version, each with one encoding.
 //!
-//! Layout: for each section its number (u8), its version (u8), the length of its body (u16) and the body; integers are
-//! big-endian, sections strictly ascend. A body is a list of eight-byte integers, or a hash. A capability that comes later
-//! brings a section of its own; one that is absent is off.
+//! Layout: for each section its number (u8), its version (u8), the length of its body (u16) and the
+//! body; integers are big-endian, sections strictly ascend. A body is a list of eight-byte
+//! integers, or a hash. A capability that comes later brings a section of its own; one that is
+//! absent is off.
 
 use bitcoin::{Amount, FeeRate, Weight};
 
 use super::{Params, ParamsError, ParamsValues};
 use crate::ImagesHash;
 
-/// Most bytes of encoded parameters: today's take under 200, and a decision must be able to hold what comes.
+/// Most bytes of encoded parameters: today's take under 200, and a decision must be able to hold
+/// what comes.
 pub const PARAMS_MAX_BYTES: usize = 16 * 1024;
 
 const DEPOSITS: u8 = 1;
@@ -32,7 +34,8 @@ pub enum SectionsError {
     /// Repeated, or not in ascending order.
     #[error("section {0} is out of order")]
     Order(u8),
-    /// A section, or a version of one, that this code does not know: what it would allow or forbid is not known either.
+    /// A section, or a version of one, that this code does not know: what it would allow or forbid
+    /// is not known either.
     #[error("section {id} version {version} is unknown")]
     Unknown {
         /// Its number.
@@ -43,8 +46,8 @@ pub enum SectionsError {
     /// A section that must be there is not.
     #[error("section {0} is missing")]
     Missing(u8),
-    /// Another length than the section has, or a value that its field cannot hold or that is written by leaving the
-    /// section out.
+    /// Another length than the section has, or a value that its field cannot hold or that is
+    /// written by leaving the section out.
     #[error("section {0} is malformed")]
     Malformed(u8),
     /// The values contradict each other.

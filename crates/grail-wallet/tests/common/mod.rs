@@ -1,5 +1,5 @@
-//! A bridge of one's own on paper: its app's contract accepts everything, so that a test can make any
-//! charm, and nothing is ever broadcast.
+//! A bridge of one's own on paper: its app's contract accepts everything, so that a test can make
+//! any charm, and nothing is ever broadcast.
 #![allow(clippy::unwrap_used, dead_code)]
 
 use base64::Engine;

@@ -1,8 +1,9 @@
-//! Writes `judges/fuzz/corpus` and `judges/fuzz/fixtures`: real transactions and documents where the vectors are at hand, Grail's own
-//! spells, states, proposals and requests, and corner cases of CBOR.
+//! Writes `judges/fuzz/corpus` and `judges/fuzz/fixtures`: real transactions and documents where
+//! the vectors are at hand, Grail's own spells, states, proposals and requests, and corner cases of
+//! CBOR.
 //!
-//! Run after a change of the protocol: `cargo run --manifest-path judges/fuzz/Cargo.toml -p grail-fuzz-seeds`. Inputs are named
-//! by what they are, so that a change shows in the diff.
+//! Run after a change of the protocol: `cargo run --manifest-path judges/fuzz/Cargo.toml -p
+//! grail-fuzz-seeds`. Inputs are named by what they are, so that a change shows in the diff.
 
 use grail_fixtures::world as support;
 

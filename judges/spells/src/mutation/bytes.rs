@@ -35,8 +35,8 @@ pub enum Edit {
 }
 
 impl Edit {
-    /// The change of position `at` that belongs to `turn`: one bit or another, an extreme, a deletion, an insertion.
-    /// Turns from 0 to [`Self::TURNS`] are all different.
+    /// The change of position `at` that belongs to `turn`: one bit or another, an extreme, a
+    /// deletion, an insertion. Turns from 0 to [`Self::TURNS`] are all different.
     pub fn at(at: usize, turn: usize) -> Self {
         match turn % Self::TURNS {
             bit @ 0..8 => Self::Flip { at, mask: 1 << bit },

@@ -73,7 +73,8 @@ impl Item {
         Kind::Map(entries.into_iter().collect()).into()
     }
 
-    /// Reads the first item; `None` when it is not well-formed. Forgets how long the chunks of strings were.
+    /// Reads the first item; `None` when it is not well-formed. Forgets how long the chunks of
+    /// strings were.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         read(&mut &*bytes, DEPTH_MAX)
     }
@@ -143,7 +144,8 @@ impl Item {
         }
     }
 
-    /// The item at `path`: positions in arrays, `2i` and `2i + 1` for key and value of a map's entry, 0 in a tag.
+    /// The item at `path`: positions in arrays, `2i` and `2i + 1` for key and value of a map's
+    /// entry, 0 in a tag.
     pub fn at(&mut self, path: &[usize]) -> Option<&mut Self> {
         let Some((&first, rest)) = path.split_first() else {
             return Some(self);

@@ -1,8 +1,8 @@
-//! Changes of transactions that carry spells: to single bytes, to the payload's CBOR, to the scripts around it, to the
-//! transaction, to the proof.
+//! Changes of transactions that carry spells: to single bytes, to the payload's CBOR, to the
+//! scripts around it, to the transaction, to the proof.
 //!
-//! Owns what is changed and how; whether a verdict follows is for [`crate::verdict`]. Every change is a value that can
-//! be listed, shown and made again; nothing here is random.
+//! Owns what is changed and how; whether a verdict follows is for [`crate::verdict`]. Every change
+//! is a value that can be listed, shown and made again; nothing here is random.
 
 pub mod bytes;
 pub mod cbor;
@@ -117,7 +117,8 @@ pub enum Mutation {
 }
 
 impl Mutation {
-    /// Every change that has a structure: all but those of single bytes. `others` lend their proofs.
+    /// Every change that has a structure: all but those of single bytes. `others` lend their
+    /// proofs.
     pub fn structured(base: &Base, others: &[Base]) -> Vec<Self> {
         let payload = payload::Edit::all(base).into_iter().map(Self::Payload);
         let script = script::Edit::all(base).into_iter().map(Self::Script);

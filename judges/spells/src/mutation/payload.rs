@@ -1,4 +1,5 @@
-//! Changes of the payload: of single CBOR items, of the entries of the spell, of what stands around both.
+//! Changes of the payload: of single CBOR items, of the entries of the spell, of what stands around
+//! both.
 
 use bitcoin::Transaction;
 use charms_data::{NativeOutput, UtxoId, util};

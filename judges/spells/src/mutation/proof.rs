@@ -1,4 +1,5 @@
-//! Changes of a proof: of its points as points of BN254, of what stands before them, of its length, and other proofs.
+//! Changes of a proof: of its points as points of BN254, of what stands before them, of its length,
+//! and other proofs.
 
 use ark_bn254::{Fq, Fq2, Fr, G1Affine, G2Affine};
 use ark_ec::{AffineRepr as _, CurveGroup as _};

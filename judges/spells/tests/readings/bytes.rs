@@ -20,7 +20,8 @@ struct Job<'a> {
     edit: Edit,
 }
 
-/// The positions that matter most: those of the spell before its proof, and of the lengths before it.
+/// The positions that matter most: those of the spell before its proof, and of the lengths before
+/// it.
 fn spell_head(base: &Base, bytes: &[u8]) -> std::ops::Range<usize> {
     let marker = b"gversion";
     let found = bytes

@@ -16,7 +16,8 @@ use crate::{Shard, is_full, seed};
 
 const CASES: u32 = 300;
 const CASES_FULL: u32 = 20_000;
-/// Of any 32 bytes; of the full run the first are replaced by the seed and the shard that were asked for.
+/// Of any 32 bytes; of the full run the first are replaced by the seed and the shard that were
+/// asked for.
 const SEED: [u8; 32] = *b"grail/oracle/combined-changes/v1";
 
 /// One change, by position in lists that depend on what it is applied to.

@@ -21,7 +21,8 @@ pub fn request(
     request
 }
 
-/// `tx` with the proven spell in its last witness, where protocol versions before 9 had it and later ones still look.
+/// `tx` with the proven spell in its last witness, where protocol versions before 9 had it and
+/// later ones still look.
 pub fn with_witness(tx: &Transaction, proven: &Proven) -> Transaction {
     let payload = proven.op_return.instructions().nth(2).unwrap().unwrap();
     let payload = payload.push_bytes().unwrap().as_bytes();

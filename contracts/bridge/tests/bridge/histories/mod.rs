@@ -1,8 +1,9 @@
 //! Random histories of a ledger, each step judged by the contract and by the reference model.
 //!
-//! Every honest proposal must be accepted by both; of each, hostile variants are judged too, and where all agree that
-//! such a variant may pass, it is what gets published. After every transaction the whole ledger is audited. Cases and
-//! seed come from `GRAIL_HISTORY_CASES` and `GRAIL_HISTORY_SEED`, so that a run can be longer, or another.
+//! Every honest proposal must be accepted by both; of each, hostile variants are judged too, and
+//! where all agree that such a variant may pass, it is what gets published. After every transaction
+//! the whole ledger is audited. Cases and seed come from `GRAIL_HISTORY_CASES` and
+//! `GRAIL_HISTORY_SEED`, so that a run can be longer, or another.
 
 mod hostile;
 mod plan;

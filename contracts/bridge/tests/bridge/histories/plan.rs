@@ -1,8 +1,8 @@
 //! What honest people do next, as choices that make sense in any ledger.
 //!
-//! A plan is a handful of small numbers, so that proptest can shrink it; what they choose among is looked up in the
-//! ledger of the moment. [`Plan::proposal`] gives what a wallet or a builder would make of it, or nothing where the
-//! ledger holds nothing to do it with.
+//! A plan is a handful of small numbers, so that proptest can shrink it; what they choose among is
+//! looked up in the ledger of the moment. [`Plan::proposal`] gives what a wallet or a builder would
+//! make of it, or nothing where the ledger holds nothing to do it with.
 
 use std::collections::BTreeMap;
 

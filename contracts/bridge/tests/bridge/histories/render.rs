@@ -1,6 +1,8 @@
-//! From the model's words to what Charms shows a contract: transactions, spells, states, byte by byte.
+//! From the model's words to what Charms shows a contract: transactions, spells, states, byte by
+//! byte.
 //!
-//! Encodes by itself what it shows, so that the contract's reading is tried against a second writing.
+//! Encodes by itself what it shows, so that the contract's reading is tried against a second
+//! writing.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -19,7 +21,8 @@ use crate::{
 /// Hashing the wasm once is enough.
 static VK: LazyLock<B32> = LazyLock::new(runner_vk);
 
-/// Who shows a ledger to the contract. Ids of transactions depend on all before them, so they are kept.
+/// Who shows a ledger to the contract. Ids of transactions depend on all before them, so they are
+/// kept.
 #[derive(Default)]
 pub struct Renderer {
     txids: Vec<TxId>,

@@ -136,7 +136,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// The ledger as it would be if the inputs were what is shown, and the ledger after the transaction.
+    /// The ledger as it would be if the inputs were what is shown, and the ledger after the
+    /// transaction.
     fn worlds(&self, proposal: &Proposal) -> (Coins, Coins) {
         let mut before = self.coins.clone();
         for spent in &proposal.ins {
@@ -155,7 +156,8 @@ impl Ledger {
 }
 
 fn stray(proposal: &Proposal, app: App, tag: char, ask: Ask) -> Result<(), No> {
-    // Charms knows two tags that move without a contract: `t` where it balances, `n` where it stays the same.
+    // Charms knows two tags that move without a contract: `t` where it balances, `n` where it stays
+    // the same.
     let idle = ask == Ask::Nothing && !proposal.private.contains(&app);
     let sum = |coins: Vec<&Coin>| -> Option<u128> {
         let mut sum = 0;
@@ -219,8 +221,8 @@ fn full_tables(proposal: &Proposal) -> Result<(), No> {
     }
 }
 
-/// Every previous transaction is shown, none besides, each plainly; those that bring the app's charms with one
-/// spell of today's kind.
+/// Every previous transaction is shown, none besides, each plainly; those that bring the app's
+/// charms with one spell of today's kind.
 fn known_history(proposal: &Proposal, app: App) -> Result<(), No> {
     let spent = proposal.ins.iter().chain(&proposal.refs);
     let needed: BTreeSet<usize> = spent.map(|it| it.outpoint.tx).collect();

@@ -55,8 +55,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Would honest signers sign? They spend from a home only in a settlement of its bridge, and only from the
-    /// present one.
+    /// Would honest signers sign? They spend from a home only in a settlement of its bridge, and
+    /// only from the present one.
     pub fn signed(&self, proposal: &Proposal) -> Result<(), No> {
         for spent in &proposal.ins {
             for (bridge, books) in &self.bridges {

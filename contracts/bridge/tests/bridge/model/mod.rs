@@ -1,12 +1,13 @@
 //! The reference model: a ledger of coins, and the law of the bridge told over that ledger.
 //!
-//! Owns a second opinion. It shares no code with the contract and reads no bytes: where the contract sums the sides
-//! of one transaction, the model compares two whole ledgers, the one before and the one after; where the contract
-//! parses a previous transaction, the model is told what was shown. A disagreement of the two is a finding.
+//! Owns a second opinion. It shares no code with the contract and reads no bytes: where the
+//! contract sums the sides of one transaction, the model compares two whole ledgers, the one before
+//! and the one after; where the contract parses a previous transaction, the model is told what was
+//! shown. A disagreement of the two is a finding.
 //!
-//! Three questions are kept apart: may the spell be proven ([`Ledger::lawful`], which the contract must answer
-//! alike), would Bitcoin take the transaction ([`Ledger::spendable`]), and would honest signers sign it
-//! ([`Ledger::signed`]). Only a yes to all three changes the ledger.
+//! Three questions are kept apart: may the spell be proven ([`Ledger::lawful`], which the contract
+//! must answer alike), would Bitcoin take the transaction ([`Ledger::spendable`]), and would honest
+//! signers sign it ([`Ledger::signed`]). Only a yes to all three changes the ledger.
 
 mod law;
 mod ledger;

@@ -1,8 +1,8 @@
 //! Requests whose part of a settlement's fee stays above their cap.
 //!
-//! Fees rise and fall, so such a request waits; but not until its time is over without a word. When every look for so
-//! many blocks has found its part above the cap, it becomes reclaimable with the code `fee-above-cap`. A look that finds
-//! it within the cap, before that, begins the count anew.
+//! Fees rise and fall, so such a request waits; but not until its time is over without a word. When
+//! every look for so many blocks has found its part above the cap, it becomes reclaimable with the
+//! code `fee-above-cap`. A look that finds it within the cap, before that, begins the count anew.
 
 use grail_flow::{ReclaimCode, RequestEvent, RequestState};
 use grail_store::StoreError;
@@ -11,12 +11,12 @@ use grail_types::Params;
 
 use crate::{backend::Backend, step::Step};
 
-/// Blocks for which fees may be too high before a request is given up: a day. Peaks of the fee market are mostly
-/// shorter.
+/// Blocks for which fees may be too high before a request is given up: a day. Peaks of the fee
+/// market are mostly shorter.
 const WAIT_BLOCKS_MAX: u32 = 144;
 
-/// Blocks for which a request with this reclaim delay waits for lower fees: half of the time for which its deposit
-/// can be swept, and a day at most.
+/// Blocks for which a request with this reclaim delay waits for lower fees: half of the time for
+/// which its deposit can be swept, and a day at most.
 pub fn wait_blocks(params: &Params, reclaim_delay: u16) -> u32 {
     let swept_for = reclaim_delay.saturating_sub(params.sweep_margin);
     u32::from(swept_for / 2).clamp(1, WAIT_BLOCKS_MAX)

@@ -99,7 +99,8 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     let failed = failed(&mut reader).await?;
     drop(reader);
     let (mut batch, mut waiting) = isolate(ready, &failed, |request| request.id);
-    // What cannot be planned must not stand in the way of what can: those after it get their turn in the same look.
+    // What cannot be planned must not stand in the way of what can: those after it get their turn
+    // in the same look.
     loop {
         let mut reader = backend.store.read().await?;
         let (deposits, mut previous) = deposits(backend, &mut reader, batch.clone()).await?;
@@ -186,8 +187,8 @@ fn is_due(backend: &Backend, ready: &[Request]) -> bool {
         || patience_ends.saturating_add(backend.config.batch_seconds) <= clock::now()
 }
 
-/// The NFT's output to build on: of the newest settlement once it is published, or of the deployment. None while a
-/// settlement is on its way, since only what is published can be built on.
+/// The NFT's output to build on: of the newest settlement once it is published, or of the
+/// deployment. None while a settlement is on its way, since only what is published can be built on.
 async fn nft_to_build_on(
     backend: &Backend,
     reader: &mut Reader,
@@ -219,7 +220,8 @@ async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Ti
         })
     };
     let nft_coin = coin(nft.vout).context("the NFT's output does not exist")?;
-    // A settlement's own vault output comes after the NFT's, if it has one. Stray coins at the vault are left alone.
+    // A settlement's own vault output comes after the NFT's, if it has one. Stray coins at the
+    // vault are left alone.
     let vault = coin(1).filter(|coin| {
         coin.output.script_pubkey == backend.vault.script_pubkey && read.charms_at(1).is_empty()
     });
@@ -231,9 +233,9 @@ async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Ti
     }))
 }
 
-/// The node's estimate, never below what its mempool takes. Regtest has no fee market to estimate, so there the
-/// lowest rate stands in; anywhere else no estimate means no settlement, for users would pay for a
-/// guess.
+/// The node's estimate, never below what its mempool takes. Regtest has no fee market to estimate,
+/// so there the lowest rate stands in; anywhere else no estimate means no settlement, for users
+/// would pay for a guess.
 pub(crate) async fn fee_rate(backend: &Backend) -> anyhow::Result<Option<FeeRate>> {
     let (estimate, floor) = backend
         .node
@@ -385,7 +387,8 @@ async fn draft(
     Ok(Built::Draft)
 }
 
-/// Whether what the plan was made from is still so. Between reading and this step blocks may have come or gone.
+/// Whether what the plan was made from is still so. Between reading and this step blocks may have
+/// come or gone.
 async fn is_current(
     backend: &Backend,
     step: &mut Step<'_>,

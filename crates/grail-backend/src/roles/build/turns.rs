@@ -1,4 +1,5 @@
-//! Whose turn it is to be settled: who spoiled a batch comes first and alone, who cannot be planned holds nobody up.
+//! Whose turn it is to be settled: who spoiled a batch comes first and alone, who cannot be planned
+//! holds nobody up.
 //!
 //! Pure: told what is ready, what failed and what a plan left out.
 
@@ -8,8 +9,8 @@ use grail_flow::SettlementId;
 use grail_txbuild::{LeftOut, LeftOutReason};
 use grail_types::RequestId;
 
-/// Who gets the next turn after a plan of `batch` served nobody: those of it for whom there was no room, and whoever
-/// waits. At least one fewer than before, so that the turns end.
+/// Who gets the next turn after a plan of `batch` served nobody: those of it for whom there was no
+/// room, and whoever waits. At least one fewer than before, so that the turns end.
 pub(crate) fn next_turn<R: Clone>(
     batch: &[R],
     waiting: &mut Vec<R>,
@@ -31,9 +32,10 @@ pub(crate) fn next_turn<R: Clone>(
     next
 }
 
-/// Requests of a batch that could not be served come again in halves, ahead of others, until the one that spoils it is
-/// alone: a hostile deposit delays its neighbours by a few settlements and nobody else. Returns whose turn it is, and who
-/// comes next should those not fit: nobody who is suspected of anything.
+/// Requests of a batch that could not be served come again in halves, ahead of others, until the
+/// one that spoils it is alone: a hostile deposit delays its neighbours by a few settlements and
+/// nobody else. Returns whose turn it is, and who comes next should those not fit: nobody who is
+/// suspected of anything.
 pub(crate) fn isolate<R>(
     ready: Vec<R>,
     failed: &BTreeMap<RequestId, (usize, SettlementId)>,

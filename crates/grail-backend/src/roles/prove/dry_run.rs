@@ -38,8 +38,8 @@ pub async fn dry_run(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     .await?;
     match outcome {
         Ok(judged) => {
-            // Everything but the signatures: the node must find no other fault, for operators' answers
-            // are worth nothing if it does.
+            // Everything but the signatures: the node must find no other fault, for operators'
+            // answers are worth nothing if it does.
             if let Some(step) = test_unsigned(backend, id, &proposal.transaction).await? {
                 return Ok(step);
             }
@@ -55,14 +55,16 @@ pub async fn dry_run(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
             step.tx.set_built(id, &built, now).await?;
             step.tell_settlement(id, SettlementEvent::DryRunPassed)
                 .await?;
-            // Answers will be checked against it. It is of these bytes, whether the step commits or not.
+            // Answers will be checked against it. It is of these bytes, whether the step commits or
+            // not.
             backend.approvals.keep(ProposalId::of(&stored), judged);
             Ok(step)
         }
         Err(refusal) => {
             let mut step = Step::begin(backend).await?;
             let details = format!("{}: {refusal}", refusal.code());
-            // Whatever is wrong with it: should the same be asked for again, the prover is asked again (it may remember).
+            // Whatever is wrong with it: should the same be asked for again, the prover is asked
+            // again (it may remember).
             step.tx.forget_proof(id).await?;
             unservable(&mut step, id, SettlementEvent::DryRunRefused, &details).await?;
             Ok(step)
@@ -70,8 +72,9 @@ pub async fn dry_run(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
     }
 }
 
-/// Hands the unsigned transaction to `testmempoolaccept`. The only reason that may come back is the missing witness; a
-/// step comes back when an input is gone for good and the settlement is given up.
+/// Hands the unsigned transaction to `testmempoolaccept`. The only reason that may come back is the
+/// missing witness; a step comes back when an input is gone for good and the settlement is given
+/// up.
 async fn test_unsigned<'a>(
     backend: &'a Backend,
     id: SettlementId,
@@ -124,8 +127,8 @@ async fn test_unsigned<'a>(
     }
 }
 
-/// Calls off a settlement that spends a block's reward too soon. Only blocks help, up to a hundred of
-/// them, and nothing can be built meanwhile: its requests go back and wait each for itself.
+/// Calls off a settlement that spends a block's reward too soon. Only blocks help, up to a hundred
+/// of them, and nothing can be built meanwhile: its requests go back and wait each for itself.
 async fn call_off_premature<'a>(
     backend: &'a Backend,
     id: SettlementId,

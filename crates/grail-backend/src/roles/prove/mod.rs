@@ -1,8 +1,9 @@
 //! Role *prove*: a draft's spell to its proof, and the draft to its transaction.
 //!
-//! Owns that a request is proven once: an attempt is on record before the prover is called, its proof is kept before
-//! the settlement moves on, and who comes later (after a crash, or with a settlement that asks for the same) takes it
-//! from there. Only the holder of the job's lease writes. Trusts no proof: operators verify it, and the dry run before.
+//! Owns that a request is proven once: an attempt is on record before the prover is called, its
+//! proof is kept before the settlement moves on, and who comes later (after a crash, or with a
+//! settlement that asks for the same) takes it from there. Only the holder of the job's lease
+//! writes. Trusts no proof: operators verify it, and the dry run before.
 
 mod dry_run;
 mod request_hash;
@@ -161,8 +162,9 @@ async fn make<'a>(
         duration_ms = proof.duration_ms,
         "proven"
     );
-    // Kept ahead of the step that moves the settlement on, which may fail for other reasons; only the
-    // holder of the lease may, so that two workers never leave two proofs of one settlement.
+    // Kept ahead of the step that moves the settlement on, which may fail for other reasons; only
+    // the holder of the lease may, so that two workers never leave two proofs of one
+    // settlement.
     let mut tx = backend.store.begin().await?;
     tx.keep_proof(id, &proof, lease, clock::now()).await?;
     tx.commit().await?;

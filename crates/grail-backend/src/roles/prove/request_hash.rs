@@ -1,4 +1,5 @@
-//! The name of what is to be proven: the same request has the same name, in any process and after any restart.
+//! The name of what is to be proven: the same request has the same name, in any process and after
+//! any restart.
 
 use bitcoin::consensus::encode;
 use grail_prover::ProveRequest;
@@ -9,8 +10,8 @@ use grail_types::TaggedHasher;
 #[error("cannot encode what is to be proven: {0}")]
 pub struct EncodeError(String);
 
-/// Hash of all that a prover is given. Everything in it is in order by itself but the previous transactions, which come
-/// in the order of the draft.
+/// Hash of all that a prover is given. Everything in it is in order by itself but the previous
+/// transactions, which come in the order of the draft.
 pub fn request_hash(request: &ProveRequest) -> Result<[u8; 32], EncodeError> {
     // All fields, so that a new one cannot be forgotten.
     let ProveRequest {

@@ -1,4 +1,5 @@
-//! Settlements that cannot be proven or that the policy refuses: whose fault it is, and what follows.
+//! Settlements that cannot be proven or that the policy refuses: whose fault it is, and what
+//! follows.
 
 use grail_flow::{
     AbandonCode, Alarm, ReclaimCode, RequestEvent, SettlementEvent, SettlementId, SettlementState,
@@ -6,9 +7,10 @@ use grail_flow::{
 
 use crate::{step::Step, work::JobError};
 
-/// Gives up a settlement that cannot be proven or that the policy refuses. The cause may be a single deposit (its
-/// charms, its transaction), so the builder tries smaller batches; one that fails alone is its owner's to take back.
-/// When several fail alone and nothing passed between them, the fault may be ours, and a person must look.
+/// Gives up a settlement that cannot be proven or that the policy refuses. The cause may be a
+/// single deposit (its charms, its transaction), so the builder tries smaller batches; one that
+/// fails alone is its owner's to take back. When several fail alone and nothing passed between
+/// them, the fault may be ours, and a person must look.
 pub(super) async fn unservable<'a>(
     step: &mut Step<'a>,
     id: SettlementId,
@@ -59,10 +61,12 @@ pub(super) async fn unservable<'a>(
     Ok(())
 }
 
-/// Settlements of one request each that fail, with no other that passed between them, before it is an alarm.
+/// Settlements of one request each that fail, with no other that passed between them, before it is
+/// an alarm.
 const LONE_FAILURES_MAX: usize = 3;
 
-/// Settlements looked at for that: more than it takes to halve the largest batch down to as many single requests.
+/// Settlements looked at for that: more than it takes to halve the largest batch down to as many
+/// single requests.
 const FAILURES_LOOKED_AT: u32 = 100;
 
 /// Whether a settlement was given up because it could not be proven or the policy refused it.

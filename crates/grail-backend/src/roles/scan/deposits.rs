@@ -51,8 +51,8 @@ impl Scanner<'_> {
     }
 }
 
-/// A deposit that was not acceptable in the mempool, and that a mined `transaction` replaces, is gone: the new one is
-/// judged for itself and not as a duplicate.
+/// A deposit that was not acceptable in the mempool, and that a mined `transaction` replaces, is
+/// gone: the new one is judged for itself and not as a duplicate.
 pub(super) async fn note_replaced(
     step: &mut Step<'_>,
     request: &RequestId,

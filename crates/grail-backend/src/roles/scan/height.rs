@@ -17,7 +17,8 @@ impl Scanner<'_> {
             step.tell_request(request.id, RequestEvent::DeadlinePassed)
                 .await?;
         }
-        // First, so that what comes free of it is judged in the same step: nobody may settle it again in between.
+        // First, so that what comes free of it is judged in the same step: nobody may settle it
+        // again in between.
         self.cancel_late_settlements(step, height).await?;
         for stage in RequestStage::those(RequestStage::is_moved_by_height) {
             let mut after = 0;
@@ -69,8 +70,8 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// A settlement that operators have not signed when one of its deposits comes close to its reclaim is called off,
-    /// so that the two never race.
+    /// A settlement that operators have not signed when one of its deposits comes close to its
+    /// reclaim is called off, so that the two never race.
     async fn cancel_late_settlements(
         &self,
         step: &mut Step<'_>,

@@ -1,4 +1,5 @@
-//! Role *scan*: blocks and mempool to rows. Follows reorgs; concludes nothing from a node that is behind.
+//! Role *scan*: blocks and mempool to rows. Follows reorgs; concludes nothing from a node that is
+//! behind.
 
 mod deposits;
 mod height;
@@ -217,7 +218,8 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// A settlement is in a block. When it was given up before, the chain revives it, and what took its place can never be.
+/// A settlement is in a block. When it was given up before, the chain revives it, and what took its
+/// place can never be.
 async fn tell_mined(
     step: &mut Step<'_>,
     settlement: &Settlement,

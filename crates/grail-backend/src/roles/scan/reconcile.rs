@@ -6,13 +6,14 @@ use grail_store::JobState;
 use super::{PAGE, Scanner};
 use crate::{clock, step::Step};
 
-/// Seconds between two looks for published settlements that the mempool lost, and for jobs that ran out of attempts.
+/// Seconds between two looks for published settlements that the mempool lost, and for jobs that ran
+/// out of attempts.
 const RECONCILE_SECONDS: u64 = 10;
 
 impl Scanner<'_> {
-    /// Heals by running again: published settlements that the mempool dropped are published again, and jobs that
-    /// outlasted their attempts (a node that was away for hours) get new ones. A poisonous job stays
-    /// as it is for as long as its alarm is open.
+    /// Heals by running again: published settlements that the mempool dropped are published again,
+    /// and jobs that outlasted their attempts (a node that was away for hours) get new ones. A
+    /// poisonous job stays as it is for as long as its alarm is open.
     pub async fn reconcile(&mut self) -> anyhow::Result<()> {
         let now = clock::now();
         if now < self.reconcile_at {

@@ -1,7 +1,8 @@
 //! What blocks say of the bridge's own outputs: the roster NFT, the vault, donations (reserves).
 //!
-//! Owns the rule that sorts them. Follows the NFT from its deployment by verified spells alone, so that the numbers hold
-//! whatever the books of settlements say, and come out the same from an empty database.
+//! Owns the rule that sorts them. Follows the NFT from its deployment by verified spells alone, so
+//! that the numbers hold whatever the books of settlements say, and come out the same from an empty
+//! database.
 
 use bitcoin::{Amount, OutPoint, Transaction};
 use grail_flow::BlockRef;
@@ -10,8 +11,8 @@ use grail_store::{StoreError, StoreTx, VaultKind, VaultOutput};
 
 use crate::backend::Backend;
 
-/// Takes a transaction of `block` into account; whether it moves the NFT. Call it for every transaction of a block, in
-/// order.
+/// Takes a transaction of `block` into account; whether it moves the NFT. Call it for every
+/// transaction of a block, in order.
 pub async fn connect(
     backend: &Backend,
     tx: &mut StoreTx,

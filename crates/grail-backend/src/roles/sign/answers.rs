@@ -109,7 +109,8 @@ async fn load_named(
     pending: &mut Option<Arc<Pending>>,
     proposal: &ProposalId,
 ) -> anyhow::Result<Option<Arc<Pending>>> {
-    // Asked of the rows each time: one that was given up may have been built again alike, under the same name.
+    // Asked of the rows each time: one that was given up may have been built again alike, under the
+    // same name.
     let name = proposal.to_string();
     let mut reader = backend.store.read().await?;
     let Some(id) = reader.settlement_by_proposal(&name).await? else {
@@ -175,9 +176,10 @@ async fn take(
     try_to_finish(backend, &current).await
 }
 
-/// Which attempt an answer is recorded for; none if it does not count. A verified signature is a fact whenever it comes and
-/// whoever it was first given to. A "no" counts for the attempt that it was given to, which must be ours and must have been
-/// made: otherwise a carrier could show a refusal to another asker, or keep one for later, until a quorum seems to refuse.
+/// Which attempt an answer is recorded for; none if it does not count. A verified signature is a
+/// fact whenever it comes and whoever it was first given to. A "no" counts for the attempt that it
+/// was given to, which must be ours and must have been made: otherwise a carrier could show a
+/// refusal to another asker, or keep one for later, until a quorum seems to refuse.
 async fn attempt_of(
     backend: &Backend,
     step: &mut Step<'_>,
@@ -221,7 +223,8 @@ fn log(id: SettlementId, signer: SignerIndex, verdict: &Verdict) {
     }
 }
 
-/// What an authenticated answer is worth: each signature must verify against its own input's sighash.
+/// What an authenticated answer is worth: each signature must verify against its own input's
+/// sighash.
 fn check(secp: &Secp256k1<All>, collector: &Collector, answer: &Answer) -> Verdict {
     match &answer.verdict {
         Said::Contributed(contributions) => {

@@ -53,7 +53,8 @@ pub async fn ask(backend: &Backend, id: SettlementId, round: u32) -> JobOutcome<
         .broker
         .publish(Ask::subject(), encode(epoch, &ask)?)
         .await?;
-    // The next round, unless a quorum comes first: its job finds the settlement in another state then.
+    // The next round, unless a quorum comes first: its job finds the settlement in another state
+    // then.
     let later = step.now().saturating_add(backend.config.ask_seconds);
     let work = Work::AskTimeout {
         settlement: id,

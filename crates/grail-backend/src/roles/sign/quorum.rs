@@ -117,8 +117,8 @@ struct Tally {
 }
 
 impl Tally {
-    /// Refused and faulty are one here: neither is a signature in this attempt. Who has not answered may still sign,
-    /// however late, so silence never ends a settlement.
+    /// Refused and faulty are one here: neither is a signature in this attempt. Who has not
+    /// answered may still sign, however late, so silence never ends a settlement.
     fn of(
         roster: &Roster,
         pending: &Pending,

@@ -25,7 +25,8 @@ pub fn signed_count(settlement: &Settlement) -> usize {
         .count()
 }
 
-/// Four operators stopped and the job still done; a fifth stopped and it waits, then goes on when one returns.
+/// Four operators stopped and the job still done; a fifth stopped and it waits, then goes on when
+/// one returns.
 pub fn four_and_five(story: &mut Story<'_>) -> Result<()> {
     story.report.chapter("7. Operators fail");
     for operator in story.cluster.operators.iter_mut().take(4) {

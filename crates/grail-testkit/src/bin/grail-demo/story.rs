@@ -15,7 +15,8 @@ use crate::table;
 
 /// Users, by name.
 const USERS: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
-/// What each begins with, in two coins so that one can be spent while the other's change is on its way.
+/// What each begins with, in two coins so that one can be spent while the other's change is on its
+/// way.
 const PURSE: [Amount; 2] = [Amount::from_sat(20_000_000), Amount::from_sat(20_000_000)];
 
 /// Everything that runs.
