@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 
 use bitcoin::Txid;
-use grail_types::RequestId;
+use grail_types::{Epoch, RequestId};
 use serde::{Serialize, de::DeserializeOwned};
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body, RequestBuilder};
@@ -16,7 +16,7 @@ use ureq::{Agent, Body, RequestBuilder};
 use crate::{
     CreatePegIn, CreatePegOut, Event, Health, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind, Page,
     PageQuery, ParamsAnswer, Problem, Proof, ProvingState, Request, RequestState, RequestStatus,
-    RequestSummary, Reserves, RosterAnswer, Settlement,
+    RequestSummary, Reserves, RosterAnswer, RosterRecord, Settlement,
 };
 
 /// Longest wait for a whole answer.
@@ -103,6 +103,11 @@ impl Client {
     /// `GET /v1/roster`.
     pub fn roster(&self) -> Result<RosterAnswer, ClientError> {
         self.read("/v1/roster")
+    }
+
+    /// `GET /v1/rosters/{epoch}`.
+    pub fn roster_of(&self, epoch: Epoch) -> Result<RosterRecord, ClientError> {
+        self.read(&format!("/v1/rosters/{epoch}"))
     }
 
     /// `GET /v1/reserves`.

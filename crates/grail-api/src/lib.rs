@@ -40,7 +40,7 @@ pub use request::{
     RequestSettlement, RequestState, RequestStatus, RequestSummary, UnknownName,
 };
 pub use reserves::{Reserves, VaultOutput};
-pub use roster::{ParamsAnswer, RosterAnswer, Signer};
+pub use roster::{ParamsAnswer, RosterAnswer, RosterRecord, RosterSummary, Signer, SpentOutput};
 pub use settlement::{
     Settlement, SettlementInput, SettlementOutput, SettlementState, SignerAnswer, SignerOutcome,
 };

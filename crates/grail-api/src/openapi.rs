@@ -9,7 +9,7 @@ use utoipa::OpenApi;
 use crate::{
     CreatePegIn, CreatePegOut, Event, Health, Page, PageQuery, ParamsAnswer, Problem, Proof,
     ProvingState, Request, RequestState, RequestStatus, RequestSummary, Reserves, RosterAnswer,
-    Settlement, problem::MEDIA_TYPE,
+    RosterRecord, RosterSummary, Settlement, problem::MEDIA_TYPE,
 };
 
 /// The `OpenAPI` 3.1 document of the API.
@@ -27,6 +27,8 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     paths(
         params,
         roster,
+        rosters,
+        roster_of_epoch,
         create_peg_in,
         create_peg_out,
         peg_in,
@@ -55,6 +57,20 @@ fn params() {}
     (status = 503, body = Problem, content_type = MEDIA_TYPE),
 ))]
 fn roster() {}
+
+/// Every roster so far, newest first.
+#[utoipa::path(get, path = "/v1/rosters", params(PageQuery), responses(
+    (status = 200, body = Page<RosterSummary>),
+    (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
+))]
+fn rosters() {}
+
+/// The roster of an epoch, with the transaction that made it.
+#[utoipa::path(get, path = "/v1/rosters/{epoch}", params(("epoch" = u64, Path)), responses(
+    (status = 200, body = RosterRecord),
+    (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
+))]
+fn roster_of_epoch() {}
 
 /// Asks for a peg-in: BTC to zkBTC.
 #[utoipa::path(post, path = "/v1/peg-ins", request_body = CreatePegIn,

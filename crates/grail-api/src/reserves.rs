@@ -13,6 +13,9 @@ pub struct Reserves {
     pub supply_sat: u64,
     /// Coins sent to the vault outside a settlement.
     pub donations_sat: u64,
+    /// Coins left at addresses of former rosters. They back nothing.
+    #[serde(default)]
+    pub former_sat: u64,
     /// Where the roster NFT is.
     #[schema(value_type = String)]
     pub nft_outpoint: OutPoint,

@@ -1,6 +1,6 @@
-//! `GET /v1/params` and `GET /v1/roster`.
+//! `GET /v1/params`, `GET /v1/roster` and `GET /v1/rosters`.
 
-use bitcoin::{OutPoint, XOnlyPublicKey};
+use bitcoin::{BlockHash, OutPoint, Txid, XOnlyPublicKey};
 use grail_types::{Bridge, Epoch, Images, Params, ParamsHash, Roster, RosterError, Threshold};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -62,6 +62,75 @@ pub struct Signer {
     pub pcr0: String,
     /// When the evidence was made.
     pub attested_at: u64,
+}
+
+/// A roster that the bridge has or had, with what shows that it was one: anybody can follow them from
+/// the deployment on and check each signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RosterRecord {
+    /// Number of the roster.
+    #[schema(value_type = u64)]
+    pub epoch: Epoch,
+    /// Signers that must agree.
+    #[schema(value_type = u16)]
+    pub threshold: Threshold,
+    /// The signers' x-only public keys, in signing order.
+    #[schema(value_type = Vec<String>)]
+    pub public_keys: Vec<XOnlyPublicKey>,
+    /// The Grail address of the epoch.
+    pub address: String,
+    /// Hash of bridge and parameters, as the NFT's state has it.
+    #[schema(value_type = String)]
+    pub params_hash: ParamsHash,
+    /// The transaction that made it: the deployment of the first, the rotation of every other.
+    #[schema(value_type = String)]
+    pub txid: Txid,
+    /// Height of its block; absent while it is in none.
+    pub height: Option<u32>,
+    /// Its block.
+    #[schema(value_type = Option<String>)]
+    pub block_hash: Option<BlockHash>,
+    /// The transaction with its witnesses, hex.
+    pub transaction: String,
+    /// What a rotation's inputs spend, in order: the witness of the roster before commits to it.
+    /// Empty of the deployment.
+    pub spent: Vec<SpentOutput>,
+}
+
+/// An output that a rotation spends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SpentOutput {
+    /// The coin.
+    pub amount_sat: u64,
+    /// Its script, hex.
+    pub script: String,
+}
+
+/// A roster in a list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RosterSummary {
+    /// Number of the roster.
+    #[schema(value_type = u64)]
+    pub epoch: Epoch,
+    /// Signers that must agree.
+    #[schema(value_type = u16)]
+    pub threshold: Threshold,
+    /// How many signers there are.
+    pub signer_count: u16,
+    /// The Grail address of the epoch.
+    pub address: String,
+    /// The transaction that made it.
+    #[schema(value_type = String)]
+    pub txid: Txid,
+    /// Height of its block; absent while it is in none.
+    pub height: Option<u32>,
+}
+
+impl RosterRecord {
+    /// The roster as a domain type.
+    pub fn roster(&self) -> Result<Roster, RosterError> {
+        Roster::new(self.epoch, self.public_keys.clone(), self.threshold)
+    }
 }
 
 impl RosterAnswer {

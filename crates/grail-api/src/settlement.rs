@@ -1,7 +1,7 @@
 //! `GET /v1/settlements`.
 
 use bitcoin::{OutPoint, Txid};
-use grail_types::RequestId;
+use grail_types::{Epoch, RequestId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -45,6 +45,9 @@ pub struct Settlement {
     pub txid: Txid,
     /// Where it stands.
     pub state: SettlementState,
+    /// The epoch of the roster that decides on it: positions of signers are in that roster.
+    #[schema(value_type = u64)]
+    pub epoch: Epoch,
     /// 0 while not in a block.
     pub confirmations: u32,
     /// Height of its block.

@@ -90,6 +90,8 @@ fn every_route_is_described() {
         "/v1/requests",
         "/v1/reserves",
         "/v1/roster",
+        "/v1/rosters",
+        "/v1/rosters/{epoch}",
         "/v1/settlements",
         "/v1/settlements/{txid}",
     ];

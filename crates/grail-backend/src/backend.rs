@@ -10,15 +10,18 @@ use bitcoin::{
 use grail_attest::Protocol;
 use grail_broker::Broker;
 use grail_prover::Prover;
-use grail_script::{InternalKey, VaultTree};
 use grail_store::{Store, StoreTx};
-use grail_types::{Bridge, MockAllowed, Params, Roster};
+use grail_types::{Bridge, MockAllowed, Params};
 use grail_wire::AskerId;
 use tokio::sync::{Notify, watch};
 
 use crate::{
-    approvals::Approvals, deployment::Deployment, health::RolesHealth, node::Node,
+    approvals::Approvals,
+    deployment::Deployment,
+    health::RolesHealth,
+    node::Node,
     operators::Operators,
+    rosters::{LastAdopted, Rosters},
 };
 
 /// Name of the fact that holds the database's [`AskerId`].
@@ -55,8 +58,6 @@ pub struct Backend {
     pub deployment: Deployment,
     /// Its deployment transaction.
     pub deployment_tx: Transaction,
-    /// The vault of the roster.
-    pub vault: VaultTree,
     /// Rows.
     pub store: Store,
     /// The node.
@@ -77,6 +78,8 @@ pub struct Backend {
     pub health: RolesHealth,
     /// What the dry run approved last.
     pub approvals: Approvals,
+    /// The rosters that were verified last.
+    pub(crate) adopted: LastAdopted,
     /// Precomputed curve tables.
     pub secp: Secp256k1<All>,
     /// Names this process among those on the database: random, and new at every start.
@@ -132,10 +135,12 @@ impl Backend {
         let asker = asker(&mut tx).await?;
         tx.commit().await?;
         let secp = Secp256k1::new();
+        let first = Rosters::first(&secp, deployment.protocol.bridge(), &deployment_tx)
+            .context("the deployment makes no roster")?;
         let mut instance = [0; 8];
         getrandom::fill(&mut instance)?;
         Ok(Arc::new(Self {
-            vault: VaultTree::new(&secp, InternalKey::Nums, &deployment.roster),
+            adopted: LastAdopted::new(first),
             operators: Operators::new(deployment.protocol.clone()),
             deployment,
             deployment_tx,
@@ -184,11 +189,6 @@ impl Backend {
     /// Protocol parameters.
     pub const fn params(&self) -> &Params {
         self.protocol().params()
-    }
-
-    /// The roster.
-    pub const fn roster(&self) -> &Roster {
-        &self.deployment.roster
     }
 
     /// The permission to read mock spells, where there is one.

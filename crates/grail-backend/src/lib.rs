@@ -17,5 +17,6 @@ pub mod node;
 mod operators;
 mod prover;
 pub mod roles;
+pub mod rosters;
 pub mod step;
 pub mod work;

@@ -113,6 +113,13 @@ pub trait Chain: BlockSource + Send + Sync {
         txid: &Txid,
         block: &BlockHash,
     ) -> Result<Option<Transaction>, ChainError>;
+    /// What the inputs of a transaction of a given block spend, in order; `None` when the block is
+    /// unknown, does not hold it, or is pruned. A coinbase spends nothing. Needs no index.
+    fn spent_in_block(
+        &self,
+        txid: &Txid,
+        block: &BlockHash,
+    ) -> Result<Option<Vec<TxOut>>, ChainError>;
     /// An unspent output; `None` when it is spent or unknown: the node does not tell which.
     fn tx_out(&self, outpoint: &OutPoint, view: View) -> Result<Option<TxOutStatus>, ChainError>;
     /// What the mempool would do with these, one answer each in their order. Later ones may spend

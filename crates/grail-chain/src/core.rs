@@ -87,6 +87,12 @@ impl BitcoinCore {
     }
 }
 
+/// A script as Bitcoin Core shows it.
+#[derive(Deserialize)]
+struct Script {
+    hex: ScriptBuf,
+}
+
 /// Reads consensus-encoded hex that `method` answered.
 fn decode<T: bitcoin::consensus::Decodable>(method: &str, hex: &str) -> Result<T, ChainError> {
     deserialize_hex(hex).map_err(|error| bad_answer(method, &error.to_string()))
@@ -214,11 +220,58 @@ impl Chain for BitcoinCore {
         }
     }
 
-    fn tx_out(&self, outpoint: &OutPoint, view: View) -> Result<Option<TxOutStatus>, ChainError> {
+    fn spent_in_block(
+        &self,
+        txid: &Txid,
+        block: &BlockHash,
+    ) -> Result<Option<Vec<TxOut>>, ChainError> {
         #[derive(Deserialize)]
-        struct Script {
-            hex: ScriptBuf,
+        struct Output {
+            value: f64,
+            #[serde(rename = "scriptPubKey")]
+            script_pubkey: Script,
         }
+        #[derive(Deserialize)]
+        struct Input {
+            coinbase: Option<String>,
+            prevout: Option<Output>,
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            txid: Txid,
+            vin: Vec<Input>,
+        }
+        const METHOD: &str = "getrawtransaction";
+        let Some(answer) = self.find::<Answer>(METHOD, &[json!(txid), json!(2), json!(block)])?
+        else {
+            return Ok(None);
+        };
+        if answer.txid != *txid {
+            let got = answer.txid;
+            return Err(bad_answer(
+                METHOD,
+                &format!("asked for transaction {txid}, got {got}"),
+            ));
+        }
+        let inputs = answer.vin.into_iter();
+        // The undo data of old blocks may be pruned: then Core leaves the outputs out.
+        inputs
+            .filter(|input| input.coinbase.is_none())
+            .map(|input| {
+                input
+                    .prevout
+                    .map(|output| {
+                        Ok(TxOut {
+                            value: amount(METHOD, output.value)?,
+                            script_pubkey: output.script_pubkey.hex,
+                        })
+                    })
+                    .transpose()
+            })
+            .collect()
+    }
+
+    fn tx_out(&self, outpoint: &OutPoint, view: View) -> Result<Option<TxOutStatus>, ChainError> {
         #[derive(Deserialize)]
         struct Answer {
             bestblock: BlockHash,

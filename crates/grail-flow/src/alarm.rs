@@ -4,7 +4,7 @@
 //! `docs/operators/alarms.md` says for each of them what to do; a test holds the two together.
 
 use bitcoin::Txid;
-use grail_types::RequestId;
+use grail_types::{ParamsHash, RequestId};
 
 use crate::{BlockRef, SettlementId, Unexpected, named_enum};
 
@@ -41,6 +41,10 @@ named_enum! {
         ReorgTooDeep = "reorg-too-deep",
         /// [`Alarm::ForeignSettlement`].
         ForeignSettlement = "foreign-settlement",
+        /// [`Alarm::RotationNotAdopted`].
+        RotationNotAdopted = "rotation-not-adopted",
+        /// [`Alarm::ParamsUnknown`].
+        ParamsUnknown = "params-unknown",
         /// [`Alarm::UnservableSettlements`].
         UnservableSettlements = "unservable-settlements",
         /// [`Alarm::DeadJob`].
@@ -146,6 +150,30 @@ pub enum Alarm {
         /// Its block.
         block: BlockRef,
     },
+    /// The roster NFT moved to a roster that does not follow from the one before it.
+    ///
+    /// Reason: a quorum signed what an operator's own rules refuse; nobody can tell from here who
+    /// holds the vault now.
+    RotationNotAdopted {
+        /// The transaction.
+        txid: Txid,
+        /// Its block.
+        block: BlockRef,
+        /// Which rule of adoption does not hold.
+        code: &'static str,
+        /// What does not hold.
+        reason: String,
+    },
+    /// The roster NFT is bound to other parameters than this backend was started with.
+    ///
+    /// Reason: operators compare the parameters of a proposal with the NFT, so each further one
+    /// would be refused, at a proof's price, and its deposits blamed.
+    ParamsUnknown {
+        /// By the NFT's state.
+        expected: ParamsHash,
+        /// Of this backend.
+        got: ParamsHash,
+    },
     /// Several settlements of one request each failed, and none passed between them.
     ///
     /// Reason: one such failure is the deposit's fault; several in a row are likelier the
@@ -204,6 +232,8 @@ impl AlarmCode {
             | Self::QuorumRefused | Self::ScriptVerification | Self::SettlementRejected
             // Whatever is built here spends an NFT that is gone.
             | Self::ForeignSettlement
+            // It is not known who holds the vault, or by which parameters.
+            | Self::RotationNotAdopted | Self::ParamsUnknown
             // Every further settlement would turn away a user whose deposit may be fine.
             | Self::UnservableSettlements => Severity::Stop,
             // One settlement waits, by itself, and is tried again.
@@ -236,6 +266,8 @@ impl Alarm {
             Self::UnknownRejection { .. } => AlarmCode::UnknownRejection,
             Self::ReorgTooDeep { .. } => AlarmCode::ReorgTooDeep,
             Self::ForeignSettlement { .. } => AlarmCode::ForeignSettlement,
+            Self::RotationNotAdopted { .. } => AlarmCode::RotationNotAdopted,
+            Self::ParamsUnknown { .. } => AlarmCode::ParamsUnknown,
             Self::UnservableSettlements { .. } => AlarmCode::UnservableSettlements,
             Self::DeadJob { .. } => AlarmCode::DeadJob,
         }
@@ -249,6 +281,8 @@ impl Alarm {
             | Self::VaultShort { .. }
             | Self::ReorgTooDeep { .. }
             | Self::ForeignSettlement { .. }
+            | Self::RotationNotAdopted { .. }
+            | Self::ParamsUnknown { .. }
             | Self::UnservableSettlements { .. } => AlarmSubject::Bridge,
             Self::ImpossibleEvent { subject, .. } => subject.clone(),
             Self::SettlementConflict { settlement, .. }
@@ -302,6 +336,19 @@ impl std::fmt::Display for Alarm {
             Self::ForeignSettlement { txid, block } => write!(
                 f,
                 "transaction {txid} spends the NFT in {block} and is not in the books"
+            ),
+            Self::RotationNotAdopted {
+                txid,
+                block,
+                code,
+                reason,
+            } => write!(
+                f,
+                "transaction {txid} in {block} hands the NFT over, and is not adopted: {code}: {reason}"
+            ),
+            Self::ParamsUnknown { expected, got } => write!(
+                f,
+                "the NFT is bound to parameters {expected}, this backend has {got}"
             ),
             Self::UnservableSettlements { settlement, cause } => {
                 write!(f, "settlement {settlement}: {cause}")

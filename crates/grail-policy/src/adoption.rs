@@ -16,17 +16,17 @@
 //! [`Claimed`]: grail_spell::Claimed
 
 mod error;
-
-use std::collections::{BTreeMap, BTreeSet};
+mod handover;
 
 use bitcoin::secp256k1::{Message, Secp256k1, Verification, schnorr::Signature};
-use bitcoin::{Transaction, TxIn, TxOut, Txid, Witness, XOnlyPublicKey};
+use bitcoin::{Transaction, TxIn, Txid, Witness, XOnlyPublicKey};
 use grail_bridge_contract::RosterState;
 use grail_script::{InternalKey, Sighashes, Spend, VaultTree, verify_signature};
 use grail_spell::{BridgeCharms, PrevTx, deployment_identity};
 use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, SignerIndex, Threshold};
 
 pub use error::AdoptionError;
+pub use handover::{HANDOVER_MAX_BYTES, Handover, HandoverError};
 
 /// The id of the transaction that deployed the bridge, pinned by whoever adopts. The bridge's
 /// identity does not do: it pins an output, which anybody can spend in a transaction that no block
@@ -62,20 +62,15 @@ impl AdoptedRoster {
         self.params_hash
     }
 
+    /// Its vault.
+    pub const fn vault(&self) -> &VaultTree {
+        &self.vault
+    }
+
     /// The transaction that made it, for whoever looks for it in a block.
     pub const fn txid(&self) -> Txid {
         self.txid
     }
-}
-
-/// A rotation as it was mined, or will be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Handover {
-    /// The transaction, with the witness of its first input.
-    pub transaction: Transaction,
-    /// The transactions whose outputs it spends, each once, in any order. What an input spends is
-    /// read from here, by computed ids; witnesses do not matter.
-    pub previous: Vec<Transaction>,
 }
 
 /// The first roster: the one that the pinned transaction made.
@@ -138,15 +133,18 @@ impl<'a> Consented<'a> {
         if let Some(input_index) = transaction.input.iter().position(scripted) {
             return Err(AdoptionError::ScriptSig { input_index });
         }
-        let prevouts = prevouts(step)?;
-        let (Some(first), Some(spent)) = (transaction.input.first(), prevouts.first()) else {
+        let (expected, got) = (transaction.input.len(), step.spent.len());
+        if got != expected {
+            return Err(AdoptionError::SpentCount { expected, got });
+        }
+        let (Some(first), Some(spent)) = (transaction.input.first(), step.spent.first()) else {
             return Err(AdoptionError::NotVault(adopted.epoch()));
         };
         if spent.script_pubkey != adopted.vault.script_pubkey {
             return Err(AdoptionError::NotVault(adopted.epoch()));
         }
         let signatures = signatures(adopted, &first.witness)?;
-        let digest = digest(adopted, transaction, &prevouts);
+        let digest = digest(adopted, step);
         for (signer, signature) in signatures {
             verify_signature(secp, &adopted.roster, signer, &digest, &signature)
                 .map_err(|_| AdoptionError::SignatureInvalid(signer))?;
@@ -198,33 +196,6 @@ fn roster(state: &RosterState) -> Result<Roster, AdoptionError> {
         .map_err(|error| AdoptionError::RosterInvalid(error.to_string()))
 }
 
-/// What each input spends, in order.
-fn prevouts(step: &Handover) -> Result<Vec<TxOut>, AdoptionError> {
-    let previous = step.previous.iter();
-    let by_txid: BTreeMap<Txid, &Transaction> =
-        previous.map(|made| (made.compute_txid(), made)).collect();
-    let mut needed = BTreeSet::new();
-    let spent = |(input_index, input): (usize, &TxIn)| {
-        let outpoint = input.previous_output;
-        needed.insert(outpoint.txid);
-        by_txid
-            .get(&outpoint.txid)
-            .and_then(|made| made.output.get(usize::try_from(outpoint.vout).ok()?))
-            .cloned()
-            .ok_or(AdoptionError::PreviousMissing {
-                input_index,
-                outpoint,
-            })
-    };
-    let inputs = step.transaction.input.iter().enumerate();
-    let prevouts = inputs.map(spent).collect::<Result<_, _>>()?;
-    // Each that is needed is there, so a longer list has one twice, or one that is not needed.
-    if step.previous.len() > needed.len() {
-        return Err(AdoptionError::PreviousExcess);
-    }
-    Ok(prevouts)
-}
-
 /// The signatures of a witness that is a quorum's in every byte but theirs.
 fn signatures(
     adopted: &AdoptedRoster,
@@ -268,10 +239,11 @@ fn signatures(
     Ok(signatures)
 }
 
-/// What the quorum signed: commits to all that is spent and all that is made.
-fn digest(adopted: &AdoptedRoster, transaction: &Transaction, prevouts: &[TxOut]) -> Message {
+/// What the quorum signed. It commits to the amount and the script of all that is spent (BIP-341), so
+/// a signer that looked at the true ones has signed no other than those.
+fn digest(adopted: &AdoptedRoster, step: &Handover) -> Message {
     let spend = Spend::Leaf(adopted.vault.leaf.clone());
-    Sighashes::new(transaction, prevouts)
+    Sighashes::new(&step.transaction, &step.spent)
         .of(0, &spend)
-        .expect("there is an input 0, and one previous output per input")
+        .expect("there is an input 0, and one output spent per input")
 }

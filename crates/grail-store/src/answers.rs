@@ -1,7 +1,7 @@
 //! What operators answered. A signature counts whenever it comes; a "no" counts for the attempt
 //! that it was given to, and the first of an attempt stays.
 
-use grail_flow::SettlementId;
+use grail_flow::{SettlementId, SettlementStage, named_enum};
 use grail_types::{Epoch, SignerIndex};
 
 use crate::{
@@ -71,14 +71,31 @@ pub enum Verdict {
     },
 }
 
+named_enum! {
+    /// Which [`Verdict`], without what comes with it.
+    pub enum VerdictKind {
+        /// [`Verdict::Signed`].
+        Signed = "signed",
+        /// [`Verdict::Refused`].
+        Refused = "refused",
+        /// [`Verdict::Faulty`].
+        Faulty = "faulty",
+    }
+}
+
 impl Verdict {
+    /// Which it is.
+    pub const fn kind(&self) -> VerdictKind {
+        match self {
+            Self::Signed { .. } => VerdictKind::Signed,
+            Self::Refused { .. } => VerdictKind::Refused,
+            Self::Faulty { .. } => VerdictKind::Faulty,
+        }
+    }
+
     /// Stable name.
     pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Signed { .. } => "signed",
-            Self::Refused { .. } => "refused",
-            Self::Faulty { .. } => "faulty",
-        }
+        self.kind().name()
     }
 }
 
@@ -88,9 +105,10 @@ impl Reader {
     pub async fn answers(&mut self, settlement: SettlementId) -> Result<Vec<Answer>, StoreError> {
         let rows = sqlx::query(
             "SELECT settlement, signer_index, attempt, epoch, verdict, code, details, signatures, late, received_at \
-             FROM answers WHERE settlement = $1 ORDER BY signer_index, verdict = 'signed' DESC, attempt DESC",
+             FROM answers WHERE settlement = $1 ORDER BY signer_index, verdict = $2 DESC, attempt DESC",
         )
         .bind(after(settlement.0))
+        .bind(VerdictKind::Signed.name())
         .fetch_all(self.connection())
         .await?;
         let mut answers = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
@@ -159,14 +177,14 @@ impl StoreTx {
             .settlement(settlement)
             .await?
             .ok_or(StoreError::NotFound { what: "settlement" })?;
-        let is_late = asked.state.name() != "asked";
+        let is_late = asked.state.stage() != SettlementStage::Asked;
         let added = sqlx::query(
             "INSERT INTO answers (settlement, signer_index, attempt, epoch, verdict, code, details, signatures, late, \
              received_at) SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 WHERE NOT EXISTS (SELECT 1 FROM answers \
-             WHERE settlement = $1 AND signer_index = $2 AND verdict = 'signed') \
+             WHERE settlement = $1 AND signer_index = $2 AND verdict = $11) \
              ON CONFLICT (settlement, signer_index, attempt) DO UPDATE SET verdict = excluded.verdict, \
              code = excluded.code, details = excluded.details, signatures = excluded.signatures, \
-             late = excluded.late, received_at = excluded.received_at WHERE excluded.verdict = 'signed'",
+             late = excluded.late, received_at = excluded.received_at WHERE excluded.verdict = $11",
         )
         .bind(after(settlement.0))
         .bind(i64::from(signer.0))
@@ -178,6 +196,7 @@ impl StoreTx {
         .bind(signatures)
         .bind(i64::from(is_late))
         .bind(integer("now", now)?)
+        .bind(VerdictKind::Signed.name())
         .execute(self.connection())
         .await?
         .rows_affected();
@@ -190,19 +209,18 @@ impl StoreTx {
 }
 
 fn read(row: &DbRow) -> Result<Answer, StoreError> {
-    let verdict = match row.text("verdict")?.as_str() {
-        "signed" => Verdict::Signed {
+    let verdict = match row.parsed("verdict")? {
+        VerdictKind::Signed => Verdict::Signed {
             signatures: row.bytes("signatures")?,
         },
-        "refused" => Verdict::Refused {
+        VerdictKind::Refused => Verdict::Refused {
             code: row.text("code")?,
             details: row.text("details")?,
         },
-        "faulty" => Verdict::Faulty {
+        VerdictKind::Faulty => Verdict::Faulty {
             code: row.text("code")?,
             details: row.text("details")?,
         },
-        other => return Err(StoreError::corrupt("answers.verdict", other)),
     };
     Ok(Answer {
         settlement: row.settlement_id("settlement")?,

@@ -122,6 +122,7 @@ impl StoreTx {
         .fetch_all(self.connection())
         .await?;
         self.rewind_vault_outputs(above).await?;
+        self.rewind_rotations(above).await?;
         sqlx::query("DELETE FROM blocks WHERE height > $1")
             .bind(above)
             .execute(self.connection())

@@ -37,7 +37,7 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 8] = [
+const MIGRATIONS: [(i64, &str, &str); 9] = [
     (
         1,
         "start",
@@ -77,6 +77,11 @@ const MIGRATIONS: [(i64, &str, &str); 8] = [
         8,
         "attempts",
         include_str!("../migrations/sqlite/0008_attempts.sql"),
+    ),
+    (
+        9,
+        "epochs",
+        include_str!("../migrations/sqlite/0009_epochs.sql"),
     ),
 ];
 

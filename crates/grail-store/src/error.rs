@@ -1,6 +1,7 @@
 //! What can go wrong with the database, by who must act.
 
 use grail_flow::SettlementId;
+use grail_types::Epoch;
 
 use crate::db;
 
@@ -69,6 +70,22 @@ pub enum Conflict {
     /// Another request has this deposit script.
     #[error("another request has this deposit script")]
     DepositScriptTaken,
+    /// The terms name another epoch than the roster of the deposit address.
+    #[error("the terms are of epoch {terms}, the roster is of epoch {roster}")]
+    EpochDiffers {
+        /// In the terms.
+        terms: Epoch,
+        /// Of the roster.
+        roster: Epoch,
+    },
+    /// The rotation is not the one after the newest.
+    #[error("expected the rotation to epoch {expected}, got {got}")]
+    RotationDoesNotFollow {
+        /// The epoch that follows.
+        expected: Epoch,
+        /// The epoch given.
+        got: Epoch,
+    },
     /// The outpoint is recorded with other contents.
     #[error("the deposit is recorded with another request, amount or charms")]
     DepositDiffers,

@@ -21,6 +21,7 @@ mod facts;
 mod fee_waits;
 mod feed;
 mod form;
+mod handovers;
 mod jobs;
 mod lists;
 mod proofs;
@@ -32,12 +33,15 @@ mod vault;
 mod work;
 
 pub use alarms::{OpenAlarms, StoredAlarm, StoredCode};
-pub use answers::{Answer, DETAILS_BYTES_MAX, NewAnswer, Recorded, SIGNATURES_BYTES_MAX, Verdict};
+pub use answers::{
+    Answer, DETAILS_BYTES_MAX, NewAnswer, Recorded, SIGNATURES_BYTES_MAX, Verdict, VerdictKind,
+};
 pub use blocks::{BLOCKS_KEPT, Rewound};
 pub use deposits::{DepositRow, DepositState, Reclaim};
 pub use error::{Conflict, StoreError};
 pub use feed::{Event, NewEvent, Subject};
 pub use grail_flow::BlockRef;
+pub use handovers::{HANDOVER_BYTES_MAX, Rotation};
 pub use jobs::{
     ATTEMPTS_MAX, BACKOFF_MAX_SECONDS, Enqueued, Failed, Job, JobId, JobState, Lease, NewJob,
 };

@@ -5,7 +5,7 @@ use grail_flow::{RequestStage, SettlementId, SettlementStage};
 use grail_types::{Kind, RequestId, SignerIndex};
 
 use crate::{
-    Reader, Request, Settlement, SettlementItem, StoreError,
+    Reader, Request, Settlement, SettlementItem, StoreError, VerdictKind,
     column::{Columns, after, listed, page},
     db::{DbRow, sql},
     requests, settlements,
@@ -29,8 +29,8 @@ pub struct ServedRequest {
 pub struct AnswerSummary {
     /// Who.
     pub signer: SignerIndex,
-    /// Name of the verdict, as [`crate::Verdict::name`] has it.
-    pub verdict: String,
+    /// What kind of answer.
+    pub verdict: VerdictKind,
     /// Of a refusal or fault.
     pub code: Option<String>,
     /// Of a refusal or fault.
@@ -87,8 +87,8 @@ impl Reader {
         rows.iter().map(settlements::read).collect()
     }
 
-    /// Where the roster NFT is according to settlements that were handed to the network; none
-    /// before the first.
+    /// Where the roster NFT is according to settlements that were handed to the network and to
+    /// rotations in blocks; none before the first of either.
     pub async fn published_nft(&mut self) -> Result<Option<OutPoint>, StoreError> {
         let published = SettlementStage::those(SettlementStage::is_published);
         let published = listed(published.map(SettlementStage::name));
@@ -96,11 +96,19 @@ impl Reader {
             "SELECT nft_output FROM settlements WHERE state_name IN ({published}) \
              AND nft_output IS NOT NULL AND NOT EXISTS (SELECT 1 FROM settlements later \
              WHERE later.nft_input = settlements.nft_output \
-             AND later.state_name IN ({published})) ORDER BY id DESC LIMIT 1"
+             AND later.state_name IN ({published})) \
+             AND NOT EXISTS (SELECT 1 FROM handovers \
+             WHERE handovers.nft_input = settlements.nft_output) ORDER BY id DESC LIMIT 1"
         )))
         .fetch_optional(self.connection())
         .await?;
-        row.map(|row| row.outpoint("nft_output")).transpose()
+        match row {
+            Some(row) => row.outpoint("nft_output").map(Some),
+            None => Ok(self
+                .newest_rotation()
+                .await?
+                .map(|newest| newest.nft_output())),
+        }
     }
 
     /// What a settlement serves, in output order, with deposits.
@@ -155,11 +163,12 @@ impl Reader {
     ) -> Result<Vec<AnswerSummary>, StoreError> {
         let rows = sqlx::query(
             "SELECT a.signer_index, a.verdict, a.code, a.details FROM settlement_items i \
-             JOIN answers a ON a.settlement = i.settlement WHERE i.request = $1 AND a.verdict = 'refused' \
+             JOIN answers a ON a.settlement = i.settlement WHERE i.request = $1 AND a.verdict = $3 \
              ORDER BY a.received_at DESC, a.settlement DESC, a.signer_index LIMIT $2",
         )
         .bind(request.to_string())
         .bind(page(limit))
+        .bind(VerdictKind::Refused.name())
         .fetch_all(self.connection())
         .await?;
         rows.iter().map(summary).collect()
@@ -214,7 +223,7 @@ fn summary(row: &DbRow) -> Result<AnswerSummary, StoreError> {
                 .try_into()
                 .map_err(|error| StoreError::corrupt("signer_index", error))?,
         ),
-        verdict: row.text("verdict")?,
+        verdict: row.parsed("verdict")?,
         code: row.maybe_text("code")?,
         details: row.maybe_text("details")?,
     })

@@ -2,7 +2,7 @@
 
 use bitcoin::{Script, ScriptBuf};
 use grail_flow::{RequestStage, RequestState};
-use grail_types::{Kind, RequestId, Roster, Terms};
+use grail_types::{Epoch, Kind, RequestId, Roster, Terms};
 
 use crate::{
     Conflict, Reader, StoreError, StoreTx,
@@ -165,6 +165,23 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
+    /// Requests of an epoch that can be settled, in order of creation.
+    pub async fn ready_requests(
+        &mut self,
+        epoch: Epoch,
+        limit: u32,
+    ) -> Result<Vec<Request>, StoreError> {
+        let rows = sqlx::query(select!(
+            "WHERE epoch = $1 AND state_name = $2 ORDER BY number LIMIT $3"
+        ))
+        .bind(after(epoch.0))
+        .bind(RequestStage::Ready.name())
+        .bind(page(limit))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
     /// Requests without a mined deposit whose deadline is `tip_height` or lower:
     /// [`RequestState::apply`] with `DeadlinePassed` is due. The earliest deadlines first.
     /// Those with a mined deposit are not listed.
@@ -209,6 +226,21 @@ impl Reader {
             .collect()
     }
 
+    /// How many requests are not at an end yet, by the epoch of their roster.
+    pub async fn open_request_epochs(&mut self) -> Result<Vec<(Epoch, u64)>, StoreError> {
+        let open = RequestStage::those(|stage| !stage.has_ended()).map(RequestStage::name);
+        let rows = sqlx::query(sql(format!(
+            "SELECT epoch, COUNT(*) AS total FROM requests WHERE state_name IN ({}) \
+             GROUP BY epoch ORDER BY epoch",
+            listed(open)
+        )))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter()
+            .map(|row| Ok((Epoch(row.u64("epoch")?), row.u64("total")?)))
+            .collect()
+    }
+
     /// How many requests are in each state, by name.
     pub async fn request_counts(&mut self) -> Result<Vec<(String, u64)>, StoreError> {
         let rows = sqlx::query(
@@ -237,7 +269,14 @@ impl StoreTx {
             ..
         } = new.terms;
         sat("fee cap", *fee_cap)?;
-        integer("epoch", epoch.0)?;
+        let in_epoch = integer("epoch", epoch.0)?;
+        if new.roster.epoch() != *epoch {
+            return Err(Conflict::EpochDiffers {
+                terms: *epoch,
+                roster: new.roster.epoch(),
+            }
+            .into());
+        }
         if let Some(idempotency) = new.idempotency {
             at_most(
                 "length of the idempotency key",
@@ -262,8 +301,8 @@ impl StoreTx {
         let number = self.next_number("request").await?;
         sqlx::query(
             "INSERT INTO requests (id, number, kind, terms, roster, deposit_script, state_name, state, \
-             deadline_height, idempotency_key, body_hash, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
+             deadline_height, idempotency_key, body_hash, created_at, updated_at, epoch) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13)",
         )
         .bind(id.to_string())
         .bind(number)
@@ -280,6 +319,7 @@ impl StoreTx {
                 .map(|idempotency| hex::encode(idempotency.body_hash)),
         )
         .bind(now)
+        .bind(in_epoch)
         .execute(self.connection())
         .await?;
         let request = self

@@ -2,11 +2,12 @@
 //! settlements' rows.
 
 use bitcoin::{Amount, OutPoint, Txid};
-use grail_flow::BlockRef;
+use grail_flow::{BlockRef, named_enum};
+use grail_types::Epoch;
 
 use crate::{
     Reader, StoreError, StoreTx,
-    column::{Columns, page, sat},
+    column::{Columns, integer, page, sat},
     db::DbRow,
 };
 
@@ -17,6 +18,8 @@ pub struct VaultOutput {
     pub outpoint: OutPoint,
     /// Its coin.
     pub amount: Amount,
+    /// The epoch of the roster at whose address it lies.
+    pub epoch: Epoch,
     /// What it is.
     pub kind: VaultKind,
 }
@@ -35,14 +38,30 @@ pub enum VaultKind {
     Donation,
 }
 
+named_enum! {
+    /// Which [`VaultKind`], as stored.
+    enum KindName {
+        /// [`VaultKind::Nft`].
+        Nft = "nft",
+        /// [`VaultKind::Vault`].
+        Vault = "vault",
+        /// [`VaultKind::Donation`].
+        Donation = "donation",
+    }
+}
+
 impl VaultKind {
+    const fn kind_name(self) -> KindName {
+        match self {
+            Self::Nft { .. } => KindName::Nft,
+            Self::Vault => KindName::Vault,
+            Self::Donation => KindName::Donation,
+        }
+    }
+
     /// Stable name.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Nft { .. } => "nft",
-            Self::Vault => "vault",
-            Self::Donation => "donation",
-        }
+        self.kind_name().name()
     }
 }
 
@@ -57,20 +76,25 @@ pub struct VaultTotals {
     pub vault: Amount,
     /// Coins of donations.
     pub donations: Amount,
+    /// Coins that rotations left at addresses of former rosters. They back nothing.
+    pub former: Amount,
 }
 
 impl Reader {
-    /// What is unspent, in sum.
+    /// What is unspent, in sum. The vault is that of the newest epoch.
     pub async fn vault_totals(&mut self) -> Result<VaultTotals, StoreError> {
         let nft = sqlx::query(
-            "SELECT outpoint, supply_sat FROM vault_outputs WHERE kind = 'nft' AND spent_txid IS NULL",
+            "SELECT outpoint, supply_sat FROM vault_outputs WHERE kind = $1 AND spent_txid IS NULL",
         )
+        .bind(KindName::Nft.name())
         .fetch_optional(self.connection())
         .await?;
         let rows = sqlx::query(
-            "SELECT kind, CAST(SUM(amount_sat) AS BIGINT) AS total FROM vault_outputs \
-             WHERE kind <> 'nft' AND spent_txid IS NULL GROUP BY kind",
+            "SELECT kind, CASE WHEN epoch = (SELECT MAX(epoch) FROM vault_outputs) THEN 1 ELSE 0 END AS is_current, \
+             CAST(SUM(amount_sat) AS BIGINT) AS total FROM vault_outputs \
+             WHERE kind <> $1 AND spent_txid IS NULL GROUP BY kind, is_current",
         )
+        .bind(KindName::Nft.name())
         .fetch_all(self.connection())
         .await?;
         let mut totals = VaultTotals {
@@ -78,6 +102,7 @@ impl Reader {
             supply: Amount::ZERO,
             vault: Amount::ZERO,
             donations: Amount::ZERO,
+            former: Amount::ZERO,
         };
         if let Some(row) = nft {
             totals.nft = Some(row.outpoint("outpoint")?);
@@ -85,23 +110,44 @@ impl Reader {
         }
         for row in rows {
             let total = row.amount("total")?;
-            match row.text("kind")?.as_str() {
-                "vault" => totals.vault = total,
-                "donation" => totals.donations = total,
-                other => return Err(StoreError::corrupt("vault_outputs.kind", other)),
-            }
+            let sum = match (row.parsed("kind")?, row.u64("is_current")?) {
+                (KindName::Vault, 1) => &mut totals.vault,
+                (KindName::Donation, 1) => &mut totals.donations,
+                (KindName::Vault | KindName::Donation | KindName::Nft, _) => &mut totals.former,
+            };
+            *sum = sum
+                .checked_add(total)
+                .ok_or_else(|| StoreError::corrupt("vault_outputs.amount_sat", "sum too large"))?;
         }
         Ok(totals)
     }
 
-    /// Unspent coins at the vault, the NFT's excepted: settlements' first, then donations, largest
-    /// first.
+    /// The block that made an output of the bridge, spent or not.
+    pub async fn vault_output_block(
+        &mut self,
+        outpoint: &OutPoint,
+    ) -> Result<Option<BlockRef>, StoreError> {
+        let row = sqlx::query("SELECT height, hash FROM vault_outputs WHERE outpoint = $1")
+            .bind(outpoint.to_string())
+            .fetch_optional(self.connection())
+            .await?;
+        match row {
+            Some(row) => row.maybe_block("height", "hash"),
+            None => Ok(None),
+        }
+    }
+
+    /// Unspent coins at the vault of the newest epoch, the NFT's excepted: settlements' first, then
+    /// donations, largest first.
     pub async fn vault_outputs(&mut self, limit: u32) -> Result<Vec<VaultOutput>, StoreError> {
         let rows = sqlx::query(
-            "SELECT outpoint, kind, amount_sat, supply_sat FROM vault_outputs \
-             WHERE kind <> 'nft' AND spent_txid IS NULL ORDER BY kind DESC, amount_sat DESC, outpoint LIMIT $1",
+            "SELECT outpoint, epoch, kind, amount_sat, supply_sat FROM vault_outputs \
+             WHERE kind <> $2 AND spent_txid IS NULL \
+             AND epoch = (SELECT MAX(epoch) FROM vault_outputs) \
+             ORDER BY kind DESC, amount_sat DESC, outpoint LIMIT $1",
         )
         .bind(page(limit))
+        .bind(KindName::Nft.name())
         .fetch_all(self.connection())
         .await?;
         rows.iter().map(read).collect()
@@ -120,8 +166,8 @@ impl StoreTx {
             VaultKind::Vault | VaultKind::Donation => None,
         };
         sqlx::query(
-            "INSERT INTO vault_outputs (outpoint, kind, amount_sat, supply_sat, height, hash) \
-             VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING",
+            "INSERT INTO vault_outputs (outpoint, kind, amount_sat, supply_sat, height, hash, epoch) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
         )
         .bind(output.outpoint.to_string())
         .bind(output.kind.name())
@@ -129,6 +175,7 @@ impl StoreTx {
         .bind(supply)
         .bind(i64::from(block.height))
         .bind(block.hash.to_string())
+        .bind(integer("epoch", output.epoch.0)?)
         .execute(self.connection())
         .await?;
         Ok(())
@@ -173,10 +220,10 @@ impl StoreTx {
 }
 
 fn kind(row: &DbRow) -> Result<VaultKind, StoreError> {
-    match (row.text("kind")?.as_str(), row.maybe_amount("supply_sat")?) {
-        ("nft", Some(supply)) => Ok(VaultKind::Nft { supply }),
-        ("vault", None) => Ok(VaultKind::Vault),
-        ("donation", None) => Ok(VaultKind::Donation),
+    match (row.parsed("kind")?, row.maybe_amount("supply_sat")?) {
+        (KindName::Nft, Some(supply)) => Ok(VaultKind::Nft { supply }),
+        (KindName::Vault, None) => Ok(VaultKind::Vault),
+        (KindName::Donation, None) => Ok(VaultKind::Donation),
         (other, _) => Err(StoreError::corrupt("vault_outputs.kind", other)),
     }
 }
@@ -185,6 +232,7 @@ fn read(row: &DbRow) -> Result<VaultOutput, StoreError> {
     Ok(VaultOutput {
         outpoint: row.outpoint("outpoint")?,
         amount: row.amount("amount_sat")?,
+        epoch: Epoch(row.u64("epoch")?),
         kind: kind(row)?,
     })
 }

@@ -57,6 +57,16 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// Of parts of the backend that roles share: the database may only be busy.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<StoreError>() {
+            Ok(error) => error.into(),
+            Err(error) => Self::internal(&format!("{error:#}")),
+        }
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let code = self.0.code;

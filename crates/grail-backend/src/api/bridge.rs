@@ -8,12 +8,12 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use bitcoin::Address;
 use grail_api::{ParamsAnswer, Reserves, RosterAnswer, Signer, VaultOutput};
 
 use super::{
     Api,
     answer::{Answer, Failure},
+    rosters,
 };
 
 /// Vault outputs that are listed; the sums hold all of them. Anybody can make more by sending
@@ -32,8 +32,11 @@ pub(super) async fn params(State(api): State<Arc<Api>>) -> Json<ParamsAnswer> {
 
 pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAnswer>> {
     let backend = &api.backend;
-    let roster = backend.roster();
-    let published = backend.store.read().await?.published_nft().await?;
+    let mut reader = backend.store.read().await?;
+    let rosters = backend.rosters(&mut reader).await?;
+    let (roster, vault) = (rosters.newest().roster(), rosters.newest().vault());
+    let published = reader.published_nft().await?;
+    drop(reader);
     // The newest evidence that a signer has shown us, else that by which it was admitted.
     let admitted = backend.deployment.signers.iter().cloned();
     let newest: BTreeMap<_, _> = admitted
@@ -59,13 +62,11 @@ pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAns
             })
         })
         .collect::<Answer<Vec<_>>>()?;
-    let network = bitcoin::Network::from(backend.bridge().network);
-    let address = Address::from_script(&backend.vault.script_pubkey, network)
-        .map_err(|error| Failure::internal(&error))?;
+    let address = rosters::address(backend, vault)?;
     Ok(Json(RosterAnswer {
         epoch: roster.epoch(),
         threshold: roster.threshold(),
-        address: address.to_string(),
+        address,
         nft_outpoint: published.unwrap_or_else(|| backend.deployment_nft()),
         signers,
     }))
@@ -85,6 +86,7 @@ pub(super) async fn reserves(State(api): State<Arc<Api>>) -> Answer<Json<Reserve
         vault_sat: totals.vault.to_sat(),
         supply_sat: totals.supply.to_sat(),
         donations_sat: totals.donations.to_sat(),
+        former_sat: totals.former.to_sat(),
         nft_outpoint,
         outpoints: outputs
             .into_iter()

@@ -14,10 +14,11 @@ use grail_api::{
     ParsedRequest, Problem, ProblemCode, Receipt, Request, bip21, deposit_min,
 };
 use grail_flow::deposit_deadline_height;
-use grail_script::{DepositTree, InternalKey, weight};
+use grail_script::{DepositTree, InternalKey, VaultTree, weight};
 use grail_store::{
     Conflict, Created, Idempotency, NewEvent, NewRequest, StoreError, StoreTx, Subject,
 };
+use grail_types::Roster;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -25,7 +26,7 @@ use super::{
     answer::{Answer, Failure},
     states::{reclaim_code, request_state},
 };
-use crate::{backend::Backend, clock};
+use crate::{backend::Backend, clock, rosters::Rosters};
 
 /// Blocks that we may be behind the node and still hand out addresses: further back a deposit and
 /// its deadline would be misjudged.
@@ -40,9 +41,15 @@ pub(super) async fn peg_in(
     headers: HeaderMap,
     body: Body,
 ) -> Answer<(StatusCode, Json<Request>)> {
-    create(&api, Kind::PegIn, &headers, body, |body, backend| {
-        CreatePegIn::from_json(body)?.parse(backend.bridge(), backend.params(), backend.roster())
-    })
+    create(
+        &api,
+        Kind::PegIn,
+        &headers,
+        body,
+        |body, backend, roster| {
+            CreatePegIn::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
+        },
+    )
     .await
 }
 
@@ -51,9 +58,15 @@ pub(super) async fn peg_out(
     headers: HeaderMap,
     body: Body,
 ) -> Answer<(StatusCode, Json<Request>)> {
-    create(&api, Kind::PegOut, &headers, body, |body, backend| {
-        CreatePegOut::from_json(body)?.parse(backend.bridge(), backend.params(), backend.roster())
-    })
+    create(
+        &api,
+        Kind::PegOut,
+        &headers,
+        body,
+        |body, backend, roster| {
+            CreatePegOut::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
+        },
+    )
     .await
 }
 
@@ -62,7 +75,7 @@ async fn create(
     kind: Kind,
     headers: &HeaderMap,
     body: Body,
-    parse: impl FnOnce(&[u8], &Backend) -> Result<ParsedRequest, Problem>,
+    parse: impl FnOnce(&[u8], &Backend, &Roster) -> Result<ParsedRequest, Problem>,
 ) -> Answer<(StatusCode, Json<Request>)> {
     let backend = &api.backend;
     check_media_type(headers)?;
@@ -72,7 +85,9 @@ async fn create(
             .map(header::HeaderValue::as_bytes),
     )?;
     let body = body.map_err(|rejection| unread(&rejection))?;
-    let parsed = parse(&body, backend)?;
+    let rosters = backend.rosters(&mut backend.store.read().await?).await?;
+    let newest = rosters.newest();
+    let parsed = parse(&body, backend, newest.roster())?;
     let amount = parsed.amount();
     let idempotency = Idempotency {
         key: key.as_str(),
@@ -86,7 +101,7 @@ async fn create(
         .await;
     let (status, stored) = match known.map_err(refused)? {
         Some(request) => (StatusCode::OK, request),
-        None => create_new(api, parsed, idempotency).await?,
+        None => create_new(api, &rosters, parsed, idempotency).await?,
     };
     let (ready_count, _) = backend.store.read().await?.ready_backlog().await?;
     let rate = api
@@ -96,17 +111,22 @@ async fn create(
         .ok()
         .and_then(|view| view.fee_rate)
         .unwrap_or(backend.params().fee_rate_min);
-    let share = estimated_fee_share(backend, &stored, rate, ready_count);
+    let share = estimated_fee_share(backend, newest.vault(), &stored, rate, ready_count);
     Ok((status, Json(answer(backend, stored, amount, share))))
 }
 
 async fn create_new(
     api: &Api,
+    rosters: &Rosters,
     parsed: ParsedRequest,
     idempotency: Idempotency<'_>,
 ) -> Answer<(StatusCode, grail_store::Request)> {
     let backend = &api.backend;
     let tip_height = current_tip_height(api).await?;
+    let needed = backend.params().settlement_confirmations;
+    let issuing = rosters
+        .issuing(tip_height, needed)
+        .map_err(|changing| Failure::unavailable(changing.to_string()))?;
     api.creations.take()?;
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(|error| Failure::internal(&error))?;
@@ -115,11 +135,11 @@ async fn create_new(
         &Secp256k1::verification_only(),
         InternalKey::Nums,
         &terms,
-        backend.roster(),
+        issuing.roster(),
     );
     let new = NewRequest {
         terms: &terms,
-        roster: backend.roster(),
+        roster: issuing.roster(),
         deposit_script: &tree.script_pubkey,
         deadline_height: deposit_deadline_height(backend.params(), tip_height),
         idempotency: Some(idempotency),
@@ -252,6 +272,7 @@ fn body_hash(kind: Kind, body: &[u8]) -> [u8; 32] {
 /// taken to be as long as the deployment's, which is of the same parts.
 fn estimated_fee_share(
     backend: &Backend,
+    vault: &VaultTree,
     request: &grail_store::Request,
     rate: FeeRate,
     ready_count: u64,
@@ -265,9 +286,7 @@ fn estimated_fee_share(
     );
     let own =
         weight::INPUT + tree.leaf.witness_weight() + weight::output(terms.destination.script());
-    let vault = weight::INPUT
-        + backend.vault.leaf.witness_weight()
-        + weight::output(&backend.vault.script_pubkey);
+    let vault = weight::INPUT + vault.leaf.witness_weight() + weight::output(&vault.script_pubkey);
     let spell = backend
         .deployment_tx
         .output

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 use grail_api::{Component, Health, HealthStatus};
 use grail_store::{BlockRef, OpenAlarms, StoreError, VaultTotals};
+use grail_types::{Epoch, Roster};
 
 use super::Api;
-use crate::backend::Backend;
+use crate::{backend::Backend, rosters::Rosters};
 
 /// Blocks behind the node that are nothing to worry about.
 const LAG_BLOCKS_MAX: u32 = 2;
@@ -43,9 +44,12 @@ async fn components(api: &Api) -> Vec<Component> {
     let books = Books::read(&api.backend).await;
     components.push(match &books {
         Ok(_) => component("database", HealthStatus::Ok, "it can be read"),
-        Err(error) => component("database", HealthStatus::Failing, error.code()),
+        Err(error) => {
+            let code = error.downcast_ref::<StoreError>();
+            let code = code.map_or("unreadable", StoreError::code);
+            component("database", HealthStatus::Failing, code)
+        }
     });
-    components.push(operators(&api.backend));
     let view = api.node.view(&api.backend).await;
     components.push(match &view {
         Ok(view) => component(
@@ -56,6 +60,8 @@ async fn components(api: &Api) -> Vec<Component> {
         Err(code) => component("node", HealthStatus::Failing, *code),
     });
     if let Ok(books) = books {
+        components.push(operators(&api.backend, books.rosters.newest().roster()));
+        components.push(former(&books));
         if let Ok(view) = view {
             components.push(lag(view.tip.height, books.block));
         }
@@ -78,23 +84,26 @@ struct Books {
     block: Option<BlockRef>,
     alarms: OpenAlarms,
     totals: VaultTotals,
+    rosters: Arc<Rosters>,
+    open: Vec<(Epoch, u64)>,
 }
 
 impl Books {
-    async fn read(backend: &Backend) -> Result<Self, StoreError> {
+    async fn read(backend: &Backend) -> anyhow::Result<Self> {
         let mut reader = backend.store.read().await?;
         Ok(Self {
             block: reader.last_block().await?,
             alarms: reader.open_alarms().await?,
             totals: reader.vault_totals().await?,
+            rosters: backend.rosters(&mut reader).await?,
+            open: reader.open_request_epochs().await?,
         })
     }
 }
 
 /// Without a quorum nothing is signed; with less than all, the next one that leaves may be the last
 /// that can.
-fn operators(backend: &Backend) -> Component {
-    let roster = backend.roster();
+fn operators(backend: &Backend, roster: &Roster) -> Component {
     let seen = backend
         .operators
         .known()
@@ -113,6 +122,20 @@ fn operators(backend: &Backend) -> Component {
     let detail =
         format!("{seen} of {all} have shown evidence since the start, {threshold} must agree");
     component("operators", status, detail)
+}
+
+/// Requests whose deposits only a former roster can spend: they wait for their users' reclaim.
+fn former(books: &Books) -> Component {
+    let newest = books.rosters.newest().epoch();
+    let waiting = books.open.iter().filter(|(epoch, _)| *epoch < newest);
+    let waiting = waiting.fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+    let status = if waiting > 0 {
+        HealthStatus::Degraded
+    } else {
+        HealthStatus::Ok
+    };
+    let detail = format!("epoch {newest}, {waiting} open requests of former epochs");
+    component("roster", status, detail)
 }
 
 fn lag(tip_height: u32, taken: Option<BlockRef>) -> Component {

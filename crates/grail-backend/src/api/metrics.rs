@@ -27,6 +27,10 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     let totals = reader.vault_totals().await?;
     let (ready, ready_since) = reader.ready_backlog().await?;
     let proofs = reader.proof_totals().await?;
+    let epoch = backend.rosters(&mut reader).await?.newest().epoch();
+    let open = reader.open_request_epochs().await?;
+    let former = open.iter().filter(|(of, _)| *of < epoch);
+    let former = former.fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
     drop(reader);
     let view = api.node.view(backend).await.ok();
     let roles = backend.health.roles();
@@ -69,6 +73,12 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
         "Operators that have shown evidence since the start.",
         u64::try_from(backend.operators.count()).unwrap_or(u64::MAX),
     );
+    text.value("grail_epoch", "Number of the newest roster.", epoch.0);
+    text.value(
+        "grail_former_requests",
+        "Requests that are not at an end and whose deposits only a former roster can spend.",
+        former,
+    );
     text.alarms(open_alarms, &alarm_totals);
     text.value(
         "grail_supply_sat",
@@ -84,6 +94,11 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
         "grail_donations_sat",
         "Coins sent to the vault outside a settlement.",
         totals.donations.to_sat(),
+    );
+    text.value(
+        "grail_former_vaults_sat",
+        "Coins left at addresses of former rosters.",
+        totals.former.to_sat(),
     );
     text.value(
         "grail_ready_requests",

@@ -15,6 +15,7 @@ mod metrics;
 mod node_view;
 mod proofs;
 mod requests;
+mod rosters;
 mod serve;
 mod settlements;
 mod states;
@@ -68,6 +69,8 @@ pub fn router_with(backend: Arc<Backend>, limits: Limits) -> Router {
     Router::new()
         .route("/v1/params", get(bridge::params))
         .route("/v1/roster", get(bridge::roster))
+        .route("/v1/rosters", get(rosters::list))
+        .route("/v1/rosters/{epoch}", get(rosters::one))
         .route("/v1/reserves", get(bridge::reserves))
         .route("/v1/peg-ins", post(create::peg_in))
         .route("/v1/peg-outs", post(create::peg_out))

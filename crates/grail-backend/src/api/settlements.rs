@@ -1,7 +1,7 @@
 //! Settlements, with all that they spend and make.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -26,7 +26,7 @@ use super::{
     answer::{Answer, Failure},
     proofs,
     requests::{bad_query, parse_after, tip_height},
-    states::settlement_state,
+    states::{settlement_state, signer_outcome},
 };
 use crate::backend::Backend;
 
@@ -95,11 +95,12 @@ async fn read(
     let transaction = required(transaction, "a settlement's transaction")?;
     let served = reader.served_requests(row.id).await?;
     let inputs = inputs(reader, &transaction, &served).await?;
-    let signers = signers(backend, reader, row.id).await?;
+    let signers = signers(backend, reader, &row).await?;
     let proving = proofs::of_settlement(backend, reader, row.id).await?;
     Ok(Settlement {
         txid: required(row.txid, "a settlement's txid")?,
         state: settlement_state(row.state.stage()),
+        epoch: row.epoch,
         confirmations: row
             .block
             .map_or(0, |block| confirmations(tip_height, block.height)),
@@ -184,34 +185,36 @@ fn outputs(transaction: &Transaction, served: &[ServedRequest]) -> Vec<Settlemen
 async fn signers(
     backend: &Backend,
     reader: &mut Reader,
-    id: grail_flow::SettlementId,
+    row: &grail_store::Settlement,
 ) -> Answer<Vec<SignerAnswer>> {
-    let answers: BTreeMap<_, _> = reader
-        .answer_summaries(id)
+    let mut answers: BTreeMap<_, _> = reader
+        .answer_summaries(row.id)
         .await?
         .into_iter()
         .map(|answer| (answer.signer.0, answer))
         .collect();
-    let outcomes = backend.roster().signers().iter().zip(0_u16..);
-    outcomes
-        .map(|(_, index)| {
-            let Some(answer) = answers.get(&index) else {
-                return Ok(SignerAnswer {
-                    index,
-                    outcome: SignerOutcome::Waiting,
-                    code: None,
-                    details: None,
-                });
-            };
-            let outcome = answer.verdict.parse().ok();
-            Ok(SignerAnswer {
-                index,
-                outcome: required(outcome, "a signer's verdict")?,
-                code: answer.code.clone(),
-                details: answer.details.clone(),
-            })
-        })
-        .collect()
+    let rosters = backend.rosters(reader).await?;
+    // Without its roster, which a reorg may have undone, those who answered are still known.
+    let count = rosters
+        .of(row.epoch)
+        .map_or(0, |it| it.roster().signers().len());
+    let positions = (0_u16..).take(count);
+    let positions: BTreeSet<_> = positions.chain(answers.keys().copied()).collect();
+    let outcome = |index| match answers.remove(&index) {
+        None => SignerAnswer {
+            index,
+            outcome: SignerOutcome::Waiting,
+            code: None,
+            details: None,
+        },
+        Some(answer) => SignerAnswer {
+            index,
+            outcome: signer_outcome(answer.verdict),
+            code: answer.code,
+            details: answer.details,
+        },
+    };
+    Ok(positions.into_iter().map(outcome).collect())
 }
 
 /// Where the output of an item is: items are the last outputs but the spell, in their order (ADR

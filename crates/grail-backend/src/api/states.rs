@@ -1,7 +1,8 @@
 //! Domain states in the API's words.
 
-use grail_api::{ReclaimCode, RequestState, SettlementState};
+use grail_api::{ReclaimCode, RequestState, SettlementState, SignerOutcome};
 use grail_flow::{RequestStage, SettlementStage};
+use grail_store::VerdictKind;
 
 pub(super) const fn request_state(stage: RequestStage) -> RequestState {
     use grail_flow::RequestStage as Flow;
@@ -25,6 +26,14 @@ pub(super) const fn settlement_state(stage: SettlementStage) -> SettlementState 
         Flow::Broadcast | Flow::Confirmed => SettlementState::Published,
         Flow::Final => SettlementState::Final,
         Flow::Abandoned => SettlementState::Abandoned,
+    }
+}
+
+pub(super) const fn signer_outcome(verdict: VerdictKind) -> SignerOutcome {
+    match verdict {
+        VerdictKind::Signed => SignerOutcome::Signed,
+        VerdictKind::Refused => SignerOutcome::Refused,
+        VerdictKind::Faulty => SignerOutcome::Faulty,
     }
 }
 
@@ -65,6 +74,9 @@ mod tests {
         for stage in RequestStage::ALL {
             assert_eq!(request_state(*stage).name(), stage.name());
             assert_eq!(request_stage(request_state(*stage)), *stage);
+        }
+        for verdict in VerdictKind::ALL {
+            assert_eq!(signer_outcome(*verdict).name(), verdict.name());
         }
         for code in grail_flow::ReclaimCode::ALL {
             assert_eq!(reclaim_code(code).name(), code.code());

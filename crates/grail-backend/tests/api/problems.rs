@@ -84,11 +84,11 @@ fn bad_fields() -> Vec<(Code, Value)> {
     ]
 }
 
-fn bad_addresses(t: &TestBackend) -> Vec<(Code, String)> {
+fn bad_addresses() -> Vec<(Code, String)> {
     let secp = Secp256k1::new();
     let mainnet = Address::p2tr(&secp, key(50), None, Network::Bitcoin).to_string();
     let testnet = Address::p2tr(&secp, key(50), None, Network::Testnet).to_string();
-    let vault = Address::from_script(&t.backend.vault.script_pubkey, Network::Regtest).unwrap();
+    let vault = Address::from_script(&super::bridge::vault_script(), Network::Regtest).unwrap();
     // A witness program of a version without meaning.
     let future = "bcrt1pqqqqpqqqqqq".to_owned();
     vec![
@@ -114,7 +114,7 @@ async fn bad_bodies_are_refused_with_their_codes_and_leave_nothing() {
         for (code, changes) in bad_fields() {
             cases.push((path, code, with(good.clone(), &changes).to_string()));
         }
-        for (code, text) in bad_addresses(&t) {
+        for (code, text) in bad_addresses() {
             let body = with(good.clone(), &json!({ address_field: text }));
             cases.push((path, code, body.to_string()));
         }
@@ -306,6 +306,7 @@ async fn break_the_books(t: &TestBackend) -> Txid {
     let unsigned = transaction(&[nowhere], payment(8, own_script(9), 1_000).output);
     let mut tx = t.backend.store.begin().await.unwrap();
     let new = NewSettlement {
+        epoch: grail_types::Epoch(0),
         nft_input: nowhere,
         draft: &[],
         items: &[],
@@ -369,7 +370,7 @@ async fn every_problem_code_has_a_call_that_gets_it() {
         let response = t.post("/v1/peg-ins", "k", &with(peg_in(), &changes)).await;
         seen.insert(response.problem());
     }
-    for (_, text) in bad_addresses(&t) {
+    for (_, text) in bad_addresses() {
         let body = with(peg_in(), &json!({ "recipient_address": text }));
         seen.insert(t.post("/v1/peg-ins", "k", &body).await.problem());
     }

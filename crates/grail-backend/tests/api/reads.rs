@@ -24,11 +24,11 @@ async fn parameters_come_with_the_hash_that_they_have() {
 async fn the_roster_has_evidence_of_all_signers_the_newest_where_there_is_one() {
     let t = TestBackend::new().await;
     let answer: RosterAnswer = t.get("/v1/roster").await.parse();
-    assert_eq!(answer.roster().unwrap(), *t.backend.roster());
+    assert_eq!(answer.roster().unwrap(), t.backend.deployment.roster);
     assert_eq!(answer.nft_outpoint, t.backend.deployment_nft());
     assert_eq!(
         super::support::script(&answer.address),
-        t.backend.vault.script_pubkey
+        super::bridge::vault_script()
     );
     assert!(answer.signers.iter().all(|signer| signer.pcr0 == pcr0()));
     assert!(

@@ -66,7 +66,7 @@ async fn donations_are_told_apart() {
     let t = TestBackend::new().await;
     let (_, settlement) = settled(&t).await;
     let before = reserves(&t).await;
-    let vault = t.backend.vault.script_pubkey.clone();
+    let vault = super::bridge::vault_script();
     let donation = payment(70, vault, 5_000);
     t.mine(vec![donation.clone()]).await;
     let shown = reserves(&t).await;
@@ -114,7 +114,7 @@ async fn a_reorg_takes_the_settlement_out_of_the_reserves_and_brings_it_back() {
 async fn reserves_come_out_the_same_from_an_empty_database() {
     let t = TestBackend::new().await;
     settled(&t).await;
-    let vault = t.backend.vault.script_pubkey.clone();
+    let vault = super::bridge::vault_script();
     t.mine(vec![payment(70, vault, 5_000)]).await;
     let other = TestBackend::on(Arc::clone(&t.chain), Limits::default()).await;
     other.scan().await;
@@ -138,6 +138,7 @@ async fn a_vault_below_the_supply_is_failing_health() {
         .unwrap();
     assert_eq!(spent, Some(VaultKind::Vault));
     let less = VaultOutput {
+        epoch: grail_types::Epoch(0),
         outpoint: OutPoint::null(),
         amount: bitcoin::Amount::from_sat(shown.vault_sat - 1),
         kind: VaultKind::Vault,

@@ -171,7 +171,7 @@ async fn a_settlement_is_shown_at_each_stage_of_its_life() {
         let answer = NewAnswer {
             settlement: id,
             signer: SignerIndex(index),
-            epoch: t.backend.roster().epoch(),
+            epoch: t.backend.deployment.roster.epoch(),
             attempt: 1,
             verdict,
         };

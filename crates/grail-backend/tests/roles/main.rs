@@ -22,6 +22,7 @@ mod operators;
 mod proving;
 mod races;
 mod reorg;
+mod rotation;
 mod signers;
 mod users;
 #[path = "../support/wait.rs"]

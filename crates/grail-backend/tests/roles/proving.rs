@@ -12,7 +12,7 @@ use grail_store::{JobKind, JobState, NewSettlement, ProofRecord, ProofState};
 use grail_wire::PreviousTx;
 
 use super::{
-    bridge::payment,
+    bridge::{payment, vault_script},
     gate::{Gate, OpenAtEnd, worker},
     users::DEPOSIT_SAT,
     wait::{PATIENCE, eventually},
@@ -196,7 +196,7 @@ async fn synthetic(backend: &Arc<Backend>, count: u8) -> Vec<SettlementId> {
     let proposal = step.tx.proposal(first).await.unwrap();
     let mut ids = Vec::new();
     for seed in 200..200 + count {
-        let nft = payment(seed, backend.vault.script_pubkey.clone(), 1_000);
+        let nft = payment(seed, vault_script(), 1_000);
         let nft_input = OutPoint::new(nft.compute_txid(), 0);
         let mut draft = match (&draft, &proposal) {
             (Some(draft), _) => Draft::decode(draft).unwrap(),
@@ -210,6 +210,7 @@ async fn synthetic(backend: &Arc<Backend>, count: u8) -> Vec<SettlementId> {
         draft.proposal.previous.push(PreviousTx::new(&nft).unwrap());
         let encoded = draft.encode().unwrap();
         let new = NewSettlement {
+            epoch: grail_types::Epoch(0),
             nft_input,
             draft: &encoded,
             items: &[],

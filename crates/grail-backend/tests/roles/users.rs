@@ -190,6 +190,7 @@ fn carrying(mut plan: Transaction, op_return: ScriptBuf) -> Transaction {
     plan
 }
 
-fn address(seed: u8) -> String {
+/// The address of key number `seed`.
+pub fn address(seed: u8) -> String {
     Address::p2tr(&Secp256k1::new(), key(seed), None, Network::Regtest).to_string()
 }

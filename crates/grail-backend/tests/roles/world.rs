@@ -161,6 +161,26 @@ impl World {
         running.backend
     }
 
+    /// A process with an empty database, on the same chain, which has read it.
+    pub async fn rebuilt(&self) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("grail.db").display());
+        let running = start(&url, &self.chain, &self.prover, self.lease_seconds).await;
+        let world = Self {
+            chain: Arc::clone(&self.chain),
+            backend: running.backend,
+            prover: Arc::clone(&self.prover),
+            lease_seconds: self.lease_seconds,
+            url,
+            listening: running.listening,
+            asks: Mutex::new(running.asks),
+            numbers: AtomicU8::new(100),
+            _folder: folder,
+        };
+        world.scan().await;
+        world
+    }
+
     /// A number never given before.
     pub fn next_number(&self) -> u8 {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
@@ -399,7 +419,8 @@ impl World {
 
     /// Position of signer number `seed` in the roster.
     pub fn index(&self, seed: u8) -> SignerIndex {
-        self.backend.roster().position(&key(seed)).unwrap()
+        let roster = &self.backend.deployment.roster;
+        roster.position(&key(seed)).unwrap()
     }
 
     /// Codes of alarms that nobody has looked at.

@@ -8,6 +8,7 @@ use bitcoin::{
 };
 use grail_attest::Protocol;
 use grail_backend::deployment::Deployment;
+use grail_fixtures::house::House;
 use grail_prover::{MockProver, ProveRequest, Prover};
 use grail_spell::{NormalizedSpell, deployment_identity};
 use grail_txbuild::{Coin, Deployment as Plan};
@@ -105,6 +106,17 @@ static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(|| {
     deployment.check().unwrap();
     deployment
 });
+
+/// Who holds the first roster.
+pub fn first_house() -> House {
+    let keys = (1..=SIGNER_COUNT).map(keypair).collect();
+    House::new(&Secp256k1::new(), 0, keys, 3)
+}
+
+/// Script of the first roster's vault.
+pub fn vault_script() -> ScriptBuf {
+    first_house().vault.script_pubkey
+}
 
 /// The deployment of all tests.
 pub fn deployment() -> Deployment {

@@ -311,6 +311,27 @@ impl Chain for PaperChain {
         Ok(None)
     }
 
+    fn spent_in_block(
+        &self,
+        txid: &Txid,
+        block: &BlockHash,
+    ) -> Result<Option<Vec<TxOut>>, ChainError> {
+        let state = self.answering()?;
+        let mut blocks = state.blocks.iter();
+        let found = blocks
+            .find(|other| other.block_hash() == *block)
+            .and_then(|block| {
+                let mut transactions = block.txdata.iter();
+                transactions.find(|transaction| transaction.compute_txid() == *txid)
+            });
+        Ok(found.and_then(|transaction| {
+            let inputs = transaction.input.iter();
+            inputs
+                .map(|input| state.output(&input.previous_output))
+                .collect()
+        }))
+    }
+
     /// Unspent is what a transaction here makes and none spends.
     fn tx_out(&self, outpoint: &OutPoint, view: View) -> Result<Option<TxOutStatus>, ChainError> {
         let state = self.answering()?;

@@ -1,6 +1,6 @@
 //! Why a roster is not adopted: one variant per rule.
 
-use bitcoin::{OutPoint, Txid};
+use bitcoin::Txid;
 use grail_bridge_contract::StateError;
 use grail_types::{Epoch, SignerIndex};
 use thiserror::Error;
@@ -28,17 +28,14 @@ pub enum AdoptionError {
         /// The input.
         input_index: usize,
     },
-    /// The transaction that an input spends from is absent, or has no such output.
-    #[error("input {input_index}: previous output {outpoint} is not at hand")]
-    PreviousMissing {
-        /// The input.
-        input_index: usize,
-        /// What it spends.
-        outpoint: OutPoint,
+    /// Not one output is shown for each input.
+    #[error("expected {expected} outputs spent, got {got}")]
+    SpentCount {
+        /// Inputs.
+        expected: usize,
+        /// Outputs shown.
+        got: usize,
     },
-    /// A transaction was shown that no input spends from, or one twice.
-    #[error("previous transactions are repeated or not needed")]
-    PreviousExcess,
     /// Input 0 does not spend from the vault of the roster before.
     #[error("input 0 does not spend from the vault of epoch {0}")]
     NotVault(Epoch),
@@ -108,8 +105,7 @@ impl AdoptionError {
             Self::WrongIdentity => "wrong-identity",
             Self::WrongBridge => "wrong-bridge",
             Self::ScriptSig { .. } => "script-sig",
-            Self::PreviousMissing { .. } => "previous-missing",
-            Self::PreviousExcess => "previous-excess",
+            Self::SpentCount { .. } => "spent-count",
             Self::NotVault(_) => "not-vault",
             Self::Annex => "annex",
             Self::WitnessLength { .. } => "witness-length",

@@ -8,20 +8,24 @@ use grail_fixtures::world as support;
 
 use std::collections::BTreeSet;
 
-use bitcoin::{OutPoint, Txid, hashes::Hash};
+use bitcoin::{Txid, hashes::Hash};
 use grail_bridge_contract::StateError;
-use grail_policy::adoption::{AdoptionError, adopt_next};
+use grail_policy::adoption::{
+    AdoptionError, HANDOVER_MAX_BYTES, Handover, HandoverError, adopt_next,
+};
 use grail_types::{Epoch, SignerIndex};
 
-use steps::{House, adopt, code, genesis_of, prevouts, rotation, signed, state_of};
+use steps::{
+    House, adopt, code, first_house, genesis_of, house_of_epoch, rotation, signed, state_of,
+};
 use support::{keypair, real_world};
 
 #[test]
 fn adopts_two_rotations_that_twelve_of_sixteen_signed() {
     let world = real_world();
     let houses = [0, 1, 2].map(|epoch| match epoch {
-        0 => House::first(world),
-        _ => House::of_epoch(world, epoch),
+        0 => first_house(world),
+        _ => house_of_epoch(world, epoch),
     });
     let mut adopted = genesis_of(world);
     assert_eq!(adopted.roster(), &world.roster);
@@ -44,22 +48,41 @@ fn adopts_two_rotations_that_twelve_of_sixteen_signed() {
 #[test]
 fn refuses_a_proven_rotation_that_nobody_signed() {
     let world = real_world();
-    let thieves = House::new(world, 1, (700..704).map(keypair).collect(), 3);
+    let thieves = House::new(&world.secp, 1, (700..704).map(keypair).collect(), 3);
     let mut step = rotation(world, &world.genesis, &world.state, &thieves, |_| {});
     assert_eq!(code(&adopt(world, &step)), "witness-length");
     // With places, script and control block, and nobody's signature in them.
-    let nobody = House::first(world).sign(&step.transaction, &prevouts(&step), 0);
+    let nobody = first_house(world).sign_input(&step.transaction, &step.spent, 0, 0);
     step.transaction.input[0].witness = nobody;
     assert_eq!(code(&adopt(world, &step)), "signature-count");
     // By the thieves, each in some place.
-    let own = thieves.sign(&step.transaction, &prevouts(&step), 4);
+    let own = thieves.sign_input(&step.transaction, &step.spent, 0, 4);
     step.transaction.input[0].witness = own;
     assert_eq!(code(&adopt(world, &step)), "witness-length");
 }
 
 #[test]
+fn a_handover_has_one_encoding_and_bytes_that_are_none_are_refused() {
+    let step = steps::step();
+    let bytes = step.to_bytes();
+    assert_eq!(Handover::from_bytes(&bytes).unwrap(), step);
+    for length in 0..bytes.len() {
+        let cut = Handover::from_bytes(&bytes[..length]);
+        assert!(matches!(cut, Err(HandoverError::Malformed(_))), "{length}");
+    }
+    let longer = [bytes.as_slice(), &[0]].concat();
+    assert!(matches!(
+        Handover::from_bytes(&longer),
+        Err(HandoverError::Malformed(_))
+    ));
+    let huge = vec![0; HANDOVER_MAX_BYTES + 1];
+    let expected = HandoverError::TooLarge(huge.len());
+    assert_eq!(Handover::from_bytes(&huge), Err(expected));
+}
+
+#[test]
 fn every_code_is_produced_by_a_test() {
-    let (txid, outpoint) = (Txid::all_zeros(), OutPoint::null());
+    let txid = Txid::all_zeros();
     let (signer, epoch) = (SignerIndex(0), Epoch(0));
     let all = [
         AdoptionError::NotGenesis {
@@ -69,11 +92,10 @@ fn every_code_is_produced_by_a_test() {
         AdoptionError::WrongIdentity,
         AdoptionError::WrongBridge,
         AdoptionError::ScriptSig { input_index: 0 },
-        AdoptionError::PreviousMissing {
-            input_index: 0,
-            outpoint,
+        AdoptionError::SpentCount {
+            expected: 0,
+            got: 0,
         },
-        AdoptionError::PreviousExcess,
         AdoptionError::NotVault(epoch),
         AdoptionError::Annex,
         AdoptionError::WitnessLength {

@@ -1,86 +1,25 @@
 //! Rosters, and the rotations from one to the next, proven and signed.
 
-use std::collections::BTreeMap;
-
-use bitcoin::{
-    Transaction, TxOut, Txid, Witness,
-    secp256k1::{Keypair, Message, Secp256k1},
-};
+use bitcoin::{OutPoint, Transaction, TxIn, TxOut};
 use grail_bridge_contract::RosterState;
 use grail_policy::adoption::{
     AdoptedRoster, AdoptionError, Genesis, Handover, adopt_genesis, adopt_next,
 };
-use grail_script::{InternalKey, Sighashes, Spend, VaultTree};
 use grail_spell::{SettlementItem, settlement_spell};
-use grail_txbuild::first_state;
-use grail_types::{Epoch, ParamsHash, Roster, SignerIndex, Threshold};
 
-use crate::support::{Draft, World, coin, keypair, output, public, transaction, world};
+pub use grail_fixtures::house::{House, signature, state_of};
 
-/// The holders of a roster.
-pub struct House {
-    pub keys: Vec<Keypair>,
-    pub roster: Roster,
-    pub vault: VaultTree,
+use crate::support::{Draft, World, coin, keypair, output, transaction, world};
+
+/// The world's own.
+pub fn first_house(world: &World) -> House {
+    House::new(&world.secp, 0, world.keys.clone(), 12)
 }
 
-impl House {
-    pub fn new(world: &World, epoch: u64, mut keys: Vec<Keypair>, threshold: u16) -> Self {
-        keys.sort_by_key(|key| public(key).serialize());
-        let signers = keys.iter().map(public).collect();
-        let roster = Roster::new(Epoch(epoch), signers, Threshold(threshold)).unwrap();
-        let vault = VaultTree::new(&world.secp, InternalKey::Nums, &roster);
-        Self {
-            keys,
-            roster,
-            vault,
-        }
-    }
-
-    /// The world's own.
-    pub fn first(world: &World) -> Self {
-        Self::new(world, 0, world.keys.clone(), 12)
-    }
-
-    /// Other sixteen people in every epoch.
-    pub fn of_epoch(world: &World, epoch: u16) -> Self {
-        let keys = (epoch * 100..).take(16).map(keypair).collect();
-        Self::new(world, u64::from(epoch), keys, 12)
-    }
-
-    pub fn sign(&self, transaction: &Transaction, prevouts: &[TxOut], signers: usize) -> Witness {
-        let spend = Spend::Leaf(self.vault.leaf.clone());
-        let digest = Sighashes::new(transaction, prevouts).of(0, &spend).unwrap();
-        let places: BTreeMap<_, _> = (0..).map(SignerIndex).zip(&self.keys).collect();
-        let mut items: Vec<Vec<u8>> = places
-            .iter()
-            .map(|(index, key)| {
-                let signature = signature(key, &digest);
-                let signs = usize::from(index.0) < signers;
-                if signs { signature } else { Vec::new() }
-            })
-            .rev()
-            .collect();
-        items.push(self.vault.leaf.script().to_bytes());
-        items.push(self.vault.leaf.control_block().serialize());
-        Witness::from_slice(&items)
-    }
-}
-
-pub fn signature(key: &Keypair, digest: &Message) -> Vec<u8> {
-    let secp = Secp256k1::signing_only();
-    let signature = secp.sign_schnorr_no_aux_rand(digest, key);
-    signature.as_ref().to_vec()
-}
-
-/// The state of `house`'s roster after `before`.
-pub fn state_of(house: &House, before: &RosterState) -> RosterState {
-    let state = first_state(ParamsHash(before.params_hash), &house.roster, &house.vault);
-    RosterState {
-        serial: before.serial + 1,
-        supply: before.supply,
-        ..state
-    }
+/// Other sixteen people in every epoch.
+pub fn house_of_epoch(world: &World, epoch: u16) -> House {
+    let keys = (epoch * 100..).take(16).map(keypair).collect();
+    House::new(&world.secp, u64::from(epoch), keys, 12)
 }
 
 /// The rotation of what `made` left to `next`, proven, signed by nobody.
@@ -111,38 +50,32 @@ pub fn rotation(
         requests: Vec::new(),
     };
     change(&mut draft);
-    Handover {
-        transaction: draft.propose(world).transaction,
-        previous: draft.previous,
-    }
+    let transaction = draft.propose(world).transaction;
+    let spent = spent(&transaction, &draft.previous);
+    Handover { transaction, spent }
 }
 
-/// What the inputs spend.
-pub fn prevouts(step: &Handover) -> Vec<TxOut> {
-    let spent = |txid: Txid, vout: u32| {
-        let made = step
-            .previous
-            .iter()
-            .find(|made| made.compute_txid() == txid);
+/// What the inputs of a transaction spend.
+fn spent(transaction: &Transaction, previous: &[Transaction]) -> Vec<TxOut> {
+    let spent = |input: &TxIn| {
+        let OutPoint { txid, vout } = input.previous_output;
+        let made = previous.iter().find(|made| made.compute_txid() == txid);
         made.unwrap().output[vout as usize].clone()
     };
-    let inputs = step.transaction.input.iter();
-    inputs
-        .map(|input| spent(input.previous_output.txid, input.previous_output.vout))
-        .collect()
+    transaction.input.iter().map(spent).collect()
 }
 
 pub fn signed(mut step: Handover, by: &House, signers: usize) -> Handover {
-    let witness = by.sign(&step.transaction, &prevouts(&step), signers);
+    let witness = by.sign_input(&step.transaction, &step.spent, 0, signers);
     step.transaction.input[0].witness = witness;
     step
 }
 
 /// The first rotation, by all the rules but those that `change` breaks before the quorum signs.
 pub fn first_step(world: &World, change: impl FnOnce(&mut Draft)) -> Handover {
-    let next = House::of_epoch(world, 1);
+    let next = house_of_epoch(world, 1);
     let step = rotation(world, &world.genesis, &world.state, &next, change);
-    signed(step, &House::first(world), 12)
+    signed(step, &first_house(world), 12)
 }
 
 /// The true first rotation, which tests break after it is signed.

@@ -7,6 +7,7 @@ mod answers;
 mod blocks;
 mod deposits;
 mod feed;
+mod handovers;
 mod jobs;
 mod proofs;
 mod requests;

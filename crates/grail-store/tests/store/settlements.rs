@@ -6,7 +6,7 @@ use grail_store::{
     BuiltTransaction, Conflict, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX,
     SETTLEMENT_ITEMS_MAX, SettlementItem,
 };
-use grail_types::SUPPLY_MAX_SAT;
+use grail_types::{Epoch, SUPPLY_MAX_SAT};
 
 use crate::support::{
     NOW, add_deposit, add_request, block, code, conflict, create_settlement, deposit, item,
@@ -192,6 +192,7 @@ async fn extremes_of_items_and_proposals_are_refused() {
     let created = create_settlement(&mut tx, outpoint(50), &too_many).await;
     assert_eq!(code(created), "out-of-range");
     let new = NewSettlement {
+        epoch: Epoch(0),
         nft_input: outpoint(50),
         draft: &vec![0; DRAFT_BYTES_MAX + 1],
         items: &[],

@@ -167,6 +167,7 @@ pub async fn create_settlement(
     items: &[SettlementItem],
 ) -> Result<SettlementId, StoreError> {
     let new = NewSettlement {
+        epoch: Epoch(0),
         nft_input,
         draft: b"draft",
         items,

@@ -3,6 +3,8 @@
 use bitcoin::{Amount, OutPoint};
 use grail_store::{BlockRef, Reader, StoreTx, VaultKind, VaultOutput, VaultTotals};
 
+use grail_types::Epoch;
+
 use crate::support::{NOW, block, new_store, outpoint, txid};
 
 const NFT: VaultKind = VaultKind::Nft {
@@ -10,9 +12,20 @@ const NFT: VaultKind = VaultKind::Nft {
 };
 
 async fn record(tx: &mut StoreTx, seed: u8, kind: VaultKind, sat: u64, at: BlockRef) -> OutPoint {
+    record_of(tx, seed, (Epoch(0), kind), sat, at).await
+}
+
+async fn record_of(
+    tx: &mut StoreTx,
+    seed: u8,
+    (epoch, kind): (Epoch, VaultKind),
+    sat: u64,
+    at: BlockRef,
+) -> OutPoint {
     let output = VaultOutput {
         outpoint: outpoint(seed),
         amount: Amount::from_sat(sat),
+        epoch,
         kind,
     };
     tx.record_vault_output(&output, at).await.unwrap();
@@ -30,6 +43,7 @@ fn totals(nft: Option<OutPoint>, supply: u64, vault: u64, donations: u64) -> Vau
         supply: Amount::from_sat(supply),
         vault: Amount::from_sat(vault),
         donations: Amount::from_sat(donations),
+        former: Amount::ZERO,
     }
 }
 
@@ -92,4 +106,40 @@ async fn a_rewind_forgets_what_its_blocks_made_and_spent_and_nothing_else() {
     let _ = tx.rewind_blocks(None, NOW).await.unwrap();
     assert_eq!(tx.vault_totals().await.unwrap(), totals(None, 0, 0, 0));
     assert_eq!(places(&mut tx).await, []);
+}
+
+#[tokio::test]
+async fn what_a_rotation_leaves_behind_is_in_no_sum_but_its_own() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let (first, second) = (block(1, 0), block(2, 0));
+    tx.connect_block(first).await.unwrap();
+    let old = record(&mut tx, 1, NFT, 1_000, first).await;
+    let vault = record(&mut tx, 2, VaultKind::Vault, 7_000, first).await;
+    record(&mut tx, 3, VaultKind::Donation, 500, first).await;
+    tx.connect_block(second).await.unwrap();
+    for spent in [old, vault] {
+        let _ = tx
+            .spend_vault_output(&spent, &txid(9), second)
+            .await
+            .unwrap();
+    }
+    let nft = record_of(&mut tx, 4, (Epoch(1), NFT), 1_000, second).await;
+    let moved = (Epoch(1), VaultKind::Vault);
+    let moved = record_of(&mut tx, 5, moved, 7_000, second).await;
+    // A gift to the former address, in the same block.
+    record(&mut tx, 6, VaultKind::Donation, 40, second).await;
+    assert_eq!(
+        tx.vault_totals().await.unwrap(),
+        VaultTotals {
+            former: Amount::from_sat(540),
+            ..totals(Some(nft), 7_000, 7_000, 0)
+        }
+    );
+    assert_eq!(places(&mut tx).await, [moved]);
+    let _ = tx.rewind_blocks(Some(first), NOW).await.unwrap();
+    assert_eq!(
+        tx.vault_totals().await.unwrap(),
+        totals(Some(old), 7_000, 7_000, 500)
+    );
 }

@@ -7,18 +7,19 @@ use anyhow::{Context, ensure};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
 use grail_flow::{
-    Alarm, DepositCharms, RequestEvent, RequestStage, RequestState, SettlementId, SettlementStage,
-    confirmations, confirmations_needed,
+    Alarm, DepositCharms, RequestEvent, RequestState, SettlementId, SettlementStage, confirmations,
+    confirmations_needed,
 };
 use grail_spell::{PrevTx, nft_app, roster_state};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
 use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, SettlementRequest};
-use grail_types::{BoundedVec, Network, Params, RequestId};
+use grail_types::{BoundedVec, Epoch, Network, Params, ParamsHash, RequestId, Roster};
 use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    alarm, backend::Backend, clock, draft::Draft, roles::prove::is_unservable, step::Step,
+    alarm, backend::Backend, clock, draft::Draft, roles::prove::is_unservable, rosters::Rosters,
+    step::Step,
 };
 use turns::{isolate, next_turn};
 
@@ -63,6 +64,7 @@ pub enum Built {
 
 /// The newest unspent roster NFT with all that a settlement needs of it.
 struct Tip {
+    roster: Roster,
     nft: Coin,
     state: RosterState,
     vault: Option<Coin>,
@@ -76,8 +78,10 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     if reader.open_alarms().await?.stop > 0 {
         return Ok(Built::Hold);
     }
+    let rosters = backend.rosters(&mut reader).await?;
+    // Deposits of former rosters are not these operators' to spend: they wait for their users.
     let ready = reader
-        .requests_in_state(RequestStage::Ready, 0, READY_MAX)
+        .ready_requests(rosters.newest().epoch(), READY_MAX)
         .await?;
     if !is_due(backend, &ready) {
         return Ok(Built::Nothing);
@@ -87,9 +91,18 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     if unconfirmed >= u64::from(backend.params().settlements_unconfirmed_max) {
         return Ok(Built::Nothing);
     }
-    let Some(tip) = tip(backend, &mut reader).await? else {
+    let Some(tip) = tip(backend, &rosters, &mut reader).await? else {
         return Ok(Built::Nothing);
     };
+    let (expected, got) = (ParamsHash(tip.state.params_hash), backend.protocol().hash());
+    if got != expected {
+        drop(reader);
+        let alarm = Alarm::ParamsUnknown { expected, got };
+        let mut tx = backend.store.begin().await?;
+        alarm::raise(&mut tx, &alarm, clock::now()).await?;
+        tx.commit().await?;
+        return Ok(Built::Hold);
+    }
     let Some(fee_rate) = fee_rate(backend).await? else {
         tracing::warn!("no fee rate to be had: no settlement");
         return Ok(Built::Hold);
@@ -109,7 +122,7 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         let request = SettlementRequest {
             bridge: backend.bridge(),
             params: backend.params(),
-            roster: backend.roster(),
+            roster: &tip.roster,
             state: &tip.state,
             nft: tip.nft.clone(),
             vault: tip.vault.clone(),
@@ -187,21 +200,31 @@ fn is_due(backend: &Backend, ready: &[Request]) -> bool {
         || patience_ends.saturating_add(backend.config.batch_seconds) <= clock::now()
 }
 
-/// The NFT's output to build on: of the newest settlement once it is published, or of the
-/// deployment. None while a settlement is on its way, since only what is published can be built on.
+/// The NFT's output to build on: of the newest settlement once it is published, else of the newest
+/// rotation, else of the deployment. None while a settlement is on its way, since only what is
+/// published can be built on.
 async fn nft_to_build_on(
     backend: &Backend,
     reader: &mut Reader,
 ) -> anyhow::Result<Option<OutPoint>> {
-    let Some(settlement) = reader.settlement_tip().await? else {
-        return Ok(Some(backend.deployment_nft()));
-    };
-    let is_published = settlement.state.stage().is_published();
-    Ok(settlement.nft_output.filter(|_| is_published))
+    if let Some(settlement) = reader.settlement_tip().await? {
+        let is_published = settlement.state.stage().is_published();
+        return Ok(settlement.nft_output.filter(|_| is_published));
+    }
+    let rotation = reader.newest_rotation().await?;
+    Ok(Some(rotation.map_or_else(
+        || backend.deployment_nft(),
+        |rotation| rotation.nft_output(),
+    )))
 }
 
-/// The NFT to build on, with all that a settlement needs of it.
-async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Tip>> {
+/// The NFT to build on, with all that a settlement needs of it. None also while its roster is not
+/// known: a rotation that a reorg undid, with settlements on top of it.
+async fn tip(
+    backend: &Backend,
+    rosters: &Rosters,
+    reader: &mut Reader,
+) -> anyhow::Result<Option<Tip>> {
     let Some(nft) = nft_to_build_on(backend, reader).await? else {
         return Ok(None);
     };
@@ -212,6 +235,10 @@ async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Ti
     let read = PrevTx::read_committed(&transaction, backend.mock());
     let state = roster_state(&read.charms_at(nft.vout), &nft_app(&backend.bridge().app))?
         .context("the NFT's output does not carry the NFT")?;
+    let newest = rosters.newest();
+    if Epoch(state.epoch) != newest.epoch() {
+        return Ok(None);
+    }
     let coin = |vout: u32| {
         let output = read.output(vout)?.clone();
         Some(Coin {
@@ -223,9 +250,10 @@ async fn tip(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Option<Ti
     // A settlement's own vault output comes after the NFT's, if it has one. Stray coins at the
     // vault are left alone.
     let vault = coin(1).filter(|coin| {
-        coin.output.script_pubkey == backend.vault.script_pubkey && read.charms_at(1).is_empty()
+        coin.output.script_pubkey == newest.vault().script_pubkey && read.charms_at(1).is_empty()
     });
     Ok(Some(Tip {
+        roster: newest.roster().clone(),
         nft: nft_coin,
         state,
         vault,
@@ -340,7 +368,7 @@ async fn draft(
         requests: BoundedVec::new(plan.requests.clone())?,
     });
     let proposal = Proposal::new(
-        backend.roster().epoch(),
+        tip.roster.epoch(),
         backend.params().clone(),
         plan.transaction.clone(),
         needed.iter().filter_map(|txid| previous.get(txid)),
@@ -366,6 +394,7 @@ async fn draft(
         return Ok(Built::Outdated);
     }
     let new = NewSettlement {
+        epoch: tip.roster.epoch(),
         nft_input: tip.nft.outpoint,
         draft: &draft,
         items: &items,

@@ -13,11 +13,12 @@ use anyhow::Context;
 use bitcoin::{Block, ScriptBuf, Transaction, Txid};
 use grail_chain::{Cursor, ScanError, Step as ChainStep, next_step};
 use grail_flow::{Alarm, BlockRef, RequestEvent, SettlementEvent};
-use grail_store::{DepositState, Reclaim, Settlement};
+use grail_store::{DepositState, Reclaim, Rotation, Settlement};
 use grail_types::RequestId;
 
 use crate::{alarm, backend::Backend, clock, node::POLL, step::Step};
 use deposits::note_replaced;
+use vault::{NftMove, SpentByRotations};
 
 /// Rows read at a time.
 const PAGE: u32 = 500;
@@ -67,7 +68,8 @@ impl<'a> Scanner<'a> {
         match next {
             Ok(ChainStep::Connect { at, block }) => {
                 self.read_scripts().await?;
-                self.connect(at, &block).await?;
+                let spent = vault::spent_by_rotations(self.backend, &block).await?;
+                self.connect(at, &block, &spent).await?;
                 Ok(true)
             }
             Ok(ChainStep::Rewind { to }) => {
@@ -114,14 +116,28 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    async fn connect(&mut self, at: BlockRef, block: &Block) -> anyhow::Result<()> {
+    async fn connect(
+        &mut self,
+        at: BlockRef,
+        block: &Block,
+        spent: &SpentByRotations,
+    ) -> anyhow::Result<()> {
         let mut step = Step::begin(self.backend).await?;
+        let mut rosters = (*self.backend.rosters(&mut step.tx).await?).clone();
         step.tx.connect_block(at).await?;
         step.set_tip_height(at.height);
         let now = step.now();
         for transaction in &block.txdata {
             let txid = transaction.compute_txid();
-            let moves_nft = vault::connect(self.backend, &mut step.tx, transaction, at).await?;
+            let nft = vault::connect(
+                &mut step,
+                self.backend,
+                &mut rosters,
+                transaction,
+                spent,
+                at,
+            )
+            .await?;
             for (deposit, request) in self.deposits_in(transaction) {
                 step.tx.put_transaction(transaction).await?;
                 let _ = step.tx.record_deposit(&request, &deposit, now).await?;
@@ -139,9 +155,13 @@ impl<'a> Scanner<'a> {
                 tell_mined(&mut step, &settlement, at).await?;
             } else {
                 self.note_spends(&mut step, transaction, txid, at).await?;
-                if moves_nft {
-                    step.raise(&Alarm::ForeignSettlement { txid, block: at })
-                        .await?;
+                match nft {
+                    NftMove::Settles => {
+                        step.raise(&Alarm::ForeignSettlement { txid, block: at })
+                            .await?;
+                    }
+                    NftMove::Rotates(rotation) => tell_rotated(&mut step, &rotation).await?,
+                    NftMove::Stays | NftMove::Unknown => {}
                 }
             }
             self.mempool_seen.remove(&txid);
@@ -235,5 +255,16 @@ async fn tell_mined(
     }
     step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
         .await?;
+    Ok(())
+}
+
+/// A rotation is in a block: the settlement that was to spend the same NFT can never be, nor what
+/// builds on it. Their requests go back.
+async fn tell_rotated(step: &mut Step<'_>, rotation: &Rotation) -> anyhow::Result<()> {
+    let live = step.tx.settlement_spending_nft(&rotation.nft_input).await?;
+    if let Some(live) = live {
+        step.tell_settlement(live.id, SettlementEvent::ConflictFound)
+            .await?;
+    }
     Ok(())
 }

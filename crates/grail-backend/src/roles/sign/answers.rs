@@ -9,7 +9,7 @@ use grail_flow::{SettlementId, SettlementStage, SettlementState};
 use grail_policy::judge;
 use grail_store::{NewAnswer, Recorded, Verdict};
 use grail_txbuild::Collector;
-use grail_types::SignerIndex;
+use grail_types::{Roster, SignerIndex};
 use grail_wire::{Answer, Attempt, ProposalId, Reply, Verdict as Said, decode_proposal};
 
 use super::quorum::try_to_finish;
@@ -21,6 +21,8 @@ const SIGN_POLL: Duration = Duration::from_secs(2);
 /// A settlement that operators are deciding on.
 pub(super) struct Pending {
     pub id: SettlementId,
+    /// Whom positions in its answers stand for.
+    pub roster: Roster,
     pub collector: Collector,
 }
 
@@ -84,6 +86,7 @@ async fn load(
         .proposal(id)
         .await?
         .context("the settlement has no proposal")?;
+    let roster = backend.roster_of(&mut reader, settlement.epoch).await?;
     drop(reader);
     let bridge = *backend.protocol().bridge();
     let secp = backend.secp.clone();
@@ -95,7 +98,11 @@ async fn load(
             None => judge(&secp, &decode_proposal(&stored)?, &bridge)?,
         };
         let collector = Collector::new(judged.get().signing().clone())?;
-        anyhow::Ok(Pending { id, collector })
+        anyhow::Ok(Pending {
+            id,
+            roster,
+            collector,
+        })
     })
     .await??;
     let loaded = Arc::new(loaded);
@@ -135,13 +142,13 @@ async fn take(
     };
     let answer: Answer = grail_wire::decode(&message.answer)?.message;
     let answer = answer.verify(&backend.secp)?;
-    let signer = backend
-        .roster()
-        .position(&answer.get().signer)
-        .context("the answer is of somebody who is not in the roster")?;
     let Some(current) = load_named(backend, pending, &answer.get().proposal).await? else {
         return Ok(());
     };
+    let signer = current
+        .roster
+        .position(&answer.get().signer)
+        .context("the answer is of somebody who is not in the settlement's roster")?;
     let checked = Arc::clone(&current);
     let secp = backend.secp.clone();
     let (answer, verdict) = tokio::task::spawn_blocking(move || {
@@ -163,7 +170,7 @@ async fn take(
     let new = NewAnswer {
         settlement: id,
         signer,
-        epoch: backend.roster().epoch(),
+        epoch: current.roster.epoch(),
         attempt,
         verdict: &verdict,
     };

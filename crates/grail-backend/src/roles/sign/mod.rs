@@ -23,9 +23,9 @@ pub async fn ask(backend: &Backend, id: SettlementId, round: u32) -> JobOutcome<
     let mut reader = backend.store.read().await?;
     let asked = settlement_at(&mut reader, id, &[SettlementStage::Asked]).await?;
     let current = SettlementState::Asked { round };
-    if asked.is_none_or(|settlement| settlement.state != current) {
+    let Some(settlement) = asked.filter(|settlement| settlement.state == current) else {
         return nothing_to_do(backend).await;
-    }
+    };
     let proposal = reader
         .proposal(id)
         .await?
@@ -48,10 +48,9 @@ pub async fn ask(backend: &Backend, id: SettlementId, round: u32) -> JobOutcome<
         attempt,
         proposal: BoundedBytes::new(proposal)?,
     };
-    let epoch = backend.roster().epoch();
     backend
         .broker
-        .publish(Ask::subject(), encode(epoch, &ask)?)
+        .publish(Ask::subject(), encode(settlement.epoch, &ask)?)
         .await?;
     // The next round, unless a quorum comes first: its job finds the settlement in another state
     // then.

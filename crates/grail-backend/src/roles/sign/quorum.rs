@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Context;
 use bitcoin::XOnlyPublicKey;
 use grail_chain::{RejectReason, Verdict as NodeVerdict};
-use grail_flow::{Alarm, AlarmCode, AlarmSubject, SettlementEvent, SettlementId, SettlementState};
+use grail_flow::{Alarm, AlarmCode, AlarmSubject, SettlementEvent, SettlementState};
 use grail_store::Verdict;
 use grail_txbuild::{CheckedSignatures, Standing};
-use grail_types::Roster;
 
 use super::answers::Pending;
 use crate::{backend::Backend, step::Step};
@@ -34,25 +33,26 @@ pub(super) async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyho
     }
     let answers = reader.answers(id).await?;
     drop(reader);
-    let tally = Tally::of(backend.roster(), pending, answers, round)?;
+    let tally = Tally::of(pending, answers, round)?;
     match pending
         .collector
         .standing(&tally.signed(), &tally.unwilling)
     {
         Standing::Open => Ok(()),
         Standing::Complete => finish(backend, pending, &tally).await,
-        Standing::Lost => give_up(backend, id, &tally).await,
+        Standing::Lost => give_up(backend, pending, &tally).await,
     }
 }
 
 /// No quorum can form in this attempt.
-async fn give_up(backend: &Backend, id: SettlementId, tally: &Tally) -> anyhow::Result<()> {
+async fn give_up(backend: &Backend, pending: &Pending, tally: &Tally) -> anyhow::Result<()> {
+    let id = pending.id;
     let mut step = Step::begin(backend).await?;
     // The dry run approved the same bytes, so building them anew would end the same way.
     let alarm = Alarm::QuorumRefused {
         settlement: id,
         unwilling: tally.unwilling.len(),
-        threshold: backend.roster().threshold().0,
+        threshold: pending.roster.threshold().0,
     };
     step.raise(&alarm).await?;
     step.tell_settlement(id, SettlementEvent::QuorumRefused)
@@ -120,7 +120,6 @@ impl Tally {
     /// Refused and faulty are one here: neither is a signature in this attempt. Who has not
     /// answered may still sign, however late, so silence never ends a settlement.
     fn of(
-        roster: &Roster,
         pending: &Pending,
         answers: Vec<grail_store::Answer>,
         round: u32,
@@ -130,7 +129,8 @@ impl Tally {
             unwilling: BTreeSet::new(),
         };
         for answer in answers {
-            let signer = *roster
+            let signer = *pending
+                .roster
                 .signer(answer.signer)
                 .context("a stored answer is of nobody in the roster")?;
             match answer.verdict {

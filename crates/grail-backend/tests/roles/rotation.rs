@@ -1,0 +1,399 @@
+//! Rosters that change, as blocks tell: adopted from the chain's own evidence, followed by
+//! requests, settlements, answers and the API, undone by a reorg.
+
+use axum::{body::Body, http::Request as HttpRequest};
+use bitcoin::{OutPoint, Transaction};
+use grail_api::{Page, Request, RosterAnswer, RosterRecord, RosterSummary, Settlement};
+use grail_backend::{api::router, roles::build::Built};
+use grail_fixtures::house::{House, Rotation};
+use grail_flow::BlockRef;
+use grail_policy::adoption::{Genesis, Handover, adopt_genesis, adopt_next};
+use grail_types::{Epoch, ParamsHash};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::{
+    bridge::{WASM, first_house},
+    operators::{key, keypair, show_up},
+    users::{DEPOSIT_SAT, FEE_CAP_SAT},
+    wait::eventually,
+    world::{QUORUM, World, settlement_id},
+};
+
+/// Signers of the second roster, by number of their keys: one is kept.
+const SECOND: [u8; 4] = [4, 11, 12, 13];
+/// Signers of the third.
+const THIRD: [u8; 4] = [21, 22, 23, 24];
+
+fn house(world: &World, epoch: u64, seeds: &[u8]) -> House {
+    let keys = seeds.iter().map(|seed| keypair(*seed)).collect();
+    House::new(&world.backend.secp, epoch, keys, 3)
+}
+
+/// A rotation of what `made` left, as a block would hold it.
+fn rotation(world: &World, made: &Transaction, from: &House, to: &House) -> Handover {
+    rotate(world, made, from, to).signed_by(3)
+}
+
+fn rotate<'a>(
+    world: &'a World,
+    made: &'a Transaction,
+    from: &'a House,
+    to: &'a House,
+) -> Rotation<'a> {
+    Rotation {
+        bridge: world.backend.bridge(),
+        wasm: WASM,
+        made,
+        funding: None,
+        from,
+        to,
+    }
+}
+
+async fn epoch(world: &World) -> Epoch {
+    let mut reader = world.backend.store.read().await.unwrap();
+    let rosters = world.backend.rosters(&mut reader).await.unwrap();
+    rosters.newest().epoch()
+}
+
+/// Mines a rotation and the blocks after which addresses are made with its roster.
+async fn mine_settled(world: &World, step: &Handover) {
+    world.mine(vec![step.transaction.clone()]).await;
+    let needed = world.backend.params().settlement_confirmations;
+    world.mine_empty(needed - 1).await;
+}
+
+async fn get(world: &World, path: &str) -> (u16, Value) {
+    let request = HttpRequest::get(path).body(Body::empty()).unwrap();
+    answered(world, request).await
+}
+
+async fn ask(world: &World) -> (u16, Value) {
+    let body = json!({
+        "recipient_address": super::users::address(super::users::USER_KEY),
+        "reclaim_public_key": key(60).to_string(),
+        "fee_cap_sat": FEE_CAP_SAT,
+    });
+    let request = HttpRequest::post("/v1/peg-ins")
+        .header("content-type", "application/json")
+        .header("idempotency-key", format!("key-{}", world.next_number()))
+        .body(Body::from(body.to_string()))
+        .unwrap();
+    answered(world, request).await
+}
+
+async fn answered(world: &World, request: HttpRequest<Body>) -> (u16, Value) {
+    let response = router(world.backend.clone())
+        .oneshot(request)
+        .await
+        .unwrap();
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), 4 << 20)
+        .await
+        .unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+/// A bridge with zkBTC in existence: what is to be handed over is more than the NFT.
+async fn settled(world: &World) -> (Transaction, u64) {
+    world.ready_peg_ins(2).await;
+    let (_, made) = world.settle().await;
+    world.mine_mempool().await;
+    world.mine_empty(1).await;
+    let minted = world.tokens(&made).values().sum();
+    (made, minted)
+}
+
+#[tokio::test]
+async fn a_rotation_in_a_block_is_adopted_and_the_bridge_goes_on_under_it() {
+    let w = World::new().await;
+    let (made, minted) = settled(&w).await;
+    let second = house(&w, 1, &SECOND);
+    let step = rotation(&w, &made, &first_house(), &second);
+    w.mine(vec![step.transaction.clone()]).await;
+    assert_eq!(epoch(&w).await, Epoch(1));
+    assert_eq!(w.alarms().await, [""; 0]);
+    w.check_reserves(minted).await;
+
+    // No address of a roster that a reorg can undo, and none of one that has given the NFT away.
+    let (status, problem) = ask(&w).await;
+    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+    w.mine_empty(w.backend.params().settlement_confirmations - 1)
+        .await;
+    let (status, answer) = ask(&w).await;
+    assert_eq!(status, 201);
+    let answer: Request = serde_json::from_value(answer).unwrap();
+    assert_eq!(answer.terms.epoch, Epoch(1));
+    assert_eq!(answer.receipt.roster, second.roster);
+    answer.receipt.check().unwrap();
+
+    // The new roster settles; the old one has no say.
+    let asked = w.ask_peg_in().await;
+    w.mine(vec![w.deposit(&asked, DEPOSIT_SAT)]).await;
+    let question = w.ask_operators().await;
+    let id = settlement_id(&question);
+    assert_eq!(w.settlement(id).await.epoch, Epoch(1));
+    w.sign(&question, &QUORUM).await;
+    w.sign(&question, &SECOND[1..]).await;
+    w.answered(id).await;
+    let mut reader = w.backend.store.read().await.unwrap();
+    let answers = reader.answers(id).await.unwrap();
+    drop(reader);
+    assert_eq!(answers.len(), 3);
+    for answer in &answers {
+        assert_eq!(answer.epoch, Epoch(1));
+        assert_eq!(answer.verdict.name(), "signed");
+        let signer = second.roster.signer(answer.signer).unwrap();
+        assert!(SECOND[1..].iter().any(|seed| key(*seed) == *signer));
+    }
+    w.jobs().await;
+    let signed = w.signed(id).await;
+    assert_eq!(
+        signed.input[0].previous_output,
+        OutPoint::new(step.transaction.compute_txid(), 0)
+    );
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    assert_eq!(w.standing(&asked).await, ("paid", None));
+    let more: u64 = w.tokens(&signed).values().sum();
+    w.check_reserves(minted + more).await;
+    assert_eq!(w.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_api_shows_every_roster_with_evidence_that_anybody_can_adopt() {
+    let w = World::new().await;
+    let (made, _) = settled(&w).await;
+    let houses = [first_house(), house(&w, 1, &SECOND), house(&w, 2, &THIRD)];
+    let one = rotation(&w, &made, &houses[0], &houses[1]);
+    let two = rotation(&w, &one.transaction, &houses[1], &houses[2]);
+    // Both in one block.
+    let block = vec![one.transaction.clone(), two.transaction.clone()];
+    w.mine(block).await;
+    assert_eq!(epoch(&w).await, Epoch(2));
+
+    let secp = &w.backend.secp;
+    let bridge = *w.backend.bridge();
+    let mut adopted = None;
+    for (number, house) in (0_u64..).zip(&houses) {
+        let (status, record) = get(&w, &format!("/v1/rosters/{number}")).await;
+        assert_eq!(status, 200, "{record}");
+        let record: RosterRecord = serde_json::from_value(record).unwrap();
+        assert_eq!(record.roster().unwrap(), house.roster);
+        assert!(record.height.is_some() && record.block_hash.is_some());
+        let transaction: Transaction =
+            bitcoin::consensus::encode::deserialize_hex(&record.transaction).unwrap();
+        assert_eq!(record.txid, transaction.compute_txid());
+        let spent = record.spent.iter().map(|output| bitcoin::TxOut {
+            value: bitcoin::Amount::from_sat(output.amount_sat),
+            script_pubkey: bitcoin::ScriptBuf::from_hex(&output.script).unwrap(),
+        });
+        let step = Handover {
+            spent: spent.collect(),
+            transaction,
+        };
+        let next = match &adopted {
+            None => adopt_genesis(secp, &bridge, &Genesis(record.txid), &step.transaction),
+            Some(before) => adopt_next(secp, &bridge, before, &step),
+        };
+        let next = next.unwrap();
+        assert_eq!(next.roster(), &house.roster);
+        assert_eq!(next.params_hash(), record.params_hash);
+        adopted = Some(next);
+    }
+    for (path, code) in [("/v1/rosters/3", 404), ("/v1/rosters/x", 400)] {
+        assert_eq!(get(&w, path).await.0, code, "{path}");
+    }
+
+    // Newest first, in pages.
+    let mut epochs = Vec::new();
+    let mut path = "/v1/rosters?limit=2".to_owned();
+    loop {
+        let (_, page) = get(&w, &path).await;
+        let page: Page<RosterSummary> = serde_json::from_value(page).unwrap();
+        epochs.extend(page.items.iter().map(|item| item.epoch.0));
+        let Some(next) = page.next else { break };
+        path = format!("/v1/rosters?limit=2&after={next}");
+    }
+    assert_eq!(epochs, [2, 1, 0]);
+
+    // The roster of now needs evidence of its own signers.
+    assert_eq!(get(&w, "/v1/roster").await.0, 503);
+    show_up(&w.backend, &THIRD).await;
+    let (status, answer) = get(&w, "/v1/roster").await;
+    assert_eq!(status, 200);
+    let answer: RosterAnswer = serde_json::from_value(answer).unwrap();
+    assert_eq!(answer.roster().unwrap(), houses[2].roster);
+    let tip = OutPoint::new(two.transaction.compute_txid(), 0);
+    assert_eq!(answer.nft_outpoint, tip);
+    let (_, settlements) = get(&w, "/v1/settlements").await;
+    let settlements: Page<Settlement> = serde_json::from_value(settlements).unwrap();
+    assert_eq!(settlements.items[0].epoch, Epoch(0));
+    assert_eq!(settlements.items[0].signers.len(), 4);
+}
+
+#[tokio::test]
+async fn deposits_of_a_former_roster_wait_for_their_users() {
+    let w = World::new().await;
+    let (made, _) = settled(&w).await;
+    let waiting = w.ready_peg_ins(1).await.remove(0).0;
+    let second = house(&w, 1, &SECOND);
+    mine_settled(&w, &rotation(&w, &made, &first_house(), &second)).await;
+    assert_eq!(w.standing(&waiting).await.0, "ready");
+    assert_eq!(w.build().await, Built::Nothing);
+    // It stands in nobody's way.
+    let asked = w.ask_peg_in().await;
+    w.mine(vec![w.deposit(&asked, DEPOSIT_SAT)]).await;
+    assert_eq!(w.build().await, Built::Draft);
+    assert_eq!(w.standing(&waiting).await.0, "ready");
+    let (_, health) = get(&w, "/healthz").await;
+    let parts = health["components"].as_array().unwrap();
+    let roster = parts.iter().find(|part| part["name"] == "roster").unwrap();
+    assert_eq!(roster["status"], "degraded");
+    assert_eq!(
+        roster["detail"],
+        "epoch 1, 1 open requests of former epochs"
+    );
+    // Until its time is over: then it is the user's, with a receipt that needs no roster of now.
+    let params = w.backend.params();
+    w.mine_empty(u32::from(24 - params.sweep_margin)).await;
+    assert_eq!(
+        w.standing(&waiting).await,
+        ("reclaimable", Some("too-close-to-reclaim"))
+    );
+    let (_, status) = get(&w, &format!("/v1/peg-ins/{}", waiting.id)).await;
+    let receipt: grail_api::Receipt = serde_json::from_value(status["receipt"].clone()).unwrap();
+    assert_eq!(receipt.check().unwrap().roster(), &first_house().roster);
+}
+
+#[tokio::test]
+async fn a_settlement_under_way_gives_way_to_a_rotation() {
+    let w = World::new().await;
+    let (made, _) = settled(&w).await;
+    let waiting = w.ready_peg_ins(1).await.remove(0).0;
+    let question = w.ask_operators().await;
+    let second = house(&w, 1, &SECOND);
+    mine_settled(&w, &rotation(&w, &made, &first_house(), &second)).await;
+    let state = w.settlement(settlement_id(&question)).await.state;
+    assert_eq!(state.name(), "abandoned");
+    assert_eq!(w.standing(&waiting).await.0, "ready");
+    // What the former roster signs now is of no transaction that can be.
+    w.sign(&question, &QUORUM).await;
+    assert_eq!(w.build().await, Built::Nothing);
+    assert_eq!(w.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_reorg_that_undoes_a_rotation_brings_the_former_roster_back() {
+    let w = World::new().await;
+    let (made, minted) = settled(&w).await;
+    let height = w.tip_height().await;
+    let second = house(&w, 1, &SECOND);
+    mine_settled(&w, &rotation(&w, &made, &first_house(), &second)).await;
+    assert_eq!(epoch(&w).await, Epoch(1));
+    w.chain.fork_at(height + 1);
+    w.mine_empty(3).await;
+    assert_eq!(epoch(&w).await, Epoch(0));
+    w.check_reserves(minted).await;
+    // It settles again.
+    let asked = w.ask_peg_in().await;
+    w.mine(vec![w.deposit(&asked, DEPOSIT_SAT)]).await;
+    let (_, signed) = w.settle().await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    assert_eq!(w.standing(&asked).await, ("paid", None));
+    // And another roster follows, from there.
+    let third = house(&w, 1, &THIRD);
+    mine_settled(&w, &rotation(&w, &signed, &first_house(), &third)).await;
+    let mut reader = w.backend.store.read().await.unwrap();
+    let rosters = w.backend.rosters(&mut reader).await.unwrap();
+    assert_eq!(rosters.newest().roster(), &third.roster);
+    drop(reader);
+    assert_eq!(w.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn rosters_are_adopted_anew_from_rows_and_from_an_empty_database() {
+    let mut w = World::new().await;
+    let (made, minted) = settled(&w).await;
+    let second = house(&w, 1, &SECOND);
+    let step = rotation(&w, &made, &first_house(), &second);
+    mine_settled(&w, &step).await;
+    w.crash().await;
+    assert_eq!(epoch(&w).await, Epoch(1));
+    let rebuilt = w.rebuilt().await;
+    assert_eq!(epoch(&rebuilt).await, Epoch(1));
+    rebuilt.check_reserves(minted).await;
+    // A row that is not what a roster signed makes none.
+    let block = BlockRef {
+        height: w.tip_height().await,
+        hash: bitcoin::hashes::Hash::all_zeros(),
+    };
+    for handover in [b"nonsense".to_vec(), step.to_bytes()] {
+        let forged = grail_store::Rotation {
+            epoch: Epoch(2),
+            txid: step.transaction.compute_txid(),
+            nft_input: OutPoint::null(),
+            block,
+        };
+        let mut tx = w.backend.store.begin().await.unwrap();
+        let forged = grail_store::Rotation {
+            txid: bitcoin::hashes::Hash::all_zeros(),
+            ..forged
+        };
+        tx.record_rotation(&forged, &handover).await.unwrap();
+        assert!(w.backend.rosters(&mut tx).await.is_err());
+    }
+    assert_eq!(epoch(&w).await, Epoch(1));
+}
+
+#[tokio::test]
+async fn a_mined_handover_that_does_not_follow_stops_the_bridge() {
+    let w = World::new().await;
+    let (made, _) = settled(&w).await;
+    w.ready_peg_ins(1).await;
+    // The paper chain runs no scripts: two signatures of three.
+    let second = house(&w, 1, &SECOND);
+    let first = first_house();
+    let short = rotate(&w, &made, &first, &second).signed_by(2);
+    w.mine(vec![short.transaction]).await;
+    assert_eq!(w.alarms().await, ["rotation-not-adopted"]);
+    assert_eq!(epoch(&w).await, Epoch(0));
+    assert_eq!(w.build().await, Built::Hold);
+    // Also once a person has looked: the NFT is not where the first roster could spend it.
+    w.acknowledge_alarms().await;
+    let built = w.build().await;
+    if built == Built::Draft {
+        w.jobs().await;
+    }
+    eventually(async || {
+        w.settlements()
+            .await
+            .iter()
+            .all(|it| it.state.name() != "asked")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rotation_to_other_parameters_stops_building_before_a_proof_is_paid() {
+    let w = World::new().await;
+    let (made, _) = settled(&w).await;
+    let second = house(&w, 1, &SECOND);
+    let first = first_house();
+    let other = ParamsHash([9; 32]);
+    let step = rotate(&w, &made, &first, &second).with_state(3, |state| {
+        state.params_hash = other.0;
+    });
+    mine_settled(&w, &step).await;
+    assert_eq!(epoch(&w).await, Epoch(1));
+    let asked = w.ask_peg_in().await;
+    w.mine(vec![w.deposit(&asked, DEPOSIT_SAT)]).await;
+    assert_eq!(w.build().await, Built::Hold);
+    assert_eq!(w.alarms().await, ["params-unknown"]);
+    w.acknowledge_alarms().await;
+    assert_eq!(w.build().await, Built::Hold);
+    assert_eq!(w.settlements().await.len(), 1);
+    assert_eq!(w.standing(&asked).await.0, "ready");
+}

@@ -1,0 +1,173 @@
+//! Rosters with their keys, and rotations from one to the next: proven under the real contract,
+//! signed by whoever holds the keys. No program makes a rotation yet; the chain may hold one.
+
+use bitcoin::{
+    Amount, Transaction, TxOut, Witness, XOnlyPublicKey,
+    key::TapTweak,
+    secp256k1::{All, Keypair, Message, Secp256k1},
+    sighash::{Prevouts, SighashCache, TapSighashType},
+};
+use grail_bridge_contract::RosterState;
+use grail_policy::adoption::Handover;
+use grail_prover::{MockProver, ProveRequest, Prover};
+use grail_script::{InternalKey, Sighashes, Spend, VaultTree};
+use grail_spell::{PrevTx, SettlementItem, nft_app, roster_state, settlement_spell};
+use grail_txbuild::{Coin, first_state};
+use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, Threshold};
+
+use crate::world::{coin, public, transaction};
+
+/// The holders of a roster.
+pub struct House {
+    /// In roster order.
+    pub keys: Vec<Keypair>,
+    pub roster: Roster,
+    pub vault: VaultTree,
+}
+
+impl House {
+    pub fn new(secp: &Secp256k1<All>, epoch: u64, mut keys: Vec<Keypair>, threshold: u16) -> Self {
+        keys.sort_by_key(|key| public(key).serialize());
+        let signers: Vec<XOnlyPublicKey> = keys.iter().map(public).collect();
+        let roster = Roster::new(Epoch(epoch), signers, Threshold(threshold)).unwrap();
+        let vault = VaultTree::new(secp, InternalKey::Nums, &roster);
+        Self {
+            keys,
+            roster,
+            vault,
+        }
+    }
+
+    /// The witness of an input at the vault, by the first so many of the house.
+    pub fn sign_input(
+        &self,
+        transaction: &Transaction,
+        spent: &[TxOut],
+        index: usize,
+        signers: usize,
+    ) -> Witness {
+        let spend = Spend::Leaf(self.vault.leaf.clone());
+        let digest = Sighashes::new(transaction, spent)
+            .of(index, &spend)
+            .unwrap();
+        let mut items: Vec<Vec<u8>> = self
+            .keys
+            .iter()
+            .enumerate()
+            .map(|(position, key)| {
+                let signs = position < signers;
+                if signs {
+                    signature(key, &digest)
+                } else {
+                    Vec::new()
+                }
+            })
+            .rev()
+            .collect();
+        items.push(self.vault.leaf.script().to_bytes());
+        items.push(self.vault.leaf.control_block().serialize());
+        Witness::from_slice(&items)
+    }
+}
+
+pub fn signature(key: &Keypair, digest: &Message) -> Vec<u8> {
+    let secp = Secp256k1::signing_only();
+    let signature = secp.sign_schnorr_no_aux_rand(digest, key);
+    signature.as_ref().to_vec()
+}
+
+/// The state of `house`'s roster after `before`.
+pub fn state_of(house: &House, before: &RosterState) -> RosterState {
+    let state = first_state(ParamsHash(before.params_hash), &house.roster, &house.vault);
+    RosterState {
+        serial: before.serial + 1,
+        supply: before.supply,
+        ..state
+    }
+}
+
+/// A rotation of what `made` left at the vault of one house to the next.
+pub struct Rotation<'a> {
+    pub bridge: &'a Bridge,
+    /// The contract of the bridge's app.
+    pub wasm: &'a [u8],
+    /// The transaction that holds NFT and vault.
+    pub made: &'a Transaction,
+    /// A coin of a single key that pays the fee, all of it.
+    pub funding: Option<(&'a Coin, &'a Keypair)>,
+    pub from: &'a House,
+    pub to: &'a House,
+}
+
+impl Rotation<'_> {
+    /// Signed by the first so many of the house that hands over.
+    pub fn signed_by(&self, signers: usize) -> Handover {
+        self.with_state(signers, |_| {})
+    }
+
+    /// The same to another state than it should be.
+    pub fn with_state(&self, signers: usize, change: impl FnOnce(&mut RosterState)) -> Handover {
+        let mock = MockAllowed::on(self.bridge.network);
+        let read = PrevTx::read_committed(self.made, mock);
+        let before = roster_state(&read.charms_at(0), &nft_app(&self.bridge.app));
+        let mut state = state_of(self.to, &before.unwrap().unwrap());
+        change(&mut state);
+        let own = |vout: &u32| {
+            let output = self.made.output.get(usize::try_from(*vout).unwrap());
+            output.is_some_and(|output| {
+                output.script_pubkey == self.from.vault.script_pubkey && !output.value.eq(&ZERO)
+            })
+        };
+        let mut coins: Vec<Coin> = (0..2)
+            .filter(own)
+            .map(|vout| coin(self.made, vout))
+            .collect();
+        let moved = coins.iter().map(|coin| TxOut {
+            value: coin.output.value,
+            script_pubkey: self.to.vault.script_pubkey.clone(),
+        });
+        let outputs: Vec<TxOut> = moved.collect();
+        let items = vec![SettlementItem::Plain; outputs.len() - 1];
+        coins.extend(self.funding.map(|(coin, _)| coin.clone()));
+        let inputs: Vec<_> = coins.iter().map(|coin| coin.outpoint).collect();
+        let mut unsigned = transaction(&inputs, outputs);
+        let spell = settlement_spell(&unsigned, &self.bridge.app, &state, &items).unwrap();
+        let previous: Vec<&Transaction> = vec![self.made];
+        let request = ProveRequest::of_bridge(spell, previous, self.wasm.to_vec());
+        let proven = MockProver::new(mock.unwrap()).prove(&request).unwrap();
+        unsigned.output.push(TxOut {
+            value: ZERO,
+            script_pubkey: proven.op_return,
+        });
+        let spent: Vec<TxOut> = coins.into_iter().map(|coin| coin.output).collect();
+        self.sign(unsigned, spent, signers)
+    }
+
+    fn sign(&self, mut transaction: Transaction, spent: Vec<TxOut>, signers: usize) -> Handover {
+        let at_vault = |output: &TxOut| output.script_pubkey == self.from.vault.script_pubkey;
+        let witnesses: Vec<Witness> = spent
+            .iter()
+            .enumerate()
+            .map(|(index, output)| match self.funding {
+                Some((_, key)) if !at_vault(output) => key_spend(&transaction, &spent, index, key),
+                _ => self.from.sign_input(&transaction, &spent, index, signers),
+            })
+            .collect();
+        for (input, witness) in transaction.input.iter_mut().zip(witnesses) {
+            input.witness = witness;
+        }
+        Handover { transaction, spent }
+    }
+}
+
+const ZERO: Amount = Amount::ZERO;
+
+/// A spend by a single key, as wallets make it.
+fn key_spend(transaction: &Transaction, spent: &[TxOut], index: usize, key: &Keypair) -> Witness {
+    let secp = Secp256k1::new();
+    let sighash = SighashCache::new(transaction)
+        .taproot_key_spend_signature_hash(index, &Prevouts::All(spent), TapSighashType::Default)
+        .unwrap();
+    let tweaked = key.tap_tweak(&secp, None).to_keypair();
+    Witness::from_slice(&[signature(&tweaked, &Message::from(sighash))])
+}
