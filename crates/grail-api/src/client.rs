@@ -16,7 +16,7 @@ use ureq::{Agent, Body, RequestBuilder};
 use crate::{
     CreatePegIn, CreatePegOut, Event, Health, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind, Page,
     PageQuery, ParamsAnswer, Problem, Proof, ProvingState, Request, RequestState, RequestStatus,
-    RequestSummary, Reserves, RosterAnswer, RosterRecord, Settlement,
+    RequestSummary, Reserves, RosterAnswer, RosterRecord, RosterSummary, Settlement,
 };
 
 /// Longest wait for a whole answer.
@@ -103,6 +103,11 @@ impl Client {
     /// `GET /v1/roster`.
     pub fn roster(&self) -> Result<RosterAnswer, ClientError> {
         self.read("/v1/roster")
+    }
+
+    /// `GET /v1/rosters`.
+    pub fn rosters(&self, page: &PageQuery) -> Result<Page<RosterSummary>, ClientError> {
+        self.read(&with_query("/v1/rosters", None, page))
     }
 
     /// `GET /v1/rosters/{epoch}`.

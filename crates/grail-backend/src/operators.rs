@@ -13,6 +13,7 @@ use grail_broker::{
     Broker, BrokerError,
     messages::{BrokerMessage, decode, encode},
 };
+use grail_store::{Reader, Store};
 use grail_types::Epoch;
 use grail_wire::{Challenge, Evidence, Hello};
 
@@ -59,8 +60,13 @@ impl Operators {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Challenges operators and takes their evidence, for as long as it is polled.
-    pub async fn run(self: Arc<Self>, broker: Arc<dyn Broker>) -> anyhow::Result<()> {
+    /// Challenges operators and takes their evidence, for as long as it is polled. Keeps the newest
+    /// of each in rows, where there are any, for the API to show once they are away.
+    pub async fn run(
+        self: Arc<Self>,
+        broker: Arc<dyn Broker>,
+        store: Option<Store>,
+    ) -> anyhow::Result<()> {
         let mut hellos = broker.subscribe(Hello::subject()).await?;
         let mut evidence = broker.subscribe(Evidence::subject()).await?;
         let mut nonces = VecDeque::from([self.challenge(broker.as_ref()).await?]);
@@ -87,7 +93,14 @@ impl Operators {
                         // A chain of certificates costs milliseconds; all roles share one task.
                         let operators = Arc::clone(&self);
                         let kept = nonces.clone();
-                        tokio::task::spawn_blocking(move || operators.take(&message.payload, &kept)).await?;
+                        let taken = move || operators.take(&message.payload, &kept);
+                        let taken = tokio::task::spawn_blocking(taken).await?;
+                        if let Some(record) = taken {
+                            if let Some(store) = &store {
+                                keep(store, &record).await?;
+                            }
+                            self.lock().insert(record.public_key, record);
+                        }
                     }
                     None => return Ok(()),
                 },
@@ -116,14 +129,19 @@ impl Operators {
         }
     }
 
-    fn take(&self, payload: &[u8], nonces: &VecDeque<[u8; 32]>) {
+    /// Reads evidence that verifies, if there is room for it.
+    fn take(&self, payload: &[u8], nonces: &VecDeque<[u8; 32]>) -> Option<SignerRecord> {
         let evidence = match decode::<Evidence>(payload) {
             Ok(evidence) => evidence,
-            Err(error) => return tracing::debug!(code = error.code(), %error, "evidence ignored"),
+            Err(error) => {
+                tracing::debug!(code = error.code(), %error, "evidence ignored");
+                return None;
+            }
         };
         let nonce = &evidence.nonce;
         if !nonces.contains(nonce) {
-            return tracing::debug!(name = %evidence.name, "evidence for a challenge of long ago");
+            tracing::debug!(name = %evidence.name, "evidence for a challenge of long ago");
+            return None;
         }
         let expectation = SignerExpectation {
             images: self.protocol.images(),
@@ -140,14 +158,34 @@ impl Operators {
                     pcr0: hex::encode(attested.measurement().pcr0),
                     attested_at: attested.at().as_secs(),
                 };
-                let mut known = self.lock();
-                if known.len() < OPERATORS_MAX || known.contains_key(&record.public_key) {
-                    known.insert(record.public_key, record);
-                }
+                let known = self.lock();
+                let has_room =
+                    known.len() < OPERATORS_MAX || known.contains_key(&record.public_key);
+                has_room.then_some(record)
             }
             Err(error) => {
                 tracing::warn!(name = %evidence.name, %error, "evidence does not verify");
+                None
             }
         }
     }
+}
+
+async fn keep(store: &Store, record: &SignerRecord) -> anyhow::Result<()> {
+    let text = serde_json::to_string(record)?;
+    let mut tx = store.begin().await?;
+    let most = u32::try_from(OPERATORS_MAX).unwrap_or(u32::MAX);
+    tx.put_evidence(&record.public_key, &text, most, clock::now())
+        .await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What a signer is on record with, from before this process.
+pub async fn recorded(
+    reader: &mut Reader,
+    signer: &XOnlyPublicKey,
+) -> anyhow::Result<Option<SignerRecord>> {
+    let text = reader.evidence(signer).await?;
+    Ok(text.map(|text| serde_json::from_str(&text)).transpose()?)
 }

@@ -10,16 +10,15 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use bitcoin::{
-    Script, Transaction,
+    OutPoint, Script, Transaction,
     secp256k1::{Secp256k1, Verification},
 };
 use grail_flow::{BlockRef, confirmations};
 use grail_policy::adoption::{
     AdoptedRoster, AdoptionError, Genesis, Handover, adopt_genesis, adopt_next,
 };
-use grail_script::VaultTree;
 use grail_store::{Reader, Rotation};
-use grail_types::{Bridge, Epoch, Roster};
+use grail_types::{Bridge, Epoch, ParamsHash, Roster};
 
 use crate::backend::Backend;
 
@@ -39,19 +38,27 @@ struct Later {
     adopted: AdoptedRoster,
 }
 
-/// Why no deposit address can be made now: the newest roster is not settled yet, and the one before
-/// it holds no NFT any more.
+/// Why no deposit address can be made now: what is paid to it could not be settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the roster is changing to epoch {epoch}: expected {needed} confirmations, got {confirmations}"
-)]
-pub struct Changing {
-    /// The new epoch.
-    pub epoch: Epoch,
-    /// Of its rotation.
-    pub confirmations: u32,
-    /// That it needs.
-    pub needed: u32,
+pub enum NotIssuing {
+    /// A reorg can still undo the newest roster, and the one before it holds no NFT any more.
+    #[error(
+        "the roster is changing to epoch {epoch}: expected {needed} confirmations, got {confirmations}"
+    )]
+    Confirming {
+        /// The new epoch.
+        epoch: Epoch,
+        /// Of its rotation.
+        confirmations: u32,
+        /// That it needs.
+        needed: u32,
+    },
+    /// The NFT is in an epoch whose roster was not adopted.
+    #[error("the roster NFT is in epoch {0}, whose roster is not known")]
+    NotAdopted(Epoch),
+    /// The NFT is bound to parameters that this backend does not have.
+    #[error("the roster NFT is bound to other parameters than this backend's")]
+    OtherParams,
 }
 
 impl Rosters {
@@ -83,12 +90,15 @@ impl Rosters {
         }
     }
 
-    /// The one whose vault has this script. Should two have the same one, the later.
-    pub fn at(&self, script: &Script) -> Option<&AdoptedRoster> {
-        let rosters = self.later.iter().map(|it| &it.adopted).rev();
-        rosters
-            .chain([&self.first])
+    /// The epoch under which coins at the vault with this script are kept: the first whose vault it
+    /// is. (The vault's address has neither epoch nor parameters in it, so a rotation may keep it.)
+    pub fn vault_epoch(&self, script: &Script) -> Option<Epoch> {
+        let later = self.later.iter().map(|it| &it.adopted);
+        [&self.first]
+            .into_iter()
+            .chain(later)
             .find(|adopted| *adopted.vault().script_pubkey == *script)
+            .map(AdoptedRoster::epoch)
     }
 
     /// The rotation that made the roster of an epoch; none for the first.
@@ -99,20 +109,33 @@ impl Rosters {
 
     /// The roster for new deposit addresses: the newest. One whose rotation a reorg can still undo
     /// gets none, for a deposit to a roster that never was is lost to the bridge until its user
-    /// takes it back.
-    pub fn issuing(&self, tip_height: u32, needed: u32) -> Result<&AdoptedRoster, Changing> {
-        let Some(Later { rotation, adopted }) = self.later.last() else {
-            return Ok(&self.first);
-        };
-        let confirmations = confirmations(tip_height, rotation.block.height);
-        if confirmations < needed {
-            return Err(Changing {
-                epoch: rotation.epoch,
-                confirmations,
-                needed,
-            });
+    /// takes it back. `nft_epoch` is that of the NFT's output in the chain, where it is in a block;
+    /// `params` those of this backend.
+    pub fn issuing(
+        &self,
+        nft_epoch: Option<Epoch>,
+        params: ParamsHash,
+        tip_height: u32,
+        needed: u32,
+    ) -> Result<&AdoptedRoster, NotIssuing> {
+        let newest = self.newest();
+        if let Some(epoch) = nft_epoch.filter(|epoch| *epoch != newest.epoch()) {
+            return Err(NotIssuing::NotAdopted(epoch));
         }
-        Ok(adopted)
+        if newest.params_hash() != params {
+            return Err(NotIssuing::OtherParams);
+        }
+        if let Some(Later { rotation, .. }) = self.later.last() {
+            let confirmations = confirmations(tip_height, rotation.block.height);
+            if confirmations < needed {
+                return Err(NotIssuing::Confirming {
+                    epoch: rotation.epoch,
+                    confirmations,
+                    needed,
+                });
+            }
+        }
+        Ok(newest)
     }
 
     /// How many epochs there were.
@@ -120,22 +143,24 @@ impl Rosters {
         self.later.len().saturating_add(1)
     }
 
-    /// Adopts the roster that a rotation in `block` makes.
+    /// Adopts the roster that a rotation in `block` makes, which spends the NFT at `nft`.
     pub fn adopt<C: Verification>(
         &mut self,
         secp: &Secp256k1<C>,
         bridge: &Bridge,
         handover: &Handover,
+        nft: OutPoint,
         block: BlockRef,
     ) -> Result<Rotation, AdoptionError> {
         let adopted = adopt_next(secp, bridge, self.newest(), handover)?;
-        let spent = handover.transaction.input.first();
+        let epoch = adopted.epoch();
         let rotation = Rotation {
-            epoch: adopted.epoch(),
+            epoch,
+            vault_epoch: self
+                .vault_epoch(&adopted.vault().script_pubkey)
+                .unwrap_or(epoch),
             txid: adopted.txid(),
-            nft_input: spent
-                .expect("what was adopted has an input 0")
-                .previous_output,
+            nft_input: nft,
             block,
         };
         self.later.push(Later { rotation, adopted });
@@ -164,11 +189,19 @@ impl Backend {
             let bytes = reader.handover(row.epoch).await?;
             let bytes = bytes.context("a rotation without its handover")?;
             let handover = Handover::from_bytes(&bytes)?;
+            let mut inputs = handover.transaction.input.iter();
+            let spends = inputs.any(|input| input.previous_output == row.nft_input);
             let rotation = rosters
-                .adopt(&self.secp, self.bridge(), &handover, row.block)
+                .adopt(
+                    &self.secp,
+                    self.bridge(),
+                    &handover,
+                    row.nft_input,
+                    row.block,
+                )
                 .with_context(|| format!("the roster of epoch {} in the rows", row.epoch))?;
             ensure!(
-                rotation == *row,
+                spends && rotation == *row,
                 "the row of epoch {} is of another rotation than its handover",
                 row.epoch
             );
@@ -185,11 +218,6 @@ impl Backend {
             .of(epoch)
             .with_context(|| format!("no roster of epoch {epoch} is known"))?;
         Ok(adopted.roster().clone())
-    }
-
-    /// The vault of the newest roster according to rows.
-    pub async fn newest_vault(&self, reader: &mut Reader) -> anyhow::Result<VaultTree> {
-        Ok(self.rosters(reader).await?.newest().vault().clone())
     }
 }
 

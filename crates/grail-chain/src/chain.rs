@@ -114,7 +114,8 @@ pub trait Chain: BlockSource + Send + Sync {
         block: &BlockHash,
     ) -> Result<Option<Transaction>, ChainError>;
     /// What the inputs of a transaction of a given block spend, in order; `None` when the block is
-    /// unknown, does not hold it, or is pruned. A coinbase spends nothing. Needs no index.
+    /// unknown or does not hold it, or the node does not tell. A coinbase spends nothing. Needs no
+    /// index; a node that pruned the block has no answer, and says so as an error.
     fn spent_in_block(
         &self,
         txid: &Txid,

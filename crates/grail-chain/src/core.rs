@@ -254,7 +254,7 @@ impl Chain for BitcoinCore {
             ));
         }
         let inputs = answer.vin.into_iter();
-        // The undo data of old blocks may be pruned: then Core leaves the outputs out.
+        // Without the block's undo data Core leaves the outputs out.
         inputs
             .filter(|input| input.coinbase.is_none())
             .map(|input| {

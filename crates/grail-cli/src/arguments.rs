@@ -124,6 +124,9 @@ pub enum Command {
     Reclaim(Reclaim),
     /// The signers, and whether their evidence verifies.
     Roster,
+    /// Every roster so far, followed from the deployment by the signatures of each before the next;
+    /// with a node, also that each is in a block.
+    Rosters,
     /// What is locked against what exists; with a node, recomputed from the chain.
     Reserves,
     /// Receipts of requests made here.

@@ -7,6 +7,7 @@ use grail_api::{Problem, ReceiptError};
 use grail_chain::{ChainError, SendError};
 use grail_wallet::amount::AmountError;
 use grail_wallet::fund::FundError;
+use grail_wallet::history::HistoryFailure;
 use grail_wallet::peg::PegError;
 use grail_wallet::reclaim::ReclaimFailure;
 use grail_wallet::roster::RosterFailure;
@@ -54,6 +55,7 @@ failures!(
     SendError,
     AmountError,
     FundError,
+    HistoryFailure,
     PegError,
     ReclaimFailure,
     RosterFailure,

@@ -72,6 +72,7 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
         Command::Status(status) => Box::new(commands::status(&open()?, &status.id)?),
         Command::Reclaim(reclaim) => Box::new(commands::reclaim(&mut open()?, reclaim, progress)?),
         Command::Roster => Box::new(commands::roster(&mut open()?)?),
+        Command::Rosters => Box::new(commands::rosters(&mut open()?, progress)?),
         Command::Reserves => Box::new(commands::reserves(&mut open()?, progress)?),
         Command::Receipts => Box::new(commands::receipts(&open()?)?),
         Command::Wallet(WalletCommand::Explain(asked)) => {

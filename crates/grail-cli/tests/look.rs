@@ -51,6 +51,7 @@ fn reserves_are_recomputed_from_the_chain_with_donations_apart() {
         vault_sat: 50_000,
         supply_sat: 50_000,
         donations_sat: 2_234,
+        former_sat: 0,
         nft_outpoint: scene.nft,
         outpoints: [(locked, 50_000), (donated, 1_234), (decoy, 1_000)]
             .map(|(outpoint, amount_sat)| VaultOutput {
@@ -86,6 +87,7 @@ fn reserves_below_the_supply_are_called_so() {
         vault_sat: 50_000,
         supply_sat: 50_000,
         donations_sat: 0,
+        former_sat: 0,
         nft_outpoint: scene.nft,
         outpoints: vec![VaultOutput {
             outpoint: locked,

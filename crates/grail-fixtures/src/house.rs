@@ -93,8 +93,9 @@ pub struct Rotation<'a> {
     pub wasm: &'a [u8],
     /// The transaction that holds NFT and vault.
     pub made: &'a Transaction,
-    /// A coin of a single key that pays the fee, all of it.
-    pub funding: Option<(&'a Coin, &'a Keypair)>,
+    /// A coin of a single key that pays the fee, all of it: the transaction that holds it, which
+    /// output it is, and the key.
+    pub funding: Option<(&'a Transaction, u32, &'a Keypair)>,
     pub from: &'a House,
     pub to: &'a House,
 }
@@ -114,9 +115,7 @@ impl Rotation<'_> {
         change(&mut state);
         let own = |vout: &u32| {
             let output = self.made.output.get(usize::try_from(*vout).unwrap());
-            output.is_some_and(|output| {
-                output.script_pubkey == self.from.vault.script_pubkey && !output.value.eq(&ZERO)
-            })
+            output.is_some_and(|output| output.script_pubkey == self.from.vault.script_pubkey)
         };
         let mut coins: Vec<Coin> = (0..2)
             .filter(own)
@@ -128,11 +127,12 @@ impl Rotation<'_> {
         });
         let outputs: Vec<TxOut> = moved.collect();
         let items = vec![SettlementItem::Plain; outputs.len() - 1];
-        coins.extend(self.funding.map(|(coin, _)| coin.clone()));
+        coins.extend(self.funding.map(|(made, vout, _)| coin(made, vout)));
         let inputs: Vec<_> = coins.iter().map(|coin| coin.outpoint).collect();
         let mut unsigned = transaction(&inputs, outputs);
         let spell = settlement_spell(&unsigned, &self.bridge.app, &state, &items).unwrap();
-        let previous: Vec<&Transaction> = vec![self.made];
+        let mut previous = vec![self.made];
+        previous.extend(self.funding.map(|(made, ..)| made));
         let request = ProveRequest::of_bridge(spell, previous, self.wasm.to_vec());
         let proven = MockProver::new(mock.unwrap()).prove(&request).unwrap();
         unsigned.output.push(TxOut {
@@ -149,7 +149,9 @@ impl Rotation<'_> {
             .iter()
             .enumerate()
             .map(|(index, output)| match self.funding {
-                Some((_, key)) if !at_vault(output) => key_spend(&transaction, &spent, index, key),
+                Some((_, _, key)) if !at_vault(output) => {
+                    key_spend(&transaction, &spent, index, key)
+                }
                 _ => self.from.sign_input(&transaction, &spent, index, signers),
             })
             .collect();

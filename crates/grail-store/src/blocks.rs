@@ -20,6 +20,8 @@ pub struct Rewound {
     pub reclaims: Vec<OutPoint>,
     /// Settlements that are in no block now; their state still says so.
     pub settlements: Vec<SettlementId>,
+    /// The NFT's outputs that rotations made which are in no block now.
+    pub rotations: Vec<OutPoint>,
 }
 
 impl Reader {
@@ -122,7 +124,7 @@ impl StoreTx {
         .fetch_all(self.connection())
         .await?;
         self.rewind_vault_outputs(above).await?;
-        self.rewind_rotations(above).await?;
+        let rotations = self.rewind_rotations(above).await?;
         sqlx::query("DELETE FROM blocks WHERE height > $1")
             .bind(above)
             .execute(self.connection())
@@ -140,11 +142,14 @@ impl StoreTx {
                 .iter()
                 .map(|row| row.settlement_id("id"))
                 .collect::<Result<_, _>>()?,
+            rotations: Vec::new(),
         };
+        rewound.rotations = rotations;
         // `RETURNING` promises no order; callers and tests deserve one.
         rewound.deposits.sort_unstable();
         rewound.reclaims.sort_unstable();
         rewound.settlements.sort_unstable();
+        rewound.rotations.sort_unstable();
         Ok(rewound)
     }
 }

@@ -19,6 +19,9 @@ pub const HANDOVER_BYTES_MAX: usize = 512 << 10;
 pub struct Rotation {
     /// Of the roster that it made.
     pub epoch: Epoch,
+    /// The epoch under which coins at its vault are kept: its own, or an earlier one that had the
+    /// same vault.
+    pub vault_epoch: Epoch,
     /// Its transaction.
     pub txid: Txid,
     /// The NFT's output that it spends.
@@ -34,8 +37,14 @@ impl Rotation {
     }
 }
 
+/// The newest epoch, in SQL: zero before the first rotation.
+pub(crate) const NEWEST_EPOCH: &str = "COALESCE((SELECT MAX(epoch) FROM handovers), 0)";
+/// The epoch under which coins at the vault of now are kept, in SQL.
+pub(crate) const VAULT_EPOCH: &str =
+    "COALESCE((SELECT vault_epoch FROM handovers ORDER BY epoch DESC LIMIT 1), 0)";
+
 /// The columns of a [`Rotation`].
-const COLUMNS: &str = "epoch, txid, nft_input, height, hash";
+const COLUMNS: &str = "epoch, vault_epoch, txid, nft_input, height, hash";
 
 impl Reader {
     /// Rotations to epochs above `after_epoch`, in order.
@@ -98,8 +107,8 @@ impl StoreTx {
             .into());
         }
         sqlx::query(
-            "INSERT INTO handovers (epoch, txid, nft_input, handover, height, hash) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO handovers (epoch, txid, nft_input, handover, height, hash, vault_epoch) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(integer("epoch", rotation.epoch.0)?)
         .bind(rotation.txid.to_string())
@@ -107,24 +116,31 @@ impl StoreTx {
         .bind(write_bytes(handover))
         .bind(i64::from(rotation.block.height))
         .bind(rotation.block.hash.to_string())
+        .bind(integer("vault epoch", rotation.vault_epoch.0)?)
         .execute(self.connection())
         .await?;
         Ok(())
     }
 
-    /// Forgets rotations in blocks above `height`.
-    pub(crate) async fn rewind_rotations(&mut self, height: i64) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM handovers WHERE height > $1")
+    /// Forgets rotations in blocks above `height`; the NFT's outputs that they made.
+    pub(crate) async fn rewind_rotations(
+        &mut self,
+        height: i64,
+    ) -> Result<Vec<OutPoint>, StoreError> {
+        let rows = sqlx::query("DELETE FROM handovers WHERE height > $1 RETURNING txid")
             .bind(height)
-            .execute(self.connection())
+            .fetch_all(self.connection())
             .await?;
-        Ok(())
+        rows.iter()
+            .map(|row| Ok(OutPoint::new(row.parsed("txid")?, 0)))
+            .collect()
     }
 }
 
 fn read(row: &DbRow) -> Result<Rotation, StoreError> {
     Ok(Rotation {
         epoch: Epoch(row.u64("epoch")?),
+        vault_epoch: Epoch(row.u64("vault_epoch")?),
         txid: row.parsed("txid")?,
         nft_input: row.outpoint("nft_input")?,
         block: row

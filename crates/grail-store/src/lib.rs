@@ -17,6 +17,7 @@ mod column;
 mod db;
 mod deposits;
 mod error;
+mod evidence;
 mod facts;
 mod fee_waits;
 mod feed;
@@ -39,6 +40,7 @@ pub use answers::{
 pub use blocks::{BLOCKS_KEPT, Rewound};
 pub use deposits::{DepositRow, DepositState, Reclaim};
 pub use error::{Conflict, StoreError};
+pub use evidence::EVIDENCE_BYTES_MAX;
 pub use feed::{Event, NewEvent, Subject};
 pub use grail_flow::BlockRef;
 pub use handovers::{HANDOVER_BYTES_MAX, Rotation};

@@ -8,6 +8,7 @@ use crate::{
     Reader, Request, Settlement, SettlementItem, StoreError, VerdictKind,
     column::{Columns, after, listed, page},
     db::{DbRow, sql},
+    handovers::NEWEST_EPOCH,
     requests, settlements,
 };
 
@@ -97,8 +98,7 @@ impl Reader {
              AND nft_output IS NOT NULL AND NOT EXISTS (SELECT 1 FROM settlements later \
              WHERE later.nft_input = settlements.nft_output \
              AND later.state_name IN ({published})) \
-             AND NOT EXISTS (SELECT 1 FROM handovers \
-             WHERE handovers.nft_input = settlements.nft_output) ORDER BY id DESC LIMIT 1"
+             AND epoch = {NEWEST_EPOCH} ORDER BY id DESC LIMIT 1"
         )))
         .fetch_optional(self.connection())
         .await?;
@@ -195,12 +195,13 @@ impl Reader {
             .collect()
     }
 
-    /// How many requests are ready, and since when the one that has been so for longest is, unix
-    /// seconds.
+    /// How many requests of the newest epoch are ready, and since when the one that has been so for
+    /// longest is, unix seconds.
     pub async fn ready_backlog(&mut self) -> Result<(u64, Option<u64>), StoreError> {
-        let row = sqlx::query(
-            "SELECT COUNT(*) AS total, MIN(updated_at) AS since FROM requests WHERE state_name = $1",
-        )
+        let row = sqlx::query(sql(format!(
+            "SELECT COUNT(*) AS total, MIN(updated_at) AS since FROM requests \
+             WHERE state_name = $1 AND epoch = {NEWEST_EPOCH}"
+        )))
         .bind(RequestStage::Ready.name())
         .fetch_one(self.connection())
         .await?;

@@ -226,9 +226,9 @@ impl Reader {
             .collect()
     }
 
-    /// How many requests are not at an end yet, by the epoch of their roster.
+    /// How many requests still wait for what only their roster can do, by its epoch.
     pub async fn open_request_epochs(&mut self) -> Result<Vec<(Epoch, u64)>, StoreError> {
-        let open = RequestStage::those(|stage| !stage.has_ended()).map(RequestStage::name);
+        let open = RequestStage::those(RequestStage::needs_roster).map(RequestStage::name);
         let rows = sqlx::query(sql(format!(
             "SELECT epoch, COUNT(*) AS total FROM requests WHERE state_name IN ({}) \
              GROUP BY epoch ORDER BY epoch",

@@ -8,7 +8,8 @@ use grail_types::Epoch;
 use crate::{
     Reader, StoreError, StoreTx,
     column::{Columns, integer, page, sat},
-    db::DbRow,
+    db::{DbRow, sql},
+    handovers::VAULT_EPOCH,
 };
 
 /// An output of the bridge.
@@ -18,7 +19,8 @@ pub struct VaultOutput {
     pub outpoint: OutPoint,
     /// Its coin.
     pub amount: Amount,
-    /// The epoch of the roster at whose address it lies.
+    /// The epoch of the roster at whose address it lies: the first whose address it is. Of the NFT
+    /// that of its state.
     pub epoch: Epoch,
     /// What it is.
     pub kind: VaultKind,
@@ -89,11 +91,11 @@ impl Reader {
         .bind(KindName::Nft.name())
         .fetch_optional(self.connection())
         .await?;
-        let rows = sqlx::query(
-            "SELECT kind, CASE WHEN epoch = (SELECT MAX(epoch) FROM vault_outputs) THEN 1 ELSE 0 END AS is_current, \
-             CAST(SUM(amount_sat) AS BIGINT) AS total FROM vault_outputs \
-             WHERE kind <> $1 AND spent_txid IS NULL GROUP BY kind, is_current",
-        )
+        let rows = sqlx::query(sql(format!(
+            "SELECT kind, CAST(CASE WHEN epoch = {VAULT_EPOCH} THEN 1 ELSE 0 END AS BIGINT) \
+             AS is_current, CAST(SUM(amount_sat) AS BIGINT) AS total FROM vault_outputs \
+             WHERE kind <> $1 AND spent_txid IS NULL GROUP BY kind, is_current"
+        )))
         .bind(KindName::Nft.name())
         .fetch_all(self.connection())
         .await?;
@@ -122,6 +124,27 @@ impl Reader {
         Ok(totals)
     }
 
+    /// The epoch in the state of the NFT's unspent output; none while that is in no block.
+    pub async fn nft_epoch(&mut self) -> Result<Option<Epoch>, StoreError> {
+        let row =
+            sqlx::query("SELECT epoch FROM vault_outputs WHERE kind = $1 AND spent_txid IS NULL")
+                .bind(KindName::Nft.name())
+                .fetch_optional(self.connection())
+                .await?;
+        row.map(|row| Ok(Epoch(row.u64("epoch")?))).transpose()
+    }
+
+    /// Whether a transaction in a block spends an output of the bridge.
+    pub async fn is_vault_output_spent(&mut self, outpoint: &OutPoint) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT outpoint FROM vault_outputs WHERE outpoint = $1 AND spent_txid IS NOT NULL",
+        )
+        .bind(outpoint.to_string())
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.is_some())
+    }
+
     /// The block that made an output of the bridge, spent or not.
     pub async fn vault_output_block(
         &mut self,
@@ -140,12 +163,11 @@ impl Reader {
     /// Unspent coins at the vault of the newest epoch, the NFT's excepted: settlements' first, then
     /// donations, largest first.
     pub async fn vault_outputs(&mut self, limit: u32) -> Result<Vec<VaultOutput>, StoreError> {
-        let rows = sqlx::query(
+        let rows = sqlx::query(sql(format!(
             "SELECT outpoint, epoch, kind, amount_sat, supply_sat FROM vault_outputs \
-             WHERE kind <> $2 AND spent_txid IS NULL \
-             AND epoch = (SELECT MAX(epoch) FROM vault_outputs) \
-             ORDER BY kind DESC, amount_sat DESC, outpoint LIMIT $1",
-        )
+             WHERE kind <> $2 AND spent_txid IS NULL AND epoch = {VAULT_EPOCH} \
+             ORDER BY kind DESC, amount_sat DESC, outpoint LIMIT $1"
+        )))
         .bind(page(limit))
         .bind(KindName::Nft.name())
         .fetch_all(self.connection())

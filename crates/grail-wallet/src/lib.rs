@@ -11,6 +11,7 @@ pub mod amount;
 pub mod charms;
 pub mod explain;
 pub mod fund;
+pub mod history;
 pub mod holdings;
 pub mod peg;
 pub mod receipt;

@@ -15,6 +15,7 @@ use super::{
     answer::{Answer, Failure},
     rosters,
 };
+use crate::operators;
 
 /// Vault outputs that are listed; the sums hold all of them. Anybody can make more by sending
 /// coins.
@@ -36,13 +37,22 @@ pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAns
     let rosters = backend.rosters(&mut reader).await?;
     let (roster, vault) = (rosters.newest().roster(), rosters.newest().vault());
     let published = reader.published_nft().await?;
-    drop(reader);
     // The newest evidence that a signer has shown us, else that by which it was admitted.
-    let admitted = backend.deployment.signers.iter().cloned();
-    let newest: BTreeMap<_, _> = admitted
-        .chain(backend.operators.known())
-        .map(|record| (record.public_key, record))
+    let mut newest: BTreeMap<_, _> = backend
+        .deployment
+        .signers
+        .iter()
+        .map(|record| (record.public_key, record.clone()))
         .collect();
+    for signer in roster.signers() {
+        if let Some(record) = operators::recorded(&mut reader, signer).await? {
+            newest.insert(*signer, record);
+        }
+    }
+    drop(reader);
+    for record in backend.operators.known() {
+        newest.insert(record.public_key, record);
+    }
     let signers = roster
         .signers()
         .iter()

@@ -123,10 +123,19 @@ async fn create_new(
 ) -> Answer<(StatusCode, grail_store::Request)> {
     let backend = &api.backend;
     let tip_height = current_tip_height(api).await?;
-    let needed = backend.params().settlement_confirmations;
+    let mut reader = backend.store.read().await?;
+    let nft_epoch = reader.nft_epoch().await?;
+    let read_height = reader.last_block().await?.map_or(0, |block| block.height);
+    drop(reader);
     let issuing = rosters
-        .issuing(tip_height, needed)
-        .map_err(|changing| Failure::unavailable(changing.to_string()))?;
+        .issuing(
+            nft_epoch,
+            backend.protocol().hash(),
+            // What was read, not what the node has: only that is known to hold the rotation.
+            read_height,
+            backend.params().settlement_confirmations,
+        )
+        .map_err(|reason| Failure::unavailable(reason.to_string()))?;
     api.creations.take()?;
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(|error| Failure::internal(&error))?;

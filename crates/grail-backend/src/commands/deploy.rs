@@ -88,7 +88,7 @@ pub async fn deploy(args: DeployArgs) -> anyhow::Result<()> {
     let node = Node::connect(&args.node, network).await?;
     let broker = Arc::new(EmbeddedBroker::listen(args.broker).await?);
     let operators = Operators::new(protocol.clone());
-    let collecting = tokio::spawn(Arc::clone(&operators).run(broker.clone()));
+    let collecting = tokio::spawn(Arc::clone(&operators).run(broker.clone(), None));
     let signers = wait_for_signers(&operators, &args).await;
     collecting.abort();
     let signers = signers?;

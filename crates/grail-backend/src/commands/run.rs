@@ -170,7 +170,7 @@ pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> 
     });
     start(&mut roles, "operators", |b| {
         let operators = Arc::clone(&b.operators);
-        Box::pin(operators.run(Arc::clone(&b.broker)))
+        Box::pin(operators.run(Arc::clone(&b.broker), Some(b.store.clone())))
     });
     let serving = Arc::clone(&backend);
     roles.spawn(async move {

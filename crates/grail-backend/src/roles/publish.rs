@@ -102,11 +102,13 @@ pub async fn find_the_missing<'a>(
         }
         let row = reader.deposit(&outpoint).await?;
         let parent = reader.transaction(&outpoint.txid).await?;
-        drop(reader);
+        // Neither a deposit nor a settlement's: the NFT and the vault of the deployment or of a
+        // rotation, which a reorg can take out of its block.
         let is_mined = match row {
             Some(row) => row.block.is_some(),
-            None => true,
+            None => reader.vault_output_block(&outpoint).await?.is_some(),
         };
+        drop(reader);
         if is_mined {
             // Its transaction is in the chain and the output is not: something else spent it. If
             // that is only in the mempool, the node says conflict and not missing.

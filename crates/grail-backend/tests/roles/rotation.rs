@@ -2,21 +2,19 @@
 //! requests, settlements, answers and the API, undone by a reorg.
 
 use axum::{body::Body, http::Request as HttpRequest};
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::{OutPoint, Transaction, Txid, hashes::Hash};
 use grail_api::{Page, Request, RosterAnswer, RosterRecord, RosterSummary, Settlement};
 use grail_backend::{api::router, roles::build::Built};
 use grail_fixtures::house::{House, Rotation};
-use grail_flow::BlockRef;
 use grail_policy::adoption::{Genesis, Handover, adopt_genesis, adopt_next};
 use grail_types::{Epoch, ParamsHash};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{
-    bridge::{WASM, first_house},
+    bridge::{WASM, first_house, payment},
     operators::{key, keypair, show_up},
     users::{DEPOSIT_SAT, FEE_CAP_SAT},
-    wait::eventually,
     world::{QUORUM, World, settlement_id},
 };
 
@@ -163,7 +161,7 @@ async fn a_rotation_in_a_block_is_adopted_and_the_bridge_goes_on_under_it() {
 
 #[tokio::test]
 async fn the_api_shows_every_roster_with_evidence_that_anybody_can_adopt() {
-    let w = World::new().await;
+    let mut w = World::new().await;
     let (made, _) = settled(&w).await;
     let houses = [first_house(), house(&w, 1, &SECOND), house(&w, 2, &THIRD)];
     let one = rotation(&w, &made, &houses[0], &houses[1]);
@@ -173,7 +171,7 @@ async fn the_api_shows_every_roster_with_evidence_that_anybody_can_adopt() {
     w.mine(block).await;
     assert_eq!(epoch(&w).await, Epoch(2));
 
-    let secp = &w.backend.secp;
+    let secp = &bitcoin::secp256k1::Secp256k1::new();
     let bridge = *w.backend.bridge();
     let mut adopted = None;
     for (number, house) in (0_u64..).zip(&houses) {
@@ -227,6 +225,14 @@ async fn the_api_shows_every_roster_with_evidence_that_anybody_can_adopt() {
     assert_eq!(answer.roster().unwrap(), houses[2].roster);
     let tip = OutPoint::new(two.transaction.compute_txid(), 0);
     assert_eq!(answer.nft_outpoint, tip);
+    // And keeps it, when they are away and this process is another.
+    w.crash().await;
+    let (status, again) = get(&w, "/v1/roster").await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        serde_json::from_value::<RosterAnswer>(again).unwrap(),
+        answer
+    );
     let (_, settlements) = get(&w, "/v1/settlements").await;
     let settlements: Page<Settlement> = serde_json::from_value(settlements).unwrap();
     assert_eq!(settlements.items[0].epoch, Epoch(0));
@@ -326,24 +332,36 @@ async fn rosters_are_adopted_anew_from_rows_and_from_an_empty_database() {
     assert_eq!(epoch(&rebuilt).await, Epoch(1));
     rebuilt.check_reserves(minted).await;
     // A row that is not what a roster signed makes none.
-    let block = BlockRef {
-        height: w.tip_height().await,
-        hash: bitcoin::hashes::Hash::all_zeros(),
+    let mut reader = w.backend.store.read().await.unwrap();
+    let genuine = reader.newest_rotation().await.unwrap().unwrap();
+    drop(reader);
+    let next = grail_store::Rotation {
+        epoch: Epoch(2),
+        vault_epoch: Epoch(2),
+        txid: Txid::all_zeros(),
+        nft_input: OutPoint::null(),
+        block: genuine.block,
     };
     for handover in [b"nonsense".to_vec(), step.to_bytes()] {
-        let forged = grail_store::Rotation {
-            epoch: Epoch(2),
-            txid: step.transaction.compute_txid(),
-            nft_input: OutPoint::null(),
-            block,
-        };
         let mut tx = w.backend.store.begin().await.unwrap();
-        let forged = grail_store::Rotation {
-            txid: bitcoin::hashes::Hash::all_zeros(),
-            ..forged
-        };
-        tx.record_rotation(&forged, &handover).await.unwrap();
+        tx.record_rotation(&next, &handover).await.unwrap();
         assert!(w.backend.rosters(&mut tx).await.is_err());
+    }
+    // Nor one that says something else of the true evidence.
+    let forged: [fn(&mut grail_store::Rotation); 4] = [
+        |row| row.txid = Txid::all_zeros(),
+        |row| row.nft_input.vout = 7,
+        |row| row.vault_epoch = Epoch(0),
+        |_| {},
+    ];
+    for (number, forge) in forged.into_iter().enumerate() {
+        let mut row = genuine;
+        forge(&mut row);
+        let rows = w.emptied().await;
+        let mut tx = rows.backend.store.begin().await.unwrap();
+        tx.record_rotation(&row, &step.to_bytes()).await.unwrap();
+        let adopted = rows.backend.rosters(&mut tx).await;
+        assert_eq!(adopted.is_ok(), number == 3, "forgery {number}");
     }
     assert_eq!(epoch(&w).await, Epoch(1));
 }
@@ -352,7 +370,7 @@ async fn rosters_are_adopted_anew_from_rows_and_from_an_empty_database() {
 async fn a_mined_handover_that_does_not_follow_stops_the_bridge() {
     let w = World::new().await;
     let (made, _) = settled(&w).await;
-    w.ready_peg_ins(1).await;
+    let waiting = w.ready_peg_ins(1).await.remove(0).0;
     // The paper chain runs no scripts: two signatures of three.
     let second = house(&w, 1, &SECOND);
     let first = first_house();
@@ -361,23 +379,17 @@ async fn a_mined_handover_that_does_not_follow_stops_the_bridge() {
     assert_eq!(w.alarms().await, ["rotation-not-adopted"]);
     assert_eq!(epoch(&w).await, Epoch(0));
     assert_eq!(w.build().await, Built::Hold);
+    let (status, problem) = ask(&w).await;
+    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
     // Also once a person has looked: the NFT is not where the first roster could spend it.
     w.acknowledge_alarms().await;
-    let built = w.build().await;
-    if built == Built::Draft {
-        w.jobs().await;
-    }
-    eventually(async || {
-        w.settlements()
-            .await
-            .iter()
-            .all(|it| it.state.name() != "asked")
-    })
-    .await;
+    assert_eq!(w.build().await, Built::Nothing);
+    assert_eq!(w.standing(&waiting).await.0, "ready");
+    assert_eq!(w.settlements().await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_rotation_to_other_parameters_stops_building_before_a_proof_is_paid() {
+async fn a_rotation_to_other_parameters_stops_building_and_issuing_at_once() {
     let w = World::new().await;
     let (made, _) = settled(&w).await;
     let second = house(&w, 1, &SECOND);
@@ -388,12 +400,126 @@ async fn a_rotation_to_other_parameters_stops_building_before_a_proof_is_paid() 
     });
     mine_settled(&w, &step).await;
     assert_eq!(epoch(&w).await, Epoch(1));
-    let asked = w.ask_peg_in().await;
-    w.mine(vec![w.deposit(&asked, DEPOSIT_SAT)]).await;
-    assert_eq!(w.build().await, Built::Hold);
     assert_eq!(w.alarms().await, ["params-unknown"]);
+    assert_eq!(w.build().await, Built::Hold);
+    let (status, problem) = ask(&w).await;
+    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+    // Looking at it does not make the parameters known.
     w.acknowledge_alarms().await;
     assert_eq!(w.build().await, Built::Hold);
+    assert_eq!(w.alarms().await, ["params-unknown"]);
     assert_eq!(w.settlements().await.len(), 1);
-    assert_eq!(w.standing(&asked).await.0, "ready");
+}
+
+#[tokio::test]
+async fn a_settlement_on_a_rotation_that_a_reorg_undoes_is_called_off() {
+    let w = World::new().await;
+    let (made, _) = settled(&w).await;
+    let height = w.tip_height().await;
+    let second = house(&w, 1, &SECOND);
+    mine_settled(&w, &rotation(&w, &made, &first_house(), &second)).await;
+    let stranded = w.ask_peg_in().await;
+    w.mine(vec![w.deposit(&stranded, DEPOSIT_SAT)]).await;
+    let question = w.ask_operators().await;
+    w.chain.fork_at(height + 1);
+    w.mine_empty(2).await;
+    let id = settlement_id(&question);
+    assert_eq!(w.settlement(id).await.state.name(), "abandoned");
+    // The lane is the first roster's again.
+    let asked = w.ask_peg_in().await;
+    w.mine(vec![w.deposit(&asked, DEPOSIT_SAT)]).await;
+    let (_, signed) = w.settle().await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    assert_eq!(w.standing(&asked).await, ("paid", None));
+    // Another roster of the same number: what was deposited to the one that never was is left out.
+    let third = house(&w, 1, &THIRD);
+    mine_settled(&w, &rotation(&w, &signed, &first_house(), &third)).await;
+    w.mine(vec![w.deposit(&stranded, DEPOSIT_SAT + 1)]).await;
+    assert_eq!(w.standing(&stranded).await.0, "ready");
+    assert_eq!(w.build().await, Built::Nothing);
+    assert_eq!(w.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_rotation_that_a_reorg_moves_to_another_block_changes_nothing() {
+    let w = World::new().await;
+    let (made, minted) = settled(&w).await;
+    let height = w.tip_height().await;
+    let second = house(&w, 1, &SECOND);
+    let step = rotation(&w, &made, &first_house(), &second);
+    mine_settled(&w, &step).await;
+    let asked = w.ask_peg_in().await;
+    let deposit = w.deposit(&asked, DEPOSIT_SAT);
+    w.mine(vec![deposit.clone()]).await;
+    let question = w.ask_operators().await;
+    w.sign(&question, &SECOND[..3]).await;
+    w.answered(settlement_id(&question)).await;
+    w.jobs().await;
+    let signed = w.signed(settlement_id(&question)).await;
+    w.chain.fork_at(height + 1);
+    w.chain.mine(Vec::new());
+    w.chain.mine(vec![step.transaction.clone(), deposit]);
+    w.scan().await;
+    w.mine_empty(3).await;
+    assert_eq!(epoch(&w).await, Epoch(1));
+    w.mine(vec![signed.clone()]).await;
+    w.mine_empty(1).await;
+    assert_eq!(w.standing(&asked).await, ("paid", None));
+    let more: u64 = w.tokens(&signed).values().sum();
+    w.check_reserves(minted + more).await;
+    assert_eq!(w.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_settlement_and_a_rotation_in_one_block_are_taken_in_order() {
+    let w = World::new().await;
+    w.ready_peg_ins(2).await;
+    let (_, made) = w.settle().await;
+    let minted = w.tokens(&made).values().sum();
+    let second = house(&w, 1, &SECOND);
+    let step = rotation(&w, &made, &first_house(), &second);
+    // Somebody pays to the address before it is the vault's, in the same block.
+    let gift = payment(w.next_number(), second.vault.script_pubkey.clone(), 777);
+    w.mine(vec![gift, made, step.transaction]).await;
+    assert_eq!(epoch(&w).await, Epoch(1));
+    w.check_reserves(minted).await;
+    let mut reader = w.backend.store.read().await.unwrap();
+    let totals = reader.vault_totals().await.unwrap();
+    assert_eq!(
+        (totals.donations.to_sat(), totals.former.to_sat()),
+        (777, 0)
+    );
+    assert_eq!(w.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_rotation_that_keeps_the_address_keeps_its_donations() {
+    let w = World::new().await;
+    let (made, minted) = settled(&w).await;
+    let first = first_house();
+    let gift = payment(w.next_number(), first.vault.script_pubkey.clone(), 777);
+    w.mine(vec![gift]).await;
+    // The same signers and threshold: the vault's address has no epoch in it.
+    let renewed = house(&w, 1, &[1, 2, 3, 4]);
+    assert_eq!(renewed.vault.script_pubkey, first.vault.script_pubkey);
+    mine_settled(&w, &rotation(&w, &made, &first, &renewed)).await;
+    assert_eq!(epoch(&w).await, Epoch(1));
+    w.check_reserves(minted).await;
+    let (_, reserves) = get(&w, "/v1/reserves").await;
+    assert_eq!(reserves["donations_sat"], 777);
+    assert_eq!(reserves["former_sat"], 0);
+    assert_eq!(reserves["outpoints"].as_array().unwrap().len(), 2);
+    // On to another one: what is not brought along is a former roster's.
+    let mut reader = w.backend.store.read().await.unwrap();
+    let newest = reader.newest_rotation().await.unwrap().unwrap();
+    assert_eq!((newest.epoch, newest.vault_epoch), (Epoch(1), Epoch(0)));
+    let kept = reader.transaction(&newest.txid).await.unwrap().unwrap();
+    drop(reader);
+    let third = house(&w, 2, &THIRD);
+    mine_settled(&w, &rotation(&w, &kept, &renewed, &third)).await;
+    w.check_reserves(minted).await;
+    let (_, reserves) = get(&w, "/v1/reserves").await;
+    assert_eq!(reserves["donations_sat"], 0);
+    assert_eq!(reserves["former_sat"], 777);
 }

@@ -163,10 +163,17 @@ impl World {
 
     /// A process with an empty database, on the same chain, which has read it.
     pub async fn rebuilt(&self) -> Self {
+        let world = self.emptied().await;
+        world.scan().await;
+        world
+    }
+
+    /// A process with an empty database, on the same chain.
+    pub async fn emptied(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("grail.db").display());
         let running = start(&url, &self.chain, &self.prover, self.lease_seconds).await;
-        let world = Self {
+        Self {
             chain: Arc::clone(&self.chain),
             backend: running.backend,
             prover: Arc::clone(&self.prover),
@@ -176,9 +183,7 @@ impl World {
             asks: Mutex::new(running.asks),
             numbers: AtomicU8::new(100),
             _folder: folder,
-        };
-        world.scan().await;
-        world
+        }
     }
 
     /// A number never given before.

@@ -68,7 +68,9 @@ pub async fn show_up(backend: &Backend, seeds: &[u8]) {
     let broker = &backend.broker;
     let mut challenges = broker.subscribe(Challenge::subject()).await.unwrap();
     let before = backend.operators.count();
-    let listening = tokio::spawn(std::sync::Arc::clone(&backend.operators).run(broker.clone()));
+    let listening = tokio::spawn(
+        std::sync::Arc::clone(&backend.operators).run(broker.clone(), Some(backend.store.clone())),
+    );
     let name = |seed: u8| format!("fresh-{seed}").parse().unwrap();
     let answering = async {
         while let Some(message) = challenges.next().await {

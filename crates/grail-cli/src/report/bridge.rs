@@ -266,6 +266,59 @@ impl Display for RosterReport {
     }
 }
 
+/// A roster in `rosters`.
+#[derive(Debug, Serialize)]
+pub struct RosterEpochReport {
+    /// Number of the roster.
+    pub epoch: u64,
+    /// Signers that must agree.
+    pub threshold: u16,
+    /// Signers.
+    pub signer_count: usize,
+    /// Signers that the roster before did not have.
+    pub new_key_count: usize,
+    /// The Grail address.
+    pub address: String,
+    /// The transaction that made it.
+    pub txid: String,
+    /// Height of its block, by the API.
+    pub height: Option<u32>,
+    /// `mined` by the node's own word, `unconfirmed`, or `not-checked` (no node).
+    pub block: String,
+}
+
+/// `rosters`: each followed from the one before.
+#[derive(Debug, Serialize)]
+pub struct RostersReport {
+    /// From the deployment on.
+    pub epochs: Vec<RosterEpochReport>,
+}
+
+impl Display for RostersReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(
+            f,
+            "epoch   must sign  new keys   height  block        transaction"
+        )?;
+        for epoch in &self.epochs {
+            let height = epoch
+                .height
+                .map_or_else(String::new, |height| height.to_string());
+            write!(
+                f,
+                "\n{:>5}  {:>3} of {:>3}  {:>8}  {height:>7}  {:<11}  {}",
+                epoch.epoch,
+                epoch.threshold,
+                epoch.signer_count,
+                epoch.new_key_count,
+                epoch.block,
+                epoch.txid
+            )?;
+        }
+        Ok(())
+    }
+}
+
 /// Reserves from one source.
 #[derive(Debug, Serialize)]
 #[expect(missing_docs, reason = "see grail_api::Reserves")]

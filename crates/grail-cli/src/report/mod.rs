@@ -14,7 +14,8 @@ use serde::Serialize;
 
 pub use audit::{AuditReport, BooksView, FindingView, StepView, Tally};
 pub use bridge::{
-    Pegged, Reclaimed, ReservesReport, ReservesView, RosterReport, SignerReport, StatusReport,
+    Pegged, Reclaimed, ReservesReport, ReservesView, RosterEpochReport, RosterReport,
+    RostersReport, SignerReport, StatusReport,
 };
 pub use diagnostic::diagnostic;
 pub use explain::{Counted, Explanation, Reason, SpellSummary};

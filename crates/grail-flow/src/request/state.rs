@@ -106,6 +106,14 @@ impl RequestStage {
         }
     }
 
+    /// Needs operators to come to its good end: those of its deposit's roster.
+    pub const fn needs_roster(self) -> bool {
+        match self {
+            Self::AwaitingDeposit | Self::Unconfirmed | Self::Ready | Self::Settling => true,
+            Self::Paid | Self::Reclaimable | Self::Reclaimed | Self::Expired => false,
+        }
+    }
+
     /// Has ended. Only a reorg moves it on from here, or a deposit that comes after all. A
     /// reclaimable one has not: its deposit is still there to be taken back.
     pub const fn has_ended(self) -> bool {

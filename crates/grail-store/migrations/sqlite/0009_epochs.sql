@@ -3,6 +3,8 @@
 CREATE TABLE handovers (
     -- Of the roster that the rotation made.
     epoch BIGINT PRIMARY KEY NOT NULL CHECK (epoch > 0),
+    -- Under which coins at its vault are kept: the first epoch that had the same vault.
+    vault_epoch BIGINT NOT NULL CHECK (vault_epoch >= 0 AND vault_epoch <= epoch),
     txid TEXT NOT NULL UNIQUE,
     -- The NFT's output that it spends. It makes `txid:0`.
     nft_input TEXT NOT NULL UNIQUE,
@@ -18,4 +20,12 @@ ALTER TABLE requests ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0 CHECK (epoch >= 
 ALTER TABLE settlements ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0 CHECK (epoch >= 0);
 ALTER TABLE vault_outputs ADD COLUMN epoch BIGINT NOT NULL DEFAULT 0 CHECK (epoch >= 0);
 CREATE INDEX vault_outputs_by_epoch ON vault_outputs (epoch);
-CREATE INDEX requests_by_epoch ON requests (epoch, state_name);
+CREATE INDEX requests_by_epoch ON requests (epoch, state_name, number);
+
+-- The newest evidence that each signer has shown, as JSON: a roster's operators are not in the
+-- deployment's file once it has changed.
+CREATE TABLE signer_evidence (
+    public_key TEXT PRIMARY KEY NOT NULL,
+    record TEXT NOT NULL,
+    updated_at BIGINT NOT NULL
+);

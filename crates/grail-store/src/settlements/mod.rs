@@ -12,6 +12,7 @@ use crate::{
     Reader, StoreError,
     column::{Columns, after, is_none_of, listed, page},
     db::{DbRow, sql},
+    handovers::NEWEST_EPOCH,
 };
 
 /// Most items of one settlement: as many as could have inputs in a standard transaction, and to
@@ -152,8 +153,8 @@ impl Reader {
         row.as_ref().map(read).transpose()
     }
 
-    /// The live settlement on which the next one builds: the one whose NFT output neither a live
-    /// settlement nor a rotation spends. `None` when there is none: the next one builds on the
+    /// The live settlement of the newest epoch on which the next one builds: the one whose NFT
+    /// output no live settlement spends. `None` when there is none: the next one builds on the
     /// newest rotation, or on the deployment. A draft counts, and has no NFT output yet; nothing
     /// can build on it.
     pub async fn settlement_tip(&mut self) -> Result<Option<Settlement>, StoreError> {
@@ -161,11 +162,11 @@ impl Reader {
             select!(
                 "WHERE {} AND NOT EXISTS (SELECT 1 FROM settlements later \
                  WHERE later.nft_input = settlements.nft_output AND {}) \
-                 AND NOT EXISTS (SELECT 1 FROM handovers \
-                 WHERE handovers.nft_input = settlements.nft_output) ORDER BY id DESC LIMIT 1"
+                 AND epoch = {} ORDER BY id DESC LIMIT 1"
             ),
             live("state_name"),
-            live("later.state_name")
+            live("later.state_name"),
+            NEWEST_EPOCH
         )))
         .fetch_optional(self.connection())
         .await?;

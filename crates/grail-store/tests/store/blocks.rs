@@ -92,6 +92,7 @@ async fn a_rewind_takes_the_height_from_everything_above_and_from_nothing_else()
             deposits: vec![outpoint(2), outpoint(3)],
             reclaims: vec![outpoint(3)],
             settlements: vec![high],
+            rotations: Vec::new(),
         }
     );
     let row = tx.deposit(&outpoint(1)).await.unwrap().unwrap();

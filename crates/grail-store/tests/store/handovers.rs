@@ -14,6 +14,7 @@ use crate::support::{
 fn rotation(number: u8, at: BlockRef) -> Rotation {
     Rotation {
         epoch: Epoch(number.into()),
+        vault_epoch: Epoch(number.into()),
         txid: txid(100 + number),
         nft_input: OutPoint::new(txid(99 + number), 0),
         block: at,

@@ -6,6 +6,7 @@ mod alarms;
 mod answers;
 mod blocks;
 mod deposits;
+mod evidence;
 mod feed;
 mod handovers;
 mod jobs;

@@ -5,7 +5,7 @@ use grail_flow::{RequestStage, RequestState, SettlementId};
 use grail_store::{
     Conflict, Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, PAGE_ROWS_MAX,
 };
-use grail_types::{Epoch, RequestId, SUPPLY_MAX_SAT};
+use grail_types::{Epoch, RequestId, Roster, SUPPLY_MAX_SAT};
 
 use crate::support::{
     NOW, add_deposit, add_request, block, code, conflict, new_store, outpoint, roster, script,
@@ -113,9 +113,12 @@ async fn extremes_are_held_or_refused_never_bent() {
         let mut terms = terms(seed);
         terms.fee_cap = Amount::from_sat(fee_cap);
         terms.epoch = Epoch(epoch);
+        let first = roster();
+        let signers = first.signers().to_vec();
+        let of_epoch = Roster::new(Epoch(epoch), signers, first.threshold()).unwrap();
         let new = NewRequest {
             terms: &terms,
-            roster: &roster(),
+            roster: &of_epoch,
             deposit_script: &script(seed),
             deadline_height: u32::MAX,
             idempotency: None,

@@ -1,7 +1,7 @@
 //! The bridge's own outputs: sums over what is unspent, and reorgs.
 
 use bitcoin::{Amount, OutPoint};
-use grail_store::{BlockRef, Reader, StoreTx, VaultKind, VaultOutput, VaultTotals};
+use grail_store::{BlockRef, Reader, Rotation, StoreTx, VaultKind, VaultOutput, VaultTotals};
 
 use grail_types::Epoch;
 
@@ -124,7 +124,20 @@ async fn what_a_rotation_leaves_behind_is_in_no_sum_but_its_own() {
             .await
             .unwrap();
     }
+    let rotation = Rotation {
+        epoch: Epoch(1),
+        vault_epoch: Epoch(1),
+        txid: outpoint(4).txid,
+        nft_input: old,
+        block: second,
+    };
+    tx.record_rotation(&rotation, b"evidence").await.unwrap();
     let nft = record_of(&mut tx, 4, (Epoch(1), NFT), 1_000, second).await;
+    assert_eq!(tx.nft_epoch().await.unwrap(), Some(Epoch(1)));
+    assert!(tx.is_vault_output_spent(&old).await.unwrap());
+    assert!(!tx.is_vault_output_spent(&nft).await.unwrap());
+    assert_eq!(tx.vault_output_block(&old).await.unwrap(), Some(first));
+    assert_eq!(tx.vault_output_block(&nft).await.unwrap(), Some(second));
     let moved = (Epoch(1), VaultKind::Vault);
     let moved = record_of(&mut tx, 5, moved, 7_000, second).await;
     // A gift to the former address, in the same block.
@@ -137,7 +150,8 @@ async fn what_a_rotation_leaves_behind_is_in_no_sum_but_its_own() {
         }
     );
     assert_eq!(places(&mut tx).await, [moved]);
-    let _ = tx.rewind_blocks(Some(first), NOW).await.unwrap();
+    let rewound = tx.rewind_blocks(Some(first), NOW).await.unwrap();
+    assert_eq!(rewound.rotations, [rotation.nft_output()]);
     assert_eq!(
         tx.vault_totals().await.unwrap(),
         totals(Some(old), 7_000, 7_000, 500)

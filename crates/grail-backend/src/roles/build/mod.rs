@@ -13,7 +13,7 @@ use grail_flow::{
 use grail_spell::{PrevTx, nft_app, roster_state};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
 use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, SettlementRequest};
-use grail_types::{BoundedVec, Epoch, Network, Params, ParamsHash, RequestId, Roster};
+use grail_types::{BoundedVec, Epoch, Network, Params, RequestId, Roster};
 use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -80,9 +80,19 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     }
     let rosters = backend.rosters(&mut reader).await?;
     // Deposits of former rosters are not these operators' to spend: they wait for their users.
-    let ready = reader
-        .ready_requests(rosters.newest().epoch(), READY_MAX)
-        .await?;
+    let newest = rosters.newest();
+    let (expected, got) = (newest.params_hash(), backend.protocol().hash());
+    if got != expected {
+        drop(reader);
+        let alarm = Alarm::ParamsUnknown { expected, got };
+        let mut tx = backend.store.begin().await?;
+        alarm::raise(&mut tx, &alarm, clock::now()).await?;
+        tx.commit().await?;
+        return Ok(Built::Hold);
+    }
+    let mut ready = reader.ready_requests(newest.epoch(), READY_MAX).await?;
+    // After a reorg another roster may have the same number.
+    ready.retain(|request| request.roster == *newest.roster());
     if !is_due(backend, &ready) {
         return Ok(Built::Nothing);
     }
@@ -94,15 +104,6 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     let Some(tip) = tip(backend, &rosters, &mut reader).await? else {
         return Ok(Built::Nothing);
     };
-    let (expected, got) = (ParamsHash(tip.state.params_hash), backend.protocol().hash());
-    if got != expected {
-        drop(reader);
-        let alarm = Alarm::ParamsUnknown { expected, got };
-        let mut tx = backend.store.begin().await?;
-        alarm::raise(&mut tx, &alarm, clock::now()).await?;
-        tx.commit().await?;
-        return Ok(Built::Hold);
-    }
     let Some(fee_rate) = fee_rate(backend).await? else {
         tracing::warn!("no fee rate to be had: no settlement");
         return Ok(Built::Hold);
@@ -218,8 +219,8 @@ async fn nft_to_build_on(
     )))
 }
 
-/// The NFT to build on, with all that a settlement needs of it. None also while its roster is not
-/// known: a rotation that a reorg undid, with settlements on top of it.
+/// The NFT to build on, with all that a settlement needs of it. None also when the chain has spent
+/// it in a transaction that is not in the books.
 async fn tip(
     backend: &Backend,
     rosters: &Rosters,
@@ -228,6 +229,9 @@ async fn tip(
     let Some(nft) = nft_to_build_on(backend, reader).await? else {
         return Ok(None);
     };
+    if reader.is_vault_output_spent(&nft).await? {
+        return Ok(None);
+    }
     let transaction = reader
         .transaction(&nft.txid)
         .await?

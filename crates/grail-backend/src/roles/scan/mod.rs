@@ -4,6 +4,7 @@
 mod deposits;
 mod height;
 mod mempool;
+mod nft;
 mod reconcile;
 mod vault;
 
@@ -18,7 +19,7 @@ use grail_types::RequestId;
 
 use crate::{alarm, backend::Backend, clock, node::POLL, step::Step};
 use deposits::note_replaced;
-use vault::{NftMove, SpentByRotations};
+use nft::{Effect, NftWalk};
 
 /// Rows read at a time.
 const PAGE: u32 = 500;
@@ -68,8 +69,8 @@ impl<'a> Scanner<'a> {
         match next {
             Ok(ChainStep::Connect { at, block }) => {
                 self.read_scripts().await?;
-                let spent = vault::spent_by_rotations(self.backend, &block).await?;
-                self.connect(at, &block, &spent).await?;
+                let walk = NftWalk::through(self.backend, &block, at).await?;
+                self.connect(at, &block, &walk).await?;
                 Ok(true)
             }
             Ok(ChainStep::Rewind { to }) => {
@@ -116,28 +117,14 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    async fn connect(
-        &mut self,
-        at: BlockRef,
-        block: &Block,
-        spent: &SpentByRotations,
-    ) -> anyhow::Result<()> {
+    async fn connect(&mut self, at: BlockRef, block: &Block, walk: &NftWalk) -> anyhow::Result<()> {
         let mut step = Step::begin(self.backend).await?;
-        let mut rosters = (*self.backend.rosters(&mut step.tx).await?).clone();
         step.tx.connect_block(at).await?;
         step.set_tip_height(at.height);
         let now = step.now();
         for transaction in &block.txdata {
             let txid = transaction.compute_txid();
-            let nft = vault::connect(
-                &mut step,
-                self.backend,
-                &mut rosters,
-                transaction,
-                spent,
-                at,
-            )
-            .await?;
+            vault::connect(&mut step, self.backend, walk, transaction, at).await?;
             for (deposit, request) in self.deposits_in(transaction) {
                 step.tx.put_transaction(transaction).await?;
                 let _ = step.tx.record_deposit(&request, &deposit, now).await?;
@@ -155,13 +142,15 @@ impl<'a> Scanner<'a> {
                 tell_mined(&mut step, &settlement, at).await?;
             } else {
                 self.note_spends(&mut step, transaction, txid, at).await?;
-                match nft {
-                    NftMove::Settles => {
+                match walk.of(&txid).map(|moved| &moved.effect) {
+                    Some(Effect::Settles) => {
                         step.raise(&Alarm::ForeignSettlement { txid, block: at })
                             .await?;
                     }
-                    NftMove::Rotates(rotation) => tell_rotated(&mut step, &rotation).await?,
-                    NftMove::Stays | NftMove::Unknown => {}
+                    Some(Effect::Rotates(rotation, _)) => {
+                        tell_rotated(&mut step, rotation).await?;
+                    }
+                    Some(Effect::Deploys | Effect::NotAdopted { .. }) | None => {}
                 }
             }
             self.mempool_seen.remove(&txid);
@@ -217,6 +206,13 @@ impl<'a> Scanner<'a> {
         for settlement in rewound.settlements {
             step.tell_settlement(settlement, SettlementEvent::Unmined)
                 .await?;
+        }
+        // What only operators could bring on is not asked of a roster that never was.
+        for nft in rewound.rotations {
+            if let Some(live) = step.tx.settlement_spending_nft(&nft).await? {
+                step.tell_settlement(live.id, SettlementEvent::Cancelled)
+                    .await?;
+            }
         }
         for deposit in rewound.reclaims {
             let Some(row) = step.tx.deposit(&deposit).await? else {

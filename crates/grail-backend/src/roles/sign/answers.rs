@@ -56,8 +56,16 @@ async fn finish_waiting(
         .settlements_in_state(SettlementStage::Asked, 0, 100)
         .await?;
     for settlement in asked {
-        if let Some(current) = load(backend, pending, settlement.id).await? {
-            try_to_finish(backend, &current).await?;
+        let finished = async {
+            match load(backend, pending, settlement.id).await? {
+                Some(current) => try_to_finish(backend, &current).await,
+                None => Ok(()),
+            }
+        };
+        // One that cannot be read holds up no other.
+        if let Err(error) = finished.await {
+            let (id, error) = (settlement.id.0, format!("{error:#}"));
+            tracing::warn!(settlement = id, error, "a settlement was not looked at");
         }
     }
     Ok(())

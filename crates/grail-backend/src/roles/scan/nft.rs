@@ -1,0 +1,162 @@
+//! The roster NFT's way through a block, found before the step that takes the block: reading spells,
+//! checking signatures and asking the node have no place in a step.
+
+use std::collections::HashMap;
+
+use anyhow::Context;
+use bitcoin::{Block, BlockHash, OutPoint, Transaction, TxOut, Txid, Witness};
+use grail_bridge_contract::RosterState;
+use grail_flow::BlockRef;
+use grail_policy::adoption::{HANDOVER_MAX_BYTES, Handover};
+use grail_spell::{PrevTx, nft_app, roster_state};
+use grail_store::Rotation;
+use grail_types::Epoch;
+
+use crate::{backend::Backend, rosters::Rosters};
+
+/// What a block does to the NFT.
+pub(super) struct NftWalk {
+    /// The rosters after the block.
+    pub rosters: Rosters,
+    moves: HashMap<Txid, NftMove>,
+}
+
+/// What one transaction does to it: the deployment, or one that spends it.
+pub(super) struct NftMove {
+    /// Where it leaves the NFT, and with which state; none when it leaves none that can be read.
+    pub output: Option<(u32, RosterState)>,
+    /// What it does to the roster.
+    pub effect: Effect,
+}
+
+/// What a move does to the roster.
+pub(super) enum Effect {
+    /// Makes the first one.
+    Deploys,
+    /// Nothing: the NFT stays in its epoch, or vanishes.
+    Settles,
+    /// Hands over to the next one, which is adopted. With its evidence as rows keep it.
+    Rotates(Box<Rotation>, Vec<u8>),
+    /// Hands over to one that does not follow from the one before it.
+    NotAdopted {
+        /// Which rule does not hold.
+        code: &'static str,
+        /// What does not hold.
+        reason: String,
+    },
+}
+
+impl NftWalk {
+    /// Follows the NFT through `block`, from where rows say that it is.
+    pub(super) async fn through(
+        backend: &Backend,
+        block: &Block,
+        at: BlockRef,
+    ) -> anyhow::Result<Self> {
+        let mut reader = backend.store.read().await?;
+        let mut nft = reader.vault_totals().await?.nft;
+        let rosters = (*backend.rosters(&mut reader).await?).clone();
+        drop(reader);
+        let mut walk = Self {
+            rosters,
+            moves: HashMap::new(),
+        };
+        let deployment = backend.deployment_tx.compute_txid();
+        for transaction in &block.txdata {
+            let mut inputs = transaction.input.iter();
+            let spends = nft.filter(|nft| inputs.any(|input| input.previous_output == *nft));
+            let txid = transaction.compute_txid();
+            if spends.is_none() && txid != deployment {
+                continue;
+            }
+            let output = nft_output(backend, transaction);
+            let moved_on = output.as_ref().map(|(vout, _)| OutPoint::new(txid, *vout));
+            let newest = walk.rosters.newest().epoch();
+            let effect = match (spends, &output) {
+                (None, _) => Effect::Deploys,
+                (Some(nft), Some((_, state))) if Epoch(state.epoch) != newest => {
+                    walk.rotate(backend, transaction, nft, at).await?
+                }
+                (Some(_), _) => Effect::Settles,
+            };
+            nft = moved_on;
+            walk.moves.insert(txid, NftMove { output, effect });
+        }
+        Ok(walk)
+    }
+
+    /// What a transaction of the block does to the NFT, if anything.
+    pub(super) fn of(&self, txid: &Txid) -> Option<&NftMove> {
+        self.moves.get(txid)
+    }
+
+    /// Adopts the roster that a transaction hands over to. A block holds it, so consensus has seen
+    /// the quorum's witness; what no consensus sees (keys on the curve, the address, the epoch) is
+    /// checked here as everywhere else.
+    async fn rotate(
+        &mut self,
+        backend: &Backend,
+        transaction: &Transaction,
+        nft: OutPoint,
+        block: BlockRef,
+    ) -> anyhow::Result<Effect> {
+        let spent = spent(backend, transaction.compute_txid(), block.hash).await?;
+        let handover = Handover {
+            transaction: without_other_witnesses(transaction),
+            spent,
+        };
+        let bytes = handover.to_bytes();
+        if bytes.len() > HANDOVER_MAX_BYTES {
+            return Ok(Effect::NotAdopted {
+                code: "too-large",
+                reason: format!(
+                    "expected a handover of at most {HANDOVER_MAX_BYTES} bytes, got {}",
+                    bytes.len()
+                ),
+            });
+        }
+        let adopted = self
+            .rosters
+            .adopt(&backend.secp, backend.bridge(), &handover, nft, block);
+        Ok(match adopted {
+            Ok(rotation) => Effect::Rotates(Box::new(rotation), bytes),
+            Err(error) => Effect::NotAdopted {
+                code: error.code(),
+                reason: error.to_string(),
+            },
+        })
+    }
+}
+
+/// What a rotation's inputs spend: its signatures commit to it, and its block does not hold it.
+async fn spent(backend: &Backend, txid: Txid, block: BlockHash) -> anyhow::Result<Vec<TxOut>> {
+    let spent = backend
+        .node
+        .call(move |chain| chain.spent_in_block(&txid, &block))
+        .await?;
+    spent.with_context(|| {
+        format!("the node does not tell what rotation {txid} in block {block} spends")
+    })
+}
+
+/// The transaction with no witness but that of its first input, the roster's. The others' owners
+/// choose them as they like, and as long as blocks let them.
+fn without_other_witnesses(transaction: &Transaction) -> Transaction {
+    let mut transaction = transaction.clone();
+    for input in transaction.input.iter_mut().skip(1) {
+        input.witness = Witness::new();
+    }
+    transaction
+}
+
+/// Where a transaction leaves the NFT, and its state.
+fn nft_output(backend: &Backend, transaction: &Transaction) -> Option<(u32, RosterState)> {
+    let nft = nft_app(&backend.bridge().app);
+    let read = PrevTx::read(transaction.clone(), backend.mock());
+    let outputs = transaction.output.iter().zip(0_u32..);
+    outputs.map(|(_, vout)| vout).find_map(|vout| {
+        // A state that cannot be read counts as absent: the contract lets no such NFT come to be.
+        let state = roster_state(&read.charms_at(vout), &nft).ok().flatten()?;
+        Some((vout, state))
+    })
+}

@@ -1,0 +1,306 @@
+//! A roster that changes on a real Bitcoin Core: mined under consensus rules, adopted by the
+//! backend, followed by the command line and by the auditor, each from its own evidence.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+
+use bitcoin::hashes::Hash;
+use bitcoin::secp256k1::{All, Secp256k1};
+use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, Txid};
+use common::{User, api::replace};
+use grail_attest::Protocol;
+use grail_audit::{Anchor, Auditor, StepKind, Watch};
+use grail_backend::backend::{Backend, Config, Parts};
+use grail_backend::deployment::Deployment;
+use grail_backend::roles::scan::Scanner;
+use grail_broker::EmbeddedBroker;
+use grail_chain::{Auth, BitcoinCore, CALL_TIMEOUT, Chain, RejectReason, Verdict};
+use grail_cli::commands;
+use grail_cli::progress::Quiet;
+use grail_fixtures::house::{House, Rotation};
+use grail_fixtures::world::{self, BRIDGE, images, keypair, public};
+use grail_policy::adoption::{Genesis, Handover, adopt_genesis, adopt_next};
+use grail_prover::{MockProver, ProveRequest, Prover};
+use grail_spell::deployment_identity;
+use grail_store::Store;
+use grail_testkit::Node;
+use grail_txbuild::Deployment as Plan;
+use grail_types::{Bridge, BridgeApp, MockAllowed, Network, Params};
+use sha2::{Digest, Sha256};
+
+const FUNDING: u16 = 500;
+
+/// A bridge on a real chain whose keys the test holds.
+struct World {
+    node: Node,
+    secp: Secp256k1<All>,
+    protocol: Protocol,
+    deployment: Transaction,
+    houses: [House; 3],
+}
+
+fn prover() -> MockProver {
+    MockProver::new(MockAllowed::on(Network::Regtest).unwrap())
+}
+
+impl World {
+    fn new() -> Self {
+        let (node, secp) = (Node::start(), Secp256k1::new());
+        let houses = [0_u16, 1, 2].map(|epoch| {
+            // One signer of each stays for the next.
+            let keys = (epoch * 3..epoch * 3 + 4).map(keypair).collect();
+            House::new(&secp, epoch.into(), keys, 3)
+        });
+        let (paid, vout) = pay(&node, 100_000);
+        let funding = world::coin(&paid, vout);
+        let bridge = Bridge {
+            network: Network::Regtest,
+            app: BridgeApp {
+                identity: deployment_identity(funding.outpoint),
+                vk: Sha256::digest(BRIDGE).into(),
+            },
+        };
+        let params = Params::preset(bridge.network, images().hash());
+        let protocol = Protocol::new(bridge, params, images()).unwrap();
+        let builder = Plan {
+            bridge: protocol.bridge(),
+            params: protocol.params(),
+            roster: &houses[0].roster,
+            funding,
+            fee_rate: FeeRate::from_sat_per_vb_u32(2),
+        };
+        let plan = builder.plan(&secp).unwrap();
+        let request = ProveRequest::of_bridge(plan.spell.clone(), [&paid], BRIDGE.to_vec());
+        let op_return = prover().prove(&request).unwrap().op_return;
+        let deployment = builder
+            .finish(&secp, plan, op_return, &keypair(FUNDING))
+            .unwrap();
+        node.send(&deployment);
+        node.mine(1);
+        Self {
+            node,
+            secp,
+            protocol,
+            deployment,
+            houses,
+        }
+    }
+
+    /// The rotation from one house to the next, by so many signers; a coin of its own pays for it.
+    fn rotation(&self, made: &Transaction, from: usize, signers: usize) -> Handover {
+        let ((paid, vout), key) = (pay(&self.node, 10_000), keypair(FUNDING));
+        let rotation = Rotation {
+            bridge: self.protocol.bridge(),
+            wasm: BRIDGE,
+            made,
+            funding: Some((&paid, vout, &key)),
+            from: &self.houses[from],
+            to: &self.houses[from + 1],
+        };
+        rotation.signed_by(signers)
+    }
+
+    /// A backend that has read the chain, and the address of its API.
+    async fn serve(&self, url: &str) -> (Arc<Backend>, String) {
+        let core = BitcoinCore::new(
+            &self.node.rpc_url(),
+            Auth::Cookie(self.node.cookie_path()),
+            CALL_TIMEOUT,
+        );
+        let broker = EmbeddedBroker::listen((Ipv4Addr::LOCALHOST, 0).into());
+        let deployment = Deployment::new(
+            self.protocol.clone(),
+            self.houses[0].roster.clone(),
+            Vec::new(),
+            &self.deployment,
+            0,
+        );
+        let backend = Backend::new(Parts {
+            deployment,
+            store: Store::open(url).await.unwrap(),
+            node: grail_backend::node::Node::from_chain(Arc::new(core.unwrap())),
+            broker: Arc::new(broker.await.unwrap()),
+            prover: Arc::new(prover()),
+            wasm: BRIDGE.to_vec(),
+            config: Config {
+                batch_seconds: 0,
+                ask_seconds: 60,
+                lease_seconds: 60,
+                prove_workers: 1,
+            },
+        });
+        let backend = backend.await.unwrap();
+        scan(&backend).await;
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let listener = listener.await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(grail_backend::api::serve(Arc::clone(&backend), listener));
+        (backend, address)
+    }
+}
+
+async fn scan(backend: &Backend) {
+    let mut scanner = Scanner::new(backend);
+    while scanner.take_block().await.unwrap() {}
+}
+
+/// Pays the funding key: the transaction, in the mempool, and which of its outputs it is.
+fn pay(node: &Node, sat: u64) -> (Transaction, u32) {
+    let own = ScriptBuf::new_p2tr(&Secp256k1::new(), public(&keypair(FUNDING)), None);
+    let outpoint = node.fund(&own, Amount::from_sat(sat));
+    let made = node.chain().mempool_tx(&outpoint.txid).unwrap().unwrap();
+    (made, outpoint.vout)
+}
+
+#[test]
+fn a_rotation_under_consensus_is_followed_by_backend_wallet_and_auditor() {
+    let w = World::new();
+    let first = w.rotation(&w.deployment, 0, 3);
+    // A quorum is what the chain itself asks for.
+    let short = w.rotation(&w.deployment, 0, 2).transaction;
+    let Verdict::Rejected { reason, .. } = w.node.test_accept(&short) else {
+        panic!("two of three signed");
+    };
+    assert_eq!(reason, RejectReason::ScriptVerify);
+    w.node.send(&first.transaction);
+    let block = w.node.mine(1)[0];
+    let second = w.rotation(&first.transaction, 1, 3);
+    w.node.send(&second.transaction);
+    w.node.mine(6);
+
+    // The node tells what a rotation spends, which its block does not hold.
+    let txid = first.transaction.compute_txid();
+    let chain = w.node.chain();
+    let spent = chain.spent_in_block(&txid, &block).unwrap().unwrap();
+    assert_eq!(spent, first.spent);
+    let coinbase = w.node.block(&block).txdata[0].compute_txid();
+    let nothing = chain.spent_in_block(&coinbase, &block).unwrap();
+    assert_eq!(nothing, Some(Vec::new()));
+    let nobody = Txid::from_byte_array([7; 32]);
+    assert_eq!(chain.spent_in_block(&nobody, &block).unwrap(), None);
+    let bridge = w.protocol.bridge();
+    let pin = Genesis(w.deployment.compute_txid());
+    let genesis = adopt_genesis(&w.secp, bridge, &pin, &w.deployment).unwrap();
+    let adopted = adopt_next(&w.secp, bridge, &genesis, &first).unwrap();
+    assert_eq!(adopted.roster(), &w.houses[1].roster);
+
+    // The backend adopts both, and shows them.
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("grail.db").display());
+    let (backend, api) = runtime.block_on(w.serve(&url));
+    let rosters = runtime.block_on(async {
+        let mut reader = backend.store.read().await.unwrap();
+        assert_eq!(reader.open_alarms().await.unwrap().stop, 0);
+        backend.rosters(&mut reader).await.unwrap()
+    });
+    assert_eq!(rosters.count(), 3);
+    assert_eq!(rosters.newest().roster(), &w.houses[2].roster);
+
+    // The command line follows them from the API's evidence and asks its own node for the blocks.
+    let user = User::new(&w.node, Some(&api));
+    let report = commands::rosters(&mut user.open(), &mut Quiet).unwrap();
+    let rows: Vec<_> = report
+        .epochs
+        .iter()
+        .map(|it| (it.epoch, it.new_key_count, it.block.as_str()))
+        .collect();
+    let expected = [(0, 4, "mined"), (1, 3, "mined"), (2, 3, "mined")];
+    assert_eq!(rows, expected);
+    assert!(report.to_string().contains(&txid.to_string()));
+
+    // The auditor, from blocks alone.
+    let mut auditor = Auditor::new(Watch {
+        network: bridge.network,
+        anchor: Anchor::Bridge(bridge.app),
+        params_hash: Some(w.protocol.hash()),
+        vault_scripts: w
+            .houses
+            .iter()
+            .map(|it| it.vault.script_pubkey.clone())
+            .collect(),
+    });
+    let mut rotations = 0;
+    for height in 0..=w.node.height() {
+        let hash = grail_chain::BlockSource::block_hash(chain, height);
+        let block = w.node.block(&hash.unwrap().unwrap());
+        let steps = auditor.connect_block(height, &block).unwrap();
+        let is_rotation = |step: &&grail_audit::Step| matches!(step.kind, StepKind::Rotation(_));
+        rotations += steps.iter().filter(is_rotation).count();
+    }
+    assert_eq!(rotations, 2);
+    assert_eq!(auditor.verdict().findings, []);
+    assert_eq!(auditor.verdict().alarm_count, 0);
+    assert_eq!(auditor.books().unwrap().state.epoch, 2);
+}
+
+/// An API that changes one thing of what it shows: each lie ends in its code.
+#[test]
+fn each_lie_about_the_history_of_rosters_has_a_code() {
+    let w = World::new();
+    let first = w.rotation(&w.deployment, 0, 3);
+    w.node.send(&first.transaction);
+    w.node.mine(3);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("grail.db").display());
+    let (_backend, api) = runtime.block_on(w.serve(&url));
+    let client = grail_api::client::Client::new(&api);
+    let honest = common::api::Api::start(bitcoin::OutPoint::null());
+    honest.serve("/v1/params", &client.params().unwrap());
+    let newest = grail_api::PageQuery {
+        after: None,
+        limit: Some(1),
+    };
+    honest.serve("/v1/rosters?limit=1", &client.rosters(&newest).unwrap());
+    for epoch in [0, 1] {
+        let record = client.roster_of(grail_types::Epoch(epoch)).unwrap();
+        honest.serve(&format!("/v1/rosters/{epoch}"), &record);
+    }
+    let user = User::new(&w.node, Some(&honest.url()));
+    let told = |path: &'static str, pointer: &'static str, value: serde_json::Value| {
+        honest.lie(move |asked, answer| {
+            if asked == path {
+                replace(answer, pointer, value.clone());
+            }
+        });
+        let code = match commands::rosters(&mut user.open(), &mut Quiet) {
+            Ok(report) => return format!("{} epochs", report.epochs.len()),
+            Err(failure) => failure.code,
+        };
+        code.to_owned()
+    };
+    let key = public(&keypair(99)).to_string();
+    let other = "11".repeat(32);
+    let one = "/v1/rosters/1";
+    let zero = "/v1/rosters/0";
+    let list = "/v1/rosters?limit=1";
+    for (path, pointer, value, code) in [
+        (one, "/epoch", 1.into(), "2 epochs"),
+        (one, "/epoch", 2.into(), "history-gap"),
+        (list, "/items/0/epoch", 8_760.into(), "history-gap"),
+        (list, "/items/0/epoch", 2.into(), "not-found"),
+        (one, "/threshold", 4.into(), "history-differs"),
+        (one, "/public_keys/0", key.into(), "history-differs"),
+        (one, "/txid", other.clone().into(), "history-differs"),
+        (
+            zero,
+            "/params_hash",
+            other.clone().into(),
+            "history-differs",
+        ),
+        (one, "/transaction", "00".into(), "history-malformed"),
+        (one, "/spent/0/script", "zz".into(), "history-malformed"),
+        (one, "/spent/0/amount_sat", 1.into(), "signature-invalid"),
+        (one, "/spent", serde_json::json!([]), "spent-count"),
+        (one, "/block_hash", other.into(), "history-not-mined"),
+    ] {
+        assert_eq!(told(path, pointer, value), code, "{path} {pointer}");
+    }
+    // The deployment in the place of a rotation.
+    let deployment = bitcoin::consensus::encode::serialize_hex(&w.deployment);
+    assert_eq!(told(one, "/transaction", deployment.into()), "spent-count");
+}
