@@ -49,7 +49,10 @@ pub async fn boot(
             (got, false)
         }
         Response::Failed(fault) => return Err(HostError::BootRefused(fault)),
-        Response::Identity(_) | Response::Evidence(_) | Response::Decided(_) => {
+        Response::Identity(_)
+        | Response::Evidence(_)
+        | Response::Decided(_)
+        | Response::Adopted(_) => {
             return Err(HostError::Protocol("boot"));
         }
     };
@@ -92,8 +95,9 @@ async fn identify(client: &EnclaveClient) -> Result<Identity, HostError> {
     match client.call(Request::Identify).await? {
         Response::Identity(identity) => Ok(identity),
         Response::Failed(fault) => Err(HostError::BootRefused(fault)),
-        Response::Booted(_) | Response::Evidence(_) | Response::Decided(_) => {
-            Err(HostError::Protocol("identify"))
-        }
+        Response::Booted(_)
+        | Response::Evidence(_)
+        | Response::Decided(_)
+        | Response::Adopted(_) => Err(HostError::Protocol("identify")),
     }
 }

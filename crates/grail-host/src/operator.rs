@@ -277,7 +277,10 @@ impl Operator {
             Response::Failed(Fault { code, details }) => {
                 tracing::error!(%code, %details, "the enclave does not attest");
             }
-            Response::Booted(_) | Response::Identity(_) | Response::Decided(_) => {
+            Response::Booted(_)
+            | Response::Identity(_)
+            | Response::Decided(_)
+            | Response::Adopted(_) => {
                 return Err(HostError::Protocol("attest"));
             }
         }
@@ -322,7 +325,12 @@ impl Operator {
                 }
             }
             Ok(Response::Failed(Fault { code, details })) => (fault(code, &details), Ok(())),
-            Ok(Response::Booted(_) | Response::Identity(_) | Response::Evidence(_)) => (
+            Ok(
+                Response::Booted(_)
+                | Response::Identity(_)
+                | Response::Evidence(_)
+                | Response::Adopted(_),
+            ) => (
                 fault(
                     FaultCode::EnclaveProtocol,
                     &"the answer does not fit the question",

@@ -26,7 +26,8 @@ use grail_spell::{BridgeCharms, PrevTx, deployment_identity};
 use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, SignerIndex, Threshold};
 
 pub use error::AdoptionError;
-pub use handover::{HANDOVER_MAX_BYTES, Handover, HandoverError};
+pub use grail_wire::HANDOVER_MAX_BYTES;
+pub use handover::{Handover, HandoverError};
 
 /// The id of the transaction that deployed the bridge, pinned by whoever adopts. The bridge's
 /// identity does not do: it pins an output, which anybody can spend in a transaction that no block

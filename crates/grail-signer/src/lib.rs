@@ -10,6 +10,7 @@
 
 mod key;
 mod node;
+mod rosters;
 mod sessions;
 
 pub use node::{DECISION_MAX_BYTES, Effect, Entropy, EntropyError, Input, Node};

@@ -9,12 +9,12 @@ use grail_policy::{Approved, Decision, approve};
 use grail_script::{SighashError, Sighashes};
 use grail_types::{BoundedBytes, Bridge, Epoch};
 use grail_wire::{
-    Answer, Attempt, Boot, Booted, Contribution, Contributions, Fault, FaultCode, Identity,
+    Adopt, Answer, Attempt, Boot, Booted, Contribution, Contributions, Fault, FaultCode, Identity,
     ProposalId, Request, Response, Verdict, decode_proposal,
 };
 use zeroize::Zeroizing;
 
-use crate::{key::SigningKey, sessions::Sessions};
+use crate::{key::SigningKey, rosters::Rosters, sessions::Sessions};
 
 /// What the sealed key is for; opening needs the same words.
 const SEAL_PURPOSE: &str = "signer-key";
@@ -81,6 +81,7 @@ struct Ready {
     bridge: Bridge,
     key: SigningKey,
     sessions: Sessions,
+    rosters: Option<Rosters>,
 }
 
 impl Node {
@@ -95,10 +96,10 @@ impl Node {
 
     /// Takes one input. Which request is served in which phase:
     ///
-    /// | phase | boot | identify | attest | decide |
-    /// |---|---|---|---|---|
-    /// | waiting | yes | - | - | - |
-    /// | ready | - | yes | yes | yes |
+    /// | phase | boot | identify | attest | decide | adopt |
+    /// |---|---|---|---|---|---|
+    /// | waiting | yes | - | - | - | - |
+    /// | ready | - | yes | yes | yes | yes |
     pub fn handle(&mut self, input: Input, entropy: &mut dyn Entropy) -> Vec<Effect> {
         let Input::Request(request) = input;
         let outcome = match (&mut self.phase, request) {
@@ -110,13 +111,17 @@ impl Node {
             (Phase::Ready(ready), Request::Decide { attempt, proposal }) => {
                 ready.decide(&self.secp, attempt, proposal.into_inner(), entropy)
             }
+            (Phase::Ready(ready), Request::Adopt(shown)) => ready.adopt(&self.secp, &shown),
             (Phase::Ready(_), Request::Boot(_)) => Err(Fault::new(
                 FaultCode::AlreadyBooted,
                 "the signer runs already",
             )),
             (
                 Phase::Waiting,
-                Request::Identify | Request::Attest { .. } | Request::Decide { .. },
+                Request::Identify
+                | Request::Attest { .. }
+                | Request::Decide { .. }
+                | Request::Adopt(_),
             ) => Err(Fault::new(
                 FaultCode::NotBooted,
                 "expected a boot request first",
@@ -145,6 +150,7 @@ impl Node {
             bridge,
             key,
             sessions: Sessions::default(),
+            rosters: None,
         }));
         let mut effects: Vec<_> = kept.map(Effect::Keep).into_iter().collect();
         effects.extend(respond(Response::Booted(Booted {
@@ -203,7 +209,23 @@ impl Ready {
         Response::Identity(Identity {
             public_key: self.key.public(),
             bridge: self.bridge,
+            adopted: self.rosters.as_ref().map(Rosters::adopted),
         })
+    }
+
+    /// Follows the rosters that its host shows, all of them or none.
+    fn adopt(&mut self, secp: &Secp256k1<All>, shown: &Adopt) -> Result<Vec<Effect>, Fault> {
+        let rosters = match &self.rosters {
+            None => Rosters::first(secp, &self.bridge, shown)?,
+            Some(known) => known.clone(),
+        };
+        let rosters = rosters.follow(secp, &self.bridge, shown)?;
+        let adopted = rosters.adopted();
+        self.rosters = Some(rosters);
+        Ok(vec![Effect::Respond {
+            epoch: adopted.epoch,
+            response: Response::Adopted(adopted),
+        }])
     }
 
     fn attest(&self, tee: &dyn Tee, nonce: &[u8; 32]) -> Result<Vec<Effect>, Fault> {

@@ -7,8 +7,8 @@ use grail_fixtures::world as support;
 
 use bitcoin::secp256k1::Keypair;
 use common::{
-    IMAGE, MACHINE, NOW, Script, Signer, answer, attempt, boot, booted, decide, fault, signer_with,
-    tee,
+    IMAGE, MACHINE, NOW, Script, Signer, adoption, answer, attempt, boot, booted, decide, fault,
+    signer_with, tee,
 };
 use grail_attest::{
     PinnedImages, SealContext, SealNonce, Sealer as _, SignerExpectation, verify_signer_evidence,
@@ -33,7 +33,7 @@ fn proposal() -> Vec<u8> {
 }
 
 /// Every request, by the name that the phase table gives it.
-fn requests() -> [(&'static str, Request); 4] {
+fn requests() -> [(&'static str, Request); 5] {
     [
         ("boot", boot(&world().bridge, None)),
         ("identify", Request::Identify),
@@ -45,6 +45,7 @@ fn requests() -> [(&'static str, Request); 4] {
                 proposal: BoundedBytes::new(proposal()).unwrap(),
             },
         ),
+        ("adopt", Request::Adopt(adoption(world(), &[]))),
     ]
 }
 
@@ -68,6 +69,7 @@ fn each_phase_serves_exactly_the_requests_of_the_table() {
             }
             "identify" => matches!(response, Response::Identity(_)),
             "attest" => matches!(response, Response::Evidence(_)),
+            "adopt" => matches!(response, Response::Adopted(_)),
             _ => matches!(response, Response::Decided(_)),
         };
         assert!(served, "{name}");

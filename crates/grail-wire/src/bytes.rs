@@ -1,5 +1,21 @@
-//! Keys and signatures as byte strings: the libraries' own form is a list of integers, nearly twice
-//! as long.
+//! Keys, signatures and ids as byte strings: the libraries' own form is a list of integers, nearly
+//! twice as long.
+
+/// Transaction ids, 32 bytes in the order of the hash.
+pub(crate) mod txid {
+    use bitcoin::{Txid, hashes::Hash};
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(txid: &Txid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bytes(&txid.to_byte_array())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Txid, D::Error> {
+        serde_bytes::deserialize(deserializer).map(Txid::from_byte_array)
+    }
+}
 
 /// BIP-340 public keys, 32 bytes.
 pub(crate) mod public_key {

@@ -178,6 +178,10 @@ codes! {
         EntropyUnavailable = "entropy-unavailable",
         /// The bytes are no proposal.
         ProposalMalformed = "proposal-malformed",
+        /// The rosters shown begin at another deployment than those followed before.
+        AdoptionGenesis = "adoption-genesis",
+        /// A roster shown does not follow from the one before it; the details begin with the rule.
+        AdoptionRefused = "adoption-refused",
         /// What was approved cannot be hashed: a bug.
         Sighash = "sighash",
         /// More bytes than a message has.

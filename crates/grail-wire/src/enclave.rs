@@ -1,7 +1,7 @@
 //! What passes between host and enclave.
 
-use bitcoin::XOnlyPublicKey;
-use grail_types::{BoundedBytes, Bridge};
+use bitcoin::{Txid, XOnlyPublicKey};
+use grail_types::{BoundedBytes, BoundedVec, Bridge, Epoch, ParamsHash};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,6 +18,13 @@ pub const ENCLAVE_MESSAGE_MAX_BYTES: usize = PROPOSAL_MAX_BYTES + 1024;
 
 /// Most bytes of a sealed secret.
 pub const SEALED_MAX_BYTES: usize = 128 * 1024;
+
+/// Most bytes of an encoded handover: relay takes 400,000 weight units, so no more bytes with
+/// witness, and what 200 roster inputs spend is small beside that.
+pub const HANDOVER_MAX_BYTES: usize = 512 * 1024;
+
+/// Most rotations that one message shows. More are shown in several.
+pub const HANDOVERS_MAX: usize = 16;
 
 /// What a host may ask. Closed: what is not here cannot be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +47,38 @@ pub enum Request {
         /// [`crate::encode_proposal`].
         proposal: BoundedBytes<PROPOSAL_MAX_BYTES>,
     },
+    /// Follow the rosters from the deployment, or on from the last one that was followed.
+    Adopt(Adopt),
+}
+
+/// Evidence of rosters, in the order of their epochs. All of it is the host's word.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adopt {
+    /// The deployment that the host pins. The first one named stays for as long as the enclave
+    /// runs, and whoever relies on what was adopted compares it with its own pin.
+    #[serde(with = "crate::bytes::txid")]
+    pub genesis: Txid,
+    /// The deployment, in Bitcoin's encoding; needed until it has been adopted.
+    pub deployment: Option<BoundedBytes<HANDOVER_MAX_BYTES>>,
+    /// Rotations, each with what it spends.
+    pub handovers: BoundedVec<BoundedBytes<HANDOVER_MAX_BYTES>, HANDOVERS_MAX>,
+}
+
+/// How far an enclave has followed the rosters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Adopted {
+    /// The deployment that it began at.
+    #[serde(with = "crate::bytes::txid")]
+    pub genesis: Txid,
+    /// The newest epoch.
+    pub epoch: Epoch,
+    /// The transaction that made its roster. That a block holds it is not shown.
+    #[serde(with = "crate::bytes::txid")]
+    pub txid: Txid,
+    /// Hash of the parameters that its NFT is bound to.
+    pub params_hash: ParamsHash,
 }
 
 /// First request of a run.
@@ -64,6 +103,8 @@ pub enum Response {
     Evidence(BoundedBytes<DOCUMENT_MAX_BYTES>),
     /// The decision on a proposal.
     Decided(Answer),
+    /// The rosters were followed so far.
+    Adopted(Adopted),
     /// The request could not be served; nothing changed.
     Failed(Fault),
 }
@@ -89,6 +130,10 @@ pub struct Identity {
     pub public_key: XOnlyPublicKey,
     /// The bridge that the key is for.
     pub bridge: Bridge,
+    /// How far it has followed the rosters in this run. Left out while it has not: the form that
+    /// hosts of before read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adopted: Option<Adopted>,
 }
 
 /// A request that could not be served.

@@ -27,7 +27,8 @@ pub use answer::{
 pub use code::{FaultCode, RefusalCode};
 pub use codec::{Envelope, Kind, VERSION, WireError, WireMessage, decode, encode};
 pub use enclave::{
-    Boot, Booted, ENCLAVE_MESSAGE_MAX_BYTES, Fault, Identity, Request, Response, SEALED_MAX_BYTES,
+    Adopt, Adopted, Boot, Booted, ENCLAVE_MESSAGE_MAX_BYTES, Fault, HANDOVER_MAX_BYTES,
+    HANDOVERS_MAX, Identity, Request, Response, SEALED_MAX_BYTES,
 };
 pub use operator::{
     AnswerMessage, Ask, Challenge, DOCUMENT_MAX_BYTES, Evidence, FaultMessage, Hello,

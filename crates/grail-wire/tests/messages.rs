@@ -17,11 +17,11 @@ use grail_types::{
     Params, Terms,
 };
 use grail_wire::{
-    Action, Answer, AnswerMessage, Ask, AskerId, Attempt, Boot, Booted, Challenge, Contribution,
-    Contributions, Evidence, Fault, FaultCode, FaultMessage, Hello, Identity, Kind, PreviousTx,
-    PreviousTxError, Proposal, ProposalId, RefusalCode, RefusalRecord, Reply, Request, Response,
-    SettlementRequest, Text, VERSION, Verdict, WireError, WireMessage, decode, decode_proposal,
-    encode, encode_proposal,
+    Action, Adopt, Adopted, Answer, AnswerMessage, Ask, AskerId, Attempt, Boot, Booted, Challenge,
+    Contribution, Contributions, Evidence, Fault, FaultCode, FaultMessage, Hello, Identity, Kind,
+    PreviousTx, PreviousTxError, Proposal, ProposalId, RefusalCode, RefusalRecord, Reply, Request,
+    Response, SettlementRequest, Text, VERSION, Verdict, WireError, WireMessage, decode,
+    decode_proposal, encode, encode_proposal,
 };
 
 fn pair() -> Keypair {
@@ -43,6 +43,15 @@ fn bridge() -> Bridge {
             identity: [1; 32],
             vk: [2; 32],
         },
+    }
+}
+
+fn adopted() -> Adopted {
+    Adopted {
+        genesis: Txid::from_byte_array([11; 32]),
+        epoch: Epoch(7),
+        txid: Txid::from_byte_array([12; 32]),
+        params_hash: grail_types::ParamsHash([13; 32]),
     }
 }
 
@@ -151,6 +160,14 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
                 sealed: Some(bytes(3)),
             })),
         ),
+        (
+            "request adopt",
+            host(Request::Adopt(Adopt {
+                genesis: Txid::from_byte_array([11; 32]),
+                deployment: Some(bytes(2)),
+                handovers: BoundedVec::new(vec![bytes(3), bytes(1)]).unwrap(),
+            })),
+        ),
         ("request identify", host(Request::Identify)),
         ("request attest", host(Request::Attest { nonce: [3; 32] })),
         (
@@ -172,8 +189,18 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
             enclave(Response::Identity(Identity {
                 public_key: key(),
                 bridge: bridge(),
+                adopted: None,
             })),
         ),
+        (
+            "response identity adopted",
+            enclave(Response::Identity(Identity {
+                public_key: key(),
+                bridge: bridge(),
+                adopted: Some(adopted()),
+            })),
+        ),
+        ("response adopted", enclave(Response::Adopted(adopted()))),
         ("response evidence", enclave(Response::Evidence(bytes(5)))),
         ("response decided", enclave(Response::Decided(answer(no())))),
         ("response failed", enclave(Response::Failed(fault()))),

@@ -1,10 +1,7 @@
 //! A rotation with what its inputs spend, and its one encoding.
 
 use bitcoin::{Transaction, TxOut, consensus};
-
-/// Most bytes of an encoded handover: relay takes 400,000 weight units, so no more bytes with
-/// witness, and what 200 roster inputs spend is small beside that.
-pub const HANDOVER_MAX_BYTES: usize = 512 * 1024;
+use grail_wire::HANDOVER_MAX_BYTES;
 
 /// A rotation as it was mined, or will be.
 #[derive(Clone, Debug, PartialEq, Eq)]

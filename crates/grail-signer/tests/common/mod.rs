@@ -8,12 +8,14 @@
 
 use std::collections::VecDeque;
 
-use bitcoin::secp256k1::Keypair;
+use bitcoin::{consensus, secp256k1::Keypair};
 use grail_attest::UnixTime;
 use grail_attest_dev::InsecureDevTee;
+use grail_fixtures::world::World;
+use grail_policy::adoption::Handover;
 use grail_signer::{Effect, Entropy, EntropyError, Input, Node};
-use grail_types::{BoundedBytes, Bridge, DevelopmentAllowed, Network};
-use grail_wire::{Answer, AskerId, Attempt, Boot, Booted, Request, Response};
+use grail_types::{BoundedBytes, BoundedVec, Bridge, DevelopmentAllowed, Network};
+use grail_wire::{Adopt, Answer, AskerId, Attempt, Boot, Booted, Request, Response};
 
 /// When the simulated hardware believes to live.
 pub const NOW: UnixTime = UnixTime::from_millis(1_780_000_000_000);
@@ -107,6 +109,19 @@ pub fn boot(bridge: &Bridge, sealed: Option<Vec<u8>>) -> Request {
         bridge: *bridge,
         sealed: sealed.map(|sealed| BoundedBytes::new(sealed).unwrap()),
     })
+}
+
+/// Shows a world's deployment and rotations of it.
+pub fn adoption(world: &World, handovers: &[Handover]) -> Adopt {
+    let shown = handovers
+        .iter()
+        .map(|step| BoundedBytes::new(step.to_bytes()).unwrap())
+        .collect();
+    Adopt {
+        genesis: world.deployment.compute_txid(),
+        deployment: Some(BoundedBytes::new(consensus::serialize(&world.deployment)).unwrap()),
+        handovers: BoundedVec::new(shown).unwrap(),
+    }
 }
 
 pub fn booted(response: Response) -> Booted {
