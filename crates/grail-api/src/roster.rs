@@ -64,8 +64,8 @@ pub struct Signer {
     pub attested_at: u64,
 }
 
-/// A roster that the bridge has or had, with what shows that it was one: anybody can follow them from
-/// the deployment on and check each signature.
+/// A roster that the bridge has or had, with what shows that it was one: anybody can follow them
+/// from the deployment on and check each signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RosterRecord {
     /// Number of the roster.

@@ -18,6 +18,7 @@ use grail_backend::deployment::Deployment;
 use grail_backend::roles::scan::Scanner;
 use grail_broker::EmbeddedBroker;
 use grail_chain::{Auth, BitcoinCore, CALL_TIMEOUT, Chain, RejectReason, Verdict};
+use grail_cli::arguments::Init;
 use grail_cli::commands;
 use grail_cli::progress::Quiet;
 use grail_fixtures::house::{House, Rotation};
@@ -101,6 +102,18 @@ impl World {
             to: &self.houses[from + 1],
         };
         rotation.signed_by(signers)
+    }
+
+    /// A user of this bridge, whose API is there.
+    fn user(&self, api: &str) -> User {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("protocol.json");
+        std::fs::write(&file, serde_json::to_vec(&self.protocol).unwrap()).unwrap();
+        let init = Init {
+            protocol: Some(file),
+            ..Init::default()
+        };
+        User::with(&self.node, Some(api), &init)
     }
 
     /// A backend that has read the chain, and the address of its API.
@@ -201,7 +214,7 @@ fn a_rotation_under_consensus_is_followed_by_backend_wallet_and_auditor() {
     assert_eq!(rosters.newest().roster(), &w.houses[2].roster);
 
     // The command line follows them from the API's evidence and asks its own node for the blocks.
-    let user = User::new(&w.node, Some(&api));
+    let user = w.user(&api);
     let report = commands::rosters(&mut user.open(), &mut Quiet).unwrap();
     let rows: Vec<_> = report
         .epochs
@@ -260,7 +273,7 @@ fn each_lie_about_the_history_of_rosters_has_a_code() {
         let record = client.roster_of(grail_types::Epoch(epoch)).unwrap();
         honest.serve(&format!("/v1/rosters/{epoch}"), &record);
     }
-    let user = User::new(&w.node, Some(&honest.url()));
+    let user = w.user(&honest.url());
     let told = |path: &'static str, pointer: &'static str, value: serde_json::Value| {
         honest.lie(move |asked, answer| {
             if asked == path {

@@ -2,8 +2,8 @@
 //!
 //! [`world`] is a bridge on paper whose settlements are real, with ways to break them; [`paper`]
 //! has transactions and spells alone, for whoever reads or proves them; [`conjured`] any charm that
-//! a wallet may meet; [`house`] rosters with their keys, which rotate; [`script`] has keys, rosters and
-//! terms, and a second opinion on taproot written from the BIPs alone. For tests: nothing that
+//! a wallet may meet; [`house`] rosters with their keys, which rotate; [`script`] has keys, rosters
+//! and terms, and a second opinion on taproot written from the BIPs alone. For tests: nothing that
 //! ships depends on this crate, and it panics wherever a test would.
 
 #![allow(

@@ -6,7 +6,7 @@ mod support;
 use std::{fs, process::Stdio, time::UNIX_EPOCH};
 
 use bitcoin::{
-    OutPoint, Transaction, TxIn, XOnlyPublicKey, absolute::LockTime, hashes::Hash,
+    OutPoint, ScriptBuf, Transaction, TxIn, XOnlyPublicKey, absolute::LockTime, hashes::Hash,
     secp256k1::Secp256k1, transaction::Version,
 };
 use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
@@ -16,8 +16,8 @@ use grail_script::ProbeTree;
 use grail_txbuild::Collector;
 use grail_types::{BoundedVec, Bridge, Epoch, Network, ParamsValues, Roster, Threshold};
 use grail_wire::{
-    Action, Answer, FaultCode, FaultMessage, PROPOSAL_MAX_BYTES, ProbeRequest, Proposal,
-    ProposalId, Reply, SettlementRequest, Verdict, encode_proposal,
+    Action, Answer, FaultCode, FaultMessage, PREVIOUS_MAX_BYTES, PROPOSAL_MAX_BYTES, ProbeRequest,
+    Proposal, ProposalId, Reply, SettlementRequest, Verdict, encode_proposal,
 };
 use nix::sys::signal::Signal;
 use support::{Backend, Folder, attempt, enclave_program, kill_process, protocol, until_gone};
@@ -125,25 +125,28 @@ async fn every_attempt_at_what_is_refused_is_refused_afresh() {
     }
 }
 
-/// Coins at the probe address of the operator and three others move to that address.
-fn probe(protocol: &Protocol, operator: XOnlyPublicKey) -> Proposal {
+/// Coins at the probe address of the operator and three others move to that address. As many as
+/// there are paddings: each is made by a transaction with so many bytes besides.
+fn probe(protocol: &Protocol, operator: XOnlyPublicKey, paddings: &[usize]) -> Proposal {
     let mut signers = vec![operator];
     signers.extend([1, 2, 3].map(|seed| public(&keypair(seed))));
     signers.sort_by_key(XOnlyPublicKey::serialize);
     let roster = Roster::new(Epoch(9), signers, Threshold(3)).unwrap();
     let script = ProbeTree::new(&Secp256k1::new(), &roster).script_pubkey;
-    let made = funding(
-        1,
-        vec![
-            output(50_000, script.clone()),
-            output(50_000, script.clone()),
-        ],
-    );
-    let spent = [0, 1].map(|index| coin(&made, index).outpoint);
-    let moved = transaction(&spent, vec![output(90_000, script)]);
+    let made: Vec<Transaction> = (1..)
+        .zip(paddings)
+        .map(|(seed, padding)| {
+            let padding = ScriptBuf::from_bytes(vec![0x6a; *padding]);
+            let coin = output(50_000, script.clone());
+            funding(seed, vec![coin, output(0, padding)])
+        })
+        .collect();
+    let spent: Vec<OutPoint> = made.iter().map(|made| coin(made, 0).outpoint).collect();
+    let coins = u64::try_from(paddings.len()).unwrap() * 50_000;
+    let moved = transaction(&spent, vec![output(coins - 10_000, script)]);
     let action = Action::Probe(ProbeRequest { roster });
     let params = protocol.params().clone();
-    Proposal::new(Epoch(9), params, moved, [&made], action).unwrap()
+    Proposal::new(Epoch(9), params, moved, &made, action).unwrap()
 }
 
 /// What an action is, only the policy knows: an action that neither host nor broker was written for
@@ -158,7 +161,7 @@ async fn an_action_that_the_host_does_not_know_is_signed_and_answered() {
     let ready = host.ready().await;
     backend.hello().await;
     let secp = Secp256k1::new();
-    let proposal = probe(&protocol, ready.public_key);
+    let proposal = probe(&protocol, ready.public_key, &[0, 0]);
     let judged = judge(&secp, &proposal, protocol.bridge()).unwrap();
     let collector = Collector::new(judged.get().signing().clone()).unwrap();
 
@@ -171,6 +174,38 @@ async fn an_action_that_the_host_does_not_know_is_signed_and_answered() {
     assert_eq!(contributions.len(), 2);
     let checked = collector.check(&secp, &ready.public_key, contributions);
     assert_eq!(checked.unwrap().to_bytes().len(), 2 * 64);
+}
+
+/// Hazard 25: as many bytes of previous transactions as are allowed, through broker, host and
+/// enclave, and the answer back.
+#[tokio::test]
+async fn the_largest_proposal_is_carried_decided_and_answered() {
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
+    let mut backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    let ready = host.ready().await;
+    backend.hello().await;
+    let size = |proposal: &Proposal| -> usize {
+        let previous = proposal.previous.iter();
+        previous.map(|previous| previous.as_bytes().len()).sum()
+    };
+    let mut paddings = [960_000; 13];
+    let short = PREVIOUS_MAX_BYTES - size(&probe(&protocol, ready.public_key, &paddings));
+    paddings[0] += short / 4;
+    paddings[1] += short / 4;
+    paddings[2] += short / 4;
+    paddings[3] += short - 3 * (short / 4);
+    let proposal = probe(&protocol, ready.public_key, &paddings);
+    assert_eq!(size(&proposal), PREVIOUS_MAX_BYTES);
+    let encoded = encode_proposal(&proposal).unwrap();
+    assert!(encoded.len() > PREVIOUS_MAX_BYTES);
+    let decided = answer(backend.ask(attempt(0), encoded).await);
+    let verified = decided.verify(&Secp256k1::verification_only()).unwrap();
+    let Verdict::Contributed(contributions) = &verified.get().verdict else {
+        panic!("refused: {:?}", verified.get().verdict);
+    };
+    assert_eq!(contributions.len(), paddings.len());
 }
 
 #[tokio::test]

@@ -240,8 +240,8 @@ fn signatures(
     Ok(signatures)
 }
 
-/// What the quorum signed. It commits to the amount and the script of all that is spent (BIP-341), so
-/// a signer that looked at the true ones has signed no other than those.
+/// What the quorum signed. It commits to the amount and the script of all that is spent (BIP-341),
+/// so a signer that looked at the true ones has signed no other than those.
 fn digest(adopted: &AdoptedRoster, step: &Handover) -> Message {
     let spend = Spend::Leaf(adopted.vault.leaf.clone());
     Sighashes::new(&step.transaction, &step.spent)

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use grail_fixtures::house::{House, Rotation, state_of};
 use grail_fixtures::world as support;
 
 use bitcoin::{
@@ -12,9 +13,13 @@ use bitcoin::{
     },
     script::{Builder, PushBytesBuf},
 };
-use grail_spell::{charms_of, token_amount, token_app, transfer_spell};
+use grail_policy::approve;
+use grail_spell::{charms_of, token_amount, token_app, transfer_spell, without_witnesses};
 use grail_types::{MockAllowed, Network};
-use support::{Draft, World, coin, output, p2wpkh, peg_out, prove, transaction, world};
+use support::{
+    Draft, World, coin, keypair, output, p2wpkh, peg_in, peg_out, prove, public, real_world,
+    transaction, world,
+};
 
 /// The transaction with a spell in its last input's witness, as protocol versions before 9 had it
 /// and later ones still accept.
@@ -123,4 +128,60 @@ fn a_refusal_does_not_repeat_a_long_text_of_the_asker() {
     let record = world.approve(&proposal).unwrap_err().record();
     assert_eq!(record.code.as_str(), "spell-invalid");
     assert!(record.details.as_str().len() < 200, "{}", record.details);
+}
+
+/// A world whose NFT was handed, by nobody, to a house of the attacker's in which one honest
+/// operator sits. The contract lets anybody prove it.
+fn off_chain(world: &World) -> World {
+    let mut keys: Vec<_> = (700..715).map(keypair).collect();
+    keys.push(world.keys[0]);
+    let own = House::new(&world.secp, 0, world.keys.clone(), 12);
+    let house = House::new(&world.secp, 1, keys, 12);
+    let rotation = Rotation {
+        bridge: &world.bridge,
+        wasm: world.wasm,
+        made: &world.genesis,
+        funding: None,
+        from: &own,
+        to: &house,
+    };
+    World {
+        secp: world.secp.clone(),
+        wasm: world.wasm,
+        bridge: world.bridge,
+        images: world.images.clone(),
+        params: world.params.clone(),
+        deployment: world.deployment.clone(),
+        genesis: without_witnesses(&rotation.signed_by(0).transaction),
+        state: state_of(&house, &world.state),
+        keys: house.keys,
+        roster: house.roster,
+        vault: house.vault,
+    }
+}
+
+#[test]
+fn an_nft_proven_off_chain_is_worth_a_signature_that_no_block_takes() {
+    let world = real_world();
+    let forged = off_chain(world);
+    let honest = public(&world.keys[0]);
+    let proposal = forged.case(&[peg_in(1_000_000)]).draft.propose(&forged);
+    let approved = approve(&world.secp, &proposal.wire(), &world.bridge, &honest).unwrap();
+    // What is signed spends an output of a transaction that nobody's witness lets into a block.
+    let signing = approved.get().signing();
+    let made = forged.genesis.compute_txid();
+    assert_eq!(signing.transaction.input[0].previous_output.txid, made);
+    assert_eq!(signing.transaction.input[1].previous_output.txid, made);
+    // The true vault's coin does not come along: neither in the vault's place nor as one more. The
+    // bridge's contract proves neither; under one that agrees to everything the policy refuses.
+    let (world, forged) = (support::world(), off_chain(support::world()));
+    let vault = coin(&world.genesis, 1).outpoint;
+    let mut draft = forged.case(&[peg_in(1_000_000)]).draft;
+    draft.transaction.input[1].previous_output = vault;
+    draft.previous.push(world.genesis.clone());
+    assert_eq!(draft.refusal(&forged), "vault-not-spent");
+    let mut draft = forged.case(&[peg_in(1_000_000)]).draft;
+    draft.transaction.input.push(support::input(vault));
+    draft.previous.push(world.genesis.clone());
+    assert_eq!(draft.refusal(&forged), "wrong-count");
 }

@@ -10,6 +10,8 @@ use bitcoin::{
     Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
     absolute::LockTime,
     secp256k1::{Keypair, Message, Secp256k1, schnorr::Signature},
+    sighash::{Annex, Prevouts, SighashCache, TapSighashType},
+    taproot::{LeafVersion, TAPROOT_ANNEX_PREFIX, TapLeafHash},
     transaction::Version,
 };
 use grail_script::{
@@ -164,6 +166,37 @@ fn surplus_signatures_are_left_out() {
     let (first, _) = signed(&keys, &vault.script_pubkey, &vault.leaf, 0..12);
     assert_eq!(all, first);
     tapscript::verify_all(&all, &prevouts).unwrap();
+}
+
+/// Whoever completes a witness may add an annex (BIP-341); no signer has signed one.
+#[test]
+fn signatures_made_without_an_annex_fail_with_one() {
+    let (keys, roster) = roster();
+    let secp = Secp256k1::new();
+    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
+    let (transaction, prevouts) = spending(&vault.script_pubkey);
+    let signed = sighash(&transaction, &prevouts, &vault.leaf);
+    let leaf = TapLeafHash::from_script(vault.leaf.script(), LeafVersion::TapScript);
+    let digest = |annex: Option<&[u8]>| {
+        let annex = annex.map(|bytes| Annex::new(bytes).unwrap());
+        let sighash = SighashCache::new(&transaction)
+            .taproot_signature_hash(
+                0,
+                &Prevouts::All(&prevouts),
+                annex,
+                Some((leaf, u32::MAX)),
+                TapSighashType::Default,
+            )
+            .unwrap();
+        Message::from(sighash)
+    };
+    assert_eq!(digest(None), signed);
+    let annexed = digest(Some(&[TAPROOT_ANNEX_PREFIX, 1]));
+    for (signer, signature) in sign(&keys, 0..12, &signed) {
+        let key = keys[usize::from(signer.0)].x_only_public_key().0;
+        secp.verify_schnorr(&signature, &signed, &key).unwrap();
+        assert!(secp.verify_schnorr(&signature, &annexed, &key).is_err());
+    }
 }
 
 #[test]

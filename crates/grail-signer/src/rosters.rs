@@ -1,8 +1,8 @@
 //! How far a running signer has followed its bridge's rosters.
 //!
-//! Owns the newest roster adopted, in memory alone: after a restart its host shows the evidence again.
-//! Trusts nothing that is shown, but for one thing: which of two deployments of the bridge's identity
-//! was mined no evidence says. So the first pin stays, and every answer names it.
+//! Owns the newest roster adopted, in memory alone: after a restart its host shows the evidence
+//! again. Trusts nothing that is shown, but for one thing: which of two deployments of the bridge's
+//! identity was mined no evidence says. So the first pin stays, and every answer names it.
 //!
 //! Nothing that is signed depends on it. What will (parameters where no NFT is spent, a vote on the
 //! next roster) needs besides that the newest rotation is in a block.

@@ -152,13 +152,7 @@ pub(crate) fn check_all<E: Pairing>(
     claims: &[&Claim<E>],
     seed: &[u8; 32],
 ) -> Vec<Result<(), ProofError>> {
-    let mut search = Search {
-        key,
-        claims,
-        powers: powers(claims, seed),
-        verdicts: vec![Err(ProofError::False); claims.len()],
-        budget: claims.len().saturating_mul(SEARCH_MAX),
-    };
+    let mut search = Search::over(key, claims, seed);
     search.judge(0..claims.len());
     search.verdicts
 }
@@ -168,10 +162,22 @@ struct Search<'a, E: Pairing> {
     claims: &'a [&'a Claim<E>],
     powers: Vec<u128>,
     verdicts: Vec<Result<(), ProofError>>,
+    /// Claims that combinations may still take up, each as often as it is in one. Beyond them each
+    /// claim is checked alone, once.
     budget: usize,
 }
 
-impl<E: Pairing> Search<'_, E> {
+impl<'a, E: Pairing> Search<'a, E> {
+    fn over(key: &'a PreparedKey<E>, claims: &'a [&'a Claim<E>], seed: &[u8; 32]) -> Self {
+        Self {
+            key,
+            claims,
+            powers: powers(claims, seed),
+            verdicts: vec![Err(ProofError::False); claims.len()],
+            budget: claims.len().saturating_mul(SEARCH_MAX),
+        }
+    }
+
     /// Fills in the verdicts of `range`. Halves it each time: not deeper than the logarithm of the
     /// number of claims.
     fn judge(&mut self, range: Range<usize>) {
@@ -392,6 +398,33 @@ mod tests {
     ) -> Result<(), ProofError> {
         let claims: Vec<_> = claims.iter().collect();
         combination_holds(&simulator.key, &claims, powers)
+    }
+
+    /// Counts claims in combinations; each is besides checked alone at most once, as the verdicts
+    /// show: every one is there, and none was asked for twice.
+    #[test]
+    fn nothing_but_false_proofs_costs_a_bounded_multiple_of_one_each() {
+        let simulator = Simulator::<Bn254>::new(1);
+        let spent = |false_ones: usize, count: u64| {
+            let mut claims: Vec<_> = (0..count).map(|number| simulator.proven(number)).collect();
+            for claim in claims.iter_mut().take(false_ones) {
+                shift_c(claim, <Bn254 as Pairing>::G1::generator());
+            }
+            let claims: Vec<_> = claims.iter().collect();
+            let mut search = Search::over(&simulator.key, &claims, &SEED);
+            let budget = search.budget;
+            search.judge(0..claims.len());
+            let found = search.verdicts.iter().filter(|verdict| verdict.is_err());
+            assert_eq!(found.count(), false_ones);
+            budget - search.budget
+        };
+        // All true: one combination. All false: each claim in three of them, and no more.
+        assert_eq!(spent(0, 32), 32);
+        assert_eq!(spent(32, 32), 32 * SEARCH_MAX);
+        for (false_ones, count) in [(1, 32), (33, 33), (2, 33)] {
+            let claims = usize::try_from(count).unwrap();
+            assert!(spent(false_ones, count) <= claims * SEARCH_MAX);
+        }
     }
 
     fn refuses_proofs_whose_errors_cancel<E: Pairing>(input_count: u64) {

@@ -1,5 +1,5 @@
-//! The newest evidence that each signer has shown, as the caller encodes it. Evidence proves where a
-//! key was born, not what runs now: whoever reads it verifies it again.
+//! The newest evidence that each signer has shown, as the caller encodes it. Evidence proves where
+//! a key was born, not what runs now: whoever reads it verifies it again.
 
 use bitcoin::XOnlyPublicKey;
 

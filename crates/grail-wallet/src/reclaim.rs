@@ -71,6 +71,9 @@ impl ReclaimFailure {
     }
 }
 
+/// Confirmations that a block's reward must have to be spent in the next block (consensus).
+const COINBASE_MATURITY: u16 = 100;
+
 /// A deposit to be taken back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deposit {
@@ -80,6 +83,8 @@ pub struct Deposit {
     pub output: TxOut,
     /// What it carries.
     pub carried: Carried,
+    /// Confirmations before anybody can spend it: a block's reward must have so many.
+    pub maturity: u16,
 }
 
 impl Deposit {
@@ -100,7 +105,17 @@ impl Deposit {
             outpoint,
             output: output.clone(),
             carried,
+            maturity: if transaction.is_coinbase() {
+                COINBASE_MATURITY
+            } else {
+                0
+            },
         })
+    }
+
+    /// Confirmations that it must have before its reclaim can be mined.
+    pub fn confirmations_needed(&self, receipt: &CheckedReceipt) -> u16 {
+        receipt.terms().reclaim_delay.max(self.maturity)
     }
 
     /// Which output of `transaction` it is, where `wanted` does not name another transaction.
@@ -142,6 +157,8 @@ impl Deposit {
                     script_pubkey: receipt.script_pubkey().clone(),
                 },
                 carried: Carried::Nothing(NoCharms::NotRead),
+                // Not told by place and amount; the node refuses one that comes too early.
+                maturity: 0,
             }),
             grail_api::Kind::PegOut => Err(ReclaimFailure::NeedsTransaction),
         }

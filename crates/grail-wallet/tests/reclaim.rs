@@ -75,6 +75,21 @@ fn deposit(receipt: &CheckedReceipt, transaction: &Transaction, vout: u32) -> De
 }
 
 #[test]
+fn a_block_reward_needs_a_hundred_confirmations_whatever_its_delay() {
+    let receipt = peg_in();
+    let delay = receipt.terms().reclaim_delay;
+    assert!(delay < 100);
+    let payment = paid(&receipt, &[60_000]);
+    let mut reward = payment.clone();
+    reward.input[0].previous_output = OutPoint::null();
+    assert!(reward.is_coinbase());
+    for (transaction, expected) in [(&payment, delay), (&reward, 100)] {
+        let needed = deposit(&receipt, transaction, 1).confirmations_needed(&receipt);
+        assert_eq!(needed, expected);
+    }
+}
+
+#[test]
 fn the_deposit_is_found_in_its_transaction() {
     let receipt = peg_in();
     let one = paid(&receipt, &[60_000]);

@@ -272,6 +272,87 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// A response that cannot be encoded would be a fault that nobody can be told of: the longest of
+/// each kind fits.
+#[test]
+fn the_longest_response_of_each_kind_can_be_encoded() {
+    let signatures = (0..u16::try_from(grail_wire::INPUTS_MAX).unwrap())
+        .map(|input_index| Contribution::Signature {
+            input_index,
+            signature: signature(),
+        })
+        .collect();
+    let signed = Verdict::Contributed(Contributions::new(signatures).unwrap());
+    let long = Text::cut(&"\u{7fff}".repeat(grail_wire::DETAILS_MAX_BYTES));
+    let refused = Verdict::Refused(RefusalRecord {
+        code: RefusalCode::from("a".repeat(200).as_str()),
+        details: long.clone(),
+    });
+    for response in [
+        Response::Booted(Booted {
+            public_key: key(),
+            sealed: Some(bytes(grail_wire::SEALED_MAX_BYTES)),
+        }),
+        Response::Identity(Identity {
+            public_key: key(),
+            bridge: bridge(),
+            adopted: Some(adopted()),
+        }),
+        Response::Evidence(bytes(grail_wire::DOCUMENT_MAX_BYTES)),
+        Response::Decided(answer(signed)),
+        Response::Decided(answer(refused)),
+        Response::Adopted(adopted()),
+        Response::Failed(Fault {
+            code: FaultCode::from("a".repeat(200).as_str()),
+            details: long,
+        }),
+    ] {
+        let encoded = encode(Epoch(u64::MAX), &response).unwrap();
+        let decoded = decode::<Response>(&encoded).unwrap();
+        assert_eq!(decoded.message, response);
+    }
+}
+
+/// One transaction, spelt otherwise: the proposal would have a second name.
+#[test]
+fn another_encoding_of_the_transaction_is_no_proposal() {
+    let encoded = encode_proposal(&proposal()).unwrap();
+    let honest = bitcoin::consensus::serialize(&proposal().transaction);
+    let respelt = |bytes: Vec<u8>| {
+        let position = encoded
+            .windows(honest.len())
+            .position(|window| window == honest)
+            .unwrap();
+        // A CBOR byte string of 24 to 255 bytes: two bytes of head.
+        assert_eq!(encoded[position - 2], 0x58);
+        let head = [0x58, u8::try_from(bytes.len()).unwrap()];
+        let (before, after) = (
+            &encoded[..position - 2],
+            &encoded[position + honest.len()..],
+        );
+        [before, &head, &bytes, after].concat()
+    };
+    assert_eq!(respelt(honest.clone()), encoded);
+    let trailing = [honest.as_slice(), &[0]].concat();
+    let (version, rest) = honest.split_at(4);
+    // The marker and flag of BIP-144, without a witness; a count in three bytes instead of one.
+    let marked = [version, &[0, 1], rest].concat();
+    let wide = [version, &[0xfd, rest[0], 0], &rest[1..]].concat();
+    let without_inputs = [version, &[0, 0], &[0; 4]].concat();
+    for bytes in [
+        trailing,
+        marked,
+        wide,
+        [without_inputs, vec![0; 20]].concat(),
+    ] {
+        let refused = decode_proposal(&respelt(bytes)).unwrap_err();
+        assert!(
+            matches!(refused, WireError::Malformed(_) | WireError::NotCanonical),
+            "{refused:?}"
+        );
+    }
+}
+
 /// The bytes of every message, as they are on the wire today. `GRAIL_BLESS=1` writes the file anew:
 /// a changed line is a changed protocol.
 #[test]

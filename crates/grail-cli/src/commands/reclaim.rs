@@ -95,7 +95,7 @@ pub fn reclaim(
             Carried::ZkBtc(token) => Some(token.amount.to_sat()),
             _ => None,
         },
-        delay: receipt.terms().reclaim_delay,
+        delay: deposit.confirmations_needed(&receipt),
         is_broadcast: reclaim.broadcast,
     })
 }

@@ -1,4 +1,5 @@
-//! `grail rosters`: every roster that the bridge had, and whether each followed from the one before.
+//! `grail rosters`: every roster that the bridge had, and whether each followed from the one
+//! before.
 
 use std::collections::BTreeSet;
 

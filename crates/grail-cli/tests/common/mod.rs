@@ -178,7 +178,7 @@ impl User {
         let init = arguments::Init {
             mnemonic_file: init.mnemonic_file.clone(),
             birthday_height: init.birthday_height,
-            protocol: Some(protocol_file),
+            protocol: Some(init.protocol.clone().unwrap_or(protocol_file)),
         };
         let created = commands::init(&settings, &init).unwrap();
         // The test's bridge was deployed with a contract of its own, which the user brings along.

@@ -1,5 +1,5 @@
-//! The roster NFT's way through a block, found before the step that takes the block: reading spells,
-//! checking signatures and asking the node have no place in a step.
+//! The roster NFT's way through a block, found before the step that takes the block: reading
+//! spells, checking signatures and asking the node have no place in a step.
 
 use std::collections::HashMap;
 

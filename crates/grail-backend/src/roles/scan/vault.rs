@@ -1,5 +1,5 @@
-//! What blocks say of the bridge's own outputs: the roster NFT, the vault, donations (reserves), and
-//! of its rosters.
+//! What blocks say of the bridge's own outputs: the roster NFT, the vault, donations (reserves),
+//! and of its rosters.
 //!
 //! Owns the rule that sorts them. Follows the NFT from its deployment by verified spells alone, so
 //! that the numbers hold whatever the books of settlements say, and come out the same from an empty
