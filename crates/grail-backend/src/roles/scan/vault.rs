@@ -7,6 +7,7 @@
 
 use bitcoin::{Amount, OutPoint, Transaction};
 use grail_flow::{Alarm, BlockRef};
+use grail_policy::adoption::AdoptedRoster;
 use grail_store::{VaultKind, VaultOutput};
 use grail_types::{Epoch, ParamsHash};
 
@@ -75,7 +76,7 @@ async fn change_roster(
             step.tx.put_transaction(transaction).await?;
             let epoch = rotation.epoch;
             tracing::warn!(epoch = epoch.0, %txid, height = block.height, "the roster has changed");
-            let bound = walk.rosters.of(epoch).map(|it| it.params_hash());
+            let bound = walk.rosters.of(epoch).map(AdoptedRoster::params_hash);
             let got = backend.protocol().hash();
             if let Some(expected) = bound.filter(|expected: &ParamsHash| *expected != got) {
                 step.raise(&Alarm::ParamsUnknown { expected, got }).await?;
