@@ -19,11 +19,12 @@ mod error;
 mod handover;
 
 use bitcoin::secp256k1::{Message, Secp256k1, Verification, schnorr::Signature};
-use bitcoin::{Transaction, TxIn, Txid, Witness, XOnlyPublicKey};
-use grail_bridge_contract::RosterState;
+use bitcoin::{Transaction, TxIn, Txid, Witness};
 use grail_script::{InternalKey, Sighashes, Spend, VaultTree, verify_signature};
 use grail_spell::{BridgeCharms, PrevTx, deployment_identity};
-use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, SignerIndex, Threshold};
+use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, SignerIndex};
+
+use crate::roster::roster_of;
 
 pub use error::AdoptionError;
 pub use grail_wire::HANDOVER_MAX_BYTES;
@@ -167,7 +168,7 @@ impl<'a> Consented<'a> {
                 return Err(AdoptionError::NftMissing);
             }
         };
-        let roster = roster(&state)?;
+        let roster = roster_of(&state).map_err(AdoptionError::RosterInvalid)?;
         let vault = VaultTree::new(secp, InternalKey::Nums, &roster);
         if state.vault_script != vault.script_pubkey.as_bytes() {
             return Err(AdoptionError::WrongVaultScript);
@@ -184,17 +185,6 @@ impl<'a> Consented<'a> {
             txid: read.txid(),
         })
     }
-}
-
-fn roster(state: &RosterState) -> Result<Roster, AdoptionError> {
-    let signers = state
-        .signers
-        .iter()
-        .map(|key| XOnlyPublicKey::from_slice(key))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| AdoptionError::RosterInvalid(error.to_string()))?;
-    Roster::new(Epoch(state.epoch), signers, Threshold(state.threshold))
-        .map_err(|error| AdoptionError::RosterInvalid(error.to_string()))
 }
 
 /// The signatures of a witness that is a quorum's in every byte but theirs.

@@ -24,6 +24,7 @@ mod previous;
 #[cfg(feature = "test-action")]
 mod probe;
 mod refusal;
+mod roster;
 mod settlement;
 
 pub use approve::{Approved, Decision, Judged, Signing, SigningInput, approve, judge};

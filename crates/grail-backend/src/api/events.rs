@@ -24,7 +24,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::{
     Api,
     answer::{Answer, Failure},
-    requests::{bad_query, parse_id},
+    query::{bad_query, parse_id},
     states::settlement_state,
 };
 

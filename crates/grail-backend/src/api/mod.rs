@@ -14,11 +14,13 @@ mod health;
 mod metrics;
 mod node_view;
 mod proofs;
+mod query;
 mod requests;
 mod rosters;
 mod serve;
 mod settlements;
 mod states;
+mod view;
 
 use std::sync::Arc;
 

@@ -13,7 +13,7 @@ use grail_store::{ProofRecord, ProofState, Reader};
 use super::{
     Api,
     answer::{Answer, Failure},
-    requests::{ListQuery, bad_query, parse_after},
+    query::{ListQuery, bad_query, parse_after},
 };
 use crate::{backend::Backend, clock};
 

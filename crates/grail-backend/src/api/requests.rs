@@ -11,21 +11,20 @@ use axum::{
 };
 use bitcoin::Address;
 use grail_api::{
-    Deposit, FeeWait, Kind, OtherDeposit, Page, PageQuery, ProblemCode, Receipt, ReclaimCode,
-    ReclaimInfo, Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
+    Deposit, FeeWait, Kind, OtherDeposit, Page, ProblemCode, Receipt, ReclaimCode, ReclaimInfo,
+    Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
 };
 use grail_flow::{DepositCharms, confirmations, confirmations_needed, reclaim_height};
 use grail_script::InternalKey;
 use grail_store::{DepositRow, DepositState, Reader, Request};
-use grail_types::RequestId;
-use serde::Deserialize;
 
 use super::{
     Api,
     answer::{Answer, Failure},
     proofs,
-    settlements::{output_index_of_item, required},
+    query::{ListQuery, bad_query, parse_after, parse_id},
     states::{reclaim_code, request_stage, request_state, settlement_state},
+    view::{output_index_of_item, required, tip_height},
 };
 use crate::{backend::Backend, roles::build::fee_cap::wait_blocks};
 
@@ -61,18 +60,6 @@ async fn status(
         .filter(|request| Kind::from(request.terms.kind) == kind)
         .ok_or_else(|| Failure::not_found(format!("no {kind} {id}")))?;
     Ok(Json(read(backend, &mut reader, request).await?))
-}
-
-pub(super) fn parse_id(text: &str) -> Answer<RequestId> {
-    text.parse().map_err(|_| {
-        Failure::new(
-            ProblemCode::BadId,
-            format!(
-                "expected an id of 64 hex characters, got {} characters",
-                text.chars().count()
-            ),
-        )
-    })
 }
 
 async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answer<RequestStatus> {
@@ -192,12 +179,6 @@ async fn settlement(
     }))
 }
 
-/// Height of the newest block taken.
-pub(super) async fn tip_height(backend: &Backend, reader: &mut Reader) -> Answer<u32> {
-    let block = reader.last_block().await?;
-    Ok(block.map_or(backend.deployment.start_height, |block| block.height))
-}
-
 fn confirmations_of(row: &DepositRow, tip_height: u32) -> u32 {
     row.block
         .map_or(0, |block| confirmations(tip_height, block.height))
@@ -214,27 +195,6 @@ fn reclaim_possible_at(row: &DepositRow, request: &Request) -> Option<u32> {
     let (delay, origin) = (request.terms.reclaim_delay, row.deposit.origin);
     row.block
         .map(|block| reclaim_height(block.height, delay, origin))
-}
-
-/// Query of a list with states: [`PageQuery`] and a filter. Flattening would let unknown fields
-/// pass.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
-    state: Option<String>,
-    after: Option<String>,
-    limit: Option<u16>,
-}
-
-impl ListQuery {
-    /// Name of the state, and the page.
-    pub(super) fn split(self) -> (Option<String>, PageQuery) {
-        let page = PageQuery {
-            after: self.after,
-            limit: self.limit,
-        };
-        (self.state, page)
-    }
 }
 
 pub(super) async fn list(
@@ -303,23 +263,4 @@ async fn summary(
         settlement_txid: settlement.and_then(|settlement| settlement.txid),
         created_at: request.created_at,
     })
-}
-
-pub(super) fn bad_query(rejection: &QueryRejection) -> Failure {
-    Failure::new(ProblemCode::BadQuery, rejection.body_text())
-}
-
-/// Where a page begins: the number of the last item of the page before.
-pub(super) fn parse_after(page: &PageQuery) -> Answer<Option<u64>> {
-    page.after
-        .as_deref()
-        .map(|after| {
-            after.parse().map_err(|_| {
-                Failure::new(
-                    ProblemCode::BadQuery,
-                    "expected the `next` of the page before as `after`",
-                )
-            })
-        })
-        .transpose()
 }

@@ -19,8 +19,8 @@ use grail_types::Epoch;
 use super::{
     Api,
     answer::{Answer, Failure},
-    requests::{bad_query, parse_after},
-    settlements::required,
+    query::{bad_query, parse_after},
+    view::required,
 };
 use crate::{backend::Backend, rosters::Rosters};
 

@@ -25,8 +25,9 @@ use super::{
     Api,
     answer::{Answer, Failure},
     proofs,
-    requests::{bad_query, parse_after, tip_height},
+    query::{bad_query, parse_after},
     states::{settlement_state, signer_outcome},
+    view::{output_index_of_item, required, tip_height},
 };
 use crate::backend::Backend;
 
@@ -215,24 +216,4 @@ async fn signers(
         },
     };
     Ok(positions.into_iter().map(outcome).collect())
-}
-
-/// Where the output of an item is: items are the last outputs but the spell, in their order (ADR
-/// 3).
-pub(super) fn output_index_of_item(
-    transaction: &Transaction,
-    item_count: usize,
-    position: usize,
-) -> Option<u32> {
-    let first = transaction
-        .output
-        .len()
-        .checked_sub(1)?
-        .checked_sub(item_count)?;
-    u32::try_from(first.checked_add(position)?).ok()
-}
-
-/// Something that the store's rules say is there.
-pub(super) fn required<T>(value: Option<T>, what: &str) -> Answer<T> {
-    value.ok_or_else(|| Failure::internal(&format!("{what} is missing")))
 }

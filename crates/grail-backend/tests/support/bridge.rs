@@ -3,12 +3,13 @@
 use std::sync::LazyLock;
 
 use bitcoin::{
-    Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness,
-    absolute::LockTime, hashes::Hash, secp256k1::Secp256k1, transaction::Version,
+    Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid, hashes::Hash,
+    secp256k1::Secp256k1,
 };
 use grail_attest::Protocol;
 use grail_backend::deployment::Deployment;
 use grail_fixtures::house::House;
+pub use grail_fixtures::world::transaction;
 use grail_prover::{MockProver, ProveRequest, Prover};
 use grail_spell::{NormalizedSpell, deployment_identity};
 use grail_txbuild::{Coin, Deployment as Plan};
@@ -25,25 +26,6 @@ const FUNDING_KEY: u8 = 99;
 /// The prover of regtest.
 pub fn prover() -> MockProver {
     MockProver::new(MockAllowed::on(Network::Regtest).unwrap())
-}
-
-/// A transaction that spends `inputs`.
-pub fn transaction(inputs: &[OutPoint], output: Vec<TxOut>) -> Transaction {
-    let input = inputs
-        .iter()
-        .map(|&previous_output| TxIn {
-            previous_output,
-            script_sig: ScriptBuf::new(),
-            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
-            witness: Witness::new(),
-        })
-        .collect();
-    Transaction {
-        version: Version::TWO,
-        lock_time: LockTime::ZERO,
-        input,
-        output,
-    }
 }
 
 /// A transaction out of nowhere that pays `sat` to a script; different for each `seed`.

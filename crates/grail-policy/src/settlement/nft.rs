@@ -1,15 +1,15 @@
 //! The roster NFT: the state that it brings, and the state that it takes on.
 
-use bitcoin::XOnlyPublicKey;
 use grail_bridge_contract::{RosterState, StateError};
 use grail_script::VaultTree;
 use grail_spell::BridgeCharms;
-use grail_types::{Epoch, ParamsHash, Roster, Threshold};
+use grail_types::{Epoch, ParamsHash, Roster};
 
 use super::Case;
 use crate::{
     outline::{Outline, Spent},
     refusal::Refusal,
+    roster::roster_of,
 };
 
 /// The state on the NFT that input 0 spends, bound to the parameters that the proposal shows.
@@ -50,18 +50,9 @@ fn invalid(error: StateError) -> Refusal {
     Refusal::NftStateInvalid(error.to_string())
 }
 
-/// The roster that a state names. The contract does no curve arithmetic, so its keys are checked
-/// here.
+/// The roster that a state names, which must be of the declared epoch.
 pub(super) fn roster(state: &RosterState, declared: Epoch) -> Result<Roster, Refusal> {
-    let invalid = |reason: String| Refusal::NftStateInvalid(reason);
-    let signers = state
-        .signers
-        .iter()
-        .map(|key| XOnlyPublicKey::from_slice(key))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| invalid(error.to_string()))?;
-    let roster = Roster::new(Epoch(state.epoch), signers, Threshold(state.threshold))
-        .map_err(|error| invalid(error.to_string()))?;
+    let roster = roster_of(state).map_err(Refusal::NftStateInvalid)?;
     // The declared epoch is in the proposal's name, and so in every answer: an answer of one epoch
     // says nothing in another.
     if roster.epoch() != declared {

@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use charms_data::{Data, util};
 use grail_attest::{Protocol, UnixTime, attest_signer};
 use grail_attest_dev::InsecureDevTee;
-use grail_types::{BoundedBytes, DevelopmentAllowed, Epoch, Network};
-use grail_wire::{Attempt, Boot, Request, encode, encode_proposal};
+use grail_fixtures::house::{House, Rotation};
+use grail_types::{BoundedBytes, BoundedVec, DevelopmentAllowed, Epoch, Network};
+use grail_wire::{Adopt, Attempt, Boot, Request, encode, encode_proposal};
 use support::{World, keypair, peg_in, peg_out, public, real_world};
 
 /// The instant at which the targets' simulated hardware lives.
@@ -185,7 +186,28 @@ fn all_requests(world: &World) -> Vec<(&'static str, Request)> {
                 .expect("a proposal fits"),
             },
         ),
+        ("adopt", Request::Adopt(adoption(world))),
     ]
+}
+
+/// The deployment, and a rotation to other sixteen people.
+fn adoption(world: &World) -> Adopt {
+    let next = (100..116).map(keypair).collect();
+    let rotation = Rotation {
+        bridge: &world.bridge,
+        wasm: world.wasm,
+        made: &world.genesis,
+        funding: None,
+        from: &House::new(&world.secp, 0, world.keys.clone(), 12),
+        to: &House::new(&world.secp, 1, next, 12),
+    };
+    let bytes = |bytes| BoundedBytes::new(bytes).expect("a handover fits");
+    let step = bytes(rotation.signed_by(12).to_bytes());
+    Adopt {
+        genesis: world.deployment.compute_txid(),
+        deployment: Some(bytes(bitcoin::consensus::serialize(&world.deployment))),
+        handovers: BoundedVec::new(vec![step]).expect("one fits"),
+    }
 }
 
 /// Frames as a host writes them: each request alone, and a whole conversation.

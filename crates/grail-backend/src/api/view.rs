@@ -1,0 +1,33 @@
+//! What several answers show of rows.
+
+use bitcoin::Transaction;
+use grail_store::Reader;
+
+use super::answer::{Answer, Failure};
+use crate::backend::Backend;
+
+/// Height of the newest block taken.
+pub(super) async fn tip_height(backend: &Backend, reader: &mut Reader) -> Answer<u32> {
+    let block = reader.last_block().await?;
+    Ok(block.map_or(backend.deployment.start_height, |block| block.height))
+}
+
+/// Where the output of an item is: items are the last outputs but the spell, in their order (ADR
+/// 3).
+pub(super) fn output_index_of_item(
+    transaction: &Transaction,
+    item_count: usize,
+    position: usize,
+) -> Option<u32> {
+    let first = transaction
+        .output
+        .len()
+        .checked_sub(1)?
+        .checked_sub(item_count)?;
+    u32::try_from(first.checked_add(position)?).ok()
+}
+
+/// Something that the store's rules say is there.
+pub(super) fn required<T>(value: Option<T>, what: &str) -> Answer<T> {
+    value.ok_or_else(|| Failure::internal(&format!("{what} is missing")))
+}
