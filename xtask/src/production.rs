@@ -115,11 +115,15 @@ pub fn check(programs: &[Program]) -> Result<()> {
     development.args(["build", "--bins"]);
     for program in programs {
         development.args(["--package", program.package()]);
-        // The host has nothing to add, and so no such feature.
-        if !program.development_parts().is_empty() {
-            development.arg("--features");
-            development.arg(format!("{}/development", program.package()));
-        }
+    }
+    // Said once for all: `grail-enclave/development` would be a feature of the enclave's dependency
+    // of that name, which is itself, for its tests, and the program would be built without. The
+    // host has nothing to add, and so no such feature.
+    if programs
+        .iter()
+        .any(|program| !program.development_parts().is_empty())
+    {
+        development.args(["--features", "development"]);
     }
     run(&mut development)?;
     check_beside_development(programs)

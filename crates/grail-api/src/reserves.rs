@@ -16,6 +16,10 @@ pub struct Reserves {
     /// Coins left at addresses of former rosters. They back nothing.
     #[serde(default)]
     pub former_sat: u64,
+    /// Height from which coins at the vault's address are counted: nobody watched it before it was
+    /// the vault's. Older ones are nobody's reserve.
+    #[serde(default)]
+    pub since_height: u32,
     /// Where the roster NFT is.
     #[schema(value_type = String)]
     pub nft_outpoint: OutPoint,

@@ -52,6 +52,7 @@ fn reserves_are_recomputed_from_the_chain_with_donations_apart() {
         supply_sat: 50_000,
         donations_sat: 2_234,
         former_sat: 0,
+        since_height: 0,
         nft_outpoint: scene.nft,
         outpoints: [(locked, 50_000), (donated, 1_234), (decoy, 1_000)]
             .map(|(outpoint, amount_sat)| VaultOutput {
@@ -76,6 +77,18 @@ fn reserves_are_recomputed_from_the_chain_with_donations_apart() {
     scene.api.serve_reserves(&false_supply);
     let report = commands::reserves(&mut scene.user.open(), &mut Quiet).unwrap();
     assert_eq!(report.agrees, Some(false));
+
+    // Coins of before the address was the vault's are nobody's reserve. Whoever says so of the
+    // reserves themselves hides them, and shows none.
+    let mut nothing_counts = honest;
+    nothing_counts.since_height = tip.height + 1;
+    scene.api.serve_reserves(&nothing_counts);
+    let report = commands::reserves(&mut scene.user.open(), &mut Quiet).unwrap();
+    assert_eq!(
+        (report.is_backed, report.agrees),
+        (Some(false), Some(false))
+    );
+    assert_eq!(report.chain.unwrap().output_count, 0);
 }
 
 #[test]
@@ -88,6 +101,7 @@ fn reserves_below_the_supply_are_called_so() {
         supply_sat: 50_000,
         donations_sat: 0,
         former_sat: 0,
+        since_height: 0,
         nft_outpoint: scene.nft,
         outpoints: vec![VaultOutput {
             outpoint: locked,

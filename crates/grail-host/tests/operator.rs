@@ -20,7 +20,9 @@ use grail_wire::{
     Proposal, ProposalId, Reply, SettlementRequest, Verdict, encode_proposal,
 };
 use nix::sys::signal::Signal;
-use support::{Backend, Folder, attempt, enclave_program, kill_process, protocol, until_gone};
+use support::{
+    Backend, Folder, Host, Ready, attempt, enclave_program, kill_process, protocol, until_gone,
+};
 
 /// Well-formed, and nothing that any policy approves.
 fn absurd_proposal(protocol: &Protocol) -> Vec<u8> {
@@ -55,6 +57,31 @@ fn answer(reply: Reply) -> Answer {
     }
 }
 
+/// A hub, and an operator that has said hello to it.
+struct Introduced {
+    protocol: Protocol,
+    folder: Folder,
+    backend: Backend,
+    host: Host,
+    ready: Ready,
+}
+
+async fn introduced() -> Introduced {
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
+    let mut backend = Backend::start().await;
+    let mut host = folder.host(&backend);
+    let ready = host.ready().await;
+    backend.hello().await;
+    Introduced {
+        protocol,
+        folder,
+        backend,
+        host,
+        ready,
+    }
+}
+
 #[tokio::test]
 async fn a_key_is_born_once_and_is_the_same_after_a_restart() {
     let protocol = protocol(Network::Regtest);
@@ -85,12 +112,13 @@ async fn a_key_is_born_once_and_is_the_same_after_a_restart() {
 
 #[tokio::test]
 async fn evidence_answers_the_challenge_and_passes_the_production_verifier() {
-    let protocol = protocol(Network::Regtest);
-    let folder = Folder::new(&protocol);
-    let mut backend = Backend::start().await;
-    let mut host = folder.host(&backend);
-    let ready = host.ready().await;
-    backend.hello().await;
+    let Introduced {
+        protocol,
+        folder: _folder,
+        mut backend,
+        host: _host,
+        ready,
+    } = introduced().await;
     for nonce in [[1; 32], [2; 32]] {
         let evidence = backend.challenge(nonce).await;
         assert_eq!(evidence.nonce, nonce);
@@ -107,12 +135,13 @@ async fn evidence_answers_the_challenge_and_passes_the_production_verifier() {
 
 #[tokio::test]
 async fn every_attempt_at_what_is_refused_is_refused_afresh() {
-    let protocol = protocol(Network::Regtest);
-    let folder = Folder::new(&protocol);
-    let mut backend = Backend::start().await;
-    let mut host = folder.host(&backend);
-    let ready = host.ready().await;
-    backend.hello().await;
+    let Introduced {
+        protocol,
+        folder: _folder,
+        mut backend,
+        host: _host,
+        ready,
+    } = introduced().await;
     let proposal = absurd_proposal(&protocol);
     // The last comes twice: a "no" is never kept.
     for number in [0, 1, 1] {
@@ -154,12 +183,13 @@ fn probe(protocol: &Protocol, operator: XOnlyPublicKey, paddings: &[usize]) -> P
 /// that a backend has.
 #[tokio::test]
 async fn an_action_that_the_host_does_not_know_is_signed_and_answered() {
-    let protocol = protocol(Network::Regtest);
-    let folder = Folder::new(&protocol);
-    let mut backend = Backend::start().await;
-    let mut host = folder.host(&backend);
-    let ready = host.ready().await;
-    backend.hello().await;
+    let Introduced {
+        protocol,
+        folder: _folder,
+        mut backend,
+        host: _host,
+        ready,
+    } = introduced().await;
     let secp = Secp256k1::new();
     let proposal = probe(&protocol, ready.public_key, &[0, 0]);
     let judged = judge(&secp, &proposal, protocol.bridge()).unwrap();
@@ -180,12 +210,13 @@ async fn an_action_that_the_host_does_not_know_is_signed_and_answered() {
 /// enclave, and the answer back.
 #[tokio::test]
 async fn the_largest_proposal_is_carried_decided_and_answered() {
-    let protocol = protocol(Network::Regtest);
-    let folder = Folder::new(&protocol);
-    let mut backend = Backend::start().await;
-    let mut host = folder.host(&backend);
-    let ready = host.ready().await;
-    backend.hello().await;
+    let Introduced {
+        protocol,
+        folder: _folder,
+        mut backend,
+        host: _host,
+        ready,
+    } = introduced().await;
     let size = |proposal: &Proposal| -> usize {
         let previous = proposal.previous.iter();
         previous.map(|previous| previous.as_bytes().len()).sum()
@@ -210,12 +241,13 @@ async fn the_largest_proposal_is_carried_decided_and_answered() {
 
 #[tokio::test]
 async fn what_is_no_proposal_is_answered_with_a_fault() {
-    let protocol = protocol(Network::Regtest);
-    let folder = Folder::new(&protocol);
-    let mut backend = Backend::start().await;
-    let mut host = folder.host(&backend);
-    let ready = host.ready().await;
-    backend.hello().await;
+    let Introduced {
+        protocol,
+        folder: _folder,
+        mut backend,
+        host: _host,
+        ready,
+    } = introduced().await;
     // The largest comes through as well: every message on its way has room for it.
     let largest = vec![0; PROPOSAL_MAX_BYTES];
     for malformed in [Vec::new(), vec![0xff; 1000], largest] {
@@ -233,12 +265,13 @@ async fn what_is_no_proposal_is_answered_with_a_fault() {
 async fn messages_that_are_none_are_ignored() {
     use grail_broker::{Broker, Bytes, messages::BrokerMessage};
     use grail_wire::{Ask, Challenge};
-    let protocol = protocol(Network::Regtest);
-    let folder = Folder::new(&protocol);
-    let mut backend = Backend::start().await;
-    let mut host = folder.host(&backend);
-    host.ready().await;
-    backend.hello().await;
+    let Introduced {
+        protocol,
+        folder: _folder,
+        mut backend,
+        host: _host,
+        ..
+    } = introduced().await;
     for subject in [Ask::subject(), Challenge::subject()] {
         for bytes in [&b""[..], b"\x01", b"\x02\xa0", &[0xff; 3000]] {
             let bytes = Bytes::from_static(bytes);
@@ -250,12 +283,13 @@ async fn messages_that_are_none_are_ignored() {
 
 #[tokio::test]
 async fn a_killed_enclave_is_started_again_with_its_key() {
-    let protocol = protocol(Network::Regtest);
-    let folder = Folder::new(&protocol);
-    let mut backend = Backend::start().await;
-    let mut host = folder.host(&backend);
-    let first = host.ready().await;
-    backend.hello().await;
+    let Introduced {
+        protocol,
+        folder: _folder,
+        mut backend,
+        mut host,
+        ready: first,
+    } = introduced().await;
     let mut pid = first.enclave_pid.unwrap();
     for _ in 0..2 {
         kill_process(pid);
@@ -272,12 +306,13 @@ async fn a_killed_enclave_is_started_again_with_its_key() {
 
 #[tokio::test]
 async fn a_host_outlives_the_backend_and_introduces_itself_to_the_next() {
-    let protocol = protocol(Network::Regtest);
-    let folder = Folder::new(&protocol);
-    let mut backend = Backend::start().await;
-    let mut host = folder.host(&backend);
-    let ready = host.ready().await;
-    backend.hello().await;
+    let Introduced {
+        protocol,
+        folder: _folder,
+        mut backend,
+        host: _host,
+        ready,
+    } = introduced().await;
     let address = backend.hub.address();
     drop(backend);
     let mut next = Backend::start_at(address).await;

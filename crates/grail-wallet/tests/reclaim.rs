@@ -81,7 +81,7 @@ fn a_block_reward_needs_a_hundred_confirmations_whatever_its_delay() {
     assert!(delay < 100);
     let payment = paid(&receipt, &[60_000]);
     let mut reward = payment.clone();
-    reward.input[0].previous_output = OutPoint::null();
+    reward.input = vec![bitcoin::TxIn::default()];
     assert!(reward.is_coinbase());
     for (transaction, expected) in [(&payment, delay), (&reward, 100)] {
         let needed = deposit(&receipt, transaction, 1).confirmations_needed(&receipt);

@@ -31,6 +31,7 @@ fn said() -> Reserves {
         supply_sat: 50_000,
         donations_sat: 300,
         former_sat: 0,
+        since_height: 0,
         nft_outpoint: place(9),
         outpoints: [(place(2), 300), (place(1), 50_000)]
             .map(|(outpoint, amount_sat)| VaultOutput {

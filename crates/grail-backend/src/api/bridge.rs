@@ -83,7 +83,14 @@ pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAns
 }
 
 pub(super) async fn reserves(State(api): State<Arc<Api>>) -> Answer<Json<Reserves>> {
-    let mut reader = api.backend.store.read().await?;
+    let backend = &api.backend;
+    let mut reader = backend.store.read().await?;
+    let rosters = backend.rosters(&mut reader).await?;
+    let vault = &rosters.newest().vault().script_pubkey;
+    let since_height = rosters
+        .vault_epoch(vault)
+        .and_then(|epoch| rosters.rotation(epoch))
+        .map_or(backend.deployment.start_height, |it| it.block.height);
     let block = reader.last_block().await?;
     let totals = reader.vault_totals().await?;
     let outputs = reader.vault_outputs(OUTPOINTS_MAX).await?;
@@ -97,6 +104,7 @@ pub(super) async fn reserves(State(api): State<Arc<Api>>) -> Answer<Json<Reserve
         supply_sat: totals.supply.to_sat(),
         donations_sat: totals.donations.to_sat(),
         former_sat: totals.former.to_sat(),
+        since_height,
         nft_outpoint,
         outpoints: outputs
             .into_iter()

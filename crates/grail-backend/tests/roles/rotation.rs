@@ -494,6 +494,24 @@ async fn a_settlement_and_a_rotation_in_one_block_are_taken_in_order() {
 }
 
 #[tokio::test]
+async fn reserves_say_from_which_height_the_address_was_watched() {
+    let w = World::new().await;
+    let (_, before) = get(&w, "/v1/reserves").await;
+    assert_eq!(before["since_height"], 0);
+    let (made, minted) = settled(&w).await;
+    let second = house(&w, 1, &SECOND);
+    // Seen by nobody: it is not the vault's address yet.
+    let gift = payment(w.next_number(), second.vault.script_pubkey.clone(), 777);
+    w.mine(vec![gift]).await;
+    let height = w.tip_height().await + 1;
+    mine_settled(&w, &rotation(&w, &made, &first_house(), &second)).await;
+    w.check_reserves(minted).await;
+    let (_, reserves) = get(&w, "/v1/reserves").await;
+    assert_eq!(reserves["since_height"], height);
+    assert_eq!(reserves["donations_sat"], 0);
+}
+
+#[tokio::test]
 async fn a_rotation_that_keeps_the_address_keeps_its_donations() {
     let w = World::new().await;
     let (made, minted) = settled(&w).await;

@@ -34,6 +34,7 @@ pub fn reserves(
         &roster,
         &protocol,
         Some(said.nft_outpoint),
+        said.since_height,
     );
     progress.end();
     let found = found?;

@@ -74,12 +74,14 @@ struct Unspent {
 }
 
 /// Scans the node's unspent outputs for the vault of `roster`. Takes minutes on a large chain.
-/// `hint` is where the NFT may be: looked at first, believed no more than any other output.
+/// `hint` is where the NFT may be: looked at first, believed no more than any other output. Coins
+/// below `since_height` are left out, by the API's word: it can hide backing so, and show none.
 pub fn chain_reserves(
     node: &BitcoinCore,
     roster: &Roster,
     protocol: &Protocol,
     hint: Option<OutPoint>,
+    since_height: u32,
 ) -> Result<ChainReserves, ReservesError> {
     let vault =
         VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, roster).script_pubkey;
@@ -99,6 +101,7 @@ pub fn chain_reserves(
         .unspents
         .iter()
         .filter(|unspent| unspent.script == vault && unspent.outpoint() != nft)
+        .filter(|unspent| unspent.height >= since_height)
         .map(|unspent| (unspent.outpoint(), unspent.amount))
         .collect();
     let at_vault = ChainReserves::sum(&outputs).ok_or(ReservesError::Overflow)?;
