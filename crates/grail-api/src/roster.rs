@@ -90,7 +90,7 @@ pub struct RosterRecord {
     /// Its block.
     #[schema(value_type = Option<String>)]
     pub block_hash: Option<BlockHash>,
-    /// The transaction with its witnesses, hex.
+    /// The transaction, hex; of a rotation with no witness but that of its first input.
     pub transaction: String,
     /// What a rotation's inputs spend, in order: the witness of the roster before commits to it.
     /// Empty of the deployment.

@@ -309,7 +309,7 @@ async fn a_host_outlives_the_backend_and_introduces_itself_to_the_next() {
     let Introduced {
         protocol,
         folder: _folder,
-        mut backend,
+        backend,
         host: _host,
         ready,
     } = introduced().await;

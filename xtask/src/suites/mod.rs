@@ -72,14 +72,14 @@ pub const SUITES: &[Suite] = &[
         name: "contract-wasm",
         tier: Tier::Default,
         shards: 1,
-        budget_minutes: 4,
+        budget_minutes: 3,
         recipe: |_| recipes::contract_wasm(),
     },
     Suite {
         name: "contracts",
         tier: Tier::Default,
         shards: 1,
-        budget_minutes: 3,
+        budget_minutes: 4,
         recipe: |_| recipes::contracts(),
     },
     Suite {
