@@ -17,13 +17,10 @@ use grail_flow::{BlockRef, confirmations};
 use grail_policy::adoption::{
     AdoptedRoster, AdoptionError, Genesis, Handover, adopt_genesis, adopt_next,
 };
-use grail_store::{Reader, Rotation};
+use grail_store::{PAGE_ROWS_MAX, Reader, Rotation};
 use grail_types::{Bridge, Epoch, ParamsHash, Roster};
 
 use crate::backend::Backend;
-
-/// Rows read at a time.
-const PAGE: u32 = 500;
 
 /// The rosters of all epochs so far: the first, and those that rotations in blocks made.
 #[derive(Clone, Debug)]
@@ -81,13 +78,16 @@ impl Rosters {
 
     /// The one of an epoch.
     pub fn of(&self, epoch: Epoch) -> Option<&AdoptedRoster> {
-        match epoch.0.checked_sub(1) {
-            None => Some(&self.first),
-            Some(index) => {
-                let index = usize::try_from(index).ok()?;
-                self.later.get(index).map(|it| &it.adopted)
-            }
+        if epoch == self.first.epoch() {
+            return Some(&self.first);
         }
+        self.later_of(epoch).map(|it| &it.adopted)
+    }
+
+    /// What a rotation made in an epoch: they follow each other from 1 on.
+    fn later_of(&self, epoch: Epoch) -> Option<&Later> {
+        let index = usize::try_from(epoch.0.checked_sub(1)?).ok()?;
+        self.later.get(index)
     }
 
     /// The epoch under which coins at the vault with this script are kept: the first whose vault it
@@ -103,8 +103,7 @@ impl Rosters {
 
     /// The rotation that made the roster of an epoch; none for the first.
     pub fn rotation(&self, epoch: Epoch) -> Option<&Rotation> {
-        let mut later = self.later.iter().map(|it| &it.rotation);
-        later.find(|rotation| rotation.epoch == epoch)
+        self.later_of(epoch).map(|it| &it.rotation)
     }
 
     /// The roster for new deposit addresses: the newest. One whose rotation a reorg can still undo
@@ -225,11 +224,12 @@ async fn rotations(reader: &mut Reader) -> anyhow::Result<Vec<Rotation>> {
     let mut rows: Vec<Rotation> = Vec::new();
     loop {
         let after = rows.last().map_or(Epoch(0), |row| row.epoch);
-        let page = reader.rotations(after, PAGE).await?;
-        if page.is_empty() {
+        let page = reader.rotations(after, PAGE_ROWS_MAX).await?;
+        let is_last = page.len() < PAGE_ROWS_MAX as usize;
+        rows.extend(page);
+        if is_last {
             return Ok(rows);
         }
-        rows.extend(page);
     }
 }
 

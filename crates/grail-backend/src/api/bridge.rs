@@ -37,21 +37,22 @@ pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAns
     let rosters = backend.rosters(&mut reader).await?;
     let (roster, vault) = (rosters.newest().roster(), rosters.newest().vault());
     let published = reader.published_nft().await?;
-    // The newest evidence that a signer has shown us, else that by which it was admitted.
-    let mut newest: BTreeMap<_, _> = backend
-        .deployment
-        .signers
-        .iter()
-        .map(|record| (record.public_key, record.clone()))
-        .collect();
+    // The newest evidence that a signer has shown us, else what rows keep of it, else that by which
+    // it was admitted.
+    let known = backend.operators.known().into_iter();
+    let mut newest: BTreeMap<_, _> = known.map(|record| (record.public_key, record)).collect();
     for signer in roster.signers() {
-        if let Some(record) = operators::recorded(&mut reader, signer).await? {
+        if !newest.contains_key(signer)
+            && let Some(record) = operators::recorded(&mut reader, signer).await?
+        {
             newest.insert(*signer, record);
         }
     }
     drop(reader);
-    for record in backend.operators.known() {
-        newest.insert(record.public_key, record);
+    for admitted in &backend.deployment.signers {
+        newest
+            .entry(admitted.public_key)
+            .or_insert_with(|| admitted.clone());
     }
     let signers = roster
         .signers()

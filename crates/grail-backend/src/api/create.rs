@@ -122,17 +122,14 @@ async fn create_new(
     idempotency: Idempotency<'_>,
 ) -> Answer<(StatusCode, grail_store::Request)> {
     let backend = &api.backend;
-    let tip_height = current_tip_height(api).await?;
-    let mut reader = backend.store.read().await?;
-    let nft_epoch = reader.nft_epoch().await?;
-    let read_height = reader.last_block().await?.map_or(0, |block| block.height);
-    drop(reader);
+    let heights = current_heights(api).await?;
+    let nft_epoch = backend.store.read().await?.nft_epoch().await?;
     let issuing = rosters
         .issuing(
             nft_epoch,
             backend.protocol().hash(),
             // What was read, not what the node has: only that is known to hold the rotation.
-            read_height,
+            heights.read,
             backend.params().settlement_confirmations,
         )
         .map_err(|reason| Failure::unavailable(reason.to_string()))?;
@@ -150,16 +147,24 @@ async fn create_new(
         terms: &terms,
         roster: issuing.roster(),
         deposit_script: &tree.script_pubkey,
-        deadline_height: deposit_deadline_height(backend.params(), tip_height),
+        deadline_height: deposit_deadline_height(backend.params(), heights.node),
         idempotency: Some(idempotency),
         now: clock::now(),
     };
     store(backend, &new).await
 }
 
+/// How far the chain goes.
+struct Heights {
+    /// The node's tip.
+    node: u32,
+    /// The newest block taken.
+    read: u32,
+}
+
 /// A deposit made now must be seen and judged rightly: not while we cannot see the chain or are far
 /// behind it.
-async fn current_tip_height(api: &Api) -> Answer<u32> {
+async fn current_heights(api: &Api) -> Answer<Heights> {
     let view =
         api.node.view(&api.backend).await.map_err(|code| {
             Failure::unavailable(format!("the chain cannot be seen now: {code}"))
@@ -172,7 +177,10 @@ async fn current_tip_height(api: &Api) -> Answer<u32> {
             "expected to be at most {LAG_BLOCKS_MAX} blocks behind the chain, got {behind}"
         )));
     }
-    Ok(view.tip.height)
+    Ok(Heights {
+        node: view.tip.height,
+        read: height,
+    })
 }
 
 fn refused(error: StoreError) -> Failure {

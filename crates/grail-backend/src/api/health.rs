@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 use grail_api::{Component, Health, HealthStatus};
 use grail_store::{BlockRef, OpenAlarms, StoreError, VaultTotals};
-use grail_types::{Epoch, Roster};
+use grail_types::Roster;
 
-use super::Api;
+use super::{Api, view::former_requests};
 use crate::{backend::Backend, rosters::Rosters};
 
 /// Blocks behind the node that are nothing to worry about.
@@ -85,18 +85,19 @@ struct Books {
     alarms: OpenAlarms,
     totals: VaultTotals,
     rosters: Arc<Rosters>,
-    open: Vec<(Epoch, u64)>,
+    former_requests: u64,
 }
 
 impl Books {
     async fn read(backend: &Backend) -> anyhow::Result<Self> {
         let mut reader = backend.store.read().await?;
+        let rosters = backend.rosters(&mut reader).await?;
         Ok(Self {
             block: reader.last_block().await?,
             alarms: reader.open_alarms().await?,
             totals: reader.vault_totals().await?,
-            rosters: backend.rosters(&mut reader).await?,
-            open: reader.open_request_epochs().await?,
+            former_requests: former_requests(&mut reader, rosters.newest().epoch()).await?,
+            rosters,
         })
     }
 }
@@ -127,8 +128,7 @@ fn operators(backend: &Backend, roster: &Roster) -> Component {
 /// Requests whose deposits only a former roster can spend: they wait for their users' reclaim.
 fn former(books: &Books) -> Component {
     let newest = books.rosters.newest().epoch();
-    let waiting = books.open.iter().filter(|(epoch, _)| *epoch < newest);
-    let waiting = waiting.fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+    let waiting = books.former_requests;
     let status = if waiting > 0 {
         HealthStatus::Degraded
     } else {

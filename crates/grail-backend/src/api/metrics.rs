@@ -10,7 +10,7 @@ use axum::{
 use grail_flow::{AlarmCode, RequestStage, SettlementStage, Severity};
 use grail_store::{OpenAlarms, ProofState, ProofTotals, StoredCode};
 
-use super::{Api, answer::Answer};
+use super::{Api, answer::Answer, view::former_requests};
 use crate::clock;
 
 /// Media type of the format.
@@ -28,9 +28,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     let (ready, ready_since) = reader.ready_backlog().await?;
     let proofs = reader.proof_totals().await?;
     let epoch = backend.rosters(&mut reader).await?.newest().epoch();
-    let open = reader.open_request_epochs().await?;
-    let former = open.iter().filter(|(of, _)| *of < epoch);
-    let former = former.fold(0_u64, |sum, (_, count)| sum.saturating_add(*count));
+    let former = former_requests(&mut reader, epoch).await?;
     drop(reader);
     let view = api.node.view(backend).await.ok();
     let roles = backend.health.roles();

@@ -1,7 +1,8 @@
 //! What several answers show of rows.
 
 use bitcoin::Transaction;
-use grail_store::Reader;
+use grail_store::{Reader, StoreError};
+use grail_types::Epoch;
 
 use super::answer::{Answer, Failure};
 use crate::backend::Backend;
@@ -25,6 +26,13 @@ pub(super) fn output_index_of_item(
         .checked_sub(1)?
         .checked_sub(item_count)?;
     u32::try_from(first.checked_add(position)?).ok()
+}
+
+/// Requests of former rosters that still wait for what only those could do.
+pub(super) async fn former_requests(reader: &mut Reader, newest: Epoch) -> Result<u64, StoreError> {
+    let open = reader.open_request_epochs().await?;
+    let former = open.iter().filter(|(epoch, _)| *epoch < newest);
+    Ok(former.fold(0, |sum, (_, count)| sum.saturating_add(*count)))
 }
 
 /// Something that the store's rules say is there.

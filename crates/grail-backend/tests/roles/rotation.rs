@@ -68,17 +68,7 @@ async fn get(world: &World, path: &str) -> (u16, Value) {
 }
 
 async fn ask(world: &World) -> (u16, Value) {
-    let body = json!({
-        "recipient_address": super::users::address(super::users::USER_KEY),
-        "reclaim_public_key": key(60).to_string(),
-        "fee_cap_sat": FEE_CAP_SAT,
-    });
-    let request = HttpRequest::post("/v1/peg-ins")
-        .header("content-type", "application/json")
-        .header("idempotency-key", format!("key-{}", world.next_number()))
-        .body(Body::from(body.to_string()))
-        .unwrap();
-    answered(world, request).await
+    answered(world, world.peg_in_call(FEE_CAP_SAT)).await
 }
 
 async fn answered(world: &World, request: HttpRequest<Body>) -> (u16, Value) {
@@ -101,6 +91,16 @@ async fn settled(world: &World) -> (Transaction, u64) {
     world.mine_empty(1).await;
     let minted = world.tokens(&made).values().sum();
     (made, minted)
+}
+
+/// A peg-in from the request to the payment, and what paid it.
+async fn paid_peg_in(world: &World) -> Transaction {
+    let asked = world.ready_peg_ins(1).await.remove(0).0;
+    let (_, signed) = world.settle().await;
+    world.mine_mempool().await;
+    world.mine_empty(1).await;
+    assert_eq!(world.standing(&asked).await, ("paid", None));
+    signed
 }
 
 #[tokio::test]
@@ -127,8 +127,7 @@ async fn a_rotation_in_a_block_is_adopted_and_the_bridge_goes_on_under_it() {
     answer.receipt.check().unwrap();
 
     // The new roster settles; the old one has no say.
-    let asked = w.ask_peg_in().await;
-    w.mine(vec![w.deposit(&asked, DEPOSIT_SAT)]).await;
+    let asked = w.ready_peg_ins(1).await.remove(0).0;
     let question = w.ask_operators().await;
     let id = settlement_id(&question);
     assert_eq!(w.settlement(id).await.epoch, Epoch(1));
@@ -249,8 +248,7 @@ async fn deposits_of_a_former_roster_wait_for_their_users() {
     assert_eq!(w.standing(&waiting).await.0, "ready");
     assert_eq!(w.build().await, Built::Nothing);
     // It stands in nobody's way.
-    let asked = w.ask_peg_in().await;
-    w.mine(vec![w.deposit(&asked, DEPOSIT_SAT)]).await;
+    w.ready_peg_ins(1).await;
     assert_eq!(w.build().await, Built::Draft);
     assert_eq!(w.standing(&waiting).await.0, "ready");
     let (_, health) = get(&w, "/healthz").await;
@@ -303,12 +301,7 @@ async fn a_reorg_that_undoes_a_rotation_brings_the_former_roster_back() {
     assert_eq!(epoch(&w).await, Epoch(0));
     w.check_reserves(minted).await;
     // It settles again.
-    let asked = w.ask_peg_in().await;
-    w.mine(vec![w.deposit(&asked, DEPOSIT_SAT)]).await;
-    let (_, signed) = w.settle().await;
-    w.mine_mempool().await;
-    w.mine_empty(1).await;
-    assert_eq!(w.standing(&asked).await, ("paid", None));
+    let signed = paid_peg_in(&w).await;
     // And another roster follows, from there.
     let third = house(&w, 1, &THIRD);
     mine_settled(&w, &rotation(&w, &signed, &first_house(), &third)).await;
@@ -418,20 +411,14 @@ async fn a_settlement_on_a_rotation_that_a_reorg_undoes_is_called_off() {
     let height = w.tip_height().await;
     let second = house(&w, 1, &SECOND);
     mine_settled(&w, &rotation(&w, &made, &first_house(), &second)).await;
-    let stranded = w.ask_peg_in().await;
-    w.mine(vec![w.deposit(&stranded, DEPOSIT_SAT)]).await;
+    let stranded = w.ready_peg_ins(1).await.remove(0).0;
     let question = w.ask_operators().await;
     w.chain.fork_at(height + 1);
     w.mine_empty(2).await;
     let id = settlement_id(&question);
     assert_eq!(w.settlement(id).await.state.name(), "abandoned");
     // The lane is the first roster's again.
-    let asked = w.ask_peg_in().await;
-    w.mine(vec![w.deposit(&asked, DEPOSIT_SAT)]).await;
-    let (_, signed) = w.settle().await;
-    w.mine_mempool().await;
-    w.mine_empty(1).await;
-    assert_eq!(w.standing(&asked).await, ("paid", None));
+    let signed = paid_peg_in(&w).await;
     // Another roster of the same number: what was deposited to the one that never was is left out.
     let third = house(&w, 1, &THIRD);
     mine_settled(&w, &rotation(&w, &signed, &first_house(), &third)).await;

@@ -53,17 +53,22 @@ impl World {
             "fee_cap_sat": FEE_CAP_SAT,
             "reclaim_delay": reclaim_delay,
         });
-        self.create("/v1/peg-ins", &body).await
+        self.create(self.call("/v1/peg-ins", &body)).await
     }
 
     /// Asks for zkBTC, to pay so much for it at most.
     pub async fn ask_peg_in_capped(&self, fee_cap_sat: u64) -> Asked {
+        self.create(self.peg_in_call(fee_cap_sat)).await
+    }
+
+    /// The call of the API that asks for zkBTC.
+    pub fn peg_in_call(&self, fee_cap_sat: u64) -> HttpRequest<Body> {
         let body = json!({
             "recipient_address": address(USER_KEY),
             "reclaim_public_key": key(60).to_string(),
             "fee_cap_sat": fee_cap_sat,
         });
-        self.create("/v1/peg-ins", &body).await
+        self.call("/v1/peg-ins", &body)
     }
 
     /// Asks for BTC.
@@ -73,15 +78,18 @@ impl World {
             "reclaim_public_key": key(60).to_string(),
             "fee_cap_sat": FEE_CAP_SAT,
         });
-        self.create("/v1/peg-outs", &body).await
+        self.create(self.call("/v1/peg-outs", &body)).await
     }
 
-    async fn create(&self, path: &str, body: &Value) -> Asked {
-        let request = HttpRequest::post(path)
+    fn call(&self, path: &str, body: &Value) -> HttpRequest<Body> {
+        HttpRequest::post(path)
             .header("content-type", "application/json")
             .header("idempotency-key", format!("key-{}", self.next_number()))
             .body(Body::from(body.to_string()))
-            .unwrap();
+            .unwrap()
+    }
+
+    async fn create(&self, request: HttpRequest<Body>) -> Asked {
         let response = router(self.backend.clone()).oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::CREATED);
         let body = axum::body::to_bytes(response.into_body(), 1 << 20)

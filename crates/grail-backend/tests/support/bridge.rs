@@ -13,7 +13,7 @@ pub use grail_fixtures::world::transaction;
 use grail_prover::{MockProver, ProveRequest, Prover};
 use grail_spell::{NormalizedSpell, deployment_identity};
 use grail_txbuild::{Coin, Deployment as Plan};
-use grail_types::{Bridge, BridgeApp, Epoch, MockAllowed, Network, Params, Roster, Threshold};
+use grail_types::{Bridge, BridgeApp, MockAllowed, Network, Params};
 use sha2::{Digest, Sha256};
 
 use super::operators::{SIGNER_COUNT, images, key, keypair, record};
@@ -70,8 +70,7 @@ static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(|| {
         .map(|seed| record(seed, protocol.bridge()))
         .collect();
     signers.sort_by_key(|signer| signer.public_key.serialize());
-    let keys = signers.iter().map(|signer| signer.public_key).collect();
-    let roster = Roster::new(Epoch(0), keys, Threshold(3)).unwrap();
+    let roster = first_house().roster;
     let builder = Plan {
         bridge: protocol.bridge(),
         params: protocol.params(),

@@ -11,10 +11,10 @@ mod vault;
 use std::collections::{BTreeSet, HashMap};
 
 use anyhow::Context;
-use bitcoin::{Block, ScriptBuf, Transaction, Txid};
+use bitcoin::{Block, OutPoint, ScriptBuf, Transaction, Txid};
 use grail_chain::{Cursor, ScanError, Step as ChainStep, next_step};
 use grail_flow::{Alarm, BlockRef, RequestEvent, SettlementEvent};
-use grail_store::{DepositState, Reclaim, Rotation, Settlement};
+use grail_store::{DepositState, Reclaim, Settlement, StoreError};
 use grail_types::RequestId;
 
 use crate::{alarm, backend::Backend, clock, node::POLL, step::Step};
@@ -148,7 +148,9 @@ impl<'a> Scanner<'a> {
                             .await?;
                     }
                     Some(Effect::Rotates(rotation, _)) => {
-                        tell_rotated(&mut step, rotation).await?;
+                        // Whatever was to spend the same NFT can never be, nor what builds on it.
+                        let conflict = SettlementEvent::ConflictFound;
+                        tell_spender(&mut step, &rotation.nft_input, conflict).await?;
                     }
                     Some(Effect::Deploys | Effect::NotAdopted { .. }) | None => {}
                 }
@@ -209,10 +211,7 @@ impl<'a> Scanner<'a> {
         }
         // What only operators could bring on is not asked of a roster that never was.
         for nft in rewound.rotations {
-            if let Some(live) = step.tx.settlement_spending_nft(&nft).await? {
-                step.tell_settlement(live.id, SettlementEvent::Cancelled)
-                    .await?;
-            }
+            tell_spender(&mut step, &nft, SettlementEvent::Cancelled).await?;
         }
         for deposit in rewound.reclaims {
             let Some(row) = step.tx.deposit(&deposit).await? else {
@@ -254,13 +253,14 @@ async fn tell_mined(
     Ok(())
 }
 
-/// A rotation is in a block: the settlement that was to spend the same NFT can never be, nor what
-/// builds on it. Their requests go back.
-async fn tell_rotated(step: &mut Step<'_>, rotation: &Rotation) -> anyhow::Result<()> {
-    let live = step.tx.settlement_spending_nft(&rotation.nft_input).await?;
-    if let Some(live) = live {
-        step.tell_settlement(live.id, SettlementEvent::ConflictFound)
-            .await?;
+/// Tells the live settlement that is to spend this output of the NFT, if there is one.
+async fn tell_spender(
+    step: &mut Step<'_>,
+    nft: &OutPoint,
+    event: SettlementEvent,
+) -> Result<(), StoreError> {
+    match step.tx.settlement_spending_nft(nft).await? {
+        Some(live) => step.tell_settlement(live.id, event).await,
+        None => Ok(()),
     }
-    Ok(())
 }
