@@ -20,6 +20,7 @@ mod life;
 #[allow(dead_code, reason = "shared with the tests of the API")]
 mod operators;
 mod proving;
+mod queue;
 mod races;
 mod reorg;
 mod rotation;

@@ -24,6 +24,9 @@ pub(super) async fn unservable<'a>(
         "settlement given up"
     );
     let items = step.tx.settlement_items(id).await?;
+    for item in &items {
+        step.tx.suspect(&item.request, items.len(), id).await?;
+    }
     step.tell_settlement(id, event).await?;
     let [only] = items.as_slice() else {
         return Ok(());
