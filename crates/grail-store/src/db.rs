@@ -37,7 +37,7 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 10] = [
+const MIGRATIONS: [(i64, &str, &str); 11] = [
     (
         1,
         "start",
@@ -87,6 +87,11 @@ const MIGRATIONS: [(i64, &str, &str); 10] = [
         10,
         "queue",
         include_str!("../migrations/sqlite/0010_queue.sql"),
+    ),
+    (
+        11,
+        "stages",
+        include_str!("../migrations/sqlite/0011_stages.sql"),
     ),
 ];
 

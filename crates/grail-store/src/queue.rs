@@ -113,8 +113,9 @@ impl Reader {
         rows.iter().map(requests::read).collect()
     }
 
-    /// Ready requests of an epoch that spoiled a batch, or were in one with whoever did, and could
-    /// be settled at `rate`: those of one batch, the one that holds the oldest of them.
+    /// Ready requests of an epoch that were in a batch with whoever spoiled it, and could be
+    /// settled at `rate`: those of one batch, the one that holds the oldest of them. None that was
+    /// alone.
     pub async fn suspects(
         &mut self,
         epoch: Epoch,
@@ -124,7 +125,7 @@ impl Reader {
         let oldest = sqlx::query(
             "SELECT s.settlement AS settlement, s.size AS size FROM suspects s \
              JOIN queue q ON q.request = s.request \
-             WHERE q.epoch = $1 AND q.is_ready = 1 AND q.viable_rate >= $2 \
+             WHERE q.epoch = $1 AND q.is_ready = 1 AND q.viable_rate >= $2 AND s.size > 1 \
              ORDER BY q.ready_height, q.number LIMIT 1",
         )
         .bind(after(epoch.0))
@@ -156,6 +157,24 @@ impl Reader {
                 })
             })
             .collect()
+    }
+
+    /// The ready request of an epoch that was alone when it could not be served, could be settled
+    /// at `rate`, and has not been tried for longest.
+    pub async fn lone_suspect(
+        &mut self,
+        epoch: Epoch,
+        rate: FeeRate,
+    ) -> Result<Option<Request>, StoreError> {
+        let row = sqlx::query(queued!(
+            "JOIN suspects s ON s.request = q.request WHERE q.epoch = $1 AND q.is_ready = 1 \
+             AND q.viable_rate >= $2 AND s.size = 1 ORDER BY s.settlement LIMIT 1"
+        ))
+        .bind(after(epoch.0))
+        .bind(rate_column(rate))
+        .fetch_optional(self.connection())
+        .await?;
+        row.as_ref().map(requests::read).transpose()
     }
 
     /// Whether anybody of an epoch is ready, whatever they could pay.
@@ -307,7 +326,7 @@ impl StoreTx {
     }
 
     /// Takes note that a request was in a batch of `size` that could not be served, unless it was
-    /// in a smaller one before.
+    /// in a smaller one before. Of equal ones the newest counts.
     pub async fn suspect(
         &mut self,
         request: &RequestId,
@@ -317,7 +336,7 @@ impl StoreTx {
         sqlx::query(
             "INSERT INTO suspects (request, size, settlement) VALUES ($1, $2, $3) \
              ON CONFLICT (request) DO UPDATE SET size = excluded.size, settlement = excluded.settlement \
-             WHERE excluded.size < suspects.size",
+             WHERE excluded.size <= suspects.size",
         )
         .bind(request.to_string())
         .bind(integer("size", size as u64)?)

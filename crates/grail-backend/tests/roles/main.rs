@@ -14,6 +14,7 @@ mod deposits;
 mod fees;
 mod gate;
 mod isolation;
+mod lane;
 mod late;
 mod life;
 #[path = "../support/operators.rs"]

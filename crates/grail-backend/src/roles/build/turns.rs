@@ -1,6 +1,7 @@
-//! Whose turn it is to be settled: who spoiled a batch comes first and in halves of it, whose time
-//! ends soon has a part of each batch, the rest is served in the order in which it became ready;
-//! and who cannot be planned holds nobody up.
+//! Whose turn it is to be settled: who may have spoiled a batch comes first and in halves of it,
+//! whose time ends soon has a part of each batch, the rest is served in the order in which it
+//! became ready, whoever spoils even a batch of its own comes after all others; and who cannot be
+//! planned holds nobody up.
 
 use std::collections::BTreeSet;
 
@@ -23,6 +24,7 @@ pub(super) struct Turns<'a> {
     rate: FeeRate,
     cursor: QueueCursor,
     taken: BTreeSet<RequestId>,
+    lone_was_taken: bool,
 }
 
 impl<'a> Turns<'a> {
@@ -34,6 +36,7 @@ impl<'a> Turns<'a> {
             rate,
             cursor: QueueCursor::default(),
             taken: BTreeSet::new(),
+            lone_was_taken: false,
         }
     }
 
@@ -58,6 +61,9 @@ impl<'a> Turns<'a> {
         self.keep_own(&mut batch);
         self.taken.extend(batch.iter().map(|request| request.id));
         batch.append(&mut self.page().await?);
+        if batch.is_empty() {
+            return self.lone().await;
+        }
         Ok(batch)
     }
 
@@ -69,7 +75,23 @@ impl<'a> Turns<'a> {
     ) -> Result<Vec<Request>, StoreError> {
         let mut next = untried(batch, left_out, |request| request.id);
         next.append(&mut self.page().await?);
+        if next.is_empty() {
+            return self.lone().await;
+        }
         Ok(next)
+    }
+
+    /// Who could not be served alone, when nobody else is left: one, and once.
+    async fn lone(&mut self) -> Result<Vec<Request>, StoreError> {
+        if std::mem::replace(&mut self.lone_was_taken, true) {
+            return Ok(Vec::new());
+        }
+        let mut reader = self.backend.store.read().await?;
+        let lone = reader.lone_suspect(self.roster.epoch(), self.rate).await?;
+        drop(reader);
+        let mut lone: Vec<_> = lone.into_iter().collect();
+        self.keep_own(&mut lone);
+        Ok(lone)
     }
 
     /// More of the queue, in order.
