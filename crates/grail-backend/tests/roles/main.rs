@@ -24,6 +24,7 @@ mod life;
 mod operators;
 mod proving;
 mod races;
+mod rebuild;
 mod receipts;
 mod reorg;
 mod rotation;
