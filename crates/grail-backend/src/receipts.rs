@@ -9,7 +9,8 @@ use bitcoin::{OutPoint, Script, Transaction};
 use grail_api::CheckedReceipt;
 use grail_chain::{ChainError, View};
 use grail_flow::{
-    BlockRef, Deposit, RequestEvent, SettlementId, SettlementState, sweep_end_height,
+    BlockRef, Deposit, RequestEvent, SettlementId, SettlementState, deposit_deadline_height,
+    sweep_end_height,
 };
 use grail_spell::PrevTx;
 use grail_store::{Created, NewEvent, NewRequest, SettlementItem, StoreError, Subject};
@@ -89,8 +90,9 @@ pub async fn restore(
         terms: receipt.terms(),
         roster: receipt.roster(),
         deposit_script: receipt.script_pubkey(),
-        // Whether it came in time is not known any more; the margin before the reclaim decides.
-        deadline_height: newest,
+        // Whether it came in time is not known any more; the margin before the reclaim decides. A
+        // new request's own, so that a reorg does not make it late.
+        deadline_height: deposit_deadline_height(backend.params(), newest.max(last.height)),
         idempotency: None,
         now: step.now(),
     };

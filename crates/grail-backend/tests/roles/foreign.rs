@@ -331,3 +331,54 @@ async fn a_settlement_that_pays_somebody_else_for_a_deposit_pays_nobody() {
     assert!(details[0].contains("does not pay request"), "{details:?}");
     assert_eq!(w.standing(&asked).await, ("ready", None));
 }
+
+#[tokio::test]
+async fn two_settlements_may_pay_one_request_by_two_deposits() {
+    let w = World::new().await;
+    let asked = w.ask_peg_in().await;
+    let deposits = [
+        w.deposit(&asked, DEPOSIT_SAT),
+        w.deposit(&asked, DEPOSIT_SAT),
+    ];
+    w.mine(deposits.to_vec()).await;
+    let (first, made) = w.settle().await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    let terms = {
+        let mut reader = w.backend.store.read().await.unwrap();
+        reader.request(&asked.id).await.unwrap().unwrap().terms
+    };
+    let witness = by_leaf(&tree(&w, &terms).leaf);
+    let foreign = Foreign {
+        w: &w,
+        made: &made,
+        deposit: (terms, &deposits[1], witness),
+    };
+    let second = OutPoint::new(deposits[1].compute_txid(), 0);
+    let standing = async || {
+        let mut reader = w.backend.store.read().await.unwrap();
+        let row = reader.deposit(&second).await.unwrap().unwrap();
+        (row.state.name(), row.code.is_some())
+    };
+    assert_eq!(standing().await, ("reclaimable", true));
+    let height = w.tip_height().await + 1;
+    w.mine(vec![foreign.settlement()]).await;
+    assert_eq!(standing().await, ("settling", false));
+    w.mine_empty(1).await;
+    assert_eq!(standing().await, ("settled", false));
+    // The request goes by the first, before and after.
+    assert_eq!(w.request(&asked).await.settlement(), Some(first));
+    assert_eq!(w.standing(&asked).await, ("paid", None));
+    w.chain.fork_at(height);
+    w.chain.clear_mempool();
+    w.mine_empty(3).await;
+    assert_eq!(standing().await, ("settling", false));
+    // Its user takes it back instead.
+    let mut reclaim = transaction(&[second], vec![deposits[1].output[0].clone()]);
+    reclaim.output[0].script_pubkey = own_script(USER_KEY);
+    w.mine(vec![reclaim]).await;
+    assert_eq!(standing().await.0, "reclaimed");
+    assert_eq!(w.settlements().await[1].state.name(), "abandoned");
+    assert_eq!(w.standing(&asked).await, ("paid", None));
+    assert_eq!(w.alarms().await, [""; 0]);
+}

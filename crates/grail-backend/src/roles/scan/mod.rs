@@ -138,6 +138,10 @@ impl<'a> Scanner<'a> {
             vault::connect(&mut step, self.backend, walk, transaction, at).await?;
             for (deposit, request) in self.deposits_in(transaction) {
                 step.tx.put_transaction(transaction).await?;
+                // A row of before stays, also where an older version read other charms: a block
+                // must never end in a conflict.
+                let known = step.tx.deposit(&deposit.outpoint).await?;
+                let deposit = known.map_or(deposit, |row| row.deposit);
                 let _ = step.tx.record_deposit(&request, &deposit, now).await?;
                 note_replaced(&mut step, &request, transaction).await?;
                 step.tx

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
-use bitcoin::{Block, BlockHash, OutPoint, Transaction, TxOut, Txid, Witness};
+use bitcoin::{Amount, Block, BlockHash, OutPoint, Transaction, TxOut, Txid, Witness};
 use grail_bridge_contract::RosterState;
 use grail_flow::BlockRef;
 use grail_policy::adoption::{HANDOVER_MAX_BYTES, Handover};
@@ -221,7 +221,10 @@ fn nft_output(backend: &Backend, transaction: &Transaction) -> Option<(u32, Rost
     let outputs = transaction.output.iter().zip(0_u32..);
     outputs.map(|(_, vout)| vout).find_map(|vout| {
         // A state that cannot be read counts as absent: the contract lets no such NFT come to be.
+        // Nor one that no row can hold: a block with it must not stop the scanner.
         let state = roster_state(&read.charms_at(vout), &nft).ok().flatten()?;
-        Some((vout, state))
+        let is_storable =
+            state.supply <= Amount::MAX_MONEY.to_sat() && i64::try_from(state.epoch).is_ok();
+        is_storable.then_some((vout, state))
     })
 }

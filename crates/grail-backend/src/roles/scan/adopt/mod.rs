@@ -12,7 +12,7 @@ mod strange;
 
 use bitcoin::{Amount, OutPoint, Transaction};
 use grail_flow::{BlockRef, Deposit, RequestEvent, SettlementEvent, SettlementId};
-use grail_store::{AdoptedSettlement, Recorded, SettlementItem};
+use grail_store::{AdoptedSettlement, SettlementItem};
 use grail_types::{Epoch, RequestId};
 
 pub(crate) use previous::{Made, deposit_of};
@@ -100,10 +100,11 @@ pub(crate) async fn record(
     block: BlockRef,
 ) -> anyhow::Result<()> {
     let now = step.now();
-    if step.tx.record_deposit(request, &deposit, now).await? == Recorded::Known {
+    let outpoint = deposit.outpoint;
+    if step.tx.deposit(&outpoint).await?.is_some() {
         return Ok(());
     }
-    let outpoint = deposit.outpoint;
+    let _ = step.tx.record_deposit(request, &deposit, now).await?;
     step.tx
         .set_deposit_block(&outpoint, Some(block), now)
         .await?;

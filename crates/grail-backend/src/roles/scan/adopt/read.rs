@@ -11,7 +11,7 @@ use grail_flow::{BlockRef, DepositCharms};
 use grail_policy::adoption::AdoptedRoster;
 use grail_script::deposit_request;
 use grail_spell::{BridgeCharms, PrevTx};
-use grail_store::{Reader, SettlementItem};
+use grail_store::{Reader, SETTLEMENT_ITEMS_MAX, SettlementItem};
 use grail_types::{Kind, RequestId, Roster};
 
 use super::{Made, Paid, Settled, Strange, previous::previous};
@@ -129,6 +129,9 @@ impl Frame {
         }
         let first_output = if after_vault.is_some() { 2 } else { 1 };
         let deposits = moved.transaction.input.len().saturating_sub(first_input);
+        if deposits > SETTLEMENT_ITEMS_MAX {
+            return Err(Strange::TooMany(deposits));
+        }
         let expected = deposits.saturating_add(first_output);
         let got = read.spell().map_or(0, |spell| spell.spell().tx.outs.len());
         if got != expected {
@@ -191,7 +194,7 @@ impl Frame {
         let share = put_in
             .zip(worth)
             .and_then(|(put_in, out)| put_in.checked_sub(out));
-        let Some(fee_share) = share else {
+        let Some(fee_share) = share.filter(|share| *share <= Amount::MAX_MONEY) else {
             return Ok(Err(not_paid));
         };
         if let Some(row) = reader.request(&request).await? {

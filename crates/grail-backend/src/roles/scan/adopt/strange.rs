@@ -22,6 +22,8 @@ pub(in crate::roles::scan) enum Strange {
     VaultShort { vault: Amount, supply: u64 },
     #[error("expected {expected} outputs under its spell, got {got}")]
     Outputs { expected: usize, got: usize },
+    #[error("it spends {0} deposits, more than any settlement")]
+    TooMany(usize),
     #[error("input {0} is no deposit of the roster")]
     NoDeposit(usize),
     #[error("the deposit at input {input_index} is not at the address of request {request}")]
