@@ -16,7 +16,8 @@ use ureq::{Agent, Body, RequestBuilder};
 use crate::{
     CreatePegIn, CreatePegOut, Event, Health, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind, Page,
     PageQuery, ParamsAnswer, Problem, Proof, ProvingState, Request, RequestState, RequestStatus,
-    RequestSummary, Reserves, RosterAnswer, RosterRecord, RosterSummary, Settlement,
+    RequestSummary, Reserves, RestoreRequest, RosterAnswer, RosterRecord, RosterSummary,
+    Settlement,
 };
 
 /// Longest wait for a whole answer.
@@ -136,6 +137,17 @@ impl Client {
         key: &IdempotencyKey,
     ) -> Result<Request, ClientError> {
         self.create("/v1/peg-outs", body, key)
+    }
+
+    /// `POST /v1/receipts`.
+    pub fn restore(&self, body: &RestoreRequest) -> Result<RequestStatus, ClientError> {
+        let url = self.at("/v1/receipts");
+        let body = serde_json::to_vec(body).map_err(|error| unreachable(&url, &error))?;
+        let response = limited(self.agent.post(&url))
+            .header("content-type", "application/json")
+            .send(&body)
+            .map_err(|error| unreachable(&url, &error))?;
+        success(&url, response)
     }
 
     /// `GET /v1/peg-ins/{id}` or `GET /v1/peg-outs/{id}`.

@@ -89,7 +89,7 @@ impl ParsedRequest {
 impl CreatePegIn {
     /// Reads a body.
     pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
-        read(body)
+        read(body, BODY_BYTES_MAX)
     }
 
     /// Checks the body against what the bridge serves.
@@ -114,7 +114,7 @@ impl CreatePegIn {
 impl CreatePegOut {
     /// Reads a body.
     pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
-        read(body)
+        read(body, BODY_BYTES_MAX)
     }
 
     /// Checks the body against what the bridge serves.
@@ -191,6 +191,64 @@ pub fn bip21(deposit_address: &str, amount: Option<Amount>) -> String {
     )
 }
 
+/// Checks terms that were made before against what the bridge serves with `roster`, as new ones
+/// are.
+pub(crate) fn check_terms(
+    terms: &Terms,
+    deposit: &DepositTree,
+    params: &Params,
+    roster: &Roster,
+) -> Result<(), Problem> {
+    let secp = Secp256k1::verification_only();
+    let vault = VaultTree::new(&secp, InternalKey::Nums, roster);
+    check_destination(&terms.destination, &vault)?;
+    if Kind::from(terms.kind) == Kind::PegIn {
+        check_carries_zkbtc(&terms.destination, params)?;
+    }
+    parse_delay(Some(terms.reclaim_delay), params)?;
+    let min = fee_cap_min(params, deposit, terms);
+    check_fee_cap(terms, None, min, params)
+}
+
+fn check_destination(destination: &Destination, vault: &VaultTree) -> Result<(), Problem> {
+    if destination.script() == vault.script_pubkey.as_script() {
+        return Err(Problem::new(
+            ProblemCode::UnsupportedAddress,
+            "the destination is the vault",
+        ));
+    }
+    Ok(())
+}
+
+/// A cap within which no settlement fits is refused, and one that could leave the user nothing.
+fn check_fee_cap(
+    terms: &Terms,
+    amount: Option<Amount>,
+    min: Amount,
+    params: &Params,
+) -> Result<(), Problem> {
+    let got = terms.fee_cap.to_sat();
+    if terms.fee_cap < min {
+        return Err(Problem::new(
+            ProblemCode::FeeCapTooLow,
+            format!("expected at least {} sat, got {got} sat", min.to_sat()),
+        ));
+    }
+    // What must be left: a carrier with zkBTC on it, or a payout above dust.
+    let rest = least_rest(params, terms);
+    let max = amount
+        .unwrap_or(params.deposit_max)
+        .checked_sub(rest)
+        .unwrap_or(Amount::ZERO);
+    if terms.fee_cap > max {
+        return Err(Problem::new(
+            ProblemCode::FeeCapTooHigh,
+            format!("expected at most {} sat, got {got} sat", max.to_sat()),
+        ));
+    }
+    Ok(())
+}
+
 /// Both bodies, with their differences named.
 struct Fields<'a> {
     kind: Kind,
@@ -210,16 +268,10 @@ impl Fields<'_> {
     ) -> Result<ParsedRequest, Problem> {
         let secp = Secp256k1::verification_only();
         let destination = parse_address(self.address, bridge.network)?;
-        if destination.script()
-            == VaultTree::new(&secp, InternalKey::Nums, roster)
-                .script_pubkey
-                .as_script()
-        {
-            return Err(Problem::new(
-                ProblemCode::UnsupportedAddress,
-                "the destination is the vault",
-            ));
-        }
+        check_destination(
+            &destination,
+            &VaultTree::new(&secp, InternalKey::Nums, roster),
+        )?;
         if self.kind == Kind::PegIn {
             check_carries_zkbtc(&destination, params)?;
         }
@@ -241,56 +293,17 @@ impl Fields<'_> {
             .map(|amount| parse_amount(amount, min, params))
             .transpose()?;
         let min = fee_cap_min(params, &deposit, &terms);
-        self.check_fee_cap(&terms, amount, min, params)?;
+        check_fee_cap(&terms, amount, min, params)?;
         Ok(ParsedRequest { terms, amount })
-    }
-
-    /// A cap within which no settlement fits is refused, and one that could leave the user nothing.
-    fn check_fee_cap(
-        &self,
-        terms: &Terms,
-        amount: Option<Amount>,
-        min: Amount,
-        params: &Params,
-    ) -> Result<(), Problem> {
-        if terms.fee_cap < min {
-            return Err(Problem::new(
-                ProblemCode::FeeCapTooLow,
-                format!(
-                    "expected at least {} sat, got {} sat",
-                    min.to_sat(),
-                    self.fee_cap_sat
-                ),
-            ));
-        }
-        // What must be left: a carrier with zkBTC on it, or a payout above dust.
-        let rest = least_rest(params, terms);
-        let max = amount
-            .unwrap_or(params.deposit_max)
-            .checked_sub(rest)
-            .unwrap_or(Amount::ZERO);
-        if terms.fee_cap > max {
-            return Err(Problem::new(
-                ProblemCode::FeeCapTooHigh,
-                format!(
-                    "expected at most {} sat, got {} sat",
-                    max.to_sat(),
-                    self.fee_cap_sat
-                ),
-            ));
-        }
-        Ok(())
     }
 }
 
-fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    if body.len() > BODY_BYTES_MAX {
+/// A body of at most so many bytes.
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8], bytes_max: usize) -> Result<T, Problem> {
+    if body.len() > bytes_max {
         return Err(Problem::new(
             ProblemCode::BodyTooLarge,
-            format!(
-                "expected at most {BODY_BYTES_MAX} bytes, got {}",
-                body.len()
-            ),
+            format!("expected at most {bytes_max} bytes, got {}", body.len()),
         ));
     }
     serde_json::from_slice(body).map_err(|error| {

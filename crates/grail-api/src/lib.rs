@@ -17,6 +17,7 @@ mod proving;
 mod receipt;
 mod request;
 mod reserves;
+mod restore;
 mod roster;
 mod schema;
 mod settlement;
@@ -40,6 +41,7 @@ pub use request::{
     RequestSettlement, RequestState, RequestStatus, RequestSummary, UnknownName,
 };
 pub use reserves::{Reserves, VaultOutput};
+pub use restore::{RESTORE_BYTES_MAX, RestoreRequest};
 pub use roster::{ParamsAnswer, RosterAnswer, RosterRecord, RosterSummary, Signer, SpentOutput};
 pub use settlement::{
     Settlement, SettlementInput, SettlementOutput, SettlementState, SignerAnswer, SignerOutcome,

@@ -8,8 +8,8 @@ use utoipa::OpenApi;
 
 use crate::{
     CreatePegIn, CreatePegOut, Event, Health, Page, PageQuery, ParamsAnswer, Problem, Proof,
-    ProvingState, Request, RequestState, RequestStatus, RequestSummary, Reserves, RosterAnswer,
-    RosterRecord, RosterSummary, Settlement, problem::MEDIA_TYPE,
+    ProvingState, Request, RequestState, RequestStatus, RequestSummary, Reserves, RestoreRequest,
+    RosterAnswer, RosterRecord, RosterSummary, Settlement, problem::MEDIA_TYPE,
 };
 
 /// The `OpenAPI` 3.1 document of the API.
@@ -31,6 +31,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         roster_of_epoch,
         create_peg_in,
         create_peg_out,
+        restore_request,
         peg_in,
         peg_out,
         requests,
@@ -93,6 +94,17 @@ fn create_peg_in() {}
         (status = 503, body = Problem, content_type = MEDIA_TYPE),
     ))]
 fn create_peg_out() {}
+
+/// Makes a request again from its receipt, for a backend that lost it. Changes nothing where the
+/// request is known. The deposit must be unspent in a block, or spent by a settlement.
+#[utoipa::path(post, path = "/v1/receipts", request_body = RestoreRequest,
+    responses(
+        (status = 201, body = RequestStatus),
+        (status = 200, body = RequestStatus, description = "known already, and not changed"),
+        (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
+        (status = 503, body = Problem, content_type = MEDIA_TYPE),
+    ))]
+fn restore_request() {}
 
 /// A peg-in.
 #[utoipa::path(get, path = "/v1/peg-ins/{id}", params(("id" = String, Path, description = "request id, hex")),

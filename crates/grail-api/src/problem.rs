@@ -44,6 +44,13 @@ pub enum ProblemCode {
     FeeCapTooHigh,
     /// Reclaim delay outside what the parameters allow.
     ReclaimDelayOutOfRange,
+    /// The receipt does not fit itself: version, direction, epoch or address.
+    BadReceipt,
+    /// The receipt is of another bridge, or of a roster that this one never had.
+    ForeignReceipt,
+    /// No deposit of the receipt's request is known here: neither spent by a settlement nor, where
+    /// the body says, unspent in a block.
+    DepositNotFound,
     /// No `Idempotency-Key` header.
     IdempotencyKeyMissing,
     /// The `Idempotency-Key` is empty, too long or has other characters than letters, digits, `-`
@@ -65,7 +72,7 @@ pub enum ProblemCode {
 
 impl ProblemCode {
     /// All codes.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 27] = [
         Self::MalformedBody,
         Self::UnknownField,
         Self::BodyTooLarge,
@@ -82,6 +89,9 @@ impl ProblemCode {
         Self::FeeCapTooLow,
         Self::FeeCapTooHigh,
         Self::ReclaimDelayOutOfRange,
+        Self::BadReceipt,
+        Self::ForeignReceipt,
+        Self::DepositNotFound,
         Self::IdempotencyKeyMissing,
         Self::BadIdempotencyKey,
         Self::IdempotencyConflict,
@@ -111,6 +121,9 @@ impl ProblemCode {
             Self::FeeCapTooLow => "fee-cap-too-low",
             Self::FeeCapTooHigh => "fee-cap-too-high",
             Self::ReclaimDelayOutOfRange => "reclaim-delay-out-of-range",
+            Self::BadReceipt => "bad-receipt",
+            Self::ForeignReceipt => "foreign-receipt",
+            Self::DepositNotFound => "deposit-not-found",
             Self::IdempotencyKeyMissing => "idempotency-key-missing",
             Self::BadIdempotencyKey => "bad-idempotency-key",
             Self::IdempotencyConflict => "idempotency-conflict",
@@ -145,7 +158,10 @@ impl ProblemCode {
             | Self::AmountAboveMaximum
             | Self::FeeCapTooLow
             | Self::FeeCapTooHigh
-            | Self::ReclaimDelayOutOfRange => 422,
+            | Self::ReclaimDelayOutOfRange
+            | Self::BadReceipt
+            | Self::ForeignReceipt
+            | Self::DepositNotFound => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
@@ -171,6 +187,9 @@ impl ProblemCode {
             Self::FeeCapTooLow => "the fee cap is too low",
             Self::FeeCapTooHigh => "the fee cap is too high",
             Self::ReclaimDelayOutOfRange => "the reclaim delay is out of range",
+            Self::BadReceipt => "the receipt is not valid",
+            Self::ForeignReceipt => "the receipt is of another bridge or roster",
+            Self::DepositNotFound => "the deposit is not known",
             Self::IdempotencyKeyMissing => "the Idempotency-Key header is missing",
             Self::BadIdempotencyKey => "the Idempotency-Key is not valid",
             Self::IdempotencyConflict => "the Idempotency-Key was used for another body",

@@ -52,7 +52,11 @@ pub struct Settlement {
     pub confirmations: u32,
     /// Height of its block.
     pub height: Option<u32>,
-    /// Every request that it serves, in output order.
+    /// Whether the backend read it from a block instead of making it: then it knows of no signers
+    /// and no proof.
+    #[serde(default)]
+    pub adopted: bool,
+    /// Every request that it serves and that is known here, in output order.
     #[schema(value_type = Vec<String>)]
     pub requests: Vec<RequestId>,
     /// What it spends.

@@ -87,6 +87,7 @@ fn every_route_is_described() {
         "/v1/peg-outs",
         "/v1/peg-outs/{id}",
         "/v1/proofs",
+        "/v1/receipts",
         "/v1/requests",
         "/v1/reserves",
         "/v1/roster",

@@ -17,6 +17,7 @@ pub mod node;
 mod operators;
 mod prover;
 mod queue;
+pub mod receipts;
 pub mod roles;
 pub mod rosters;
 pub mod step;

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use grail_backend::commands::{alarms, deploy, init, run};
+use grail_backend::commands::{alarms, deploy, init, rebuild, run};
 
 #[derive(Debug, Parser)]
 #[command(version, about = "Grail's backend")]
@@ -19,6 +19,8 @@ enum Command {
     Deploy(deploy::DeployArgs),
     /// Show alarms, and acknowledge them.
     Alarms(alarms::AlarmArgs),
+    /// Make a new database from the chain and from users' receipts.
+    Rebuild(rebuild::RebuildArgs),
     /// Run all roles for a deployed bridge.
     Run(run::RunArgs),
 }
@@ -37,6 +39,7 @@ fn main() -> anyhow::Result<()> {
             Command::InitProtocol(args) => init::init_protocol(&args),
             Command::Deploy(args) => deploy::deploy(args).await,
             Command::Alarms(args) => alarms::alarms(args).await,
+            Command::Rebuild(args) => Box::pin(rebuild::rebuild(args)).await,
             Command::Run(args) => Box::pin(run::run(args)).await,
         }
     });

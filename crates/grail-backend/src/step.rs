@@ -4,15 +4,15 @@ use std::collections::VecDeque;
 
 use bitcoin::{Amount, OutPoint};
 use grail_flow::{
-    Alarm, AlarmSubject, DepositStanding, RequestDuty, RequestEvent, RequestSituation,
+    Alarm, AlarmSubject, DepositStanding, ReclaimCode, RequestDuty, RequestEvent, RequestSituation,
     RequestState, SettlementDuty, SettlementEvent, SettlementId, SettlementSituation,
     SettlementState, Unexpected, UnexpectedKind,
 };
 use grail_store::{
-    Conflict, DepositState, Enqueued, JobId, JobState, NewEvent, NewJob, Request, StoreError,
-    StoreTx, Subject, Work,
+    Conflict, DepositState, Enqueued, JobId, JobState, NewEvent, NewJob, Request, SettlementItem,
+    StoreError, StoreTx, Subject, Work,
 };
-use grail_types::RequestId;
+use grail_types::{Params, RequestId};
 use serde_json::json;
 
 use crate::{alarm, backend::Backend, clock, queue};
@@ -20,6 +20,9 @@ use crate::{alarm, backend::Backend, clock, queue};
 /// Events of one step at most: every item of every unconfirmed settlement, several times over. More
 /// means a loop.
 const EVENTS_MAX: usize = 100_000;
+
+/// Name of the event that tells of a settlement that these rows did not make.
+const ADOPTED: &str = "adopted";
 
 impl std::fmt::Debug for Step<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -73,6 +76,11 @@ impl<'a> Step<'a> {
     /// Height of the newest block taken.
     pub const fn tip_height(&self) -> u32 {
         self.tip_height
+    }
+
+    /// Protocol parameters.
+    pub fn params(&self) -> &'a Params {
+        self.backend.params()
     }
 
     /// Takes note that a block was connected or undone within the step.
@@ -150,6 +158,12 @@ impl<'a> Step<'a> {
         }
     }
 
+    /// Tells the feed that a settlement was read from a block.
+    pub async fn note_adopted(&mut self, id: SettlementId) -> Result<(), StoreError> {
+        let body = json!({ "to": SettlementState::Broadcast {}.name() });
+        self.append(Subject::Settlement(id), ADOPTED, &body).await
+    }
+
     async fn settle(&mut self) -> Result<(), StoreError> {
         for _ in 0..EVENTS_MAX {
             match self.told.pop_front() {
@@ -218,7 +232,10 @@ impl<'a> Step<'a> {
         };
         let (next, duties) = match request.state.apply(&event, &situation) {
             Ok(step) => step,
-            Err(error) => return self.unexpected(AlarmSubject::Request(id), error).await,
+            Err(error) => {
+                self.mirror_other(&request.state, &event).await?;
+                return self.unexpected(AlarmSubject::Request(id), error).await;
+            }
         };
         if next != request.state {
             self.tx
@@ -230,7 +247,7 @@ impl<'a> Step<'a> {
             if !matches!(next, RequestState::Ready { .. }) {
                 self.tx.end_fee_wait(&id).await?;
             }
-            let code = next.code().map(grail_flow::ReclaimCode::code);
+            let code = next.code().map(ReclaimCode::code);
             tracing::info!(request = %id, from = request.state.name(), to = next.name(), event = event.name(), code);
             let body = json!({ "from": request.state.name(), "to": next.name(), "code": code });
             self.append(Subject::Request(id), event.name(), &body)
@@ -317,6 +334,38 @@ impl<'a> Step<'a> {
             .await
     }
 
+    /// Of two deposits of a request that are settled, the one that the request does not go by: its
+    /// row follows its settlement.
+    async fn mirror_other(
+        &mut self,
+        request: &RequestState,
+        event: &RequestEvent,
+    ) -> Result<(), StoreError> {
+        let taken = [DepositState::Settling, DepositState::Settled];
+        let (deposit, next) = match event {
+            RequestEvent::Included { deposit, .. }
+            | RequestEvent::SettlementUnconfirmed { deposit, .. } => {
+                (deposit, DepositState::Settling)
+            }
+            RequestEvent::SettlementConfirmed { deposit, .. } => (deposit, DepositState::Settled),
+            RequestEvent::SettlementAbandoned { deposit, .. } => {
+                (deposit, DepositState::Reclaimable)
+            }
+            _ => return Ok(()),
+        };
+        let Some(row) = self.tx.deposit(deposit).await? else {
+            return Ok(());
+        };
+        let is_given_back = next == DepositState::Reclaimable;
+        if request.deposit() == Some(*deposit) || is_given_back && !taken.contains(&row.state) {
+            return Ok(());
+        }
+        let code = is_given_back.then_some(ReclaimCode::DuplicateDeposit);
+        self.tx
+            .set_deposit_state(deposit, next, code, self.now)
+            .await
+    }
+
     async fn apply_to_settlement(
         &mut self,
         id: SettlementId,
@@ -398,18 +447,23 @@ impl<'a> Step<'a> {
             }
             SettlementDuty::Publish => self.enqueue_publish(id).await,
             SettlementDuty::SignalIncluded => {
-                self.signal(id, |settlement| RequestEvent::Included { settlement })
-                    .await
+                self.signal(id, |item| RequestEvent::Included {
+                    settlement: id,
+                    deposit: item.deposit,
+                })
+                .await
             }
             SettlementDuty::SignalConfirmed => {
-                self.signal(id, |settlement| RequestEvent::SettlementConfirmed {
-                    settlement,
+                self.signal(id, |item| RequestEvent::SettlementConfirmed {
+                    settlement: id,
+                    deposit: item.deposit,
                 })
                 .await
             }
             SettlementDuty::SignalUnconfirmed => {
-                self.signal(id, |settlement| RequestEvent::SettlementUnconfirmed {
-                    settlement,
+                self.signal(id, |item| RequestEvent::SettlementUnconfirmed {
+                    settlement: id,
+                    deposit: item.deposit,
                 })
                 .await
             }
@@ -421,7 +475,7 @@ impl<'a> Step<'a> {
                     self.told
                         .push_back(Told::Settlement(child.id, SettlementEvent::ParentAbandoned));
                 }
-                for item in self.tx.settlement_items(id).await? {
+                for item in self.tx.known_items(id).await? {
                     let row = self.tx.deposit(&item.deposit).await?;
                     let mined = row.and_then(|row| Some((row.block?, row.deposit.origin)));
                     let standing = mined.map_or(DepositStanding::Unconfirmed, |(block, origin)| {
@@ -432,6 +486,7 @@ impl<'a> Step<'a> {
                     });
                     let event = RequestEvent::SettlementAbandoned {
                         settlement: id,
+                        deposit: item.deposit,
                         standing,
                     };
                     self.told.push_back(Told::Request(item.request, event));
@@ -444,10 +499,11 @@ impl<'a> Step<'a> {
     async fn signal(
         &mut self,
         id: SettlementId,
-        event: impl Fn(SettlementId) -> RequestEvent,
+        event: impl Fn(&SettlementItem) -> RequestEvent,
     ) -> Result<(), StoreError> {
-        for item in self.tx.settlement_items(id).await? {
-            self.told.push_back(Told::Request(item.request, event(id)));
+        for item in self.tx.known_items(id).await? {
+            self.told
+                .push_back(Told::Request(item.request, event(&item)));
         }
         Ok(())
     }

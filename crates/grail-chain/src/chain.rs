@@ -37,6 +37,15 @@ pub struct TxOutStatus {
     pub best_block: BlockHash,
 }
 
+/// An output that a transaction of a block spends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spent {
+    /// The output.
+    pub output: TxOut,
+    /// Height of the block that made it.
+    pub height: u32,
+}
+
 /// Which view of the outputs is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum View {
@@ -120,7 +129,7 @@ pub trait Chain: BlockSource + Send + Sync {
         &self,
         txid: &Txid,
         block: &BlockHash,
-    ) -> Result<Option<Vec<TxOut>>, ChainError>;
+    ) -> Result<Option<Vec<Spent>>, ChainError>;
     /// An unspent output; `None` when it is spent or unknown: the node does not tell which.
     fn tx_out(&self, outpoint: &OutPoint, view: View) -> Result<Option<TxOutStatus>, ChainError>;
     /// What the mempool would do with these, one answer each in their order. Later ones may spend

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use grail_flow::BlockRef;
 
-use crate::chain::{BlockSource, Chain, HeaderAt, Tested, TxOutStatus, Verdict, View};
+use crate::chain::{BlockSource, Chain, HeaderAt, Spent, Tested, TxOutStatus, Verdict, View};
 use crate::rpc::{Auth, RpcClient, bad_answer};
 use crate::{ChainError, SendError};
 
@@ -224,9 +224,10 @@ impl Chain for BitcoinCore {
         &self,
         txid: &Txid,
         block: &BlockHash,
-    ) -> Result<Option<Vec<TxOut>>, ChainError> {
+    ) -> Result<Option<Vec<Spent>>, ChainError> {
         #[derive(Deserialize)]
         struct Output {
+            height: u32,
             value: f64,
             #[serde(rename = "scriptPubKey")]
             script_pubkey: Script,
@@ -261,9 +262,12 @@ impl Chain for BitcoinCore {
                 input
                     .prevout
                     .map(|output| {
-                        Ok(TxOut {
-                            value: amount(METHOD, output.value)?,
-                            script_pubkey: output.script_pubkey.hex,
+                        Ok(Spent {
+                            output: TxOut {
+                                value: amount(METHOD, output.value)?,
+                                script_pubkey: output.script_pubkey.hex,
+                            },
+                            height: output.height,
                         })
                     })
                     .transpose()

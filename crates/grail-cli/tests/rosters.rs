@@ -17,7 +17,7 @@ use grail_backend::backend::{Backend, Config, Parts};
 use grail_backend::deployment::Deployment;
 use grail_backend::roles::scan::Scanner;
 use grail_broker::EmbeddedBroker;
-use grail_chain::{Auth, BitcoinCore, CALL_TIMEOUT, Chain, RejectReason, Verdict};
+use grail_chain::{Auth, BitcoinCore, BlockSource, CALL_TIMEOUT, Chain, RejectReason, Verdict};
 use grail_cli::arguments::Init;
 use grail_cli::commands;
 use grail_cli::progress::Quiet;
@@ -188,7 +188,14 @@ fn a_rotation_under_consensus_is_followed_by_backend_wallet_and_auditor() {
     let txid = first.transaction.compute_txid();
     let chain = w.node.chain();
     let spent = chain.spent_in_block(&txid, &block).unwrap().unwrap();
-    assert_eq!(spent, first.spent);
+    for ((spent, output), input) in spent.iter().zip(&first.spent).zip(&first.transaction.input) {
+        assert_eq!(spent.output, *output);
+        // And in which block it was made: there the node finds its transaction.
+        let made_in = chain.block_hash(spent.height).unwrap().unwrap();
+        let made = chain.tx_in_block(&input.previous_output.txid, &made_in);
+        assert!(made.unwrap().is_some());
+    }
+    assert_eq!(spent.len(), first.spent.len());
     let coinbase = w.node.block(&block).txdata[0].compute_txid();
     let nothing = chain.spent_in_block(&coinbase, &block).unwrap();
     assert_eq!(nothing, Some(Vec::new()));

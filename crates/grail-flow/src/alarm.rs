@@ -144,15 +144,17 @@ pub enum Alarm {
         /// Height of the oldest.
         oldest_height: u32,
     },
-    /// The roster NFT moved in a transaction that is not in the books.
+    /// The roster NFT moved in a transaction that is not in the books and cannot be adopted.
     ///
-    /// Reason: only a quorum can move it, for another backend or an older database; what is built
-    /// here next would spend an NFT that is gone.
+    /// Reason: only a quorum can move it, and its own rules let it sign no such transaction; who
+    /// was paid by it is not known here, nor what the vault holds.
     ForeignSettlement {
         /// The transaction.
         txid: Txid,
         /// Its block.
         block: BlockRef,
+        /// Which rule does not hold.
+        reason: String,
     },
     /// The roster NFT moved to a roster that does not follow from the one before it.
     ///
@@ -257,7 +259,7 @@ impl AlarmCode {
             | Self::VaultShort | Self::ReorgTooDeep
             // The next settlement would meet the same fate, at a proof's price each time.
             | Self::QuorumRefused | Self::ScriptVerification | Self::SettlementRejected
-            // Whatever is built here spends an NFT that is gone.
+            // A quorum signed what breaks the bridge's rules.
             | Self::ForeignSettlement
             // It is not known who holds the vault, or by which parameters.
             | Self::RotationNotAdopted | Self::ParamsUnknown
@@ -309,7 +311,7 @@ impl Alarm {
     /// What it is about.
     pub fn subject(&self) -> AlarmSubject {
         match self {
-            // An old chain holds thousands of foreign settlements: one fact, counted.
+            // Whose rules are broken breaks them again: one fact, counted.
             Self::EventLoop
             | Self::VaultShort { .. }
             | Self::ReorgTooDeep { .. }
@@ -370,9 +372,13 @@ impl std::fmt::Display for Alarm {
                 "none of the {remembered} blocks remembered down to height {oldest_height} is in \
                  the best chain"
             ),
-            Self::ForeignSettlement { txid, block } => write!(
+            Self::ForeignSettlement {
+                txid,
+                block,
+                reason,
+            } => write!(
                 f,
-                "transaction {txid} spends the NFT in {block} and is not in the books"
+                "transaction {txid} spends the NFT in {block}, and is not adopted: {reason}"
             ),
             Self::RotationNotAdopted {
                 txid,
@@ -459,6 +465,7 @@ mod tests {
                 height: seed.into(),
                 hash: bitcoin::hashes::Hash::from_byte_array([seed; 32]),
             },
+            reason: String::new(),
         };
         assert_eq!(foreign(1).subject(), foreign(2).subject());
         let rejected = |id| Alarm::SettlementRejected {

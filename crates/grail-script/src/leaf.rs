@@ -1,7 +1,7 @@
 //! Tapscript leaves.
 
 use bitcoin::{
-    ScriptBuf,
+    Script, ScriptBuf,
     opcodes::all::{OP_CHECKSIG, OP_CHECKSIGADD, OP_CSV, OP_DROP, OP_NUMEQUAL},
     script::Builder,
 };
@@ -17,6 +17,15 @@ pub fn quorum_leaf(roster: &Roster) -> ScriptBuf {
 pub(crate) fn deposit_leaf(roster: &Roster, commitment: RequestId) -> ScriptBuf {
     let start = Builder::new().push_slice(commitment.0).push_opcode(OP_DROP);
     quorum(start, roster).into_script()
+}
+
+/// The request that a deposit's leaf commits to, if `leaf` is a deposit leaf of `roster` in every
+/// byte. That it is in an output's tree is the control block's to prove.
+pub fn deposit_request(leaf: &Script, roster: &Roster) -> Option<RequestId> {
+    // After the opcode that pushes as many bytes as a commitment has.
+    let commitment = leaf.as_bytes().get(1..33)?.try_into().ok()?;
+    let request = RequestId(commitment);
+    (*deposit_leaf(roster, request) == *leaf).then_some(request)
 }
 
 /// `<delay> CSV DROP <user key> CHECKSIG`: the user's way out.
@@ -45,4 +54,45 @@ fn quorum(start: Builder, roster: &Roster) -> Builder {
         })
         .push_int(i64::from(roster.threshold().0))
         .push_opcode(OP_NUMEQUAL)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bitcoin::secp256k1::{Keypair, Secp256k1};
+    use grail_types::{Epoch, Threshold};
+
+    use super::*;
+
+    fn roster(seeds: [u8; 4]) -> Roster {
+        let secp = Secp256k1::new();
+        let key = |seed| Keypair::from_seckey_slice(&secp, &[seed; 32]).unwrap();
+        let mut keys = seeds.map(|seed| key(seed).x_only_public_key().0);
+        keys.sort_by_key(bitcoin::XOnlyPublicKey::serialize);
+        Roster::new(Epoch(0), keys.to_vec(), Threshold(3)).unwrap()
+    }
+
+    #[test]
+    fn a_deposit_leaf_of_the_roster_names_its_request_and_nothing_else_does() {
+        let (ours, theirs) = (roster([1, 2, 3, 4]), roster([1, 2, 3, 5]));
+        let request = RequestId([7; 32]);
+        let leaf = deposit_leaf(&ours, request);
+        assert_eq!(deposit_request(&leaf, &ours), Some(request));
+        assert_eq!(deposit_request(&leaf, &theirs), None);
+        assert_eq!(deposit_request(&quorum_leaf(&ours), &ours), None);
+        assert_eq!(deposit_request(Script::new(), &ours), None);
+        let bytes = leaf.as_bytes();
+        for index in 0..bytes.len() {
+            let short = ScriptBuf::from_bytes(bytes[..index].to_vec());
+            assert_eq!(deposit_request(&short, &ours), None, "{index} bytes");
+            let mut other = bytes.to_vec();
+            other[index] ^= 1;
+            let expected = (1..33).contains(&index).then(|| {
+                let commitment = other[1..33].try_into().unwrap();
+                RequestId(commitment)
+            });
+            let got = deposit_request(&ScriptBuf::from_bytes(other), &ours);
+            assert_eq!(got, expected, "byte {index}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ pub mod weight;
 mod witness;
 
 pub use internal_key::{GroupKey, InternalKey, NumsAsGroupKey, nums_key};
-pub use leaf::quorum_leaf;
+pub use leaf::{deposit_request, quorum_leaf};
 pub use reclaim::{Reclaim, ReclaimError};
 pub use sighash::{SighashError, Sighashes};
 pub use spend::{KeySpend, LeafSpend, ReclaimSpend, Spend};

@@ -37,7 +37,7 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 11] = [
+const MIGRATIONS: [(i64, &str, &str); 12] = [
     (
         1,
         "start",
@@ -92,6 +92,11 @@ const MIGRATIONS: [(i64, &str, &str); 11] = [
         11,
         "stages",
         include_str!("../migrations/sqlite/0011_stages.sql"),
+    ),
+    (
+        12,
+        "adoption",
+        include_str!("../migrations/sqlite/0012_adoption.sql"),
     ),
 ];
 

@@ -56,8 +56,8 @@ pub use proofs::{
 pub use queue::{QueueCursor, QueuePlace, Suspect};
 pub use requests::{Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, Request};
 pub use settlements::{
-    BuiltTransaction, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX,
-    Settlement, SettlementItem,
+    AdoptedSettlement, BuiltTransaction, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX,
+    SETTLEMENT_ITEMS_MAX, Settlement, SettlementItem,
 };
 pub use store::{Reader, Store, StoreTx};
 pub use vault::{VaultKind, VaultOutput, VaultTotals};

@@ -17,10 +17,10 @@ use crate::{
 pub struct ServedRequest {
     /// Request, deposit, amount and fee share.
     pub item: SettlementItem,
-    /// Direction.
-    pub kind: Kind,
-    /// The deposit's coin.
-    pub deposit_amount: Amount,
+    /// Direction; none of a request that is not in rows.
+    pub kind: Option<Kind>,
+    /// The deposit's coin; none of a request that is not in rows.
+    pub deposit_amount: Option<Amount>,
     /// zkBTC that the deposit carries.
     pub deposit_token: Option<Amount>,
 }
@@ -118,8 +118,8 @@ impl Reader {
     ) -> Result<Vec<ServedRequest>, StoreError> {
         let rows = sqlx::query(
             "SELECT i.request, i.deposit, i.amount_out_sat, i.fee_share_sat, r.kind, d.amount_sat, d.token_sat \
-             FROM settlement_items i JOIN requests r ON r.id = i.request \
-             JOIN deposits d ON d.outpoint = i.deposit WHERE i.settlement = $1 ORDER BY i.position",
+             FROM settlement_items i LEFT JOIN requests r ON r.id = i.request_row \
+             LEFT JOIN deposits d ON d.outpoint = i.deposit_row WHERE i.settlement = $1 ORDER BY i.position",
         )
         .bind(after(id.0))
         .fetch_all(self.connection())
@@ -127,14 +127,12 @@ impl Reader {
         rows.iter()
             .map(|row| {
                 Ok(ServedRequest {
-                    item: SettlementItem {
-                        request: row.parsed("request")?,
-                        deposit: row.outpoint("deposit")?,
-                        amount_out: row.amount("amount_out_sat")?,
-                        fee_share: row.amount("fee_share_sat")?,
-                    },
-                    kind: kind(row)?,
-                    deposit_amount: row.amount("amount_sat")?,
+                    item: settlements::item(row)?,
+                    kind: row
+                        .maybe_text("kind")?
+                        .map(|name| named(&name))
+                        .transpose()?,
+                    deposit_amount: row.maybe_amount("amount_sat")?,
                     deposit_token: row.maybe_amount("token_sat")?,
                 })
             })
@@ -210,7 +208,10 @@ impl Reader {
 }
 
 fn kind(row: &DbRow) -> Result<Kind, StoreError> {
-    let name = row.text("kind")?;
+    named(&row.text("kind")?)
+}
+
+fn named(name: &str) -> Result<Kind, StoreError> {
     [Kind::PegIn, Kind::PegOut]
         .into_iter()
         .find(|kind| requests::kind_name(*kind) == name)

@@ -84,7 +84,7 @@ async fn create(
             .get(IDEMPOTENCY_KEY_HEADER)
             .map(header::HeaderValue::as_bytes),
     )?;
-    let body = body.map_err(|rejection| unread(&rejection))?;
+    let body = body.map_err(|rejection| unread(&rejection, BODY_BYTES_MAX))?;
     let rosters = backend.rosters(&mut backend.store.read().await?).await?;
     let newest = rosters.newest();
     let parsed = parse(&body, backend, newest.roster())?;
@@ -253,7 +253,7 @@ fn answer(
     }
 }
 
-fn check_media_type(headers: &HeaderMap) -> Answer<()> {
+pub(super) fn check_media_type(headers: &HeaderMap) -> Answer<()> {
     let declared = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -268,11 +268,12 @@ fn check_media_type(headers: &HeaderMap) -> Answer<()> {
     }
 }
 
-fn unread(rejection: &BytesRejection) -> Failure {
+/// Why a body of at most so many bytes was not read.
+pub(super) fn unread(rejection: &BytesRejection, bytes_max: usize) -> Failure {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Failure::new(
             ProblemCode::BodyTooLarge,
-            format!("expected at most {BODY_BYTES_MAX} bytes"),
+            format!("expected at most {bytes_max} bytes"),
         )
     } else {
         Failure::new(ProblemCode::MalformedBody, "the body ended early")

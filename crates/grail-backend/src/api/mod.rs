@@ -15,6 +15,7 @@ mod metrics;
 mod node_view;
 mod proofs;
 mod query;
+mod receipts;
 mod requests;
 mod rosters;
 mod serve;
@@ -30,7 +31,7 @@ use axum::{
     middleware,
     routing::{get, post},
 };
-use grail_api::BODY_BYTES_MAX;
+use grail_api::{BODY_BYTES_MAX, RESTORE_BYTES_MAX};
 use tokio::sync::Semaphore;
 
 pub use guard::Limits;
@@ -76,6 +77,10 @@ pub fn router_with(backend: Arc<Backend>, limits: Limits) -> Router {
         .route("/v1/reserves", get(bridge::reserves))
         .route("/v1/peg-ins", post(create::peg_in))
         .route("/v1/peg-outs", post(create::peg_out))
+        .route(
+            "/v1/receipts",
+            post(receipts::create).layer(DefaultBodyLimit::max(RESTORE_BYTES_MAX)),
+        )
         .route("/v1/peg-ins/{id}", get(requests::peg_in))
         .route("/v1/peg-outs/{id}", get(requests::peg_out))
         .route("/v1/requests", get(requests::list))

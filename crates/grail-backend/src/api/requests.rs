@@ -62,7 +62,12 @@ async fn status(
     Ok(Json(read(backend, &mut reader, request).await?))
 }
 
-async fn read(backend: &Backend, reader: &mut Reader, request: Request) -> Answer<RequestStatus> {
+/// A request in full.
+pub(super) async fn read(
+    backend: &Backend,
+    reader: &mut Reader,
+    request: Request,
+) -> Answer<RequestStatus> {
     let tip_height = tip_height(backend, reader).await?;
     let rows = reader.deposits_of(&request.id, None, DEPOSITS_MAX).await?;
     let own = match request.state.deposit() {

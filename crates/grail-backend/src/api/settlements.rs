@@ -19,7 +19,7 @@ use grail_api::{
 };
 use grail_flow::confirmations;
 use grail_store::{Reader, ServedRequest};
-use grail_types::Kind;
+use grail_types::{Kind, RequestId};
 
 use super::{
     Api,
@@ -96,7 +96,12 @@ async fn read(
     let transaction = required(transaction, "a settlement's transaction")?;
     let served = reader.served_requests(row.id).await?;
     let inputs = inputs(reader, &transaction, &served).await?;
-    let signers = signers(backend, reader, &row).await?;
+    // Who signed what was adopted is not in the rows.
+    let signers = if row.adopted {
+        Vec::new()
+    } else {
+        signers(backend, reader, &row).await?
+    };
     let proving = proofs::of_settlement(backend, reader, row.id).await?;
     Ok(Settlement {
         txid: required(row.txid, "a settlement's txid")?,
@@ -106,7 +111,8 @@ async fn read(
             .block
             .map_or(0, |block| confirmations(tip_height, block.height)),
         height: row.block.map(|block| block.height),
-        requests: served.iter().map(|served| served.item.request).collect(),
+        adopted: row.adopted,
+        requests: served.iter().filter_map(known).collect(),
         inputs,
         outputs: outputs(&transaction, &served),
         fee_sat: required(row.fee, "a settlement's fee")?.to_sat(),
@@ -130,10 +136,12 @@ async fn inputs(
     let mut inputs = Vec::with_capacity(transaction.input.len());
     for input in &transaction.input {
         let outpoint = input.previous_output;
-        if let Some(served) = deposits.get(&outpoint) {
+        // One of a request that is not known is read from its transaction, as the vault is.
+        let served = deposits.get(&outpoint);
+        if let Some((served, amount)) = served.and_then(|it| Some((it, it.deposit_amount?))) {
             inputs.push(SettlementInput {
                 outpoint,
-                amount_sat: served.deposit_amount.to_sat(),
+                amount_sat: amount.to_sat(),
                 token_sat: served.deposit_token.map(bitcoin::Amount::to_sat),
                 request: Some(served.item.request),
             });
@@ -175,12 +183,17 @@ fn outputs(transaction: &Transaction, served: &[ServedRequest]) -> Vec<Settlemen
                 script: output.script_pubkey.to_hex_string(),
                 amount_sat: output.value.to_sat(),
                 token_sat: served
-                    .filter(|served| served.kind == Kind::PegIn)
+                    .filter(|served| served.kind == Some(Kind::PegIn))
                     .map(|served| served.item.amount_out.to_sat()),
-                request: served.map(|served| served.item.request),
+                request: served.and_then(known),
             }
         })
         .collect()
+}
+
+/// The request of an item, if it is known here.
+fn known(served: &ServedRequest) -> Option<RequestId> {
+    served.kind.map(|_| served.item.request)
 }
 
 async fn signers(

@@ -3,4 +3,5 @@
 pub mod alarms;
 pub mod deploy;
 pub mod init;
+pub mod rebuild;
 pub mod run;

@@ -15,6 +15,7 @@ mod operators;
 mod problems;
 mod proofs;
 mod reads;
+mod receipts;
 mod reserves;
 mod settlement;
 mod support;

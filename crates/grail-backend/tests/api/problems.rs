@@ -16,13 +16,14 @@ use serde_json::{Value, json};
 use super::{
     bridge::{own_script, payment, transaction},
     operators::key,
+    receipts::bad_receipts,
     support::{Response, TestBackend, address, peg_in, peg_out, post, send},
 };
 
 use ProblemCode as Code;
 
 /// `base` with some fields changed.
-fn with(mut base: Value, changes: &Value) -> Value {
+pub fn with(mut base: Value, changes: &Value) -> Value {
     for (field, value) in changes.as_object().unwrap() {
         base[field] = value.clone();
     }
@@ -388,6 +389,7 @@ async fn every_problem_code_has_a_call_that_gets_it() {
         let response = send(&t.router, "POST", "/v1/peg-ins", &headers, body).await;
         seen.insert(response.problem());
     }
+    seen.extend(bad_receipts(&t).await);
     let scarce = t.limited(Limits {
         creations_burst: 1,
         creations_per_second: 0,

@@ -5,7 +5,7 @@ use grail_backend::roles::build::Built;
 use grail_flow::SettlementState;
 
 use super::{
-    bridge::{own_script, transaction},
+    bridge::own_script,
     users::{DEPOSIT_SAT, USER_KEY},
     wait::eventually,
     world::{World, settlement_id},
@@ -132,24 +132,4 @@ async fn nothing_is_built_on_a_settlement_that_is_not_published() {
     w.jobs().await;
     assert_eq!(w.build().await, Built::Draft);
     assert_eq!(w.standing(&waiting[0].0).await.0, "settling");
-}
-
-#[tokio::test]
-async fn an_nft_moved_by_somebody_else_is_an_alarm_that_stops_building() {
-    for settled_before in [false, true] {
-        let w = World::new().await;
-        let mut nft = w.backend.deployment_nft();
-        if settled_before {
-            w.ready_peg_ins(1).await;
-            let (id, _) = w.settle().await;
-            w.mine_mempool().await;
-            nft = w.settlement(id).await.nft_output.unwrap();
-        }
-        assert_eq!(w.alarms().await, [""; 0]);
-        let foreign = transaction(&[nft], Vec::new());
-        w.mine(vec![foreign]).await;
-        assert_eq!(w.alarms().await, ["foreign-settlement"]);
-        w.ready_peg_ins(1).await;
-        assert_eq!(w.build().await, Built::Hold);
-    }
 }

@@ -2,6 +2,7 @@
 //! on paper.
 #![allow(clippy::unwrap_used)]
 
+mod adoption;
 mod answers;
 #[path = "../support/bridge.rs"]
 mod bridge;
@@ -12,6 +13,8 @@ mod coinbase;
 mod crash;
 mod deposits;
 mod fees;
+mod foreign;
+mod forged_receipts;
 mod gate;
 mod isolation;
 mod lane;
@@ -23,6 +26,8 @@ mod operators;
 mod proving;
 mod queue;
 mod races;
+mod rebuild;
+mod receipts;
 mod reorg;
 mod rotation;
 mod signers;

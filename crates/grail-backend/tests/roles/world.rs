@@ -29,6 +29,7 @@ use grail_prover::Prover;
 use grail_store::{JobKind, JobState, Lease, Settlement, Store, Verdict};
 use grail_types::{BoundedBytes, Epoch, SignerIndex};
 use grail_wire::{Answer, AnswerMessage, Ask, Attempt, ProposalId, Reply};
+use tempfile::TempDir;
 use tokio::{sync::Mutex, task::JoinHandle};
 
 use super::{
@@ -63,7 +64,7 @@ pub struct World {
     listening: JoinHandle<()>,
     asks: Mutex<Subscription>,
     numbers: AtomicU8,
-    _folder: tempfile::TempDir,
+    folder: TempDir,
 }
 
 struct Running {
@@ -136,7 +137,7 @@ impl World {
             listening: running.listening,
             asks: Mutex::new(running.asks),
             numbers: AtomicU8::new(100),
-            _folder: folder,
+            folder,
         };
         world.mine(vec![world.backend.deployment_tx.clone()]).await;
         world
@@ -170,7 +171,25 @@ impl World {
 
     /// A process with an empty database, on the same chain.
     pub async fn emptied(&self) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        self.on(tempfile::tempdir().unwrap()).await
+    }
+
+    /// A copy of the database as it is now.
+    pub fn backup(&self) -> TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        for name in ["grail.db", "grail.db-wal"] {
+            let from = self.folder.path().join(name);
+            std::fs::copy(from, copy.path().join(name)).unwrap();
+        }
+        copy
+    }
+
+    /// A process with a database that was copied before, on the same chain.
+    pub async fn restored(&self, backup: TempDir) -> Self {
+        self.on(backup).await
+    }
+
+    async fn on(&self, folder: TempDir) -> Self {
         let url = format!("sqlite:{}", folder.path().join("grail.db").display());
         let running = start(&url, &self.chain, &self.prover, self.lease_seconds).await;
         Self {
@@ -181,8 +200,8 @@ impl World {
             url,
             listening: running.listening,
             asks: Mutex::new(running.asks),
-            numbers: AtomicU8::new(100),
-            _folder: folder,
+            numbers: AtomicU8::new(self.numbers.load(Ordering::Relaxed)),
+            folder,
         }
     }
 

@@ -12,8 +12,8 @@ use bitcoin::{
     hashes::Hash,
 };
 use grail_chain::{
-    BlockRef, BlockSource, Chain, ChainError, HeaderAt, SendError, Tested, TxOutStatus, Verdict,
-    View,
+    BlockRef, BlockSource, Chain, ChainError, HeaderAt, SendError, Spent, Tested, TxOutStatus,
+    Verdict, View,
 };
 
 /// The best chain and a mempool. A transaction may spend outputs of transactions that were never
@@ -70,10 +70,38 @@ impl State {
             .cloned()
     }
 
+    /// A transaction of a block of the best chain.
+    fn in_block(&self, txid: &Txid, block: &BlockHash) -> Option<&Transaction> {
+        let mut blocks = self.blocks.iter();
+        let found = blocks.find(|other| other.block_hash() == *block)?;
+        let mut transactions = found.txdata.iter();
+        transactions.find(|transaction| transaction.compute_txid() == *txid)
+    }
+
+    fn spent(&self, outpoint: &OutPoint) -> Option<Spent> {
+        let made = |transaction: &Transaction| transaction.compute_txid() == outpoint.txid;
+        let mut blocks = self.blocks.iter();
+        let block = blocks.find(|block| block.txdata.iter().any(made))?;
+        Some(Spent {
+            output: self.output(outpoint)?,
+            height: block.header.time,
+        })
+    }
+
     fn is_coinbase(&self, outpoint: &OutPoint) -> bool {
         self.mined()
             .filter(|transaction| transaction.is_coinbase())
             .any(|transaction| transaction.compute_txid() == outpoint.txid)
+    }
+
+    /// 0 when no block holds it.
+    fn confirmations(&self, txid: &Txid) -> u32 {
+        let holds = |block: &Block| {
+            let mut transactions = block.txdata.iter();
+            transactions.any(|transaction| transaction.compute_txid() == *txid)
+        };
+        let below = self.blocks.iter().rev().position(holds);
+        below.map_or(0, |below| u32::try_from(below).unwrap() + 1)
     }
 
     /// A coinbase may be spent in the block that is `maturity` above its own.
@@ -307,27 +335,25 @@ impl Chain for PaperChain {
         Ok(found.cloned())
     }
 
-    fn tx_in_block(&self, _: &Txid, _: &BlockHash) -> Result<Option<Transaction>, ChainError> {
-        Ok(None)
+    fn tx_in_block(
+        &self,
+        txid: &Txid,
+        block: &BlockHash,
+    ) -> Result<Option<Transaction>, ChainError> {
+        Ok(self.answering()?.in_block(txid, block).cloned())
     }
 
     fn spent_in_block(
         &self,
         txid: &Txid,
         block: &BlockHash,
-    ) -> Result<Option<Vec<TxOut>>, ChainError> {
+    ) -> Result<Option<Vec<Spent>>, ChainError> {
         let state = self.answering()?;
-        let mut blocks = state.blocks.iter();
-        let found = blocks
-            .find(|other| other.block_hash() == *block)
-            .and_then(|block| {
-                let mut transactions = block.txdata.iter();
-                transactions.find(|transaction| transaction.compute_txid() == *txid)
-            });
+        let found = state.in_block(txid, block);
         Ok(found.and_then(|transaction| {
             let inputs = transaction.input.iter();
             inputs
-                .map(|input| state.output(&input.previous_output))
+                .map(|input| state.spent(&input.previous_output))
                 .collect()
         }))
     }
@@ -344,7 +370,7 @@ impl Chain for PaperChain {
         let output = state.output(outpoint).filter(|_| is_there);
         Ok(output.map(|output| TxOutStatus {
             output,
-            confirmations: u32::from(is_mined),
+            confirmations: state.confirmations(&outpoint.txid),
             is_coinbase: state.is_coinbase(outpoint),
             best_block: state.blocks.last().unwrap().block_hash(),
         }))

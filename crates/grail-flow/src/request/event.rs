@@ -54,26 +54,35 @@ pub enum RequestEvent {
     },
     /// The tip reached the deadline: no block to come can hold a deposit in time.
     DeadlinePassed,
-    /// A settlement takes the deposit.
+    /// A settlement takes a deposit of the request. Which one the chain says, if it was not planned
+    /// here.
     Included {
         /// The settlement.
         settlement: SettlementId,
+        /// The deposit that it spends.
+        deposit: OutPoint,
     },
     /// The settlement has `Params::settlement_confirmations`.
     SettlementConfirmed {
         /// The settlement.
         settlement: SettlementId,
+        /// The deposit that it spends.
+        deposit: OutPoint,
     },
     /// A reorg took confirmations from the settlement.
     SettlementUnconfirmed {
         /// The settlement.
         settlement: SettlementId,
+        /// The deposit that it spent.
+        deposit: OutPoint,
     },
     /// The settlement will not be made.
     SettlementAbandoned {
         /// The settlement.
         settlement: SettlementId,
-        /// What is known of the deposit now.
+        /// The deposit that it was to spend.
+        deposit: OutPoint,
+        /// What is known of that deposit now.
         standing: DepositStanding,
     },
 }

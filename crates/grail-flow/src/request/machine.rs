@@ -65,12 +65,22 @@ impl RequestState {
                 self.deposit_unacceptable(deposit, ReclaimCode::TooCloseToReclaim)
             }
             Event::DeadlinePassed => self.deadline_passed(situation),
-            Event::Included { settlement } => self.included(settlement),
-            Event::SettlementConfirmed { settlement } => self.settlement_confirmed(settlement),
-            Event::SettlementUnconfirmed { settlement } => self.settlement_unconfirmed(settlement),
+            Event::Included {
+                settlement,
+                deposit,
+            } => self.included(settlement, deposit),
+            Event::SettlementConfirmed {
+                settlement,
+                deposit,
+            } => self.settlement_confirmed(settlement, deposit),
+            // That of the request's own settlement is its own deposit.
+            Event::SettlementUnconfirmed { settlement, .. } => {
+                self.settlement_unconfirmed(settlement)
+            }
             Event::SettlementAbandoned {
                 settlement,
                 standing,
+                ..
             } => self.settlement_abandoned(settlement, standing, situation),
         }
     }
@@ -239,56 +249,70 @@ impl RequestState {
         }
     }
 
-    fn included(self, settlement: SettlementId) -> Step {
+    /// The chain decides whom a settlement pays, and with which deposit: one that was given up here
+    /// may be mined all the same, and one that was never in the rows may be adopted.
+    fn included(self, settlement: SettlementId, deposit: OutPoint) -> Step {
+        let settling = State::Settling {
+            deposit,
+            settlement,
+        };
         match self {
-            Self::Ready { deposit } => Ok((
-                State::Settling {
-                    deposit,
-                    settlement,
-                },
-                Vec::new(),
-            )),
+            Self::Ready { deposit: own } | Self::Unconfirmed { deposit: own, .. } => {
+                Ok((settling, left_over(own, deposit)))
+            }
+            // Its own deposit is the user's already, in whatever way.
+            Self::Reclaimable { .. } => Ok((settling, Vec::new())),
+            Self::Reclaimed { deposit: own, .. } if own != deposit => Ok((settling, Vec::new())),
             Self::Settling {
                 settlement: own, ..
             }
             | Self::Paid {
                 settlement: own, ..
             } if own == settlement => Err(Superseded),
+            // Two deposits of one request, each settled: the second has a row of its own.
+            Self::Settling { deposit: own, .. } | Self::Paid { deposit: own, .. }
+                if own != deposit =>
+            {
+                Err(Superseded)
+            }
+            // One coin is spent once: by its user, or by one settlement. And a deposit that is
+            // spent was in a block before, and told.
             Self::Settling { .. }
             | Self::Paid { .. }
-            | Self::AwaitingDeposit {}
-            | Self::Unconfirmed { .. }
-            | Self::Reclaimable { .. }
             | Self::Reclaimed { .. }
+            | Self::AwaitingDeposit {}
             | Self::Expired {} => Err(Impossible),
         }
     }
 
-    fn settlement_confirmed(self, settlement: SettlementId) -> Step {
-        let paid = |deposit| State::Paid {
+    fn settlement_confirmed(self, settlement: SettlementId, deposit: OutPoint) -> Step {
+        let paid = State::Paid {
             deposit,
             settlement,
         };
         match self {
-            // The chain decides: a settlement given up here may be mined all the same, and then it
-            // has paid.
-            Self::Unconfirmed { deposit, .. }
-            | Self::Ready { deposit }
-            | Self::Reclaimable { deposit, .. } => Ok((paid(deposit), Vec::new())),
+            Self::Ready { deposit: own } | Self::Unconfirmed { deposit: own, .. } => {
+                Ok((paid, left_over(own, deposit)))
+            }
+            Self::Reclaimable { .. } => Ok((paid, Vec::new())),
+            Self::Reclaimed { deposit: own, .. } if own != deposit => Ok((paid, Vec::new())),
             Self::Settling {
-                deposit,
+                deposit: own_deposit,
                 settlement: own,
-            } => {
+            } if own_deposit == deposit => {
                 let other = (own != settlement)
                     .then_some(RequestDuty::AbandonSettlement { settlement: own });
-                Ok((paid(deposit), other.into_iter().collect()))
+                Ok((paid, other.into_iter().collect()))
             }
+            // As above: another deposit, with a row of its own.
+            Self::Settling { .. } => Err(Superseded),
             Self::Paid {
                 settlement: own, ..
             } if own == settlement => Err(Superseded),
+            Self::Paid { deposit: own, .. } if own != deposit => Err(Superseded),
             Self::Paid { .. }
-            | Self::AwaitingDeposit {}
             | Self::Reclaimed { .. }
+            | Self::AwaitingDeposit {}
             | Self::Expired {} => Err(Impossible),
         }
     }
@@ -432,6 +456,15 @@ fn reclaimable(deposit: OutPoint, code: ReclaimCode) -> (State, Vec<RequestDuty>
         State::Reclaimable { deposit, code },
         vec![RequestDuty::OfferReclaim { deposit, code }],
     )
+}
+
+/// The deposit that a request went by before a settlement took another one of it: not served.
+fn left_over(own: OutPoint, taken: OutPoint) -> Vec<RequestDuty> {
+    let offer = RequestDuty::OfferReclaim {
+        deposit: own,
+        code: ReclaimCode::DuplicateDeposit,
+    };
+    (own != taken).then_some(offer).into_iter().collect()
 }
 
 fn without_deposit(situation: &RequestSituation<'_>) -> State {

@@ -104,9 +104,23 @@ fn states() -> [State; 9] {
     ]
 }
 
+fn included(settlement: SettlementId, deposit: OutPoint) -> Event {
+    Event::Included {
+        settlement,
+        deposit,
+    }
+}
+
+fn settled(settlement: SettlementId, deposit: OutPoint) -> Event {
+    Event::SettlementConfirmed {
+        settlement,
+        deposit,
+    }
+}
+
 /// One event of each kind about what [`states`] are about, and those about another deposit or
 /// settlement.
-fn events() -> [Event; 20] {
+fn events() -> [Event; 24] {
     let deposit = own();
     [
         Event::DepositSeen {
@@ -135,17 +149,26 @@ fn events() -> [Event; 20] {
         },
         Event::TooCloseToReclaim { deposit },
         Event::DeadlinePassed,
-        Event::Included { settlement: ONE },
-        Event::Included { settlement: TWO },
-        Event::SettlementConfirmed { settlement: ONE },
-        Event::SettlementConfirmed { settlement: TWO },
-        Event::SettlementUnconfirmed { settlement: ONE },
+        included(ONE, deposit),
+        included(TWO, deposit),
+        included(ONE, other()),
+        included(TWO, other()),
+        settled(ONE, deposit),
+        settled(TWO, deposit),
+        settled(ONE, other()),
+        settled(TWO, other()),
+        Event::SettlementUnconfirmed {
+            settlement: ONE,
+            deposit,
+        },
         Event::SettlementAbandoned {
             settlement: ONE,
+            deposit: own(),
             standing: DepositStanding::Gone,
         },
         Event::SettlementAbandoned {
             settlement: TWO,
+            deposit: own(),
             standing: DepositStanding::Gone,
         },
     ]
@@ -170,10 +193,14 @@ reclaim-unconfirmed      . . . . . . . L .
 deposit-unacceptable     . L L L = . . . .
 too-close-to-reclaim     . L L L = . . . .
 deadline-passed          X L . . . . . . .
-included                 ! ! ! S . . ! ! !
-included *               ! ! ! S ! ! ! ! !
+included                 ! S S S . . S ! !
+included *               ! S S S ! ! S ! !
+included *               ! S S S . . S S !
+included *               ! S S S . . S S !
 settlement-confirmed     ! P P P P . P ! !
 settlement-confirmed *   ! P P P P ! P ! !
+settlement-confirmed *   ! P P P . . P P !
+settlement-confirmed *   ! P P P . . P P !
 settlement-unconfirmed   . . . . . S . . .
 settlement-abandoned     . . . . A ! . . .
 settlement-abandoned *   . . . . . . . . .
@@ -471,6 +498,7 @@ fn a_coinbase_deposit_given_back_by_a_settlement_waits_again() {
         };
         let event = Event::SettlementAbandoned {
             settlement: ONE,
+            deposit: own(),
             standing: DepositStanding::Confirmed {
                 height: 100,
                 origin: DepositOrigin::Coinbase,
@@ -491,6 +519,7 @@ fn an_abandoned_settlement_gives_the_deposit_back_as_it_stands() {
     let next = |standing| {
         let event = Event::SettlementAbandoned {
             settlement: ONE,
+            deposit: own(),
             standing,
         };
         apply(state, event, DEADLINE + 5).unwrap()
@@ -531,11 +560,51 @@ fn a_settlement_that_is_mined_after_all_pays_and_ends_its_rival() {
         deposit: own(),
         settlement: ONE,
     };
-    let event = Event::SettlementConfirmed { settlement: ONE };
     assert_eq!(
-        apply(state, event, 100),
+        apply(state, settled(ONE, own()), 100),
         Ok((paid, vec![Duty::AbandonSettlement { settlement: TWO }]))
     );
+}
+
+#[test]
+fn a_settlement_may_pay_with_another_deposit_of_the_request() {
+    let (deposit, settlement) = (other(), TWO);
+    let settling = State::Settling {
+        deposit,
+        settlement,
+    };
+    let paid = State::Paid {
+        deposit,
+        settlement,
+    };
+    let offer = Duty::OfferReclaim {
+        deposit: own(),
+        code: ReclaimCode::DuplicateDeposit,
+    };
+    for state in states() {
+        let duties = match state {
+            // The deposit that the request went by is left over.
+            State::Unconfirmed { .. } | State::Ready { .. } => vec![offer],
+            State::Reclaimable { .. } | State::Reclaimed { .. } => vec![],
+            _ => continue,
+        };
+        let told = |event| apply(state, event, 100);
+        assert_eq!(told(included(TWO, other())), Ok((settling, duties.clone())));
+        assert_eq!(told(settled(TWO, other())), Ok((paid, duties)));
+    }
+}
+
+#[test]
+fn a_second_settlement_of_a_request_changes_nothing_of_the_first() {
+    for state in &states()[4..6] {
+        for event in [included(TWO, other()), settled(TWO, other())] {
+            let told = apply(*state, event, 100);
+            assert_eq!(told, Err(UnexpectedKind::Superseded), "{state:?}");
+        }
+        // But no coin is spent twice.
+        let told = apply(*state, included(TWO, own()), 100);
+        assert_eq!(told, Err(UnexpectedKind::Impossible), "{state:?}");
+    }
 }
 
 #[test]
@@ -617,7 +686,10 @@ proptest! {
         let params = params();
         let moves = matches!(event,
             Event::SettlementUnconfirmed { .. } | Event::ReclaimUnconfirmed { .. }
-            | Event::DepositSeen { .. } | Event::DepositConfirmed { .. });
+            | Event::DepositSeen { .. } | Event::DepositConfirmed { .. })
+            // Another deposit of a reclaimed request may have been settled.
+            || matches!(event, Event::Included { deposit, .. }
+                | Event::SettlementConfirmed { deposit, .. } if Some(deposit) != state.deposit());
         let answer = state.apply(&event, &at(&params, tip_height));
         prop_assert!(moves || answer.is_err());
     }

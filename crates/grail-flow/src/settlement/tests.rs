@@ -258,6 +258,12 @@ fn every_end_tells_the_requests_why() {
         ),
         (State::Broadcast {}, Event::Replaced, AbandonCode::Replaced),
         (State::Proven {}, Event::Cancelled, AbandonCode::Cancelled),
+        (State::Proven {}, Event::Overdue, AbandonCode::Overdue),
+        (
+            State::Draft {},
+            Event::ProverRefused,
+            AbandonCode::ProverRefused,
+        ),
     ];
     for (state, event, code) in ends {
         assert_eq!(

@@ -1,8 +1,11 @@
 //! Settlements, what they pay, and the rules that no two live ones share an NFT, a deposit or a
 //! request.
 
+mod adopted;
 mod bodies;
 mod write;
+
+pub use adopted::AdoptedSettlement;
 
 use bitcoin::{Amount, OutPoint, Transaction, Txid, Weight};
 use grail_flow::{BlockRef, SettlementId, SettlementStage, SettlementState};
@@ -49,6 +52,8 @@ pub struct Settlement {
     pub block: Option<BlockRef>,
     /// Since when it stands where it stands, unix seconds; rounds of asking are one stage.
     pub stage_since: u64,
+    /// Whether it was read from a block instead of made here.
+    pub adopted: bool,
     /// When it was made, unix seconds.
     pub created_at: u64,
     /// When it last changed, unix seconds.
@@ -100,7 +105,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, state, epoch, nft_input, nft_output, txid, fee_sat, weight, vsize, height, hash, stage_since, \
-             created_at, updated_at FROM settlements ",
+             adopted, created_at, updated_at FROM settlements ",
             $rest
         )
     };
@@ -231,16 +236,7 @@ impl Reader {
         .bind(after(id.0))
         .fetch_all(self.connection())
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(SettlementItem {
-                    request: row.parsed("request")?,
-                    deposit: row.outpoint("deposit")?,
-                    amount_out: row.amount("amount_out_sat")?,
-                    fee_share: row.amount("fee_share_sat")?,
-                })
-            })
-            .collect()
+        rows.iter().map(item).collect()
     }
 
     /// The newest settlement whose proposal has this name. Two have one only when the first was
@@ -259,7 +255,7 @@ impl Reader {
     }
 
     /// The live settlement that uses a deposit.
-    async fn settlement_using(
+    pub async fn settlement_using(
         &mut self,
         deposit: &OutPoint,
     ) -> Result<Option<SettlementId>, StoreError> {
@@ -272,19 +268,29 @@ impl Reader {
         row.map(|row| row.settlement_id("settlement")).transpose()
     }
 
-    /// The live settlement that serves a request.
+    /// The live settlement that serves a request. One that only names it, in an output that is not
+    /// known to be its deposit, does not.
     async fn settlement_serving(
         &mut self,
         request: &RequestId,
     ) -> Result<Option<SettlementId>, StoreError> {
         let row = sqlx::query(
-            "SELECT settlement FROM settlement_items WHERE request = $1 AND active = 1",
+            "SELECT settlement FROM settlement_items WHERE request_row = $1 AND active = 1",
         )
         .bind(request.to_string())
         .fetch_optional(self.connection())
         .await?;
         row.map(|row| row.settlement_id("settlement")).transpose()
     }
+}
+
+pub(crate) fn item(row: &DbRow) -> Result<SettlementItem, StoreError> {
+    Ok(SettlementItem {
+        request: row.parsed("request")?,
+        deposit: row.outpoint("deposit")?,
+        amount_out: row.amount("amount_out_sat")?,
+        fee_share: row.amount("fee_share_sat")?,
+    })
 }
 
 pub(crate) fn read(row: &DbRow) -> Result<Settlement, StoreError> {
@@ -300,6 +306,7 @@ pub(crate) fn read(row: &DbRow) -> Result<Settlement, StoreError> {
         vsize: row.maybe_u64("vsize")?,
         block: row.maybe_block("height", "hash")?,
         stage_since: row.u64("stage_since")?,
+        adopted: row.u64("adopted")? == 1,
         created_at: row.u64("created_at")?,
         updated_at: row.u64("updated_at")?,
     })

@@ -66,8 +66,8 @@ impl StoreTx {
             });
         }
         sqlx::query(
-            "INSERT INTO settlement_items (settlement, position, request, deposit, amount_out_sat, fee_share_sat, \
-             active) VALUES ($1, $2, $3, $4, $5, $6, 1)",
+            "INSERT INTO settlement_items (settlement, position, request, deposit, request_row, deposit_row, \
+             amount_out_sat, fee_share_sat, active) VALUES ($1, $2, $3, $4, $3, $4, $5, $6, 1)",
         )
         .bind(settlement)
         .bind(position)
@@ -80,17 +80,25 @@ impl StoreTx {
         Ok(())
     }
 
-    async fn refuse_spent_nft(&mut self, nft: &OutPoint) -> Result<(), StoreError> {
+    pub(super) async fn refuse_spent_nft(&mut self, nft: &OutPoint) -> Result<(), StoreError> {
         match self.settlement_spending_nft(nft).await? {
             Some(other) => Err(Conflict::NftSpent { by: other.id }.into()),
             None => Ok(()),
         }
     }
 
-    async fn refuse_used(&mut self, item: &SettlementItem) -> Result<(), StoreError> {
-        if let Some(by) = self.settlement_using(&item.deposit).await? {
-            return Err(Conflict::DepositUsed { by }.into());
+    pub(super) async fn refuse_used_deposit(
+        &mut self,
+        deposit: &OutPoint,
+    ) -> Result<(), StoreError> {
+        match self.settlement_using(deposit).await? {
+            Some(by) => Err(Conflict::DepositUsed { by }.into()),
+            None => Ok(()),
         }
+    }
+
+    async fn refuse_used(&mut self, item: &SettlementItem) -> Result<(), StoreError> {
+        self.refuse_used_deposit(&item.deposit).await?;
         if let Some(by) = self.settlement_serving(&item.request).await? {
             return Err(Conflict::RequestServed { by }.into());
         }
@@ -125,7 +133,13 @@ impl StoreTx {
                 self.refuse_taken(id, &txid).await?;
             }
             for item in self.settlement_items(id).await? {
-                self.refuse_used(&item).await?;
+                if settlement.adopted {
+                    // The chain's word: another settlement may serve the request as well, with
+                    // another deposit.
+                    self.refuse_used_deposit(&item.deposit).await?;
+                } else {
+                    self.refuse_used(&item).await?;
+                }
             }
         }
         let block = to.block();

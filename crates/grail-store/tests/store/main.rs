@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod adopted;
 mod alarms;
 mod answers;
 mod blocks;

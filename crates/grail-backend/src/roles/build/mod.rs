@@ -3,9 +3,10 @@
 pub(crate) mod fee_cap;
 mod turns;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
+use grail_chain::View;
 use grail_flow::{
     Alarm, DepositCharms, RequestEvent, RequestState, confirmations, confirmations_needed,
 };
@@ -23,6 +24,9 @@ use turns::Turns;
 const FEE_TARGET_BLOCKS: u16 = 6;
 /// Longest sleep without a hint.
 const BUILD_POLL: Duration = Duration::from_secs(1);
+/// Settlements between the chain's NFT and the one to build on: more than nodes relay in one chain,
+/// and than parameters allow.
+const DESCENDANTS_MAX: u32 = 1_000;
 /// Pause after an empty plan or a settlement that was refused: the reason is still there.
 const HOLD_SECONDS: u64 = 15;
 
@@ -194,26 +198,32 @@ fn is_due(backend: &Backend, ready: &[Request]) -> bool {
         || patience_ends.saturating_add(backend.config.batch_seconds) <= clock::now()
 }
 
-/// The NFT's output to build on: of the newest settlement once it is published, else of the newest
-/// rotation, else of the deployment. None while a settlement is on its way, since only what is
+/// The NFT's output to build on: the chain's, moved on by the settlements of these rows that
+/// descend from it without a gap. None while one of them is on its way, since only what is
 /// published can be built on.
 async fn nft_to_build_on(
     backend: &Backend,
     reader: &mut Reader,
 ) -> anyhow::Result<Option<OutPoint>> {
-    if let Some(settlement) = reader.settlement_tip().await? {
+    let chain = reader.vault_totals().await?.nft;
+    // In no block yet: then the deployment is on its way.
+    let mut nft = chain.unwrap_or_else(|| backend.deployment_nft());
+    for _ in 0..=DESCENDANTS_MAX {
+        let Some(settlement) = reader.settlement_spending_nft(&nft).await? else {
+            return Ok(Some(nft));
+        };
         let is_published = settlement.state.stage().is_published();
-        return Ok(settlement.nft_output.filter(|_| is_published));
+        match settlement.nft_output.filter(|_| is_published) {
+            Some(output) => nft = output,
+            None => return Ok(None),
+        }
     }
-    let rotation = reader.newest_rotation().await?;
-    Ok(Some(rotation.map_or_else(
-        || backend.deployment_nft(),
-        |rotation| rotation.nft_output(),
-    )))
+    bail!("more than {DESCENDANTS_MAX} settlements in the rows descend from the chain's NFT")
 }
 
-/// The NFT to build on, with all that a settlement needs of it. None also when the chain has spent
-/// it in a transaction that is not in the books.
+/// The NFT to build on, with all that a settlement needs of it. None also when the node does not
+/// know it as unspent: it is ahead of the rows, and what was built now would be paid for in vain,
+/// or it has yet to see what is published.
 async fn tip(
     backend: &Backend,
     rosters: &Rosters,
@@ -222,7 +232,11 @@ async fn tip(
     let Some(nft) = nft_to_build_on(backend, reader).await? else {
         return Ok(None);
     };
-    if reader.is_vault_output_spent(&nft).await? {
+    let unspent = backend
+        .node
+        .call(move |chain| chain.tx_out(&nft, View::WithMempool))
+        .await?;
+    if unspent.is_none() {
         return Ok(None);
     }
     let transaction = reader
@@ -399,8 +413,11 @@ async fn draft(
     };
     let id = step.tx.create_settlement(&new).await?;
     for item in &items {
-        step.tell_request(item.request, RequestEvent::Included { settlement: id })
-            .await?;
+        let included = RequestEvent::Included {
+            settlement: id,
+            deposit: item.deposit,
+        };
+        step.tell_request(item.request, included).await?;
     }
     step.enqueue_proving(id).await?;
     step.commit().await?;

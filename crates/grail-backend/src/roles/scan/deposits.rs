@@ -1,12 +1,12 @@
 //! What transactions pay to deposit addresses.
 
-use bitcoin::{OutPoint, Transaction};
+use bitcoin::{Amount, OutPoint, Transaction};
 use grail_flow::{Deposit, DepositCharms, DepositOrigin, RequestEvent, RequestState};
 use grail_spell::{BridgeCharms, PrevTx};
 use grail_types::RequestId;
 
 use super::Scanner;
-use crate::step::Step;
+use crate::{backend::Backend, step::Step};
 
 impl Scanner<'_> {
     /// Outputs of a transaction at deposit addresses, with what they carry.
@@ -15,40 +15,41 @@ impl Scanner<'_> {
             .output
             .iter()
             .zip(0_u32..)
-            .filter_map(|(output, vout)| {
-                Some((output, vout, *self.scripts.get(&output.script_pubkey)?))
-            })
+            .filter_map(|(output, vout)| Some((vout, *self.scripts.get(&output.script_pubkey)?)))
             .collect();
         if hits.is_empty() {
             return Vec::new();
         }
-        let origin = if transaction.is_coinbase() {
-            DepositOrigin::Coinbase
-        } else {
-            DepositOrigin::Payment
-        };
         let read = PrevTx::read_committed(transaction, self.backend.mock());
         hits.into_iter()
-            .map(|(output, vout, request)| {
-                let deposit = Deposit {
-                    outpoint: OutPoint::new(read.txid(), vout),
-                    value: output.value,
-                    charms: self.charms(&read, vout),
-                    origin,
-                };
-                (deposit, request)
-            })
+            .filter_map(|(vout, request)| Some((deposit_at(self.backend, &read, vout)?, request)))
             .collect()
     }
+}
 
-    /// As the operators' policy reads them.
-    fn charms(&self, read: &PrevTx, vout: u32) -> DepositCharms {
-        match read.bridge_charms(vout, &self.backend.bridge().app) {
-            BridgeCharms::Nothing => DepositCharms::None,
-            BridgeCharms::Token(sat) => DepositCharms::ZkBtc(bitcoin::Amount::from_sat(sat)),
-            BridgeCharms::Nft(_) | BridgeCharms::Other => DepositCharms::Other,
+/// Output `vout` of a transaction as a deposit, with what it carries as the operators' policy reads
+/// it; none without such an output.
+pub(crate) fn deposit_at(backend: &Backend, read: &PrevTx, vout: u32) -> Option<Deposit> {
+    let output = read.output(vout)?;
+    let charms = match read.bridge_charms(vout, &backend.bridge().app) {
+        BridgeCharms::Nothing => DepositCharms::None,
+        // More than there can ever be is no zkBTC, whatever a mock proof says.
+        BridgeCharms::Token(sat) if sat <= Amount::MAX_MONEY.to_sat() => {
+            DepositCharms::ZkBtc(Amount::from_sat(sat))
         }
-    }
+        BridgeCharms::Token(_) | BridgeCharms::Nft(_) | BridgeCharms::Other => DepositCharms::Other,
+    };
+    let origin = if read.tx().is_coinbase() {
+        DepositOrigin::Coinbase
+    } else {
+        DepositOrigin::Payment
+    };
+    Some(Deposit {
+        outpoint: OutPoint::new(read.txid(), vout),
+        value: output.value,
+        charms,
+        origin,
+    })
 }
 
 /// A deposit that was not acceptable in the mempool, and that a mined `transaction` replaces, is

@@ -1,20 +1,21 @@
 //! Role *scan*: blocks and mempool to rows. Follows reorgs; concludes nothing from a node that is
 //! behind.
 
-mod deposits;
+pub(crate) mod adopt;
+pub(crate) mod deposits;
 mod height;
 mod mempool;
 mod nft;
 mod reconcile;
 mod vault;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bitcoin::{Block, OutPoint, ScriptBuf, Transaction, Txid};
 use grail_chain::{Cursor, ScanError, Step as ChainStep, next_step};
-use grail_flow::{Alarm, BlockRef, RequestEvent, SettlementEvent};
-use grail_store::{DepositState, Reclaim, Settlement, StoreError};
+use grail_flow::{Alarm, BlockRef, RequestEvent, SettlementEvent, SettlementId};
+use grail_store::{DepositState, Reader, Reclaim, Settlement, StoreError};
 use grail_types::RequestId;
 
 use crate::{alarm, backend::Backend, clock, node::POLL, step::Step};
@@ -23,6 +24,9 @@ use nft::{Effect, NftWalk};
 
 /// Rows read at a time.
 const PAGE: u32 = 500;
+
+/// Deposits of unknown requests, and the settlements in no block that were to spend them.
+type Unclaimed = BTreeMap<OutPoint, SettlementId>;
 
 /// The scanner's memory: all of it can be rebuilt from rows.
 pub struct Scanner<'a> {
@@ -106,6 +110,10 @@ impl<'a> Scanner<'a> {
 
     async fn read_scripts(&mut self) -> anyhow::Result<()> {
         let mut reader = self.backend.store.read().await?;
+        self.read_scripts_by(&mut reader).await
+    }
+
+    async fn read_scripts_by(&mut self, reader: &mut Reader) -> anyhow::Result<()> {
         loop {
             let page = reader.deposit_scripts(self.scripts_read, PAGE).await?;
             let Some((last, _, _)) = page.last() else {
@@ -122,11 +130,18 @@ impl<'a> Scanner<'a> {
         step.tx.connect_block(at).await?;
         step.set_tip_height(at.height);
         let now = step.now();
+        // Also those that came since the block was fetched: nobody looks at it a second time.
+        self.read_scripts_by(&mut step.tx).await?;
+        let unclaimed = step.tx.unclaimed_deposits().await?;
         for transaction in &block.txdata {
             let txid = transaction.compute_txid();
             vault::connect(&mut step, self.backend, walk, transaction, at).await?;
             for (deposit, request) in self.deposits_in(transaction) {
                 step.tx.put_transaction(transaction).await?;
+                // A row of before stays, also where an older version read other charms: a block
+                // must never end in a conflict.
+                let known = step.tx.deposit(&deposit.outpoint).await?;
+                let deposit = known.map_or(deposit, |row| row.deposit);
                 let _ = step.tx.record_deposit(&request, &deposit, now).await?;
                 note_replaced(&mut step, &request, transaction).await?;
                 step.tx
@@ -139,21 +154,11 @@ impl<'a> Scanner<'a> {
                 step.tell_request(request, event).await?;
             }
             if let Some(settlement) = step.tx.settlement_by_txid(&txid).await? {
-                tell_mined(&mut step, &settlement, at).await?;
+                tell_mined(&mut step, &settlement, transaction, at).await?;
             } else {
-                self.note_spends(&mut step, transaction, txid, at).await?;
-                match walk.of(&txid).map(|moved| &moved.effect) {
-                    Some(Effect::Settles) => {
-                        step.raise(&Alarm::ForeignSettlement { txid, block: at })
-                            .await?;
-                    }
-                    Some(Effect::Rotates(rotation, _)) => {
-                        // Whatever was to spend the same NFT can never be, nor what builds on it.
-                        let conflict = SettlementEvent::ConflictFound;
-                        tell_spender(&mut step, &rotation.nft_input, conflict).await?;
-                    }
-                    Some(Effect::Deploys | Effect::NotAdopted { .. }) | None => {}
-                }
+                let effect = walk.of(&txid).map(|moved| &moved.effect);
+                self.connect_other(&mut step, transaction, effect, &unclaimed, at)
+                    .await?;
             }
             self.mempool_seen.remove(&txid);
         }
@@ -163,17 +168,73 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
+    /// A transaction that is no settlement of the rows.
+    async fn connect_other(
+        &self,
+        step: &mut Step<'_>,
+        transaction: &Transaction,
+        effect: Option<&Effect>,
+        unclaimed: &Unclaimed,
+        at: BlockRef,
+    ) -> anyhow::Result<()> {
+        let txid = transaction.compute_txid();
+        match effect {
+            Some(Effect::Settles) => bail!("settlement {txid} left the rows while it was read"),
+            Some(Effect::Adopts(settled)) => {
+                adopt::take(step, settled, transaction, at).await?;
+            }
+            Some(Effect::Breaks(strange)) => {
+                let reason = strange.to_string();
+                let alarm = Alarm::ForeignSettlement {
+                    txid,
+                    block: at,
+                    reason,
+                };
+                step.raise(&alarm).await?;
+                // Operators took the deposits that it spends, and no user did.
+                for input in &transaction.input {
+                    self.end_spender(step, &input.previous_output).await?;
+                }
+            }
+            Some(Effect::Rotates(rotation, _)) => {
+                // Whatever was to spend the same NFT can never be, nor what builds on it.
+                let conflict = SettlementEvent::ConflictFound;
+                tell_spender(step, &rotation.nft_input, conflict).await?;
+                self.note_spends(step, transaction, unclaimed, at).await?;
+            }
+            Some(Effect::Deploys | Effect::NotAdopted { .. }) | None => {
+                self.note_spends(step, transaction, unclaimed, at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the live settlement that was to spend a deposit, or the NFT.
+    async fn end_spender(&self, step: &mut Step<'_>, spent: &OutPoint) -> anyhow::Result<()> {
+        tell_spender(step, spent, SettlementEvent::ConflictFound).await?;
+        if let Some(live) = step.tx.settlement_using(spent).await? {
+            step.tell_settlement(live, SettlementEvent::ConflictFound)
+                .await?;
+        }
+        Ok(())
+    }
+
     /// Deposits taken back by their users.
     async fn note_spends(
         &self,
         step: &mut Step<'_>,
         transaction: &Transaction,
-        txid: Txid,
+        unclaimed: &Unclaimed,
         at: BlockRef,
     ) -> anyhow::Result<()> {
+        let txid = transaction.compute_txid();
         let now = step.now();
         for input in &transaction.input {
             let spent = input.previous_output;
+            if let Some(settlement) = unclaimed.get(&spent) {
+                step.tell_settlement(*settlement, SettlementEvent::ConflictFound)
+                    .await?;
+            }
             if let Some(row) = step.tx.deposit(&spent).await? {
                 step.tx
                     .set_deposit_reclaim(&spent, Some(Reclaim { txid, block: at }), now)
@@ -193,6 +254,10 @@ impl<'a> Scanner<'a> {
                     step.tx
                         .set_deposit_state(&spent, DepositState::Reclaimed, row.code, now)
                         .await?;
+                    if let Some(settlement) = row.settlement {
+                        step.tell_settlement(settlement, SettlementEvent::ConflictFound)
+                            .await?;
+                    }
                 }
             }
         }
@@ -238,6 +303,7 @@ impl<'a> Scanner<'a> {
 async fn tell_mined(
     step: &mut Step<'_>,
     settlement: &Settlement,
+    transaction: &Transaction,
     block: BlockRef,
 ) -> anyhow::Result<()> {
     let live = step
@@ -250,6 +316,14 @@ async fn tell_mined(
     }
     step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
         .await?;
+    // Somebody else put it together: after a reorg it is ours to publish again.
+    let id = settlement.id;
+    let is_live = |row: Settlement| row.state.stage().is_live();
+    if step.tx.signed_transaction(id).await?.is_none()
+        && step.tx.settlement(id).await?.is_some_and(is_live)
+    {
+        step.tx.set_signed(id, transaction, step.now()).await?;
+    }
     Ok(())
 }
 

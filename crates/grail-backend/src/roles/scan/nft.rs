@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
-use bitcoin::{Block, BlockHash, OutPoint, Transaction, TxOut, Txid, Witness};
+use bitcoin::{Amount, Block, BlockHash, OutPoint, Transaction, TxOut, Txid, Witness};
 use grail_bridge_contract::RosterState;
 use grail_flow::BlockRef;
 use grail_policy::adoption::{HANDOVER_MAX_BYTES, Handover};
@@ -12,6 +12,7 @@ use grail_spell::{PrevTx, nft_app, roster_state};
 use grail_store::Rotation;
 use grail_types::Epoch;
 
+use super::adopt::{self, Move, Settled, Strange};
 use crate::{backend::Backend, rosters::Rosters};
 
 /// What a block does to the NFT.
@@ -33,8 +34,12 @@ pub(super) struct NftMove {
 pub(super) enum Effect {
     /// Makes the first one.
     Deploys,
-    /// Nothing: the NFT stays in its epoch, or vanishes.
+    /// Nothing: the NFT stays in its epoch, or vanishes, in a settlement of the rows.
     Settles,
+    /// The same in a transaction that is not in the rows.
+    Adopts(Box<Settled>),
+    /// The same, and it breaks a rule of settlements.
+    Breaks(Strange),
     /// Hands over to the next one, which is adopted. With its evidence as rows keep it.
     Rotates(Box<Rotation>, Vec<u8>),
     /// Hands over to one that does not follow from the one before it.
@@ -55,6 +60,7 @@ impl NftWalk {
     ) -> anyhow::Result<Self> {
         let mut reader = backend.store.read().await?;
         let mut nft = reader.vault_totals().await?.nft;
+        let mut made: Option<Transaction> = None;
         let rosters = (*backend.rosters(&mut reader).await?).clone();
         drop(reader);
         let mut walk = Self {
@@ -77,9 +83,18 @@ impl NftWalk {
                 (Some(nft), Some((_, state))) if Epoch(state.epoch) != newest => {
                     walk.rotate(backend, transaction, nft, at).await?
                 }
-                (Some(_), _) => Effect::Settles,
+                (Some(nft), _) => {
+                    let before = match made.take() {
+                        Some(made) => made,
+                        None => made_nft(backend, nft).await?,
+                    };
+                    let output = output.as_ref();
+                    walk.settle(backend, transaction, (nft, &before), output, at)
+                        .await?
+                }
             };
             nft = moved_on;
+            made = Some(transaction.clone());
             walk.moves.insert(txid, NftMove { output, effect });
         }
         Ok(walk)
@@ -88,6 +103,38 @@ impl NftWalk {
     /// What a transaction of the block does to the NFT, if anything.
     pub(super) fn of(&self, txid: &Txid) -> Option<&NftMove> {
         self.moves.get(txid)
+    }
+
+    /// Whether a transaction that keeps the NFT in its epoch is in the rows; if not, what it is.
+    async fn settle(
+        &self,
+        backend: &Backend,
+        transaction: &Transaction,
+        (nft, made): (OutPoint, &Transaction),
+        after: Option<&(u32, RosterState)>,
+        block: BlockRef,
+    ) -> anyhow::Result<Effect> {
+        let txid = transaction.compute_txid();
+        let mut reader = backend.store.read().await?;
+        if reader.settlement_by_txid(&txid).await?.is_some() {
+            return Ok(Effect::Settles);
+        }
+        drop(reader);
+        let before = nft_output(backend, made).filter(|(vout, _)| *vout == nft.vout);
+        let (_, before) = before.context("the NFT's output does not carry the NFT")?;
+        let moved = Move {
+            made,
+            nft,
+            before: &before,
+            after,
+            transaction,
+            roster: self.rosters.newest(),
+            block,
+        };
+        Ok(match adopt::read(backend, &moved).await? {
+            Ok(settled) => Effect::Adopts(Box::new(settled)),
+            Err(strange) => Effect::Breaks(strange),
+        })
     }
 
     /// Adopts the roster that a transaction hands over to. A block holds it, so consensus has seen
@@ -128,15 +175,33 @@ impl NftWalk {
     }
 }
 
+/// The transaction that made the NFT's output. Rows of before they kept every such transaction may
+/// lack it: then the node has it in its block.
+async fn made_nft(backend: &Backend, nft: OutPoint) -> anyhow::Result<Transaction> {
+    let mut reader = backend.store.read().await?;
+    if let Some(made) = reader.transaction(&nft.txid).await? {
+        return Ok(made);
+    }
+    let block = reader.vault_output_block(&nft).await?;
+    drop(reader);
+    let block = block.context("the NFT's output is in no block")?.hash;
+    let made = backend
+        .node
+        .call(move |chain| chain.tx_in_block(&nft.txid, &block))
+        .await?;
+    made.context("the node does not have the transaction that made the NFT's output")
+}
+
 /// What a rotation's inputs spend: its signatures commit to it, and its block does not hold it.
 async fn spent(backend: &Backend, txid: Txid, block: BlockHash) -> anyhow::Result<Vec<TxOut>> {
     let spent = backend
         .node
         .call(move |chain| chain.spent_in_block(&txid, &block))
         .await?;
-    spent.with_context(|| {
+    let spent = spent.with_context(|| {
         format!("the node does not tell what rotation {txid} in block {block} spends")
-    })
+    })?;
+    Ok(spent.into_iter().map(|spent| spent.output).collect())
 }
 
 /// The transaction with no witness but that of its first input, the roster's. The others' owners
@@ -156,7 +221,10 @@ fn nft_output(backend: &Backend, transaction: &Transaction) -> Option<(u32, Rost
     let outputs = transaction.output.iter().zip(0_u32..);
     outputs.map(|(_, vout)| vout).find_map(|vout| {
         // A state that cannot be read counts as absent: the contract lets no such NFT come to be.
+        // Nor one that no row can hold: a block with it must not stop the scanner.
         let state = roster_state(&read.charms_at(vout), &nft).ok().flatten()?;
-        Some((vout, state))
+        let is_storable =
+            state.supply <= Amount::MAX_MONEY.to_sat() && i64::try_from(state.epoch).is_ok();
+        is_storable.then_some((vout, state))
     })
 }

@@ -30,6 +30,8 @@ pub(super) async fn connect(
     }
     let moved = walk.of(&txid);
     if let Some(moved) = moved {
+        // The next settlement builds on it, whoever made it.
+        step.tx.put_transaction(transaction).await?;
         change_roster(step, backend, walk, moved, transaction, block).await?;
     }
     let nft = moved.and_then(|moved| moved.output.as_ref());
@@ -69,11 +71,9 @@ async fn change_roster(
 ) -> anyhow::Result<()> {
     let txid = transaction.compute_txid();
     match &moved.effect {
-        Effect::Deploys | Effect::Settles => {}
+        Effect::Deploys | Effect::Settles | Effect::Adopts(_) | Effect::Breaks(_) => {}
         Effect::Rotates(rotation, handover) => {
             step.tx.record_rotation(rotation, handover).await?;
-            // The next settlement builds on it.
-            step.tx.put_transaction(transaction).await?;
             let epoch = rotation.epoch;
             tracing::warn!(epoch = epoch.0, %txid, height = block.height, "the roster has changed");
             let bound = walk.rosters.of(epoch).map(AdoptedRoster::params_hash);
