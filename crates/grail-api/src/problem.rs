@@ -30,6 +30,8 @@ pub enum ProblemCode {
     WrongNetworkAddress,
     /// An address of a type that this cannot be paid to.
     UnsupportedAddress,
+    /// An address that no key and no script opens.
+    UnspendableAddress,
     /// Not a 32-byte x-only public key on the curve.
     BadPublicKey,
     /// An amount of zero.
@@ -59,13 +61,15 @@ pub enum ProblemCode {
     RateLimited,
     /// A part that this call needs is not ready; try again later.
     Unavailable,
+    /// The bridge takes no requests now; `/v1/status` says why.
+    Paused,
     /// A bug on the server's side.
     Internal,
 }
 
 impl ProblemCode {
     /// All codes.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::MalformedBody,
         Self::UnknownField,
         Self::BodyTooLarge,
@@ -75,6 +79,7 @@ impl ProblemCode {
         Self::BadAddress,
         Self::WrongNetworkAddress,
         Self::UnsupportedAddress,
+        Self::UnspendableAddress,
         Self::BadPublicKey,
         Self::AmountZero,
         Self::AmountBelowMinimum,
@@ -89,6 +94,7 @@ impl ProblemCode {
         Self::MethodNotAllowed,
         Self::RateLimited,
         Self::Unavailable,
+        Self::Paused,
         Self::Internal,
     ];
 
@@ -104,6 +110,7 @@ impl ProblemCode {
             Self::BadAddress => "bad-address",
             Self::WrongNetworkAddress => "wrong-network-address",
             Self::UnsupportedAddress => "unsupported-address",
+            Self::UnspendableAddress => "unspendable-address",
             Self::BadPublicKey => "bad-public-key",
             Self::AmountZero => "amount-zero",
             Self::AmountBelowMinimum => "amount-below-minimum",
@@ -118,6 +125,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::RateLimited => "rate-limited",
             Self::Unavailable => "unavailable",
+            Self::Paused => "paused",
             Self::Internal => "internal",
         }
     }
@@ -139,6 +147,7 @@ impl ProblemCode {
             | Self::BadAddress
             | Self::WrongNetworkAddress
             | Self::UnsupportedAddress
+            | Self::UnspendableAddress
             | Self::BadPublicKey
             | Self::AmountZero
             | Self::AmountBelowMinimum
@@ -148,8 +157,18 @@ impl ProblemCode {
             | Self::ReclaimDelayOutOfRange => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Paused => 503,
         }
+    }
+
+    /// When to try again, seconds, where nothing more is known; none where trying again changes
+    /// nothing.
+    const fn retry_after(self) -> Option<u64> {
+        if matches!(self, Self::Paused) {
+            return Some(60);
+        }
+        let passes = matches!(self, Self::RateLimited | Self::Unavailable);
+        if passes { Some(1) } else { None }
     }
 
     /// The same for every occurrence, in words.
@@ -164,6 +183,7 @@ impl ProblemCode {
             Self::BadAddress => "the address cannot be read",
             Self::WrongNetworkAddress => "the address is of another network",
             Self::UnsupportedAddress => "the address is of a type that cannot be paid to",
+            Self::UnspendableAddress => "nobody could spend what is paid to the address",
             Self::BadPublicKey => "the public key is not valid",
             Self::AmountZero => "the amount is zero",
             Self::AmountBelowMinimum => "the amount is below the minimum",
@@ -178,6 +198,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => "the method is not allowed here",
             Self::RateLimited => "too many calls",
             Self::Unavailable => "not available now",
+            Self::Paused => "the bridge takes no requests now",
             Self::Internal => "internal error",
         }
     }
@@ -204,6 +225,10 @@ pub struct Problem {
     pub code: ProblemCode,
     /// What was expected and what was found, this time.
     pub detail: String,
+    /// When to try again, seconds; the same as the header `Retry-After`. Only of problems that
+    /// pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -215,6 +240,16 @@ impl Problem {
             status: code.status(),
             code,
             detail: detail.into(),
+            retry_after: code.retry_after(),
+        }
+    }
+
+    /// The same, with when to try again.
+    #[must_use]
+    pub fn with_retry_after(self, seconds: u64) -> Self {
+        Self {
+            retry_after: Some(seconds),
+            ..self
         }
     }
 }

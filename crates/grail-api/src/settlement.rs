@@ -52,7 +52,11 @@ pub struct Settlement {
     pub confirmations: u32,
     /// Height of its block.
     pub height: Option<u32>,
-    /// Every request that it serves, in output order.
+    /// How many requests it serves.
+    #[serde(default)]
+    pub request_count: u64,
+    /// Every request that it serves, in output order. Before it is published they are their users'
+    /// to know, as are inputs and outputs, so these three are empty.
     #[schema(value_type = Vec<String>)]
     pub requests: Vec<RequestId>,
     /// What it spends.

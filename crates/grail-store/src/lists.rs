@@ -38,36 +38,31 @@ pub struct AnswerSummary {
     pub details: Option<String>,
 }
 
+/// Settlements on their way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lane {
+    /// Live ones that are in no block.
+    pub unconfirmed_count: u64,
+    /// Since when the oldest of them that was not sent to the network is on its way, unix seconds.
+    pub unpublished_since: Option<u64>,
+}
+
 impl Reader {
-    /// Requests, newest first, below number `before` (none: from the newest), of one state or of
-    /// all.
+    /// Requests of a state, newest first, below number `before` (none: from the newest).
     pub async fn requests_newest_first(
         &mut self,
-        stage: Option<RequestStage>,
+        stage: RequestStage,
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Request>, StoreError> {
-        let rows = match stage {
-            Some(stage) => {
-                sqlx::query(requests::select!(
-                    "WHERE state_name = $1 AND number < $2 ORDER BY number DESC LIMIT $3"
-                ))
-                .bind(stage.name())
-                .bind(before.map_or(i64::MAX, after))
-                .bind(page(limit))
-                .fetch_all(self.connection())
-                .await?
-            }
-            None => {
-                sqlx::query(requests::select!(
-                    "WHERE number < $1 ORDER BY number DESC LIMIT $2"
-                ))
-                .bind(before.map_or(i64::MAX, after))
-                .bind(page(limit))
-                .fetch_all(self.connection())
-                .await?
-            }
-        };
+        let rows = sqlx::query(requests::select!(
+            "WHERE state_name = $1 AND number < $2 ORDER BY number DESC LIMIT $3"
+        ))
+        .bind(stage.name())
+        .bind(before.map_or(i64::MAX, after))
+        .bind(page(limit))
+        .fetch_all(self.connection())
+        .await?;
         rows.iter().map(requests::read).collect()
     }
 
@@ -202,6 +197,25 @@ impl Reader {
         rows.iter()
             .map(|row| Ok((row.text("state_name")?, row.u64("total")?)))
             .collect()
+    }
+
+    /// What has not reached a block yet.
+    pub async fn lane(&mut self) -> Result<Lane, StoreError> {
+        let unconfirmed = SettlementStage::those(SettlementStage::is_unconfirmed);
+        let published = SettlementStage::those(SettlementStage::is_published);
+        let row = sqlx::query(sql(format!(
+            "SELECT COUNT(*) AS total, \
+             MIN(CASE WHEN state_name IN ({}) THEN NULL ELSE created_at END) AS since \
+             FROM settlements WHERE state_name IN ({})",
+            listed(published.map(SettlementStage::name)),
+            listed(unconfirmed.map(SettlementStage::name))
+        )))
+        .fetch_one(self.connection())
+        .await?;
+        Ok(Lane {
+            unconfirmed_count: row.u64("total")?,
+            unpublished_since: row.maybe_u64("since")?,
+        })
     }
 
     /// How many requests of the newest epoch are ready, and since when the one that has been so for

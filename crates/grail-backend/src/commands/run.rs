@@ -44,6 +44,13 @@ pub struct RunArgs {
     /// Where the HTTP API listens.
     #[arg(long)]
     api: SocketAddr,
+    /// Where metrics are to be had: an address that the public does not reach.
+    #[arg(long, default_value = "127.0.0.1:9464")]
+    metrics: SocketAddr,
+    /// A proxy in front of the API whose `X-Forwarded-For` counts: an address, or a network as
+    /// 10.0.0.0/8. Limits go by the address of a caller; without this, by the proxy's.
+    #[arg(long)]
+    trusted_proxy: Vec<api::TrustedProxy>,
     /// Seconds that a ready request waits for company.
     #[arg(long, default_value_t = 30)]
     batch_seconds: u64,
@@ -94,13 +101,30 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(args.api)
         .await
         .with_context(|| format!("cannot listen for the API on {}", args.api))?;
+    let metrics = tokio::net::TcpListener::bind(args.metrics)
+        .await
+        .with_context(|| {
+            format!(
+                "cannot listen for metrics on {}: --metrics ADDR",
+                args.metrics
+            )
+        })?;
     let ready = serde_json::json!({
         "ready": true,
         "api": format!("http://{}", listener.local_addr()?),
+        "metrics": format!("http://{}/metrics", metrics.local_addr()?),
         "broker": broker_address.to_string(),
     });
     println!("{ready}");
-    let mut serving = pin!(serve(Arc::clone(&backend), listener));
+    let doors = Doors {
+        api: listener,
+        metrics,
+        limits: api::Limits {
+            trusted_proxies: args.trusted_proxy,
+            ..api::Limits::default()
+        },
+    };
+    let mut serving = pin!(serve(Arc::clone(&backend), doors));
     tokio::select! {
         ended = &mut serving => return ended,
         _ = tokio::signal::ctrl_c() => {}
@@ -130,10 +154,21 @@ const PROVE_WORKERS_MAX: u16 = 16;
 /// end by themselves.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Where the backend is called, and what callers may do.
+#[derive(Debug)]
+pub struct Doors {
+    /// The public one.
+    pub api: tokio::net::TcpListener,
+    /// The one for whoever runs the backend.
+    pub metrics: tokio::net::TcpListener,
+    /// Limits of the public one.
+    pub limits: api::Limits,
+}
+
 /// Runs every role in a task of its own, so that what one of them computes keeps no other waiting.
 /// A role that fails is begun again after a pause: the rows say where it was. Ends well only when
 /// the backend is told to stop, once its workers have given back what they had begun.
-pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
+pub async fn serve(backend: Arc<Backend>, doors: Doors) -> anyhow::Result<()> {
     // Dropped with this future: no role outlives it.
     let (mut roles, mut workers) = (JoinSet::new(), JoinSet::new());
     let start = |set: &mut JoinSet<()>, name: &'static str, run: RunRole| {
@@ -174,8 +209,14 @@ pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> 
     });
     let serving = Arc::clone(&backend);
     roles.spawn(async move {
-        if let Err(error) = api::serve(serving, listener).await {
+        if let Err(error) = api::serve(serving, doors.api, doors.limits).await {
             tracing::error!(error = %format!("{error:#}"), "the API ended");
+        }
+    });
+    let serving = Arc::clone(&backend);
+    roles.spawn(async move {
+        if let Err(error) = api::serve_metrics(serving, doors.metrics).await {
+            tracing::error!(error = %format!("{error:#}"), "metrics ended");
         }
     });
     // None ends by itself: whoever watches this process starts it anew.

@@ -264,7 +264,12 @@ async fn a_slow_proof_keeps_no_other_role_waiting_and_no_stop_either() {
     let _end = OpenAtEnd(Arc::clone(&gate));
     let w = World::with_prover(gate.clone()).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let serving = tokio::spawn(run::serve(Arc::clone(&w.backend), listener));
+    let doors = run::Doors {
+        api: listener,
+        metrics: tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        limits: grail_backend::api::Limits::default(),
+    };
+    let serving = tokio::spawn(run::serve(Arc::clone(&w.backend), doors));
     let first = w.ask_peg_in().await;
     w.chain.mine(vec![w.deposit(&first, DEPOSIT_SAT)]);
     gate.until_waiting(1).await;

@@ -116,7 +116,7 @@ async fn a_rotation_in_a_block_is_adopted_and_the_bridge_goes_on_under_it() {
 
     // No address of a roster that a reorg can undo, and none of one that has given the NFT away.
     let (status, problem) = ask(&w).await;
-    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+    assert_eq!((status, &problem["code"]), (503, &json!("paused")));
     w.mine_empty(w.backend.params().settlement_confirmations - 1)
         .await;
     let (status, answer) = ask(&w).await;
@@ -373,7 +373,7 @@ async fn a_mined_handover_that_does_not_follow_stops_the_bridge() {
     assert_eq!(epoch(&w).await, Epoch(0));
     assert_eq!(w.build().await, Built::Hold);
     let (status, problem) = ask(&w).await;
-    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+    assert_eq!((status, &problem["code"]), (503, &json!("paused")));
     // Also once a person has looked: the NFT is not where the first roster could spend it.
     w.acknowledge_alarms().await;
     assert_eq!(w.build().await, Built::Nothing);
@@ -396,7 +396,7 @@ async fn a_rotation_to_other_parameters_stops_building_and_issuing_at_once() {
     assert_eq!(w.alarms().await, ["params-unknown"]);
     assert_eq!(w.build().await, Built::Hold);
     let (status, problem) = ask(&w).await;
-    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+    assert_eq!((status, &problem["code"]), (503, &json!("paused")));
     // Looking at it does not make the parameters known.
     w.acknowledge_alarms().await;
     assert_eq!(w.build().await, Built::Hold);
