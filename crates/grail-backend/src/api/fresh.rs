@@ -31,14 +31,23 @@ impl<T: Clone> Fresh<T> {
     /// The answer, fresh enough. A caller that is dropped while it looks up leaves the place to the
     /// next one.
     pub(super) async fn get(&self, look_up: impl Future<Output = T>) -> T {
+        self.not_older(look_up, self.age_max).await
+    }
+
+    /// The answer as it is now.
+    pub(super) async fn look_again(&self, look_up: impl Future<Output = T>) -> T {
+        self.not_older(look_up, Duration::ZERO).await
+    }
+
+    async fn not_older(&self, look_up: impl Future<Output = T>, age_max: Duration) -> T {
         let asked_at = Instant::now();
-        if let Some(answer) = self.known(asked_at) {
+        if let Some(answer) = self.known(asked_at, age_max) {
             return answer;
         }
         // It is never closed: without a place everybody looks up for himself.
         let _place = self.place.acquire().await.ok();
         // What was looked up since the question is as new as what we would look up.
-        if let Some(answer) = self.known(asked_at) {
+        if let Some(answer) = self.known(asked_at, age_max) {
             return answer;
         }
         let began = Instant::now();
@@ -47,11 +56,11 @@ impl<T: Clone> Fresh<T> {
         answer
     }
 
-    fn known(&self, asked_at: Instant) -> Option<T> {
+    fn known(&self, asked_at: Instant, age_max: Duration) -> Option<T> {
         // Whole after each write, so a panic elsewhere does not spoil it.
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let (began, answer) = known.as_ref()?;
-        let is_fresh = *began >= asked_at || began.elapsed() < self.age_max;
+        let is_fresh = *began >= asked_at || began.elapsed() < age_max;
         is_fresh.then(|| answer.clone())
     }
 }
@@ -96,6 +105,11 @@ mod tests {
         let fresh = Fresh::new(Duration::ZERO);
         assert_eq!(fresh.get(async { 1 }).await, 1);
         assert_eq!(fresh.get(async { 2 }).await, 2);
+        let fresh = Fresh::new(Duration::from_mins(1));
+        assert_eq!(fresh.get(async { 1 }).await, 1);
+        assert_eq!(fresh.get(async { 2 }).await, 1);
+        assert_eq!(fresh.look_again(async { 3 }).await, 3);
+        assert_eq!(fresh.get(async { 4 }).await, 3);
     }
 
     #[tokio::test]

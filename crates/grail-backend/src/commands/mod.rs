@@ -2,5 +2,6 @@
 
 pub mod alarms;
 pub mod deploy;
+pub mod exit;
 pub mod init;
 pub mod run;

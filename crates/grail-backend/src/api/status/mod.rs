@@ -42,9 +42,14 @@ pub(super) async fn status(State(api): State<Arc<Api>>) -> Answer<Json<BridgeSta
 }
 
 impl Api {
-    /// The bridge's status, fresh enough.
+    /// The bridge's status, fresh enough. That it is paused is not taken from memory: it may be
+    /// over.
     pub(super) async fn bridge_status(&self) -> Answer<Arc<BridgeStatus>> {
-        self.status.get(look(self)).await
+        let known = self.status.get(look(self)).await;
+        match &known {
+            Ok(status) if status.state != ServingState::Paused => known,
+            _ => self.status.look_again(look(self)).await,
+        }
     }
 }
 
