@@ -1,7 +1,8 @@
 //! New requests: their wire form, and its parsing at the edge.
 
 use bitcoin::{Amount, Script, XOnlyPublicKey, secp256k1::Secp256k1};
-use grail_script::{DepositTree, InternalKey, VaultTree, weight};
+use grail_flow::{least_fee, least_rest, least_weight, least_worth};
+use grail_script::{DepositTree, InternalKey, VaultTree};
 use grail_types::{Bridge, Params, Roster, Terms};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
@@ -174,11 +175,10 @@ impl IdempotencyKey {
     }
 }
 
-/// Lowest fee cap that makes sense: the least weight that a request adds to a settlement, at the
+/// Lowest fee cap that makes sense: the least that a request ever pays, in a full batch at the
 /// lowest fee rate.
-pub fn fee_cap_min(params: &Params, deposit: &DepositTree) -> Amount {
-    let weight = weight::INPUT + deposit.leaf.witness_weight() + weight::P2WPKH_OUTPUT;
-    params.fee_rate_min.fee_wu(weight).unwrap_or(Amount::MAX)
+pub fn fee_cap_min(params: &Params, deposit: &DepositTree, terms: &Terms) -> Amount {
+    least_fee(params, least_weight(params, deposit, terms))
 }
 
 /// The payment URI of a deposit address (BIP-21).
@@ -226,10 +226,6 @@ impl Fields<'_> {
         if self.kind == Kind::PegIn {
             check_carries_zkbtc(&destination, params)?;
         }
-        let amount = self
-            .amount_sat
-            .map(|amount| parse_amount(self.kind, amount, params))
-            .transpose()?;
         let terms = Terms {
             kind: self.kind.into(),
             network: bridge.network,
@@ -242,7 +238,13 @@ impl Fields<'_> {
             nonce: [0; 16],
         };
         let deposit = DepositTree::new(&secp, InternalKey::Nums, &terms, roster);
-        self.check_fee_cap(&terms, amount, fee_cap_min(params, &deposit), params)?;
+        let min = deposit_min(params, &deposit, &terms);
+        let amount = self
+            .amount_sat
+            .map(|amount| parse_amount(amount, min, params))
+            .transpose()?;
+        let min = fee_cap_min(params, &deposit, &terms);
+        self.check_fee_cap(&terms, amount, min, params)?;
         Ok(ParsedRequest { terms, amount })
     }
 
@@ -265,10 +267,7 @@ impl Fields<'_> {
             ));
         }
         // What must be left: a carrier with zkBTC on it, or a payout above dust.
-        let rest = match self.kind {
-            Kind::PegIn => params.carrier + Amount::ONE_SAT,
-            Kind::PegOut => terms.destination.script().minimal_non_dust(),
-        };
+        let rest = least_rest(params, terms);
         let max = amount
             .unwrap_or(params.deposit_max)
             .checked_sub(rest)
@@ -316,20 +315,21 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     })
 }
 
-/// Smallest deposit that can be served. A peg-out needs no minimum, so that whatever was minted can
-/// leave; below its fee share and dust it is not worth its deposit.
-pub fn deposit_min(kind: Kind, params: &Params) -> Amount {
-    match kind {
-        Kind::PegIn => params.deposit_min,
-        Kind::PegOut => Amount::ONE_SAT,
+/// Smallest deposit that can be served, in BTC or zkBTC: less would not even pay for its part of a
+/// full batch at the lowest fee rate. A peg-out's zkBTC lies on a coin of at least the carrier.
+pub fn deposit_min(params: &Params, deposit: &DepositTree, terms: &Terms) -> Amount {
+    let least = least_worth(params, terms, least_weight(params, deposit, terms));
+    match Kind::from(terms.kind) {
+        Kind::PegIn => least.max(params.deposit_min),
+        Kind::PegOut => least
+            .checked_sub(params.carrier)
+            .unwrap_or(Amount::ZERO)
+            .max(Amount::ONE_SAT),
     }
 }
 
-fn parse_amount(kind: Kind, amount_sat: u64, params: &Params) -> Result<Amount, Problem> {
-    let (min, max) = (
-        deposit_min(kind, params).to_sat(),
-        params.deposit_max.to_sat(),
-    );
+fn parse_amount(amount_sat: u64, min: Amount, params: &Params) -> Result<Amount, Problem> {
+    let (min, max) = (min.to_sat(), params.deposit_max.to_sat());
     let code = if amount_sat == 0 {
         ProblemCode::AmountZero
     } else if amount_sat < min {

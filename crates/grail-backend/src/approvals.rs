@@ -5,7 +5,10 @@
 //! process did it, the policy is run again. An entry is found by the hash of the very bytes that
 //! were judged.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use grail_policy::{Decision, Judged};
 use grail_wire::ProposalId;
@@ -13,20 +16,30 @@ use grail_wire::ProposalId;
 /// The newest decision. There is one settlement under way at a time, so one place is enough; a miss
 /// costs a dozen milliseconds.
 #[derive(Debug, Default)]
-pub struct Approvals(Mutex<Option<(ProposalId, Judged<Decision>)>>);
+pub struct Approvals {
+    newest: Mutex<Option<(ProposalId, Judged<Decision>)>>,
+    misses: AtomicU64,
+}
 
 impl Approvals {
     /// Keeps a decision in place of the one before.
     pub fn keep(&self, proposal: ProposalId, judged: Judged<Decision>) {
         // A whole value replaced, valid after any panic.
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((proposal, judged));
+        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some((proposal, judged));
     }
 
     /// Takes out the decision on these very bytes.
     pub fn take(&self, proposal: &ProposalId) -> Option<Judged<Decision>> {
-        let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        newest
-            .take_if(|(known, _)| known == proposal)
-            .map(|(_, judged)| judged)
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = newest.take_if(|(known, _)| known == proposal);
+        if found.is_none() {
+            self.misses.fetch_add(1, Ordering::Relaxed);
+        }
+        found.map(|(_, judged)| judged)
+    }
+
+    /// How often a decision was asked for that was not there, so that the policy was run again.
+    pub fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
     }
 }

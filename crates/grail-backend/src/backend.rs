@@ -21,6 +21,7 @@ use crate::{
     health::RolesHealth,
     node::Node,
     operators::Operators,
+    queue,
     rosters::{LastAdopted, Rosters},
 };
 
@@ -139,7 +140,7 @@ impl Backend {
             .context("the deployment makes no roster")?;
         let mut instance = [0; 8];
         getrandom::fill(&mut instance)?;
-        Ok(Arc::new(Self {
+        let backend = Arc::new(Self {
             adopted: LastAdopted::new(first),
             operators: Operators::new(deployment.protocol.clone()),
             deployment,
@@ -157,7 +158,9 @@ impl Backend {
             instance: hex::encode(instance),
             asker,
             stop: watch::Sender::new(false),
-        }))
+        });
+        queue::fill(&backend).await?;
+        Ok(backend)
     }
 
     /// Asks workers to give their jobs back and end. There is no way back: the process is to end.

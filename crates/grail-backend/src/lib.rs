@@ -16,6 +16,7 @@ mod health;
 pub mod node;
 mod operators;
 mod prover;
+mod queue;
 pub mod roles;
 pub mod rosters;
 pub mod step;

@@ -2,20 +2,20 @@
 
 use std::collections::VecDeque;
 
-use bitcoin::OutPoint;
+use bitcoin::{Amount, OutPoint};
 use grail_flow::{
     Alarm, AlarmSubject, DepositStanding, RequestDuty, RequestEvent, RequestSituation,
     RequestState, SettlementDuty, SettlementEvent, SettlementId, SettlementSituation,
     SettlementState, Unexpected, UnexpectedKind,
 };
 use grail_store::{
-    Conflict, DepositState, Enqueued, JobId, JobState, NewEvent, NewJob, StoreError, StoreTx,
-    Subject, Work,
+    Conflict, DepositState, Enqueued, JobId, JobState, NewEvent, NewJob, Request, StoreError,
+    StoreTx, Subject, Work,
 };
 use grail_types::RequestId;
 use serde_json::json;
 
-use crate::{alarm, backend::Backend, clock};
+use crate::{alarm, backend::Backend, clock, queue};
 
 /// Events of one step at most: every item of every unconfirmed settlement, several times over. More
 /// means a loop.
@@ -192,11 +192,29 @@ impl<'a> Step<'a> {
         let Some(request) = self.tx.request(&id).await? else {
             return Err(StoreError::NotFound { what: "request" });
         };
+        let least = match event {
+            RequestEvent::DepositSeen { .. } | RequestEvent::DepositConfirmed { .. } => {
+                queue::least(self.backend, &request)
+            }
+            // No deposit to be judged.
+            RequestEvent::DepositUnconfirmed { .. }
+            | RequestEvent::DepositVanished { .. }
+            | RequestEvent::DepositSpentByUser { .. }
+            | RequestEvent::ReclaimUnconfirmed { .. }
+            | RequestEvent::DepositUnacceptable { .. }
+            | RequestEvent::TooCloseToReclaim { .. }
+            | RequestEvent::DeadlinePassed
+            | RequestEvent::Included { .. }
+            | RequestEvent::SettlementConfirmed { .. }
+            | RequestEvent::SettlementUnconfirmed { .. }
+            | RequestEvent::SettlementAbandoned { .. } => Amount::ZERO,
+        };
         let situation = RequestSituation {
             params: self.backend.params(),
             kind: request.terms.kind,
             deadline_height: request.deadline_height,
             tip_height: self.tip_height,
+            least,
         };
         let (next, duties) = match request.state.apply(&event, &situation) {
             Ok(step) => step,
@@ -207,6 +225,7 @@ impl<'a> Step<'a> {
                 .set_request_state(&id, &request.state, &next, self.now)
                 .await?;
             self.mirror_deposit(&request.state, &next).await?;
+            self.place_in_queue(&request, &next).await?;
             // The count of blocks for which fees were too high is of one stay in *ready*.
             if !matches!(next, RequestState::Ready { .. }) {
                 self.tx.end_fee_wait(&id).await?;
@@ -240,6 +259,39 @@ impl<'a> Step<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The queue's row follows the request, which is in `state` by now.
+    pub(crate) async fn place_in_queue(
+        &mut self,
+        request: &Request,
+        state: &RequestState,
+    ) -> Result<(), StoreError> {
+        let queued = match state {
+            RequestState::Ready { deposit } => Some((deposit, true)),
+            RequestState::Unconfirmed {
+                deposit,
+                height: Some(_),
+            } => Some((deposit, false)),
+            RequestState::Unconfirmed { height: None, .. } | RequestState::Settling { .. } => None,
+            RequestState::AwaitingDeposit {}
+            | RequestState::Paid { .. }
+            | RequestState::Reclaimable { .. }
+            | RequestState::Reclaimed { .. }
+            | RequestState::Expired {} => {
+                self.tx.clear_suspect(&request.id).await?;
+                None
+            }
+        };
+        let mut place = None;
+        if let Some((deposit, is_ready)) = queued
+            && let Some(row) = self.tx.deposit(deposit).await?
+            && let Some(block) = row.block
+        {
+            let (backend, deposit) = (self.backend, &row.deposit);
+            place = Some(queue::place(backend, request, deposit, block, is_ready));
+        }
+        self.tx.set_queue_place(request, place.as_ref()).await
     }
 
     /// The deposit's row follows the request that goes by it.

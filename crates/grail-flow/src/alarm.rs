@@ -6,7 +6,7 @@
 use bitcoin::Txid;
 use grail_types::{ParamsHash, RequestId};
 
-use crate::{BlockRef, SettlementId, Unexpected, named_enum};
+use crate::{BlockRef, SettlementId, SettlementStage, Unexpected, named_enum};
 
 named_enum! {
     /// What an alarm asks of the backend while it is open.
@@ -49,6 +49,10 @@ named_enum! {
         UnservableSettlements = "unservable-settlements",
         /// [`Alarm::DeadJob`].
         DeadJob = "dead-job",
+        /// [`Alarm::LaneOverdue`].
+        LaneOverdue = "lane-overdue",
+        /// [`Alarm::ProverRefuses`].
+        ProverRefuses = "prover-refuses",
     }
 }
 
@@ -194,6 +198,29 @@ pub enum Alarm {
         /// What is wrong.
         error: String,
     },
+    /// A settlement holds the lane for longer than it should, and is not ours to call off, or was
+    /// called off several times in a row.
+    ///
+    /// Reason: all others wait behind it; what it waits for (a quorum, a node, a block, a prover)
+    /// is outside, and a person may know why it does not come.
+    LaneOverdue {
+        /// The settlement.
+        settlement: SettlementId,
+        /// Where it stands.
+        stage: SettlementStage,
+        /// For how long, seconds.
+        seconds: u64,
+    },
+    /// The prover says no, or answers wrongly, to what our own check finds right.
+    ///
+    /// Reason: its word condemns no user, so it is asked again and again; whether it is broken,
+    /// misconfigured or hostile, a person must find out.
+    ProverRefuses {
+        /// The settlement.
+        settlement: SettlementId,
+        /// Its words, with their code.
+        words: String,
+    },
 }
 
 /// What an alarm is about: two alarms of one code and subject are the same alarm, seen twice.
@@ -239,7 +266,11 @@ impl AlarmCode {
             // One settlement waits, by itself, and is tried again.
             Self::UnknownRejection
             // One settlement stands still; those before it need nothing of it.
-            | Self::DeadJob => Severity::Look,
+            | Self::DeadJob
+            // It waits for what is outside, and goes on by itself once that comes.
+            | Self::LaneOverdue
+            // Others may still be proven.
+            | Self::ProverRefuses => Severity::Look,
         }
     }
 
@@ -270,6 +301,8 @@ impl Alarm {
             Self::ParamsUnknown { .. } => AlarmCode::ParamsUnknown,
             Self::UnservableSettlements { .. } => AlarmCode::UnservableSettlements,
             Self::DeadJob { .. } => AlarmCode::DeadJob,
+            Self::LaneOverdue { .. } => AlarmCode::LaneOverdue,
+            Self::ProverRefuses { .. } => AlarmCode::ProverRefuses,
         }
     }
 
@@ -283,7 +316,10 @@ impl Alarm {
             | Self::ForeignSettlement { .. }
             | Self::RotationNotAdopted { .. }
             | Self::ParamsUnknown { .. }
-            | Self::UnservableSettlements { .. } => AlarmSubject::Bridge,
+            | Self::UnservableSettlements { .. }
+            // One lane, one prover: the newest is what is shown.
+            | Self::LaneOverdue { .. }
+            | Self::ProverRefuses { .. } => AlarmSubject::Bridge,
             Self::ImpossibleEvent { subject, .. } => subject.clone(),
             Self::SettlementConflict { settlement, .. }
             | Self::QuorumRefused { settlement, .. }
@@ -322,7 +358,8 @@ impl std::fmt::Display for Alarm {
             ),
             Self::ScriptVerification { settlement, words }
             | Self::SettlementRejected { settlement, words }
-            | Self::UnknownRejection { settlement, words } => {
+            | Self::UnknownRejection { settlement, words }
+            | Self::ProverRefuses { settlement, words } => {
                 write!(f, "settlement {settlement}: {words}")
             }
             Self::ReorgTooDeep {
@@ -354,6 +391,14 @@ impl std::fmt::Display for Alarm {
                 write!(f, "settlement {settlement}: {cause}")
             }
             Self::DeadJob { job, error } => write!(f, "{job}: {error}"),
+            Self::LaneOverdue {
+                settlement,
+                stage,
+                seconds,
+            } => write!(
+                f,
+                "settlement {settlement} has been {stage} for {seconds} s"
+            ),
         }
     }
 }

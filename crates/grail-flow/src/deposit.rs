@@ -4,6 +4,8 @@ use bitcoin::{Amount, OutPoint};
 use grail_types::{Kind, Params};
 use serde::{Deserialize, Serialize};
 
+use crate::viability::worth;
+
 /// An output at a request's deposit address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,18 +126,23 @@ impl std::str::FromStr for ReclaimCode {
 }
 
 /// Whether a deposit's amount and charms can serve a request of `kind`. A peg-in is measured by its
-/// coin, a peg-out by its zkBTC, which needs no minimum: what was minted can always leave, as long
-/// as it pays its share of the fee.
+/// coin, a peg-out by its zkBTC; and each must be worth the `least` that its request can be settled
+/// with at all ([`crate::least_worth`]), or it would wait for ever.
 ///
 /// # Errors
 /// The code under which the user takes it back.
-pub fn acceptable(params: &Params, kind: Kind, deposit: &Deposit) -> Result<(), ReclaimCode> {
-    let (amount, least) = match (kind, deposit.charms) {
+pub fn acceptable(
+    params: &Params,
+    kind: Kind,
+    deposit: &Deposit,
+    least: Amount,
+) -> Result<(), ReclaimCode> {
+    let (amount, min) = match (kind, deposit.charms) {
         (Kind::PegIn, DepositCharms::None) => (deposit.value, params.deposit_min),
         (Kind::PegOut, DepositCharms::ZkBtc(amount)) => (amount, Amount::ONE_SAT),
         (Kind::PegIn | Kind::PegOut, _) => return Err(ReclaimCode::WrongCharms),
     };
-    if amount < least {
+    if amount < min || worth(deposit) < least {
         Err(ReclaimCode::BelowMinimum)
     } else if amount > params.deposit_max {
         Err(ReclaimCode::AboveMaximum)
@@ -175,7 +182,14 @@ mod tests {
 
     #[test]
     fn a_peg_in_is_measured_by_its_coin_with_both_edges() {
-        let check = |sat| acceptable(&params(), Kind::PegIn, &deposit(sat, DepositCharms::None));
+        let check = |sat| {
+            acceptable(
+                &params(),
+                Kind::PegIn,
+                &deposit(sat, DepositCharms::None),
+                Amount::ZERO,
+            )
+        };
         assert_eq!(check(0), Err(ReclaimCode::BelowMinimum));
         assert_eq!(check(19_999), Err(ReclaimCode::BelowMinimum));
         assert_eq!(check(20_000), Ok(()));
@@ -188,12 +202,24 @@ mod tests {
     fn a_peg_out_is_measured_by_its_zkbtc_with_both_edges() {
         let check = |sat| {
             let charms = DepositCharms::ZkBtc(Amount::from_sat(sat));
-            acceptable(&params(), Kind::PegOut, &deposit(330, charms))
+            acceptable(&params(), Kind::PegOut, &deposit(330, charms), Amount::ZERO)
         };
         assert_eq!(check(0), Err(ReclaimCode::BelowMinimum));
         assert_eq!(check(1), Ok(()));
         assert_eq!(check(100_000_000_000), Ok(()));
         assert_eq!(check(100_000_000_001), Err(ReclaimCode::AboveMaximum));
+    }
+
+    #[test]
+    fn coin_and_zkbtc_together_must_be_worth_the_least_that_can_be_settled() {
+        let least = Amount::from_sat(30_000);
+        let check = |kind, deposit| acceptable(&params(), kind, &deposit, least);
+        for (value, outcome) in [(29_999, Err(ReclaimCode::BelowMinimum)), (30_000, Ok(()))] {
+            let peg_in = deposit(value, DepositCharms::None);
+            assert_eq!(check(Kind::PegIn, peg_in), outcome);
+            let charms = DepositCharms::ZkBtc(Amount::from_sat(value - 330));
+            assert_eq!(check(Kind::PegOut, deposit(330, charms)), outcome);
+        }
     }
 
     #[test]
@@ -206,7 +232,7 @@ mod tests {
             (Kind::PegOut, DepositCharms::Other),
         ] {
             assert_eq!(
-                acceptable(&params(), kind, &deposit(50_000, charms)),
+                acceptable(&params(), kind, &deposit(50_000, charms), Amount::ZERO),
                 Err(ReclaimCode::WrongCharms)
             );
         }

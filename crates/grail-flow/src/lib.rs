@@ -14,6 +14,7 @@ mod names;
 mod request;
 mod settlement;
 mod unexpected;
+mod viability;
 
 pub use alarm::{Alarm, AlarmCode, AlarmSubject, Severity};
 pub use block::{BlockRef, confirmations};
@@ -31,3 +32,4 @@ pub use settlement::{
     SettlementStage, SettlementState,
 };
 pub use unexpected::{Unexpected, UnexpectedKind};
+pub use viability::{least_fee, least_rest, least_weight, least_worth, viable_rate};

@@ -21,5 +21,5 @@ pub use charms::{
 };
 pub use check::{CheckError, Checked, check};
 pub use mock::MockProver;
-pub use port::{ProveRequest, Proven, Prover, ProverError, TransientError};
+pub use port::{ProveRequest, Proven, Prover, ProverError, ProverVerdict, TransientError};
 pub use view::charms_transaction;

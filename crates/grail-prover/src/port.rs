@@ -81,9 +81,16 @@ pub enum ProverError {
 }
 
 impl ProverError {
-    /// Whether the same request may succeed later.
-    pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Transient(_))
+    /// Whose verdict it is.
+    pub fn verdict(&self) -> ProverVerdict {
+        match self {
+            Self::Rejected(_) | Self::Encoding(_) => ProverVerdict::Ours,
+            // What cannot be put to this prover, another one may take.
+            Self::Proof { .. } | Self::Request(_) | Self::Refused { .. } | Self::Answer(_) => {
+                ProverVerdict::Provers
+            }
+            Self::Transient(_) => ProverVerdict::None,
+        }
     }
 
     /// Stable code for logs, APIs and the UI.
@@ -98,6 +105,18 @@ impl ProverError {
             Self::Transient(_) => "prove-unavailable",
         }
     }
+}
+
+/// Whose word it is that there will be no proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProverVerdict {
+    /// Our own check's, before any prover is asked: no prover will ever prove it.
+    Ours,
+    /// The prover's, or of whoever answers in its place: it may be wrong, or lie; or of what it can
+    /// be asked.
+    Provers,
+    /// Nobody's: the same request may succeed later.
+    None,
 }
 
 /// A prover cannot answer now.

@@ -6,7 +6,7 @@ use grail_fixtures::paper as common;
 
 use bitcoin::{Amount, TxOut};
 use common::{BRIDGE, Bridge, at, enchanted, mock_allowed, output, prove, request, transaction};
-use grail_prover::{CheckError, ProverError};
+use grail_prover::{CheckError, ProverError, ProverVerdict};
 use grail_spell::{
     Place, ProofError, SettlementItem, SpellError, StrictError, decode_op_return, nft_app,
     read_compatible, read_strict, roster_state, settlement_spell, token_amount, token_app,
@@ -228,6 +228,6 @@ fn contract_that_refuses_makes_a_final_error() {
             matches!(error, ProverError::Rejected(CheckError::Contract { .. })),
             "{error}"
         );
-        assert!(!error.is_transient());
+        assert_eq!(error.verdict(), ProverVerdict::Ours);
     }
 }

@@ -115,6 +115,24 @@ impl Reader {
         answers.dedup_by_key(|answer| answer.signer);
         Ok(answers)
     }
+
+    /// Whether a signer's verified signatures for a settlement are on record: no other answer of
+    /// its changes anything.
+    pub async fn has_signed(
+        &mut self,
+        settlement: SettlementId,
+        signer: SignerIndex,
+    ) -> Result<bool, StoreError> {
+        let row = sqlx::query(
+            "SELECT 1 FROM answers WHERE settlement = $1 AND signer_index = $2 AND verdict = $3 LIMIT 1",
+        )
+        .bind(after(settlement.0))
+        .bind(i64::from(signer.0))
+        .bind(VerdictKind::Signed.name())
+        .fetch_optional(self.connection())
+        .await?;
+        Ok(row.is_some())
+    }
 }
 
 /// An answer to be recorded.

@@ -26,6 +26,7 @@ mod handovers;
 mod jobs;
 mod lists;
 mod proofs;
+mod queue;
 mod requests;
 mod settlements;
 mod store;
@@ -52,6 +53,7 @@ pub use proofs::{
     ListedProof, MadeProof, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, ProofRecord, ProofState,
     ProofTotals,
 };
+pub use queue::{QueueCursor, QueuePlace, Suspect};
 pub use requests::{Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, Request};
 pub use settlements::{
     BuiltTransaction, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX, SETTLEMENT_ITEMS_MAX,

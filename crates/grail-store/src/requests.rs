@@ -165,23 +165,6 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
-    /// Requests of an epoch that can be settled, in order of creation.
-    pub async fn ready_requests(
-        &mut self,
-        epoch: Epoch,
-        limit: u32,
-    ) -> Result<Vec<Request>, StoreError> {
-        let rows = sqlx::query(select!(
-            "WHERE epoch = $1 AND state_name = $2 ORDER BY number LIMIT $3"
-        ))
-        .bind(after(epoch.0))
-        .bind(RequestStage::Ready.name())
-        .bind(page(limit))
-        .fetch_all(self.connection())
-        .await?;
-        rows.iter().map(read).collect()
-    }
-
     /// Requests without a mined deposit whose deadline is `tip_height` or lower:
     /// [`RequestState::apply`] with `DeadlinePassed` is due. The earliest deadlines first.
     /// Those with a mined deposit are not listed.

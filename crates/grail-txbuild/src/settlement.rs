@@ -1,5 +1,7 @@
 //! Plans a settlement: which requests, which coins, what each pays, and the spell to prove.
 
+use std::collections::BTreeSet;
+
 use bitcoin::{
     Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
     absolute::LockTime,
@@ -172,6 +174,21 @@ struct Candidate {
     tree: DepositTree,
 }
 
+/// Candidates that a batch cannot be made with.
+struct Unfit {
+    indexes: BTreeSet<usize>,
+    reason: LeftOutReason,
+}
+
+impl Unfit {
+    fn one(index: usize, reason: LeftOutReason) -> Self {
+        Self {
+            indexes: BTreeSet::from([index]),
+            reason,
+        }
+    }
+}
+
 /// One way to serve a list of candidates.
 struct Draft {
     transaction: Transaction,
@@ -183,8 +200,10 @@ struct Draft {
 impl SettlementRequest<'_> {
     /// Plans a settlement of as many deposits as fit, in the order given.
     ///
-    /// Drops what cannot be served at this rate and starts over until everything left fits, so the
-    /// work is at most quadratic in the batch, which the parameters bound.
+    /// Drops what cannot be served at this rate and starts over until everything left fits. All who
+    /// would pay above their cap go at once: the fewer are left, the more each pays, so that none
+    /// of them could stay. What remains is at most quadratic in the batch, which the parameters
+    /// bound.
     pub fn plan<C: Verification>(
         mut self,
         secp: &Secp256k1<C>,
@@ -201,14 +220,21 @@ impl SettlementRequest<'_> {
                 return Err(PlanError::Nothing { left_out });
             }
             let outcome = self.attempt(&vault, &chosen, fee_rate)?;
-            let (index, reason) = match outcome {
+            let Unfit { indexes, reason } = match outcome {
                 Ok((draft, shares)) => return self.finish(draft, &chosen, &shares, left_out),
                 Err(unfit) => unfit,
             };
-            let removed = chosen.remove(index.min(chosen.len().saturating_sub(1)));
-            left_out.push(LeftOut {
-                request: removed.tree.request,
-                reason,
+            let mut index = 0_usize;
+            chosen.retain(|candidate| {
+                let is_unfit = indexes.contains(&index);
+                index = index.saturating_add(1);
+                if is_unfit {
+                    left_out.push(LeftOut {
+                        request: candidate.tree.request,
+                        reason,
+                    });
+                }
+                !is_unfit
             });
         }
     }
@@ -239,15 +265,13 @@ impl SettlementRequest<'_> {
         chosen
     }
 
-    /// Tries to serve exactly `chosen`. `Ok(Err((index, reason)))`: not without leaving out that
-    /// one.
-    #[allow(clippy::type_complexity)]
+    /// Tries to serve exactly `chosen`. `Ok(Err(unfit))`: not without leaving out those.
     fn attempt(
         &self,
         vault: &VaultTree,
         chosen: &[Candidate],
         fee_rate: FeeRate,
-    ) -> Result<Result<(Draft, Vec<Amount>), (usize, LeftOutReason)>, PlanError> {
+    ) -> Result<Result<(Draft, Vec<Amount>), Unfit>, PlanError> {
         let last = chosen.len().saturating_sub(1);
         // With no fee every amount is at its largest, and so is the spell that carries it.
         let free = vec![Amount::ZERO; chosen.len()];
@@ -258,7 +282,7 @@ impl SettlementRequest<'_> {
         let own: Vec<Weight> = chosen.iter().map(Self::own_weight).collect();
         let total = self.signed_weight(vault, chosen, &largest)?;
         if total > self.params.settlement_weight_max {
-            return Ok(Err((last, LeftOutReason::BatchFull)));
+            return Ok(Err(Unfit::one(last, LeftOutReason::BatchFull)));
         }
         let own_sum: Weight = own.iter().copied().sum();
         let shared = Weight::from_wu(total.to_wu().saturating_sub(own_sum.to_wu()));
@@ -276,12 +300,16 @@ impl SettlementRequest<'_> {
         )
         .ok_or(PlanError::Overflow)?;
         let shares = shares(fee_rate, shared, &own, prover_fee).ok_or(PlanError::Overflow)?;
-        let above_cap = chosen
-            .iter()
-            .zip(&shares)
-            .position(|(candidate, share)| *share > candidate.deposit.terms.fee_cap);
-        if let Some(index) = above_cap {
-            return Ok(Err((index, LeftOutReason::FeeAboveCap)));
+        let above_cap: BTreeSet<usize> = (0..)
+            .zip(chosen.iter().zip(&shares))
+            .filter(|(_, (candidate, share))| **share > candidate.deposit.terms.fee_cap)
+            .map(|(index, _)| index)
+            .collect();
+        if !above_cap.is_empty() {
+            return Ok(Err(Unfit {
+                indexes: above_cap,
+                reason: LeftOutReason::FeeAboveCap,
+            }));
         }
         Ok(self
             .draft(vault, chosen, &shares)?
@@ -293,13 +321,15 @@ impl SettlementRequest<'_> {
         vault: &VaultTree,
         chosen: &[Candidate],
         shares: &[Amount],
-    ) -> Result<Result<Draft, (usize, LeftOutReason)>, PlanError> {
+    ) -> Result<Result<Draft, Unfit>, PlanError> {
         let mut outputs = Vec::with_capacity(chosen.len());
+        let mut too_small = BTreeSet::new();
         let mut items = Vec::with_capacity(chosen.len());
         let (mut minted, mut burned) = (0_u64, 0_u64);
         for (index, (candidate, share)) in chosen.iter().zip(shares).enumerate() {
             let Some((output, item)) = self.output(candidate, *share) else {
-                return Ok(Err((index, LeftOutReason::TooSmall)));
+                too_small.insert(index);
+                continue;
             };
             match item {
                 SettlementItem::PegIn { amount } => {
@@ -313,6 +343,14 @@ impl SettlementRequest<'_> {
             }
             outputs.push(output);
             items.push(item);
+        }
+        // What all share only grows with fewer payers, so these would be too small in any batch
+        // that is left of this one.
+        if !too_small.is_empty() {
+            return Ok(Err(Unfit {
+                indexes: too_small,
+                reason: LeftOutReason::TooSmall,
+            }));
         }
         let vault_in = self
             .vault
@@ -328,10 +366,10 @@ impl SettlementRequest<'_> {
                 .and_then(|sum| sum.checked_sub(burned))
         };
         let (Some(vault_out), Some(supply)) = (after(vault_in), after(self.state.supply)) else {
-            return Ok(Err((last_peg_out, LeftOutReason::VaultShort)));
+            return Ok(Err(Unfit::one(last_peg_out, LeftOutReason::VaultShort)));
         };
         if vault_out > 0 && vault_out < vault.script_pubkey.minimal_non_dust().to_sat() {
-            return Ok(Err((last_peg_out, LeftOutReason::VaultDust)));
+            return Ok(Err(Unfit::one(last_peg_out, LeftOutReason::VaultDust)));
         }
         let vault_out = (vault_out > 0).then_some(vault_out);
         let vault_output = vault_out.map(|value| TxOut {

@@ -227,6 +227,9 @@ fn answer(
 ) -> Request {
     let params = backend.params();
     let kind = Kind::from(request.terms.kind);
+    let secp = Secp256k1::verification_only();
+    let tree = DepositTree::new(&secp, InternalKey::Nums, &request.terms, &request.roster);
+    let deposit_min = deposit_min(params, &tree, &request.terms);
     let receipt = Receipt::new(InternalKey::Nums, request.terms.clone(), request.roster);
     Request {
         id: request.id,
@@ -238,7 +241,7 @@ fn answer(
         terms: request.terms,
         receipt,
         deadline_height: request.deadline_height,
-        deposit_min_sat: deposit_min(kind, params).to_sat(),
+        deposit_min_sat: deposit_min.to_sat(),
         deposit_max_sat: params.deposit_max.to_sat(),
         carrier_sat: params.carrier.to_sat(),
         estimated_fee_share_sat: estimated_fee_share.to_sat(),

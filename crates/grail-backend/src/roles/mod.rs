@@ -2,9 +2,10 @@
 //!
 //! `scan` follows chain and mempool, `build` drafts settlements, `prove` has them proven and
 //! judged, `sign` asks operators and combines their signatures, `publish` hands them to the
-//! network.
+//! network, `lane` ends what stands still.
 
 pub mod build;
+pub mod lane;
 pub mod prove;
 pub(crate) mod publish;
 pub mod scan;

@@ -3,7 +3,9 @@
 use anyhow::{Context, anyhow};
 use bitcoin::Transaction;
 use grail_chain::{SendError, View};
-use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState};
+use grail_flow::{
+    Alarm, BlockRef, SettlementEvent, SettlementId, SettlementStage, SettlementState,
+};
 
 use crate::{
     backend::Backend,
@@ -71,12 +73,44 @@ pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
 }
 
 /// Which input is missing, and whether it can come back. Unknown is not invalid: only a spend in
-/// the chain ends a settlement.
+/// the chain ends a settlement, and only a node that has seen what the rows have can tell.
 pub async fn find_the_missing<'a>(
     backend: &'a Backend,
     id: SettlementId,
     transaction: &Transaction,
 ) -> Result<Option<Step<'a>>, JobError<'a>> {
+    let Some(seen_before) = common_tip(backend).await? else {
+        return Ok(None);
+    };
+    let verdict = look_for_the_missing(backend, transaction).await?;
+    // A block that came meanwhile may have changed every answer.
+    if verdict == Missing::ForGood && common_tip(backend).await? == Some(seen_before) {
+        return conflict(backend, id).await.map(Some);
+    }
+    Ok(None)
+}
+
+/// What became of a settlement's inputs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    /// One of them is spent, or can never be made.
+    ForGood,
+    /// Whatever is missing may come back.
+    ForNow,
+}
+
+/// The newest block, if node and rows have the same. One that has not seen the rows' newest block
+/// takes what that made for missing; rows that have not seen the node's learn from it first.
+async fn common_tip(backend: &Backend) -> anyhow::Result<Option<BlockRef>> {
+    let taken = backend.store.read().await?.last_block().await?;
+    let tip = backend.node.call(|chain| chain.tip()).await?;
+    Ok(taken.filter(|taken| *taken == tip))
+}
+
+async fn look_for_the_missing(
+    backend: &Backend,
+    transaction: &Transaction,
+) -> anyhow::Result<Missing> {
     for input in &transaction.input {
         let outpoint = input.previous_output;
         let unspent = backend
@@ -98,7 +132,7 @@ pub async fn find_the_missing<'a>(
             let mut step = Step::begin(backend).await?;
             step.enqueue_publish(parent.id).await?;
             step.commit().await?;
-            return Ok(None);
+            return Ok(Missing::ForNow);
         }
         let row = reader.deposit(&outpoint).await?;
         let parent = reader.transaction(&outpoint.txid).await?;
@@ -117,7 +151,7 @@ pub async fn find_the_missing<'a>(
                 .call(move |chain| chain.tx_out(&outpoint, View::Confirmed))
                 .await?;
             if confirmed.is_none() {
-                return conflict(backend, id).await.map(Some);
+                return Ok(Missing::ForGood);
             }
             continue;
         }
@@ -125,19 +159,19 @@ pub async fn find_the_missing<'a>(
         // A coinbase goes with its block, and no node relays it. Should the block come back with a
         // settlement that spends it, the chain revives that.
         if parent.is_coinbase() {
-            return conflict(backend, id).await.map(Some);
+            return Ok(Missing::ForGood);
         }
         match backend.node.call(move |chain| chain.send(&parent)).await {
             Ok(_) | Err(SendError::AlreadyInMempool | SendError::AlreadyConfirmed) => {
-                return Ok(None);
+                return Ok(Missing::ForNow);
             }
             // The deposit's own inputs are spent by something else, or unknown to the node. Should
             // it be mined after all, the chain revives the settlement.
-            Err(SendError::MissingInputs { .. }) => return conflict(backend, id).await.map(Some),
-            Err(error) => return Err(JobError::Retry(error.into())),
+            Err(SendError::MissingInputs { .. }) => return Ok(Missing::ForGood),
+            Err(error) => return Err(error.into()),
         }
     }
-    Ok(None)
+    Ok(Missing::ForNow)
 }
 
 async fn conflict(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {

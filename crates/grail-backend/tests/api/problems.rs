@@ -158,9 +158,9 @@ async fn bad_bodies_are_refused_with_their_codes_and_leave_nothing() {
         let body = with(peg_in(), &changes).to_string();
         cases.push(("/v1/peg-ins", code, body));
     }
-    // A peg-out has no minimum but what its fee may take.
+    // A peg-out's least is what its part of a fee and its payout take.
     let body = with(peg_out(), &json!({ "amount_sat": 1 })).to_string();
-    cases.push(("/v1/peg-outs", Code::FeeCapTooHigh, body));
+    cases.push(("/v1/peg-outs", Code::AmountBelowMinimum, body));
     // zkBTC comes with a coin that would be dust at such an address.
     let public_key = CompressedPublicKey(key(4).public_key(Parity::Even));
     let p2pkh = Address::p2pkh(public_key, Network::Regtest).to_string();

@@ -8,7 +8,7 @@ use std::{
 
 use bitcoin::{OutPoint, Txid};
 use grail_backend::{clock, roles::build::Built};
-use grail_flow::{AbandonCode, SettlementState};
+use grail_flow::SettlementState;
 use grail_prover::{
     CheckError, MockProver, ProveRequest, Proven, Prover, ProverError, TransientError,
 };
@@ -26,8 +26,10 @@ use super::{
 enum Illness {
     /// Proves it never.
     Rejects,
-    /// Proves something else, which the policy then refuses.
+    /// Proves something else than what it was asked for.
     ProvesNonsense,
+    /// Says no, as a proxy or a hostile prover would.
+    Refuses,
     /// Is not available.
     IsAway,
 }
@@ -78,6 +80,10 @@ impl Prover for Picky {
                 spell.tx.coins.as_mut().unwrap().pop();
                 self.prover.prove_unchecked(&spell)
             }
+            Illness::Refuses => Err(ProverError::Refused {
+                status: 413,
+                reason: "too large".to_owned(),
+            }),
             Illness::IsAway => Err(TransientError {
                 reason: "the prover restarts".to_owned(),
             }
@@ -86,8 +92,9 @@ impl Prover for Picky {
     }
 }
 
-async fn batch_of_four_with_one_poisoned(illness: Illness, code: AbandonCode) {
-    let picky = Picky::new(illness);
+#[tokio::test]
+async fn a_deposit_that_cannot_be_proven_is_refused_alone() {
+    let picky = Picky::new(Illness::Rejects);
     let w = World::with_prover(picky.clone()).await;
     let requests = w.ready_peg_ins(4).await;
     picky.poison([requests[2].1]);
@@ -108,9 +115,7 @@ async fn batch_of_four_with_one_poisoned(illness: Illness, code: AbandonCode) {
         }
     }
     // All four; the first half, served; the second half; the poisoned one; its neighbour, served.
-    let sizes_and_fates = sizes_and_fates(&w).await;
-    let given_up = format!("abandoned {}", code.code());
-    let given_up = given_up.as_str();
+    let given_up = "abandoned proving-failed";
     let expected = [
         (4, given_up),
         (2, "final"),
@@ -119,11 +124,77 @@ async fn batch_of_four_with_one_poisoned(illness: Illness, code: AbandonCode) {
         (1, "final"),
     ];
     assert_eq!(
-        sizes_and_fates,
+        sizes_and_fates(&w).await,
         expected.map(|(size, fate)| (size, fate.to_owned()))
     );
     assert_eq!(w.alarms().await, [""; 0]);
     assert_eq!(w.build().await, Built::Nothing);
+}
+
+/// Settles as long as there is something to settle, but for one lone request that is tried last.
+async fn settle_all_but_the_last(w: &World) {
+    for _ in 0..10 {
+        if w.build().await != Built::Draft {
+            return;
+        }
+        for _ in 0..PROVER_TRIES {
+            w.job_later_if_any(JobKind::Prove).await;
+        }
+        w.jobs().await;
+        let newest = w.settlements().await.pop().unwrap();
+        if newest.state.name() == "asked" {
+            let ask = w.take_ask().await;
+            w.sign_and_publish(&ask).await;
+        }
+    }
+}
+
+/// How often a prover is asked before its "no" counts for the batch.
+const PROVER_TRIES: usize = 3;
+
+async fn a_provers_word_condemns_nobody(illness: Illness) {
+    let picky = Picky::new(illness);
+    let w = World::with_prover(picky.clone()).await;
+    let requests = w.ready_peg_ins(4).await;
+    let (poisoned, deposit) = &requests[2];
+    picky.poison([*deposit]);
+    settle_all_but_the_last(&w).await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    for (index, (asked, _)) in requests.iter().enumerate() {
+        let expected = if index == 2 { "ready" } else { "paid" };
+        assert_eq!(w.standing(asked).await, (expected, None), "{index}");
+    }
+    assert_eq!(w.alarms().await, ["prover-refuses"]);
+    // It is tried after all others, and served once the prover is well.
+    let newcomer = w.ready_peg_ins(1).await;
+    let sizes = w.settlements().await.len();
+    assert_eq!(w.build().await, Built::Draft);
+    let newest = w.settlements().await.pop().unwrap();
+    let mut reader = w.backend.store.read().await.unwrap();
+    let items = reader.settlement_items(newest.id).await.unwrap();
+    drop(reader);
+    assert_eq!(items.len(), 1);
+    assert_eq!(items[0].request, newcomer[0].0.id);
+    picky.heal();
+    w.jobs().await;
+    let ask = w.take_ask().await;
+    w.sign_and_publish(&ask).await;
+    w.settle().await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    assert_eq!(w.standing(poisoned).await, ("paid", None));
+    assert_eq!(w.settlements().await.len(), sizes + 2);
+}
+
+#[tokio::test]
+async fn a_prover_that_refuses_what_our_check_passed_turns_nobody_away() {
+    a_provers_word_condemns_nobody(Illness::Refuses).await;
+}
+
+#[tokio::test]
+async fn a_prover_that_proves_something_else_turns_nobody_away() {
+    a_provers_word_condemns_nobody(Illness::ProvesNonsense).await;
 }
 
 async fn sizes_and_fates(w: &World) -> Vec<(usize, String)> {
@@ -138,16 +209,6 @@ async fn sizes_and_fates(w: &World) -> Vec<(usize, String)> {
         found.push((items.len(), fate));
     }
     found
-}
-
-#[tokio::test]
-async fn a_deposit_that_cannot_be_proven_is_refused_alone() {
-    batch_of_four_with_one_poisoned(Illness::Rejects, AbandonCode::ProvingFailed).await;
-}
-
-#[tokio::test]
-async fn a_deposit_that_the_policy_refuses_is_refused_alone() {
-    batch_of_four_with_one_poisoned(Illness::ProvesNonsense, AbandonCode::DryRunRefused).await;
 }
 
 #[tokio::test]
@@ -305,14 +366,16 @@ async fn a_batch_that_cannot_be_proven_is_on_record_as_failed_with_the_reason() 
 }
 
 #[tokio::test]
-async fn a_proof_that_the_policy_refuses_is_not_taken_again() {
+async fn a_proof_of_something_else_is_not_taken_again() {
     let picky = Picky::new(Illness::ProvesNonsense);
     let w = World::with_prover(picky.clone()).await;
     let requests = w.ready_peg_ins(1).await;
     picky.poison([requests[0].1]);
-    w.settle_all().await;
+    assert_eq!(w.build().await, Built::Draft);
+    w.jobs().await;
     let record = record(&w, w.settlements().await[0].id).await;
-    assert_eq!(record.state, ProofState::Proven);
+    assert_eq!(record.state, ProofState::Queued);
+    assert_eq!(record.error_code.as_deref(), Some("prove-differs"));
     let mut reader = w.backend.store.read().await.unwrap();
     let hash = record.request_hash.unwrap();
     let made = reader.made_proof(&hash, picky.kind()).await.unwrap();

@@ -14,12 +14,14 @@ mod deposits;
 mod fees;
 mod gate;
 mod isolation;
+mod lane;
 mod late;
 mod life;
 #[path = "../support/operators.rs"]
 #[allow(dead_code, reason = "shared with the tests of the API")]
 mod operators;
 mod proving;
+mod queue;
 mod races;
 mod reorg;
 mod rotation;

@@ -8,6 +8,7 @@ use grail_backend::{
     backend::Backend, clock, commands::run, draft::Draft, roles::build::Built, step::Step, work,
 };
 use grail_flow::{AbandonCode, SettlementEvent, SettlementId, SettlementState};
+use grail_spell::{read_strict, utxo_id_from_outpoint};
 use grail_store::{JobKind, JobState, NewSettlement, ProofRecord, ProofState};
 use grail_wire::PreviousTx;
 
@@ -200,13 +201,20 @@ async fn synthetic(backend: &Arc<Backend>, count: u8) -> Vec<SettlementId> {
         let nft_input = OutPoint::new(nft.compute_txid(), 0);
         let mut draft = match (&draft, &proposal) {
             (Some(draft), _) => Draft::decode(draft).unwrap(),
-            // The first is proven by now: any spell will do.
-            (None, proposal) => Draft {
-                proposal: grail_wire::decode_proposal(proposal.as_ref().unwrap()).unwrap(),
-                spell: grail_spell::NormalizedSpell::default(),
-            },
+            // The first is proven by now: its draft is what it was before.
+            (None, proposal) => {
+                let mut proposal = grail_wire::decode_proposal(proposal.as_ref().unwrap()).unwrap();
+                let read = read_strict(&proposal.transaction, backend.mock()).unwrap();
+                proposal.transaction.output.pop();
+                Draft {
+                    spell: read.spell().clone(),
+                    proposal,
+                }
+            }
         };
         draft.proposal.transaction.input[0].previous_output = nft_input;
+        let inputs = draft.spell.tx.ins.as_mut().unwrap();
+        inputs[0] = utxo_id_from_outpoint(nft_input);
         draft.proposal.previous.push(PreviousTx::new(&nft).unwrap());
         let encoded = draft.encode().unwrap();
         let new = NewSettlement {
@@ -239,6 +247,8 @@ async fn workers_of_two_processes_share_ten_settlements_and_prove_each_once() {
         let waiting: BTreeSet<_> = gate.waiting().iter().map(|call| calls[*call]).collect();
         assert_eq!(waiting.len(), at_a_time);
         gate.pass(call);
+        // It waits until it notices, and must not be counted with those after it.
+        eventually(async || !gate.waiting().contains(&call)).await;
     }
     eventually(async || states(&w).await == ["proven"; 10]).await;
     let calls: BTreeSet<_> = gate.calls().into_iter().collect();

@@ -284,6 +284,13 @@ impl World {
             .await;
     }
 
+    /// Does a job that waits, whenever it is due, if there is one.
+    pub async fn job_later_if_any(&self, kind: JobKind) {
+        if let Some(lease) = self.lease_later(kind).await {
+            self.finish(&lease).await;
+        }
+    }
+
     /// Does every job that is due now.
     pub async fn jobs(&self) {
         let mut is_busy = true;

@@ -1,6 +1,6 @@
 //! Transitions of a request.
 
-use bitcoin::OutPoint;
+use bitcoin::{Amount, OutPoint};
 use grail_types::{Kind, Params};
 
 use super::{DepositStanding, RequestDuty, RequestEvent, RequestState};
@@ -20,6 +20,8 @@ pub struct RequestSituation<'a> {
     pub deadline_height: u32,
     /// Height of the best block, as of the event.
     pub tip_height: u32,
+    /// What a deposit must be worth to be settled at all ([`crate::least_worth`]).
+    pub least: Amount,
 }
 
 use RequestEvent as Event;
@@ -402,7 +404,7 @@ fn served(
     if !in_time {
         return Err(ReclaimCode::Late);
     }
-    acceptable(situation.params, situation.kind, deposit)
+    acceptable(situation.params, situation.kind, deposit, situation.least)
 }
 
 fn confirming(

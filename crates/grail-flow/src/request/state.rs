@@ -80,19 +80,6 @@ named_enum! {
 }
 
 impl RequestStage {
-    /// Has a deposit whose confirmations, or whose nearness to its reclaim, move it on.
-    pub const fn is_moved_by_height(self) -> bool {
-        match self {
-            Self::Unconfirmed | Self::Ready => true,
-            Self::AwaitingDeposit
-            | Self::Settling
-            | Self::Paid
-            | Self::Reclaimable
-            | Self::Reclaimed
-            | Self::Expired => false,
-        }
-    }
-
     /// Can pass its deadline without a mined deposit.
     pub const fn is_moved_by_deadline(self) -> bool {
         match self {

@@ -60,6 +60,7 @@ fn at(params: &Params, tip_height: u32) -> RequestSituation<'_> {
         kind: Kind::PegIn,
         deadline_height: DEADLINE,
         tip_height,
+        least: Amount::ZERO,
     }
 }
 

@@ -43,6 +43,10 @@ pub enum SettlementEvent {
     Replaced,
     /// It was called off.
     Cancelled,
+    /// It stayed unproven, or unasked, for longer than it may hold the lane.
+    Overdue,
+    /// The prover says no, again and again, to what our own check finds right.
+    ProverRefused,
 }
 
 impl SettlementEvent {
@@ -64,6 +68,8 @@ impl SettlementEvent {
             Self::ParentAbandoned => "parent-abandoned",
             Self::Replaced => "replaced",
             Self::Cancelled => "cancelled",
+            Self::Overdue => "overdue",
+            Self::ProverRefused => "prover-refused",
         }
     }
 
@@ -78,6 +84,8 @@ impl SettlementEvent {
             Self::ParentAbandoned => Some(AbandonCode::ParentAbandoned),
             Self::Replaced => Some(AbandonCode::Replaced),
             Self::Cancelled => Some(AbandonCode::Cancelled),
+            Self::Overdue => Some(AbandonCode::Overdue),
+            Self::ProverRefused => Some(AbandonCode::ProverRefused),
             Self::SpellProven
             | Self::DryRunPassed
             | Self::RoundTimedOut { .. }

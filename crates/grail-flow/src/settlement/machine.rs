@@ -82,7 +82,7 @@ impl SettlementState {
                 | Self::Final { .. }
                 | Self::Abandoned { .. } => Err(Superseded),
             },
-            Event::ProvingFailed => match self {
+            Event::ProvingFailed | Event::ProverRefused => match self {
                 Self::Draft {} => abandon(event),
                 Self::Proven {}
                 | Self::Asked { .. }
@@ -122,6 +122,16 @@ impl SettlementState {
                 Self::Draft {} | Self::Proven {} | Self::Asked { .. } => abandon(event),
                 // Signed: it may be mined at any time, so it is not ours to call off.
                 Self::Signed {}
+                | Self::Broadcast {}
+                | Self::Confirmed { .. }
+                | Self::Final { .. }
+                | Self::Abandoned { .. } => Err(Superseded),
+            },
+            Event::Overdue => match self {
+                Self::Draft {} | Self::Proven {} => abandon(event),
+                // Made anew while a quorum is missing, it would cost a proof and meet the same.
+                Self::Asked { .. }
+                | Self::Signed {}
                 | Self::Broadcast {}
                 | Self::Confirmed { .. }
                 | Self::Final { .. }

@@ -75,11 +75,15 @@ pub enum AbandonCode {
     Replaced,
     /// Called off before it was signed.
     Cancelled,
+    /// It held the lane for too long without being asked about; it is planned anew.
+    Overdue,
+    /// The prover does not prove it, though our own check finds nothing wrong.
+    ProverRefused,
 }
 
 impl AbandonCode {
     /// All codes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ProvingFailed,
         Self::DryRunRefused,
         Self::QuorumRefused,
@@ -88,6 +92,8 @@ impl AbandonCode {
         Self::ParentAbandoned,
         Self::Replaced,
         Self::Cancelled,
+        Self::Overdue,
+        Self::ProverRefused,
     ];
 
     /// Stable name, the same in JSON, SQL and API.
@@ -101,6 +107,8 @@ impl AbandonCode {
             Self::ParentAbandoned => "parent-abandoned",
             Self::Replaced => "replaced",
             Self::Cancelled => "cancelled",
+            Self::Overdue => "overdue",
+            Self::ProverRefused => "prover-refused",
         }
     }
 }
@@ -163,6 +171,20 @@ impl SettlementStage {
             Self::Signed | Self::Broadcast | Self::Confirmed | Self::Final | Self::Abandoned => {
                 false
             }
+        }
+    }
+
+    /// Nobody was asked about it yet, so that nothing is lost but its proof when it is planned
+    /// anew.
+    pub const fn is_unasked(self) -> bool {
+        match self {
+            Self::Draft | Self::Proven => true,
+            Self::Asked
+            | Self::Signed
+            | Self::Broadcast
+            | Self::Confirmed
+            | Self::Final
+            | Self::Abandoned => false,
         }
     }
 

@@ -59,7 +59,7 @@ fn states() -> [State; 8] {
     ]
 }
 
-fn events() -> [Event; 16] {
+fn events() -> [Event; 18] {
     [
         Event::SpellProven,
         Event::ProvingFailed,
@@ -77,6 +77,8 @@ fn events() -> [Event; 16] {
         Event::ParentAbandoned,
         Event::Replaced,
         Event::Cancelled,
+        Event::Overdue,
+        Event::ProverRefused,
     ]
 }
 
@@ -101,6 +103,8 @@ conflict-found      X X X X X ! ! .
 parent-abandoned    X X X X X ! ! .
 replaced            ! ! ! X X . . .
 cancelled           X X X . . . . .
+overdue             X X . . . . . .
+prover-refused      X . . . . . . .
 ";
 
 fn letter(state: &State) -> char {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use grail_prover::{CharmsConfigError, CharmsProver, MockProver, Prover as _, ProverError};
+use grail_prover::{CharmsConfigError, CharmsProver, MockProver, Prover as _, ProverVerdict};
 
 use crate::common::mock_allowed;
 use crate::server::{Behaviour, Server};
@@ -45,7 +45,7 @@ fn patience_ends_after_the_last_attempt() {
     let failure = Behaviour::Answer(503, b"busy".to_vec());
     let (outcome, requests) = ask(vec![failure]);
     let error = outcome.unwrap_err();
-    assert!(error.is_transient());
+    assert_eq!(error.verdict(), ProverVerdict::None);
     assert_eq!((error.code(), requests), ("prove-unavailable", 3));
     assert!(
         error
@@ -64,7 +64,7 @@ fn a_server_that_hangs_or_drips_is_not_waited_for() {
             config.attempts_max = 2;
         });
         assert!(
-            outcome.as_ref().is_err_and(ProverError::is_transient),
+            matches!(&outcome, Err(error) if error.verdict() == ProverVerdict::None),
             "{behaviour:?}: {outcome:?}"
         );
         assert!(start.elapsed() < Duration::from_secs(20), "{behaviour:?}");
@@ -119,7 +119,7 @@ fn a_refusal_is_final_and_its_words_are_cut_and_cleaned() {
         let (outcome, requests) = ask(vec![Behaviour::Answer(status, words.into_bytes())]);
         let error = outcome.unwrap_err();
         assert_eq!((error.code(), requests), ("prove-refused", 1), "{status}");
-        assert!(!error.is_transient());
+        assert_eq!(error.verdict(), ProverVerdict::Provers);
         let text = error.to_string();
         assert!(
             text.contains(&format!(

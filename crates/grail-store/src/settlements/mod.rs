@@ -47,6 +47,8 @@ pub struct Settlement {
     pub vsize: Option<u64>,
     /// The block that holds it.
     pub block: Option<BlockRef>,
+    /// Since when it stands where it stands, unix seconds; rounds of asking are one stage.
+    pub stage_since: u64,
     /// When it was made, unix seconds.
     pub created_at: u64,
     /// When it last changed, unix seconds.
@@ -97,8 +99,8 @@ pub struct BuiltTransaction<'a> {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT id, state, epoch, nft_input, nft_output, txid, fee_sat, weight, vsize, height, hash, created_at, \
-             updated_at FROM settlements ",
+            "SELECT id, state, epoch, nft_input, nft_output, txid, fee_sat, weight, vsize, height, hash, stage_since, \
+             created_at, updated_at FROM settlements ",
             $rest
         )
     };
@@ -297,6 +299,7 @@ pub(crate) fn read(row: &DbRow) -> Result<Settlement, StoreError> {
         weight: row.maybe_u64("weight")?.map(Weight::from_wu),
         vsize: row.maybe_u64("vsize")?,
         block: row.maybe_block("height", "hash")?,
+        stage_since: row.u64("stage_since")?,
         created_at: row.u64("created_at")?,
         updated_at: row.u64("updated_at")?,
     })

@@ -29,7 +29,7 @@ impl StoreTx {
         let number = self.next_number("settlement").await?;
         sqlx::query(
             "INSERT INTO settlements (id, state_name, state, epoch, nft_input, draft, proposal, \
-             created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+             stage_since, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $8)",
         )
         .bind(number)
         .bind(state.name())
@@ -130,8 +130,8 @@ impl StoreTx {
         }
         let block = to.block();
         sqlx::query(
-            "UPDATE settlements SET state_name = $2, state = $3, height = $4, hash = $5, updated_at = $6 \
-             WHERE id = $1",
+            "UPDATE settlements SET stage_since = CASE WHEN state_name = $2 THEN stage_since ELSE $6 END, \
+             state_name = $2, state = $3, height = $4, hash = $5, updated_at = $6 WHERE id = $1",
         )
         .bind(after(id.0))
         .bind(to.name())

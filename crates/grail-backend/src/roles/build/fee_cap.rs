@@ -4,10 +4,11 @@
 //! every look for so many blocks has found its part above the cap, it becomes reclaimable with the
 //! code `fee-above-cap`. A look that finds it within the cap, before that, begins the count anew.
 
+use bitcoin::{FeeRate, OutPoint};
 use grail_flow::{ReclaimCode, RequestEvent, RequestState};
 use grail_store::StoreError;
 use grail_txbuild::{LeftOut, LeftOutReason};
-use grail_types::Params;
+use grail_types::{Epoch, Params, RequestId};
 
 use crate::{backend::Backend, step::Step};
 
@@ -20,6 +21,46 @@ const WAIT_BLOCKS_MAX: u32 = 144;
 pub fn wait_blocks(params: &Params, reclaim_delay: u16) -> u32 {
     let swept_for = reclaim_delay.saturating_sub(params.sweep_margin);
     u32::from(swept_for / 2).clamp(1, WAIT_BLOCKS_MAX)
+}
+
+/// Rows worked off in one look.
+const PAGE: u32 = 500;
+
+/// Takes note of the ready requests that `rate` shuts out even in a full batch, and gives up those
+/// that have waited for as long as they do. Whether there are any. Bounded: whoever is not reached
+/// in this look is in the next.
+pub async fn note_shut_out(
+    backend: &Backend,
+    epoch: Epoch,
+    rate: FeeRate,
+) -> Result<bool, StoreError> {
+    let mut reader = backend.store.read().await?;
+    if !reader.is_anybody_shut_out(epoch, rate).await? {
+        return Ok(false);
+    }
+    drop(reader);
+    let mut step = Step::begin(backend).await?;
+    let height = step.tip_height();
+    let newly = step.tx.newly_too_dear(epoch, rate, PAGE).await?;
+    for request in &newly {
+        let _ = step.tx.begin_fee_wait(request, height).await?;
+    }
+    let too_long = step
+        .tx
+        .too_dear_for_too_long(epoch, rate, height, PAGE)
+        .await?;
+    for request in too_long {
+        let state = step
+            .tx
+            .request(&request)
+            .await?
+            .map(|request| request.state);
+        if let Some(RequestState::Ready { deposit }) = state {
+            give_up(&mut step, request, deposit).await?;
+        }
+    }
+    step.commit().await?;
+    Ok(true)
 }
 
 /// Takes note of what a plan left out, and gives up what has been too dear for too long.
@@ -59,11 +100,19 @@ async fn note_too_dear(
     if tip_height < since.saturating_add(wait) {
         return Ok(());
     }
+    give_up(step, left.request, deposit).await
+}
+
+async fn give_up(
+    step: &mut Step<'_>,
+    request: RequestId,
+    deposit: OutPoint,
+) -> Result<(), StoreError> {
     let event = RequestEvent::DepositUnacceptable {
         deposit,
         code: ReclaimCode::FeeAboveCap,
     };
-    step.tell_request(left.request, event).await
+    step.tell_request(request, event).await
 }
 
 #[cfg(test)]

@@ -7,30 +7,22 @@ use anyhow::{Context, ensure};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
 use grail_flow::{
-    Alarm, DepositCharms, RequestEvent, RequestState, SettlementId, SettlementStage, confirmations,
-    confirmations_needed,
+    Alarm, DepositCharms, RequestEvent, RequestState, confirmations, confirmations_needed,
 };
 use grail_spell::{PrevTx, nft_app, roster_state};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
 use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, SettlementRequest};
-use grail_types::{BoundedVec, Epoch, Network, Params, RequestId, Roster};
+use grail_types::{BoundedVec, Epoch, Network, Params, Roster};
 use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{
-    alarm, backend::Backend, clock, draft::Draft, roles::prove::is_unservable, rosters::Rosters,
-    step::Step,
-};
-use turns::{isolate, next_turn};
+use crate::{alarm, backend::Backend, clock, draft::Draft, rosters::Rosters, step::Step};
+use turns::Turns;
 
 /// Blocks within which a settlement should be mined.
 const FEE_TARGET_BLOCKS: u16 = 6;
 /// Longest sleep without a hint.
 const BUILD_POLL: Duration = Duration::from_secs(1);
-/// Ready requests looked at in one go, oldest first: more than one settlement holds.
-const READY_MAX: u32 = 1_000;
-/// Rows read at a time.
-const PAGE: u32 = 500;
 /// Pause after an empty plan or a settlement that was refused: the reason is still there.
 const HOLD_SECONDS: u64 = 15;
 
@@ -90,10 +82,8 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         tx.commit().await?;
         return Ok(Built::Hold);
     }
-    let mut ready = reader.ready_requests(newest.epoch(), READY_MAX).await?;
-    // After a reorg another roster may have the same number.
-    ready.retain(|request| request.roster == *newest.roster());
-    if !is_due(backend, &ready) {
+    let epoch = newest.epoch();
+    if !reader.is_anybody_ready(epoch).await? {
         return Ok(Built::Nothing);
     }
     // Settlements spend each other's outputs, and nodes relay only so long a chain without a block.
@@ -104,35 +94,25 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     let Some(tip) = tip(backend, &rosters, &mut reader).await? else {
         return Ok(Built::Nothing);
     };
+    drop(reader);
     let Some(fee_rate) = fee_rate(backend).await? else {
         tracing::warn!("no fee rate to be had: no settlement");
         return Ok(Built::Hold);
     };
-    // Whoever spoiled a batch comes again in halves of it, ahead of others, until it is alone: then
-    // its failure is its own, and the rest of the batch has lost a few turns and no money.
-    let failed = failed(&mut reader).await?;
-    drop(reader);
-    let (mut batch, mut waiting) = isolate(ready, &failed, |request| request.id);
+    // Whom today's rate shuts out stands in nobody's way; and those who have waited for lower fees
+    // for as long as they do are told.
+    let anybody_waits = fee_cap::note_shut_out(backend, epoch, fee_rate).await?;
+    let mut turns = Turns::new(backend, &tip.roster, fee_rate);
+    let mut batch = turns.first().await?;
+    if !is_due(backend, &batch) {
+        let nobody = batch.is_empty() && anybody_waits;
+        return Ok(if nobody { Built::Hold } else { Built::Nothing });
+    }
     // What cannot be planned must not stand in the way of what can: those after it get their turn
     // in the same look.
-    loop {
-        let mut reader = backend.store.read().await?;
-        let (deposits, mut previous) = deposits(backend, &mut reader, batch.clone()).await?;
-        drop(reader);
-        previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
-        let request = SettlementRequest {
-            bridge: backend.bridge(),
-            params: backend.params(),
-            roster: &tip.roster,
-            state: &tip.state,
-            nft: tip.nft.clone(),
-            vault: tip.vault.clone(),
-            deposits,
-            fee_rate,
-            proof_bytes: backend.prover.proof_bytes(),
-            prover_fee: backend.prover.fee_output_max(),
-        };
-        let left_out = match request.plan(&backend.secp) {
+    while !batch.is_empty() {
+        let (planned, previous) = plan(backend, &tip, batch.clone(), fee_rate).await?;
+        let left_out = match planned {
             Ok(plan) => {
                 fee_cap::note(backend, &plan.left_out).await?;
                 return draft(backend, &tip, &plan, &previous).await;
@@ -157,36 +137,49 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
             tx.commit().await?;
             return Ok(Built::Hold);
         }
-        batch = next_turn(&batch, &mut waiting, &left_out, |request| request.id);
-        if batch.is_empty() {
-            return Ok(Built::Hold);
-        }
+        batch = turns.next(&batch, &left_out).await?;
     }
+    Ok(Built::Hold)
 }
 
-/// The smallest batch that failed with each request in it.
-async fn failed(reader: &mut Reader) -> anyhow::Result<BTreeMap<RequestId, (usize, SettlementId)>> {
-    let mut failed = BTreeMap::new();
-    let mut after = 0;
-    loop {
-        let page = reader
-            .settlements_in_state(SettlementStage::Abandoned, after, PAGE)
-            .await?;
-        let Some(last) = page.last() else { break };
-        after = last.id.0;
-        for settlement in page
-            .iter()
-            .filter(|settlement| is_unservable(&settlement.state))
-        {
-            let items = reader.settlement_items(settlement.id).await?;
-            let size = items.len();
-            for item in items {
-                let known = failed.entry(item.request).or_insert((size, settlement.id));
-                *known = (*known).min((size, settlement.id));
-            }
-        }
-    }
-    Ok(failed)
+/// Plans a settlement of a batch, away from the threads that serve everybody: signed weights and
+/// spells of hundreds of requests are counted in many milliseconds.
+async fn plan(
+    backend: &Backend,
+    tip: &Tip,
+    batch: Vec<Request>,
+    fee_rate: FeeRate,
+) -> anyhow::Result<(
+    Result<SettlementPlan, PlanError>,
+    BTreeMap<Txid, Transaction>,
+)> {
+    let mut reader = backend.store.read().await?;
+    let (deposits, mut previous) = deposits(backend, &mut reader, batch).await?;
+    drop(reader);
+    previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
+    let (bridge, params) = (*backend.bridge(), backend.params().clone());
+    let (roster, state) = (tip.roster.clone(), tip.state.clone());
+    let (nft, vault) = (tip.nft.clone(), tip.vault.clone());
+    let proof_bytes = backend.prover.proof_bytes();
+    let prover_fee = backend.prover.fee_output_max();
+    let secp = backend.secp.clone();
+    let planned = tokio::task::spawn_blocking(move || {
+        let request = SettlementRequest {
+            bridge: &bridge,
+            params: &params,
+            roster: &roster,
+            state: &state,
+            nft,
+            vault,
+            deposits,
+            fee_rate,
+            proof_bytes,
+            prover_fee,
+        };
+        request.plan(&secp)
+    })
+    .await?;
+    Ok((planned, previous))
 }
 
 /// Requests wait for company: the oldest long enough, or as many as fit.

@@ -1,63 +1,146 @@
-//! Whose turn it is to be settled: who spoiled a batch comes first and alone, who cannot be planned
-//! holds nobody up.
-//!
-//! Pure: told what is ready, what failed and what a plan left out.
+//! Whose turn it is to be settled: who may have spoiled a batch comes first and in halves of it,
+//! whose time ends soon has a part of each batch, the rest is served in the order in which it
+//! became ready, whoever spoils even a batch of its own comes after all others; and who cannot be
+//! planned holds nobody up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use grail_flow::SettlementId;
+use bitcoin::FeeRate;
+use grail_store::{QueueCursor, Request, StoreError, Suspect};
 use grail_txbuild::{LeftOut, LeftOutReason};
-use grail_types::RequestId;
+use grail_types::{RequestId, Roster};
 
-/// Who gets the next turn after a plan of `batch` served nobody: those of it for whom there was no
-/// room, and whoever waits. At least one fewer than before, so that the turns end.
-pub(crate) fn next_turn<R: Clone>(
-    batch: &[R],
-    waiting: &mut Vec<R>,
-    left_out: &[LeftOut],
-    id: impl Fn(&R) -> RequestId,
-) -> Vec<R> {
+use crate::backend::Backend;
+
+/// Requests of the queue read at a time: more than one settlement holds.
+const PAGE: u32 = 400;
+/// The part of a batch that is for those whose time ends first.
+const URGENT_PART: u32 = 4;
+
+/// The turns of one look.
+pub(super) struct Turns<'a> {
+    backend: &'a Backend,
+    roster: &'a Roster,
+    rate: FeeRate,
+    cursor: QueueCursor,
+    taken: BTreeSet<RequestId>,
+    lone_was_taken: bool,
+}
+
+impl<'a> Turns<'a> {
+    /// Of those whose deposits are `roster`'s, at this fee rate.
+    pub(super) fn new(backend: &'a Backend, roster: &'a Roster, rate: FeeRate) -> Self {
+        Self {
+            backend,
+            roster,
+            rate,
+            cursor: QueueCursor::default(),
+            taken: BTreeSet::new(),
+            lone_was_taken: false,
+        }
+    }
+
+    /// The first turn: of suspects, if there are any; then nobody else's.
+    pub(super) async fn first(&mut self) -> Result<Vec<Request>, StoreError> {
+        let mut reader = self.backend.store.read().await?;
+        let suspects = reader
+            .suspects(self.roster.epoch(), self.rate, PAGE)
+            .await?;
+        drop(reader);
+        let mut suspects = half(suspects);
+        self.keep_own(&mut suspects);
+        if !suspects.is_empty() {
+            return Ok(suspects);
+        }
+        let inputs = u32::from(self.backend.params().roster_inputs_max);
+        let mut reader = self.backend.store.read().await?;
+        let mut batch = reader
+            .queue_by_urgency(self.roster.epoch(), self.rate, inputs / URGENT_PART)
+            .await?;
+        drop(reader);
+        self.keep_own(&mut batch);
+        self.taken.extend(batch.iter().map(|request| request.id));
+        batch.append(&mut self.page().await?);
+        if batch.is_empty() {
+            return self.lone().await;
+        }
+        Ok(batch)
+    }
+
+    /// The turn after one that served nobody; empty when there is none.
+    pub(super) async fn next(
+        &mut self,
+        batch: &[Request],
+        left_out: &[LeftOut],
+    ) -> Result<Vec<Request>, StoreError> {
+        let mut next = untried(batch, left_out, |request| request.id);
+        next.append(&mut self.page().await?);
+        if next.is_empty() {
+            return self.lone().await;
+        }
+        Ok(next)
+    }
+
+    /// Who could not be served alone, when nobody else is left: one, and once.
+    async fn lone(&mut self) -> Result<Vec<Request>, StoreError> {
+        if std::mem::replace(&mut self.lone_was_taken, true) {
+            return Ok(Vec::new());
+        }
+        let mut reader = self.backend.store.read().await?;
+        let lone = reader.lone_suspect(self.roster.epoch(), self.rate).await?;
+        drop(reader);
+        let mut lone: Vec<_> = lone.into_iter().collect();
+        self.keep_own(&mut lone);
+        Ok(lone)
+    }
+
+    /// More of the queue, in order.
+    async fn page(&mut self) -> Result<Vec<Request>, StoreError> {
+        loop {
+            let mut reader = self.backend.store.read().await?;
+            let (mut page, cursor) = reader
+                .queue(self.roster.epoch(), self.rate, self.cursor, PAGE)
+                .await?;
+            drop(reader);
+            self.cursor = cursor;
+            let is_end = page.is_empty();
+            page.retain(|request| self.taken.insert(request.id));
+            self.keep_own(&mut page);
+            if is_end || !page.is_empty() {
+                return Ok(page);
+            }
+        }
+    }
+
+    /// After a reorg another roster may have the same number.
+    fn keep_own(&self, requests: &mut Vec<Request>) {
+        requests.retain(|request| request.roster == *self.roster);
+    }
+}
+
+/// Those of a batch for whom there was no room.
+fn untried<R: Clone>(batch: &[R], left_out: &[LeftOut], id: impl Fn(&R) -> RequestId) -> Vec<R> {
     let full: BTreeSet<RequestId> = left_out
         .iter()
         .filter(|left| left.reason == LeftOutReason::BatchFull)
         .map(|left| left.request)
         .collect();
     let untried = batch.iter().filter(|request| full.contains(&id(request)));
-    let mut next: Vec<R> = untried.cloned().collect();
-    // A single request for which there is no room alone never has any.
-    if next.len() == batch.len() {
-        next.clear();
+    let untried: Vec<R> = untried.cloned().collect();
+    // A batch in which there is no room for anybody is one that never has any.
+    if untried.len() == batch.len() {
+        return Vec::new();
     }
-    next.append(waiting);
-    next
+    untried
 }
 
-/// Requests of a batch that could not be served come again in halves, ahead of others, until the
-/// one that spoils it is alone: a hostile deposit delays its neighbours by a few settlements and
-/// nobody else. Returns whose turn it is, and who comes next should those not fit: nobody who is
-/// suspected of anything.
-pub(crate) fn isolate<R>(
-    ready: Vec<R>,
-    failed: &BTreeMap<RequestId, (usize, SettlementId)>,
-    id: impl Fn(&R) -> RequestId,
-) -> (Vec<R>, Vec<R>) {
-    let suspect = ready
-        .iter()
-        .find_map(|request| failed.get(&id(request)).copied());
-    let Some((size, batch)) = suspect else {
-        return (ready, Vec::new());
-    };
-    let (mut suspects, mut others) = (Vec::new(), Vec::new());
-    for request in ready {
-        match failed.get(&id(&request)) {
-            None => others.push(request),
-            Some(known) if *known == (size, batch) && suspects.len() < (size / 2).max(1) => {
-                suspects.push(request);
-            }
-            Some(_) => {}
-        }
-    }
-    (suspects, others)
+/// The half of a batch that could not be served: a hostile deposit delays its neighbours by a few
+/// settlements and nobody else.
+fn half(suspects: Vec<Suspect>) -> Vec<Request> {
+    let size = suspects.first().map_or(0, |suspect| suspect.size);
+    let half = usize::try_from((size / 2).max(1)).unwrap_or(usize::MAX);
+    let requests = suspects.into_iter().map(|suspect| suspect.request);
+    requests.take(half).collect()
 }
 
 #[cfg(test)]
@@ -77,43 +160,19 @@ mod tests {
     }
 
     #[test]
-    fn suspects_come_first_by_halves_and_the_unsuspected_behind_them() {
-        let failed = [(2, 7), (3, 7), (4, 7), (5, 7), (8, 9)]
-            .map(|(seed, batch)| (id(&seed), (4, SettlementId(batch))))
-            .into();
-        let turns = isolate((1..=9).collect(), &failed, id);
-        assert_eq!(turns, (vec![2, 3], vec![1, 6, 7, 9]));
-        assert_eq!(isolate(vec![1, 6], &failed, id), (vec![1, 6], vec![]));
-    }
-
-    #[test]
-    fn suspects_that_cannot_be_planned_hold_nobody_up() {
-        let mut waiting = vec![6, 7];
-        let tried = [
-            left(2, LeftOutReason::TooSmall),
-            left(3, LeftOutReason::FeeAboveCap),
-        ];
-        let next = next_turn(&[2, 3], &mut waiting, &tried, id);
-        assert_eq!(next, [6, 7]);
-        let tried = [6, 7].map(|seed| left(seed, LeftOutReason::TooSmall));
-        assert!(next_turn(&next, &mut waiting, &tried, id).is_empty());
-    }
-
-    #[test]
-    fn a_whole_batch_of_unfit_requests_starves_nobody_behind_it() {
+    fn those_without_room_come_again_and_those_who_do_not_fit_do_not() {
         let tried = [
             left(1, LeftOutReason::TooSmall),
             left(2, LeftOutReason::FeeAboveCap),
             left(3, LeftOutReason::BatchFull),
             left(4, LeftOutReason::BatchFull),
         ];
-        let next = next_turn(&[1, 2, 3, 4], &mut Vec::new(), &tried, id);
-        assert_eq!(next, [3, 4]);
+        assert_eq!(untried(&[1, 2, 3, 4], &tried, id), [3, 4]);
     }
 
     #[test]
     fn turns_end_even_if_nothing_ever_fits() {
         let full = [left(1, LeftOutReason::BatchFull)];
-        assert!(next_turn(&[1], &mut Vec::new(), &full, id).is_empty());
+        assert!(untried(&[1], &full, id).is_empty());
     }
 }

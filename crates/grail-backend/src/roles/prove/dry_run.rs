@@ -53,6 +53,10 @@ pub async fn dry_run(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
             let mut step = Step::begin(backend).await?;
             let now = step.now();
             step.tx.set_built(id, &built, now).await?;
+            // Whoever was suspected of spoiling a batch has not spoiled this one.
+            for item in step.tx.settlement_items(id).await? {
+                step.tx.clear_suspect(&item.request).await?;
+            }
             step.tell_settlement(id, SettlementEvent::DryRunPassed)
                 .await?;
             // Answers will be checked against it. It is of these bytes, whether the step commits or

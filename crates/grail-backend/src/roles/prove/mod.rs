@@ -11,10 +11,11 @@ mod unservable;
 
 use std::{sync::Arc, time::Instant};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
-use grail_flow::{SettlementEvent, SettlementId, SettlementStage};
-use grail_prover::{ProveRequest, Proven, ProverError};
+use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementStage};
+use grail_prover::{ProveRequest, Proven, ProverVerdict};
+use grail_spell::read_strict;
 use grail_store::{
     BuiltTransaction, Lease, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, SettlementItem,
 };
@@ -22,7 +23,7 @@ use grail_wire::{Proposal, ProposalId, encode_proposal};
 
 pub use dry_run::dry_run;
 pub use request_hash::{EncodeError, request_hash};
-pub use unservable::is_unservable;
+pub(crate) use unservable::suspect_all;
 
 use crate::{
     backend::Backend,
@@ -32,6 +33,9 @@ use crate::{
     work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };
 use unservable::unservable;
+
+/// Tries, before a prover's "no" counts for a batch: it may be a proxy's, or a moment's.
+const PROVER_REFUSALS_MAX: u64 = 3;
 
 /// Proves a draft's spell and completes its transaction.
 pub async fn prove<'a>(backend: &'a Backend, lease: &Lease, id: SettlementId) -> JobOutcome<'a> {
@@ -55,29 +59,27 @@ pub async fn prove<'a>(backend: &'a Backend, lease: &Lease, id: SettlementId) ->
     drop(reader);
     // A proof costs minutes and money: one that was ever made of this very request, for whichever
     // settlement, serves again. What it proves is the request, not the settlement.
-    let made = match made {
+    let attempted = match made {
         Some(made) => {
             tracing::info!(
                 settlement = id.0,
                 made_for = made.settlement.0,
                 "proof taken, no prover called"
             );
-            Made {
+            Ok(Made {
                 op_return: ScriptBuf::from_bytes(made.op_return),
                 fee_output: made.fee_output,
-            }
+            })
         }
-        None => match make(backend, lease, id, request, &hash).await? {
-            Ok(made) => made,
-            Err(no) => {
-                let mut step = Step::begin(backend).await?;
-                let (now, text) = (step.now(), no.text);
-                step.tx.fail_proof(id, no.code, &text, now).await?;
-                let details = format!("{}: {text}", no.code);
-                unservable(&mut step, id, SettlementEvent::ProvingFailed, &details).await?;
-                return Ok(step);
-            }
-        },
+        None => make(backend, lease, id, request, &hash).await?,
+    };
+    let attempted = match attempted {
+        Ok(made) => check_made(backend, &draft, made).await?,
+        no => no,
+    };
+    let made = match attempted {
+        Ok(made) => made,
+        Err(no) => return not_made(backend, lease, id, no).await,
     };
     let mut step = Step::begin(backend).await?;
     let now = step.now();
@@ -88,16 +90,87 @@ pub async fn prove<'a>(backend: &'a Backend, lease: &Lease, id: SettlementId) ->
     Ok(step)
 }
 
+/// What follows when there is no proof. What our own check finds wrong may be the fault of one of
+/// the deposits, so smaller batches are tried, and one that is wrong alone is its owner's to take
+/// back. The prover's word is asked for again; should it stay so, smaller batches are tried too,
+/// and nobody is turned away for it.
+async fn not_made<'a>(
+    backend: &'a Backend,
+    lease: &Lease,
+    id: SettlementId,
+    no: No,
+) -> JobOutcome<'a> {
+    let mut step = Step::begin(backend).await?;
+    let now = step.now();
+    let details = format!("{}: {}", no.code, no.text);
+    if no.is_provers {
+        let alarm = Alarm::ProverRefuses {
+            settlement: id,
+            words: details.clone(),
+        };
+        step.raise(&alarm).await?;
+        // Whatever it answered is not taken again.
+        step.tx.forget_proof(id).await?;
+        if lease.job.attempts < PROVER_REFUSALS_MAX {
+            step.tx.requeue_proof(id, Some((no.code, &no.text))).await?;
+            return Err(JobError::RetryWith(Box::new(step), anyhow!(details)));
+        }
+    }
+    step.tx.fail_proof(id, no.code, &no.text, now).await?;
+    if no.is_provers {
+        suspect_all(&mut step, id).await?;
+        step.tell_settlement(id, SettlementEvent::ProverRefused)
+            .await?;
+    } else {
+        unservable(&mut step, id, SettlementEvent::ProvingFailed, &details).await?;
+    }
+    Ok(step)
+}
+
+/// Holds what a prover gave against what it was asked for: the very spell, with a proof that
+/// verifies, in the one form that is signed. Whatever the dry run finds wrong behind this is not
+/// the prover's fault.
+async fn check_made(
+    backend: &Backend,
+    draft: &Draft,
+    made: Made,
+) -> anyhow::Result<Result<Made, No>> {
+    let mut asked = draft.spell.clone();
+    let transaction = with_spell(draft.proposal.transaction.clone(), &made);
+    let mock = backend.mock();
+    let checked = tokio::task::spawn_blocking(move || {
+        let read = read_strict(&transaction, mock).map_err(|error| error.to_string())?;
+        // Whether its proof is a mock is the prover's to say, where mocks are read at all.
+        asked.mock = read.is_mock();
+        if *read.spell() == asked {
+            Ok(())
+        } else {
+            Err("another spell than the one asked for".to_owned())
+        }
+    })
+    .await?;
+    Ok(match checked {
+        Ok(()) => Ok(made),
+        Err(text) => Err(No {
+            code: "prove-differs",
+            text,
+            is_provers: true,
+        }),
+    })
+}
+
 /// What a proof adds to the settlement's transaction.
 struct Made {
     op_return: ScriptBuf,
     fee_output: Option<TxOut>,
 }
 
-/// Why there will be no proof.
+/// Why there is no proof.
 struct No {
     code: &'static str,
     text: String,
+    /// The prover's word, not our own check's.
+    is_provers: bool,
 }
 
 /// Calls the prover, with the attempt on record before and the proof kept after.
@@ -127,11 +200,21 @@ async fn make<'a>(
     let duration = began.elapsed();
     let proven = match outcome {
         Ok(Ok(proven)) => proven,
-        Ok(Err(error)) if error.is_transient() => {
-            let code = error.code();
-            return Err(again(backend, id, code, error.into()).await);
+        Ok(Err(error)) => {
+            let is_provers = match error.verdict() {
+                ProverVerdict::Ours => false,
+                ProverVerdict::Provers => true,
+                ProverVerdict::None => {
+                    let code = error.code();
+                    return Err(again(backend, id, code, error.into()).await);
+                }
+            };
+            return Ok(Err(No {
+                code: error.code(),
+                text: error.to_string(),
+                is_provers,
+            }));
         }
-        Ok(Err(error)) => return Ok(Err(no(&error))),
         Err(error) => return Err(again(backend, id, "prove-crashed", error.into()).await),
     };
     let Proven {
@@ -148,6 +231,7 @@ async fn make<'a>(
                 "expected a proven spell of at most {OP_RETURN_BYTES_MAX} bytes, got {}",
                 op_return.len()
             ),
+            is_provers: true,
         }));
     }
     let proof = NewProof {
@@ -172,13 +256,6 @@ async fn make<'a>(
         op_return,
         fee_output,
     }))
-}
-
-fn no(error: &ProverError) -> No {
-    No {
-        code: error.code(),
-        text: error.to_string(),
-    }
 }
 
 /// Another attempt is to be made: the record says so in the step that gives the job back.
@@ -209,7 +286,7 @@ async fn complete<'a>(
     made: Made,
 ) -> Result<(), JobError<'a>> {
     let now = step.now();
-    let transaction = with_spell(draft.proposal.transaction, made);
+    let transaction = with_spell(draft.proposal.transaction, &made);
     let proposal = Proposal {
         transaction,
         ..draft.proposal
@@ -232,11 +309,11 @@ async fn complete<'a>(
 }
 
 /// The prover's fee output, if any, goes right before the spell's.
-fn with_spell(mut transaction: Transaction, made: Made) -> Transaction {
-    transaction.output.extend(made.fee_output);
+fn with_spell(mut transaction: Transaction, made: &Made) -> Transaction {
+    transaction.output.extend(made.fee_output.clone());
     transaction.output.push(TxOut {
         value: Amount::ZERO,
-        script_pubkey: made.op_return,
+        script_pubkey: made.op_return.clone(),
     });
     transaction
 }

@@ -5,6 +5,8 @@ use grail_flow::{
     AbandonCode, Alarm, ReclaimCode, RequestEvent, SettlementEvent, SettlementId, SettlementState,
 };
 
+use grail_store::StoreError;
+
 use crate::{step::Step, work::JobError};
 
 /// Gives up a settlement that cannot be proven or that the policy refuses. The cause may be a
@@ -24,6 +26,7 @@ pub(super) async fn unservable<'a>(
         "settlement given up"
     );
     let items = step.tx.settlement_items(id).await?;
+    suspect_all(step, id).await?;
     step.tell_settlement(id, event).await?;
     let [only] = items.as_slice() else {
         return Ok(());
@@ -61,6 +64,15 @@ pub(super) async fn unservable<'a>(
     Ok(())
 }
 
+/// Takes note that one of a settlement's requests may have spoiled it.
+pub(crate) async fn suspect_all(step: &mut Step<'_>, id: SettlementId) -> Result<(), StoreError> {
+    let items = step.tx.settlement_items(id).await?;
+    for item in &items {
+        step.tx.suspect(&item.request, items.len(), id).await?;
+    }
+    Ok(())
+}
+
 /// Settlements of one request each that fail, with no other that passed between them, before it is
 /// an alarm.
 const LONE_FAILURES_MAX: usize = 3;
@@ -70,7 +82,7 @@ const LONE_FAILURES_MAX: usize = 3;
 const FAILURES_LOOKED_AT: u32 = 100;
 
 /// Whether a settlement was given up because it could not be proven or the policy refused it.
-pub fn is_unservable(state: &SettlementState) -> bool {
+fn is_unservable(state: &SettlementState) -> bool {
     matches!(
         state,
         SettlementState::Abandoned {

@@ -1,10 +1,10 @@
 //! What follows from the height alone: deadlines, confirmations, the margin before a reclaim.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context;
-use grail_flow::{
-    ReclaimCode, RequestEvent, RequestStage, SettlementEvent, SettlementStage, sweep_end_height,
-};
-use grail_store::StoreError;
+use grail_flow::{ReclaimCode, RequestEvent, SettlementEvent, SettlementStage, sweep_end_height};
+use grail_store::{Request, StoreError};
 use grail_types::RequestId;
 
 use super::{PAGE, Scanner};
@@ -20,43 +20,7 @@ impl Scanner<'_> {
         // First, so that what comes free of it is judged in the same step: nobody may settle it
         // again in between.
         self.cancel_late_settlements(step, height).await?;
-        for stage in RequestStage::those(RequestStage::is_moved_by_height) {
-            let mut after = 0;
-            loop {
-                let page = step.tx.requests_in_state(stage, after, PAGE).await?;
-                let Some(last) = page.last() else { break };
-                after = last.number;
-                for request in page {
-                    let Some(outpoint) = request.state.deposit() else {
-                        continue;
-                    };
-                    let Some(row) = step.tx.deposit(&outpoint).await? else {
-                        continue;
-                    };
-                    let Some(block) = row.block else { continue };
-                    let end = sweep_end_height(
-                        self.backend.params(),
-                        block.height,
-                        request.terms.reclaim_delay,
-                        row.deposit.origin,
-                    );
-                    let event = if height >= end && is_too_dear(step, &request.id).await? {
-                        RequestEvent::DepositUnacceptable {
-                            deposit: outpoint,
-                            code: ReclaimCode::FeeAboveCap,
-                        }
-                    } else if height >= end {
-                        RequestEvent::TooCloseToReclaim { deposit: outpoint }
-                    } else {
-                        RequestEvent::DepositConfirmed {
-                            deposit: row.deposit,
-                            height: block.height,
-                        }
-                    };
-                    step.tell_request(request.id, event).await?;
-                }
-            }
-        }
+        self.move_the_queue(step, height).await?;
         for settlement in step
             .tx
             .settlements_in_state(SettlementStage::Confirmed, 0, PAGE)
@@ -68,6 +32,64 @@ impl Scanner<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Deposits that the height confirms, and those that it brings too close to their reclaim.
+    async fn move_the_queue(&self, step: &mut Step<'_>, height: u32) -> anyhow::Result<()> {
+        let mut told = BTreeSet::new();
+        loop {
+            let mut due = step.tx.queue_due(height, PAGE).await?;
+            due.retain(|request| told.insert(request.id));
+            if due.is_empty() {
+                return Ok(());
+            }
+            for request in due {
+                if let Some(event) = self.due_event(step, &request, height).await? {
+                    step.tell_request(request.id, event).await?;
+                }
+                // The event moves it on, unless its place was of before its deposit's row changed.
+                let now = step.tx.request(&request.id).await?;
+                if let Some(now) = now.filter(|now| now.state == request.state) {
+                    step.place_in_queue(&now, &now.state).await?;
+                }
+            }
+        }
+    }
+
+    async fn due_event(
+        &self,
+        step: &mut Step<'_>,
+        request: &Request,
+        height: u32,
+    ) -> anyhow::Result<Option<RequestEvent>> {
+        let Some(outpoint) = request.state.deposit() else {
+            return Ok(None);
+        };
+        let Some(row) = step.tx.deposit(&outpoint).await? else {
+            return Ok(None);
+        };
+        let Some(block) = row.block else {
+            return Ok(None);
+        };
+        let end = sweep_end_height(
+            self.backend.params(),
+            block.height,
+            request.terms.reclaim_delay,
+            row.deposit.origin,
+        );
+        Ok(Some(if height < end {
+            RequestEvent::DepositConfirmed {
+                deposit: row.deposit,
+                height: block.height,
+            }
+        } else if is_too_dear(step, &request.id).await? {
+            RequestEvent::DepositUnacceptable {
+                deposit: outpoint,
+                code: ReclaimCode::FeeAboveCap,
+            }
+        } else {
+            RequestEvent::TooCloseToReclaim { deposit: outpoint }
+        }))
     }
 
     /// A settlement that operators have not signed when one of its deposits comes close to its

@@ -4,7 +4,7 @@ use grail_flow::{AlarmCode, AlarmSubject, SettlementStage, SettlementState};
 use grail_store::JobState;
 
 use super::{PAGE, Scanner};
-use crate::{clock, step::Step};
+use crate::{clock, roles::lane, step::Step};
 
 /// Seconds between two looks for published settlements that the mempool lost, and for jobs that ran
 /// out of attempts.
@@ -21,6 +21,7 @@ impl Scanner<'_> {
         }
         self.reconcile_at = now.saturating_add(RECONCILE_SECONDS);
         self.revive_jobs(now).await?;
+        lane::watch(self.backend, now).await?;
         let published = self
             .backend
             .store

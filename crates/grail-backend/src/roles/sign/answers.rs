@@ -1,6 +1,6 @@
 //! Answers as they arrive: whose they are, what they are worth, which attempt they count for.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use bitcoin::secp256k1::{All, Secp256k1};
@@ -26,10 +26,35 @@ pub(super) struct Pending {
     pub collector: Collector,
 }
 
+/// Settlements in memory at most. One is asked about at a time; late answers to those right before
+/// it are still looked at.
+const PENDING_MAX: usize = 4;
+
+/// The newest settlements that answers came for.
+#[derive(Default)]
+struct Pendings(BTreeMap<SettlementId, Arc<Pending>>);
+
+impl Pendings {
+    fn holds(&self, id: SettlementId) -> bool {
+        self.0.contains_key(&id)
+    }
+
+    fn of(&self, id: SettlementId) -> Option<Arc<Pending>> {
+        self.0.get(&id).map(Arc::clone)
+    }
+
+    fn keep(&mut self, pending: &Arc<Pending>) {
+        self.0.insert(pending.id, Arc::clone(pending));
+        while self.0.len() > PENDING_MAX {
+            self.0.pop_first();
+        }
+    }
+}
+
 /// Takes answers until the broker closes.
 pub async fn listen(backend: &Backend) -> anyhow::Result<()> {
     let mut replies = backend.broker.subscribe(Reply::subject()).await?;
-    let mut pending: Option<Arc<Pending>> = None;
+    let mut pending = Pendings::default();
     loop {
         match tokio::time::timeout(SIGN_POLL, replies.next()).await {
             Ok(Some(message)) => {
@@ -45,10 +70,7 @@ pub async fn listen(backend: &Backend) -> anyhow::Result<()> {
     }
 }
 
-async fn finish_waiting(
-    backend: &Backend,
-    pending: &mut Option<Arc<Pending>>,
-) -> anyhow::Result<()> {
+async fn finish_waiting(backend: &Backend, pending: &mut Pendings) -> anyhow::Result<()> {
     let asked = backend
         .store
         .read()
@@ -74,11 +96,11 @@ async fn finish_waiting(
 /// The settlement's pending form, from memory or rows; none when there is nothing to sign.
 async fn load(
     backend: &Backend,
-    pending: &mut Option<Arc<Pending>>,
+    pending: &mut Pendings,
     id: SettlementId,
 ) -> anyhow::Result<Option<Arc<Pending>>> {
-    if let Some(current) = pending.as_ref().filter(|current| current.id == id) {
-        return Ok(Some(Arc::clone(current)));
+    if let Some(current) = pending.of(id) {
+        return Ok(Some(current));
     }
     let mut reader = backend.store.read().await?;
     let Some(settlement) = reader.settlement(id).await? else {
@@ -114,32 +136,42 @@ async fn load(
     })
     .await??;
     let loaded = Arc::new(loaded);
-    *pending = Some(Arc::clone(&loaded));
+    pending.keep(&loaded);
     Ok(Some(loaded))
 }
 
-/// The settlement that an answer names, in its pending form.
-async fn load_named(
+/// The settlement that an answer names, if the answer can still tell anything. Anybody on the
+/// broker's network can say again what was ever answered, so this is decided by rows alone, before
+/// anything is judged: of a settlement that is asked about, an answer that is not on record yet; of
+/// one that is in memory, late ones too, for people to see.
+async fn wanted(
     backend: &Backend,
-    pending: &mut Option<Arc<Pending>>,
-    proposal: &ProposalId,
-) -> anyhow::Result<Option<Arc<Pending>>> {
+    pending: &Pendings,
+    answer: &Answer,
+) -> anyhow::Result<Option<SettlementId>> {
     // Asked of the rows each time: one that was given up may have been built again alike, under the
     // same name.
-    let name = proposal.to_string();
+    let name = answer.proposal.to_string();
     let mut reader = backend.store.read().await?;
     let Some(id) = reader.settlement_by_proposal(&name).await? else {
         return Ok(None);
     };
-    drop(reader);
-    load(backend, pending, id).await
+    let Some(settlement) = reader.settlement(id).await? else {
+        return Ok(None);
+    };
+    let is_asked = settlement.state.stage() == SettlementStage::Asked;
+    if !is_asked && !pending.holds(id) {
+        return Ok(None);
+    }
+    let roster = backend.roster_of(&mut reader, settlement.epoch).await?;
+    let signer = roster
+        .position(&answer.signer)
+        .context("the answer is of somebody who is not in the settlement's roster")?;
+    let is_known = reader.has_signed(id, signer).await?;
+    Ok((!is_known).then_some(id))
 }
 
-async fn take(
-    backend: &Backend,
-    pending: &mut Option<Arc<Pending>>,
-    payload: &[u8],
-) -> anyhow::Result<()> {
+async fn take(backend: &Backend, pending: &mut Pendings, payload: &[u8]) -> anyhow::Result<()> {
     let message = match decode::<Reply>(payload)? {
         Reply::Answer(message) => message,
         Reply::Fault(fault) => {
@@ -150,7 +182,10 @@ async fn take(
     };
     let answer: Answer = grail_wire::decode(&message.answer)?.message;
     let answer = answer.verify(&backend.secp)?;
-    let Some(current) = load_named(backend, pending, &answer.get().proposal).await? else {
+    let Some(id) = wanted(backend, pending, answer.get()).await? else {
+        return Ok(());
+    };
+    let Some(current) = load(backend, pending, id).await? else {
         return Ok(());
     };
     let signer = current

@@ -10,7 +10,7 @@ use grail_store::Verdict;
 use grail_txbuild::{CheckedSignatures, Standing};
 
 use super::answers::Pending;
-use crate::{backend::Backend, step::Step};
+use crate::{backend::Backend, roles::prove::suspect_all, step::Step};
 
 /// Completes the settlement when a quorum has signed, gives it up when none can any more.
 pub(super) async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<()> {
@@ -55,6 +55,8 @@ async fn give_up(backend: &Backend, pending: &Pending, tally: &Tally) -> anyhow:
         threshold: pending.roster.threshold().0,
     };
     step.raise(&alarm).await?;
+    // It may be one deposit that operators do not like: smaller batches tell.
+    suspect_all(&mut step, id).await?;
     step.tell_settlement(id, SettlementEvent::QuorumRefused)
         .await?;
     step.commit().await?;

@@ -1,0 +1,102 @@
+//! The lane: what is under way has a deadline at each stage.
+//!
+//! All settlements wait behind one another for the one NFT, so that one which stands still holds up
+//! everybody. What is not asked about yet is called off and planned anew; the rest is not ours to
+//! end, and a person is told.
+
+use std::collections::BTreeMap;
+
+use grail_flow::{
+    AbandonCode, Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState,
+};
+use grail_store::{Settlement, StoreError};
+
+use crate::{backend::Backend, step::Step};
+
+/// Settlements called off in a row for being overdue, after which the next one is left as it is:
+/// planned anew it would cost another proof, and meet the same.
+const OVERDUE_IN_A_ROW_MAX: u32 = 3;
+/// Rows read at a time; more are never under way.
+const PAGE: u32 = 500;
+
+/// Seconds for which a settlement may stand at a stage; none where nothing waits for it.
+pub const fn deadline(stage: SettlementStage) -> Option<u64> {
+    match stage {
+        // Real proofs take minutes, and a prover that is away for as long is waited for.
+        SettlementStage::Draft => Some(60 * 60),
+        // The node's test takes milliseconds, and so does taking it.
+        SettlementStage::Proven | SettlementStage::Signed => Some(15 * 60),
+        SettlementStage::Asked => Some(30 * 60),
+        // Several times the blocks that its fee was meant for.
+        SettlementStage::Broadcast => Some(6 * 60 * 60),
+        SettlementStage::Confirmed | SettlementStage::Final | SettlementStage::Abandoned => None,
+    }
+}
+
+/// Ends what is overdue and ours to end, and tells a person of the rest. `now` in unix seconds.
+pub async fn watch(backend: &Backend, now: u64) -> Result<(), StoreError> {
+    for settlement in under_way(backend).await? {
+        let stage = settlement.state.stage();
+        let age = now.saturating_sub(settlement.stage_since);
+        if deadline(stage).is_none_or(|deadline| age < deadline) {
+            continue;
+        }
+        let mut step = Step::begin(backend).await?;
+        let in_a_row = overdue_in_a_row(&mut step, settlement.id).await?;
+        if stage.is_unasked() && in_a_row < OVERDUE_IN_A_ROW_MAX {
+            tracing::warn!(settlement = settlement.id.0, %stage, age, "overdue: called off");
+            step.tell_settlement(settlement.id, SettlementEvent::Overdue)
+                .await?;
+        } else {
+            let alarm = Alarm::LaneOverdue {
+                settlement: settlement.id,
+                stage,
+                seconds: age,
+            };
+            step.raise(&alarm).await?;
+        }
+        step.commit().await?;
+    }
+    Ok(())
+}
+
+/// For how long the oldest settlement has stood at each stage where one waits, seconds.
+pub async fn ages(
+    backend: &Backend,
+    now: u64,
+) -> Result<BTreeMap<SettlementStage, u64>, StoreError> {
+    let mut ages = BTreeMap::new();
+    for settlement in under_way(backend).await? {
+        let age = now.saturating_sub(settlement.stage_since);
+        let oldest = ages.entry(settlement.state.stage()).or_insert(0);
+        *oldest = age.max(*oldest);
+    }
+    Ok(ages)
+}
+
+async fn under_way(backend: &Backend) -> Result<Vec<Settlement>, StoreError> {
+    let mut reader = backend.store.read().await?;
+    let mut found = Vec::new();
+    for stage in SettlementStage::those(SettlementStage::is_unconfirmed) {
+        found.append(&mut reader.settlements_in_state(stage, 0, PAGE).await?);
+    }
+    Ok(found)
+}
+
+/// How many of the settlements right before this one were called off for being overdue.
+async fn overdue_in_a_row(step: &mut Step<'_>, id: SettlementId) -> Result<u32, StoreError> {
+    let looked_at = OVERDUE_IN_A_ROW_MAX;
+    let after = id.0.saturating_sub(u64::from(looked_at)).saturating_sub(1);
+    let before = step.tx.settlements(after, looked_at).await?;
+    let overdue = before
+        .iter()
+        .rev()
+        .filter(|other| other.id < id)
+        .take_while(|other| {
+            other.state
+                == SettlementState::Abandoned {
+                    code: AbandonCode::Overdue,
+                }
+        });
+    Ok(u32::try_from(overdue.count()).unwrap_or(u32::MAX))
+}
