@@ -14,10 +14,10 @@ use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body, RequestBuilder};
 
 use crate::{
-    CreatePegIn, CreatePegOut, Event, Health, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind, Page,
-    PageQuery, ParamsAnswer, Problem, Proof, ProvingState, Request, RequestState, RequestStatus,
-    RequestSummary, Reserves, RestoreRequest, RosterAnswer, RosterRecord, RosterSummary,
-    Settlement,
+    BridgeStatus, CreatePegIn, CreatePegOut, Event, Health, IDEMPOTENCY_KEY_HEADER, IdempotencyKey,
+    Kind, Page, PageQuery, ParamsAnswer, Problem, Proof, ProvingState, Request, RequestState,
+    RequestStatus, RequestSummary, Reserves, RestoreRequest, RosterAnswer, RosterRecord,
+    RosterSummary, Settlement,
 };
 
 /// Longest wait for a whole answer.
@@ -114,6 +114,11 @@ impl Client {
     /// `GET /v1/rosters/{epoch}`.
     pub fn roster_of(&self, epoch: Epoch) -> Result<RosterRecord, ClientError> {
         self.read(&format!("/v1/rosters/{epoch}"))
+    }
+
+    /// `GET /v1/status`.
+    pub fn status(&self) -> Result<BridgeStatus, ClientError> {
+        self.read("/v1/status")
     }
 
     /// `GET /v1/reserves`.

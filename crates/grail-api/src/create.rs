@@ -1,15 +1,16 @@
 //! New requests: their wire form, and its parsing at the edge.
 
-use bitcoin::{
-    Address, Amount, ScriptBuf, XOnlyPublicKey, address::NetworkUnchecked, secp256k1::Secp256k1,
-};
+use bitcoin::{Amount, Script, XOnlyPublicKey, secp256k1::Secp256k1};
 use grail_flow::{least_fee, least_rest, least_weight, least_worth};
 use grail_script::{DepositTree, InternalKey, VaultTree};
-use grail_types::{Bridge, Destination, Network, Params, Roster, Terms};
+use grail_types::{Bridge, Destination, Params, Roster, Terms};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
-use crate::{Kind, Problem, ProblemCode};
+use crate::{
+    Kind, Problem, ProblemCode,
+    address::{check_carries_zkbtc, check_spendable, parse_address},
+};
 
 /// Largest body read: several times the longest valid one.
 pub const BODY_BYTES_MAX: usize = 4 * 1024;
@@ -17,9 +18,6 @@ pub const BODY_BYTES_MAX: usize = 4 * 1024;
 pub const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 /// Longest idempotency key.
 pub const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 64;
-
-/// Longest address text looked at: bech32's own limit.
-const ADDRESS_LENGTH_MAX: usize = 90;
 
 /// `POST /v1/peg-ins`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -78,6 +76,11 @@ impl ParsedRequest {
     /// is given.
     pub fn matches(&self, terms: &Terms) -> bool {
         self.clone().into_terms(terms.nonce) == *terms
+    }
+
+    /// Where the request pays to.
+    pub fn destination(&self) -> &Script {
+        self.terms.destination.script()
     }
 
     /// What the user is going to deposit, if known.
@@ -202,6 +205,7 @@ pub(crate) fn check_terms(
     let secp = Secp256k1::verification_only();
     let vault = VaultTree::new(&secp, InternalKey::Nums, roster);
     check_destination(&terms.destination, &vault)?;
+    check_spendable(terms.destination.script())?;
     if Kind::from(terms.kind) == Kind::PegIn {
         check_carries_zkbtc(&terms.destination, params)?;
     }
@@ -306,6 +310,13 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8], bytes_max: usize) -> Result
             format!("expected at most {bytes_max} bytes, got {}", body.len()),
         ));
     }
+    // A struct would be read from an array too, field by field.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::new(
+            ProblemCode::MalformedBody,
+            "expected a JSON object",
+        ));
+    }
     serde_json::from_slice(body).map_err(|error| {
         let text = error.to_string();
         // serde has no kind for it; its wording is pinned by a test.
@@ -316,46 +327,6 @@ pub(crate) fn read<T: DeserializeOwned>(body: &[u8], bytes_max: usize) -> Result
         };
         Problem::new(code, text)
     })
-}
-
-fn parse_address(text: &str, network: Network) -> Result<Destination, Problem> {
-    if text.len() > ADDRESS_LENGTH_MAX {
-        return Err(Problem::new(
-            ProblemCode::BadAddress,
-            format!(
-                "expected at most {ADDRESS_LENGTH_MAX} characters, got {}",
-                text.len()
-            ),
-        ));
-    }
-    let unchecked: Address<NetworkUnchecked> = text
-        .parse()
-        .map_err(|error| Problem::new(ProblemCode::BadAddress, format!("{error}")))?;
-    let address = unchecked.require_network(network.into()).map_err(|_| {
-        Problem::new(
-            ProblemCode::WrongNetworkAddress,
-            format!("expected an address of {network}"),
-        )
-    })?;
-    Destination::try_from(ScriptBuf::from(address))
-        .map_err(|error| Problem::new(ProblemCode::UnsupportedAddress, error.to_string()))
-}
-
-/// The coin under zkBTC is the carrier, always: at an address with a higher dust limit it would
-/// never be relayed.
-fn check_carries_zkbtc(recipient: &Destination, params: &Params) -> Result<(), Problem> {
-    let dust = recipient.script().minimal_non_dust();
-    if dust > params.carrier {
-        return Err(Problem::new(
-            ProblemCode::UnsupportedAddress,
-            format!(
-                "zkBTC comes with a coin of {} sat, an output to this type of address needs {} sat: use a segwit address",
-                params.carrier.to_sat(),
-                dust.to_sat()
-            ),
-        ));
-    }
-    Ok(())
 }
 
 /// Smallest deposit that can be served, in BTC or zkBTC: less would not even pay for its part of a

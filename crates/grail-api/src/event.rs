@@ -39,6 +39,8 @@ pub enum Event {
         #[schema(value_type = String)]
         block_hash: BlockHash,
     },
+    /// Events were left out, too many to send: read anew what you follow. Later ones follow.
+    Reset {},
 }
 
 impl Event {
@@ -48,6 +50,7 @@ impl Event {
             Self::Request { .. } => "request",
             Self::Settlement { .. } => "settlement",
             Self::Tip { .. } => "tip",
+            Self::Reset {} => "reset",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! feature `client`. Trusts neither side: a server parses what it is sent, a client checks the
 //! receipt it is given.
 
+mod address;
 mod create;
 mod event;
 mod health;
@@ -21,6 +22,7 @@ mod restore;
 mod roster;
 mod schema;
 mod settlement;
+mod status;
 
 #[cfg(feature = "client")]
 pub mod client;
@@ -46,3 +48,4 @@ pub use roster::{ParamsAnswer, RosterAnswer, RosterRecord, RosterSummary, Signer
 pub use settlement::{
     Settlement, SettlementInput, SettlementOutput, SettlementState, SignerAnswer, SignerOutcome,
 };
+pub use status::{BridgeStatus, ServingState, StatusCode, StatusReason};

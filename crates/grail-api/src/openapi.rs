@@ -7,9 +7,9 @@
 use utoipa::OpenApi;
 
 use crate::{
-    CreatePegIn, CreatePegOut, Event, Health, Page, PageQuery, ParamsAnswer, Problem, Proof,
-    ProvingState, Request, RequestState, RequestStatus, RequestSummary, Reserves, RestoreRequest,
-    RosterAnswer, RosterRecord, RosterSummary, Settlement, problem::MEDIA_TYPE,
+    BridgeStatus, CreatePegIn, CreatePegOut, Event, Health, Page, PageQuery, ParamsAnswer, Problem,
+    Proof, ProvingState, Request, RequestState, RequestStatus, RequestSummary, Reserves,
+    RestoreRequest, RosterAnswer, RosterRecord, RosterSummary, Settlement, problem::MEDIA_TYPE,
 };
 
 /// The `OpenAPI` 3.1 document of the API.
@@ -26,6 +26,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     ),
     paths(
         params,
+        status,
         roster,
         rosters,
         roster_of_epoch,
@@ -40,8 +41,9 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         proofs,
         reserves,
         events,
+        livez,
+        readyz,
         healthz,
-        metrics,
         openapi_json
     ),
     components(schemas(Problem, Event))
@@ -51,6 +53,13 @@ struct Document;
 /// Protocol parameters.
 #[utoipa::path(get, path = "/v1/params", responses((status = 200, body = ParamsAnswer)))]
 fn params() {}
+
+/// Whether a request made now would be served, and why not.
+#[utoipa::path(get, path = "/v1/status", responses(
+    (status = 200, body = BridgeStatus),
+    (status = 503, body = Problem, content_type = MEDIA_TYPE, description = "the database does not answer"),
+))]
+fn status() {}
 
 /// The roster of now, with every signer's evidence.
 #[utoipa::path(get, path = "/v1/roster", responses(
@@ -80,7 +89,7 @@ fn roster_of_epoch() {}
         (status = 201, body = Request),
         (status = 200, body = Request, description = "asked before with the same key and body"),
         (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
-        (status = 503, body = Problem, content_type = MEDIA_TYPE),
+        (status = 503, body = Problem, content_type = MEDIA_TYPE, description = "paused, or not available now"),
     ))]
 fn create_peg_in() {}
 
@@ -91,7 +100,7 @@ fn create_peg_in() {}
         (status = 201, body = Request),
         (status = 200, body = Request, description = "asked before with the same key and body"),
         (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
-        (status = 503, body = Problem, content_type = MEDIA_TYPE),
+        (status = 503, body = Problem, content_type = MEDIA_TYPE, description = "paused, or not available now"),
     ))]
 fn create_peg_out() {}
 
@@ -159,16 +168,23 @@ fn reserves() {}
     responses((status = 200, body = Event, content_type = "text/event-stream"), (status = "4XX", body = Problem, content_type = MEDIA_TYPE)))]
 fn events() {}
 
-/// How each part of the backend is.
+/// The process answers.
+#[utoipa::path(get, path = "/livez", responses((status = 200, body = String, content_type = "text/plain")))]
+fn livez() {}
+
+/// The database answers: calls can be sent here. What a balancer asks.
+#[utoipa::path(get, path = "/readyz", responses(
+    (status = 200, body = String, content_type = "text/plain"),
+    (status = 503, body = Problem, content_type = MEDIA_TYPE),
+))]
+fn readyz() {}
+
+/// How each part of the backend is. For people and alerts: a balancer asks `/readyz`.
 #[utoipa::path(get, path = "/healthz", responses(
     (status = 200, body = Health, description = "ok or degraded"),
     (status = 503, body = Health, description = "failing"),
 ))]
 fn healthz() {}
-
-/// Metrics in Prometheus' text format.
-#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
-fn metrics() {}
 
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200, body = Object, content_type = "application/json")))]

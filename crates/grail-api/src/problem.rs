@@ -30,6 +30,8 @@ pub enum ProblemCode {
     WrongNetworkAddress,
     /// An address of a type that this cannot be paid to.
     UnsupportedAddress,
+    /// An address that no key and no script opens.
+    UnspendableAddress,
     /// Not a 32-byte x-only public key on the curve.
     BadPublicKey,
     /// An amount of zero.
@@ -66,13 +68,15 @@ pub enum ProblemCode {
     RateLimited,
     /// A part that this call needs is not ready; try again later.
     Unavailable,
+    /// The bridge takes no requests now; `/v1/status` says why.
+    Paused,
     /// A bug on the server's side.
     Internal,
 }
 
 impl ProblemCode {
     /// All codes.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::MalformedBody,
         Self::UnknownField,
         Self::BodyTooLarge,
@@ -82,6 +86,7 @@ impl ProblemCode {
         Self::BadAddress,
         Self::WrongNetworkAddress,
         Self::UnsupportedAddress,
+        Self::UnspendableAddress,
         Self::BadPublicKey,
         Self::AmountZero,
         Self::AmountBelowMinimum,
@@ -99,6 +104,7 @@ impl ProblemCode {
         Self::MethodNotAllowed,
         Self::RateLimited,
         Self::Unavailable,
+        Self::Paused,
         Self::Internal,
     ];
 
@@ -114,6 +120,7 @@ impl ProblemCode {
             Self::BadAddress => "bad-address",
             Self::WrongNetworkAddress => "wrong-network-address",
             Self::UnsupportedAddress => "unsupported-address",
+            Self::UnspendableAddress => "unspendable-address",
             Self::BadPublicKey => "bad-public-key",
             Self::AmountZero => "amount-zero",
             Self::AmountBelowMinimum => "amount-below-minimum",
@@ -131,6 +138,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => "method-not-allowed",
             Self::RateLimited => "rate-limited",
             Self::Unavailable => "unavailable",
+            Self::Paused => "paused",
             Self::Internal => "internal",
         }
     }
@@ -152,6 +160,7 @@ impl ProblemCode {
             | Self::BadAddress
             | Self::WrongNetworkAddress
             | Self::UnsupportedAddress
+            | Self::UnspendableAddress
             | Self::BadPublicKey
             | Self::AmountZero
             | Self::AmountBelowMinimum
@@ -164,8 +173,18 @@ impl ProblemCode {
             | Self::DepositNotFound => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Paused => 503,
         }
+    }
+
+    /// When to try again, seconds, where nothing more is known; none where trying again changes
+    /// nothing.
+    const fn retry_after(self) -> Option<u64> {
+        if matches!(self, Self::Paused) {
+            return Some(60);
+        }
+        let passes = matches!(self, Self::RateLimited | Self::Unavailable);
+        if passes { Some(1) } else { None }
     }
 
     /// The same for every occurrence, in words.
@@ -180,6 +199,7 @@ impl ProblemCode {
             Self::BadAddress => "the address cannot be read",
             Self::WrongNetworkAddress => "the address is of another network",
             Self::UnsupportedAddress => "the address is of a type that cannot be paid to",
+            Self::UnspendableAddress => "nobody could spend what is paid to the address",
             Self::BadPublicKey => "the public key is not valid",
             Self::AmountZero => "the amount is zero",
             Self::AmountBelowMinimum => "the amount is below the minimum",
@@ -197,6 +217,7 @@ impl ProblemCode {
             Self::MethodNotAllowed => "the method is not allowed here",
             Self::RateLimited => "too many calls",
             Self::Unavailable => "not available now",
+            Self::Paused => "the bridge takes no requests now",
             Self::Internal => "internal error",
         }
     }
@@ -223,6 +244,10 @@ pub struct Problem {
     pub code: ProblemCode,
     /// What was expected and what was found, this time.
     pub detail: String,
+    /// When to try again, seconds; the same as the header `Retry-After`. Only of problems that
+    /// pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 impl Problem {
@@ -234,6 +259,16 @@ impl Problem {
             status: code.status(),
             code,
             detail: detail.into(),
+            retry_after: code.retry_after(),
+        }
+    }
+
+    /// The same, with when to try again.
+    #[must_use]
+    pub fn with_retry_after(self, seconds: u64) -> Self {
+        Self {
+            retry_after: Some(seconds),
+            ..self
         }
     }
 }

@@ -5,7 +5,7 @@ use grail_types::{RequestId, Terms};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Proving, Receipt, SettlementState, schema::TermsSchema};
+use crate::{Proving, Receipt, SettlementState, StatusReason, schema::TermsSchema};
 
 /// The text names nothing of its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -183,6 +183,10 @@ pub struct Request {
     pub carrier_sat: u64,
     /// What the fee share would be now. The cap is what binds.
     pub estimated_fee_share_sat: u64,
+    /// Why the request may take longer than usual: read them before you pay. Empty while the
+    /// bridge serves as it should.
+    #[serde(default)]
+    pub warnings: Vec<StatusReason>,
     /// When it was made.
     pub created_at: u64,
 }

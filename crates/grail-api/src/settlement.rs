@@ -56,7 +56,11 @@ pub struct Settlement {
     /// and no proof.
     #[serde(default)]
     pub adopted: bool,
-    /// Every request that it serves and that is known here, in output order.
+    /// How many requests it serves.
+    #[serde(default)]
+    pub request_count: u64,
+    /// Every request that it serves and that is known here, in output order. Before it is published
+    /// they are their users' to know, as are inputs and outputs, so these three are empty.
     #[schema(value_type = Vec<String>)]
     pub requests: Vec<RequestId>,
     /// What it spends.

@@ -54,7 +54,8 @@ fn schemas_of_domain_types_have_exactly_their_fields() {
 #[test]
 fn closed_lists_have_the_names_that_are_on_the_wire() {
     use grail_api::{
-        Kind, ProvingState, ReclaimCode, RequestState, SettlementState, SignerOutcome,
+        Kind, ProvingState, ReclaimCode, RequestState, ServingState, SettlementState,
+        SignerOutcome, StatusCode,
     };
     fn json<T: serde::Serialize>(values: &[T]) -> Value {
         serde_json::to_value(values).unwrap()
@@ -67,6 +68,8 @@ fn closed_lists_have_the_names_that_are_on_the_wire() {
         ("SettlementState", json(SettlementState::ALL)),
         ("SignerOutcome", json(SignerOutcome::ALL)),
         ("ProvingState", json(ProvingState::ALL)),
+        ("ServingState", json(ServingState::ALL)),
+        ("StatusCode", json(StatusCode::ALL)),
     ] {
         let schema = &document["components"]["schemas"][name];
         assert_eq!(schema["enum"], values, "{name}");
@@ -78,8 +81,9 @@ fn closed_lists_have_the_names_that_are_on_the_wire() {
 fn every_route_is_described() {
     let expected = [
         "/healthz",
-        "/metrics",
+        "/livez",
         "/openapi.json",
+        "/readyz",
         "/v1/events",
         "/v1/params",
         "/v1/peg-ins",
@@ -95,6 +99,7 @@ fn every_route_is_described() {
         "/v1/rosters/{epoch}",
         "/v1/settlements",
         "/v1/settlements/{txid}",
+        "/v1/status",
     ];
     assert_eq!(
         names(&document()["paths"]),

@@ -1,8 +1,13 @@
 //! The backend's program: reads arguments, starts what they name.
+//!
+//! Exit codes: 0 done or asked to end, 1 failure, 2 command line, 3 configuration, 4 database, 5 an
+//! address to listen on. All but 1 need a person.
 
-use anyhow::Context;
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
-use grail_backend::commands::{alarms, deploy, init, rebuild, run};
+use grail_backend::commands::{alarms, deploy, exit::Fault, init, rebuild, run};
+use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Parser)]
 #[command(version, about = "Grail's backend")]
@@ -25,17 +30,17 @@ enum Command {
     Run(run::RunArgs),
 }
 
-fn main() -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .json()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+fn main() -> ExitCode {
+    log_to_stderr();
+    let command = Cli::parse().command;
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return failed(&anyhow::Error::new(error).context("cannot start the runtime"));
+        }
+    };
     let ended = runtime.block_on(async {
-        match Cli::parse().command {
+        match command {
             Command::InitProtocol(args) => init::init_protocol(&args),
             Command::Deploy(args) => deploy::deploy(args).await,
             Command::Alarms(args) => alarms::alarms(args).await,
@@ -45,5 +50,25 @@ fn main() -> anyhow::Result<()> {
     });
     // A prover that is in the middle of a proof blocks its thread for minutes: nobody waits for it.
     runtime.shutdown_background();
-    ended
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("Error: {error:?}");
+    ExitCode::from(Fault::exit_code_of(error))
+}
+
+/// At the level that `RUST_LOG` names; a variable that is empty is none.
+fn log_to_stderr() {
+    let named = std::env::var("RUST_LOG").unwrap_or_default();
+    let level = if named.is_empty() { "info" } else { &named };
+    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .json()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 }

@@ -1,11 +1,18 @@
 //! The node, from asynchronous code.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail, ensure};
 use bitcoin::{OutPoint, Transaction};
-use grail_chain::{Auth, BitcoinCore, CALL_TIMEOUT, Chain, View};
+use grail_chain::{Auth, BitcoinCore, CALL_TIMEOUT, Chain, ChainError, ErrorKind, View};
 use grail_types::Network;
+
+/// Variable that holds the node's password, for those who keep it in no file.
+const PASSWORD_VARIABLE: &str = "GRAIL_NODE_PASSWORD";
+/// A password has some dozens of characters.
+const PASSWORD_BYTES_MAX: usize = 4_096;
+/// Pauses between looks for a node that is down or starts, the last one again and again.
+const WAIT_SECONDS: [u64; 4] = [1, 2, 5, 10];
 
 /// Where the node is and how it knows us.
 #[derive(Clone, Debug, clap::Args)]
@@ -14,8 +21,58 @@ pub struct NodeArgs {
     #[arg(long)]
     pub node_url: String,
     /// Bitcoin Core's cookie file.
+    #[arg(
+        long,
+        required_unless_present = "node_user",
+        conflicts_with = "node_user"
+    )]
+    pub node_cookie: Option<PathBuf>,
+    /// Bitcoin Core's RPC user (`rpcauth`). Its password comes from `--node-password-file` or the
+    /// variable `GRAIL_NODE_PASSWORD`.
     #[arg(long)]
-    pub node_cookie: PathBuf,
+    pub node_user: Option<String>,
+    /// File with that user's password.
+    #[arg(long, requires = "node_user", conflicts_with = "node_cookie")]
+    pub node_password_file: Option<PathBuf>,
+}
+
+impl NodeArgs {
+    /// The credentials. `variable` is the environment's word, where it has one: empty is none.
+    fn auth(&self, variable: Option<OsString>) -> anyhow::Result<Auth> {
+        let Some(user) = &self.node_user else {
+            let cookie = self.node_cookie.clone();
+            return Ok(Auth::Cookie(cookie.context("--node-cookie is missing")?));
+        };
+        let password = match (&self.node_password_file, variable) {
+            (Some(path), _) => {
+                String::from_utf8(grail_files::read_bounded(path, PASSWORD_BYTES_MAX)?)
+                    .map_err(|_| anyhow!("{}: expected text", path.display()))?
+            }
+            (None, Some(value)) if !value.is_empty() => value
+                .into_string()
+                .map_err(|_| anyhow!("{PASSWORD_VARIABLE}: expected text"))?,
+            (None, _) => bail!("--node-user needs --node-password-file or {PASSWORD_VARIABLE}"),
+        };
+        // Editors end a file with a line's end; a password has none.
+        let password = password.trim_end_matches(['\r', '\n']).to_owned();
+        ensure!(!password.is_empty(), "the node's password is empty");
+        Ok(Auth::UserPassword {
+            user: user.clone(),
+            password,
+        })
+    }
+
+    fn core(&self) -> anyhow::Result<BitcoinCore> {
+        let auth = self.auth(std::env::var_os(PASSWORD_VARIABLE))?;
+        Ok(BitcoinCore::new(&self.node_url, auth, CALL_TIMEOUT)?)
+    }
+
+    /// Whether it is worth asking again. A password that the node does not know stays unknown; a
+    /// cookie is written by a node that starts.
+    fn passes(&self, error: &ChainError) -> bool {
+        let is_refused = matches!(error, ChainError::Credentials { .. });
+        error.kind() == ErrorKind::Transient && !(is_refused && self.node_user.is_some())
+    }
 }
 
 /// A chain whose blocking calls run where blocking is allowed.
@@ -25,22 +82,25 @@ pub struct Node(Arc<dyn Chain>);
 impl Node {
     /// Connects and makes sure that the node is on `network`.
     pub async fn connect(args: &NodeArgs, network: Network) -> anyhow::Result<Self> {
-        let auth = Auth::Cookie(args.node_cookie.clone());
-        let core = BitcoinCore::new(&args.node_url, auth, CALL_TIMEOUT)?;
-        let (core, got) = tokio::task::spawn_blocking(move || {
-            let name = core.network_name();
-            (core, name)
-        })
-        .await?;
-        let got = got?;
-        let expected = match network {
-            Network::Mainnet => "main".to_owned(),
-            other => other.to_string(),
-        };
-        if got != expected {
-            bail!("the node is on {got}, the parameters are for {expected}");
+        let core = Arc::new(args.core()?);
+        check_network(core, network).await?.map_err(Into::into)
+    }
+
+    /// The same, once the node is there: waits for one that is down or starts, and says so.
+    pub async fn wait(args: &NodeArgs, network: Network) -> anyhow::Result<Self> {
+        let core = Arc::new(args.core()?);
+        let mut tries = 0_usize;
+        loop {
+            let error = match check_network(Arc::clone(&core), network).await? {
+                Err(error) if args.passes(&error) => error,
+                connected => return connected.map_err(Into::into),
+            };
+            let seconds = WAIT_SECONDS.get(tries).or(WAIT_SECONDS.last());
+            let seconds = seconds.copied().unwrap_or(1);
+            tracing::warn!(code = error.code(), %error, seconds, "waiting for the node");
+            tries = tries.saturating_add(1);
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
         }
-        Ok(Self(Arc::new(core)))
     }
 
     /// Any chain, for tests.
@@ -91,5 +151,106 @@ impl Node {
     }
 }
 
+/// The node, if it is on `network`; or why it does not say.
+async fn check_network(
+    core: Arc<BitcoinCore>,
+    network: Network,
+) -> anyhow::Result<Result<Node, ChainError>> {
+    let asked = Arc::clone(&core);
+    let got = match tokio::task::spawn_blocking(move || asked.network_name()).await? {
+        Ok(got) => got,
+        Err(error) => return Ok(Err(error)),
+    };
+    let expected = match network {
+        Network::Mainnet => "main".to_owned(),
+        other => other.to_string(),
+    };
+    ensure!(
+        got == expected,
+        "the node is on {got}, the parameters are for {expected}"
+    );
+    Ok(Ok(Node(core)))
+}
+
 /// Pause between looks at something outside that has not happened yet.
 pub const POLL: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Program {
+        #[command(flatten)]
+        node: NodeArgs,
+    }
+
+    fn parsed(options: &[&str]) -> Result<NodeArgs, clap::Error> {
+        let fixed = ["program", "--node-url", "http://127.0.0.1:1"];
+        Program::try_parse_from(fixed.iter().chain(options)).map(|program| program.node)
+    }
+
+    fn password(options: &[&str], variable: Option<&str>) -> anyhow::Result<String> {
+        match parsed(options).unwrap().auth(variable.map(Into::into))? {
+            Auth::UserPassword { password, .. } => Ok(password),
+            Auth::Cookie(_) => bail!("a cookie"),
+        }
+    }
+
+    #[test]
+    fn a_node_is_asked_by_cookie_or_by_user_and_by_one_of_them() {
+        let by_cookie = parsed(&["--node-cookie", "c"]).unwrap();
+        assert!(matches!(by_cookie.auth(None).unwrap(), Auth::Cookie(_)));
+        for wrong in [
+            &[][..],
+            &["--node-cookie", "c", "--node-user", "u"],
+            &["--node-cookie", "c", "--node-password-file", "f"],
+            // On a command line everybody on the machine reads it.
+            &["--node-user", "u", "--node-password", "secret"],
+        ] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_password_comes_from_its_file_or_else_from_the_environment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("password");
+        std::fs::write(&path, "from file \n").unwrap();
+        let with_file = [
+            "--node-user",
+            "u",
+            "--node-password-file",
+            path.to_str().unwrap(),
+        ];
+        assert_eq!(password(&with_file, None).unwrap(), "from file ");
+        assert_eq!(password(&with_file, Some("other")).unwrap(), "from file ");
+        let alone = ["--node-user", "u"];
+        assert_eq!(password(&alone, Some("other")).unwrap(), "other");
+        for none in [None, Some("")] {
+            let error = password(&alone, none).unwrap_err().to_string();
+            assert!(error.contains(PASSWORD_VARIABLE), "{error}");
+        }
+        std::fs::write(&path, "\n").unwrap();
+        assert!(password(&with_file, None).is_err());
+        std::fs::write(&path, "x".repeat(PASSWORD_BYTES_MAX + 1)).unwrap();
+        assert!(password(&with_file, None).is_err());
+    }
+
+    #[test]
+    fn a_late_cookie_is_waited_for_and_a_wrong_password_is_not() {
+        let refused = ChainError::Credentials {
+            detail: "a test".to_owned(),
+        };
+        let busy = ChainError::Busy {
+            detail: "a test".to_owned(),
+        };
+        let by_cookie = parsed(&["--node-cookie", "c"]).unwrap();
+        let by_user = parsed(&["--node-user", "u"]).unwrap();
+        assert!(by_cookie.passes(&refused) && by_cookie.passes(&busy));
+        assert!(!by_user.passes(&refused) && by_user.passes(&busy));
+    }
+}

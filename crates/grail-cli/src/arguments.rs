@@ -223,6 +223,9 @@ pub struct Peg {
     /// `50000`, `50000sat` or `0.0005btc`.
     #[arg(value_parser = parse_amount)]
     pub amount: bitcoin::Amount,
+    /// Ask also while the bridge says that it is paused. The server may refuse all the same.
+    #[arg(long)]
+    pub anyway: bool,
     /// Who gets the other side [default: a fresh address of this wallet].
     #[arg(long)]
     pub to: Option<String>,

@@ -49,6 +49,7 @@ impl User {
 fn peg(amount: u64) -> arguments::Peg {
     arguments::Peg {
         amount: Amount::from_sat(amount),
+        anyway: false,
         to: None,
         fee_cap: None,
         reclaim_delay: None,

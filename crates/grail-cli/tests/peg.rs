@@ -341,3 +341,35 @@ fn amounts_are_refused_before_the_api_is_asked() {
     assert_eq!(refused.code, "fee-cap-too-high");
     assert!(scene.api.bodies().is_empty(), "{:?}", scene.api.bodies());
 }
+
+#[test]
+fn a_bridge_that_says_it_is_paused_is_asked_and_paid_nothing() {
+    let scene = Scene::new();
+    let status = |state: &str, reasons: Value| {
+        serde_json::json!({
+            "state": state, "reasons": reasons, "expected_wait_seconds": null, "retry_after": 60,
+            "ready_requests": 0, "oldest_ready_seconds": null, "unconfirmed_settlements": 0,
+            "epoch": 0, "operators_heard": 1, "operators": 4, "threshold": 3, "height": 100,
+            "node_height": 100, "deposit_confirmations": 1, "settlement_confirmations": 2,
+            "fee_rate_sat_per_kvb": null
+        })
+    };
+    let quorum = serde_json::json!([{ "code": "quorum-away", "detail": "1 of 4" }]);
+    scene.api.serve("/v1/status", &status("paused", quorum));
+    for failure in [scene.peg_in(100_000), scene.peg_out(30_000)] {
+        let failure = failure.unwrap_err();
+        assert_eq!(failure.code, "bridge-paused");
+        assert!(failure.message.contains("quorum-away"), "{failure}");
+    }
+    assert!(scene.api.bodies().is_empty());
+    scene.nothing_was_paid();
+    // Who insists is asked no more; what the server says then is the server's.
+    let mut insisting = peg(100_000);
+    insisting.anyway = true;
+    commands::peg_in(&mut scene.user.open(), &insisting, &mut Quiet).unwrap();
+    // What is merely slow is paid to.
+    let slow = serde_json::json!([{ "code": "lane-full", "detail": "a block" }]);
+    scene.api.serve("/v1/status", &status("degraded", slow));
+    scene.chain.node.mine(1);
+    scene.peg_in(100_000).unwrap();
+}

@@ -150,7 +150,12 @@ impl World {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let listener = listener.await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(grail_backend::api::serve(Arc::clone(&backend), listener));
+        let limits = grail_backend::api::Limits::default();
+        tokio::spawn(grail_backend::api::serve(
+            Arc::clone(&backend),
+            listener,
+            limits,
+        ));
         (backend, address)
     }
 }

@@ -38,36 +38,31 @@ pub struct AnswerSummary {
     pub details: Option<String>,
 }
 
+/// Settlements on their way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lane {
+    /// Live ones that are in no block.
+    pub unconfirmed_count: u64,
+    /// Since when the oldest of them that was not sent to the network is on its way, unix seconds.
+    pub unpublished_since: Option<u64>,
+}
+
 impl Reader {
-    /// Requests, newest first, below number `before` (none: from the newest), of one state or of
-    /// all.
+    /// Requests of a state, newest first, below number `before` (none: from the newest).
     pub async fn requests_newest_first(
         &mut self,
-        stage: Option<RequestStage>,
+        stage: RequestStage,
         before: Option<u64>,
         limit: u32,
     ) -> Result<Vec<Request>, StoreError> {
-        let rows = match stage {
-            Some(stage) => {
-                sqlx::query(requests::select!(
-                    "WHERE state_name = $1 AND number < $2 ORDER BY number DESC LIMIT $3"
-                ))
-                .bind(stage.name())
-                .bind(before.map_or(i64::MAX, after))
-                .bind(page(limit))
-                .fetch_all(self.connection())
-                .await?
-            }
-            None => {
-                sqlx::query(requests::select!(
-                    "WHERE number < $1 ORDER BY number DESC LIMIT $2"
-                ))
-                .bind(before.map_or(i64::MAX, after))
-                .bind(page(limit))
-                .fetch_all(self.connection())
-                .await?
-            }
-        };
+        let rows = sqlx::query(requests::select!(
+            "WHERE state_name = $1 AND number < $2 ORDER BY number DESC LIMIT $3"
+        ))
+        .bind(stage.name())
+        .bind(before.map_or(i64::MAX, after))
+        .bind(page(limit))
+        .fetch_all(self.connection())
+        .await?;
         rows.iter().map(requests::read).collect()
     }
 
@@ -90,15 +85,24 @@ impl Reader {
 
     /// Where the roster NFT is according to settlements that were handed to the network and to
     /// rotations in blocks; none before the first of either.
+    ///
+    /// Asked by everybody who reads the roster, so it looks at a row of each state and no further:
+    /// what spends the NFT is made after what it spends, so the newest of the newest epoch holds
+    /// it.
     pub async fn published_nft(&mut self) -> Result<Option<OutPoint>, StoreError> {
-        let published = SettlementStage::those(SettlementStage::is_published);
-        let published = listed(published.map(SettlementStage::name));
+        let newest: Vec<_> = SettlementStage::those(SettlementStage::is_published)
+            .map(|stage| {
+                let name = stage.name();
+                format!(
+                    "(SELECT id FROM settlements WHERE state_name = '{name}' \
+                     AND epoch <= {NEWEST_EPOCH} ORDER BY id DESC LIMIT 1)"
+                )
+            })
+            .collect();
         let row = sqlx::query(sql(format!(
-            "SELECT nft_output FROM settlements WHERE state_name IN ({published}) \
-             AND nft_output IS NOT NULL AND NOT EXISTS (SELECT 1 FROM settlements later \
-             WHERE later.nft_input = settlements.nft_output \
-             AND later.state_name IN ({published})) \
-             AND epoch = {NEWEST_EPOCH} ORDER BY id DESC LIMIT 1"
+            "SELECT nft_output FROM settlements WHERE id = \
+             (SELECT MAX(id) FROM settlements WHERE id IN ({})) AND epoch = {NEWEST_EPOCH}",
+            newest.join(", ")
         )))
         .fetch_optional(self.connection())
         .await?;
@@ -191,6 +195,25 @@ impl Reader {
         rows.iter()
             .map(|row| Ok((row.text("state_name")?, row.u64("total")?)))
             .collect()
+    }
+
+    /// What has not reached a block yet.
+    pub async fn lane(&mut self) -> Result<Lane, StoreError> {
+        let unconfirmed = SettlementStage::those(SettlementStage::is_unconfirmed);
+        let published = SettlementStage::those(SettlementStage::is_published);
+        let row = sqlx::query(sql(format!(
+            "SELECT COUNT(*) AS total, \
+             MIN(CASE WHEN state_name IN ({}) THEN NULL ELSE created_at END) AS since \
+             FROM settlements WHERE state_name IN ({})",
+            listed(published.map(SettlementStage::name)),
+            listed(unconfirmed.map(SettlementStage::name))
+        )))
+        .fetch_one(self.connection())
+        .await?;
+        Ok(Lane {
+            unconfirmed_count: row.u64("total")?,
+            unpublished_since: row.maybe_u64("since")?,
+        })
     }
 
     /// How many requests of the newest epoch are ready, and since when the one that has been so for

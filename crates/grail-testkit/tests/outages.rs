@@ -38,7 +38,7 @@ fn a_quorum_suffices_and_less_waits_until_one_returns() {
     let waiting = cluster
         .until("three signatures", || {
             let newest = cluster.settlements()?.into_iter().next().unwrap();
-            let is_it = newest.requests == [asked.id] && signed_count(&newest) == 3;
+            let is_it = newest.state == SettlementState::Signing && signed_count(&newest) == 3;
             Ok(is_it.then_some(newest))
         })
         .unwrap();

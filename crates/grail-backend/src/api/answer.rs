@@ -5,16 +5,14 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use grail_api::{Problem, ProblemCode};
+use grail_api::{BridgeStatus, Problem, ProblemCode};
 use grail_store::StoreError;
 
 /// Media type of a problem (RFC 9457).
 const PROBLEM_MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
-/// When to come back after a refusal for lack of room.
-const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
 /// Why a call is refused.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Failure(Problem);
 
 pub(super) type Answer<T> = Result<T, Failure>;
@@ -30,6 +28,16 @@ impl Failure {
 
     pub(super) fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::Unavailable, detail)
+    }
+
+    /// The bridge takes no requests now.
+    pub(super) fn paused(status: &BridgeStatus) -> Self {
+        let detail = format!("{}; see /v1/status", status.pausing());
+        let problem = Problem::new(ProblemCode::Paused, detail);
+        Self(match status.retry_after {
+            Some(seconds) => problem.with_retry_after(seconds),
+            None => problem,
+        })
     }
 
     /// A bug or a broken database: told to the log, not to the caller.
@@ -69,14 +77,14 @@ impl From<anyhow::Error> for Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let code = self.0.code;
+        let (code, retry_after) = (self.0.code, self.0.retry_after);
         let status =
             StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self.0)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, PROBLEM_MEDIA_TYPE);
-        if matches!(code, ProblemCode::RateLimited | ProblemCode::Unavailable) {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS);
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

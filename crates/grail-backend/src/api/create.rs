@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
 };
 use bitcoin::{Amount, FeeRate, TxOut, Weight, secp256k1::Secp256k1};
 use grail_api::{
     BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind,
-    ParsedRequest, Problem, ProblemCode, Receipt, Request, bip21, deposit_min,
+    ParsedRequest, Problem, ProblemCode, Receipt, Request, ServingState, StatusReason, bip21,
+    deposit_min,
 };
 use grail_flow::deposit_deadline_height;
 use grail_script::{DepositTree, InternalKey, VaultTree, weight};
@@ -24,13 +25,12 @@ use sha2::{Digest, Sha256};
 use super::{
     Api,
     answer::{Answer, Failure},
+    caller::Caller,
+    query::only,
     states::{reclaim_code, request_state},
 };
 use crate::{backend::Backend, clock, rosters::Rosters};
 
-/// Blocks that we may be behind the node and still hand out addresses: further back a deposit and
-/// its deadline would be misjudged.
-const LAG_BLOCKS_MAX: u32 = 6;
 /// Name of the event that tells of a new request.
 const CREATED: &str = "created";
 
@@ -38,56 +38,49 @@ type Body = Result<Bytes, BytesRejection>;
 
 pub(super) async fn peg_in(
     State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer<(StatusCode, Json<Request>)> {
-    create(
-        &api,
-        Kind::PegIn,
-        &headers,
-        body,
-        |body, backend, roster| {
-            CreatePegIn::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
-        },
-    )
-    .await
+    let parse = |body: &[u8], backend: &Backend, roster: &Roster| {
+        CreatePegIn::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
+    };
+    create(&api, Kind::PegIn, caller, &headers, body, parse).await
 }
 
 pub(super) async fn peg_out(
     State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Body,
 ) -> Answer<(StatusCode, Json<Request>)> {
-    create(
-        &api,
-        Kind::PegOut,
-        &headers,
-        body,
-        |body, backend, roster| {
-            CreatePegOut::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
-        },
-    )
-    .await
+    let parse = |body: &[u8], backend: &Backend, roster: &Roster| {
+        CreatePegOut::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
+    };
+    create(&api, Kind::PegOut, caller, &headers, body, parse).await
 }
 
 async fn create(
     api: &Api,
     kind: Kind,
+    caller: Caller,
     headers: &HeaderMap,
     body: Body,
     parse: impl FnOnce(&[u8], &Backend, &Roster) -> Result<ParsedRequest, Problem>,
 ) -> Answer<(StatusCode, Json<Request>)> {
     let backend = &api.backend;
     check_media_type(headers)?;
-    let key = IdempotencyKey::parse(
-        headers
-            .get(IDEMPOTENCY_KEY_HEADER)
-            .map(header::HeaderValue::as_bytes),
-    )?;
+    let key = idempotency_key(headers)?;
     let body = body.map_err(|rejection| unread(&rejection, BODY_BYTES_MAX))?;
     let rosters = backend.rosters(&mut backend.store.read().await?).await?;
     let newest = rosters.newest();
     let parsed = parse(&body, backend, newest.roster())?;
+    if rosters.vault_epoch(parsed.destination()).is_some() {
+        return Err(Failure::new(
+            ProblemCode::UnsupportedAddress,
+            "the destination is a vault, of now or of before",
+        ));
+    }
     let amount = parsed.amount();
     let idempotency = Idempotency {
         key: key.as_str(),
@@ -99,11 +92,14 @@ async fn create(
         .await?
         .request_by_key(idempotency)
         .await;
-    let (status, stored) = match known.map_err(refused)? {
+    let known = known.map_err(refused)?;
+    let bridge = api.bridge_status().await?;
+    let (status, stored) = match known {
         Some(request) => (StatusCode::OK, request),
-        None => create_new(api, &rosters, parsed, idempotency).await?,
+        // What is deposited now would wait, perhaps until its reclaim.
+        None if bridge.state == ServingState::Paused => return Err(Failure::paused(&bridge)),
+        None => create_new(api, caller, &rosters, parsed, idempotency).await?,
     };
-    let (ready_count, _) = backend.store.read().await?.ready_backlog().await?;
     let rate = api
         .node
         .view(backend)
@@ -111,12 +107,18 @@ async fn create(
         .ok()
         .and_then(|view| view.fee_rate)
         .unwrap_or(backend.params().fee_rate_min);
+    let ready_count = bridge.ready_requests;
     let share = estimated_fee_share(backend, newest.vault(), &stored, rate, ready_count);
-    Ok((status, Json(answer(backend, stored, amount, share))))
+    let warnings = bridge.reasons.clone();
+    Ok((
+        status,
+        Json(answer(backend, stored, amount, share, warnings)),
+    ))
 }
 
 async fn create_new(
     api: &Api,
+    caller: Caller,
     rosters: &Rosters,
     parsed: ParsedRequest,
     idempotency: Idempotency<'_>,
@@ -133,7 +135,7 @@ async fn create_new(
             backend.params().settlement_confirmations,
         )
         .map_err(|reason| Failure::unavailable(reason.to_string()))?;
-    api.creations.take()?;
+    api.creations.take(caller)?;
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(|error| Failure::internal(&error))?;
     let terms = parsed.into_terms(nonce);
@@ -162,8 +164,7 @@ struct Heights {
     read: u32,
 }
 
-/// A deposit made now must be seen and judged rightly: not while we cannot see the chain or are far
-/// behind it.
+/// Where the chain is. That we are not far behind it, the bridge's status has said.
 async fn current_heights(api: &Api) -> Answer<Heights> {
     let view =
         api.node.view(&api.backend).await.map_err(|code| {
@@ -171,12 +172,6 @@ async fn current_heights(api: &Api) -> Answer<Heights> {
         })?;
     let taken = api.backend.store.read().await?.last_block().await?;
     let height = taken.map_or(api.backend.deployment.start_height, |block| block.height);
-    let behind = view.tip.height.saturating_sub(height);
-    if behind > LAG_BLOCKS_MAX {
-        return Err(Failure::unavailable(format!(
-            "expected to be at most {LAG_BLOCKS_MAX} blocks behind the chain, got {behind}"
-        )));
-    }
     Ok(Heights {
         node: view.tip.height,
         read: height,
@@ -228,6 +223,7 @@ fn answer(
     request: grail_store::Request,
     amount: Option<Amount>,
     estimated_fee_share: Amount,
+    warnings: Vec<StatusReason>,
 ) -> Request {
     let params = backend.params();
     let kind = Kind::from(request.terms.kind);
@@ -249,13 +245,15 @@ fn answer(
         deposit_max_sat: params.deposit_max.to_sat(),
         carrier_sat: params.carrier.to_sat(),
         estimated_fee_share_sat: estimated_fee_share.to_sat(),
+        warnings,
         created_at: request.created_at,
     }
 }
 
 pub(super) fn check_media_type(headers: &HeaderMap) -> Answer<()> {
-    let declared = headers
-        .get(header::CONTENT_TYPE)
+    let declared = only(headers, &header::CONTENT_TYPE)
+        .ok()
+        .flatten()
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split(';').next())
         .map(str::trim);
@@ -263,9 +261,20 @@ pub(super) fn check_media_type(headers: &HeaderMap) -> Answer<()> {
         Some(media_type) if media_type.eq_ignore_ascii_case("application/json") => Ok(()),
         _ => Err(Failure::new(
             ProblemCode::UnsupportedMediaType,
-            "expected Content-Type: application/json",
+            "expected Content-Type: application/json, once",
         )),
     }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Answer<IdempotencyKey> {
+    let name = HeaderName::from_static(IDEMPOTENCY_KEY_HEADER);
+    let value = only(headers, &name).map_err(|count| {
+        Failure::new(
+            ProblemCode::BadIdempotencyKey,
+            format!("expected one Idempotency-Key header, got {count}"),
+        )
+    })?;
+    Ok(IdempotencyKey::parse(value.map(HeaderValue::as_bytes))?)
 }
 
 /// Why a body of at most so many bytes was not read.

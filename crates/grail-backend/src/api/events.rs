@@ -3,33 +3,41 @@
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
+    Extension,
     extract::{Query, State, rejection::QueryRejection},
-    http::HeaderMap,
+    http::{HeaderMap, HeaderName, HeaderValue},
     response::{
         IntoResponse, Response,
         sse::{Event as SseEvent, KeepAlive, Sse},
     },
 };
-use grail_api::{Event, ProblemCode};
-use grail_flow::{BlockRef, SettlementId};
+use grail_api::{Event, ProblemCode, RequestState};
+use grail_flow::BlockRef;
 use grail_store::{Reader, StoreError, Subject};
 use grail_types::RequestId;
 use serde::Deserialize;
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{
     Api,
     answer::{Answer, Failure},
-    query::{bad_query, parse_id},
+    caller::Caller,
+    places::Place,
+    query::{bad_query, only, parse_id},
     states::settlement_state,
 };
 
 /// Where a reader goes on, as browsers send it.
 const LAST_EVENT_ID_HEADER: &str = "last-event-id";
+/// What keeps proxies from holding events back until they have many.
+const UNBUFFERED: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-accel-buffering"),
+    HeaderValue::from_static("no"),
+);
+/// Events that a reader may have missed and still gets: an hour's worth on a busy day. One who
+/// missed more reads anew what he follows, which costs less.
+const REPLAY_MAX: u64 = 1_000;
 /// Longest wait for a hint before the rows are looked at again.
 const POLL: Duration = Duration::from_secs(2);
 /// Silence after which a comment is sent; clients take a minute of silence for a dead stream.
@@ -50,15 +58,17 @@ pub(super) struct EventsQuery {
 
 pub(super) async fn events(
     State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Answer<Response> {
     let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
     let request = query.request.as_deref().map(parse_id).transpose()?;
     let resume = last_event_id(&headers)?;
-    let place = Arc::clone(&api.streams)
-        .try_acquire_owned()
-        .map_err(|_| Failure::unavailable("too many event streams are open"))?;
+    let place = api
+        .streams
+        .take(caller)
+        .ok_or_else(|| Failure::unavailable("too many event streams are open"))?;
     let mut reader = api.backend.store.read().await?;
     if let Some(id) = request
         && reader.request_kind(&id).await?.is_none()
@@ -68,32 +78,41 @@ pub(super) async fn events(
     let newest = reader.last_event_id().await?;
     drop(reader);
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
+    let resume = resume.unwrap_or(newest);
+    // A number beyond ours is another database's. A request has few events, whatever their numbers.
+    let missed = newest.saturating_sub(resume);
+    let is_reset = resume > newest || (request.is_none() && missed > REPLAY_MAX);
     let feed = Feed {
         api,
         request,
-        // A number beyond ours is another database's.
-        last_id: resume.map_or(newest, |id| id.min(newest)),
+        last_id: if is_reset { newest } else { resume },
+        is_reset,
         tip: None,
         sender,
         _place: place,
     };
     // Ends when the stream is dropped, or its reader is too slow, or its time is over.
     tokio::spawn(feed.run());
-    Ok(Sse::new(ReceiverStream::new(receiver))
-        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
-        .into_response())
+    let stream =
+        Sse::new(ReceiverStream::new(receiver)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    Ok(([UNBUFFERED], stream).into_response())
 }
 
 fn last_event_id(headers: &HeaderMap) -> Answer<Option<u64>> {
-    let Some(value) = headers.get(LAST_EVENT_ID_HEADER) else {
+    let name = HeaderName::from_static(LAST_EVENT_ID_HEADER);
+    let Some(value) = only(headers, &name).map_err(|_| not_a_number())? else {
         return Ok(None);
     };
-    value
-        .to_str()
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .map(Some)
-        .ok_or_else(|| Failure::new(ProblemCode::BadQuery, "expected a number as Last-Event-ID"))
+    let text = value.to_str().ok();
+    let number = text.and_then(|text| text.parse().ok());
+    number.map(Some).ok_or_else(not_a_number)
+}
+
+fn not_a_number() -> Failure {
+    Failure::new(
+        ProblemCode::BadQuery,
+        "expected one number as Last-Event-ID",
+    )
 }
 
 /// Why a stream ends.
@@ -115,15 +134,25 @@ struct Feed {
     api: Arc<Api>,
     request: Option<RequestId>,
     last_id: u64,
+    /// Whether the reader is to be told that events were left out.
+    is_reset: bool,
     tip: Option<BlockRef>,
     sender: mpsc::Sender<Result<SseEvent, Infallible>>,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Feed {
     async fn run(mut self) {
         let end = Instant::now() + STREAM_LIFETIME;
         let api = Arc::clone(&self.api);
+        if self.is_reset
+            && self
+                .send(Some(self.last_id), &Event::Reset {})
+                .await
+                .is_err()
+        {
+            return;
+        }
         loop {
             // Made before rows are read, so that no commit in between goes unnoticed.
             let hint = api.backend.hints.feed.notified();
@@ -160,7 +189,8 @@ impl Feed {
             let read_count = events.len();
             for event in events {
                 let id = event.id;
-                ready.push((id, describe(&mut reader, event).await?));
+                let shown = self.describe(&mut reader, event).await?;
+                ready.push((id, shown));
             }
             drop(reader);
             for (id, event) in ready {
@@ -171,6 +201,44 @@ impl Feed {
             }
             if u32::try_from(read_count).is_ok_and(|count| count < BATCH) {
                 return self.tell_tip(tip).await;
+            }
+        }
+    }
+
+    /// A stored event in the API's words; none of what the API does not tell.
+    async fn describe(
+        &self,
+        reader: &mut Reader,
+        event: grail_store::Event,
+    ) -> Result<Option<Event>, StoreError> {
+        let name_of = |field: &str| event.body.get(field).and_then(serde_json::Value::as_str);
+        match event.subject {
+            Subject::Request(id) => {
+                let Some(state) = name_of("to").and_then(|name| name.parse().ok()) else {
+                    return Ok(None);
+                };
+                // Whoever does not name it learns of a request once it is paid, and not before: its
+                // name is in its address.
+                if self.request != Some(id) && state != RequestState::Paid {
+                    return Ok(None);
+                }
+                let kind = reader.request_kind(&id).await?;
+                Ok(kind.map(|kind| Event::Request {
+                    id,
+                    kind: kind.into(),
+                    state,
+                    code: name_of("code").and_then(|code| code.parse().ok()),
+                }))
+            }
+            Subject::Settlement(id) => {
+                let stage = name_of("to").and_then(|name| name.parse().ok());
+                let Some(state) = stage.map(settlement_state) else {
+                    return Ok(None);
+                };
+                // A draft has no transaction to name it by.
+                let settlement = reader.settlement(id).await?;
+                let txid = settlement.and_then(|settlement| settlement.txid);
+                Ok(txid.map(|txid| Event::Settlement { txid, state }))
             }
         }
     }
@@ -200,41 +268,4 @@ impl Feed {
             .await
             .map_err(|_| End::Reader)
     }
-}
-
-/// A stored event in the API's words; none of what the API does not tell.
-async fn describe(
-    reader: &mut Reader,
-    event: grail_store::Event,
-) -> Result<Option<Event>, StoreError> {
-    let name_of = |field: &str| event.body.get(field).and_then(serde_json::Value::as_str);
-    match event.subject {
-        Subject::Request(id) => {
-            let kind = reader.request_kind(&id).await?;
-            let state = name_of("to").and_then(|name| name.parse().ok());
-            let (Some(kind), Some(state)) = (kind, state) else {
-                return Ok(None);
-            };
-            Ok(Some(Event::Request {
-                id,
-                kind: kind.into(),
-                state,
-                code: name_of("code").and_then(|code| code.parse().ok()),
-            }))
-        }
-        Subject::Settlement(id) => {
-            let stage = name_of("to").and_then(|name| name.parse().ok());
-            let state = stage.map(settlement_state);
-            let txid = txid(reader, id).await?;
-            // A draft has no transaction to name it by.
-            Ok(txid
-                .zip(state)
-                .map(|(txid, state)| Event::Settlement { txid, state }))
-        }
-    }
-}
-
-async fn txid(reader: &mut Reader, id: SettlementId) -> Result<Option<bitcoin::Txid>, StoreError> {
-    let settlement = reader.settlement(id).await?;
-    Ok(settlement.and_then(|settlement| settlement.txid))
 }

@@ -4,9 +4,9 @@ use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     task::Poll,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -15,25 +15,38 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use grail_api::ProblemCode;
 
-use super::{Api, answer::Failure};
+use super::{
+    Api,
+    answer::Failure,
+    buckets::Rate,
+    caller::{TrustedProxy, caller},
+};
 
-/// How much strangers can make the API do at a time. Limits per client belong into a proxy in front
-/// of it.
-#[derive(Clone, Copy, Debug)]
+/// How much strangers can make the API do at a time.
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Calls being answered at a time. Each may hold a database connection and read a few hundred
     /// rows.
     pub calls_max: usize,
     /// Event streams open at a time. Each costs a connection, a task and a query per commit.
     pub streams_max: usize,
-    /// Requests that can be created at once before the rate binds.
-    pub creations_burst: u32,
-    /// Requests that can be created per second: each is a row and a script that are kept for good.
-    pub creations_per_second: u32,
+    /// Of them, those of one caller.
+    pub streams_each_max: usize,
+    /// Requests that can be created: each is a row and a script that are kept for good.
+    pub creations: Rate,
+    /// Of them, those of one caller.
+    pub creations_each: Rate,
+    /// Callers whose creations are counted. Each costs some 50 bytes.
+    pub callers_max: usize,
+    /// Proxies whose word about a caller's address counts.
+    pub trusted_proxies: Vec<TrustedProxy>,
     /// Longest that a call may take until its answer begins.
     pub call_timeout: Duration,
+    /// How old an answer may be that callers share.
+    pub fresh: Duration,
+    /// How old sums over everything that there ever was may be.
+    pub sums_fresh: Duration,
 }
 
 impl Default for Limits {
@@ -41,55 +54,33 @@ impl Default for Limits {
         Self {
             calls_max: 128,
             streams_max: 256,
-            creations_burst: 500,
-            creations_per_second: 10,
+            streams_each_max: 32,
+            creations: Rate {
+                burst: 1_000,
+                per_second: 10.0,
+            },
+            creations_each: Rate {
+                burst: 200,
+                per_second: 1.0,
+            },
+            callers_max: 10_000,
+            trusted_proxies: Vec::new(),
             call_timeout: Duration::from_secs(15),
+            fresh: Duration::from_secs(2),
+            sums_fresh: Duration::from_secs(30),
         }
-    }
-}
-
-/// A token bucket.
-pub(super) struct Bucket {
-    burst: f64,
-    per_second: f64,
-    level: Mutex<(f64, Instant)>,
-}
-
-impl Bucket {
-    pub(super) fn new(burst: u32, per_second: u32) -> Self {
-        let burst = f64::from(burst);
-        Self {
-            burst,
-            per_second: f64::from(per_second),
-            level: Mutex::new((burst, Instant::now())),
-        }
-    }
-
-    /// Takes one token, or says that there is none.
-    pub(super) fn take(&self) -> Result<(), Failure> {
-        self.take_at(Instant::now())
-    }
-
-    fn take_at(&self, now: Instant) -> Result<(), Failure> {
-        // Two numbers, valid after any panic.
-        let mut level = self.level.lock().unwrap_or_else(PoisonError::into_inner);
-        let (tokens, since) = *level;
-        let gained = now.saturating_duration_since(since).as_secs_f64() * self.per_second;
-        let tokens = (tokens + gained).min(self.burst);
-        if tokens < 1.0 {
-            *level = (tokens, now);
-            return Err(Failure::new(
-                ProblemCode::RateLimited,
-                "too many requests are being created; try again in a second",
-            ));
-        }
-        *level = (tokens - 1.0, now);
-        Ok(())
     }
 }
 
 /// Gives a call a place and a time limit, and turns a panic into a problem.
-pub(super) async fn guard(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(
+    State(api): State<Arc<Api>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let trusted = &api.limits.trusted_proxies;
+    let caller = caller(request.extensions(), request.headers(), trusted);
+    request.extensions_mut().insert(caller);
     let Ok(_place) = api.calls.try_acquire() else {
         return Failure::unavailable("too many calls at a time").into_response();
     };
@@ -165,23 +156,6 @@ pub(super) async fn cross_origin(request: Request, next: Next) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let bucket = Bucket::new(2, 10);
-        let start = Instant::now();
-        let at = |ms| start + Duration::from_millis(ms);
-        assert!(bucket.take_at(at(0)).is_ok());
-        assert!(bucket.take_at(at(0)).is_ok());
-        assert!(bucket.take_at(at(0)).is_err());
-        assert!(bucket.take_at(at(90)).is_err());
-        assert!(bucket.take_at(at(110)).is_ok());
-        assert!(bucket.take_at(at(110)).is_err());
-        // A long pause gives the burst again, no more.
-        assert!(bucket.take_at(at(60_000)).is_ok());
-        assert!(bucket.take_at(at(60_000)).is_ok());
-        assert!(bucket.take_at(at(60_000)).is_err());
-    }
 
     #[tokio::test]
     async fn a_panic_becomes_a_problem_that_tells_nothing() {

@@ -1,20 +1,55 @@
-//! `/healthz`: how each part is, in words that show nothing of the inside.
+//! `/healthz`: how each part is, in words that show nothing of the inside. `/livez` and `/readyz`:
+//! whether the process and its database answer, and nothing else: a balancer that asks must not
+//! take away the backends that users read their way out from.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode};
 use grail_api::{Component, Health, HealthStatus};
 use grail_store::{BlockRef, OpenAlarms, StoreError, VaultTotals};
 use grail_types::Roster;
 
-use super::{Api, view::former_requests};
+use super::{
+    Api,
+    answer::{Answer, Failure},
+    view::former_requests,
+};
 use crate::{backend::Backend, rosters::Rosters};
 
 /// Blocks behind the node that are nothing to worry about.
 const LAG_BLOCKS_MAX: u32 = 2;
 
+/// Longest wait for the database of a backend that is ready.
+const READY_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The process answers.
+pub(super) async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// The database answers, and the process is not about to end.
+pub(super) async fn readyz(State(api): State<Arc<Api>>) -> Answer<&'static str> {
+    if api.backend.is_stopping() {
+        return Err(Failure::unavailable("the process is about to end"));
+    }
+    let reading = async {
+        Ok(api
+            .backend
+            .store
+            .read()
+            .await?
+            .last_block()
+            .await
+            .map(|_| ())?)
+    };
+    let read = tokio::time::timeout(READY_PATIENCE, api.is_readable.get(reading)).await;
+    read.unwrap_or_else(|_| Err(Failure::unavailable("the database does not answer")))?;
+    Ok("ok\n")
+}
+
 pub(super) async fn healthz(State(api): State<Arc<Api>>) -> (StatusCode, Json<Health>) {
-    let health = Health::of(components(&api).await);
+    let looking = async { Health::of(components(&api).await) };
+    let health = api.health.get(looking).await;
     let status = match health.status {
         HealthStatus::Ok | HealthStatus::Degraded => StatusCode::OK,
         HealthStatus::Failing => StatusCode::SERVICE_UNAVAILABLE,

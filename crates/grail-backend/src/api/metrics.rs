@@ -7,45 +7,74 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
+use grail_api::{BridgeStatus, ServingState, StatusCode};
 use grail_flow::{AlarmCode, RequestStage, SettlementStage, Severity};
 use grail_store::{OpenAlarms, ProofState, ProofTotals, StoredCode};
 
 use super::{Api, answer::Answer, view::former_requests};
-use crate::clock;
+use crate::{backend::Backend, clock};
 
 /// Media type of the format.
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// Sums over everything that there ever was: what they cost grows with it, so they are made once in
+/// a while.
+pub(super) struct Sums {
+    requests: Vec<(String, u64)>,
+    settlements: Vec<(String, u64)>,
+    proofs: ProofTotals,
+    alarms: Vec<(StoredCode, u64)>,
+}
+
+impl Sums {
+    async fn read(backend: &Backend) -> Answer<Arc<Self>> {
+        let mut reader = backend.store.read().await?;
+        Ok(Arc::new(Self {
+            requests: reader.request_counts().await?,
+            settlements: reader.settlement_counts().await?,
+            proofs: reader.proof_totals().await?,
+            alarms: reader.alarm_totals().await?,
+        }))
+    }
+}
+
 pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     let backend = &api.backend;
+    let sums = api.sums.get(Sums::read(backend)).await?;
+    let Sums {
+        requests,
+        settlements,
+        proofs,
+        alarms: alarm_totals,
+    } = &*sums;
     let mut reader = backend.store.read().await?;
-    let requests = reader.request_counts().await?;
-    let settlements = reader.settlement_counts().await?;
     let block = reader.last_block().await?;
     let open_alarms = reader.open_alarms().await?;
-    let alarm_totals = reader.alarm_totals().await?;
     let totals = reader.vault_totals().await?;
     let (ready, ready_since) = reader.ready_backlog().await?;
-    let proofs = reader.proof_totals().await?;
+    let waiting_since = reader.proof_waiting_since().await?;
+    let lane = reader.lane().await?;
     let epoch = backend.rosters(&mut reader).await?.newest().epoch();
     let former = former_requests(&mut reader, epoch).await?;
     drop(reader);
     let view = api.node.view(backend).await.ok();
     let roles = backend.health.roles();
-    let ready_age = ready_since.map_or(0, |since| clock::now().saturating_sub(since));
+    let status = api.bridge_status().await?;
+    let now = clock::now();
+    let age = |since: Option<u64>| since.map_or(0, |since| now.saturating_sub(since));
 
     let mut text = Text::default();
     text.gauge("grail_requests", "Requests by state.");
     text.by_state(
         "grail_requests",
         names(RequestStage::ALL, RequestStage::name),
-        &requests,
+        requests,
     );
     text.gauge("grail_settlements", "Settlements by state.");
     text.by_state(
         "grail_settlements",
         names(SettlementStage::ALL, SettlementStage::name),
-        &settlements,
+        settlements,
     );
     if let Some(view) = view {
         text.value(
@@ -77,7 +106,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
         "Requests that are not at an end and whose deposits only a former roster can spend.",
         former,
     );
-    text.alarms(open_alarms, &alarm_totals);
+    text.alarms(open_alarms, alarm_totals);
     text.value(
         "grail_supply_sat",
         "zkBTC in existence.",
@@ -106,9 +135,20 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     text.value(
         "grail_oldest_ready_request_age_seconds",
         "How long the oldest of them has waited; 0 without one.",
-        ready_age,
+        age(ready_since),
     );
-    text.proofs(&proofs, clock::now());
+    text.status(&status);
+    text.value(
+        "grail_lane_age_seconds",
+        "How long the oldest settlement that was not sent is on its way; 0 without one.",
+        age(lane.unpublished_since),
+    );
+    text.proofs(proofs);
+    text.value(
+        "grail_oldest_queued_proof_age_seconds",
+        "How long the oldest settlement without its proof has waited; 0 without one.",
+        age(waiting_since),
+    );
     text.gauge("grail_role_up", "Whether a role runs.");
     for (role, health) in &roles {
         text.labelled("grail_role_up", "role", role, u64::from(!health.is_down));
@@ -163,6 +203,32 @@ impl Text {
         let _ = writeln!(self.0, "{name}{{{label}=\"{of}\"}} {value}");
     }
 
+    fn status(&mut self, status: &BridgeStatus) {
+        self.gauge("grail_bridge_state", "1 for the state that it is in.");
+        for state in ServingState::ALL {
+            let is_it = u64::from(*state == status.state);
+            self.labelled("grail_bridge_state", "state", state.name(), is_it);
+        }
+        self.gauge(
+            "grail_bridge_reasons",
+            "1 for each reason why the bridge serves less than it should.",
+        );
+        for code in StatusCode::ALL {
+            let holds = status.reasons.iter().any(|reason| reason.code == *code);
+            self.labelled("grail_bridge_reasons", "code", code.name(), holds.into());
+        }
+        self.value(
+            "grail_operators_heard",
+            "Operators of the newest roster that were heard of lately.",
+            status.operators_heard.into(),
+        );
+        self.value(
+            "grail_unconfirmed_settlements",
+            "Settlements that are in no block.",
+            status.unconfirmed_settlements,
+        );
+    }
+
     /// Codes of newer versions are one label: what strangers could name is none.
     fn alarms(&mut self, open: OpenAlarms, totals: &[(StoredCode, u64)]) {
         self.gauge("grail_alarms_open", "Alarms nobody has acknowledged.");
@@ -194,7 +260,7 @@ impl Text {
         self.labelled("grail_alarms_seen_total", "code", "other", other);
     }
 
-    fn proofs(&mut self, proofs: &ProofTotals, now: u64) {
+    fn proofs(&mut self, proofs: &ProofTotals) {
         self.gauge("grail_proofs_by_state", "Proofs of settlements by state.");
         self.by_state(
             "grail_proofs_by_state",
@@ -243,13 +309,6 @@ impl Text {
             "grail_proof_queue",
             "Settlements without their proof yet.",
             count(ProofState::Queued).saturating_add(count(ProofState::Proving)),
-        );
-        self.value(
-            "grail_oldest_queued_proof_age_seconds",
-            "How long the oldest of them has waited; 0 without one.",
-            proofs
-                .waiting_since
-                .map_or(0, |since| now.saturating_sub(since)),
         );
     }
 

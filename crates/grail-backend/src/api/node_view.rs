@@ -1,17 +1,17 @@
 //! What the node says now, asked at most once in a while however many callers want to know.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use bitcoin::FeeRate;
 use grail_chain::{BlockRef, ChainError};
 
+use super::fresh::Fresh;
 use crate::{backend::Backend, roles::build};
 
-/// How old an answer may be.
-const FRESH: Duration = Duration::from_secs(2);
+/// Longest wait for it: callers have less patience than roles.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What is said of a node that takes longer.
+const TOO_SLOW: &str = "node-unreachable";
 
 /// The node's answers.
 #[derive(Clone, Copy, Debug)]
@@ -23,22 +23,21 @@ pub(super) struct NodeView {
 }
 
 /// The last answer. An error is kept as its code: its text names the inside of our network.
-#[derive(Default)]
-pub(super) struct NodeCache(Mutex<Option<(Instant, Result<NodeView, &'static str>)>>);
+pub(super) struct NodeCache(Fresh<Result<NodeView, &'static str>>);
 
 impl NodeCache {
+    pub(super) fn new(age_max: Duration) -> Self {
+        Self(Fresh::new(age_max))
+    }
+
     /// The node's answers, fresh enough; or the code of what went wrong.
     pub(super) async fn view(&self, backend: &Backend) -> Result<NodeView, &'static str> {
-        // A copy that is valid after any panic.
-        let known = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, answer)) = known
-            && at.elapsed() < FRESH
-        {
-            return answer;
-        }
-        let answer = ask(backend).await;
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), answer));
-        answer
+        let asking = async {
+            tokio::time::timeout(PATIENCE, ask(backend))
+                .await
+                .unwrap_or(Err(TOO_SLOW))
+        };
+        self.0.get(asking).await
     }
 }
 

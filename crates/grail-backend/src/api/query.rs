@@ -1,6 +1,9 @@
 //! What calls ask: ids, pages, filters, read strictly.
 
-use axum::extract::rejection::QueryRejection;
+use axum::{
+    extract::rejection::QueryRejection,
+    http::{HeaderMap, HeaderName, HeaderValue},
+};
 use grail_api::{PageQuery, ProblemCode};
 use grail_types::RequestId;
 use serde::Deserialize;
@@ -59,4 +62,17 @@ pub(super) fn parse_after(page: &PageQuery) -> Answer<Option<u64>> {
             })
         })
         .transpose()
+}
+
+/// The value of a header that may come once: which of several counts, nobody can tell. The error is
+/// how many there are.
+pub(super) fn only<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, usize> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.count()) {
+        (value, 0) => Ok(value),
+        (_, more) => Err(more.saturating_add(1)),
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     body::Bytes,
     extract::{State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode},
@@ -15,6 +15,7 @@ use grail_store::Created;
 use super::{
     Api,
     answer::{Answer, Failure},
+    caller::Caller,
     create::{check_media_type, unread},
     requests,
 };
@@ -22,6 +23,7 @@ use crate::receipts::{NotRestored, restore};
 
 pub(super) async fn create(
     State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<(StatusCode, Json<RequestStatus>)> {
@@ -39,7 +41,7 @@ pub(super) async fn create(
         Created::Existing(request)
     } else {
         // Each is a row that is kept for good, as a new request is, and costs the node more.
-        api.creations.take()?;
+        api.creations.take(caller)?;
         restore(backend, &checked, deposit).await?
     };
     let (status, request) = match created {

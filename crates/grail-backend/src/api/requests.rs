@@ -14,7 +14,9 @@ use grail_api::{
     Deposit, FeeWait, Kind, OtherDeposit, Page, ProblemCode, Receipt, ReclaimCode, ReclaimInfo,
     Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
 };
-use grail_flow::{DepositCharms, confirmations, confirmations_needed, reclaim_height};
+use grail_flow::{
+    DepositCharms, RequestStage, confirmations, confirmations_needed, reclaim_height,
+};
 use grail_script::InternalKey;
 use grail_store::{DepositRow, DepositState, Reader, Request};
 
@@ -23,7 +25,7 @@ use super::{
     answer::{Answer, Failure},
     proofs,
     query::{ListQuery, bad_query, parse_after, parse_id},
-    states::{reclaim_code, request_stage, request_state, settlement_state},
+    states::{reclaim_code, request_state, settlement_state},
     view::{output_index_of_item, required, tip_height},
 };
 use crate::{backend::Backend, roles::build::fee_cap::wait_blocks};
@@ -202,25 +204,27 @@ fn reclaim_possible_at(row: &DepositRow, request: &Request) -> Option<u32> {
         .map(|block| reclaim_height(block.height, delay, origin))
 }
 
+/// Paid ones alone: before, a request's name and address are its user's to know.
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Answer<Json<Page<RequestSummary>>> {
     let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
     let (state, page) = query.split();
-    let state = state
-        .map(|name| {
-            name.parse::<RequestState>()
-                .map_err(|_| Failure::new(ProblemCode::BadQuery, "expected a state of requests"))
-        })
-        .transpose()?;
+    let paid = RequestState::Paid;
+    if state.is_some_and(|name| name != paid.name()) {
+        return Err(Failure::new(
+            ProblemCode::BadQuery,
+            format!("expected state={paid}: others are not listed"),
+        ));
+    }
     let limit = page.limit()?;
     let before = parse_after(&page)?;
     let mut reader = api.backend.store.read().await?;
     // One more than asked for tells whether there is a next page.
     let mut requests = reader
         .requests_newest_first(
-            state.map(request_stage),
+            RequestStage::Paid,
             before,
             u32::from(limit).saturating_add(1),
         )

@@ -78,7 +78,8 @@ pub(super) async fn list(
         }
         last = Some(row.id);
         let settlement = read(&api.backend, &mut reader, row).await?;
-        served_count = served_count.saturating_add(settlement.requests.len());
+        let served = usize::try_from(settlement.request_count).unwrap_or(usize::MAX);
+        served_count = served_count.saturating_add(served);
         items.push(settlement);
     }
     let is_last = items.len() == row_count;
@@ -95,26 +96,41 @@ async fn read(
     let transaction = reader.unsigned_transaction(row.id).await?;
     let transaction = required(transaction, "a settlement's transaction")?;
     let served = reader.served_requests(row.id).await?;
-    let inputs = inputs(reader, &transaction, &served).await?;
+    // What it spends and pays is on the network from here on; until then it is its users' alone.
+    let stage = row.state.stage();
+    let (inputs, outputs, requests) = if stage.is_published() {
+        let requests = served.iter().filter_map(known).collect();
+        let inputs = inputs(reader, &transaction, &served).await?;
+        (inputs, outputs(&transaction, &served), requests)
+    } else {
+        (Vec::new(), Vec::new(), Vec::new())
+    };
     // Who signed what was adopted is not in the rows.
-    let signers = if row.adopted {
+    let mut signers = if row.adopted {
         Vec::new()
     } else {
         signers(backend, reader, &row).await?
     };
+    if !stage.is_published() {
+        // What was found may name a deposit.
+        for signer in &mut signers {
+            signer.details = None;
+        }
+    }
     let proving = proofs::of_settlement(backend, reader, row.id).await?;
     Ok(Settlement {
         txid: required(row.txid, "a settlement's txid")?,
-        state: settlement_state(row.state.stage()),
+        state: settlement_state(stage),
         epoch: row.epoch,
         confirmations: row
             .block
             .map_or(0, |block| confirmations(tip_height, block.height)),
         height: row.block.map(|block| block.height),
         adopted: row.adopted,
-        requests: served.iter().filter_map(known).collect(),
+        request_count: u64::try_from(served.len()).unwrap_or(u64::MAX),
+        requests,
         inputs,
-        outputs: outputs(&transaction, &served),
+        outputs,
         fee_sat: required(row.fee, "a settlement's fee")?.to_sat(),
         vsize: required(row.vsize, "a settlement's size")?,
         signers,

@@ -37,20 +37,6 @@ pub(super) const fn signer_outcome(verdict: VerdictKind) -> SignerOutcome {
     }
 }
 
-/// The states that a filter of the API asks for.
-pub(super) const fn request_stage(state: RequestState) -> RequestStage {
-    match state {
-        RequestState::AwaitingDeposit => RequestStage::AwaitingDeposit,
-        RequestState::Unconfirmed => RequestStage::Unconfirmed,
-        RequestState::Ready => RequestStage::Ready,
-        RequestState::Settling => RequestStage::Settling,
-        RequestState::Paid => RequestStage::Paid,
-        RequestState::Reclaimable => RequestStage::Reclaimable,
-        RequestState::Reclaimed => RequestStage::Reclaimed,
-        RequestState::Expired => RequestStage::Expired,
-    }
-}
-
 pub(super) const fn reclaim_code(code: grail_flow::ReclaimCode) -> ReclaimCode {
     use grail_flow::ReclaimCode as Flow;
     match code {
@@ -73,7 +59,6 @@ mod tests {
     fn names_of_requests_and_codes_are_the_domains() {
         for stage in RequestStage::ALL {
             assert_eq!(request_state(*stage).name(), stage.name());
-            assert_eq!(request_stage(request_state(*stage)), *stage);
         }
         for verdict in VerdictKind::ALL {
             assert_eq!(signer_outcome(*verdict).name(), verdict.name());

@@ -2,6 +2,7 @@
 
 pub mod alarms;
 pub mod deploy;
+pub mod exit;
 pub mod init;
 pub mod rebuild;
 pub mod run;

@@ -8,15 +8,16 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use grail_broker::EmbeddedBroker;
-use grail_store::{JobKind, Store};
-use tokio::task::JoinSet;
+use grail_prover::Prover;
+use grail_store::{JobKind, Store, StoreError};
+use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
     api,
     backend::{Backend, Config, Parts},
-    commands::deploy::load_wasm,
+    commands::{deploy::load_wasm, exit::Fault},
     deployment::Deployment,
     node::{Node, NodeArgs},
     prover::ProverArgs,
@@ -44,6 +45,13 @@ pub struct RunArgs {
     /// Where the HTTP API listens.
     #[arg(long)]
     api: SocketAddr,
+    /// Where metrics are to be had: an address that the public does not reach.
+    #[arg(long, default_value = "127.0.0.1:9464")]
+    metrics: SocketAddr,
+    /// A proxy in front of the API whose `X-Forwarded-For` counts: an address, or a network as
+    /// 10.0.0.0/8. Limits go by the address of a caller; without this, by the proxy's.
+    #[arg(long)]
+    trusted_proxy: Vec<api::TrustedProxy>,
     /// Seconds that a ready request waits for company.
     #[arg(long, default_value_t = 30)]
     batch_seconds: u64,
@@ -60,20 +68,43 @@ pub struct RunArgs {
     prover: ProverArgs,
 }
 
-/// Runs `run`.
+/// Runs `run`. Ends well when it is asked to end, also while it waits for its node.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
-    let deployment = Deployment::load(&args.deployment)?;
-    let bridge = deployment.protocol.bridge();
-    let network = bridge.network;
-    let prover = args.prover.prover(network, deployment.protocol.params())?;
-    let wasm = load_wasm(&args.wasm, &bridge.app)?;
-    let node = Node::connect(&args.node, network).await?;
-    let store = Store::open(&args.database)
+    // One for all of its life: what comes while nobody listens is lost.
+    let mut end = pin!(asked_to_end());
+    let (backend, broker) = tokio::select! {
+        started = start(&args) => started?,
+        () = &mut end => return Ok(()),
+    };
+    let doors = doors(args).await.context(Fault::Address)?;
+    let ready = serde_json::json!({
+        "ready": true,
+        "api": format!("http://{}", doors.api.local_addr()?),
+        "metrics": format!("http://{}/metrics", doors.metrics.local_addr()?),
+        "broker": broker.to_string(),
+    });
+    println!("{ready}");
+    let mut serving = pin!(serve(Arc::clone(&backend), doors));
+    tokio::select! {
+        ended = &mut serving => return ended,
+        () = &mut end => {}
+    }
+    backend.stop();
+    serving.await
+}
+
+/// All parts, once the node is there; and where the broker listens.
+async fn start(args: &RunArgs) -> anyhow::Result<(Arc<Backend>, SocketAddr)> {
+    let (deployment, prover, wasm) = read(args).context(Fault::Configuration)?;
+    let network = deployment.protocol.bridge().network;
+    let store = Store::open(&args.database).await.map_err(of_database)?;
+    let node = Node::wait(&args.node, network)
         .await
-        .context("cannot open the database")?;
+        .context(Fault::Configuration)?;
     let broker = EmbeddedBroker::listen(args.broker)
         .await
-        .with_context(|| format!("cannot listen for operators on {}", args.broker))?;
+        .with_context(|| format!("cannot listen for operators on {}", args.broker))
+        .context(Fault::Address)?;
     let broker_address = broker.address();
     let config = Config {
         batch_seconds: args.batch_seconds,
@@ -90,24 +121,63 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         wasm,
         config,
     };
-    let backend = Backend::new(parts).await?;
-    let listener = tokio::net::TcpListener::bind(args.api)
-        .await
-        .with_context(|| format!("cannot listen for the API on {}", args.api))?;
-    let ready = serde_json::json!({
-        "ready": true,
-        "api": format!("http://{}", listener.local_addr()?),
-        "broker": broker_address.to_string(),
-    });
-    println!("{ready}");
-    let mut serving = pin!(serve(Arc::clone(&backend), listener));
+    let backend = Backend::new(parts).await.map_err(|error| {
+        // The rest is the database's fault: it is another bridge's, or damaged.
+        match error.downcast::<StoreError>() {
+            Ok(error) => of_database(error),
+            Err(error) => error.context(Fault::Database),
+        }
+    })?;
+    Ok((backend, broker_address))
+}
+
+/// What files say.
+fn read(args: &RunArgs) -> anyhow::Result<(Deployment, Arc<dyn Prover>, Vec<u8>)> {
+    ensure!(
+        args.database.starts_with("sqlite:"),
+        "--database: expected sqlite:PATH, got {}",
+        args.database
+    );
+    let deployment = Deployment::load(&args.deployment)?;
+    let bridge = deployment.protocol.bridge();
+    let prover = (args.prover).prover(bridge.network, deployment.protocol.params())?;
+    let wasm = load_wasm(&args.wasm, &bridge.app)?;
+    Ok((deployment, prover, wasm))
+}
+
+/// One that is only busy is worth another start.
+fn of_database(error: StoreError) -> anyhow::Error {
+    let is_busy = matches!(error, StoreError::Transient(_));
+    let error = anyhow::Error::new(error).context("cannot open the database");
+    if is_busy {
+        error
+    } else {
+        error.context(Fault::Database)
+    }
+}
+
+async fn doors(args: RunArgs) -> anyhow::Result<Doors> {
+    let (api, metrics) = (args.api, args.metrics);
+    Ok(Doors {
+        api: TcpListener::bind(api)
+            .await
+            .with_context(|| format!("cannot listen for the API on {api}"))?,
+        metrics: TcpListener::bind(metrics)
+            .await
+            .with_context(|| format!("cannot listen for metrics on {metrics}: --metrics ADDR"))?,
+        limits: api::Limits {
+            trusted_proxies: args.trusted_proxy,
+            ..api::Limits::default()
+        },
+    })
+}
+
+async fn asked_to_end() {
     tokio::select! {
-        ended = &mut serving => return ended,
         _ = tokio::signal::ctrl_c() => {}
         () = terminated() => {}
     }
-    backend.stop();
-    serving.await
+    tracing::info!("asked to end");
 }
 
 async fn terminated() {
@@ -130,10 +200,21 @@ const PROVE_WORKERS_MAX: u16 = 16;
 /// end by themselves.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Where the backend is called, and what callers may do.
+#[derive(Debug)]
+pub struct Doors {
+    /// The public one.
+    pub api: TcpListener,
+    /// The one for whoever runs the backend.
+    pub metrics: TcpListener,
+    /// Limits of the public one.
+    pub limits: api::Limits,
+}
+
 /// Runs every role in a task of its own, so that what one of them computes keeps no other waiting.
 /// A role that fails is begun again after a pause: the rows say where it was. Ends well only when
 /// the backend is told to stop, once its workers have given back what they had begun.
-pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> anyhow::Result<()> {
+pub async fn serve(backend: Arc<Backend>, doors: Doors) -> anyhow::Result<()> {
     // Dropped with this future: no role outlives it.
     let (mut roles, mut workers) = (JoinSet::new(), JoinSet::new());
     let start = |set: &mut JoinSet<()>, name: &'static str, run: RunRole| {
@@ -174,8 +255,14 @@ pub async fn serve(backend: Arc<Backend>, listener: tokio::net::TcpListener) -> 
     });
     let serving = Arc::clone(&backend);
     roles.spawn(async move {
-        if let Err(error) = api::serve(serving, listener).await {
+        if let Err(error) = api::serve(serving, doors.api, doors.limits).await {
             tracing::error!(error = %format!("{error:#}"), "the API ended");
+        }
+    });
+    let serving = Arc::clone(&backend);
+    roles.spawn(async move {
+        if let Err(error) = api::serve_metrics(serving, doors.metrics).await {
+            tracing::error!(error = %format!("{error:#}"), "metrics ended");
         }
     });
     // None ends by itself: whoever watches this process starts it anew.

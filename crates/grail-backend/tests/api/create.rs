@@ -1,17 +1,17 @@
 //! Creating requests: what the answer holds, and that asking twice is asking once.
 
-use axum::{body::Body, http::StatusCode};
-use grail_api::{Kind, ProblemCode, Request, RequestState, RequestStatus};
+use axum::{body::Body, http};
+use grail_api::{Kind, ProblemCode, Request, RequestState, RequestStatus, StatusCode};
 use serde_json::json;
 
-use super::support::{TestBackend, peg_in, peg_out, post, script, send};
-use grail_backend::api::Limits;
+use super::support::{TestBackend, at_once, peg_in, peg_out, post, script, send};
+use grail_backend::api::{Limits, Rate};
 
 #[tokio::test]
 async fn a_peg_in_is_answered_with_all_that_is_needed_to_pay_and_to_leave() {
     let t = TestBackend::new().await;
     let response = t.post("/v1/peg-ins", "key-1", &peg_in()).await;
-    assert_eq!(response.status, StatusCode::CREATED, "{response:?}");
+    assert_eq!(response.status, http::StatusCode::CREATED, "{response:?}");
     assert_eq!(response.header("content-type"), "application/json");
     let request: Request = response.parse();
     assert_eq!(request.kind, Kind::PegIn);
@@ -38,7 +38,7 @@ async fn a_peg_in_is_answered_with_all_that_is_needed_to_pay_and_to_leave() {
 async fn a_peg_out_has_no_payment_uri_since_its_deposit_is_zkbtc() {
     let t = TestBackend::new().await;
     let response = t.post("/v1/peg-outs", "key-1", &peg_out()).await;
-    assert_eq!(response.status, StatusCode::CREATED, "{response:?}");
+    assert_eq!(response.status, http::StatusCode::CREATED, "{response:?}");
     let request: Request = response.parse();
     assert_eq!(request.kind, Kind::PegOut);
     assert_eq!(request.bip21, None);
@@ -57,7 +57,7 @@ async fn one_key_and_body_make_one_request_and_another_body_a_conflict() {
     let t = TestBackend::new().await;
     let first: Request = t.post("/v1/peg-ins", "key-1", &peg_in()).await.parse();
     let again = t.post("/v1/peg-ins", "key-1", &peg_in()).await;
-    assert_eq!(again.status, StatusCode::OK);
+    assert_eq!(again.status, http::StatusCode::OK);
     assert_eq!(again.parse::<Request>(), first);
 
     let mut other = peg_in();
@@ -84,7 +84,7 @@ async fn calls_with_one_key_at_the_same_moment_make_one_request() {
     let mut ids = std::collections::BTreeSet::new();
     for call in calls.collect::<Vec<_>>() {
         let response = call.await.unwrap();
-        created += usize::from(response.status == StatusCode::CREATED);
+        created += usize::from(response.status == http::StatusCode::CREATED);
         ids.insert(response.parse::<Request>().id);
     }
     assert_eq!((created, ids.len()), (1, 1));
@@ -94,17 +94,24 @@ async fn calls_with_one_key_at_the_same_moment_make_one_request() {
 #[tokio::test]
 async fn a_known_request_is_answered_when_no_new_one_could_be_made() {
     let t = TestBackend::with_limits(Limits {
-        creations_burst: 1,
-        creations_per_second: 0,
-        ..Limits::default()
+        creations_each: Rate {
+            burst: 1,
+            per_second: 0.5,
+        },
+        ..at_once()
     })
     .await;
     let first: Request = t.post("/v1/peg-ins", "key-1", &peg_in()).await.parse();
     let refused = t.post("/v1/peg-ins", "key-2", &peg_in()).await;
     assert_eq!(refused.problem(), ProblemCode::RateLimited);
-    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(refused.header("retry-after"), "2");
+    assert_eq!(refused.json()["retry_after"], 2);
     t.chain.set_away(true);
-    let again: Request = t.post("/v1/peg-ins", "key-1", &peg_in()).await.parse();
+    let mut again: Request = t.post("/v1/peg-ins", "key-1", &peg_in()).await.parse();
+    // It says why it is better not to pay now.
+    let warnings = std::mem::take(&mut again.warnings);
+    let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
+    assert_eq!(codes, [StatusCode::NodeAway]);
     assert_eq!(again, first);
     assert_eq!(t.row_counts().await, (1, 1, 0));
 }
@@ -114,33 +121,20 @@ async fn no_address_is_given_out_while_the_chain_is_unseen_or_far_ahead() {
     let t = TestBackend::new().await;
     t.chain.set_away(true);
     let away = t.post("/v1/peg-ins", "key-1", &peg_in()).await;
-    assert_eq!(away.problem(), ProblemCode::Unavailable);
-    assert_eq!(away.header("retry-after"), "1");
+    assert_eq!(away.problem(), ProblemCode::Paused);
+    assert_eq!(away.header("retry-after"), "15");
     t.chain.set_away(false);
 
-    // Another router: what the node said is remembered for a moment.
     for _ in 0..6 {
         t.chain.mine(Vec::new());
     }
-    let near = post(
-        &t.limited(Limits::default()),
-        "/v1/peg-ins",
-        "key-2",
-        &peg_in(),
-    )
-    .await;
+    let near = t.post("/v1/peg-ins", "key-2", &peg_in()).await;
     let request: Request = near.parse();
     // By the node's tip, not by what was read so far.
     assert_eq!(request.deadline_height, 6 + 24);
     t.chain.mine(Vec::new());
-    let far = post(
-        &t.limited(Limits::default()),
-        "/v1/peg-ins",
-        "key-3",
-        &peg_in(),
-    )
-    .await;
-    assert_eq!(far.problem(), ProblemCode::Unavailable);
+    let far = t.post("/v1/peg-ins", "key-3", &peg_in()).await;
+    assert_eq!(far.problem(), ProblemCode::Paused);
     assert_eq!(t.row_counts().await.0, 1);
 }
 
@@ -158,7 +152,7 @@ async fn a_call_that_times_out_leaves_nothing() {
     assert_eq!(t.row_counts().await, (0, 0, 0));
     // The same call later is as good as new.
     let response = t.post("/v1/peg-ins", "key-1", &peg_in()).await;
-    assert_eq!(response.status, StatusCode::CREATED);
+    assert_eq!(response.status, http::StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -170,7 +164,7 @@ async fn a_media_type_with_parameters_is_taken() {
     ];
     let body = Body::from(peg_in().to_string());
     let response = send(&t.router, "POST", "/v1/peg-ins", &headers, body).await;
-    assert_eq!(response.status, StatusCode::CREATED);
+    assert_eq!(response.status, http::StatusCode::CREATED);
 }
 
 #[tokio::test]
@@ -189,6 +183,6 @@ async fn the_longest_delay_and_the_edges_of_amounts_are_served() {
             body[field] = value.clone();
         }
         let response = t.post("/v1/peg-ins", &format!("key-{index}"), &body).await;
-        assert_eq!(response.status, StatusCode::CREATED, "{response:?}");
+        assert_eq!(response.status, http::StatusCode::CREATED, "{response:?}");
     }
 }

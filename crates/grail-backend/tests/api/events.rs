@@ -6,12 +6,14 @@ use axum::{
     http::Request as HttpRequest,
 };
 use grail_api::{Event, Request, RequestState};
+use grail_store::{NewEvent, Subject};
 use tokio_stream::StreamExt;
 use tower::ServiceExt;
 
 use super::{
-    settlement::{asked, deposited, proven, published},
-    support::{PATIENCE, TestBackend, peg_in},
+    bridge::payment,
+    settlement::{DEPOSIT_SAT, asked, deposited, proven, published},
+    support::{PATIENCE, TestBackend, peg_in, script},
 };
 
 struct Events {
@@ -80,18 +82,18 @@ fn state_of(event: &Event) -> &'static str {
         Event::Request { state, .. } => state.name(),
         Event::Settlement { state, .. } => state.name(),
         Event::Tip { .. } => "tip",
+        Event::Reset {} => "reset",
     }
 }
 
 #[tokio::test]
-async fn events_come_as_they_happen_and_resume_after_the_last_one_seen() {
+async fn events_of_a_request_come_as_they_happen_and_resume_after_the_last() {
     let t = TestBackend::new().await;
     t.mine(vec![t.backend.deployment_tx.clone()]).await;
-    let mut events = Events::open(&t.router, "/v1/events", None).await;
-    let (id, event) = events.next().await;
-    assert_eq!((id, state_of(&event)), (None, "tip"));
-
-    let request = deposited(&t, 40).await;
+    let own: Request = t.post("/v1/peg-ins", "own", &peg_in()).await.parse();
+    let path = format!("/v1/events?request={}", own.id);
+    // From the start.
+    let mut events = Events::open(&t.router, &path, Some("0")).await;
     let (first_id, event) = events.next_change().await;
     let Event::Request {
         id, state, code, ..
@@ -101,77 +103,125 @@ async fn events_come_as_they_happen_and_resume_after_the_last_one_seen() {
     };
     assert_eq!(
         (id, state, code),
-        (request.id, RequestState::AwaitingDeposit, None)
+        (own.id, RequestState::AwaitingDeposit, None)
     );
-    assert_eq!(state_of(&events.next_change().await.1), "ready");
+    let other = deposited(&t, 41).await;
+    assert_ne!(other.id, own.id);
+    let deposit = payment(42, script(&own.deposit_address), DEPOSIT_SAT);
+    t.mine(vec![deposit]).await;
+    let settlement = proven(&t).await;
+    asked(&t).await;
+    let transaction = published(&t, settlement).await;
+    t.mine(vec![transaction]).await;
+    t.mine(Vec::new()).await;
+    let mut seen = Vec::new();
+    while seen.last() != Some(&"paid") {
+        let (_, event) = events.next_change().await;
+        assert!(matches!(event, Event::Request { id, .. } if id == own.id));
+        seen.push(state_of(&event));
+    }
+    assert_eq!(seen[..2], ["ready", "settling"]);
 
+    // Another reader who saw the first one gets all the rest.
+    let mut resumed = Events::open(&t.router, &path, Some(&first_id)).await;
+    for expected in &seen {
+        assert_eq!(state_of(&resumed.next_change().await.1), *expected);
+    }
+}
+
+#[tokio::test]
+async fn the_public_stream_names_no_request_before_it_is_paid() {
+    let t = TestBackend::new().await;
+    t.mine(vec![t.backend.deployment_tx.clone()]).await;
+    let mut events = Events::open(&t.router, "/v1/events", None).await;
+    let (id, event) = events.next().await;
+    assert_eq!((id, state_of(&event)), (None, "tip"));
+    let request = deposited(&t, 40).await;
     let settlement = proven(&t).await;
     asked(&t).await;
     let transaction = published(&t, settlement).await;
     t.mine(vec![transaction.clone()]).await;
     t.mine(Vec::new()).await;
-    let mut seen = Vec::new();
-    let mut last_id = String::new();
+    let (mut seen, mut ids) = (Vec::new(), Vec::new());
     while seen.last() != Some(&"paid") {
         let (id, event) = events.next_change().await;
-        if let Event::Settlement { txid, .. } = &event {
-            assert_eq!(*txid, transaction.compute_txid());
+        match &event {
+            Event::Settlement { txid, .. } => assert_eq!(*txid, transaction.compute_txid()),
+            Event::Request { id, state, .. } => {
+                assert_eq!((*id, *state), (request.id, RequestState::Paid));
+            }
+            other => panic!("expected a settlement or a paid request, got {other:?}"),
         }
         seen.push(state_of(&event));
-        last_id = id;
+        ids.push(id);
     }
-    assert!(
-        seen.contains(&"settling") && seen.contains(&"signing"),
-        "{seen:?}"
-    );
-    assert!(
-        seen.contains(&"published") && seen.contains(&"final"),
-        "{seen:?}"
-    );
-
-    // Another reader who saw the first one gets all the rest, and then what is new.
-    let mut resumed = Events::open(&t.router, "/v1/events", Some(&first_id)).await;
-    assert_eq!(state_of(&resumed.next_change().await.1), "ready");
-    for expected in &seen {
+    for expected in ["signing", "published", "final"] {
+        assert!(seen.contains(&expected), "{seen:?}");
+    }
+    let mut resumed = Events::open(&t.router, "/v1/events", ids.first().map(|id| &**id)).await;
+    for expected in &seen[1..] {
         assert_eq!(state_of(&resumed.next_change().await.1), *expected);
     }
-    let mut resumed = Events::open(&t.router, "/v1/events", Some(&last_id)).await;
-    let (_, event) = resumed.next().await;
-    assert_eq!(state_of(&event), "tip");
-    let next: Request = t.post("/v1/peg-ins", "another", &peg_in()).await.parse();
-    let (_, event) = resumed.next_change().await;
-    assert!(matches!(event, Event::Request { id, .. } if id == next.id));
+    let mut resumed = Events::open(&t.router, "/v1/events", ids.last().map(|id| &**id)).await;
+    assert_eq!(state_of(&resumed.next().await.1), "tip");
 }
 
 #[tokio::test]
-async fn a_stream_of_one_request_has_its_events_and_tips_alone() {
+async fn a_reader_that_missed_more_than_is_sent_again_is_told_to_read_anew() {
     let t = TestBackend::new().await;
     t.mine(vec![t.backend.deployment_tx.clone()]).await;
-    let own: Request = t.post("/v1/peg-ins", "own", &peg_in()).await.parse();
-    let path = format!("/v1/events?request={}", own.id);
-    // From the start.
-    let mut events = Events::open(&t.router, &path, Some("0")).await;
-    assert_eq!(state_of(&events.next_change().await.1), "awaiting-deposit");
-    let other = deposited(&t, 41).await;
-    assert_ne!(other.id, own.id);
-    let deposit = super::bridge::payment(
-        42,
-        super::support::script(&own.deposit_address),
-        super::settlement::DEPOSIT_SAT,
-    );
-    t.mine(vec![deposit]).await;
-    let (_, event) = events.next_change().await;
-    assert!(matches!(event, Event::Request { id, .. } if id == own.id));
-    assert_eq!(state_of(&event), "ready");
+    let request: Request = t.post("/v1/peg-ins", "key", &peg_in()).await.parse();
+    let body = serde_json::json!({ "to": "paid" });
+    let mut tx = t.backend.store.begin().await.unwrap();
+    for _ in 0..1_000 {
+        let event = NewEvent {
+            subject: Subject::Request(request.id),
+            kind: "test",
+            body: &body,
+            now: 1,
+        };
+        tx.append_event(&event).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let (reset_id, event) = Events::open(&t.router, "/v1/events", Some("0"))
+        .await
+        .next_change()
+        .await;
+    assert_eq!(state_of(&event), "reset");
+    // From there on it goes on as usual.
+    let mut resumed = Events::open(&t.router, "/v1/events", Some(&reset_id)).await;
+    assert_eq!(state_of(&resumed.next().await.1), "tip");
+    // One less is sent again.
+    let (id, event) = Events::open(&t.router, "/v1/events", Some("1"))
+        .await
+        .next_change()
+        .await;
+    assert_eq!((id.as_str(), state_of(&event)), ("2", "paid"));
 }
 
 #[tokio::test]
-async fn a_number_of_another_database_begins_at_the_newest() {
+async fn a_number_of_another_database_is_told_to_read_anew_from_the_newest() {
     let t = TestBackend::new().await;
+    let request: Request = t.post("/v1/peg-ins", "key", &peg_in()).await.parse();
     let last = u64::MAX.to_string();
-    let mut events = Events::open(&t.router, "/v1/events", Some(&last)).await;
-    t.post("/v1/peg-ins", "key", &peg_in()).await;
-    assert_eq!(state_of(&events.next_change().await.1), "awaiting-deposit");
+    for path in [
+        "/v1/events".to_owned(),
+        format!("/v1/events?request={}", request.id),
+    ] {
+        let mut events = Events::open(&t.router, &path, Some(&last)).await;
+        let (id, event) = events.next_change().await;
+        assert_eq!((id.as_str(), state_of(&event)), ("1", "reset"));
+    }
+}
+
+#[tokio::test]
+async fn proxies_are_told_not_to_hold_events_back() {
+    let t = TestBackend::new().await;
+    let request = HttpRequest::builder().uri("/v1/events");
+    let request = request.body(Body::empty()).unwrap();
+    let response = t.router.clone().oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["x-accel-buffering"], "no");
+    assert_eq!(response.headers()["cache-control"], "no-store");
 }
 
 #[tokio::test]

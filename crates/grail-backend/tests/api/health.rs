@@ -104,7 +104,7 @@ async fn metrics_have_every_state_once_and_nothing_that_strangers_name() {
     t.scan().await;
     t.post("/v1/peg-ins", "key-1", &peg_in()).await;
     t.backend.health.failed("scan");
-    let response = t.get("/metrics").await;
+    let response = t.metrics().await;
     assert!(response.header("content-type").starts_with("text/plain"));
     let lines: Vec<_> = response.text.lines().collect();
     let has = |line: &str| lines.iter().filter(|other| **other == line).count() == 1;

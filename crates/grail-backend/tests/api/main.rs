@@ -10,6 +10,7 @@ mod client;
 mod create;
 mod events;
 mod health;
+mod limits;
 #[path = "../support/operators.rs"]
 mod operators;
 mod problems;
@@ -18,6 +19,7 @@ mod reads;
 mod receipts;
 mod reserves;
 mod settlement;
+mod status;
 mod support;
 #[path = "../support/wait.rs"]
 mod wait;

@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use axum::{Router, body::Body};
 use bitcoin::{
-    Address, Amount, CompressedPublicKey, Network, OutPoint, Txid,
+    Address, Amount, CompressedPublicKey, Network, OutPoint, Txid, WitnessProgram, WitnessVersion,
     hashes::Hash,
     secp256k1::{Parity, Secp256k1},
 };
 use grail_api::{BODY_BYTES_MAX, ProblemCode};
-use grail_backend::api::Limits;
+use grail_backend::api::{Limits, Rate};
+use grail_flow::SettlementState;
 use grail_store::{BuiltTransaction, NewSettlement};
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ use super::{
     bridge::{own_script, payment, transaction},
     operators::key,
     receipts::bad_receipts,
-    support::{Response, TestBackend, address, peg_in, peg_out, post, send},
+    support::{Response, TestBackend, address, at_once, peg_in, peg_out, post, send},
 };
 
 use ProblemCode as Code;
@@ -33,6 +34,12 @@ pub fn with(mut base: Value, changes: &Value) -> Value {
 fn without(mut base: Value, field: &str) -> Value {
     base.as_object_mut().unwrap().remove(field);
     base
+}
+
+/// The values of a body in the order of its fields, without their names.
+fn as_array(body: &Value, address_field: &str) -> String {
+    let fields = [address_field, "reclaim_public_key", "fee_cap_sat"];
+    Value::from_iter(fields.map(|field| body[field].clone())).to_string()
 }
 
 /// Amounts of which a peg-in has too little.
@@ -90,6 +97,9 @@ fn bad_addresses() -> Vec<(Code, String)> {
     let mainnet = Address::p2tr(&secp, key(50), None, Network::Bitcoin).to_string();
     let testnet = Address::p2tr(&secp, key(50), None, Network::Testnet).to_string();
     let vault = Address::from_script(&super::bridge::vault_script(), Network::Regtest).unwrap();
+    // No point of the curve has this x, so nothing opens what is paid there.
+    let program = WitnessProgram::new(WitnessVersion::V1, &[0xff; 32]).unwrap();
+    let nowhere = Address::from_witness_program(program, Network::Regtest).to_string();
     // A witness program of a version without meaning.
     let future = "bcrt1pqqqqpqqqqqq".to_owned();
     vec![
@@ -101,6 +111,7 @@ fn bad_addresses() -> Vec<(Code, String)> {
         (Code::WrongNetworkAddress, mainnet),
         (Code::WrongNetworkAddress, testnet),
         (Code::UnsupportedAddress, vault.to_string()),
+        (Code::UnspendableAddress, nowhere),
     ]
 }
 
@@ -132,6 +143,8 @@ async fn bad_bodies_are_refused_with_their_codes_and_leave_nothing() {
             "{}{}",
             "\u{0}",
             "{\"fee_cap_sat\":",
+            // What a struct would be read from, field by field.
+            &as_array(&good, address_field),
         ] {
             cases.push((path, Code::MalformedBody, text.to_owned()));
         }
@@ -221,6 +234,14 @@ async fn headers_are_checked() {
             Code::BadIdempotencyKey,
             vec![json, ("idempotency-key", &long)],
         ),
+        (
+            Code::BadIdempotencyKey,
+            vec![json, ("idempotency-key", "k"), ("idempotency-key", "l")],
+        ),
+        (
+            Code::UnsupportedMediaType,
+            vec![json, json, ("idempotency-key", "k")],
+        ),
         (Code::UnsupportedMediaType, vec![("idempotency-key", "k")]),
         (
             Code::UnsupportedMediaType,
@@ -242,12 +263,13 @@ async fn headers_are_checked() {
     assert_eq!(t.row_counts().await, (0, 0, 0));
 }
 
-const BAD_PATHS: [(Code, &str); 29] = [
+const BAD_PATHS: [(Code, &str); 31] = [
     (Code::NotFound, "/"),
     (Code::NotFound, "/v1"),
     (Code::NotFound, "/v1/peg-ins/"),
     (Code::NotFound, "/v1/params/x"),
     (Code::NotFound, "/v2/params"),
+    (Code::NotFound, "/metrics"),
     (Code::MethodNotAllowed, "/v1/peg-ins"),
     (Code::BadId, "/v1/peg-ins/ab"),
     (Code::BadId, "/v1/peg-outs/zz"),
@@ -261,6 +283,7 @@ const BAD_PATHS: [(Code, &str); 29] = [
     (Code::BadQuery, "/v1/requests?after=x"),
     (Code::BadQuery, "/v1/requests?after=-1"),
     (Code::BadQuery, "/v1/requests?state=lost"),
+    (Code::BadQuery, "/v1/requests?state=ready"),
     (Code::BadQuery, "/v1/requests?colour=red"),
     (Code::BadQuery, "/v1/requests?limit=1&limit=2"),
     (Code::BadQuery, "/v1/settlements?limit=0"),
@@ -296,9 +319,13 @@ async fn bad_paths_and_queries_are_refused_with_their_codes() {
         assert_eq!(response.problem(), Code::MethodNotAllowed);
         assert!(!response.header("allow").is_empty(), "{method} {path}");
     }
-    let headers = [("last-event-id", "first")];
-    let response = send(&t.router, "GET", "/v1/events", &headers, Body::empty()).await;
-    assert_eq!(response.problem(), Code::BadQuery);
+    for headers in [
+        vec![("last-event-id", "first")],
+        vec![("last-event-id", "1"), ("last-event-id", "2")],
+    ] {
+        let response = send(&t.router, "GET", "/v1/events", &headers, Body::empty()).await;
+        assert_eq!(response.problem(), Code::BadQuery);
+    }
 }
 
 /// A settlement whose parent is missing: books that cannot be.
@@ -321,6 +348,8 @@ async fn break_the_books(t: &TestBackend) -> Txid {
         weight: unsigned.weight(),
     };
     let txid = tx.set_built(id, &built, 1).await.unwrap();
+    let (from, to) = (SettlementState::start(), SettlementState::Broadcast {});
+    tx.set_settlement_state(id, &from, &to, 1).await.unwrap();
     tx.commit().await.unwrap();
     txid
 }
@@ -340,11 +369,11 @@ async fn full_places_are_answered_with_come_back_later() {
     let full = |limits: Limits| t.limited(limits);
     let calls = full(Limits {
         calls_max: 0,
-        ..Limits::default()
+        ..at_once()
     });
     let streams = full(Limits {
         streams_max: 0,
-        ..Limits::default()
+        ..at_once()
     });
     let get = async |router: &Router, path: &str| -> Response {
         send(router, "GET", path, &[], Body::empty()).await
@@ -391,10 +420,12 @@ async fn every_problem_code_has_a_call_that_gets_it() {
     }
     seen.extend(bad_receipts(&t).await);
     let scarce = t.limited(Limits {
-        creations_burst: 1,
-        creations_per_second: 0,
+        creations: Rate {
+            burst: 1,
+            per_second: 0.0,
+        },
         call_timeout: Duration::from_mins(1),
-        ..Limits::default()
+        ..at_once()
     });
     assert_eq!(
         post(&scarce, "/v1/peg-ins", "k", &peg_in()).await.status,
@@ -403,6 +434,8 @@ async fn every_problem_code_has_a_call_that_gets_it() {
     let other = with(peg_in(), &json!({ "fee_cap_sat": 9_000 }));
     seen.insert(post(&scarce, "/v1/peg-ins", "k", &other).await.problem());
     seen.insert(post(&scarce, "/v1/peg-ins", "l", &other).await.problem());
+    t.chain.set_away(true);
+    seen.insert(t.post("/v1/peg-ins", "m", &peg_in()).await.problem());
     let txid = break_the_books(&t).await;
     seen.insert(t.get(&format!("/v1/settlements/{txid}")).await.problem());
     assert_eq!(seen, Code::ALL.into_iter().collect());

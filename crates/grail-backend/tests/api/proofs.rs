@@ -131,7 +131,7 @@ async fn a_failed_attempt_shows_its_code_and_when_the_next_one_is_and_no_words()
             .next_attempt_at
             .is_none_or(|at| at > clock::now() - 1)
     );
-    let text = t.get("/metrics").await.text;
+    let text = t.metrics().await.text;
     assert!(!text.contains("secret-host"));
     for line in [
         "grail_proofs_by_state{state=\"queued\"} 1",
@@ -153,7 +153,7 @@ async fn what_proofs_took_is_summed_and_tells_what_the_next_will_take() {
     let transaction = published(&t, id).await;
     t.mine(vec![transaction]).await;
     let fuel = listed(&t, "").await[0].proving.fuel.unwrap();
-    let text = t.get("/metrics").await.text;
+    let text = t.metrics().await.text;
     for line in [
         "grail_proofs_by_state{state=\"proven\"} 1".to_owned(),
         "grail_proofs_total{outcome=\"made\"} 1".to_owned(),

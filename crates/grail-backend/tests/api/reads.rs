@@ -1,6 +1,7 @@
 //! What is read: parameters, roster, lists, the description, and headers of a public API.
 
 use axum::body::Body;
+use bitcoin::OutPoint;
 use grail_api::{
     Kind, Page, ParamsAnswer, ProblemCode, Request, RequestState, RequestSummary, RosterAnswer,
 };
@@ -51,10 +52,10 @@ async fn the_roster_has_evidence_of_all_signers_the_newest_where_there_is_one() 
 }
 
 #[tokio::test]
-async fn requests_are_listed_newest_first_in_pages_without_gap_or_repeat() {
+async fn paid_requests_are_listed_newest_first_in_pages_without_gap_or_repeat() {
     let t = TestBackend::new().await;
     let mut made = Vec::new();
-    for index in 0..5 {
+    for index in 0..6 {
         let (path, body) = if index == 2 {
             ("/v1/peg-outs", peg_out())
         } else {
@@ -63,6 +64,13 @@ async fn requests_are_listed_newest_first_in_pages_without_gap_or_repeat() {
         let request: Request = t.post(path, &format!("key-{index}"), &body).await.parse();
         made.push(request);
     }
+    // Before they are paid, nobody learns of them.
+    for query in ["", "?state=paid"] {
+        let page: Page<RequestSummary> = t.get(&format!("/v1/requests{query}")).await.parse();
+        assert_eq!((page.items, page.next), (Vec::new(), None));
+    }
+    let unpaid = made.pop().unwrap();
+    pay(&t, &made).await;
     made.reverse();
     let mut listed: Vec<RequestSummary> = Vec::new();
     let mut query = "limit=2".to_owned();
@@ -75,28 +83,33 @@ async fn requests_are_listed_newest_first_in_pages_without_gap_or_repeat() {
             None => assert_eq!(pages, 2),
         }
     }
-    let ids = |requests: &[Request]| {
-        requests
-            .iter()
-            .map(|request| request.id)
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        listed.iter().map(|summary| summary.id).collect::<Vec<_>>(),
-        ids(&made)
-    );
+    let made_ids: Vec<_> = made.iter().map(|request| request.id).collect();
+    let listed_ids: Vec<_> = listed.iter().map(|summary| summary.id).collect();
+    assert_eq!(listed_ids, made_ids);
+    assert!(!listed_ids.contains(&unpaid.id));
     assert_eq!(listed[2].kind, Kind::PegOut);
+    assert_eq!(listed[0].state, RequestState::Paid);
     assert_eq!(listed[0].deposit_address, made[0].deposit_address);
-    assert_eq!(listed[0].amount_sat, None);
 
     // A page that is exactly full has no next.
     let page: Page<RequestSummary> = t.get("/v1/requests?limit=5").await.parse();
     assert_eq!((page.items.len(), page.next), (5, None));
-    let page: Page<RequestSummary> = t.get("/v1/requests?state=awaiting-deposit").await.parse();
-    assert_eq!(page.items.len(), 5);
-    assert_eq!(page.items[0].state, RequestState::AwaitingDeposit);
-    let page: Page<RequestSummary> = t.get("/v1/requests?state=paid").await.parse();
-    assert_eq!((page.items.len(), page.next), (0, None));
+}
+
+/// Has rows say that requests were paid.
+async fn pay(t: &TestBackend, requests: &[Request]) {
+    let paid = grail_flow::RequestState::Paid {
+        deposit: OutPoint::null(),
+        settlement: grail_flow::SettlementId(1),
+    };
+    let mut tx = t.backend.store.begin().await.unwrap();
+    for request in requests {
+        let from = grail_flow::RequestState::start();
+        tx.set_request_state(&request.id, &from, &paid, 1)
+            .await
+            .unwrap();
+    }
+    tx.commit().await.unwrap();
 }
 
 #[tokio::test]

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use bitcoin::OutPoint;
 use grail_api::{Health, HealthStatus, ProblemCode, Reserves};
-use grail_backend::api::Limits;
 use grail_store::{VaultKind, VaultOutput};
 
 use super::{
     bridge::payment,
     settlement::{DEPOSIT_SAT, asked, deposited, proven, published, settled},
-    support::TestBackend,
+    support::{TestBackend, at_once},
 };
 
 async fn reserves(t: &TestBackend) -> Reserves {
@@ -116,16 +115,14 @@ async fn reserves_come_out_the_same_from_an_empty_database() {
     settled(&t).await;
     let vault = super::bridge::vault_script();
     t.mine(vec![payment(70, vault, 5_000)]).await;
-    let other = TestBackend::on(Arc::clone(&t.chain), Limits::default()).await;
+    let other = TestBackend::on(Arc::clone(&t.chain), at_once()).await;
     other.scan().await;
     assert_eq!(reserves(&other).await, reserves(&t).await);
 }
 
-#[tokio::test]
-async fn a_vault_below_the_supply_is_failing_health() {
-    let t = TestBackend::new().await;
-    settled(&t).await;
-    let shown = reserves(&t).await;
+/// Has rows say that the vault holds a satoshi too few.
+pub async fn rob(t: &TestBackend) {
+    let shown = reserves(t).await;
     let mut tx = t.backend.store.begin().await.unwrap();
     let block = tx.last_block().await.unwrap().unwrap();
     let spent = tx
@@ -145,6 +142,33 @@ async fn a_vault_below_the_supply_is_failing_health() {
     };
     tx.record_vault_output(&less, block).await.unwrap();
     tx.commit().await.unwrap();
+}
+
+/// Has rows say that the NFT is in epoch 1, of which there is no roster.
+pub async fn lose_the_nft(t: &TestBackend) {
+    let mut tx = t.backend.store.begin().await.unwrap();
+    let block = tx.last_block().await.unwrap().unwrap();
+    let spender = payment(72, bitcoin::ScriptBuf::new(), 1).compute_txid();
+    tx.spend_vault_output(&t.backend.deployment_nft(), &spender, block)
+        .await
+        .unwrap();
+    let moved = VaultOutput {
+        epoch: grail_types::Epoch(1),
+        outpoint: OutPoint::new(spender, 0),
+        amount: t.backend.params().nft_carrier,
+        kind: VaultKind::Nft {
+            supply: bitcoin::Amount::ZERO,
+        },
+    };
+    tx.record_vault_output(&moved, block).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_vault_below_the_supply_is_failing_health() {
+    let t = TestBackend::new().await;
+    settled(&t).await;
+    rob(&t).await;
     let response = t.get("/healthz").await;
     assert_eq!(response.status, 503);
     let health: Health = serde_json::from_str(&response.text).unwrap();

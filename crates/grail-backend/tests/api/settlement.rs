@@ -127,8 +127,6 @@ async fn a_deposit_is_shown_with_confirmations_and_the_way_out() {
     assert_eq!(other.outpoint.txid, second.compute_txid());
     assert_eq!(other.code.name(), "duplicate-deposit");
     assert_eq!(other.reclaim_possible_at_height, Some(27));
-    let list: Page<RequestSummary> = t.get("/v1/requests?state=ready").await.parse();
-    assert_eq!(list.items[0].amount_sat, Some(DEPOSIT_SAT));
 }
 
 #[tokio::test]
@@ -180,6 +178,16 @@ async fn a_settlement_is_shown_at_each_stage_of_its_life() {
     tx.commit().await.unwrap();
     let shown = settlement(&t, txid).await;
     assert_eq!(shown.state, SettlementState::Signing);
+    // Whom it serves is nobody's affair yet, nor what a refusal says of a deposit.
+    assert_eq!((shown.request_count, shown.requests.len()), (1, 0));
+    assert_eq!((shown.inputs.len(), shown.outputs.len()), (0, 0));
+    assert_eq!(shown.signers[2].details, None);
+    let text = t.get("/v1/settlements").await.text;
+    let of_user = [
+        request.id.to_string(),
+        request.terms.destination.script().to_hex_string(),
+    ];
+    assert!(of_user.iter().all(|own| !text.contains(own)), "{text}");
     let outcomes: Vec<_> = shown.signers.iter().map(|answer| answer.outcome).collect();
     assert_eq!(
         outcomes,
@@ -197,6 +205,11 @@ async fn a_settlement_is_shown_at_each_stage_of_its_life() {
 
     let transaction = published(&t, id).await;
     let shown = settlement(&t, txid).await;
+    assert_eq!(
+        (shown.request_count, &shown.requests[..]),
+        (1, &[request.id][..])
+    );
+    assert_eq!(shown.signers[2].details.as_deref(), Some("expected more"));
     assert_eq!(
         (shown.state, shown.confirmations),
         (SettlementState::Published, 0)
@@ -237,6 +250,7 @@ async fn a_settlement_is_shown_at_each_stage_of_its_life() {
     );
     let list: Page<RequestSummary> = t.get("/v1/requests?state=paid").await.parse();
     assert_eq!(list.items[0].settlement_txid, Some(txid));
+    assert_eq!(list.items[0].amount_sat, Some(DEPOSIT_SAT));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A backend for one test, and calls to its API.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -10,7 +10,7 @@ use axum::{
 use bitcoin::{Address, Network, ScriptBuf, secp256k1::Secp256k1};
 use grail_api::{Problem, ProblemCode};
 use grail_backend::{
-    api::{Limits, router_with},
+    api::{Limits, metrics_router, router_with},
     backend::{Backend, Config, Parts},
     node::Node,
     roles::scan::Scanner,
@@ -23,10 +23,19 @@ use tower::ServiceExt;
 use super::{
     bridge,
     chain::PaperChain,
-    operators::{key, measurement},
+    operators::{SIGNER_COUNT, heard_of, key, measurement},
 };
 
 pub use super::wait::{PATIENCE, eventually};
+
+/// The usual limits, and no answer that is older than its question.
+pub fn at_once() -> Limits {
+    Limits {
+        fresh: Duration::ZERO,
+        sums_fresh: Duration::ZERO,
+        ..Limits::default()
+    }
+}
 
 /// A backend without running roles: tests move it on.
 pub struct TestBackend {
@@ -82,7 +91,7 @@ impl Response {
 
 impl TestBackend {
     pub async fn new() -> Self {
-        Self::with_limits(Limits::default()).await
+        Self::with_limits(at_once()).await
     }
 
     pub async fn with_limits(limits: Limits) -> Self {
@@ -112,6 +121,7 @@ impl TestBackend {
         })
         .await
         .unwrap();
+        heard_of(&backend, 1..=SIGNER_COUNT).await;
         Self {
             router: router_with(Arc::clone(&backend), limits),
             backend,
@@ -139,6 +149,12 @@ impl TestBackend {
 
     pub async fn get(&self, path: &str) -> Response {
         send(&self.router, "GET", path, &[], Body::empty()).await
+    }
+
+    /// What the operator of the backend sees.
+    pub async fn metrics(&self) -> Response {
+        let router = metrics_router(Arc::clone(&self.backend), at_once());
+        send(&router, "GET", "/metrics", &[], Body::empty()).await
     }
 
     pub async fn post(&self, path: &str, key: &str, body: &Value) -> Response {

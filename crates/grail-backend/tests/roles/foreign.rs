@@ -131,10 +131,11 @@ async fn an_nft_that_vanishes_is_an_alarm_that_stops_building() {
             nft = w.settlement(id).await.nft_output.unwrap();
         }
         assert_eq!(w.alarms().await, [""; 0]);
+        let asked = w.ask_peg_in().await;
         let foreign = transaction(&[nft], Vec::new());
         w.mine(vec![foreign]).await;
         assert_eq!(w.alarms().await, ["foreign-settlement"]);
-        w.ready_peg_ins(1).await;
+        w.mine(vec![w.deposit(&asked, DEPOSIT_SAT)]).await;
         assert_eq!(w.build().await, Built::Hold);
         // Nor is anything built once somebody has looked.
         w.acknowledge_alarms().await;

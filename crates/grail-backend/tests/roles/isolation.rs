@@ -14,7 +14,12 @@ use grail_prover::{
 };
 use grail_store::{DepositState, JobKind, ProofState};
 
-use super::{bridge, proving::record, users::Asked, world::World};
+use super::{
+    bridge,
+    proving::record,
+    users::{Asked, DEPOSIT_SAT},
+    world::World,
+};
 
 /// What a prover does to a spell with a poisoned deposit.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -247,13 +252,15 @@ async fn unrelated_failures_in_a_row_are_an_alarm_that_stops_building() {
     let w = World::with_prover(picky.clone()).await;
     lone_failures(&w, &picky, 2).await;
     assert_eq!(w.alarms().await, [""; 0]);
+    // No address is given out once the alarm is open.
+    let good = w.ask_peg_in().await;
     let refused = lone_failures(&w, &picky, 1).await;
     assert_eq!(w.standing(&refused[0]).await.0, "reclaimable");
     assert_eq!(w.alarms().await, ["unservable-settlements"]);
-    let good = w.ready_peg_ins(1).await;
+    w.mine(vec![w.deposit(&good, DEPOSIT_SAT)]).await;
     assert_eq!(w.build().await, Built::Hold);
     assert_eq!(w.settlements().await.len(), 3);
-    assert_eq!(w.standing(&good[0].0).await, ("ready", None));
+    assert_eq!(w.standing(&good).await, ("ready", None));
     // A person has looked.
     w.acknowledge_alarms().await;
     w.settle().await;

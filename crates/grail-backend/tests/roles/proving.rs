@@ -247,6 +247,8 @@ async fn workers_of_two_processes_share_ten_settlements_and_prove_each_once() {
         let waiting: BTreeSet<_> = gate.waiting().iter().map(|call| calls[*call]).collect();
         assert_eq!(waiting.len(), at_a_time);
         gate.pass(call);
+        // It waits until it notices, and must not be counted with those after it.
+        eventually(async || !gate.waiting().contains(&call)).await;
     }
     eventually(async || states(&w).await == ["proven"; 10]).await;
     let calls: BTreeSet<_> = gate.calls().into_iter().collect();
@@ -272,7 +274,12 @@ async fn a_slow_proof_keeps_no_other_role_waiting_and_no_stop_either() {
     let _end = OpenAtEnd(Arc::clone(&gate));
     let w = World::with_prover(gate.clone()).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let serving = tokio::spawn(run::serve(Arc::clone(&w.backend), listener));
+    let doors = run::Doors {
+        api: listener,
+        metrics: tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        limits: grail_backend::api::Limits::default(),
+    };
+    let serving = tokio::spawn(run::serve(Arc::clone(&w.backend), doors));
     let first = w.ask_peg_in().await;
     w.chain.mine(vec![w.deposit(&first, DEPOSIT_SAT)]);
     gate.until_waiting(1).await;

@@ -7,7 +7,7 @@ use axum::{
 use bitcoin::OutPoint;
 use grail_api::{Problem, ProblemCode, Receipt, RequestState, RequestStatus, RestoreRequest};
 use grail_backend::{
-    api::{Limits, router_with},
+    api::{Limits, Rate, router_with},
     roles::build::Built,
 };
 use grail_script::InternalKey;
@@ -280,7 +280,10 @@ async fn receipts_are_limited_as_new_requests_are_and_known_ones_are_not() {
     let w = World::new().await;
     let (asked, _) = w.ready_peg_ins(1).await.remove(0);
     let limits = Limits {
-        creations_burst: 0,
+        creations_each: Rate {
+            burst: 0,
+            per_second: 0.0,
+        },
         ..Limits::default()
     };
     let body = |receipt: Receipt| {
@@ -290,7 +293,7 @@ async fn receipts_are_limited_as_new_requests_are_and_known_ones_are_not() {
         })
     };
     let unknown = body(written(terms_of_nobody(&w, 1)));
-    let (status, problem) = post_limited(&w, &unknown, limits).await;
+    let (status, problem) = post_limited(&w, &unknown, limits.clone()).await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(problem["code"], "rate-limited");
     let known = body(receipt(&w, &asked).await);

@@ -2,7 +2,7 @@
 //! requests, settlements, answers and the API, undone by a reorg.
 
 use axum::{body::Body, http::Request as HttpRequest};
-use bitcoin::{OutPoint, Transaction, Txid, hashes::Hash};
+use bitcoin::{Address, Network, OutPoint, Transaction, Txid, hashes::Hash};
 use grail_api::{Page, Request, RosterAnswer, RosterRecord, RosterSummary, Settlement};
 use grail_backend::{api::router, roles::build::Built};
 use grail_fixtures::house::{House, Rotation};
@@ -116,7 +116,7 @@ async fn a_rotation_in_a_block_is_adopted_and_the_bridge_goes_on_under_it() {
 
     // No address of a roster that a reorg can undo, and none of one that has given the NFT away.
     let (status, problem) = ask(&w).await;
-    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+    assert_eq!((status, &problem["code"]), (503, &json!("paused")));
     w.mine_empty(w.backend.params().settlement_confirmations - 1)
         .await;
     let (status, answer) = ask(&w).await;
@@ -125,6 +125,23 @@ async fn a_rotation_in_a_block_is_adopted_and_the_bridge_goes_on_under_it() {
     assert_eq!(answer.terms.epoch, Epoch(1));
     assert_eq!(answer.receipt.roster, second.roster);
     answer.receipt.check().unwrap();
+    // Neither vault is a place to pay to: that of before holds nobody's coins any more.
+    for vault in [first_house().vault, second.vault.clone()] {
+        let vault = Address::from_script(&vault.script_pubkey, Network::Regtest).unwrap();
+        let body = json!({
+            "payout_address": vault.to_string(),
+            "reclaim_public_key": key(60).to_string(),
+            "fee_cap_sat": FEE_CAP_SAT,
+        });
+        let call = HttpRequest::post("/v1/peg-outs")
+            .header("content-type", "application/json")
+            .header("idempotency-key", "to-a-vault")
+            .body(Body::from(body.to_string()))
+            .unwrap();
+        let (status, problem) = answered(&w, call).await;
+        let code = &problem["code"];
+        assert_eq!((status, code), (422, &json!("unsupported-address")));
+    }
 
     // The new roster settles; the old one has no say.
     let asked = w.ready_peg_ins(1).await.remove(0).0;
@@ -373,7 +390,7 @@ async fn a_mined_handover_that_does_not_follow_stops_the_bridge() {
     assert_eq!(epoch(&w).await, Epoch(0));
     assert_eq!(w.build().await, Built::Hold);
     let (status, problem) = ask(&w).await;
-    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+    assert_eq!((status, &problem["code"]), (503, &json!("paused")));
     // Also once a person has looked: the NFT is not where the first roster could spend it.
     w.acknowledge_alarms().await;
     assert_eq!(w.build().await, Built::Nothing);
@@ -396,7 +413,7 @@ async fn a_rotation_to_other_parameters_stops_building_and_issuing_at_once() {
     assert_eq!(w.alarms().await, ["params-unknown"]);
     assert_eq!(w.build().await, Built::Hold);
     let (status, problem) = ask(&w).await;
-    assert_eq!((status, &problem["code"]), (503, &json!("unavailable")));
+    assert_eq!((status, &problem["code"]), (503, &json!("paused")));
     // Looking at it does not make the parameters known.
     w.acknowledge_alarms().await;
     assert_eq!(w.build().await, Built::Hold);

@@ -35,7 +35,7 @@ use tokio::{sync::Mutex, task::JoinHandle};
 use super::{
     bridge,
     chain::PaperChain,
-    operators::key,
+    operators::{heard_of, key},
     signers::honest,
     users::Asked,
     wait::{PATIENCE, eventually},
@@ -99,6 +99,7 @@ async fn start(
     })
     .await
     .unwrap();
+    heard_of(&backend, 1..=13).await;
     let asks = backend.broker.subscribe(Ask::subject()).await.unwrap();
     let listener = Arc::clone(&backend);
     let listening = tokio::spawn(async move { sign::listen(&listener).await.unwrap() });

@@ -3,6 +3,7 @@
 mod address;
 mod auditor;
 mod balance;
+mod bridge;
 mod explain;
 mod init;
 mod list;

@@ -13,6 +13,7 @@ use grail_wallet::receipt::StoredReceipt;
 use grail_wallet::seed::{RECLAIM_KEYS_MAX, Seed};
 
 use crate::arguments;
+use crate::commands::bridge::must_serve;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::prover::prover;
@@ -65,6 +66,9 @@ fn make(
     }
     if let Some(to) = &peg.to {
         parse_address(to, session.network())?;
+    }
+    if !peg.anyway {
+        must_serve(&session.api()?)?;
     }
     let protocol = session.agreed_protocol()?;
     session.sync(progress)?;

@@ -212,6 +212,7 @@ impl Served {
         let terms = parsed.into_terms([self.nonce; 16]);
         let receipt = Receipt::new(InternalKey::Nums, terms.clone(), roster);
         let request = Request {
+            warnings: Vec::new(),
             id: terms.id(),
             kind,
             state: RequestState::AwaitingDeposit,

@@ -73,6 +73,7 @@ pub fn deploy(chain: &Chain1, supply: u64) -> OutPoint {
 pub fn peg(amount: u64) -> arguments::Peg {
     arguments::Peg {
         amount: sat(amount),
+        anyway: false,
         to: None,
         fee_cap: None,
         reclaim_delay: None,

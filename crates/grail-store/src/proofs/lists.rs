@@ -40,8 +40,6 @@ pub struct ProofTotals {
     pub fuel: u64,
     /// What provers took for all proofs made.
     pub fee: Amount,
-    /// Since when the oldest that is neither proven nor given up waits, unix seconds.
-    pub waiting_since: Option<u64>,
 }
 
 impl Reader {
@@ -109,6 +107,17 @@ impl Reader {
         Ok(times.get(times.len() / 2).copied())
     }
 
+    /// Since when the oldest settlement without its proof waits for it, unix seconds.
+    pub async fn proof_waiting_since(&mut self) -> Result<Option<u64>, StoreError> {
+        let row = sqlx::query(sql(format!(
+            "SELECT MIN(queued_at) AS since FROM proofs WHERE state IN ({})",
+            unfinished_states()
+        )))
+        .fetch_one(self.connection())
+        .await?;
+        row.maybe_u64("since")
+    }
+
     /// Sums over all proofs.
     pub async fn proof_totals(&mut self) -> Result<ProofTotals, StoreError> {
         let rows = sqlx::query(
@@ -125,8 +134,8 @@ impl Reader {
              COALESCE(SUM(attempts), 0) - COALESCE(SUM(CASE WHEN attempts > 0 AND reused = 0 \
              AND state IN ('{PROVING}', '{PROVEN}', '{FAILED}') THEN 1 ELSE 0 END), 0) AS interrupted, \
              COUNT(duration_ms) AS timed, COALESCE(SUM(duration_ms), 0) AS duration, \
-             COALESCE(SUM(CASE WHEN reused = 0 THEN fee_sat END), 0) AS fee, \
-             MIN(CASE WHEN state IN ({}) THEN queued_at END) AS since FROM proofs", unfinished_states())))
+             COALESCE(SUM(CASE WHEN reused = 0 THEN fee_sat END), 0) AS fee \
+             FROM proofs")))
         .fetch_one(self.connection())
         .await?;
         let fuel = sqlx::query(
@@ -146,7 +155,6 @@ impl Reader {
                 .saturating_mul(1_000)
                 .saturating_add(fuel.u64("rest")?),
             fee: row.amount("fee")?,
-            waiting_since: row.maybe_u64("since")?,
         })
     }
 }

@@ -10,6 +10,7 @@ mod deposits;
 mod evidence;
 mod feed;
 mod handovers;
+mod history;
 mod jobs;
 mod proofs;
 mod requests;

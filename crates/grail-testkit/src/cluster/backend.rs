@@ -107,6 +107,7 @@ impl Backend {
             .arg(self.broker.to_string())
             .arg("--api")
             .arg(format!("127.0.0.1:{}", self.api_port))
+            .args(["--metrics", "127.0.0.1:0"])
             .arg("--batch-seconds")
             .arg(config.batch_seconds.to_string())
             .arg("--ask-seconds")

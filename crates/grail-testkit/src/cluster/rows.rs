@@ -80,6 +80,14 @@ impl Rows {
         })
     }
 
+    /// How many requests were ever made; up to a page's.
+    pub fn request_count(&self) -> Result<usize> {
+        self.runtime.block_on(async {
+            let mut reader = self.store.read().await?;
+            Ok(reader.requests(0, PAGE).await?.len())
+        })
+    }
+
     /// All alarms, acknowledged or not.
     pub fn alarms(&self) -> Result<Vec<StoredAlarm>> {
         self.runtime.block_on(async {

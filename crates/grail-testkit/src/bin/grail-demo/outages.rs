@@ -46,12 +46,10 @@ pub fn four_and_five(story: &mut Story<'_>) -> Result<()> {
     fifth.kill();
     story.report.done("a fifth killed: eleven are left");
     let pegged = story.peg(&[("frank", Kind::PegIn, 800_000)])?;
-    let one = pegged.first().context("a request")?;
     story.report.doing("it waits");
     let waiting = story.cluster.until("eleven signatures", || {
         let newest = story.cluster.settlements()?.into_iter().next();
-        Ok(newest
-            .filter(|settlement| settlement.requests == [one.id] && signed_count(settlement) == 11))
+        Ok(newest.filter(|it| it.state == SettlementState::Signing && signed_count(it) == 11))
     })?;
     let until = Instant::now() + WATCHED;
     while Instant::now() < until {

@@ -1,0 +1,177 @@
+#![allow(clippy::unwrap_used)]
+use bitcoin::{Amount, BlockHash, hashes::Hash};
+use grail_chain::BlockRef;
+use grail_types::{ImagesHash, Network};
+
+use super::*;
+
+type Change = fn(&mut Facts, u64);
+
+/// A bridge that is as it should be.
+fn well() -> Facts {
+    Facts {
+        now: 1_800_000_000,
+        node: Ok(NodeView {
+            tip: BlockRef {
+                height: 900_000,
+                hash: BlockHash::all_zeros(),
+            },
+            fee_rate: Some(FeeRate::BROADCAST_MIN),
+        }),
+        height: 900_000,
+        alarms: OpenAlarms { stop: 0, look: 0 },
+        totals: VaultTotals {
+            nft: None,
+            supply: Amount::from_sat(1_000),
+            vault: Amount::from_sat(1_000),
+            donations: Amount::ZERO,
+            former: Amount::ZERO,
+        },
+        issuing: Ok(()),
+        epoch: 3,
+        operators: 16,
+        operators_heard: 16,
+        threshold: 12,
+        ready: (0, None),
+        lane: Lane::default(),
+        proof_waiting_since: None,
+        proof_seconds: 0,
+    }
+}
+
+fn params() -> Params {
+    Params::preset(Network::Regtest, ImagesHash([7; 32]))
+}
+
+fn codes(facts: &Facts) -> Vec<StatusCode> {
+    let reasons = facts.reasons(&params());
+    reasons.into_iter().map(|reason| reason.code).collect()
+}
+
+/// What brings a code about at `n`, and not one below.
+const CASES: [(StatusCode, u64, Change); 16] = [
+    (StatusCode::AlarmOpen, 1, stopping),
+    (StatusCode::AlarmToSee, 1, shown),
+    (StatusCode::QuorumAway, 5, missing),
+    (StatusCode::OperatorsAway, 1, missing),
+    (StatusCode::NodeAway, 1, |facts, n| {
+        facts.node = if n == 0 {
+            facts.node
+        } else {
+            Err("node-unreachable")
+        };
+    }),
+    (StatusCode::NoFeeRate, 1, |facts, n| {
+        let node = facts.node.as_mut().unwrap();
+        node.fee_rate = node.fee_rate.filter(|_| n == 0);
+    }),
+    (StatusCode::ScanLagging, 3, behind),
+    (StatusCode::ScanBehind, 7, behind),
+    (StatusCode::RosterUnsettled, 1, |facts, n| {
+        facts.issuing = if n == 0 {
+            Ok(())
+        } else {
+            Err(NotIssuing::OtherParams)
+        };
+    }),
+    (StatusCode::ReservesShort, 1, |facts, n| {
+        facts.totals.vault = facts.totals.supply - Amount::from_sat(n);
+    }),
+    (StatusCode::ProverSlow, PROOF_SECONDS_USUAL + 1, proving),
+    (StatusCode::ProverAway, PROOF_SECONDS_MAX + 1, proving),
+    (StatusCode::LaneSlow, LANE_SECONDS_USUAL + 1, on_its_way),
+    (StatusCode::LaneStuck, LANE_SECONDS_MAX + 1, on_its_way),
+    (StatusCode::LaneFull, 20, unconfirmed),
+    (StatusCode::QueueLong, 199, ready),
+];
+
+fn stopping(facts: &mut Facts, n: u64) {
+    facts.alarms.stop = n;
+}
+
+fn shown(facts: &mut Facts, n: u64) {
+    facts.alarms.look = n;
+}
+
+fn unconfirmed(facts: &mut Facts, n: u64) {
+    facts.lane.unconfirmed_count = n;
+}
+
+fn ready(facts: &mut Facts, n: u64) {
+    facts.ready = (n, Some(1));
+}
+
+fn missing(facts: &mut Facts, n: u64) {
+    facts.operators_heard = 16 - u16::try_from(n).unwrap();
+}
+
+fn behind(facts: &mut Facts, n: u64) {
+    facts.height -= u32::try_from(n).unwrap();
+}
+
+fn proving(facts: &mut Facts, n: u64) {
+    facts.proof_waiting_since = Some(facts.now - n);
+}
+
+fn on_its_way(facts: &mut Facts, n: u64) {
+    facts.lane.unpublished_since = Some(facts.now - n);
+}
+
+#[test]
+fn each_code_begins_where_it_says_and_not_before() {
+    assert_eq!(codes(&well()), []);
+    for (code, from, change) in CASES {
+        let mut facts = well();
+        change(&mut facts, from);
+        assert_eq!(codes(&facts), [code]);
+        let mut facts = well();
+        change(&mut facts, from - 1);
+        assert!(!codes(&facts).contains(&code), "{code}");
+    }
+    let cases: BTreeSet<_> = CASES.iter().map(|(code, ..)| *code).collect();
+    assert_eq!(cases, StatusCode::ALL.iter().copied().collect());
+}
+
+#[test]
+fn what_pauses_comes_first_and_leaves_no_expectation() {
+    let mut facts = well();
+    facts.alarms = OpenAlarms { stop: 1, look: 2 };
+    facts.operators_heard = 13;
+    facts.issuing = Err(NotIssuing::OtherParams);
+    let status = facts.status(&params(), 30);
+    let states = status.reasons.iter().map(|reason| reason.code.state());
+    let states: Vec<_> = states.collect();
+    assert!(states.is_sorted_by(|a, b| a >= b), "{states:?}");
+    assert_eq!(status.pausing(), "alarm-open, roster-unsettled");
+    assert_eq!(status.state, ServingState::Paused);
+    assert_eq!(status.expected_wait_seconds, None);
+}
+
+#[test]
+fn the_expected_wait_is_of_proofs_batches_and_blocks() {
+    let wait = |facts: &Facts| facts.status(&params(), 30).expected_wait_seconds;
+    let mut facts = well();
+    assert_eq!(wait(&facts), Some(40));
+    facts.proof_seconds = 300;
+    assert_eq!(wait(&facts), Some(340));
+    // Two settlements before the next one.
+    facts.ready = (400, Some(1));
+    assert_eq!(wait(&facts), Some(3 * 310 + 30));
+    facts.lane.unconfirmed_count = 20;
+    assert_eq!(wait(&facts), Some(3 * 310 + 630));
+}
+
+#[test]
+fn proofs_may_take_a_few_times_what_they_took_before() {
+    let mut facts = well();
+    facts.proof_seconds = 3_000;
+    for (age, expected) in [
+        (9_000, vec![]),
+        (9_001, vec![StatusCode::ProverSlow]),
+        (30_000, vec![StatusCode::ProverSlow]),
+        (30_001, vec![StatusCode::ProverAway]),
+    ] {
+        facts.proof_waiting_since = Some(facts.now - age);
+        assert_eq!(codes(&facts), expected, "{age}");
+    }
+}

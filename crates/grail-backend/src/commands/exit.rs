@@ -1,0 +1,68 @@
+//! Why the program ended, for whoever starts it again: exit codes.
+
+/// What is at fault when starting again changes nothing. Attached to an error as its context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The deployment, the contract, an option's value, or the node's network.
+    #[error("the configuration")]
+    Configuration,
+    /// It cannot be opened, or is another bridge's.
+    #[error("the database")]
+    Database,
+    /// It is taken, or not ours.
+    #[error("an address to listen on")]
+    Address,
+}
+
+impl Fault {
+    /// All faults.
+    pub const ALL: [Self; 3] = [Self::Configuration, Self::Database, Self::Address];
+
+    /// The program's exit code. 2 is the command line's.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Configuration => 3,
+            Self::Database => 4,
+            Self::Address => 5,
+        }
+    }
+
+    /// The exit code of an error: 1 when starting again may do.
+    pub fn exit_code_of(error: &anyhow::Error) -> u8 {
+        error.downcast_ref::<Self>().map_or(1, |it| it.exit_code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_ends_with_the_code_of_its_fault_wherever_it_stands() {
+        let plain = || anyhow::anyhow!("cause");
+        assert_eq!(Fault::exit_code_of(&plain()), 1);
+        for fault in Fault::ALL {
+            let error = plain().context(fault).context("starting");
+            assert_eq!(Fault::exit_code_of(&error), fault.exit_code());
+            let failed: Result<(), _> = Err(plain());
+            let error = failed.context(fault).unwrap_err();
+            assert_eq!(Fault::exit_code_of(&error), fault.exit_code());
+        }
+    }
+
+    #[test]
+    fn the_manual_lists_every_exit_code() {
+        let manual = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/operators/backend.md"
+        );
+        let manual = std::fs::read_to_string(manual).unwrap();
+        let codes = Fault::ALL.map(Fault::exit_code);
+        for code in [0, 1, 2].into_iter().chain(codes) {
+            assert!(manual.contains(&format!("\n| {code} | ")), "{code}");
+        }
+    }
+}

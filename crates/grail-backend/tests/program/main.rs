@@ -1,0 +1,230 @@
+//! The program as whoever starts it sees it: what it waits for, and what it ends with.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/bridge.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod bridge;
+#[path = "../support/operators.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod operators;
+#[path = "../support/wait.rs"]
+#[allow(dead_code, reason = "shared with the other tests")]
+mod wait;
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use tempfile::TempDir;
+use wait::PATIENCE;
+
+/// What a backend needs, in files.
+struct Site {
+    folder: TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let deployment = serde_json::to_vec(&bridge::deployment()).unwrap();
+        std::fs::write(folder.path().join("deployment.json"), deployment).unwrap();
+        std::fs::write(folder.path().join("bridge.wasm"), bridge::WASM).unwrap();
+        std::fs::write(folder.path().join("cookie"), "user:password").unwrap();
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// `run` against a node at `port`, with some options in place of the usual ones.
+    fn run(&self, port: u16, options: &[(&str, &str)]) -> Running {
+        let node = format!("http://127.0.0.1:{port}");
+        let mut all = vec![
+            ("--deployment", "deployment.json"),
+            ("--database", "sqlite:grail.db"),
+            ("--node-url", node.as_str()),
+            ("--node-cookie", "cookie"),
+            ("--wasm", "bridge.wasm"),
+            ("--broker", "127.0.0.1:0"),
+            ("--api", "127.0.0.1:0"),
+            ("--metrics", "127.0.0.1:0"),
+        ];
+        for option in options {
+            all.retain(|(name, _)| *name != option.0);
+            all.push(*option);
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_grail-backend"));
+        command
+            .arg("run")
+            .args(all.iter().flat_map(|(name, value)| [*name, *value]))
+            .current_dir(self.path())
+            // As compose files pass what nobody set.
+            .env("RUST_LOG", "")
+            .env("GRAIL_NODE_PASSWORD", "")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Running(command.spawn().unwrap())
+    }
+}
+
+/// A process that ends with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// Reads lines of the log until one has `text`.
+    fn until_logged(&mut self, text: &str) -> BufReader<std::process::ChildStderr> {
+        let mut lines = BufReader::new(self.0.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains(text) {
+            line.clear();
+            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the log ended");
+        }
+        lines
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            if Instant::now() >= deadline {
+                self.0.kill().unwrap();
+                let mut log = String::new();
+                if let Some(mut stderr) = self.0.stderr.take() {
+                    stderr.read_to_string(&mut log).unwrap();
+                }
+                panic!("it goes on: {log}");
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        let id = self.0.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        assert!(sent.success());
+        self.ended()
+    }
+}
+
+/// A node that knows its network's name and nothing else; it starts until `is_up`.
+fn node(chain: &'static str, is_up: &Arc<AtomicBool>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let is_up = Arc::clone(is_up);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut reader = BufReader::new(stream.unwrap());
+            let (mut line, mut length) = (String::new(), 0_usize);
+            while reader.read_line(&mut line).unwrap_or(0) > 0 && !line.trim().is_empty() {
+                let lower = line.to_ascii_lowercase();
+                if let Some(value) = lower.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut body = vec![0; length];
+            // A connection that asks nothing is no call.
+            let Ok(()) = reader.read_exact(&mut body) else {
+                continue;
+            };
+            let Ok(call) = serde_json::from_slice::<serde_json::Value>(&body) else {
+                continue;
+            };
+            let id = &call["id"];
+            let answer = if !is_up.load(Ordering::SeqCst) {
+                serde_json::json!({"id": id, "error": {"code": -28, "message": "Loading"}})
+            } else if call["method"] == "getblockchaininfo" {
+                serde_json::json!({"id": id, "result": {"chain": chain}})
+            } else {
+                serde_json::json!({"id": id, "error": {"code": -1, "message": "a test"}})
+            };
+            let text = answer.to_string();
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length:";
+            let _ = write!(reader.get_mut(), "{head} {}\r\n\r\n{text}", text.len());
+        }
+    });
+    port
+}
+
+fn up() -> Arc<AtomicBool> {
+    Arc::new(AtomicBool::new(true))
+}
+
+/// A port at which nobody listens.
+fn nowhere() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[test]
+fn it_waits_for_a_node_that_starts_and_then_serves() {
+    let (site, is_up) = (Site::new(), Arc::new(AtomicBool::new(false)));
+    let mut running = site.run(node("regtest", &is_up), &[]);
+    let mut log = running.until_logged("waiting for the node");
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    is_up.store(true, Ordering::SeqCst);
+    let mut ready = String::new();
+    let mut output = BufReader::new(running.0.stdout.take().unwrap());
+    output.read_line(&mut ready).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    assert_eq!(ready["ready"], true);
+    for door in ["api", "metrics", "broker"] {
+        assert!(ready[door].is_string(), "{ready}");
+    }
+    assert_eq!(running.end().code(), Some(0));
+}
+
+#[test]
+fn it_ends_well_when_asked_to_while_the_node_is_down() {
+    let site = Site::new();
+    let mut running = site.run(nowhere(), &[]);
+    let _log = running.until_logged("node-unreachable");
+    assert_eq!(running.end().code(), Some(0));
+}
+
+#[test]
+fn what_a_person_must_mend_has_a_code_of_its_own() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let site = Site::new();
+    std::fs::write(
+        site.path().join("not.db"),
+        "no database at all, but a text".repeat(99),
+    )
+    .unwrap();
+    std::fs::write(site.path().join("other.wasm"), "no contract").unwrap();
+    let regtest = node("regtest", &up());
+    for (code, port, option) in [
+        (2, regtest, ("--batch-seconds", "soon")),
+        (3, regtest, ("--deployment", "missing.json")),
+        (3, regtest, ("--wasm", "other.wasm")),
+        (3, regtest, ("--node-url", "ftp://somewhere")),
+        (3, node("main", &up()), ("--ask-seconds", "1")),
+        (4, regtest, ("--database", "sqlite:not.db")),
+        (3, regtest, ("--database", "nosql:grail.db")),
+        (5, regtest, ("--api", taken.as_str())),
+        (5, regtest, ("--metrics", taken.as_str())),
+        (5, regtest, ("--broker", taken.as_str())),
+    ] {
+        let ended = site.run(port, &[option]).ended();
+        assert_eq!(ended.code(), Some(code), "{option:?}");
+    }
+}

@@ -1,0 +1,50 @@
+//! What everybody may ask costs the same after any number of settlements.
+
+use std::time::{Duration, Instant};
+
+use bitcoin::OutPoint;
+
+use crate::support::{new_store, run};
+
+/// Settlements that a bridge makes in some years.
+const SETTLEMENTS: u32 = 20_000;
+/// A look at a few rows takes a millisecond, and a busy machine some more; one at all of them takes
+/// seconds.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Each spends the NFT that the one before it made; the newest one is in the mempool.
+const FILL: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+    INSERT INTO settlements
+        (id, state_name, state, nft_input, nft_output, proposal, created_at, updated_at)
+    SELECT i, CASE WHEN i = 20000 THEN 'broadcast' ELSE 'final' END, '', printf('%064x:0', i),
+        printf('%064x:0', i + 1), x'', 1, 1 FROM n";
+
+#[tokio::test]
+async fn the_place_of_the_nft_is_found_at_once_after_any_history() {
+    let store = new_store().await;
+    assert_eq!(run(&store, FILL).await.unwrap(), u64::from(SETTLEMENTS));
+    let mut reader = store.read().await.unwrap();
+    let began = Instant::now();
+    let nft = reader.published_nft().await.unwrap();
+    let taken = began.elapsed();
+    let newest: OutPoint = format!("{:064x}:0", SETTLEMENTS + 1).parse().unwrap();
+    assert_eq!(nft, Some(newest));
+    assert!(taken < PATIENCE, "{taken:?}");
+}
+
+#[tokio::test]
+async fn after_a_rotation_former_settlements_are_passed_over_at_once() {
+    let store = new_store().await;
+    run(&store, FILL).await.unwrap();
+    let rotation = "INSERT INTO handovers
+        (epoch, vault_epoch, txid, nft_input, handover, height, hash)
+        VALUES (1, 0, printf('%064x', 7), printf('%064x:0', 20001), x'', 1, printf('%064x', 8))";
+    run(&store, rotation).await.unwrap();
+    let mut reader = store.read().await.unwrap();
+    let began = Instant::now();
+    let nft = reader.published_nft().await.unwrap();
+    let taken = began.elapsed();
+    let newest: OutPoint = format!("{:064x}:0", 7).parse().unwrap();
+    assert_eq!(nft, Some(newest));
+    assert!(taken < PATIENCE, "{taken:?}");
+}
