@@ -27,6 +27,7 @@ mod races;
 mod rebuild;
 mod receipts;
 mod reorg;
+mod rivals;
 mod rotation;
 mod signers;
 mod users;
