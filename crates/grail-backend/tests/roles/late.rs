@@ -50,7 +50,7 @@ async fn an_unsigned_settlement_is_called_off_as_the_reclaim_nears_not_before() 
 }
 
 /// What operators were asked about, as somebody puts it together from their public answers.
-fn put_together(ask: &Question) -> Transaction {
+pub fn put_together(ask: &Question) -> Transaction {
     let mut signed = decode_proposal(&ask.proposal).unwrap().transaction;
     for input in &mut signed.input {
         input.witness = Witness::from_slice(&[[0_u8; 64]]);

@@ -377,6 +377,33 @@ async fn rosters_are_adopted_anew_from_rows_and_from_an_empty_database() {
 }
 
 #[tokio::test]
+async fn settlements_of_each_roster_are_adopted_by_a_new_database() {
+    let w = World::new().await;
+    let (made, minted) = settled(&w).await;
+    let second = house(&w, 1, &SECOND);
+    mine_settled(&w, &rotation(&w, &made, &first_house(), &second)).await;
+    w.ready_peg_ins(1).await;
+    let question = w.ask_operators().await;
+    let id = settlement_id(&question);
+    w.sign(&question, &SECOND[1..]).await;
+    w.answered(id).await;
+    w.jobs().await;
+    let signed = w.signed(id).await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    let rebuilt = w.rebuilt().await;
+    let settlements = rebuilt.settlements().await;
+    let epochs: Vec<_> = settlements
+        .iter()
+        .map(|it| (it.adopted, it.epoch))
+        .collect();
+    assert_eq!(epochs, [(true, Epoch(0)), (true, Epoch(1))]);
+    let more: u64 = w.tokens(&signed).values().sum();
+    rebuilt.check_reserves(minted + more).await;
+    assert_eq!(rebuilt.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
 async fn a_mined_handover_that_does_not_follow_stops_the_bridge() {
     let w = World::new().await;
     let (made, _) = settled(&w).await;

@@ -15,8 +15,8 @@ pub enum SettlementDuty {
     },
     /// Publish the signed transaction; doing so again is harmless.
     Publish,
-    /// Tell the requests [`RequestEvent::Included`](crate::RequestEvent::Included): the chain
-    /// revived the settlement. Settlements in conflict with it must have had their
+    /// Tell the requests [`RequestEvent::Included`](crate::RequestEvent::Included): the chain,
+    /// or the mempool, revived the settlement. Settlements in conflict with it must have had their
     /// [`SettlementEvent::ConflictFound`](super::SettlementEvent) before.
     SignalIncluded,
     /// Tell the requests

@@ -28,6 +28,8 @@ pub enum SettlementEvent {
     NodeAccepted,
     /// The node refused for a reason that will not pass.
     NodeRejected,
+    /// The node has its transaction in its mempool, whoever put it together and sent it.
+    Relayed,
     /// Its transaction is in the best chain. Told again at each new tip until final.
     Mined {
         /// The block.
@@ -62,6 +64,7 @@ impl SettlementEvent {
             Self::QuorumRefused => "quorum-refused",
             Self::NodeAccepted => "node-accepted",
             Self::NodeRejected => "node-rejected",
+            Self::Relayed => "relayed",
             Self::Mined { .. } => "mined",
             Self::Unmined => "unmined",
             Self::ConflictFound => "conflict-found",
@@ -91,6 +94,7 @@ impl SettlementEvent {
             | Self::RoundTimedOut { .. }
             | Self::QuorumReached
             | Self::NodeAccepted
+            | Self::Relayed
             | Self::Mined { .. }
             | Self::Unmined => None,
         }

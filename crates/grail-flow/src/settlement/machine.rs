@@ -82,6 +82,16 @@ impl SettlementState {
                 | Self::Final { .. }
                 | Self::Abandoned { .. } => Err(Superseded),
             },
+            Event::Relayed => match self {
+                // A draft has no transaction that anybody could send.
+                Self::Draft {} => Err(Impossible),
+                // Answers of operators are public: others can put them together.
+                Self::Proven {} | Self::Asked { .. } | Self::Signed {} => {
+                    Ok((State::Broadcast {}, Vec::new()))
+                }
+                Self::Abandoned { .. } => Ok((State::Broadcast {}, vec![Duty::SignalIncluded])),
+                Self::Broadcast {} | Self::Confirmed { .. } | Self::Final { .. } => Err(Superseded),
+            },
             Event::ProvingFailed | Event::ProverRefused => match self {
                 Self::Draft {} => abandon(event),
                 Self::Proven {}

@@ -59,7 +59,7 @@ fn states() -> [State; 8] {
     ]
 }
 
-fn events() -> [Event; 18] {
+fn events() -> [Event; 19] {
     [
         Event::SpellProven,
         Event::ProvingFailed,
@@ -71,6 +71,7 @@ fn events() -> [Event; 18] {
         Event::QuorumRefused,
         Event::NodeAccepted,
         Event::NodeRejected,
+        Event::Relayed,
         Event::Mined { block: block(100) },
         Event::Unmined,
         Event::ConflictFound,
@@ -97,6 +98,7 @@ quorum-reached      ! ! S . . . . .
 quorum-refused      ! ! X . . . . .
 node-accepted       ! ! ! B . . . .
 node-rejected       ! ! ! X X . . .
+relayed             ! B B B . . . B
 mined               ! C C C C . . C
 unmined             . . . . . B B .
 conflict-found      X X X X X ! ! .

@@ -2,11 +2,12 @@
 
 use bitcoin::{Amount, OutPoint, Transaction, Witness};
 use grail_flow::{AbandonCode, BlockRef, SettlementId, SettlementState};
-use grail_store::{AdoptedSettlement, Conflict, SettlementItem, StoreError, StoreTx};
+use grail_store::{AdoptedSettlement, Conflict, SettlementItem, Store, StoreError, StoreTx};
 use grail_types::Epoch;
+use sqlx::{Connection, SqliteConnection};
 
 use crate::support::{
-    NOW, add_deposit, add_request, block, conflict, create_settlement, deposit, item,
+    NOW, TestStore, add_deposit, add_request, block, conflict, create_settlement, deposit, item,
     move_settlement, new_store, outpoint, terms, transaction,
 };
 
@@ -184,4 +185,62 @@ async fn what_an_abandoned_settlement_was_to_pay_is_nobodys() {
     };
     move_settlement(&mut tx, id, abandoned).await.unwrap();
     assert_eq!(tx.unclaimed_items(&terms(1).id()).await.unwrap(), []);
+}
+
+/// The database as a version that adopted nothing left it.
+async fn downgrade(store: &TestStore) {
+    store.close().await;
+    let mut connection = SqliteConnection::connect(&store.url).await.unwrap();
+    for sql in [
+        "CREATE TABLE old_items (settlement BIGINT NOT NULL REFERENCES settlements (id), \
+         position BIGINT NOT NULL, request TEXT NOT NULL REFERENCES requests (id), \
+         deposit TEXT NOT NULL REFERENCES deposits (outpoint), amount_out_sat BIGINT NOT NULL, \
+         fee_share_sat BIGINT NOT NULL, active BIGINT NOT NULL, PRIMARY KEY (settlement, position))",
+        "INSERT INTO old_items SELECT settlement, position, request, deposit, amount_out_sat, \
+         fee_share_sat, active FROM settlement_items",
+        "DROP TABLE settlement_items",
+        "ALTER TABLE old_items RENAME TO settlement_items",
+        "CREATE UNIQUE INDEX items_one_per_deposit ON settlement_items (deposit) WHERE active = 1",
+        "CREATE UNIQUE INDEX items_one_per_request ON settlement_items (request) WHERE active = 1",
+        "CREATE INDEX settlement_items_by_request ON settlement_items (request)",
+        "ALTER TABLE settlements DROP COLUMN adopted",
+        "DELETE FROM _sqlx_migrations WHERE version = 10",
+    ] {
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn settlements_of_before_keep_their_items_and_were_made_here() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    for seed in [1, 2, 3] {
+        add_deposit(&mut tx, seed).await;
+    }
+    let items = [item(2), item(1)];
+    let live = create_settlement(&mut tx, outpoint(50), &items)
+        .await
+        .unwrap();
+    let gone = create_settlement(&mut tx, outpoint(51), &[item(3)])
+        .await
+        .unwrap();
+    let abandoned = SettlementState::Abandoned {
+        code: AbandonCode::Cancelled,
+    };
+    move_settlement(&mut tx, gone, abandoned).await.unwrap();
+    tx.commit().await.unwrap();
+    downgrade(&store).await;
+
+    let again = Store::open(&store.url).await.unwrap();
+    let mut tx = again.begin().await.unwrap();
+    assert_eq!(tx.settlement_items(live).await.unwrap(), items);
+    assert_eq!(tx.known_items(live).await.unwrap(), items);
+    assert!(!tx.settlement(live).await.unwrap().unwrap().adopted);
+    let using = tx.settlement_using(&outpoint(1)).await.unwrap();
+    assert_eq!(using, Some(live));
+    // What was given up holds nothing, as before.
+    create_settlement(&mut tx, outpoint(51), &[item(3)])
+        .await
+        .unwrap();
 }

@@ -1,4 +1,4 @@
-//! The mempool: deposits seen early, and those that are gone from it.
+//! The mempool: deposits seen early, those that are gone from it, settlements that others sent.
 
 use std::collections::BTreeSet;
 
@@ -34,6 +34,8 @@ impl Scanner<'_> {
             })
             .await?;
         self.mempool_seen.retain(|txid| txids.contains(txid));
+        let taken = self.backend.store.read().await?.last_block().await?;
+        let is_current = tip_before == tip_after && taken == Some(tip_after);
         for (txid, transaction) in fresh {
             let deposits = self.deposits_in(&transaction);
             if !deposits.is_empty() {
@@ -50,10 +52,13 @@ impl Scanner<'_> {
                 }
                 step.commit().await?;
             }
-            self.mempool_seen.insert(txid);
+            // Rows that are behind cannot tell a rival: it is looked at again.
+            if is_current {
+                self.note_rival(&transaction).await?;
+                self.mempool_seen.insert(txid);
+            }
         }
-        let taken = self.backend.store.read().await?.last_block().await?;
-        if tip_before == tip_after && taken == Some(tip_after) {
+        if is_current {
             self.note_vanished(&txids).await?;
         }
         Ok(())

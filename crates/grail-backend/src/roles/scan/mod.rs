@@ -7,6 +7,7 @@ mod height;
 mod mempool;
 mod nft;
 mod reconcile;
+mod rivals;
 mod vault;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -19,6 +20,7 @@ use grail_store::{DepositState, Reader, Reclaim, Settlement, StoreError};
 use grail_types::RequestId;
 
 use crate::{alarm, backend::Backend, clock, node::POLL, step::Step};
+use adopt::Place;
 use deposits::note_replaced;
 use nft::{Effect, NftWalk};
 
@@ -181,7 +183,7 @@ impl<'a> Scanner<'a> {
         match effect {
             Some(Effect::Settles) => bail!("settlement {txid} left the rows while it was read"),
             Some(Effect::Adopts(settled)) => {
-                adopt::take(step, settled, transaction, at).await?;
+                adopt::take(step, settled, transaction, Place::Block(at)).await?;
             }
             Some(Effect::Breaks(strange)) => {
                 let reason = strange.to_string();
@@ -316,8 +318,16 @@ async fn tell_mined(
     }
     step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
         .await?;
-    // Somebody else put it together: after a reorg it is ours to publish again.
-    let id = settlement.id;
+    keep_witnesses(step, settlement.id, transaction).await
+}
+
+/// Keeps the witnesses of a live settlement that somebody else put together: after a reorg it is
+/// ours to publish again.
+async fn keep_witnesses(
+    step: &mut Step<'_>,
+    id: SettlementId,
+    transaction: &Transaction,
+) -> anyhow::Result<()> {
     let is_live = |row: Settlement| row.state.stage().is_live();
     if step.tx.signed_transaction(id).await?.is_none()
         && step.tx.settlement(id).await?.is_some_and(is_live)

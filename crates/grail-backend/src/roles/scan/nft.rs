@@ -12,7 +12,7 @@ use grail_spell::{PrevTx, nft_app, roster_state};
 use grail_store::Rotation;
 use grail_types::Epoch;
 
-use super::adopt::{self, Move, Settled, Strange};
+use super::adopt::{self, Move, Place, Settled, Strange};
 use crate::{backend::Backend, rosters::Rosters};
 
 /// What a block does to the NFT.
@@ -129,7 +129,7 @@ impl NftWalk {
             after,
             transaction,
             roster: self.rosters.newest(),
-            block,
+            place: Place::Block(block),
         };
         Ok(match adopt::read(backend, &moved).await? {
             Ok(settled) => Effect::Adopts(Box::new(settled)),
@@ -215,7 +215,10 @@ fn without_other_witnesses(transaction: &Transaction) -> Transaction {
 }
 
 /// Where a transaction leaves the NFT, and its state.
-fn nft_output(backend: &Backend, transaction: &Transaction) -> Option<(u32, RosterState)> {
+pub(super) fn nft_output(
+    backend: &Backend,
+    transaction: &Transaction,
+) -> Option<(u32, RosterState)> {
     let nft = nft_app(&backend.bridge().app);
     let read = PrevTx::read(transaction.clone(), backend.mock());
     let outputs = transaction.output.iter().zip(0_u32..);

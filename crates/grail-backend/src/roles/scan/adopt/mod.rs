@@ -16,7 +16,7 @@ use grail_store::{AdoptedSettlement, SettlementItem};
 use grail_types::{Epoch, RequestId};
 
 pub(crate) use previous::{Made, deposit_of};
-pub(super) use read::{Move, read};
+pub(super) use read::{Move, Place, read};
 pub(super) use strange::Strange;
 
 use crate::step::Step;
@@ -39,13 +39,13 @@ struct Paid {
     made: Made,
 }
 
-/// Puts a settlement of `block` into the rows and tells its requests. What it conflicts with in the
+/// Puts a settlement into the rows and tells its requests. What it conflicts with in the
 /// rows can never be mined after it, and ends first.
 pub(super) async fn take(
     step: &mut Step<'_>,
     settled: &Settled,
     transaction: &Transaction,
-    block: BlockRef,
+    place: Place,
 ) -> anyhow::Result<SettlementId> {
     super::tell_spender(step, &settled.nft_input, SettlementEvent::ConflictFound).await?;
     let now = step.now();
@@ -80,14 +80,20 @@ pub(super) async fn take(
         };
         step.tell_request(item.request, included).await?;
     }
-    step.tell_settlement(id, SettlementEvent::Mined { block })
-        .await?;
+    let height = match place {
+        Place::Mempool => None,
+        Place::Block(block) => {
+            step.tell_settlement(id, SettlementEvent::Mined { block })
+                .await?;
+            Some(block.height)
+        }
+    };
     tracing::warn!(
         settlement = id.0,
         txid = %transaction.compute_txid(),
-        height = block.height,
+        height,
         requests = items.len(),
-        "a settlement that is not in the rows was adopted from its block"
+        "a settlement that is not in the rows was adopted"
     );
     Ok(id)
 }

@@ -2,11 +2,11 @@
 //! data: no index is needed, and blocks that are not pruned.
 
 use anyhow::Context;
-use bitcoin::{OutPoint, Transaction, Txid};
-use grail_chain::{ChainError, Spent};
+use bitcoin::{OutPoint, Transaction, TxOut, Txid};
+use grail_chain::{ChainError, Spent, View};
 use grail_flow::BlockRef;
 
-use super::Move;
+use super::{Move, Place};
 use crate::backend::Backend;
 
 /// A transaction in its block.
@@ -21,7 +21,7 @@ pub(super) async fn previous(
     backend: &Backend,
     moved: &Move<'_>,
     first_input: usize,
-) -> anyhow::Result<(Vec<Spent>, Vec<Made>)> {
+) -> anyhow::Result<Option<(Vec<TxOut>, Vec<Made>)>> {
     let txid = moved.transaction.compute_txid();
     let inputs: Vec<OutPoint> = moved
         .transaction
@@ -29,7 +29,54 @@ pub(super) async fn previous(
         .iter()
         .map(|input| input.previous_output)
         .collect();
-    spent_and_made(backend, txid, moved.block, inputs, first_input).await
+    let Place::Block(block) = moved.place else {
+        return unspent_and_made(backend, moved.made, inputs, first_input).await;
+    };
+    let (spent, made) = spent_and_made(backend, txid, block, inputs, first_input).await?;
+    let spent = spent.into_iter().map(|spent| spent.output).collect();
+    Ok(Some((spent, made)))
+}
+
+/// The same of a transaction in the mempool; none while a deposit of it is in no block. `made` is
+/// what made NFT and vault.
+async fn unspent_and_made(
+    backend: &Backend,
+    made: &Transaction,
+    inputs: Vec<OutPoint>,
+    first_input: usize,
+) -> anyhow::Result<Option<(Vec<TxOut>, Vec<Made>)>> {
+    let mut spent: Vec<TxOut> = made.output.iter().take(first_input).cloned().collect();
+    let answer = backend
+        .node
+        .call(move |chain| {
+            let tip = chain.tip()?;
+            let mut found = Vec::new();
+            for outpoint in inputs.iter().skip(first_input) {
+                let Some(status) = chain.tx_out(outpoint, View::Confirmed)? else {
+                    return Ok(None);
+                };
+                let above = status.confirmations.checked_sub(1);
+                let height = above.and_then(|above| tip.height.checked_sub(above));
+                let Some(height) = height.filter(|_| status.best_block == tip.hash) else {
+                    return Ok(None);
+                };
+                let Some(hash) = chain.block_hash(height)? else {
+                    return Ok(None);
+                };
+                let Some(transaction) = chain.tx_in_block(&outpoint.txid, &hash)? else {
+                    return Ok(None);
+                };
+                let block = BlockRef { height, hash };
+                found.push((status.output, Made { transaction, block }));
+            }
+            Ok::<_, ChainError>(Some(found))
+        })
+        .await?;
+    Ok(answer.map(|found| {
+        let (outputs, made): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        spent.extend(outputs);
+        (spent, made)
+    }))
 }
 
 async fn spent_and_made(

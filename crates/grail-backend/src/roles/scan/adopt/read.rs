@@ -26,7 +26,16 @@ pub(in crate::roles::scan) struct Move<'a> {
     pub after: Option<&'a (u32, RosterState)>,
     pub transaction: &'a Transaction,
     pub roster: &'a AdoptedRoster,
-    pub block: BlockRef,
+    pub place: Place,
+}
+
+/// Where a transaction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::roles::scan) enum Place {
+    /// In a block: consensus has seen its witnesses.
+    Block(BlockRef),
+    /// In the node's mempool: the node has.
+    Mempool,
 }
 
 /// Reads a settlement that is not in the rows.
@@ -41,7 +50,9 @@ pub(in crate::roles::scan) async fn read(
         Ok(frame) => frame,
         Err(strange) => return Ok(Err(strange)),
     };
-    let (spent, made) = previous(backend, moved, frame.first_input).await?;
+    let Some((spent, made)) = previous(backend, moved, frame.first_input).await? else {
+        return Ok(Err(Strange::Unconfirmed));
+    };
     let mut reader = backend.store.read().await?;
     let mut paid = Vec::with_capacity(made.len());
     for (position, made) in made.into_iter().enumerate() {
@@ -53,7 +64,7 @@ pub(in crate::roles::scan) async fn read(
             Err(strange) => return Ok(Err(strange)),
         }
     }
-    let put_in = sum(spent.iter().map(|spent| spent.output.value));
+    let put_in = sum(spent.iter().map(|spent| spent.value));
     let outputs = moved.transaction.output.iter();
     let out = sum(outputs.map(|output| output.value));
     let fee = put_in

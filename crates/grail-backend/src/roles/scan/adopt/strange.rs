@@ -24,6 +24,8 @@ pub(in crate::roles::scan) enum Strange {
     Outputs { expected: usize, got: usize },
     #[error("it spends {0} deposits, more than any settlement")]
     TooMany(usize),
+    #[error("it is in no block, nor is every deposit that it spends")]
+    Unconfirmed,
     #[error("input {0} is no deposit of the roster")]
     NoDeposit(usize),
     #[error("the deposit at input {input_index} is not at the address of request {request}")]
