@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use grail_flow::BlockRef;
 
 use crate::chain::{BlockSource, Chain, HeaderAt, Tested, TxOutStatus, Verdict, View};
+use crate::node_state::NodeState;
 use crate::rpc::{Auth, RpcClient, bad_answer};
 use crate::{ChainError, SendError};
 
@@ -28,6 +29,8 @@ const CODE_BAD_PARAMETER: i32 = -8;
 /// `RPC_MISC_ERROR`: here, block data pruned or not yet downloaded.
 const CODE_MISC: i32 = -1;
 
+/// `RPC_INTERNAL_ERROR`: here, fee estimation is off (`-blocksonly`).
+const CODE_INTERNAL: i32 = -32_603;
 /// A Bitcoin Core node.
 #[derive(Debug)]
 pub struct BitcoinCore {
@@ -55,11 +58,15 @@ impl BitcoinCore {
     /// # Errors
     /// Any [`ChainError`].
     pub fn network_name(&self) -> Result<String, ChainError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            chain: String,
-        }
-        Ok(self.rpc.call::<Answer>("getblockchaininfo", &[])?.chain)
+        Ok(self.state()?.chain)
+    }
+
+    /// How far the node has come.
+    ///
+    /// # Errors
+    /// Any [`ChainError`].
+    pub fn state(&self) -> Result<NodeState, ChainError> {
+        self.rpc.call("getblockchaininfo", &[])
     }
 
     /// A call whose subject may be unknown to the node.
@@ -382,7 +389,13 @@ impl Chain for BitcoinCore {
             feerate: Option<f64>,
         }
         const METHOD: &str = "estimatesmartfee";
-        let answer: Answer = self.rpc.call(METHOD, &[json!(target_blocks)])?;
+        let answer: Answer = match self.rpc.call(METHOD, &[json!(target_blocks)]) {
+            Err(ChainError::Refused {
+                code: CODE_INTERNAL,
+                ..
+            }) => return Ok(None),
+            answer => answer?,
+        };
         // Without data Core leaves the field out; old versions write -1.
         answer
             .feerate
