@@ -7,13 +7,13 @@ use bitcoin::{Address, FeeRate, ScriptBuf, Transaction, Txid};
 use grail_api::CheckedReceipt;
 use grail_types::RequestId;
 
-use grail_wallet::amount::parse_address;
 use grail_wallet::charms::Carried;
 use grail_wallet::reclaim::{Deposit, ReclaimFailure, reclaim_plain, reclaim_tokens};
 use grail_wallet::transfer::TokenPayment;
 
 use crate::arguments;
 use crate::failure::Failure;
+use crate::hex_text;
 use crate::home::{contract_of, read_receipt, read_secret};
 use crate::progress::Progress;
 use crate::prover::prover;
@@ -42,7 +42,7 @@ pub fn reclaim(
     }
     let fee_rate = if reclaim.broadcast {
         session.sync(progress)?;
-        session.fee_rate(reclaim.fee_rate)?
+        session.fee_rate_or(reclaim.fee_rate, OFFLINE_FEE_RATE, progress)
     } else {
         reclaim.fee_rate.unwrap_or(OFFLINE_FEE_RATE)
     };
@@ -53,7 +53,7 @@ pub fn reclaim(
         .transpose()?;
     let deposit = find_deposit(session, &receipt, reclaim, given.as_ref())?;
     let to = match &reclaim.to {
-        Some(to) => parse_address(to, session.network())?,
+        Some(to) => session.recipient_offline(to)?,
         None => session.wallet.fresh_address()?.script_pubkey(),
     };
     let transaction = if let Carried::ZkBtc(_) = deposit.carried {
@@ -78,7 +78,7 @@ pub fn reclaim(
         )?
     };
     if reclaim.broadcast {
-        session.broadcast(&transaction)?;
+        session.broadcast(&transaction, progress)?;
     }
     let address = Address::from_script(&to, bitcoin::Network::from(session.network()))
         .map_or_else(|_| to.to_hex_string(), |address| address.to_string());
@@ -102,7 +102,7 @@ pub fn reclaim(
 
 fn find_receipt(session: &Session, named: &str) -> Result<CheckedReceipt, Failure> {
     match named.parse::<RequestId>() {
-        Ok(id) => Ok(session.home.receipt(&id)?.receipt.check()?),
+        Ok(id) => session.home.receipt(&id),
         Err(_) => read_receipt(Path::new(named)),
     }
 }
@@ -192,7 +192,11 @@ fn read_transaction(path: &Path) -> Result<Transaction, Failure> {
     deserialize_hex(&text).map_err(|error| {
         Failure::new(
             "bad-transaction",
-            format!("{}: expected a transaction in hex: {error}", path.display()),
+            format!(
+                "{}: expected a transaction in hex: {}",
+                path.display(),
+                hex_text::explained(error, text.as_bytes())
+            ),
         )
     })
 }
