@@ -59,6 +59,11 @@ struct Answer {
 
 fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, Failure> {
     let open = || Session::open(settings(arguments)?);
+    // The wallet as it was last seen is better than none, while another command is at work.
+    let look = || match open() {
+        Err(busy) if busy.code == "wallet-busy" => Session::open_to_read(settings(arguments)?),
+        opened => opened,
+    };
     // Whatever takes long and touches no coin leaves the folder to other commands.
     let read = || Session::open_to_read(settings(arguments)?);
     let mut is_good = true;
@@ -68,8 +73,8 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
             Box::new(commands::rescan(&settings(arguments)?, asked, progress)?)
         }
         Command::Address => Box::new(commands::address(&mut open()?)?),
-        Command::Balance => Box::new(commands::balance(&mut open()?, progress)?),
-        Command::List => Box::new(commands::list(&mut open()?, progress)?),
+        Command::Balance => Box::new(commands::balance(&mut look()?, progress)?),
+        Command::List => Box::new(commands::list(&mut look()?, progress)?),
         Command::Send(send) => Box::new(commands::send(&mut open()?, send, progress)?),
         Command::SendZkbtc(send) => Box::new(commands::send_zkbtc(&mut open()?, send, progress)?),
         Command::Bump(asked) => Box::new(commands::bump(&mut open()?, asked, progress)?),
@@ -82,7 +87,7 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
         Command::Reserves => Box::new(commands::reserves(&mut read()?, progress)?),
         Command::Receipts => Box::new(commands::receipts(&read()?, progress)?),
         Command::Wallet(WalletCommand::Explain(asked)) => {
-            Box::new(commands::explain(&mut open()?, asked.outpoint, progress)?)
+            Box::new(commands::explain(&mut look()?, asked.outpoint, progress)?)
         }
         Command::Spell(SpellCommand::Verify(asked)) => {
             let network = arguments.network().unwrap_or(Network::Mainnet);

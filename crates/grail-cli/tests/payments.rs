@@ -209,6 +209,58 @@ fn what_never_arrived_is_handed_over_by_the_next_command() {
 }
 
 #[test]
+fn a_command_given_again_after_one_that_never_ended_pays_once() {
+    let chain = Chain1::start();
+    let (user, shop) = (User::new(&chain.node, None), User::new(&chain.node, None));
+    chain.pay(&user.script(), 100_000);
+    let asked = send_args(20_000, &shop.address());
+    for is_taken in [true, false] {
+        let between = Between::start(&chain.node, move |method, hand_on| match method {
+            "sendrawtransaction" if is_taken => {
+                hand_on();
+                Vec::new()
+            }
+            "sendrawtransaction" => Vec::new(),
+            _ => hand_on(),
+        });
+        let first = commands::send(&mut between.open(&user), &asked, &mut Quiet).unwrap_err();
+        // Whoever is not there to read the error gives the command again.
+        let again = commands::send(&mut user.open(), &asked, &mut Quiet).unwrap_err();
+        assert_eq!((again.code, again.txid), ("payment-was-open", first.txid));
+        assert!(again.message.contains(&asked.address), "{again}");
+        chain.node.mine(1);
+    }
+    assert_eq!(shop.funds().0, 40_000);
+    // Told once, and then a payment is a payment.
+    commands::send(&mut user.open(), &asked, &mut Quiet).unwrap();
+    chain.node.mine(1);
+    assert_eq!(shop.funds().0, 60_000);
+}
+
+#[test]
+fn looking_tells_of_such_a_payment_too() {
+    let chain = Chain1::start();
+    let user = User::new(&chain.node, None);
+    chain.pay(&user.script(), 100_000);
+    let between = Between::start(&chain.node, |method, hand_on| match method {
+        "sendrawtransaction" => Vec::new(),
+        _ => hand_on(),
+    });
+    let asked = send_args(20_000, &user.address());
+    let failure = commands::send(&mut between.open(&user), &asked, &mut Quiet).unwrap_err();
+    let mut notes = Notes::default();
+    commands::balance(&mut user.open(), &mut notes).unwrap();
+    assert_eq!(notes.0.len(), 1);
+    assert_eq!(notes.0[0].code, "payment-was-open");
+    assert!(
+        notes.0[0]
+            .message
+            .contains(&failure.txid.unwrap().to_string())
+    );
+    user.send(1_000, &asked.address).unwrap();
+}
+
+#[test]
 fn a_log_that_cannot_be_written_after_sending_loses_nothing() {
     let scene = Scene::new();
     let log = scene.user.settings.home.join("wallet.jsonl");

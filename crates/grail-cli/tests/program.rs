@@ -265,7 +265,9 @@ fn who_only_reads_does_not_wait_for_who_writes() {
         let output = grail(&home, &[&["--json"], arguments].concat());
         (!output.status.success()).then(|| error_code(&output))
     };
-    assert_eq!(code(&["receipts"]), None);
+    for looking in ["receipts", "balance", "list"] {
+        assert_eq!(code(&[looking]), None, "{looking}");
+    }
     for reading in [
         &["status", &id][..],
         &["status", &id, "--watch"],

@@ -37,13 +37,29 @@ pub use spell_verify::{FILE_BYTES_MAX, verify};
 pub use status::{status, watch};
 
 use crate::failure::Failure;
-use crate::progress::Progress;
+use crate::progress::{Note, Progress};
 use crate::session::Session;
 
-/// With a node, up to date; without one, as of the last time.
+/// What is zkBTC, where that can be known; then [`follow`].
 fn refresh(session: &mut Session, progress: &mut dyn Progress) -> Result<(), Failure> {
-    if session.has_api() && session.pinned_protocol().is_none() {
+    let may_pin = !session.home.is_only_read();
+    if may_pin && session.has_api() && session.pinned_protocol().is_none() {
         session.protocol()?;
+    }
+    follow(session, progress)
+}
+
+/// With a node, up to date; without one, or beside another command, as of the last time.
+fn follow(session: &mut Session, progress: &mut dyn Progress) -> Result<(), Failure> {
+    if session.home.is_only_read() {
+        progress.note(Note::new(
+            "wallet-busy",
+            format!(
+                "another grail command uses the wallet: this is as of block {}",
+                session.wallet.tip().height
+            ),
+        ));
+        return Ok(());
     }
     if session.has_node() {
         session.sync(progress)?;

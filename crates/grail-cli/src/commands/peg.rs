@@ -72,7 +72,7 @@ fn make(
     if !peg.one_way {
         session.must_relay_spells()?;
     }
-    session.sync(progress)?;
+    session.sync_to_pay(progress)?;
     let (roster, _nft) = session.believed_roster(&protocol)?;
     let fee_rate = session.fee_rate(peg.fee_rate, progress)?;
     // A request that cannot be paid is not asked for.

@@ -57,6 +57,9 @@ pub fn reclaim(
         None => session.wallet.fresh_address()?.script_pubkey(),
     };
     let transaction = if let Carried::ZkBtc(_) = deposit.carried {
+        if reclaim.broadcast {
+            session.must_relay_spells()?;
+        }
         with_tokens(
             session,
             &receipt,

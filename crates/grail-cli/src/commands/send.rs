@@ -16,7 +16,7 @@ pub fn send(
     progress: &mut dyn Progress,
 ) -> Result<Sent, Failure> {
     let script = session.recipient(&send.address)?;
-    session.sync(progress)?;
+    session.sync_to_pay(progress)?;
     let fee_rate = session.fee_rate(send.fee_rate, progress)?;
     let paid = pay_btc(session, script, send.amount, fee_rate)?;
     let txid = session.broadcast(&paid.transaction, progress)?;
@@ -32,7 +32,7 @@ pub fn send_zkbtc(
     let script = session.recipient(&send.address)?;
     session.protocol()?;
     session.must_relay_spells()?;
-    session.sync(progress)?;
+    session.sync_to_pay(progress)?;
     let fee_rate = session.fee_rate(send.fee_rate, progress)?;
     let paid = pay_zkbtc(session, script, send.amount, fee_rate)?;
     let txid = session.broadcast(&paid.transaction, progress)?;

@@ -205,6 +205,11 @@ impl Home {
         }
     }
 
+    /// Whether it was opened to read, perhaps beside another command.
+    pub fn is_only_read(&self) -> bool {
+        self.lock.is_none()
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

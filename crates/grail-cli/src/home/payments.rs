@@ -22,6 +22,9 @@ pub struct OwnPayment {
     pub transaction: Transaction,
     /// When it was first handed to a node, unix seconds.
     pub sent_at: u64,
+    /// Whether a command that ended said that it was sent. Where none did, whoever gave the command
+    /// may be about to give it again.
+    pub is_told: bool,
 }
 
 /// Their folder.
@@ -35,6 +38,7 @@ pub struct OwnPayments {
 struct Stored {
     transaction: String,
     sent_at: u64,
+    is_told: bool,
 }
 
 impl OwnPayments {
@@ -49,6 +53,7 @@ impl OwnPayments {
         let stored = Stored {
             transaction: serialize_hex(&payment.transaction),
             sent_at: payment.sent_at,
+            is_told: payment.is_told,
         };
         let json = serde_json::to_vec(&stored).map_err(|error| HomeError::Malformed {
             path: path.clone(),
@@ -105,6 +110,7 @@ fn read(path: &Path) -> Result<OwnPayment, String> {
         Ok(OwnPayment {
             transaction,
             sent_at: stored.sent_at,
+            is_told: stored.is_told,
         })
     } else {
         Err(format!("its transaction belongs into {expected}"))
@@ -129,6 +135,7 @@ mod tests {
                 output: Vec::new(),
             },
             sent_at,
+            is_told: false,
         }
     }
 

@@ -25,7 +25,7 @@ use crate::failure::Failure;
 use crate::home::Home;
 use crate::node::unspent_output;
 use crate::progress::{Note, Progress};
-use crate::wallet::{Wallet, sync};
+use crate::wallet::Wallet;
 
 /// Blocks within which a payment should be mined.
 const FEE_TARGET_BLOCKS: u16 = 6;
@@ -154,17 +154,6 @@ impl Session {
         let unspent = unspent_output(self.node()?, answer.nft_outpoint)?;
         let nft = check_nft(unspent.as_ref(), answer.nft_outpoint, &roster, protocol)?;
         Ok((roster, nft))
-    }
-
-    /// Brings the wallet up to the node.
-    pub fn sync(&mut self, progress: &mut dyn Progress) -> Result<(), Failure> {
-        self.node()?;
-        let node = self
-            .node
-            .as_ref()
-            .ok_or_else(|| Failure::new("no-node", "no node"))?;
-        sync(&mut self.wallet, node, now(), progress)?;
-        Ok(())
     }
 
     /// The rate asked for, or what the node thinks right. A node without estimates (`-blocksonly`,

@@ -3,12 +3,13 @@
 //! Written down before they are sent. Afterwards one of three things is said, and never another:
 //! sent; not sent, because the node refused it; or perhaps sent, because its answer is missing.
 
-use bitcoin::{Transaction, Txid};
+use bitcoin::{Address, Transaction, Txid};
 use grail_chain::{Chain as _, ChainError, SendError};
 
 use super::{Session, now};
 use crate::failure::Failure;
 use crate::progress::{Note, Progress};
+use crate::wallet::sync;
 
 /// How Bitcoin Core begins its refusal of what depends on too many others that are in no block.
 const TOO_MANY_UNCONFIRMED: [&str; 3] = [
@@ -45,7 +46,60 @@ impl Session {
             }
         }
         self.count(transaction, progress);
+        if let Err(error) = self.wallet.tell_payment(transaction, now()) {
+            progress.note(Note::new(error.code(), error.to_string()));
+        }
         Ok(txid)
+    }
+
+    /// Brings the wallet up to the node before it pays. A payment that an earlier command began,
+    /// and of which nobody has said that it was sent, is told of in the new one's place: whoever
+    /// gave that command may only be giving it again.
+    pub fn sync_to_pay(&mut self, progress: &mut dyn Progress) -> Result<(), Failure> {
+        match self.sync_untold(progress)?.first() {
+            None => Ok(()),
+            Some(found) => Err(Failure {
+                txid: Some(found.compute_txid()),
+                ..Failure::new(
+                    "payment-was-open",
+                    format!(
+                        "{}; this command sent nothing: give it again if you mean another payment",
+                        self.describe(found)
+                    ),
+                )
+            }),
+        }
+    }
+
+    /// Brings the wallet up to the node.
+    pub fn sync(&mut self, progress: &mut dyn Progress) -> Result<(), Failure> {
+        for found in self.sync_untold(progress)? {
+            progress.note(Note::new("payment-was-open", self.describe(&found)));
+        }
+        Ok(())
+    }
+
+    fn sync_untold(&mut self, progress: &mut dyn Progress) -> Result<Vec<Transaction>, Failure> {
+        self.node()?;
+        let node = self
+            .node
+            .as_ref()
+            .ok_or_else(|| Failure::new("no-node", "no node"))?;
+        sync(&mut self.wallet, node, now(), progress)?;
+        Ok(self.wallet.take_untold(now())?)
+    }
+
+    fn describe(&self, payment: &Transaction) -> String {
+        let network = bitcoin::Network::from(self.network());
+        let to = payment
+            .output
+            .first()
+            .and_then(|first| Address::from_script(&first.script_pubkey, network).ok())
+            .map_or_else(String::new, |address| format!(" to {address}"));
+        format!(
+            "the payment {}{to} was begun by an earlier command that did not see it through; it counts as sent",
+            payment.compute_txid()
+        )
     }
 
     /// The payment is on disk already: a log that cannot be written loses nothing.

@@ -63,6 +63,8 @@ pub struct Wallet {
     handed_out: HandedOutFile,
     mempool_seen: MempoolSeen,
     look_ahead: u32,
+    /// Payments of which no command has said that they were sent.
+    untold: Vec<Transaction>,
     network: Network,
     birthday_height: u32,
     charms: CharmReader,
@@ -97,6 +99,7 @@ impl Wallet {
             handed_out: home.handed_out(),
             mempool_seen: home.mempool_seen(),
             look_ahead: config.look_ahead,
+            untold: Vec::new(),
             network: config.network,
             birthday_height: config.birthday_height,
             charms: CharmReader::new(config.network, bridge),
@@ -113,6 +116,10 @@ impl Wallet {
                     .reveal_addresses_to(keychain, last)
                     .for_each(drop);
             }
+        }
+        // A log of an earlier release, or an address that a block showed to be in use.
+        if wallet.addresses() != handed_out {
+            wallet.handed_out.write(wallet.addresses())?;
         }
         for payment in wallet.payments.all()?.0 {
             let txid = payment.transaction.compute_txid();
@@ -294,8 +301,29 @@ impl Wallet {
         self.payments.keep(&OwnPayment {
             transaction: transaction.clone(),
             sent_at: at,
+            is_told: false,
         })?;
         Ok(())
+    }
+
+    /// Notes that the user is told of a payment that was sent.
+    pub fn tell_payment(&self, transaction: &Transaction, at: u64) -> Result<(), WalletError> {
+        self.payments.keep(&OwnPayment {
+            transaction: transaction.clone(),
+            sent_at: at,
+            is_told: true,
+        })?;
+        Ok(())
+    }
+
+    /// Payments that the last sync found begun by a command that did not end, or whose node did not
+    /// answer. Each is given out once, to be told of.
+    pub fn take_untold(&mut self, at: u64) -> Result<Vec<Transaction>, WalletError> {
+        let untold = std::mem::take(&mut self.untold);
+        for transaction in &untold {
+            self.tell_payment(transaction, at)?;
+        }
+        Ok(untold)
     }
 
     /// Takes back a payment that no node ever took.

@@ -42,6 +42,10 @@ pub(super) fn keep_alive<C: Chain>(
     progress: &mut dyn Progress,
 ) -> Result<(), WalletError> {
     let payments = own_payments(wallet, now, progress)?;
+    let untold = payments.iter().filter(|payment| !payment.is_told);
+    wallet
+        .untold
+        .extend(untold.map(|payment| payment.transaction.clone()));
     let mut due: Vec<Arc<Transaction>> = Vec::new();
     for payment in &payments {
         let txid = payment.transaction.compute_txid();
@@ -92,6 +96,7 @@ fn own_payments(
         let payment = OwnPayment {
             transaction: (*found.tx_node.tx).clone(),
             sent_at: now,
+            is_told: true,
         };
         wallet.payments.keep(&payment)?;
         payments.push(payment);
