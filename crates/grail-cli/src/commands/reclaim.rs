@@ -15,6 +15,7 @@ use crate::arguments;
 use crate::failure::Failure;
 use crate::hex_text;
 use crate::home::{contract_of, read_receipt, read_secret};
+use crate::node::unspent_output;
 use crate::progress::Progress;
 use crate::prover::prover;
 use crate::report::Reclaimed;
@@ -46,11 +47,10 @@ pub fn reclaim(
     } else {
         reclaim.fee_rate.unwrap_or(OFFLINE_FEE_RATE)
     };
-    let given = reclaim
-        .deposit_tx
-        .as_deref()
-        .map(read_transaction)
-        .transpose()?;
+    let given = match reclaim.deposit_tx.as_deref() {
+        Some(file) => Some(read_transaction(file)?),
+        None => on_chain(session, &receipt, reclaim)?,
+    };
     let deposit = find_deposit(session, &receipt, reclaim, given.as_ref())?;
     let to = match &reclaim.to {
         Some(to) => session.recipient_offline(to)?,
@@ -145,6 +145,24 @@ fn find_deposit(
         ([], _, _) => Err(ReclaimFailure::NoDeposit(receipt.request()).into()),
         (several, _, _) => Err(ReclaimFailure::SeveralDeposits(several.len()).into()),
     }
+}
+
+/// The transaction of a deposit that somebody else made, where a node can be asked: what it carries
+/// must be seen before it is spent as BTC.
+fn on_chain(
+    session: &mut Session,
+    receipt: &CheckedReceipt,
+    reclaim: &arguments::Reclaim,
+) -> Result<Option<Transaction>, Failure> {
+    let Some(outpoint) = reclaim.outpoint.filter(|_| reclaim.broadcast) else {
+        return Ok(None);
+    };
+    let known = session.wallet.outputs_at(receipt.script_pubkey());
+    if known.iter().any(|(known, _)| *known == outpoint) {
+        return Ok(None);
+    }
+    let unspent = unspent_output(session.node()?, outpoint)?;
+    Ok(unspent.map(|unspent| unspent.transaction))
 }
 
 fn with_tokens(

@@ -62,6 +62,11 @@ impl OwnPayments {
         replace(&path, &json).map_err(|source| io(&path, source))
     }
 
+    /// Whether a payment is written down.
+    pub fn keeps(&self, txid: &Txid) -> bool {
+        self.path(txid).exists()
+    }
+
     /// Forgets a payment: a block has it for good, or no node ever took it.
     pub fn forget(&self, txid: &Txid) -> Result<(), HomeError> {
         let path = self.path(txid);

@@ -28,6 +28,8 @@ impl Session {
         let txid = transaction.compute_txid();
         // A node that is not there at all is found out before anything could be sent.
         self.node()?;
+        // The very same transaction may be out already: then no refusal makes it unsent.
+        let was_kept = self.wallet.keeps_payment(&txid);
         self.wallet
             .keep_payment(transaction, now())
             .map_err(|error| Failure::from(error).adding("nothing was sent"))?;
@@ -37,6 +39,7 @@ impl Session {
                 self.count(transaction, progress);
                 return Err(perhaps_sent(txid, &error.to_string()));
             }
+            Err(refused) if was_kept => return Err(explained(refused)),
             Err(refused) => {
                 return Err(match self.wallet.forget_payment(&txid) {
                     Ok(()) => explained(refused).adding("nothing was sent"),

@@ -326,6 +326,11 @@ impl Wallet {
         Ok(untold)
     }
 
+    /// Whether a payment is written down.
+    pub fn keeps_payment(&self, txid: &Txid) -> bool {
+        self.payments.keeps(txid)
+    }
+
     /// Takes back a payment that no node ever took.
     pub fn forget_payment(&self, txid: &Txid) -> Result<(), WalletError> {
         Ok(self.payments.forget(txid)?)
