@@ -227,6 +227,8 @@ fn notes_are_json_where_answers_are() {
     assert_eq!(receipts.status.code(), Some(0));
     let note: Value = serde_json::from_slice(&receipts.stderr).unwrap();
     assert_eq!(note["note"]["code"], "stray-file");
+    let message = note["note"]["message"].as_str().unwrap();
+    assert_eq!(message.matches("._x.json").count(), 1, "{message}");
     let receipts = grail(&home, &["receipts"]);
     let shown = String::from_utf8(receipts.stderr).unwrap();
     assert!(

@@ -106,10 +106,11 @@ pub struct StrayFile {
 impl StrayFile {
     /// What is said of it.
     pub fn note(&self) -> Note {
-        Note::new(
-            "stray-file",
-            format!("{} is passed over: {}", self.path.display(), self.reason),
-        )
+        let path = self.path.display().to_string();
+        // Errors of reading name the file themselves.
+        let reason = self.reason.strip_prefix(&path).unwrap_or(&self.reason);
+        let reason = reason.trim_start_matches([':', ' ']);
+        Note::new("stray-file", format!("{path} is passed over: {reason}"))
     }
 }
 

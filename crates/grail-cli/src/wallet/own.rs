@@ -5,10 +5,10 @@
 //! to the node again at each sync. Somebody else's payment that vanishes is forgotten: whoever made
 //! it looks after it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use bdk_wallet::chain::ChainPosition;
+use bdk_wallet::chain::{ChainPosition, ConfirmationBlockTime};
 use bitcoin::{Transaction, Txid};
 use grail_chain::{Chain, SendError};
 
@@ -32,6 +32,15 @@ enum Stand {
     Open,
 }
 
+/// What the wallet counts, each with the height of its block.
+type Counted = HashMap<Txid, Option<u32>>;
+
+/// What there is, by the wallet and by the node.
+struct Seen<'a> {
+    counted: Counted,
+    present: &'a HashSet<Txid>,
+}
+
 /// Keeps own payments alive, forgets others that are gone. `present` are the node's unconfirmed
 /// transactions.
 pub(super) fn keep_alive<C: Chain>(
@@ -46,15 +55,19 @@ pub(super) fn keep_alive<C: Chain>(
     wallet
         .untold
         .extend(untold.map(|payment| payment.transaction.clone()));
+    let seen = Seen {
+        counted: wallet.counted(),
+        present,
+    };
     let mut due: Vec<Arc<Transaction>> = Vec::new();
     for payment in &payments {
         let txid = payment.transaction.compute_txid();
-        match wallet.stand(&payment.transaction, &txid, present) {
+        match wallet.stand(&payment.transaction, &seen) {
             Stand::Decided { confirmations } if confirmations >= KEPT_CONFIRMATIONS => {
                 wallet.payments.forget(&txid)?;
             }
             Stand::Open if !present.contains(&txid) => {
-                add_with_ancestors(wallet, present, &payment.transaction, &mut due);
+                add_with_ancestors(wallet, &seen, &payment.transaction, &mut due);
             }
             Stand::Decided { .. } | Stand::Replaced | Stand::Open => (),
         }
@@ -107,7 +120,7 @@ fn own_payments(
 /// A payment, behind what it builds on and the node does not have either.
 fn add_with_ancestors(
     wallet: &Wallet,
-    present: &HashSet<Txid>,
+    seen: &Seen<'_>,
     transaction: &Transaction,
     due: &mut Vec<Arc<Transaction>>,
 ) {
@@ -117,14 +130,12 @@ fn add_with_ancestors(
         next += 1;
         for input in &child.input {
             let txid = input.previous_output.txid;
-            let parent = wallet
-                .bdk
-                .get_tx(txid)
-                .filter(|parent| !parent.chain_position.is_confirmed() && !present.contains(&txid));
+            let is_away = seen.counted.get(&txid) == Some(&None) && !seen.present.contains(&txid);
+            let parent = is_away.then(|| wallet.transaction(&txid)).flatten();
             if let Some(parent) = parent
                 && family.len() < ANCESTORS_MAX
             {
-                family.push(Arc::clone(&parent.tx_node.tx));
+                family.push(parent);
             }
         }
     }
@@ -135,35 +146,55 @@ fn add_with_ancestors(
     }
 }
 
+/// Again and again, as long as one more is taken: some build on others.
 fn hand_over<C: Chain>(
     wallet: &mut Wallet,
     chain: &C,
-    due: Vec<Arc<Transaction>>,
+    mut due: Vec<Arc<Transaction>>,
     now: u64,
     progress: &mut dyn Progress,
 ) -> Result<(), WalletError> {
-    for transaction in due {
-        let txid = transaction.compute_txid();
-        match chain.send(&transaction) {
-            Ok(_) | Err(SendError::AlreadyConfirmed | SendError::AlreadyInMempool) => (),
-            // A deposit that was taken back, by this or by another transaction: no coin of the
-            // wallet's is at stake.
-            Err(SendError::MissingInputs { .. }) if !wallet.spends_own(&transaction) => {
-                wallet.payments.forget(&txid)?;
-                wallet.bdk.apply_evicted_txs([(txid, now)]);
-                continue;
+    loop {
+        let mut left = Vec::new();
+        for transaction in &due {
+            let sent = chain.send(transaction);
+            match sent {
+                Ok(_) | Err(SendError::AlreadyConfirmed | SendError::AlreadyInMempool) => (),
+                Err(SendError::MissingInputs { .. }) if wallet.spends_own(transaction) => {
+                    left.push(Arc::clone(transaction));
+                }
+                // A deposit that was taken back, by this or by another transaction: no coin of the
+                // wallet's is at stake.
+                Err(SendError::MissingInputs { .. }) => {
+                    let txid = transaction.compute_txid();
+                    wallet.payments.forget(&txid)?;
+                    wallet.bdk.apply_evicted_txs([(txid, now)]);
+                    continue;
+                }
+                Err(error) => progress.note(not_relayed(transaction, &error.to_string())),
             }
-            Err(error) => progress.note(Note::new(
-                "payment-not-relayed",
-                format!(
-                    "the node does not take the payment {txid} at present: {error}. Others may know it: its coins \
-                     stay reserved, and it is handed over again each time; `grail bump` raises its fee"
-                ),
-            )),
+            wallet.see(Arc::clone(transaction), now);
         }
-        wallet.see(transaction, now);
+        if left.len() == due.len() {
+            for transaction in &left {
+                let why = "the node does not know what it spends";
+                progress.note(not_relayed(transaction, why));
+            }
+            return Ok(());
+        }
+        due = left;
     }
-    Ok(())
+}
+
+fn not_relayed(transaction: &Transaction, why: &str) -> Note {
+    Note::new(
+        "payment-not-relayed",
+        format!(
+            "the node does not take the payment {} at present: {why}. Others may know it: its coins stay reserved, and \
+             it is handed over again each time; `grail bump` raises its fee",
+            transaction.compute_txid()
+        ),
+    )
 }
 
 impl Wallet {
@@ -187,26 +218,45 @@ impl Wallet {
         })
     }
 
-    fn stand(&self, transaction: &Transaction, txid: &Txid, present: &HashSet<Txid>) -> Stand {
+    /// What the wallet counts, each with the height of its block.
+    fn counted(&self) -> Counted {
+        let height = |position: &ChainPosition<_>| match position {
+            ChainPosition::Confirmed { anchor, .. } => Some(height_of(anchor)),
+            ChainPosition::Unconfirmed { .. } => None,
+        };
+        self.bdk
+            .transactions()
+            .map(|known| (known.tx_node.txid, height(&known.chain_position)))
+            .collect()
+    }
+
+    fn stand(&self, transaction: &Transaction, seen: &Seen<'_>) -> Stand {
+        let txid = transaction.compute_txid();
         let mut stand = Stand::Open;
         let rivals = transaction
             .input
             .iter()
             .flat_map(|input| self.bdk.tx_graph().outspends(input.previous_output));
-        for rival in std::iter::once(txid).chain(rivals) {
-            match self.bdk.get_tx(*rival).map(|known| known.chain_position) {
-                Some(ChainPosition::Confirmed { anchor, .. }) => {
-                    let height = anchor.block_id.height;
+        for rival in std::iter::once(&txid).chain(rivals) {
+            match seen.counted.get(rival) {
+                Some(Some(height)) => {
                     return Stand::Decided {
-                        confirmations: grail_chain::confirmations(self.tip().height, height),
+                        confirmations: grail_chain::confirmations(self.tip().height, *height),
                     };
                 }
-                Some(ChainPosition::Unconfirmed { .. }) if rival != txid => stand = Stand::Replaced,
                 // Of two seen in one second the wallet may count the other.
-                _ if rival != txid && present.contains(rival) => stand = Stand::Replaced,
+                counted
+                    if *rival != txid && (counted.is_some() || seen.present.contains(rival)) =>
+                {
+                    stand = Stand::Replaced;
+                }
                 _ => (),
             }
         }
         stand
     }
+}
+
+const fn height_of(anchor: &ConfirmationBlockTime) -> u32 {
+    anchor.block_id.height
 }
