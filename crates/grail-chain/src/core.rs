@@ -18,9 +18,8 @@ use serde_json::{Value, json};
 use grail_flow::BlockRef;
 
 use crate::chain::{BlockSource, Chain, HeaderAt, Tested, TxOutStatus, Verdict, View};
-use crate::node_state::NodeState;
 use crate::rpc::{Auth, RpcClient, bad_answer};
-use crate::{ChainError, SendError};
+use crate::{ChainError, NodeState, SendError};
 
 /// `RPC_INVALID_ADDRESS_OR_KEY`: block, header or transaction not known.
 const CODE_NOT_FOUND: i32 = -5;
