@@ -13,6 +13,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use ureq::http::{Response, StatusCode};
 use ureq::{Agent, Body, RequestBuilder};
 
+use crate::proxy::proxy_to;
 use crate::{
     BridgeStatus, CreatePegIn, CreatePegOut, Event, Health, IDEMPOTENCY_KEY_HEADER, IdempotencyKey,
     Kind, Page, PageQuery, ParamsAnswer, Problem, Proof, ProvingState, Request, RequestState,
@@ -74,12 +75,18 @@ impl ClientError {
 pub struct Client {
     base: String,
     agent: Agent,
+    /// The proxy that calls go through, `host:port`.
+    proxy: Option<String>,
 }
 
 impl Client {
     /// A client of the server at `url` (`http://host:port` or `https://host`). Does not connect.
+    /// Goes through the proxy that the environment names (`http_proxy`, `all_proxy`, less
+    /// `no_proxy`), but never to this machine itself.
     pub fn new(url: &str) -> Self {
+        let proxy = proxy_to(url);
         let config = Agent::config_builder()
+            .proxy(proxy.clone())
             .http_status_as_error(false)
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_TIMEOUT))
@@ -88,6 +95,7 @@ impl Client {
         Self {
             base: url.trim_end_matches('/').to_owned(),
             agent: Agent::new_with_config(config),
+            proxy: proxy.map(|proxy| format!("{}:{}", proxy.host(), proxy.port())),
         }
     }
 
@@ -196,9 +204,9 @@ impl Client {
         let response = self.call(&url, limited(self.agent.get(&url)))?;
         let status = response.status();
         if status.is_success() || status == StatusCode::SERVICE_UNAVAILABLE {
-            json(&url, response)
+            json(&url, response).map_err(|error| self.through_proxy(error))
         } else {
-            Err(failure(&url, response))
+            Err(self.through_proxy(failure(&url, response)))
         }
     }
 
@@ -216,7 +224,7 @@ impl Client {
             .build();
         let response = self.call(&url, builder)?;
         if response.status() != StatusCode::OK {
-            return Err(failure(&url, response));
+            return Err(self.through_proxy(failure(&url, response)));
         }
         let reader = response
             .into_body()
@@ -236,7 +244,7 @@ impl Client {
     fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         let url = self.at(path);
         let response = self.call(&url, limited(self.agent.get(&url)))?;
-        success(&url, response)
+        success(&url, response).map_err(|error| self.through_proxy(error))
     }
 
     fn create<B: Serialize>(
@@ -247,22 +255,39 @@ impl Client {
     ) -> Result<Request, ClientError> {
         let url = self.at(path);
         // Whole, so that its length is declared: servers may refuse chunks.
-        let body = serde_json::to_vec(body).map_err(|error| unreachable(&url, &error))?;
+        let body = serde_json::to_vec(body).map_err(|error| self.unreachable(&url, &error))?;
         let response = limited(self.agent.post(&url))
             .header(IDEMPOTENCY_KEY_HEADER, key.as_str())
             .header("content-type", "application/json")
             .send(&body)
-            .map_err(|error| unreachable(&url, &error))?;
-        success(&url, response)
+            .map_err(|error| self.unreachable(&url, &error))?;
+        success(&url, response).map_err(|error| self.through_proxy(error))
     }
 
-    #[expect(clippy::unused_self, reason = "reads as a step of the calls above")]
+    fn unreachable(&self, url: &str, error: &impl std::fmt::Display) -> ClientError {
+        self.through_proxy(unreachable(url, error))
+    }
+
+    /// Names the proxy, where there is one: it may be what was not reached, or what answered.
+    fn through_proxy(&self, mut error: ClientError) -> ClientError {
+        if let (
+            ClientError::Unreachable { reason, .. } | ClientError::Answer { reason, .. },
+            Some(proxy),
+        ) = (&mut error, &self.proxy)
+        {
+            *reason = format!("{reason} (through the proxy {proxy} that the environment names)");
+        }
+        error
+    }
+
     fn call(
         &self,
         url: &str,
         builder: RequestBuilder<ureq::typestate::WithoutBody>,
     ) -> Result<Response<Body>, ClientError> {
-        builder.call().map_err(|error| unreachable(url, &error))
+        builder
+            .call()
+            .map_err(|error| self.unreachable(url, &error))
     }
 }
 

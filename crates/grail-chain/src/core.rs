@@ -19,7 +19,7 @@ use grail_flow::BlockRef;
 
 use crate::chain::{BlockSource, Chain, HeaderAt, Spent, Tested, TxOutStatus, Verdict, View};
 use crate::rpc::{Auth, RpcClient, bad_answer};
-use crate::{ChainError, SendError};
+use crate::{ChainError, NodeState, SendError};
 
 /// `RPC_INVALID_ADDRESS_OR_KEY`: block, header or transaction not known.
 const CODE_NOT_FOUND: i32 = -5;
@@ -28,6 +28,8 @@ const CODE_BAD_PARAMETER: i32 = -8;
 /// `RPC_MISC_ERROR`: here, block data pruned or not yet downloaded.
 const CODE_MISC: i32 = -1;
 
+/// `RPC_INTERNAL_ERROR`: here, fee estimation is off (`-blocksonly`).
+const CODE_INTERNAL: i32 = -32_603;
 /// A Bitcoin Core node.
 #[derive(Debug)]
 pub struct BitcoinCore {
@@ -55,11 +57,15 @@ impl BitcoinCore {
     /// # Errors
     /// Any [`ChainError`].
     pub fn network_name(&self) -> Result<String, ChainError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            chain: String,
-        }
-        Ok(self.rpc.call::<Answer>("getblockchaininfo", &[])?.chain)
+        Ok(self.state()?.chain)
+    }
+
+    /// How far the node has come.
+    ///
+    /// # Errors
+    /// Any [`ChainError`].
+    pub fn state(&self) -> Result<NodeState, ChainError> {
+        self.rpc.call("getblockchaininfo", &[])
     }
 
     /// A call whose subject may be unknown to the node.
@@ -386,7 +392,13 @@ impl Chain for BitcoinCore {
             feerate: Option<f64>,
         }
         const METHOD: &str = "estimatesmartfee";
-        let answer: Answer = self.rpc.call(METHOD, &[json!(target_blocks)])?;
+        let answer: Answer = match self.rpc.call(METHOD, &[json!(target_blocks)]) {
+            Err(ChainError::Refused {
+                code: CODE_INTERNAL,
+                ..
+            }) => return Ok(None),
+            answer => answer?,
+        };
         // Without data Core leaves the field out; old versions write -1.
         answer
             .feerate

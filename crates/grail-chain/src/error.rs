@@ -46,6 +46,14 @@ pub enum ChainError {
         /// What failed.
         detail: String,
     },
+    /// The node knows us and does not allow the call.
+    #[error(
+        "bitcoin node does not allow {method}: add it to the node's rpcwhitelist, or our address to its rpcallowip"
+    )]
+    NotAllowed {
+        /// The RPC method.
+        method: String,
+    },
     /// The node answered a call with an error that this crate gives no special meaning.
     #[error("bitcoin node refused {method}: {message} (code {code})")]
     Refused {
@@ -82,7 +90,9 @@ impl ChainError {
             Self::Unreachable { .. }
             | Self::Busy { .. }
             | Self::Unavailable { .. }
-            | Self::Credentials { .. } => ErrorKind::Transient,
+            | Self::Credentials { .. }
+            // A setting of the node says nothing about the chain.
+            | Self::NotAllowed { .. } => ErrorKind::Transient,
             Self::Refused { .. } | Self::BadAnswer { .. } | Self::BadUrl { .. } => ErrorKind::Final,
         }
     }
@@ -94,6 +104,7 @@ impl ChainError {
             Self::Busy { .. } => "node-busy",
             Self::Unavailable { .. } => "node-data-unavailable",
             Self::Credentials { .. } => "node-credentials",
+            Self::NotAllowed { .. } => "node-not-allowed",
             Self::Refused { .. } => "node-refused-call",
             Self::BadAnswer { .. } => "node-bad-answer",
             Self::BadUrl { .. } => "node-bad-url",

@@ -10,6 +10,7 @@
 mod chain;
 mod core;
 mod error;
+mod node_state;
 mod reject;
 mod rpc;
 mod scanner;
@@ -21,6 +22,7 @@ pub use chain::{
 pub use core::BitcoinCore;
 pub use error::{ChainError, ErrorKind, SendError};
 pub use grail_flow::{BlockRef, confirmations};
+pub use node_state::NodeState;
 pub use reject::RejectReason;
 pub use rpc::{Auth, CALL_TIMEOUT, RpcClient};
 pub use scanner::{CURSOR_BLOCKS_MAX, Cursor, CursorGap, ScanError, Step, next_step};

@@ -200,11 +200,14 @@ impl RpcClient {
     fn read(&self, method: &str, status: StatusCode, body: &[u8]) -> Result<Envelope, ChainError> {
         match serde_json::from_slice(body) {
             Ok(envelope) => Ok(envelope),
-            Err(_) if status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN => {
-                Err(ChainError::Credentials {
-                    detail: format!("HTTP status {status}"),
-                })
-            }
+            Err(_) if status == StatusCode::UNAUTHORIZED => Err(ChainError::Credentials {
+                detail: format!("HTTP status {status}"),
+            }),
+            // Bitcoin Core says 401 to wrong credentials, and 403 to what `rpcwhitelist` leaves
+            // out or to an address that `rpcallowip` does.
+            Err(_) if status == StatusCode::FORBIDDEN => Err(ChainError::NotAllowed {
+                method: method.to_owned(),
+            }),
             // 503 when the work queue is full; any of them from a proxy in front of the node.
             Err(_) if status.is_server_error() => Err(ChainError::Busy {
                 detail: format!("HTTP status {status}"),
@@ -422,7 +425,8 @@ mod tests {
                 "HTTP/1.1 200 OK\r\n\r\n{\"result\":1,\"error\":null,\"id\":2}",
                 "node-bad-answer",
             ),
-            ("HTTP/1.1 403 Forbidden\r\n\r\n", "node-credentials"),
+            ("HTTP/1.1 401 Unauthorized\r\n\r\n", "node-credentials"),
+            ("HTTP/1.1 403 Forbidden\r\n\r\n", "node-not-allowed"),
         ] {
             assert_eq!(error_of(answer).code(), code, "{answer:?}");
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bitcoin::{FeeRate, OutPoint, Txid};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use grail_types::{Network, RequestId};
 
 use grail_wallet::amount::parse_amount;
@@ -61,6 +61,30 @@ struct Global {
 }
 
 impl Arguments {
+    /// Reads the command line and the environment, where a variable without content counts as
+    /// absent: that is how a compose file passes what nobody has set. Wrong usage ends the process.
+    pub fn read() -> Self {
+        let mut matches = Self::command_without_empty_variables().get_matches();
+        match Self::from_arg_matches_mut(&mut matches) {
+            Ok(arguments) => arguments,
+            Err(error) => error.exit(),
+        }
+    }
+
+    fn command_without_empty_variables() -> clap::Command {
+        Self::command().mut_args(|argument| {
+            let is_empty = argument
+                .get_env()
+                .and_then(std::env::var_os)
+                .is_some_and(|value| value.is_empty());
+            if is_empty {
+                argument.env(None::<&str>)
+            } else {
+                argument
+            }
+        })
+    }
+
     /// Whether to answer in JSON.
     pub fn is_json(&self) -> bool {
         self.global.json
@@ -104,6 +128,9 @@ impl Arguments {
 pub enum Command {
     /// Make a wallet: a new mnemonic, or one from a file.
     Init(Init),
+    /// Read the chain anew, and look for addresses further ahead: where a balance is less than
+    /// expected.
+    Rescan(Rescan),
     /// A fresh address, for BTC and zkBTC alike.
     Address,
     /// BTC and zkBTC, apart.
@@ -114,6 +141,8 @@ pub enum Command {
     Send(Send),
     /// Send zkBTC.
     SendZkbtc(Send),
+    /// Raise the fee of a payment that waits for a block: pays the difference from its change.
+    Bump(Bump),
     /// BTC to zkBTC.
     PegIn(Peg),
     /// zkBTC to BTC.
@@ -199,10 +228,29 @@ pub struct Init {
     /// an existing one].
     #[arg(long)]
     pub birthday_height: Option<u32>,
+    /// Addresses that are looked for beyond the last one known to be in use [default: 25 for a new
+    /// mnemonic, 200 for an existing one].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=LOOK_AHEAD_MAX))]
+    pub look_ahead: Option<u32>,
     /// The protocol file to pin (bridge, parameters, images) [default: the API's].
     #[arg(long)]
     pub protocol: Option<PathBuf>,
 }
+
+/// `grail rescan`.
+#[derive(Debug, Default, Args)]
+pub struct Rescan {
+    /// Addresses that are looked for beyond the last one known to be in use [default: 1,000, or
+    /// what was asked for last time if that is more].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=LOOK_AHEAD_MAX))]
+    pub look_ahead: Option<u32>,
+    /// First block to read [default: the wallet's birthday].
+    #[arg(long)]
+    pub from_height: Option<u32>,
+}
+
+/// More addresses take minutes to derive at each command.
+const LOOK_AHEAD_MAX: i64 = 100_000;
 
 /// `grail send`, `grail send-zkbtc`.
 #[derive(Debug, Args)]
@@ -213,6 +261,17 @@ pub struct Send {
     /// To whom.
     pub address: String,
     /// Fee rate, sat/vB [default: the node's estimate].
+    #[arg(long, value_parser = parse_fee_rate)]
+    pub fee_rate: Option<FeeRate>,
+}
+
+/// `grail bump`.
+#[derive(Debug, Args)]
+pub struct Bump {
+    /// The payment.
+    pub txid: Txid,
+    /// Fee rate, sat/vB [default: the node's estimate, and at least what nodes take in place of the
+    /// old one].
     #[arg(long, value_parser = parse_fee_rate)]
     pub fee_rate: Option<FeeRate>,
 }
@@ -239,6 +298,9 @@ pub struct Peg {
     /// Fee rate of the deposit's own transaction, sat/vB [default: the node's estimate].
     #[arg(long, value_parser = parse_fee_rate)]
     pub fee_rate: Option<FeeRate>,
+    /// Peg in although the node does not relay spells: the way back then needs another node.
+    #[arg(long)]
+    pub one_way: bool,
 }
 
 /// `grail status`.
@@ -289,7 +351,6 @@ fn parse_fee_rate(text: &str) -> Result<FeeRate, String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -2,10 +2,12 @@
 //!
 //! Knows no other module: each error says beside itself that it is a failure.
 
+use bitcoin::Txid;
 use grail_api::client::ClientError;
 use grail_api::{Problem, ReceiptError};
 use grail_chain::{ChainError, SendError};
 use grail_wallet::amount::AmountError;
+use grail_wallet::bump::BumpError;
 use grail_wallet::fund::FundError;
 use grail_wallet::history::HistoryFailure;
 use grail_wallet::peg::PegError;
@@ -24,6 +26,9 @@ pub struct Failure {
     pub code: &'static str,
     /// What was expected and what was found.
     pub message: String,
+    /// The transaction that was handed to a node, or may have been, before the command failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub txid: Option<Txid>,
 }
 
 impl Failure {
@@ -32,7 +37,16 @@ impl Failure {
         Self {
             code,
             message: message.into(),
+            txid: None,
         }
+    }
+
+    /// The same failure, with more to say.
+    #[must_use]
+    pub fn adding(mut self, more: &str) -> Self {
+        self.message.push_str("; ");
+        self.message.push_str(more);
+        self
     }
 }
 
@@ -41,7 +55,7 @@ macro_rules! failures {
     ($($error:ty),* $(,)?) => {
         $(impl From<$error> for $crate::failure::Failure {
             fn from(error: $error) -> Self {
-                Self { code: error.code(), message: error.to_string() }
+                Self::new(error.code(), error.to_string())
             }
         })*
     };
@@ -54,6 +68,7 @@ failures!(
     ChainError,
     SendError,
     AmountError,
+    BumpError,
     FundError,
     HistoryFailure,
     PegError,
@@ -66,9 +81,6 @@ failures!(
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self {
-            code: problem.code.code(),
-            message: problem.to_string(),
-        }
+        Self::new(problem.code.code(), problem.to_string())
     }
 }

@@ -9,6 +9,7 @@ pub mod failure;
 
 pub mod arguments;
 pub mod commands;
+mod hex_text;
 pub mod home;
 pub mod node;
 pub mod progress;

@@ -3,17 +3,17 @@
 //! Exit codes: 0 done, 1 failed (the error has a code; `spell verify` and `auditor` have printed
 //! what is wrong), 2 wrong usage.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser;
 use grail_cli::arguments::{Arguments, Command, SpellCommand, WalletCommand};
-use grail_cli::progress::{Bar, Progress, Quiet};
+use grail_cli::progress::{Bar, JsonNotes, Progress};
 use grail_cli::report::{Report, SpellsReport};
 use grail_cli::{Failure, Session, Settings, commands};
 use grail_types::Network;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read();
     let is_json = arguments.is_json();
     match run(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 
 /// Whether the answer is a good one; it is printed either way.
 fn run(arguments: &Arguments) -> Result<bool, Failure> {
-    let mut quiet = Quiet;
+    let mut quiet = JsonNotes;
     let mut bar = Bar::new();
     let progress: &mut dyn Progress = if arguments.is_json() {
         &mut quiet
@@ -42,12 +42,12 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     if let Command::Status(status) = &arguments.command
         && status.watch
     {
-        let session = Session::open(settings(arguments)?)?;
+        let session = Session::open_to_read(settings(arguments)?)?;
         commands::watch(&session, &status.id, |report| print(&report, is_json))?;
         return Ok(true);
     }
     let answer = answer(arguments, progress)?;
-    print(answer.report.as_ref(), is_json);
+    print(answer.report.as_ref(), is_json)?;
     Ok(answer.is_good)
 }
 
@@ -59,24 +59,35 @@ struct Answer {
 
 fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, Failure> {
     let open = || Session::open(settings(arguments)?);
+    // The wallet as it was last seen is better than none, while another command is at work.
+    let look = || match open() {
+        Err(busy) if busy.code == "wallet-busy" => Session::open_to_read(settings(arguments)?),
+        opened => opened,
+    };
+    // Whatever takes long and touches no coin leaves the folder to other commands.
+    let read = || Session::open_to_read(settings(arguments)?);
     let mut is_good = true;
     let report: Box<dyn Report> = match &arguments.command {
         Command::Init(init) => Box::new(commands::init(&settings(arguments)?, init)?),
+        Command::Rescan(asked) => {
+            Box::new(commands::rescan(&settings(arguments)?, asked, progress)?)
+        }
         Command::Address => Box::new(commands::address(&mut open()?)?),
-        Command::Balance => Box::new(commands::balance(&mut open()?, progress)?),
-        Command::List => Box::new(commands::list(&mut open()?, progress)?),
+        Command::Balance => Box::new(commands::balance(&mut look()?, progress)?),
+        Command::List => Box::new(commands::list(&mut look()?, progress)?),
         Command::Send(send) => Box::new(commands::send(&mut open()?, send, progress)?),
         Command::SendZkbtc(send) => Box::new(commands::send_zkbtc(&mut open()?, send, progress)?),
+        Command::Bump(asked) => Box::new(commands::bump(&mut open()?, asked, progress)?),
         Command::PegIn(peg) => Box::new(commands::peg_in(&mut open()?, peg, progress)?),
         Command::PegOut(peg) => Box::new(commands::peg_out(&mut open()?, peg, progress)?),
-        Command::Status(status) => Box::new(commands::status(&open()?, &status.id)?),
+        Command::Status(status) => Box::new(commands::status(&read()?, &status.id)?),
         Command::Reclaim(reclaim) => Box::new(commands::reclaim(&mut open()?, reclaim, progress)?),
-        Command::Roster => Box::new(commands::roster(&mut open()?)?),
-        Command::Rosters => Box::new(commands::rosters(&mut open()?, progress)?),
-        Command::Reserves => Box::new(commands::reserves(&mut open()?, progress)?),
-        Command::Receipts => Box::new(commands::receipts(&open()?)?),
+        Command::Roster => Box::new(commands::roster(&mut read()?)?),
+        Command::Rosters => Box::new(commands::rosters(&mut read()?, progress)?),
+        Command::Reserves => Box::new(commands::reserves(&mut read()?, progress)?),
+        Command::Receipts => Box::new(commands::receipts(&read()?, progress)?),
         Command::Wallet(WalletCommand::Explain(asked)) => {
-            Box::new(commands::explain(&mut open()?, asked.outpoint, progress)?)
+            Box::new(commands::explain(&mut look()?, asked.outpoint, progress)?)
         }
         Command::Spell(SpellCommand::Verify(asked)) => {
             let network = arguments.network().unwrap_or(Network::Mainnet);
@@ -100,10 +111,23 @@ fn settings(arguments: &Arguments) -> Result<Settings, Failure> {
         .ok_or_else(|| Failure::new("no-home", "no home folder: give --home"))
 }
 
-fn print(report: &dyn Report, is_json: bool) {
-    if is_json {
-        println!("{}", report.json());
+/// What was done must not be lost with standard output: a full disk or a closed pipe comes after a
+/// payment, not before it.
+fn print(report: &dyn Report, is_json: bool) -> Result<(), Failure> {
+    let text = if is_json {
+        report.json().to_string()
     } else {
-        println!("{report}");
-    }
+        report.to_string()
+    };
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{text}")
+        .and_then(|()| stdout.flush())
+        .map_err(|error| {
+            Failure::new(
+                "answer-unwritten",
+                format!(
+                    "the command is done, and its answer could not be written ({error}): {text}"
+                ),
+            )
+        })
 }

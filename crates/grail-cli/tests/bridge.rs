@@ -54,6 +54,7 @@ fn peg(amount: u64) -> arguments::Peg {
         fee_cap: None,
         reclaim_delay: None,
         fee_rate: None,
+        one_way: false,
     }
 }
 
@@ -85,7 +86,11 @@ fn bitcoin_goes_in_moves_as_zkbtc_and_comes_out_and_the_books_balance() {
     let (id, minted) = settle(&cluster, Kind::PegIn, &pegged.id);
     assert_eq!(alice.funds(), (500_000 - pegged.fee_sat, minted));
     let mut seen = Vec::new();
-    commands::watch(&alice.open(), &id, |report| seen.push(report.0.state)).unwrap();
+    commands::watch(&alice.open(), &id, |report| {
+        seen.push(report.status.state);
+        Ok(())
+    })
+    .unwrap();
     assert_eq!(seen, [grail_api::RequestState::Paid]);
 
     let send = arguments::Send {

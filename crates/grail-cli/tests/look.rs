@@ -129,7 +129,7 @@ fn a_status_is_asked_for_by_kind_and_watched_to_its_end() {
         "not-found"
     );
 
-    let receipt = session.home.receipt(&id).unwrap().receipt;
+    let receipt = session.home.receipt(&id).unwrap().receipt().clone();
     let status = grail_api::RequestStatus {
         id,
         kind: grail_api::Kind::PegIn,
@@ -149,8 +149,144 @@ fn a_status_is_asked_for_by_kind_and_watched_to_its_end() {
         updated_at: 2,
     };
     scene.api.serve(&format!("/v1/peg-ins/{id}"), &status);
-    assert_eq!(commands::status(&session, &id).unwrap().0, status);
+    assert_eq!(commands::status(&session, &id).unwrap().status, status);
     let mut seen = Vec::new();
-    commands::watch(&session, &id, |report| seen.push(report.0.state)).unwrap();
+    commands::watch(&session, &id, |report| {
+        seen.push(report.status.state);
+        Ok(())
+    })
+    .unwrap();
     assert_eq!(seen, [RequestState::Paid]);
+}
+
+#[test]
+fn each_amount_of_a_status_has_its_own_unit() {
+    let scene = Scene::new();
+    let pegged = scene.peg_out(30_000).unwrap();
+    let id = pegged.id.parse().unwrap();
+    let receipt = scene.user.open().home.receipt(&id).unwrap();
+    let receipt = receipt.receipt().clone();
+    let outpoint = pegged.deposit_outpoint.parse().unwrap();
+    // Denied: BTC was paid where zkBTC was expected, and zkBTC beside it.
+    let mut status = grail_api::RequestStatus {
+        id,
+        kind: grail_api::Kind::PegOut,
+        state: RequestState::Reclaimable,
+        code: Some(grail_api::ReclaimCode::WrongCharms),
+        deposit_address: receipt.deposit_address.clone(),
+        deadline_height: 1_000,
+        deposit: Some(grail_api::Deposit {
+            outpoint,
+            amount_sat: 70_000,
+            token_sat: None,
+            confirmations: 1,
+            confirmations_needed: 1,
+            height: Some(1),
+        }),
+        other_deposits: vec![grail_api::OtherDeposit {
+            outpoint,
+            amount_sat: 330,
+            token_sat: Some(30_000),
+            confirmations: 1,
+            code: grail_api::ReclaimCode::WrongCharms,
+            reclaim_possible_at_height: None,
+        }],
+        settlement: None,
+        proving: None,
+        fee_wait: None,
+        refusals: Vec::new(),
+        reclaim: None,
+        receipt,
+        created_at: 1,
+        updated_at: 2,
+    };
+    let shown = |status: &grail_api::RequestStatus| {
+        scene
+            .api
+            .serve(&format!("/v1/{}s/{id}", status.kind), status);
+        commands::status(&scene.user.open(), &id)
+            .unwrap()
+            .to_string()
+    };
+    let denied = shown(&status);
+    assert!(denied.contains("deposit       0.0007 BTC at"), "{denied}");
+    assert!(denied.contains("not served    0.0003 zkBTC at"), "{denied}");
+    // As it should be.
+    if let Some(deposit) = &mut status.deposit {
+        (deposit.amount_sat, deposit.token_sat) = (330, Some(30_000));
+    }
+    let served = shown(&status);
+    assert!(served.contains("deposit       0.0003 zkBTC at"), "{served}");
+}
+
+#[test]
+fn a_late_clock_is_told_from_a_forgery() {
+    let scene = Scene::new();
+    // Evidence of two hours from now, as a clock that is two hours late sees it.
+    let later = grail_cli::session::now() + 7_200;
+    scene.api.serve_roster_of(scene.nft, later);
+    let report = commands::roster(&mut scene.user.open()).unwrap();
+    assert!(
+        report
+            .signers
+            .iter()
+            .all(|signer| signer.code == Some("clock-late"))
+    );
+    assert!(
+        report.to_string().contains("your clock may be wrong"),
+        "{report}"
+    );
+    let failure = scene.peg_in(100_000).unwrap_err();
+    assert_eq!(failure.code, "clock-late");
+    assert!(failure.message.contains("120 minutes"), "{failure}");
+    scene.nothing_was_paid();
+    scene.api.lie(|path, answer| {
+        if path == "/v1/roster" {
+            replace(answer, "/signers/0/evidence", stranger_evidence());
+        }
+    });
+    let report = commands::roster(&mut scene.user.open()).unwrap();
+    assert_eq!(report.signers[0].code, Some("evidence-invalid"));
+}
+
+#[test]
+fn a_status_does_not_ask_for_a_deposit_that_was_sent() {
+    let scene = Scene::new();
+    let pegged = scene.peg_in(100_000).unwrap();
+    let id = pegged.id.parse().unwrap();
+    let receipt = scene.user.open().home.receipt(&id).unwrap();
+    // The API has not seen it.
+    let status = grail_api::RequestStatus {
+        id,
+        kind: grail_api::Kind::PegIn,
+        state: RequestState::AwaitingDeposit,
+        code: None,
+        deposit_address: pegged.deposit_address.clone(),
+        deadline_height: 1_000,
+        deposit: None,
+        other_deposits: Vec::new(),
+        settlement: None,
+        proving: None,
+        fee_wait: None,
+        refusals: Vec::new(),
+        reclaim: None,
+        receipt: receipt.receipt().clone(),
+        created_at: 1,
+        updated_at: 2,
+    };
+    scene.api.serve(&format!("/v1/peg-ins/{id}"), &status);
+    let report = commands::status(&scene.user.open(), &id).unwrap();
+    assert_eq!(report.sent_here.join(" "), pegged.deposit_outpoint);
+    let shown = report.to_string();
+    assert!(shown.contains(&pegged.deposit_outpoint), "{shown}");
+    assert!(
+        !shown.contains("pay it") && !shown.contains("none yet"),
+        "{shown}"
+    );
+    // To somebody else it does.
+    std::fs::remove_file(&pegged.receipt_file).unwrap();
+    let shown = commands::status(&scene.user.open(), &id)
+        .unwrap()
+        .to_string();
+    assert!(shown.contains("pay it before the deadline"), "{shown}");
 }

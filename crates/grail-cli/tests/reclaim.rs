@@ -6,6 +6,7 @@ mod common;
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{OutPoint, Transaction};
 use common::api::replace;
+use common::between::{Between, refuses};
 use common::scene::{Scene, reclaim};
 use common::{User, params, public_key, sat};
 use grail_api::Receipt;
@@ -190,6 +191,46 @@ fn zkbtc_sent_to_a_peg_in_address_by_mistake_comes_back_as_zkbtc() {
     assert_eq!(scene.reclaim(&asked).unwrap().token_sat, Some(50_000));
     scene.chain.node.mine(1);
     assert_eq!(scene.user.funds().1, 50_000);
+}
+
+#[test]
+fn zkbtc_that_a_stranger_sent_there_is_seen_where_a_node_can_be_asked() {
+    let scene = Scene::new();
+    let pegged = scene.peg_in(100_000).unwrap();
+    let receipt = read_receipt(pegged.receipt_file.as_ref()).unwrap();
+    let mistake = scene.chain.mint(receipt.script_pubkey(), 40_000, 330);
+    scene.chain.node.mine(24);
+    let mut asked = reclaim(&pegged.id);
+    asked.outpoint = Some(mistake);
+    asked.amount = Some(sat(330));
+    asked.broadcast = true;
+    assert_eq!(scene.reclaim(&asked).unwrap().token_sat, Some(40_000));
+    scene.chain.node.mine(1);
+    assert_eq!(scene.user.funds().1, 90_000);
+}
+
+#[test]
+fn a_reclaim_given_again_is_the_same_payment() {
+    let mut scene = Scene::new();
+    let pegged = scene.peg_in(100_000).unwrap();
+    scene.chain.node.mine(24);
+    let mut asked = reclaim(&pegged.id);
+    asked.broadcast = true;
+    asked.to = Some(scene.user.address());
+    let first = scene.reclaim(&asked).unwrap();
+    assert_eq!(scene.reclaim(&asked).unwrap().txid, first.txid);
+    // A refusal of the same transaction does not make it unsent.
+    let between = Between::start(&scene.chain.node, |method, hand_on| match method {
+        "sendrawtransaction" => refuses(-26, "mempool min fee not met, 1 < 2"),
+        _ => hand_on(),
+    });
+    let mut session = between.open(&scene.user);
+    let refused = commands::reclaim(&mut session, &asked, &mut Quiet).unwrap_err();
+    assert!(!refused.message.contains("nothing was sent"), "{refused}");
+    drop((session, between));
+    scene.chain.node.restart();
+    scene.user.synced();
+    scene.in_mempool(&first.txid);
 }
 
 #[test]

@@ -249,9 +249,6 @@ fn an_unconfirmed_payment_that_vanishes_is_forgotten() {
     let outpoint = chain.node.fund(&user.script(), sat(40_000));
     assert_eq!(user.synced().wallet.balance().btc_pending, sat(40_000));
     // A node that lost its mempool.
-    chain.node.kill();
-    let mempool = chain.node.data_dir().join("regtest/mempool.dat");
-    let _ = std::fs::remove_file(mempool);
     chain.node.restart();
     let is_gone = chain
         .node

@@ -1,7 +1,8 @@
 //! Amounts and addresses as people type them.
 
 use bitcoin::address::NetworkUnchecked;
-use bitcoin::{Address, Amount, Denomination, ScriptBuf};
+use bitcoin::{Address, Amount, Denomination, Script, ScriptBuf, XOnlyPublicKey};
+use grail_script::nums_key;
 use grail_types::{Destination, Network};
 
 /// Why a text is no amount or address.
@@ -23,6 +24,9 @@ pub enum AmountError {
         /// What does not fit.
         reason: String,
     },
+    /// An address that nobody can ever spend from.
+    #[error("nobody can ever spend what is sent to {0}: {1}")]
+    Unspendable(String, &'static str),
 }
 
 impl AmountError {
@@ -32,6 +36,7 @@ impl AmountError {
             Self::Amount(_) => "bad-amount",
             Self::Zero => "amount-zero",
             Self::Address { .. } => "bad-address",
+            Self::Unspendable(..) => "unspendable-address",
         }
     }
 }
@@ -56,7 +61,7 @@ pub fn parse_amount(text: &str) -> Result<Amount, AmountError> {
     Ok(amount)
 }
 
-/// Reads an address of `network` that Grail can pay to.
+/// Reads an address of `network` that Grail can pay to, and that somebody may have the key of.
 pub fn parse_address(text: &str, network: Network) -> Result<ScriptBuf, AmountError> {
     let wrong = |reason: String| AmountError::Address {
         network,
@@ -69,9 +74,28 @@ pub fn parse_address(text: &str, network: Network) -> Result<ScriptBuf, AmountEr
         .require_network(network.into())
         .map_err(|error| wrong(error.to_string()))?
         .script_pubkey();
-    Destination::try_from(script)
+    let script = Destination::try_from(script)
         .map(ScriptBuf::from)
-        .map_err(|error| wrong(error.to_string()))
+        .map_err(|error| wrong(error.to_string()))?;
+    match why_unspendable(&script) {
+        Some(why) => Err(AmountError::Unspendable(text.to_owned(), why)),
+        None => Ok(script),
+    }
+}
+
+/// Why what lies at a script can provably never be spent, if so.
+pub fn why_unspendable(script: &Script) -> Option<&'static str> {
+    if !script.is_p2tr() {
+        return None;
+    }
+    // BIP-341: the 32 bytes after the version are the output key, and every spend of it begins with
+    // lifting them to a point.
+    let key = script.as_bytes().get(2..)?;
+    match XOnlyPublicKey::from_slice(key) {
+        Err(_) => Some("its key is no point of the curve"),
+        Ok(key) if key == nums_key() => Some("its key is the one that nobody has"),
+        Ok(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -140,5 +164,31 @@ mod tests {
                 Err(AmountError::Address { .. })
             ));
         }
+    }
+
+    #[test]
+    fn an_address_that_nobody_can_spend_from_is_refused() {
+        let address = |key: &[u8; 32]| {
+            let mut script = vec![0x51, 0x20];
+            script.extend(key);
+            Address::from_script(Script::from_bytes(&script), bitcoin::Network::Regtest)
+                .unwrap()
+                .to_string()
+        };
+        // BIP-340, "public key not on the curve", and beyond the field.
+        let off_curve: [u8; 32] =
+            hex::decode("eefdea4cdb677750a420fee807eacf21eb9898ae79b9768766e4faa04a2d4a34")
+                .unwrap()
+                .try_into()
+                .unwrap();
+        for key in [off_curve, [0; 32], [0xff; 32], nums_key().serialize()] {
+            assert!(matches!(
+                parse_address(&address(&key), Network::Regtest),
+                Err(AmountError::Unspendable(..))
+            ));
+        }
+        let mut spendable = [0; 32];
+        spendable[31] = 1;
+        assert!(parse_address(&address(&spendable), Network::Regtest).is_ok());
     }
 }

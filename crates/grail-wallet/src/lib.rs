@@ -8,6 +8,7 @@
 //! `cargo xtask wallet-wasm` tries it.
 
 pub mod amount;
+pub mod bump;
 pub mod charms;
 pub mod explain;
 pub mod fund;

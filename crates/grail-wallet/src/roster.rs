@@ -10,6 +10,8 @@ use grail_script::{InternalKey, VaultTree};
 use grail_spell::{BridgeCharms, PrevTx, nft_app, roster_state};
 use grail_types::{MockAllowed, Roster, RosterError};
 
+/// How late this computer's clock may be: clocks of phones and virtual machines are off by minutes.
+const CLOCK_LATE_MAX_SECS: u64 = 300;
 /// Longest evidence that is decoded, base64.
 const EVIDENCE_CHARS_MAX: usize = 32 * 1024;
 
@@ -36,6 +38,16 @@ pub enum RosterFailure {
         name: String,
         /// What does not verify.
         reason: String,
+    },
+    /// The evidence verifies, but for the clock that it was held against.
+    #[error("signer {index} ({name}): {late}")]
+    Clock {
+        /// Position.
+        index: u16,
+        /// The operator's name for itself.
+        name: String,
+        /// By how much.
+        late: ClockLate,
     },
     /// The output that should hold the NFT is spent or unknown.
     #[error(
@@ -65,6 +77,7 @@ impl RosterFailure {
             Self::Invalid(_) => "roster-invalid",
             Self::Address { .. } => "roster-address",
             Self::Evidence { .. } => "evidence-invalid",
+            Self::Clock { .. } => ClockLate::CODE,
             Self::NftGone(_) => "nft-spent",
             Self::NoNft { .. } => "nft-missing",
             Self::NftDiffers { .. } => "nft-differs",
@@ -83,7 +96,43 @@ pub struct SignerVerdict {
     pub public_key: String,
     /// PCR0 of the image that holds the key, and when the evidence was made; or why it is not
     /// believed.
-    pub verdict: Result<Attested, String>,
+    pub verdict: Result<Attested, NotAttested>,
+}
+
+/// Why a signer's evidence is not believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAttested {
+    /// It does not verify.
+    #[error("{0}")]
+    Invalid(String),
+    /// It verifies as of its own time, which this computer's clock has not reached.
+    #[error(transparent)]
+    Clock(#[from] ClockLate),
+}
+
+impl NotAttested {
+    /// Stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "evidence-invalid",
+            Self::Clock(_) => ClockLate::CODE,
+        }
+    }
+}
+
+/// Evidence of the future: it verifies in all else, so the clock here is wrong rather than it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the evidence verifies, and was made {} minutes from now by this computer's clock: your clock may be wrong",
+    .seconds.div_ceil(60)
+)]
+pub struct ClockLate {
+    /// How far ahead of the clock it was made.
+    pub seconds: u64,
+}
+
+impl ClockLate {
+    const CODE: &'static str = "clock-late";
 }
 
 /// What evidence proves.
@@ -102,9 +151,10 @@ pub fn check_evidence(answer: &RosterAnswer, protocol: &Protocol, now: u64) -> V
         name: printable(&signer.name),
         public_key: signer.public_key.to_string(),
         verdict: if usize::from(signer.index) == position {
-            check_signer(signer, protocol, now)
+            check_signer(signer, protocol).and_then(|attested| in_time(attested, now))
         } else {
-            Err(format!("expected index {position}, got {}", signer.index))
+            let wrong = format!("expected index {position}, got {}", signer.index);
+            Err(NotAttested::Invalid(wrong))
         },
     };
     answer.signers.iter().enumerate().map(verdict).collect()
@@ -112,7 +162,19 @@ pub fn check_evidence(answer: &RosterAnswer, protocol: &Protocol, now: u64) -> V
 
 /// Evidence is verified as of its own time: a certificate lives three hours, a signer's key for an
 /// epoch. What it proves is where the key was born, not what runs today.
-fn check_signer(signer: &Signer, protocol: &Protocol, now: u64) -> Result<Attested, String> {
+fn check_signer(signer: &Signer, protocol: &Protocol) -> Result<Attested, NotAttested> {
+    attested(signer, protocol).map_err(NotAttested::Invalid)
+}
+
+/// A clock that is a little late says nothing.
+fn in_time(attested: Attested, now: u64) -> Result<Attested, NotAttested> {
+    match attested.at.checked_sub(now) {
+        Some(seconds) if seconds > CLOCK_LATE_MAX_SECS => Err(ClockLate { seconds }.into()),
+        _ => Ok(attested),
+    }
+}
+
+fn attested(signer: &Signer, protocol: &Protocol) -> Result<Attested, String> {
     if signer.evidence.len() > EVIDENCE_CHARS_MAX {
         return Err(format!(
             "evidence of {} characters is too long",
@@ -131,7 +193,7 @@ fn check_signer(signer: &Signer, protocol: &Protocol, now: u64) -> Result<Attest
         .transpose()
         .map_err(|error| format!("nonce: {error}"))?;
     // Instants of the API are whole seconds, rounded down.
-    let at = UnixTime::from_secs(signer.attested_at.saturating_add(1).min(now));
+    let at = UnixTime::from_secs(signer.attested_at.saturating_add(1));
     let expectation = SignerExpectation {
         images: protocol.images(),
         bridge: *protocol.bridge(),
@@ -160,12 +222,19 @@ pub fn believe_roster(
 ) -> Result<Roster, RosterFailure> {
     let roster = checked_roster(answer, protocol)?;
     for signer in check_evidence(answer, protocol, now) {
-        if let Err(reason) = signer.verdict {
-            return Err(RosterFailure::Evidence {
-                index: signer.index,
-                name: signer.name,
-                reason,
-            });
+        let (index, name) = (signer.index, signer.name);
+        match signer.verdict {
+            Ok(_) => (),
+            Err(NotAttested::Invalid(reason)) => {
+                return Err(RosterFailure::Evidence {
+                    index,
+                    name,
+                    reason,
+                });
+            }
+            Err(NotAttested::Clock(late)) => {
+                return Err(RosterFailure::Clock { index, name, late });
+            }
         }
     }
     Ok(roster)

@@ -26,8 +26,8 @@ const RECLAIM_PURPOSE: u32 = 47_245;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SeedError {
     /// The words are no mnemonic. They are not repeated here.
-    #[error("the mnemonic is not valid (BIP-39, English)")]
-    Mnemonic,
+    #[error("the mnemonic is not valid (BIP-39, English): {0}")]
+    Mnemonic(WordsFault),
     /// None of the first reclaim keys is the one asked for.
     #[error("none of this wallet's first {RECLAIM_KEYS_MAX} reclaim keys is {0}")]
     NoReclaimKey(XOnlyPublicKey),
@@ -37,10 +37,58 @@ impl SeedError {
     /// Stable code.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Mnemonic => "bad-mnemonic",
+            Self::Mnemonic(_) => "bad-mnemonic",
             Self::NoReclaimKey(_) => "no-reclaim-key",
         }
     }
+}
+
+/// What is wrong with words, without repeating one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WordsFault {
+    /// Too few or too many.
+    #[error("expected 12, 15, 18, 21 or 24 words, got {0}")]
+    Count(usize),
+    /// One is not in the list.
+    #[error("word {0} is not in the list of words")]
+    Unknown(usize),
+    /// Each is a word, and together they are not what was written down.
+    #[error(
+        "the words do not fit together: one is another than was written down, or two are swapped"
+    )]
+    Checksum,
+}
+
+impl WordsFault {
+    fn of(error: &bip39::Error) -> Self {
+        match error {
+            bip39::Error::BadWordCount(count) => Self::Count(*count),
+            bip39::Error::UnknownWord(index) => Self::Unknown(index.saturating_add(1)),
+            _ => Self::Checksum,
+        }
+    }
+}
+
+impl From<WordsFault> for SeedError {
+    fn from(fault: WordsFault) -> Self {
+        Self::Mnemonic(fault)
+    }
+}
+
+/// Words as people keep them, as BIP-39 writes them: numbers, signs, capitals and byte-order marks
+/// say nothing, and none of the words has any.
+fn tidied(text: &str) -> Zeroizing<String> {
+    let mut tidy = Zeroizing::new(String::with_capacity(text.len()));
+    for word in text.split(|character: char| !character.is_ascii_alphabetic()) {
+        if word.is_empty() {
+            continue;
+        }
+        if !tidy.is_empty() {
+            tidy.push(' ');
+        }
+        tidy.extend(word.chars().map(|character| character.to_ascii_lowercase()));
+    }
+    tidy
 }
 
 /// Which of the wallet's two chains of keys.
@@ -74,15 +122,15 @@ impl Seed {
         network: Network,
     ) -> Result<Self, SeedError> {
         let mnemonic =
-            Mnemonic::from_entropy(entropy.as_slice()).map_err(|_| SeedError::Mnemonic)?;
+            Mnemonic::from_entropy(entropy.as_slice()).map_err(|error| WordsFault::of(&error))?;
         Ok(Self { mnemonic, network })
     }
 
-    /// The seed that these words are.
+    /// The seed that these words are: in lower case or capitals, in any lines, numbered or not.
     pub fn parse(words: &str, network: Network) -> Result<Self, SeedError> {
-        let words = Zeroizing::new(words.split_whitespace().collect::<Vec<_>>().join(" "));
+        let words = tidied(words);
         let mnemonic = Mnemonic::parse_in_normalized(bip39::Language::English, &words)
-            .map_err(|_| SeedError::Mnemonic)?;
+            .map_err(|error| WordsFault::of(&error))?;
         Ok(Self { mnemonic, network })
     }
 
@@ -260,5 +308,44 @@ mod tests {
             .err()
             .unwrap();
         assert!(!error.to_string().contains("secretword"));
+    }
+
+    #[test]
+    fn words_may_be_in_capitals_numbered_and_in_quotes() {
+        let plain = Seed::parse(WORDS, Network::Regtest).unwrap();
+        let numbered: Vec<String> = (1..)
+            .zip(WORDS.split(' '))
+            .map(|(number, word)| format!("{number}. {word}"))
+            .collect();
+        let columns: Vec<String> = (1..)
+            .zip(WORDS.split(' '))
+            .map(|(number, word)| format!("{number:02}){word}\r\n"))
+            .collect();
+        for text in [
+            WORDS.to_uppercase(),
+            numbered.join("\n"),
+            columns.concat(),
+            format!("\u{feff}\"{WORDS}\"\n"),
+            WORDS.replace(' ', ", "),
+        ] {
+            let seed = Seed::parse(&text, Network::Regtest).unwrap();
+            assert_eq!(*seed.words(), *plain.words(), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_words_are_explained_by_their_place() {
+        let fault = |words: &str| match Seed::parse(words, Network::Regtest).err() {
+            Some(SeedError::Mnemonic(fault)) => fault,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(fault(""), WordsFault::Count(0));
+        assert_eq!(fault(&WORDS.replace(" about", "")), WordsFault::Count(11));
+        let unknown = format!("1. x{WORDS}");
+        assert_eq!(fault(&unknown), WordsFault::Unknown(1));
+        assert_eq!(
+            fault(&WORDS.replace("about", "above")),
+            WordsFault::Checksum
+        );
     }
 }

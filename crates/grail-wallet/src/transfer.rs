@@ -200,7 +200,8 @@ pub fn choose_tokens(
     Ok((chosen, excess))
 }
 
-fn guessed_spell_output() -> ScriptBuf {
+/// An output as large as that of a transfer's spell.
+pub fn guessed_spell_output() -> ScriptBuf {
     let payload =
         PushBytesBuf::try_from(vec![0; SPELL_BYTES_GUESS]).expect("far below the limit of a push");
     ScriptBuf::new_op_return(payload)

@@ -120,11 +120,25 @@ fn evidence_that_does_not_verify_is_refused_and_names_its_signer() {
 }
 
 #[test]
-fn evidence_from_the_future_is_refused() {
-    assert!(believe_roster(&roster_answer(), &protocol(), BORN).is_ok());
-    let the_day_before = BORN - 24 * 60 * 60;
-    let early = believe_roster(&roster_answer(), &protocol(), the_day_before).unwrap_err();
-    assert_eq!(early.code(), "evidence-invalid");
+fn evidence_from_the_future_is_refused_and_a_late_clock_suspected() {
+    let code_at = |answer: &RosterAnswer, now| {
+        let believed = believe_roster(answer, &protocol(), now);
+        believed.err().map(|failure| failure.code())
+    };
+    let honest = roster_answer();
+    assert_eq!(code_at(&honest, BORN), None);
+    // Five minutes are nothing, one second more is.
+    assert_eq!(code_at(&honest, BORN - 300), None);
+    for now in [BORN - 301, BORN - 3_600, BORN - 24 * 60 * 60, 0] {
+        assert_eq!(code_at(&honest, now), Some("clock-late"), "{now}");
+    }
+    let told = believe_roster(&honest, &protocol(), BORN - 3_600).unwrap_err();
+    let words = "60 minutes from now by this computer's clock: your clock may be wrong";
+    assert!(told.to_string().contains(words), "{told}");
+    // A forgery stays one, whatever the clock says.
+    let mut forged = roster_answer();
+    forged.signers[0].evidence = forged.signers[1].evidence.clone();
+    assert_eq!(code_at(&forged, BORN - 3_600), Some("evidence-invalid"));
 }
 
 fn nft(state: RosterState) -> Transaction {

@@ -58,7 +58,7 @@ pub fn audit(
         }
     };
     let node = settings
-        .connect(network, CALL_TIMEOUT)?
+        .connect_caught_up(network, CALL_TIMEOUT)?
         .ok_or_else(|| Failure::new("no-node", "this needs a Bitcoin node: give --node"))?;
     let question = Question {
         watch: Watch {

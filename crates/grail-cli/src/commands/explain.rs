@@ -9,6 +9,7 @@ use grail_wallet::charms::Carried;
 use grail_wallet::explain::{Explanation as Why, Standing, explain as why};
 use grail_wallet::holdings::Holding;
 
+use super::follow;
 use crate::failure::Failure;
 use crate::node::transaction_of;
 use crate::progress::Progress;
@@ -23,9 +24,7 @@ pub fn explain(
     progress: &mut dyn Progress,
 ) -> Result<Explanation, Failure> {
     let has_node = session.has_node();
-    if has_node {
-        session.sync(progress)?;
-    }
+    follow(session, progress)?;
     let known = session.wallet.transaction(&outpoint.txid);
     let transaction = match known {
         Some(transaction) => Some(transaction),

@@ -1,5 +1,7 @@
 //! `grail init`: makes a wallet.
 
+use std::path::{Path, PathBuf};
+
 use grail_api::client::Client;
 use grail_chain::{BlockSource, CALL_TIMEOUT};
 use grail_types::Network;
@@ -8,43 +10,59 @@ use zeroize::Zeroizing;
 
 use crate::arguments;
 use crate::failure::Failure;
-use crate::home::{Config, Home, read_json, read_secret};
+use crate::home::{Config, Home, LOOK_AHEAD_USUAL, read_json, read_secret};
 use crate::report::Created;
 use crate::session::{Session, Settings, served_protocol};
+
+/// Nobody knows how many addresses of an existing mnemonic were handed out and never paid to. Each
+/// costs a fraction of a millisecond at every command.
+const LOOK_AHEAD_RESTORED: u32 = 200;
 
 /// Makes a wallet.
 pub fn init(settings: &Settings, init: &arguments::Init) -> Result<Created, Failure> {
     let network = settings
         .network
         .ok_or_else(|| Failure::new("network-needed", "a new wallet needs --network"))?;
-    let seed = match &init.mnemonic_file {
-        Some(file) => Seed::parse(&read_secret(file)?, network)?,
-        None => fresh_seed(network)?,
+    let begun = Home::begun(&settings.home, network)?;
+    let is_old = init.mnemonic_file.is_some() || begun.is_some();
+    let (begun_seed, begun_protocol) =
+        begun.map_or((None, None), |begun| (Some(begun.seed), begun.protocol));
+    let seed = match (&init.mnemonic_file, begun_seed) {
+        (Some(file), _) => Seed::parse(&read_secret(file)?, network)?,
+        (None, Some(seed)) => seed,
+        (None, None) => fresh_seed(network)?,
     };
     let node = settings.connect(network, CALL_TIMEOUT)?;
-    let birthday_height = match (init.birthday_height, &init.mnemonic_file, &node) {
+    let birthday_height = match (init.birthday_height, is_old, &node) {
         (Some(height), _, _) => height,
         // Nobody can have paid to a mnemonic that did not exist.
-        (None, None, Some(node)) => node.tip()?.height,
+        (None, false, Some(node)) => node.tip()?.height,
         (None, _, _) => 1,
     };
     // Before anything is written: what cannot be had leaves no half-made wallet.
-    let protocol = match (&init.protocol, &settings.api) {
-        (Some(file), _) => Some(read_json(file)?),
-        (None, Some(url)) => Some(served_protocol(&Client::new(url))?),
-        (None, None) => None,
+    // Whom an earlier try trusted is not replaced by what the API says today.
+    let protocol = match (&init.protocol, begun_protocol, &settings.api) {
+        (Some(file), _, _) => Some(read_json(file)?),
+        (None, Some(pinned), _) => Some(pinned),
+        (None, None, Some(url)) => Some(served_protocol(&Client::new(url))?),
+        (None, None, None) => None,
     };
     let config = Config {
         network,
         birthday_height: birthday_height.max(1),
+        look_ahead: init.look_ahead.unwrap_or(if is_old {
+            LOOK_AHEAD_RESTORED
+        } else {
+            LOOK_AHEAD_USUAL
+        }),
         descriptors: [Branch::Receive, Branch::Change].map(|branch| seed.descriptor(branch)),
         node: settings.node.clone(),
-        node_cookie: settings.node_cookie.clone(),
+        node_cookie: absolute(settings.node_cookie.as_deref())?,
         node_user: settings.node_user.clone(),
-        node_password_file: settings.node_password_file.clone(),
+        node_password_file: absolute(settings.node_password_file.as_deref())?,
         api: settings.api.clone(),
     };
-    let birthday_height = config.birthday_height;
+    let (birthday_height, look_ahead) = (config.birthday_height, config.look_ahead);
     drop(Home::create(
         &settings.home,
         config,
@@ -61,9 +79,18 @@ pub fn init(settings: &Settings, init: &arguments::Init) -> Result<Created, Fail
         network: network.to_string(),
         mnemonic_file: session.home.mnemonic_path().display().to_string(),
         birthday_height,
+        look_ahead,
+        is_restored: is_old,
         params_hash,
         address: session.wallet.fresh_address()?.to_string(),
     })
+}
+
+/// A path as it is remembered: the next command may run in another folder.
+fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    path.map(std::path::absolute)
+        .transpose()
+        .map_err(|error| Failure::new("file-failed", format!("no folder to start from: {error}")))
 }
 
 fn fresh_seed(network: Network) -> Result<Seed, Failure> {

@@ -4,12 +4,14 @@ mod address;
 mod auditor;
 mod balance;
 mod bridge;
+mod bump;
 mod explain;
 mod init;
 mod list;
 mod peg;
 mod receipts;
 mod reclaim;
+mod rescan;
 mod reserves;
 mod roster;
 mod rosters;
@@ -20,12 +22,14 @@ mod status;
 pub use address::address;
 pub use auditor::{Question, audit, read_chain};
 pub use balance::balance;
+pub use bump::bump;
 pub use explain::explain;
 pub use init::init;
 pub use list::list;
 pub use peg::{peg_in, peg_out};
 pub use receipts::receipts;
 pub use reclaim::reclaim;
+pub use rescan::rescan;
 pub use reserves::reserves;
 pub use roster::roster;
 pub use rosters::rosters;
@@ -34,13 +38,29 @@ pub use spell_verify::{FILE_BYTES_MAX, verify};
 pub use status::{status, watch};
 
 use crate::failure::Failure;
-use crate::progress::Progress;
+use crate::progress::{Note, Progress};
 use crate::session::Session;
 
-/// With a node, up to date; without one, as of the last time.
+/// What is zkBTC, where that can be known; then [`follow`].
 fn refresh(session: &mut Session, progress: &mut dyn Progress) -> Result<(), Failure> {
-    if session.has_api() && session.pinned_protocol().is_none() {
+    let may_pin = !session.home.is_only_read();
+    if may_pin && session.has_api() && session.pinned_protocol().is_none() {
         session.protocol()?;
+    }
+    follow(session, progress)
+}
+
+/// With a node, up to date; without one, or beside another command, as of the last time.
+fn follow(session: &mut Session, progress: &mut dyn Progress) -> Result<(), Failure> {
+    if session.home.is_only_read() {
+        progress.note(Note::new(
+            "wallet-busy",
+            format!(
+                "another grail command uses the wallet: this is as of block {}",
+                session.wallet.tip().height
+            ),
+        ));
+        return Ok(());
     }
     if session.has_node() {
         session.sync(progress)?;

@@ -7,9 +7,8 @@ use grail_api::{
 };
 use grail_attest::Protocol;
 use grail_types::Roster;
-use grail_wallet::amount::parse_address;
 use grail_wallet::peg::{check_answer, default_fee_cap};
-use grail_wallet::receipt::StoredReceipt;
+use grail_wallet::receipt::{StoredReceipt, next_reclaim_key_index as first_free_index};
 use grail_wallet::seed::{RECLAIM_KEYS_MAX, Seed};
 
 use crate::arguments;
@@ -38,8 +37,9 @@ pub fn peg_in(
 ) -> Result<Pegged, Failure> {
     let made = make(session, peg, Kind::PegIn, progress)?;
     let script = made.receipt.script_pubkey().clone();
-    let paid = pay_btc(session, script, peg.amount, made.fee_rate)?;
-    deposit(session, peg, &made, &paid)
+    let paid = pay_btc(session, script, peg.amount, made.fee_rate)
+        .map_err(|failure| of_request(failure.adding("nothing was sent"), &made))?;
+    deposit(session, peg, &made, &paid, progress)
 }
 
 /// zkBTC to BTC: asks, checks, saves the receipt, then pays with a transfer spell.
@@ -50,8 +50,9 @@ pub fn peg_out(
 ) -> Result<Pegged, Failure> {
     let made = make(session, peg, Kind::PegOut, progress)?;
     let script = made.receipt.script_pubkey().clone();
-    let paid = pay_zkbtc(session, script, peg.amount, made.fee_rate)?;
-    deposit(session, peg, &made, &paid)
+    let paid = pay_zkbtc(session, script, peg.amount, made.fee_rate)
+        .map_err(|failure| of_request(failure.adding("nothing was sent"), &made))?;
+    deposit(session, peg, &made, &paid, progress)
 }
 
 /// Everything before the payment. Whatever is wrong shows here, before anything is paid.
@@ -65,28 +66,26 @@ fn make(
         prover(session.network())?;
     }
     if let Some(to) = &peg.to {
-        parse_address(to, session.network())?;
+        session.recipient(to)?;
     }
     if !peg.anyway {
         must_serve(&session.api()?)?;
     }
     let protocol = session.agreed_protocol()?;
-    session.sync(progress)?;
+    // The way back is thought of before the way there.
+    if !peg.one_way {
+        session.must_relay_spells()?;
+    }
+    session.sync_to_pay(progress)?;
     let (roster, _nft) = session.believed_roster(&protocol)?;
-    let fee_rate = session.fee_rate(peg.fee_rate)?;
+    let fee_rate = session.fee_rate(peg.fee_rate, progress)?;
     // A request that cannot be paid is not asked for.
     match kind {
         Kind::PegIn => can_pay_btc(session, peg.amount, fee_rate)?,
         Kind::PegOut => can_pay_zkbtc(session, peg.amount, fee_rate)?,
     }
 
-    let index = session.home.next_reclaim_key_index()?;
-    if index >= RECLAIM_KEYS_MAX {
-        return Err(Failure::new(
-            "reclaim-keys-used-up",
-            format!("this wallet has made {RECLAIM_KEYS_MAX} requests: make a new one"),
-        ));
-    }
+    let index = next_reclaim_key_index(session, progress)?;
     let seed = session.home.seed()?;
     let to = match &peg.to {
         Some(to) => to.clone(),
@@ -167,8 +166,11 @@ fn deposit(
     peg: &arguments::Peg,
     made: &Made,
     paid: &Paid,
+    progress: &mut dyn Progress,
 ) -> Result<Pegged, Failure> {
-    session.broadcast(&paid.transaction)?;
+    session
+        .broadcast(&paid.transaction, progress)
+        .map_err(|failure| of_request(failure, made))?;
     Ok(Pegged {
         id: made.answer.id.to_string(),
         kind: made.answer.kind.to_string(),
@@ -182,6 +184,30 @@ fn deposit(
         receipt_file: made.receipt_file.clone(),
         deadline_height: made.answer.deadline_height,
     })
+}
+
+/// The first reclaim key that no receipt uses. What is no receipt is named: it may be one.
+fn next_reclaim_key_index(session: &Session, progress: &mut dyn Progress) -> Result<u32, Failure> {
+    let found = session.home.receipts()?;
+    for stray in &found.strays {
+        progress.note(stray.note());
+    }
+    let index = first_free_index(found.receipts.iter().map(|(stored, _)| stored));
+    if index < RECLAIM_KEYS_MAX {
+        return Ok(index);
+    }
+    Err(Failure::new(
+        "reclaim-keys-used-up",
+        format!("this wallet has made {RECLAIM_KEYS_MAX} requests: make a new one"),
+    ))
+}
+
+/// The request outlives a failure to pay it: it must be found again.
+fn of_request(failure: Failure, made: &Made) -> Failure {
+    failure.adding(&format!(
+        "this was the deposit of request {}",
+        made.answer.id
+    ))
 }
 
 fn reclaim_public_key(session: &Session, seed: &Seed, index: u32) -> String {

@@ -1,16 +1,19 @@
 //! `grail receipts`.
 
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::report::{ReceiptLine, Receipts};
 use crate::session::Session;
 
 /// Receipts of requests made here.
-pub fn receipts(session: &Session) -> Result<Receipts, Failure> {
-    let mut lines = Vec::new();
-    for stored in session.home.receipts()? {
-        let checked = stored.receipt.check()?;
+pub fn receipts(session: &Session, progress: &mut dyn Progress) -> Result<Receipts, Failure> {
+    let found = session.home.receipts()?;
+    for stray in &found.strays {
+        progress.note(stray.note());
+    }
+    let lines = found.receipts.iter().map(|(stored, checked)| {
         let deposits = session.wallet.outputs_at(checked.script_pubkey());
-        lines.push(ReceiptLine {
+        ReceiptLine {
             id: checked.request().to_string(),
             kind: stored.receipt.kind.to_string(),
             deposit_address: stored.receipt.deposit_address.clone(),
@@ -20,7 +23,9 @@ pub fn receipts(session: &Session) -> Result<Receipts, Failure> {
                 .map(|(outpoint, _)| outpoint.to_string())
                 .collect(),
             stored_at: stored.stored_at,
-        });
-    }
-    Ok(Receipts { receipts: lines })
+        }
+    });
+    Ok(Receipts {
+        receipts: lines.collect(),
+    })
 }

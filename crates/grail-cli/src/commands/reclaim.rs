@@ -7,14 +7,15 @@ use bitcoin::{Address, FeeRate, ScriptBuf, Transaction, Txid};
 use grail_api::CheckedReceipt;
 use grail_types::RequestId;
 
-use grail_wallet::amount::parse_address;
 use grail_wallet::charms::Carried;
 use grail_wallet::reclaim::{Deposit, ReclaimFailure, reclaim_plain, reclaim_tokens};
 use grail_wallet::transfer::TokenPayment;
 
 use crate::arguments;
 use crate::failure::Failure;
+use crate::hex_text;
 use crate::home::{contract_of, read_receipt, read_secret};
+use crate::node::unspent_output;
 use crate::progress::Progress;
 use crate::prover::prover;
 use crate::report::Reclaimed;
@@ -42,21 +43,23 @@ pub fn reclaim(
     }
     let fee_rate = if reclaim.broadcast {
         session.sync(progress)?;
-        session.fee_rate(reclaim.fee_rate)?
+        session.fee_rate_or(reclaim.fee_rate, OFFLINE_FEE_RATE, progress)
     } else {
         reclaim.fee_rate.unwrap_or(OFFLINE_FEE_RATE)
     };
-    let given = reclaim
-        .deposit_tx
-        .as_deref()
-        .map(read_transaction)
-        .transpose()?;
+    let given = match reclaim.deposit_tx.as_deref() {
+        Some(file) => Some(read_transaction(file)?),
+        None => on_chain(session, &receipt, reclaim)?,
+    };
     let deposit = find_deposit(session, &receipt, reclaim, given.as_ref())?;
     let to = match &reclaim.to {
-        Some(to) => parse_address(to, session.network())?,
+        Some(to) => session.recipient_offline(to)?,
         None => session.wallet.fresh_address()?.script_pubkey(),
     };
     let transaction = if let Carried::ZkBtc(_) = deposit.carried {
+        if reclaim.broadcast {
+            session.must_relay_spells()?;
+        }
         with_tokens(
             session,
             &receipt,
@@ -78,7 +81,7 @@ pub fn reclaim(
         )?
     };
     if reclaim.broadcast {
-        session.broadcast(&transaction)?;
+        session.broadcast(&transaction, progress)?;
     }
     let address = Address::from_script(&to, bitcoin::Network::from(session.network()))
         .map_or_else(|_| to.to_hex_string(), |address| address.to_string());
@@ -102,7 +105,7 @@ pub fn reclaim(
 
 fn find_receipt(session: &Session, named: &str) -> Result<CheckedReceipt, Failure> {
     match named.parse::<RequestId>() {
-        Ok(id) => Ok(session.home.receipt(&id)?.receipt.check()?),
+        Ok(id) => session.home.receipt(&id),
         Err(_) => read_receipt(Path::new(named)),
     }
 }
@@ -142,6 +145,24 @@ fn find_deposit(
         ([], _, _) => Err(ReclaimFailure::NoDeposit(receipt.request()).into()),
         (several, _, _) => Err(ReclaimFailure::SeveralDeposits(several.len()).into()),
     }
+}
+
+/// The transaction of a deposit that somebody else made, where a node can be asked: what it carries
+/// must be seen before it is spent as BTC.
+fn on_chain(
+    session: &mut Session,
+    receipt: &CheckedReceipt,
+    reclaim: &arguments::Reclaim,
+) -> Result<Option<Transaction>, Failure> {
+    let Some(outpoint) = reclaim.outpoint.filter(|_| reclaim.broadcast) else {
+        return Ok(None);
+    };
+    let known = session.wallet.outputs_at(receipt.script_pubkey());
+    if known.iter().any(|(known, _)| *known == outpoint) {
+        return Ok(None);
+    }
+    let unspent = unspent_output(session.node()?, outpoint)?;
+    Ok(unspent.map(|unspent| unspent.transaction))
 }
 
 fn with_tokens(
@@ -192,7 +213,11 @@ fn read_transaction(path: &Path) -> Result<Transaction, Failure> {
     deserialize_hex(&text).map_err(|error| {
         Failure::new(
             "bad-transaction",
-            format!("{}: expected a transaction in hex: {error}", path.display()),
+            format!(
+                "{}: expected a transaction in hex: {}",
+                path.display(),
+                hex_text::explained(error, text.as_bytes())
+            ),
         )
     })
 }

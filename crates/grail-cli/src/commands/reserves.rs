@@ -28,6 +28,7 @@ pub fn reserves(
         });
     }
     let roster = checked_roster(&client.roster()?, &protocol)?;
+    session.remember_vault(&roster);
     progress.step("scanning the node's unspent outputs", 0, 0);
     let found = chain_reserves(
         &session.patient_node()?,

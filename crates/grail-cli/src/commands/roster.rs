@@ -1,7 +1,7 @@
 //! `grail roster`: the signers, and whether their evidence verifies.
 
 use grail_attest::TrustAnchor;
-use grail_wallet::roster::{check_evidence, check_nft, checked_roster, printable};
+use grail_wallet::roster::{NotAttested, check_evidence, check_nft, checked_roster, printable};
 
 use crate::failure::Failure;
 use crate::node::unspent_output;
@@ -13,13 +13,13 @@ pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
     let protocol = session.protocol()?;
     let answer = session.api()?.roster()?;
     let roster = checked_roster(&answer, &protocol)?;
+    session.remember_vault(&roster);
     let nft = if session.has_node() {
-        let checked = unspent_output(session.node()?, answer.nft_outpoint)
-            .map_err(Failure::from)
-            .and_then(|unspent| {
-                let nft = check_nft(unspent.as_ref(), answer.nft_outpoint, &roster, &protocol);
-                Ok(nft?)
-            });
+        let checked = session.node().and_then(|node| {
+            let unspent = unspent_output(node, answer.nft_outpoint)?;
+            let nft = check_nft(unspent.as_ref(), answer.nft_outpoint, &roster, &protocol);
+            Ok(nft?)
+        });
         match checked {
             Ok(_) => "verified".to_owned(),
             Err(failure) => failure.code.to_owned(),
@@ -30,9 +30,9 @@ pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
     let signers = check_evidence(&answer, &protocol, now())
         .into_iter()
         .map(|signer| {
-            let (attested, reason) = match signer.verdict {
+            let (attested, refused) = match signer.verdict {
                 Ok(attested) => (Some(attested), None),
-                Err(reason) => (None, Some(reason)),
+                Err(refused) => (None, Some(refused)),
             };
             SignerReport {
                 index: signer.index,
@@ -41,7 +41,8 @@ pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
                 is_attested: attested.is_some(),
                 attested_at: attested.as_ref().map(|attested| attested.at),
                 pcr0: attested.map(|attested| attested.pcr0),
-                reason,
+                code: refused.as_ref().map(NotAttested::code),
+                reason: refused.map(|refused| refused.to_string()),
             }
         })
         .collect();

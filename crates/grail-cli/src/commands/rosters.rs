@@ -36,6 +36,9 @@ pub fn rosters(
     }
     progress.end();
     let adopted = follow(&bridge, &records)?;
+    for former in &adopted {
+        session.remember_vault(former.roster());
+    }
     let has_node = session.has_node();
     let mut known = BTreeSet::new();
     let mut epochs = Vec::with_capacity(records.len());

@@ -1,7 +1,6 @@
 //! `grail send`, `grail send-zkbtc`.
 
 use bitcoin::{Amount, Txid};
-use grail_wallet::amount::parse_address;
 
 use crate::arguments;
 use crate::failure::Failure;
@@ -16,11 +15,11 @@ pub fn send(
     send: &arguments::Send,
     progress: &mut dyn Progress,
 ) -> Result<Sent, Failure> {
-    let script = parse_address(&send.address, session.network())?;
-    session.sync(progress)?;
-    let fee_rate = session.fee_rate(send.fee_rate)?;
+    let script = session.recipient(&send.address)?;
+    session.sync_to_pay(progress)?;
+    let fee_rate = session.fee_rate(send.fee_rate, progress)?;
     let paid = pay_btc(session, script, send.amount, fee_rate)?;
-    let txid = session.broadcast(&paid.transaction)?;
+    let txid = session.broadcast(&paid.transaction, progress)?;
     Ok(sent(txid, send, "btc", paid.fee))
 }
 
@@ -30,12 +29,13 @@ pub fn send_zkbtc(
     send: &arguments::Send,
     progress: &mut dyn Progress,
 ) -> Result<Sent, Failure> {
-    let script = parse_address(&send.address, session.network())?;
+    let script = session.recipient(&send.address)?;
     session.protocol()?;
-    session.sync(progress)?;
-    let fee_rate = session.fee_rate(send.fee_rate)?;
+    session.must_relay_spells()?;
+    session.sync_to_pay(progress)?;
+    let fee_rate = session.fee_rate(send.fee_rate, progress)?;
     let paid = pay_zkbtc(session, script, send.amount, fee_rate)?;
-    let txid = session.broadcast(&paid.transaction)?;
+    let txid = session.broadcast(&paid.transaction, progress)?;
     Ok(sent(txid, send, "zkbtc", paid.fee))
 }
 

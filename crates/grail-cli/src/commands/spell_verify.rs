@@ -13,6 +13,7 @@ use bitcoin::{Network as BitcoinNetwork, Transaction};
 use grail_spell::{Place, SpellError, VerifiedSpell, find_spell, read_compatible, read_strict};
 use grail_types::{MockAllowed, Network};
 
+use crate::hex_text;
 use crate::report::{
     Charm, Claimed, FileVerdict, PlaceView, SpellApp, SpellOutput, SpellView, StrictView,
     VerdictName, VersionedApp, diagnostic,
@@ -87,7 +88,8 @@ fn read_transaction(source: &mut dyn Read) -> Result<Transaction, FileError> {
         return Err(FileError::TooLarge);
     }
     text.retain(|byte| !byte.is_ascii_whitespace());
-    let bytes = hex::decode(text).map_err(|error| FileError::Hex(error.to_string()))?;
+    let bytes =
+        hex::decode(&text).map_err(|error| FileError::Hex(hex_text::explained(error, &text)))?;
     deserialize(&bytes).map_err(|error| FileError::Transaction(error.to_string()))
 }
 

@@ -17,14 +17,14 @@ const WATCH_FAILURES_MAX: u32 = 15;
 
 /// Where a request stands.
 pub fn status(session: &Session, id: &RequestId) -> Result<StatusReport, Failure> {
-    Ok(StatusReport(look(session, id)?))
+    Ok(report(session, look(session, id)?))
 }
 
-/// Calls `seen` with every change of a request until it has ended.
+/// Calls `seen` with every change of a request until it has ended, or nobody can be shown it.
 pub fn watch(
     session: &Session,
     id: &RequestId,
-    mut seen: impl FnMut(StatusReport),
+    mut seen: impl FnMut(StatusReport) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let client = session.api()?;
     let mut last: Option<RequestStatus> = None;
@@ -37,7 +37,7 @@ pub fn watch(
                 failures = 0;
                 let is_terminal = status.state.is_terminal();
                 if last.as_ref() != Some(&status) {
-                    seen(StatusReport(status.clone()));
+                    seen(report(session, status.clone()))?;
                     last = Some(status);
                 }
                 if is_terminal {
@@ -59,11 +59,26 @@ pub fn watch(
     }
 }
 
+/// What the API says, and what it cannot know yet.
+fn report(session: &Session, status: RequestStatus) -> StatusReport {
+    let deposits = match session.home.receipt(&status.id) {
+        Ok(receipt) => session.wallet.outputs_at(receipt.script_pubkey()),
+        Err(_) => Vec::new(),
+    };
+    StatusReport {
+        status,
+        sent_here: deposits
+            .iter()
+            .map(|(outpoint, _)| outpoint.to_string())
+            .collect(),
+    }
+}
+
 /// Asks for the request by its kind; where no receipt tells it, tries both.
 fn look(session: &Session, id: &RequestId) -> Result<RequestStatus, Failure> {
     let client = session.api()?;
     let kinds = match session.home.receipt(id) {
-        Ok(stored) => vec![stored.receipt.kind],
+        Ok(receipt) => vec![receipt.terms().kind.into()],
         Err(_) => vec![Kind::PegIn, Kind::PegOut],
     };
     let mut not_found = None;

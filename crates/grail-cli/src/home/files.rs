@@ -1,8 +1,8 @@
 //! Files of bounded length read, and written whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use grail_api::CheckedReceipt;
@@ -34,7 +34,30 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, HomeError> {
     Ok(grail_files::read_json(path, FILE_BYTES_MAX)?)
 }
 
-pub(super) fn read_text(path: &Path, file: File) -> Result<Zeroizing<String>, HomeError> {
+/// Reads a secret of the wallet's own. Refuses a file that others can read.
+pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, HomeError> {
+    let file = File::open(path).map_err(|source| io(path, source))?;
+    let metadata = file.metadata().map_err(|source| io(path, source))?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(HomeError::Readable {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    read_text(path, file)
+}
+
+/// Makes a folder that only its owner can look into; one that is there stays as it is.
+pub(super) fn create_private(path: &Path) -> Result<(), HomeError> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(|source| io(path, source))
+}
+
+fn read_text(path: &Path, file: File) -> Result<Zeroizing<String>, HomeError> {
     let mut text = Zeroizing::new(String::new());
     file.take(FILE_BYTES_MAX as u64 + 1)
         .read_to_string(&mut text)

@@ -1,8 +1,9 @@
 //! The wallet's state on disk: a file of changes, one JSON object per line, each synced before the
 //! wallet goes on.
 //!
-//! Holds no secret and nothing that the chain could not give again. A last line without its end is
-//! a write that a power cut interrupted: it is cut off, and the next sync brings its content back.
+//! Holds no secret and nothing that the chain, or another file of the folder, could not give again.
+//! A last line without its end is a write that a power cut interrupted: it is cut off, and the next
+//! sync brings its content back.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
@@ -38,12 +39,25 @@ pub enum LogError {
 #[derive(Clone, Debug)]
 pub struct ChangeLog {
     path: PathBuf,
+    /// Whether another command may be writing it: then nothing is cut or added here.
+    is_only_read: bool,
 }
 
 impl ChangeLog {
     /// The log in this file, which need not exist.
     pub fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self {
+            path,
+            is_only_read: false,
+        }
+    }
+
+    /// The same log for who has no right to write it: what he adds is not kept.
+    pub fn to_read(path: PathBuf) -> Self {
+        Self {
+            path,
+            is_only_read: true,
+        }
     }
 
     fn io(&self, source: std::io::Error) -> LogError {
@@ -68,7 +82,7 @@ impl ChangeLog {
                 .map_err(|source| self.io(source))?;
             line_number = line_number.saturating_add(1);
             if line.last() != Some(&b'\n') {
-                if read > 0 {
+                if read > 0 && !self.is_only_read {
                     self.cut(sound_bytes)?;
                 }
                 return Ok(all);
@@ -92,6 +106,9 @@ impl ChangeLog {
     }
 
     fn append(&self, change: &ChangeSet) -> Result<(), LogError> {
+        if self.is_only_read {
+            return Ok(());
+        }
         let mut line = serde_json::to_vec(change).map_err(|error| self.io(error.into()))?;
         line.push(b'\n');
         OpenOptions::new()

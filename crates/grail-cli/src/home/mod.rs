@@ -1,124 +1,53 @@
 //! The wallet's folder: settings, mnemonic, wallet state, pinned protocol, receipts.
 //!
-//! Owns every file of it and a lock, so that two commands never write at once. Secrets are in one
-//! file, readable by its owner alone. Files are replaced whole: written beside, synced, renamed.
+//! Owns every file of it and a lock, so that two commands never write at once; who only reads needs
+//! none. Secrets are in one file, readable by its owner alone. Files are replaced whole: written
+//! beside, synced, renamed.
 
 mod contract;
+mod error;
 mod files;
+mod handed_out;
+mod lock;
 mod log;
+mod mempool_seen;
+mod payments;
+mod receipts;
+mod vaults;
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::remove_file;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use grail_attest::Protocol;
-use grail_files::FileError;
-use grail_types::{Network, RequestId};
-use grail_wallet::receipt::{StoredReceipt, next_reclaim_key_index};
-use grail_wallet::seed::{Seed, SeedError};
+use grail_types::Network;
+use grail_wallet::seed::Seed;
 use serde::{Deserialize, Serialize};
 
 pub use contract::{ContractError, contract_of};
+pub use error::HomeError;
 pub use files::{read_json, read_receipt, read_secret};
+pub use handed_out::{HandedOut, HandedOutFile};
 pub use log::{ChangeLog, LogError};
+pub use mempool_seen::MempoolSeen;
+pub use payments::{OwnPayment, OwnPayments};
+pub use receipts::FoundReceipts;
 
-use files::{io, read_text, replace, write_secret};
+use crate::progress::Note;
+use files::{create_private, io, read_private, replace, write_secret};
+use lock::Lock;
 
+const ADDRESSES: &str = "addresses.json";
 const CONFIG: &str = "config.json";
+const MEMPOOL_SEEN: &str = "mempool.seen";
 const MNEMONIC: &str = "mnemonic";
 const PROTOCOL: &str = "protocol.json";
 /// Where earlier releases pinned parameters, in another form.
 const PINNED_BEFORE: &str = "params.json";
 const RECEIPTS: &str = "receipts";
+const SENT: &str = "sent";
+const VAULTS: &str = "vaults.json";
 const WALLET: &str = "wallet.jsonl";
-const LOCK: &str = "lock";
-
-/// Why the folder cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum HomeError {
-    /// No wallet there.
-    #[error("no wallet in {}: run `grail init`", .0.display())]
-    Missing(PathBuf),
-    /// A wallet is there already.
-    #[error("there is a wallet in {} already", .0.display())]
-    Exists(PathBuf),
-    /// Another command has it open.
-    #[error("another grail command uses {}", .0.display())]
-    Busy(PathBuf),
-    /// The file system refuses.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A file does not hold what it should.
-    #[error("{}: {reason}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        reason: String,
-    },
-    /// Others can read the mnemonic.
-    #[error("{} can be read by others (mode {mode:o}): expected mode 600", path.display())]
-    Readable {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
-    /// The wallet was made for another network.
-    #[error("the wallet in {} is of {expected}, not {got}", path.display())]
-    Network {
-        /// The folder.
-        path: PathBuf,
-        /// The wallet's.
-        expected: Network,
-        /// Asked for.
-        got: Network,
-    },
-    /// A pin of an earlier release, which names a bridge that this release cannot serve.
-    #[error(
-        "{} was pinned by an earlier release: its bridge is served by that release alone; move the file away to use \
-         another bridge",
-        .0.display()
-    )]
-    OldPin(PathBuf),
-    /// A file that is read whole.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// No receipt of this name.
-    #[error("no receipt of request {0} here")]
-    NoReceipt(RequestId),
-    /// The mnemonic.
-    #[error(transparent)]
-    Seed(#[from] SeedError),
-}
-
-impl HomeError {
-    /// Stable code.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Missing(_) => "no-wallet",
-            Self::Exists(_) => "wallet-exists",
-            Self::Busy(_) => "wallet-busy",
-            Self::Io { .. } | Self::File(FileError::Io { .. }) => "file-failed",
-            Self::Malformed { .. }
-            | Self::File(FileError::TooLarge { .. } | FileError::Malformed { .. }) => {
-                "file-malformed"
-            }
-            Self::Readable { .. } => "secret-readable",
-            Self::Network { .. } => "wrong-network",
-            Self::OldPin(_) => "old-pin",
-            Self::NoReceipt(_) => "no-receipt",
-            Self::Seed(error) => error.code(),
-        }
-    }
-}
-
-failures!(HomeError);
 
 /// Local settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,6 +57,9 @@ pub struct Config {
     pub network: Network,
     /// Blocks before this cannot hold anything of the wallet's.
     pub birthday_height: u32,
+    /// Addresses that are looked for beyond the last one known to be in use.
+    #[serde(default = "usual_look_ahead")]
+    pub look_ahead: u32,
     /// Public descriptors of received outputs and of change.
     pub descriptors: [String; 2],
     /// Bitcoin Core's RPC address.
@@ -147,16 +79,52 @@ pub struct Config {
     pub api: Option<String>,
 }
 
-/// An open folder. Locked until dropped.
+/// What wallets that hand out each address themselves need: BIP-44's gap limit, and some.
+pub const LOOK_AHEAD_USUAL: u32 = 25;
+
+const fn usual_look_ahead() -> u32 {
+    LOOK_AHEAD_USUAL
+}
+
+/// A mnemonic that has no wallet yet, and the protocol that was pinned with it.
+pub struct Begun {
+    /// The mnemonic.
+    pub seed: Seed,
+    /// Whom it was told to trust already.
+    pub protocol: Option<Protocol>,
+}
+
+/// A file that is not what its folder holds: left alone, and named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrayFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What does not fit.
+    pub reason: String,
+}
+
+impl StrayFile {
+    /// What is said of it.
+    pub fn note(&self) -> Note {
+        let path = self.path.display().to_string();
+        // Errors of reading name the file themselves.
+        let reason = self.reason.strip_prefix(&path).unwrap_or(&self.reason);
+        let reason = reason.trim_start_matches([':', ' ']);
+        Note::new("stray-file", format!("{path} is passed over: {reason}"))
+    }
+}
+
+/// An open folder. Locked until dropped, unless it was opened to read.
 #[derive(Debug)]
 pub struct Home {
     path: PathBuf,
     config: Config,
-    _lock: File,
+    lock: Option<Lock>,
 }
 
 impl Home {
-    /// Makes a wallet folder. `seed` is written with mode 0600; `protocol` is pinned.
+    /// Makes a wallet folder, for its owner alone. `seed` is written with mode 0600; `protocol` is
+    /// pinned. Goes on from what an earlier try left, if it was of the same mnemonic.
     pub fn create(
         path: &Path,
         config: Config,
@@ -166,16 +134,18 @@ impl Home {
         if let Some(protocol) = protocol {
             check_network(&path.join(PROTOCOL), protocol, config.network)?;
         }
-        fs::create_dir_all(path.join(RECEIPTS)).map_err(|source| io(path, source))?;
-        let lock = lock(path)?;
-        if path.join(CONFIG).exists() || path.join(MNEMONIC).exists() {
-            return Err(HomeError::Exists(path.to_owned()));
+        create_private(path)?;
+        create_private(&path.join(RECEIPTS))?;
+        let lock = Lock::of(path)?;
+        match Self::begun(path, config.network)? {
+            Some(begun) if *begun.seed.words() == *seed.words() => (),
+            Some(_) => return Err(HomeError::Exists(path.to_owned())),
+            None => write_secret(&path.join(MNEMONIC), seed.words().as_bytes())?,
         }
-        write_secret(&path.join(MNEMONIC), seed.words().as_bytes())?;
         let home = Self {
             path: path.to_owned(),
             config,
-            _lock: lock,
+            lock: Some(lock),
         };
         if let Some(protocol) = protocol {
             home.pin_protocol(protocol)?;
@@ -185,12 +155,42 @@ impl Home {
         Ok(home)
     }
 
+    /// What an earlier `init` left in a folder that is no wallet yet; refuses one that is.
+    pub fn begun(path: &Path, network: Network) -> Result<Option<Begun>, HomeError> {
+        if path.join(CONFIG).exists() {
+            return Err(HomeError::Exists(path.to_owned()));
+        }
+        let mnemonic = path.join(MNEMONIC);
+        if !mnemonic.exists() {
+            return Ok(None);
+        }
+        let words = read_private(&mnemonic)?;
+        let protocol = path.join(PROTOCOL);
+        Ok(Some(Begun {
+            seed: Seed::parse(&words, network)?,
+            protocol: protocol
+                .exists()
+                .then(|| read_json(&protocol))
+                .transpose()?,
+        }))
+    }
+
     /// Opens a wallet folder; with `network`, only one of that network.
     pub fn open(path: &Path, network: Option<Network>) -> Result<Self, HomeError> {
+        let mut home = Self::open_to_read(path, network)?;
+        home.lock = Some(Lock::of(path)?);
+        Ok(home)
+    }
+
+    /// Opens a wallet folder that another command may have open: to read what is in it.
+    pub fn open_to_read(path: &Path, network: Option<Network>) -> Result<Self, HomeError> {
         if !path.join(CONFIG).exists() {
-            return Err(HomeError::Missing(path.to_owned()));
+            return Err(if path.join(MNEMONIC).exists() {
+                HomeError::Unfinished(path.to_owned())
+            } else {
+                HomeError::Missing(path.to_owned())
+            });
         }
-        let lock = lock(path)?;
         let config: Config = read_json(&path.join(CONFIG))?;
         match network {
             Some(got) if got != config.network => Err(HomeError::Network {
@@ -201,9 +201,14 @@ impl Home {
             _ => Ok(Self {
                 path: path.to_owned(),
                 config,
-                _lock: lock,
+                lock: None,
             }),
         }
+    }
+
+    /// Whether it was opened to read, perhaps beside another command.
+    pub fn is_only_read(&self) -> bool {
+        self.lock.is_none()
     }
 
     /// Where it is.
@@ -223,25 +228,50 @@ impl Home {
 
     /// Reads the mnemonic. Refuses a file that others can read.
     pub fn seed(&self) -> Result<Seed, HomeError> {
-        use std::os::unix::fs::PermissionsExt;
-        let path = self.mnemonic_path();
-        let file = File::open(&path).map_err(|source| io(&path, source))?;
-        let mode = file
-            .metadata()
-            .map_err(|source| io(&path, source))?
-            .permissions()
-            .mode()
-            & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(HomeError::Readable { path, mode });
-        }
-        let words = read_text(&path, file)?;
+        let words = read_private(&self.mnemonic_path())?;
         Ok(Seed::parse(&words, self.config.network)?)
     }
 
     /// Where the wallet's state is kept.
     pub fn change_log(&self) -> ChangeLog {
-        ChangeLog::new(self.path.join(WALLET))
+        let path = self.path.join(WALLET);
+        match self.lock {
+            Some(_) => ChangeLog::new(path),
+            None => ChangeLog::to_read(path),
+        }
+    }
+
+    /// How many addresses were handed out.
+    pub fn handed_out(&self) -> HandedOutFile {
+        HandedOutFile::new(self.path.join(ADDRESSES), self.lock.is_none())
+    }
+
+    /// What was looked at of the mempool.
+    pub fn mempool_seen(&self) -> MempoolSeen {
+        MempoolSeen::new(self.path.join(MEMPOOL_SEEN))
+    }
+
+    /// From now on the chain is looked at anew from `birthday_height` on, and `look_ahead`
+    /// addresses beyond the last known one are looked for. Payments, receipts and the numbers of
+    /// addresses handed out stay.
+    pub fn look_anew(&mut self, birthday_height: u32, look_ahead: u32) -> Result<(), HomeError> {
+        let config = Config {
+            birthday_height,
+            look_ahead,
+            ..self.config.clone()
+        };
+        self.write_json(CONFIG, &config)?;
+        self.config = config;
+        let log = self.path.join(WALLET);
+        match remove_file(&log) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(io(&log, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The payments that were handed to a node from here.
+    pub fn own_payments(&self) -> OwnPayments {
+        OwnPayments::new(self.path.join(SENT))
     }
 
     /// Bridge, parameters and images that were pinned, if any were.
@@ -268,57 +298,25 @@ impl Home {
         self.write_json(PROTOCOL, protocol)
     }
 
-    /// Saves a receipt. It is on disk when this returns.
-    pub fn save_receipt(&self, stored: &StoredReceipt) -> Result<PathBuf, HomeError> {
-        let name = format!("{RECEIPTS}/{}.json", stored.receipt.terms.id());
-        self.write_json(&name, stored)?;
-        Ok(self.path.join(name))
-    }
-
-    /// The receipt of a request.
-    pub fn receipt(&self, request: &RequestId) -> Result<StoredReceipt, HomeError> {
-        let path = self.path.join(RECEIPTS).join(format!("{request}.json"));
-        if path.exists() {
-            read_json(&path)
-        } else {
-            Err(HomeError::NoReceipt(*request))
-        }
-    }
-
-    /// All receipts, oldest first. One that cannot be read is an error: it may be worth money.
-    pub fn receipts(&self) -> Result<Vec<StoredReceipt>, HomeError> {
-        let folder = self.path.join(RECEIPTS);
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(io(&folder, error)),
-        };
-        let mut receipts = Vec::<StoredReceipt>::new();
-        for entry in entries {
-            let path = entry.map_err(|source| io(&folder, source))?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "json")
-            {
-                receipts.push(read_json(&path)?);
-            }
-        }
-        receipts.sort_by_key(|stored| (stored.stored_at, stored.reclaim_key_index));
-        Ok(receipts)
-    }
-
-    /// The first reclaim key that no receipt uses.
-    pub fn next_reclaim_key_index(&self) -> Result<u32, HomeError> {
-        Ok(next_reclaim_key_index(&self.receipts()?))
-    }
-
     fn write_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), HomeError> {
+        // Who opened the folder to read holds its lock for a write alone.
+        let _held = match self.lock {
+            Some(_) => None,
+            None => Some(Lock::of(&self.path)?),
+        };
         let path = self.path.join(name);
         let json = serde_json::to_vec_pretty(value).map_err(|error| HomeError::Malformed {
             path: path.clone(),
             reason: error.to_string(),
         })?;
         replace(&path, &json).map_err(|source| io(&path, source))
+    }
+}
+
+fn stray(path: &Path, reason: String) -> StrayFile {
+    StrayFile {
+        path: path.to_owned(),
+        reason,
     }
 }
 
@@ -331,19 +329,4 @@ fn check_network(path: &Path, protocol: &Protocol, network: Network) -> Result<(
         path: path.to_owned(),
         reason: format!("expected a bridge on {network}, got one on {got}"),
     })
-}
-
-fn lock(path: &Path) -> Result<File, HomeError> {
-    let file_path = path.join(LOCK);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&file_path)
-        .map_err(|source| io(&file_path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(HomeError::Busy(path.to_owned())),
-        Err(fs::TryLockError::Error(source)) => Err(io(&file_path, source)),
-    }
 }

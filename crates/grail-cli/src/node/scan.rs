@@ -11,6 +11,10 @@ use grail_wallet::reserves::ChainReserves;
 use grail_wallet::roster::{RosterFailure, nft_supply};
 use serde::Deserialize;
 
+/// `RPC_INVALID_PARAMETER`, with the words below: here, a second scan.
+const CODE_BAD_PARAMETER: i32 = -8;
+/// How Bitcoin Core says that it scans already.
+const SCAN_RUNNING: &str = "Scan already in progress";
 /// Most outputs at the vault that are looked through for the NFT.
 const VAULT_OUTPUTS_MAX: usize = 100_000;
 
@@ -23,6 +27,9 @@ pub enum ReservesError {
     /// The node could not scan its outputs, for another scan is running.
     #[error("the node is already scanning its outputs: try again later")]
     ScanRunning,
+    /// Somebody stopped the scan, or the node was shut down.
+    #[error("the node's scan of its outputs was aborted: try again")]
+    ScanAborted,
     /// Nothing at the vault is the roster NFT.
     #[error("none of the {0} outputs at the vault holds the roster NFT of this roster")]
     NoNft(usize),
@@ -43,6 +50,7 @@ impl ReservesError {
         match self {
             Self::Chain(error) => error.code(),
             Self::ScanRunning => "node-scan-running",
+            Self::ScanAborted => "node-scan-aborted",
             Self::NoNft(_) => "nft-missing",
             Self::Roster(error) => error.code(),
             Self::TooMany => "too-many-outputs",
@@ -86,13 +94,20 @@ pub fn chain_reserves(
     let vault =
         VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, roster).script_pubkey;
     let descriptor = format!("raw({})", vault.to_hex_string());
-    let answer: Option<ScanAnswer> = node.rpc().call(
+    let answer: ScanAnswer = match node.rpc().call(
         "scantxoutset",
         &["start".into(), serde_json::json!([descriptor])],
-    )?;
-    let answer = answer
-        .filter(|answer| answer.success)
-        .ok_or(ReservesError::ScanRunning)?;
+    ) {
+        Err(ChainError::Refused {
+            code: CODE_BAD_PARAMETER,
+            message,
+            ..
+        }) if message.starts_with(SCAN_RUNNING) => return Err(ReservesError::ScanRunning),
+        answer => answer?,
+    };
+    if !answer.success {
+        return Err(ReservesError::ScanAborted);
+    }
     if answer.unspents.len() > VAULT_OUTPUTS_MAX {
         return Err(ReservesError::TooMany);
     }

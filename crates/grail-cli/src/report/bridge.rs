@@ -2,7 +2,6 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use grail_api::{ReclaimCode, RequestState};
 use serde::Serialize;
 
 use super::{btc, zkbtc};
@@ -57,101 +56,6 @@ impl Display for Pegged {
         )?;
         writeln!(f, "receipt       {}", self.receipt_file)?;
         write!(f, "follow it with: grail status {} --watch", self.id)
-    }
-}
-
-/// `status`.
-#[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub struct StatusReport(pub grail_api::RequestStatus);
-
-impl Display for StatusReport {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let status = &self.0;
-        let is_peg_in = status.kind == grail_api::Kind::PegIn;
-        let amount_in = |sat| if is_peg_in { btc(sat) } else { zkbtc(sat) };
-        let amount_out = |sat| if is_peg_in { zkbtc(sat) } else { btc(sat) };
-        writeln!(f, "{}       {}", status.kind, status.id)?;
-        write!(
-            f,
-            "state         {}{}",
-            status.state,
-            explained(status.state, status.code)
-        )?;
-        match &status.deposit {
-            Some(deposit) => {
-                let amount = deposit.token_sat.unwrap_or(deposit.amount_sat);
-                write!(
-                    f,
-                    "\ndeposit       {} at {}, {} of {} confirmations",
-                    amount_in(amount),
-                    deposit.outpoint,
-                    deposit.confirmations,
-                    deposit.confirmations_needed
-                )?;
-            }
-            None => write!(
-                f,
-                "\ndeposit       none yet; expected at {} up to block {}",
-                status.deposit_address, status.deadline_height
-            )?,
-        }
-        if let Some(settlement) = &status.settlement {
-            write!(
-                f,
-                "\nsettlement    {} ({}), {} of {} confirmations\npays          {} at output {}, fee share {}",
-                settlement.txid,
-                settlement.state,
-                settlement.confirmations,
-                settlement.confirmations_needed,
-                amount_out(settlement.amount_out_sat),
-                settlement.output_index,
-                btc(settlement.fee_share_sat)
-            )?;
-        }
-        for refused in &status.refusals {
-            write!(
-                f,
-                "\nrefused       by signer {}: {} ({})",
-                refused.signer,
-                refused.code,
-                grail_wallet::roster::printable(&refused.details)
-            )?;
-        }
-        for other in &status.other_deposits {
-            write!(
-                f,
-                "\nnot served    {} at {}: {}",
-                btc(other.amount_sat),
-                other.outpoint,
-                other.code
-            )?;
-        }
-        if let (Some(reclaim), RequestState::Reclaimable) = (&status.reclaim, status.state) {
-            match reclaim.possible_at_height {
-                Some(height) => write!(
-                    f,
-                    "\nreclaim       from block {height} on: grail reclaim {}",
-                    status.id
-                )?,
-                None => write!(
-                    f,
-                    "\nreclaim       {} blocks after the deposit confirms: grail reclaim {}",
-                    reclaim.delay, status.id
-                )?,
-            }
-        }
-        Ok(())
-    }
-}
-
-fn explained(state: RequestState, code: Option<ReclaimCode>) -> String {
-    match code {
-        Some(code) => format!(" ({code})"),
-        None if state == RequestState::AwaitingDeposit => {
-            " (pay it before the deadline)".to_owned()
-        }
-        None => String::new(),
     }
 }
 
@@ -212,7 +116,10 @@ pub struct SignerReport {
     pub pcr0: Option<String>,
     /// When the evidence was made, unix seconds.
     pub attested_at: Option<u64>,
-    /// Why it does not verify.
+    /// Why it is not believed: `evidence-invalid`, or `clock-late` where only this computer's clock
+    /// speaks against it.
+    pub code: Option<&'static str>,
+    /// The same in words.
     pub reason: Option<String>,
 }
 
@@ -257,8 +164,9 @@ impl Display for RosterReport {
                 (Some(pcr0), _) => write!(f, "attested, image {}", pcr0.get(..16).unwrap_or(pcr0))?,
                 (None, reason) => write!(
                     f,
-                    "NOT ATTESTED: {}",
-                    reason.as_deref().unwrap_or("no reason")
+                    "NOT ATTESTED: {} [{}]",
+                    reason.as_deref().unwrap_or("no reason"),
+                    signer.code.unwrap_or("evidence-invalid")
                 )?,
             }
         }

@@ -5,6 +5,7 @@ mod bridge;
 mod diagnostic;
 mod explain;
 mod spell;
+mod status;
 mod wallet;
 
 use std::fmt::Display;
@@ -15,7 +16,7 @@ use serde::Serialize;
 pub use audit::{AuditReport, BooksView, FindingView, StepView, Tally};
 pub use bridge::{
     Pegged, Reclaimed, ReservesReport, ReservesView, RosterEpochReport, RosterReport,
-    RostersReport, SignerReport, StatusReport,
+    RostersReport, SignerReport,
 };
 pub use diagnostic::diagnostic;
 pub use explain::{Counted, Explanation, Reason, SpellSummary};
@@ -23,8 +24,10 @@ pub use spell::{
     Charm, Claimed, FileVerdict, PlaceView, SpellApp, SpellOutput, SpellView, SpellsReport,
     StrictView, VerdictName, VersionedApp,
 };
+pub use status::StatusReport;
 pub use wallet::{
-    BalanceReport, Created, FreshAddress, ListedOutput, Listing, ReceiptLine, Receipts, Sent,
+    BalanceReport, BumpedPayment, Created, FreshAddress, ListedOutput, Listing, ReceiptLine,
+    Receipts, Rescanned, Sent,
 };
 
 /// An answer that can be shown both ways.

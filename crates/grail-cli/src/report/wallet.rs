@@ -17,6 +17,10 @@ pub struct Created {
     pub mnemonic_file: String,
     /// Blocks before this are never read.
     pub birthday_height: u32,
+    /// Addresses that are looked for beyond the last one known to be in use.
+    pub look_ahead: u32,
+    /// Whether the mnemonic may be older than the folder.
+    pub is_restored: bool,
     /// Hash of the pinned parameters.
     pub params_hash: Option<String>,
     /// First address.
@@ -34,7 +38,52 @@ impl Display for Created {
         if let Some(hash) = &self.params_hash {
             writeln!(f, "params hash   {hash}: compare it with the published one")?;
         }
+        if self.is_restored {
+            writeln!(
+                f,
+                "looks for     the first {} addresses, from block {} on, and as many beyond the last one in use; further \
+                 with `grail rescan`",
+                self.look_ahead, self.birthday_height
+            )?;
+        }
         write!(f, "address       {}", self.address)
+    }
+}
+
+/// `rescan`.
+#[derive(Debug, Serialize)]
+#[expect(missing_docs, reason = "see Balance")]
+pub struct Rescanned {
+    /// First block read.
+    pub from_height: u32,
+    /// Last block read.
+    pub height: u32,
+    /// Addresses known to be in use, to receive at.
+    pub address_count: u32,
+    /// Addresses that were looked for.
+    pub looked_for_count: u32,
+    pub btc_sat: u64,
+    pub btc_pending_sat: u64,
+    pub zkbtc_sat: u64,
+    pub zkbtc_pending_sat: u64,
+}
+
+impl Display for Rescanned {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(
+            f,
+            "looked for    the first {} addresses, in blocks {} to {}; {} are in use",
+            self.looked_for_count, self.from_height, self.height, self.address_count
+        )?;
+        writeln!(f, "BTC           {}", btc(self.btc_sat))?;
+        if self.btc_pending_sat > 0 {
+            writeln!(f, "  pending     {}", btc(self.btc_pending_sat))?;
+        }
+        write!(f, "zkBTC         {}", zkbtc(self.zkbtc_sat))?;
+        if self.zkbtc_pending_sat > 0 {
+            write!(f, "\n  pending     {}", zkbtc(self.zkbtc_pending_sat))?;
+        }
+        Ok(())
     }
 }
 
@@ -171,6 +220,32 @@ impl Display for Sent {
     }
 }
 
+/// `bump`.
+#[derive(Debug, Serialize)]
+pub struct BumpedPayment {
+    /// The transaction that now waits.
+    pub txid: String,
+    /// The one in whose place it does.
+    pub replaced: String,
+    /// What it costs.
+    pub fee_sat: u64,
+    /// What the other one did.
+    pub old_fee_sat: u64,
+}
+
+impl Display for BumpedPayment {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(
+            f,
+            "fee           {} in place of {}",
+            btc(self.fee_sat),
+            btc(self.old_fee_sat)
+        )?;
+        writeln!(f, "replaces      {}", self.replaced)?;
+        write!(f, "transaction   {}", self.txid)
+    }
+}
+
 /// One line of `receipts`.
 #[derive(Debug, Serialize)]
 pub struct ReceiptLine {
@@ -209,7 +284,7 @@ impl Display for Receipts {
                 receipt.id,
                 receipt.deposit_address,
                 if receipt.deposits.is_empty() {
-                    "not paid from here".to_owned()
+                    "no payment is known here".to_owned()
                 } else {
                     receipt.deposits.join(", ")
                 }

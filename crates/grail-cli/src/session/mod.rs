@@ -1,16 +1,19 @@
 //! One run of a command: the open wallet, and the node and API that it was told of.
 
 pub mod pay;
+mod recipient;
+mod relay;
+mod send;
 mod settings;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bitcoin::FeeRate;
 use bitcoin::secp256k1::{All, Secp256k1};
-use bitcoin::{FeeRate, Transaction, Txid};
 use grail_api::RosterAnswer;
 use grail_api::client::Client;
 use grail_attest::Protocol;
-use grail_chain::{BitcoinCore, CALL_TIMEOUT, Chain};
+use grail_chain::{BitcoinCore, CALL_TIMEOUT, Chain, ChainError};
 use grail_types::{Network, Roster};
 use grail_wallet::fund::believed_fee_rate;
 use grail_wallet::peg::{agreed_protocol, checked_protocol};
@@ -21,8 +24,8 @@ pub use settings::Settings;
 use crate::failure::Failure;
 use crate::home::Home;
 use crate::node::unspent_output;
-use crate::progress::Progress;
-use crate::wallet::{Wallet, sync};
+use crate::progress::{Note, Progress};
+use crate::wallet::Wallet;
 
 /// Blocks within which a payment should be mined.
 const FEE_TARGET_BLOCKS: u16 = 6;
@@ -46,6 +49,17 @@ impl Session {
     /// Opens the wallet. Connects to nothing.
     pub fn open(settings: Settings) -> Result<Self, Failure> {
         let home = Home::open(&settings.home, settings.network)?;
+        Self::of(home, settings)
+    }
+
+    /// Opens the wallet beside another command that may have it open: to read what is known. What
+    /// this session learns of the wallet's coins is not kept.
+    pub fn open_to_read(settings: Settings) -> Result<Self, Failure> {
+        let home = Home::open_to_read(&settings.home, settings.network)?;
+        Self::of(home, settings)
+    }
+
+    fn of(home: Home, settings: Settings) -> Result<Self, Failure> {
         let settings = settings.or(home.config());
         let protocol = home.protocol()?;
         let app = protocol.as_ref().map(|protocol| &protocol.bridge().app);
@@ -78,7 +92,9 @@ impl Session {
     /// The node; connects on the first call.
     pub fn node(&mut self) -> Result<&BitcoinCore, Failure> {
         if self.node.is_none() {
-            self.node = self.settings.connect(self.network(), CALL_TIMEOUT)?;
+            self.node = self
+                .settings
+                .connect_caught_up(self.network(), CALL_TIMEOUT)?;
         }
         self.node
             .as_ref()
@@ -88,7 +104,7 @@ impl Session {
     /// A connection to the node that waits long, for a scan of all unspent outputs.
     pub fn patient_node(&self) -> Result<BitcoinCore, Failure> {
         self.settings
-            .connect(self.network(), SCAN_TIMEOUT)?
+            .connect_caught_up(self.network(), SCAN_TIMEOUT)?
             .ok_or_else(|| Failure::new("no-node", "this needs a Bitcoin node: give --node"))
     }
 
@@ -134,38 +150,51 @@ impl Session {
     ) -> Result<(Roster, NftOnChain), Failure> {
         let answer: RosterAnswer = self.api()?.roster()?;
         let roster = believe_roster(&answer, protocol, now())?;
+        self.remember_vault(&roster);
         let unspent = unspent_output(self.node()?, answer.nft_outpoint)?;
         let nft = check_nft(unspent.as_ref(), answer.nft_outpoint, &roster, protocol)?;
         Ok((roster, nft))
     }
 
-    /// Brings the wallet up to the node.
-    pub fn sync(&mut self, progress: &mut dyn Progress) -> Result<(), Failure> {
-        self.node()?;
-        let node = self
-            .node
-            .as_ref()
-            .ok_or_else(|| Failure::new("no-node", "no node"))?;
-        sync(&mut self.wallet, node, now(), progress)?;
-        Ok(())
-    }
-
-    /// The rate asked for, or what the node thinks right.
-    pub fn fee_rate(&mut self, wanted: Option<FeeRate>) -> Result<FeeRate, Failure> {
+    /// The rate asked for, or what the node thinks right. A node without estimates (`-blocksonly`,
+    /// or just started) leaves its floor, and the user is told.
+    pub fn fee_rate(
+        &mut self,
+        wanted: Option<FeeRate>,
+        progress: &mut dyn Progress,
+    ) -> Result<FeeRate, Failure> {
         if let Some(wanted) = wanted {
             return Ok(wanted);
         }
+        let network = self.network();
         let node = self.node()?;
         let mempool_min = node.mempool_min_fee_rate()?;
-        let estimate = node.estimate_fee_rate(FEE_TARGET_BLOCKS)?;
-        Ok(believed_fee_rate(estimate, mempool_min))
+        let estimate = match node.estimate_fee_rate(FEE_TARGET_BLOCKS) {
+            Err(ChainError::Refused { .. } | ChainError::NotAllowed { .. }) => None,
+            answer => answer?,
+        };
+        let rate = believed_fee_rate(estimate, mempool_min);
+        // On regtest no node ever has an estimate, and every block takes all.
+        if estimate.is_none() && network != Network::Regtest {
+            progress.note(Note::new(
+                "no-fee-estimate",
+                format!(
+                    "the node has no fee estimate, so its lowest rate is paid: {} sat/vB; name another with --fee-rate",
+                    rate.to_sat_per_vb_ceil()
+                ),
+            ));
+        }
+        Ok(rate)
     }
 
-    /// Hands a transaction to the node and notes it in the wallet.
-    pub fn broadcast(&mut self, transaction: &Transaction) -> Result<Txid, Failure> {
-        let txid = self.node()?.send(transaction)?;
-        self.wallet.note_sent(transaction, now())?;
-        Ok(txid)
+    /// The rate for the way out, which must not hang on what a node has to say about fees.
+    pub fn fee_rate_or(
+        &mut self,
+        wanted: Option<FeeRate>,
+        otherwise: FeeRate,
+        progress: &mut dyn Progress,
+    ) -> FeeRate {
+        self.fee_rate(wanted, progress).unwrap_or(otherwise)
     }
 }
 

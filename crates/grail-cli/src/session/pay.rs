@@ -166,7 +166,7 @@ fn btc_payment(
 }
 
 /// Any script of a taproot output, to reckon with.
-fn some_script(session: &Session) -> ScriptBuf {
+pub(super) fn some_script(session: &Session) -> ScriptBuf {
     ScriptBuf::new_p2tr(&session.secp, nums_key(), None)
 }
 

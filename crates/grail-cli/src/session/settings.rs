@@ -88,4 +88,34 @@ impl Settings {
             ))
         }
     }
+
+    /// The same, if what the node says is about now: one that is still reading the chain would
+    /// show an empty wallet, a bridge without its NFT, and reserves of long ago.
+    pub fn connect_caught_up(
+        &self,
+        network: Network,
+        timeout: Duration,
+    ) -> Result<Option<BitcoinCore>, Failure> {
+        let Some(node) = self.connect(network, timeout)? else {
+            return Ok(None);
+        };
+        let state = node.state()?;
+        if state.has_caught_up() {
+            return Ok(Some(node));
+        }
+        Err(Failure::new(
+            "node-behind",
+            format!(
+                "the node has not caught up with the chain: it has read {} of {} blocks known to it, and says that it \
+                 is {}; try again later",
+                state.blocks,
+                state.headers.max(state.blocks),
+                if state.is_in_initial_download {
+                    "still downloading"
+                } else {
+                    "some blocks behind"
+                }
+            ),
+        ))
+    }
 }

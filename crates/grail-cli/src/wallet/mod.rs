@@ -3,7 +3,9 @@
 //! Watch-only: keys come from the [`Seed`](grail_wallet::seed::Seed) when something is signed.
 //! Trusts the node for the chain, as any wallet does, and no one for charms: those are verified.
 
+mod own;
 mod sync;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -17,7 +19,10 @@ use grail_wallet::explain::{Fate, Standing};
 use grail_wallet::holdings::{Balance, Coin, Holding, PlainCoin, TokenCoin, classify};
 use grail_wallet::seed::Branch;
 
-use crate::home::{ChangeLog, Home, LogError};
+use crate::home::{
+    ChangeLog, HandedOut, HandedOutFile, Home, HomeError, LogError, MempoolSeen, OwnPayment,
+    OwnPayments,
+};
 
 pub use sync::{SyncError, sync};
 
@@ -27,6 +32,9 @@ pub enum WalletError {
     /// Its file.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// Another file of its folder.
+    #[error(transparent)]
+    Home(#[from] HomeError),
     /// Its content does not fit this wallet.
     #[error("wallet state: {0}")]
     State(String),
@@ -38,6 +46,7 @@ impl WalletError {
         match self {
             Self::Log(LogError::Io { .. }) => "file-failed",
             Self::Log(LogError::Malformed { .. }) => "file-malformed",
+            Self::Home(error) => error.code(),
             Self::State(_) => "wallet-state",
         }
     }
@@ -50,6 +59,12 @@ failures!(WalletError);
 pub struct Wallet {
     bdk: PersistedWallet<ChangeLog>,
     log: ChangeLog,
+    payments: OwnPayments,
+    handed_out: HandedOutFile,
+    mempool_seen: MempoolSeen,
+    look_ahead: u32,
+    /// Payments of which no command has said that they were sent.
+    untold: Vec<Transaction>,
     network: Network,
     birthday_height: u32,
     charms: CharmReader,
@@ -66,22 +81,53 @@ impl Wallet {
             .descriptor(KeychainKind::External, Some(receive.clone()))
             .descriptor(KeychainKind::Internal, Some(change.clone()))
             .check_network(config.network.into())
+            .lookahead(config.look_ahead)
             .load_wallet(&mut log)
             .map_err(|error| state(&error))?;
         let bdk = match loaded {
             Some(bdk) => bdk,
             None => BdkWallet::create(receive, change)
                 .network(config.network.into())
+                .lookahead(config.look_ahead)
                 .create_wallet(&mut log)
                 .map_err(|error| state(&error))?,
         };
-        Ok(Self {
+        let mut wallet = Self {
             bdk,
             log,
+            payments: home.own_payments(),
+            handed_out: home.handed_out(),
+            mempool_seen: home.mempool_seen(),
+            look_ahead: config.look_ahead,
+            untold: Vec::new(),
             network: config.network,
             birthday_height: config.birthday_height,
             charms: CharmReader::new(config.network, bridge),
-        })
+        };
+        // The log can be behind these files: they are written first.
+        let handed_out = wallet.handed_out.read()?;
+        for (keychain, count) in [
+            (KeychainKind::External, handed_out.receive),
+            (KeychainKind::Internal, handed_out.change),
+        ] {
+            if let Some(last) = count.checked_sub(1) {
+                wallet
+                    .bdk
+                    .reveal_addresses_to(keychain, last)
+                    .for_each(drop);
+            }
+        }
+        // A log of an earlier release, or an address that a block showed to be in use.
+        if wallet.addresses() != handed_out {
+            wallet.handed_out.write(wallet.addresses())?;
+        }
+        for payment in wallet.payments.all()?.0 {
+            let txid = payment.transaction.compute_txid();
+            if wallet.bdk.tx_graph().get_tx(txid).is_none() {
+                wallet.see(payment.transaction, payment.sent_at);
+            }
+        }
+        Ok(wallet)
     }
 
     /// Its network.
@@ -97,15 +143,37 @@ impl Wallet {
     /// A fresh address to receive at: BTC, zkBTC and payouts alike.
     pub fn fresh_address(&mut self) -> Result<Address, WalletError> {
         let address = self.bdk.reveal_next_address(KeychainKind::External).address;
-        self.save()?;
+        self.hand_out()?;
         Ok(address)
     }
 
     /// A fresh script for the wallet's own change.
     pub fn fresh_change_script(&mut self) -> Result<ScriptBuf, WalletError> {
         let change = self.bdk.reveal_next_address(KeychainKind::Internal).address;
-        self.save()?;
+        self.hand_out()?;
         Ok(change.script_pubkey())
+    }
+
+    /// How many addresses of each branch are known to be in use.
+    pub fn addresses(&self) -> HandedOut {
+        let count = |keychain| {
+            let last = self.bdk.derivation_index(keychain);
+            last.map_or(0, |last: u32| last.saturating_add(1))
+        };
+        HandedOut {
+            receive: count(KeychainKind::External),
+            change: count(KeychainKind::Internal),
+        }
+    }
+
+    /// How many addresses to receive at are looked for.
+    pub fn horizon(&self) -> u32 {
+        self.addresses().receive.saturating_add(self.look_ahead)
+    }
+
+    fn hand_out(&mut self) -> Result<(), WalletError> {
+        self.handed_out.write(self.addresses())?;
+        self.save()
     }
 
     /// Whether a script is the wallet's.
@@ -227,11 +295,63 @@ impl Wallet {
         })
     }
 
-    /// Notes a transaction of the wallet's own that was just sent, so that the next command builds
-    /// on it.
+    /// Writes a payment of the wallet's own down, before it is handed to a node. From then on it
+    /// counts, until it is in a block for good or [`Wallet::forget_payment`] takes it back.
+    pub fn keep_payment(&self, transaction: &Transaction, at: u64) -> Result<(), WalletError> {
+        self.payments.keep(&OwnPayment {
+            transaction: transaction.clone(),
+            sent_at: at,
+            is_told: false,
+        })?;
+        Ok(())
+    }
+
+    /// Notes that the user is told of a payment that was sent.
+    pub fn tell_payment(&self, transaction: &Transaction, at: u64) -> Result<(), WalletError> {
+        self.payments.keep(&OwnPayment {
+            transaction: transaction.clone(),
+            sent_at: at,
+            is_told: true,
+        })?;
+        Ok(())
+    }
+
+    /// Payments that the last sync found begun by a command that did not end, or whose node did not
+    /// answer. Each is given out once, to be told of.
+    pub fn take_untold(&mut self, at: u64) -> Result<Vec<Transaction>, WalletError> {
+        let untold = std::mem::take(&mut self.untold);
+        for transaction in &untold {
+            self.tell_payment(transaction, at)?;
+        }
+        Ok(untold)
+    }
+
+    /// Whether a payment is written down.
+    pub fn keeps_payment(&self, txid: &Txid) -> bool {
+        self.payments.keeps(txid)
+    }
+
+    /// Takes back a payment that no node ever took.
+    pub fn forget_payment(&self, txid: &Txid) -> Result<(), WalletError> {
+        Ok(self.payments.forget(txid)?)
+    }
+
+    /// Notes a payment that was sent, or may have been, so that the next command builds on it.
     pub fn note_sent(&mut self, transaction: &Transaction, at: u64) -> Result<(), WalletError> {
-        self.bdk.apply_unconfirmed_txs([(transaction.clone(), at)]);
+        self.see(transaction.clone(), at);
         self.save()
+    }
+
+    /// Counts an unconfirmed transaction as seen at `at`, also where it was once gone and the clock
+    /// has been set back since.
+    fn see(&mut self, transaction: impl Into<Arc<Transaction>>, at: u64) {
+        let transaction = transaction.into();
+        let gone_at = self
+            .bdk
+            .tx_graph()
+            .get_last_evicted(transaction.compute_txid());
+        let at = gone_at.map_or(at, |gone_at| at.max(gone_at.saturating_add(1)));
+        self.bdk.apply_unconfirmed_txs([(transaction, at)]);
     }
 
     pub(crate) fn birthday_height(&self) -> u32 {

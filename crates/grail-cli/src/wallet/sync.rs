@@ -8,13 +8,13 @@ use grail_chain::{
     BlockRef, CURSOR_BLOCKS_MAX, Chain, ChainError, Cursor, ScanError, Step, next_step,
 };
 
-use super::{Wallet, WalletError};
+use super::{Wallet, WalletError, own};
 use crate::progress::Progress;
 
 /// Blocks between two saves.
 const SAVE_BLOCKS: u32 = 200;
-/// Largest mempool that is looked through. In a fuller one unconfirmed payments show once they are
-/// in a block.
+/// Most transactions of the mempool that are looked at in one go; what was looked at is remembered,
+/// so that the next go comes further.
 const MEMPOOL_TXS_MAX: usize = 20_000;
 /// Rewinds in a row before the sync gives up: the node flaps.
 const REWINDS_MAX: u32 = 16;
@@ -180,32 +180,28 @@ fn mempool<C: Chain>(
     progress: &mut dyn Progress,
 ) -> Result<(), SyncError> {
     let present: HashSet<Txid> = chain.mempool_txids()?.into_iter().collect();
-    let unconfirmed: HashSet<Txid> = wallet
-        .bdk()
-        .transactions()
-        .filter(|transaction| !transaction.chain_position.is_confirmed())
-        .map(|transaction| transaction.tx_node.txid)
-        .collect();
-    let gone: Vec<(Txid, u64)> = unconfirmed
-        .difference(&present)
-        .map(|txid| (*txid, now))
-        .collect();
-    wallet.bdk_mut().apply_evicted_txs(gone);
-
+    let horizon = wallet.horizon();
+    let seen = wallet.mempool_seen.read(horizon);
+    let known = wallet.unconfirmed();
     let new: Vec<&Txid> = present
-        .difference(&unconfirmed)
+        .iter()
+        .filter(|txid| !known.contains(*txid) && !seen.contains(*txid))
         .take(MEMPOOL_TXS_MAX)
         .collect();
-    let mut found = Vec::new();
+    let mut others: HashSet<Txid> = seen.intersection(&present).copied().collect();
     for (done, txid) in (0_u64..).zip(&new) {
         progress.step("reading the mempool", done, new.len() as u64);
         // None: confirmed or replaced since the list was made.
-        found.extend(
-            chain
-                .mempool_tx(txid)?
-                .map(|transaction| (transaction, now)),
-        );
+        if let Some(transaction) = chain.mempool_tx(txid)? {
+            wallet.see(transaction, now);
+            if wallet.transaction(txid).is_none() {
+                others.insert(**txid);
+            }
+        }
     }
-    wallet.bdk_mut().apply_unconfirmed_txs(found);
+    if others != seen {
+        wallet.mempool_seen.write(wallet.horizon(), &others);
+    }
+    own::keep_alive(wallet, chain, &present, now, progress)?;
     Ok(())
 }

@@ -46,7 +46,10 @@ impl Api {
         let served = Arc::new(Mutex::new(Served {
             answers: HashMap::from([
                 ("/v1/params".to_owned(), json(&params_answer())),
-                ("/v1/roster".to_owned(), json(&roster_answer(nft_outpoint))),
+                (
+                    "/v1/roster".to_owned(),
+                    json(&roster_answer(nft_outpoint, grail_cli::session::now())),
+                ),
             ]),
             lie: Box::new(|_, _| ()),
             nonce: 0,
@@ -95,6 +98,11 @@ impl Api {
             .insert(path.to_owned(), json(answer));
     }
 
+    /// From now on the signers' evidence is of this instant.
+    pub fn serve_roster_of(&self, nft_outpoint: OutPoint, born: u64) {
+        self.serve("/v1/roster", &roster_answer(nft_outpoint, born));
+    }
+
     pub fn serve_reserves(&self, reserves: &Reserves) {
         self.serve("/v1/reserves", reserves);
     }
@@ -129,7 +137,7 @@ fn params_answer() -> ParamsAnswer {
     }
 }
 
-fn roster_answer(nft_outpoint: OutPoint) -> RosterAnswer {
+fn roster_answer(nft_outpoint: OutPoint, born: u64) -> RosterAnswer {
     let roster = roster(0);
     RosterAnswer {
         epoch: roster.epoch(),
@@ -144,10 +152,10 @@ fn roster_answer(nft_outpoint: OutPoint) -> RosterAnswer {
                 index,
                 public_key: *signer,
                 name: format!("operator {index}"),
-                evidence: BASE64.encode(genuine_evidence(signer)),
+                evidence: BASE64.encode(genuine_evidence(signer, born)),
                 nonce: None,
                 pcr0: hex::encode(images().images()[0].measurement.pcr0),
-                attested_at: grail_cli::session::now(),
+                attested_at: born,
             })
             .collect(),
     }

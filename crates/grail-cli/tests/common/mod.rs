@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, dead_code)]
 
 pub mod api;
+pub mod between;
 pub mod scene;
 
 use bitcoin::key::TapTweak;
@@ -47,26 +48,26 @@ pub fn sat(amount: u64) -> Amount {
     Amount::from_sat(amount)
 }
 
-pub fn tee(program: &[u8]) -> InsecureDevTee {
-    InsecureDevTee::new(allowed(), development_pcr0(program), [7; 32], || {
-        UnixTime::from_secs(grail_cli::session::now())
-    })
+pub fn tee(program: &[u8], born: u64) -> InsecureDevTee {
+    let clock = move || UnixTime::from_secs(born);
+    InsecureDevTee::new(allowed(), development_pcr0(program), [7; 32], clock)
 }
 
 /// Evidence for a signer's key from an enclave that runs `program`.
 pub fn evidence(program: &[u8], bridge: &Bridge, signer: &XOnlyPublicKey) -> Vec<u8> {
-    attest_signer(&tee(program), bridge, signer, None).unwrap()
+    let tee = tee(program, grail_cli::session::now());
+    attest_signer(&tee, bridge, signer, None).unwrap()
 }
 
-pub fn genuine_evidence(signer: &XOnlyPublicKey) -> Vec<u8> {
-    evidence(PROGRAM, &bridge(), signer)
+pub fn genuine_evidence(signer: &XOnlyPublicKey, born: u64) -> Vec<u8> {
+    attest_signer(&tee(PROGRAM, born), &bridge(), signer, None).unwrap()
 }
 
 pub fn images() -> Images {
     let image = Image {
         tee: TeeKind::Development,
         class: ImageClass::Resident,
-        measurement: *tee(PROGRAM).measurement(),
+        measurement: *tee(PROGRAM, 1).measurement(),
     };
     Images::new(1, vec![image]).unwrap()
 }
@@ -178,6 +179,7 @@ impl User {
         let init = arguments::Init {
             mnemonic_file: init.mnemonic_file.clone(),
             birthday_height: init.birthday_height,
+            look_ahead: init.look_ahead,
             protocol: Some(init.protocol.clone().unwrap_or(protocol_file)),
         };
         let created = commands::init(&settings, &init).unwrap();

@@ -55,7 +55,15 @@ impl Scene {
 
     pub fn nothing_was_paid(&self) {
         assert!(self.chain.node.chain().mempool_txids().unwrap().is_empty());
-        assert!(self.user.open().home.receipts().unwrap().is_empty());
+        assert!(
+            self.user
+                .open()
+                .home
+                .receipts()
+                .unwrap()
+                .receipts
+                .is_empty()
+        );
     }
 }
 
@@ -78,6 +86,7 @@ pub fn peg(amount: u64) -> arguments::Peg {
         fee_cap: None,
         reclaim_delay: None,
         fee_rate: None,
+        one_way: false,
     }
 }
 

@@ -1,0 +1,77 @@
+//! Who is paid: an address of the network, that somebody can spend from, and not the bridge's own.
+//!
+//! What is sent to a vault's address without a request is nobody's: operators sign no payment of
+//! it. Vaults are remembered by their rosters, so that no foreign word makes a stranger's address
+//! one: an address follows from a roster, and cannot be chosen.
+
+use bitcoin::secp256k1::Secp256k1;
+use bitcoin::{Script, ScriptBuf};
+use grail_script::{InternalKey, VaultTree};
+use grail_types::Roster;
+use grail_wallet::amount::parse_address;
+use grail_wallet::roster::checked_roster;
+
+use super::Session;
+use crate::failure::Failure;
+
+impl Session {
+    /// Whom an address pays. Asks the API, where one is named, which vault is in use.
+    pub fn recipient(&self, address: &str) -> Result<ScriptBuf, Failure> {
+        let script = self.recipient_offline(address)?;
+        // Every vault is a taproot output. An API that is away leaves what is remembered.
+        if script.is_p2tr()
+            && !self.wallet.is_mine(&script)
+            && let (Some(protocol), Ok(client)) = (self.pinned_protocol(), self.api())
+            && let Ok(answer) = client.roster()
+            && let Ok(roster) = checked_roster(&answer, protocol)
+        {
+            self.remember_vault(&roster);
+            refuse_vault(address, &script, [vault(InternalKey::Nums, &roster)])?;
+        }
+        Ok(script)
+    }
+
+    /// The same by what is known here. Asks nobody.
+    pub fn recipient_offline(&self, address: &str) -> Result<ScriptBuf, Failure> {
+        let script = parse_address(address, self.network())?;
+        if script.is_p2tr() {
+            let receipts = self.home.receipts()?.receipts;
+            let of_receipts = receipts
+                .iter()
+                .map(|(_, receipt)| vault(receipt.internal_key(), receipt.roster()));
+            refuse_vault(
+                address,
+                &script,
+                self.home.vaults()?.into_iter().chain(of_receipts),
+            )?;
+        }
+        Ok(script)
+    }
+
+    /// Remembers a roster's vault, so that it is known when nobody can be asked. A folder that
+    /// cannot be written now only forgets it.
+    pub fn remember_vault(&self, roster: &Roster) {
+        let _forgotten = self.home.remember_vault(vault(InternalKey::Nums, roster));
+    }
+}
+
+fn vault(internal_key: InternalKey, roster: &Roster) -> ScriptBuf {
+    VaultTree::new(&Secp256k1::verification_only(), internal_key, roster).script_pubkey
+}
+
+fn refuse_vault(
+    address: &str,
+    script: &Script,
+    vaults: impl IntoIterator<Item = ScriptBuf>,
+) -> Result<(), Failure> {
+    if vaults.into_iter().all(|vault| *vault != *script) {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "vault-address",
+        format!(
+            "{address} is the bridge's own address, and what is sent there is lost: `grail peg-in` and `grail peg-out` \
+             pay to an address of their own"
+        ),
+    ))
+}

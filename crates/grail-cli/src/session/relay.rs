@@ -1,0 +1,60 @@
+//! Whether the node relays spells.
+//!
+//! A node set to small `OP_RETURN`s (`-datacarriersize`, 83 bytes by default until Bitcoin Core 29)
+//! takes a peg-in's deposit and refuses every transaction that moves zkBTC.
+
+use bitcoin::absolute::LockTime;
+use bitcoin::hashes::Hash as _;
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use grail_chain::{Chain as _, Verdict};
+use grail_wallet::transfer::guessed_spell_output;
+
+use super::Session;
+use super::pay::some_script;
+use crate::failure::Failure;
+
+/// How Bitcoin Core refuses such an output: since version 30, and before.
+const TOO_LARGE: [&str; 2] = ["datacarrier", "scriptpubkey"];
+
+impl Session {
+    /// Refuses a node that does not relay spells. Asks it what it would do with a transaction that
+    /// spends nothing there is: it looks at the outputs first.
+    pub fn must_relay_spells(&mut self) -> Result<(), Failure> {
+        let output = |value, script_pubkey: ScriptBuf| TxOut {
+            value: Amount::from_sat(value),
+            script_pubkey,
+        };
+        let probe = Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input: vec![TxIn {
+                previous_output: OutPoint::new(Txid::from_byte_array([0x67; 32]), 0),
+                script_sig: ScriptBuf::new(),
+                sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+                witness: Witness::new(),
+            }],
+            output: vec![
+                output(1_000, some_script(self)),
+                output(0, guessed_spell_output()),
+            ],
+        };
+        // A node that does not answer this says so when it matters.
+        let tested = self.node()?.test_mempool_accept(&[probe]).ok();
+        let verdict = tested.and_then(|mut tested| tested.pop());
+        match verdict.map(|tested| tested.verdict) {
+            Some(Verdict::Rejected { words, .. })
+                if TOO_LARGE.iter().any(|refusal| words.starts_with(refusal)) =>
+            {
+                Err(Failure::new(
+                    "node-refuses-spells",
+                    format!(
+                        "the node does not relay spells ({words}), and zkBTC moves by nothing else: set \
+                         -datacarriersize=100000 on it, or use another node"
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
