@@ -10,10 +10,9 @@ use common::{
     IMAGE, MACHINE, NOW, Script, Signer, adoption, answer, attempt, boot, booted, decide, fault,
     signer_with, tee,
 };
-use grail_attest::{
-    PinnedImages, SealContext, SealNonce, Sealer as _, SignerExpectation, verify_signer_evidence,
-};
+use grail_attest::{PinnedImages, SignerExpectation, verify_signer_evidence};
 use grail_attest_dev::development_measurement;
+use grail_tee::{SealContext, SealNonce, Sealer as _};
 use grail_types::{
     BoundedBytes, Bridge, Epoch, Image, ImageClass, Images, Network, Params, TeeKind,
 };
