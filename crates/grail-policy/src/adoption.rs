@@ -21,7 +21,7 @@ mod handover;
 use bitcoin::secp256k1::{Message, Secp256k1, Verification, schnorr::Signature};
 use bitcoin::{Transaction, TxIn, Txid, Witness};
 use grail_script::{InternalKey, Sighashes, Spend, VaultTree, verify_signature};
-use grail_spell::{BridgeCharms, PrevTx, deployment_identity};
+use grail_spell::{BridgeCharms, Previous, deployment_identity};
 use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, SignerIndex};
 
 use crate::roster::roster_of;
@@ -161,20 +161,19 @@ impl<'a> Consented<'a> {
         secp: &Secp256k1<C>,
         bridge: &Bridge,
     ) -> Result<AdoptedRoster, AdoptionError> {
-        let read = PrevTx::read_committed(self.0, MockAllowed::on(bridge.network));
-        let state = match read.bridge_charms(0, &bridge.app) {
-            BridgeCharms::Nft(state) => state?.with_consent_shown(),
-            BridgeCharms::Nothing | BridgeCharms::Token(_) | BridgeCharms::Other => {
-                return Err(AdoptionError::NftMissing);
-            }
+        let mock = MockAllowed::on(bridge.network);
+        let read = Previous::read(self.0, &[0], &bridge.app, mock);
+        let nft = read.spent(0).ok_or(AdoptionError::NftMissing)?;
+        let BridgeCharms::Nft(state) = nft.carried.clone() else {
+            return Err(AdoptionError::NftMissing);
         };
+        let state = state?.with_consent_shown();
         let roster = roster_of(&state).map_err(AdoptionError::RosterInvalid)?;
         let vault = VaultTree::new(secp, InternalKey::Nums, &roster);
         if state.vault_script != vault.script_pubkey.as_bytes() {
             return Err(AdoptionError::WrongVaultScript);
         }
-        let lies_at = read.output(0).map(|output| &output.script_pubkey);
-        if lies_at != Some(&vault.script_pubkey) {
+        if nft.output.script_pubkey != vault.script_pubkey {
             return Err(AdoptionError::NftElsewhere);
         }
         Ok(AdoptedRoster {

@@ -16,11 +16,12 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 use charms_data::Data;
+use grail_charms::{PrevTx, read_compatible, read_compatible_batch};
 use grail_prover::MockProver;
 use grail_spell::{
-    BridgeCharms, Layout, NormalizedCharms, NormalizedSpell, NormalizedTransaction, PrevTx,
-    PreviousBatch, ProofError, SpellError, VerifiedSpell, decode_op_return, encode_op_return,
-    read_compatible, read_compatible_batch, read_strict, token_app,
+    BridgeCharms, Layout, NormalizedCharms, NormalizedSpell, NormalizedTransaction, PreviousBatch,
+    ProofError, SpellError, VerifiedSpell, decode_op_return, encode_op_return, read_strict,
+    token_app,
 };
 use grail_types::{BridgeApp, MockAllowed, Network};
 use proptest::prelude::*;

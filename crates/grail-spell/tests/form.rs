@@ -9,9 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use charms_data::{B32, Data, VersionedApp};
 use ciborium::Value;
 use common::{assert_form_is_fine, carrier, op_return, payload, refusal, spell};
-use grail_spell::{
-    DEPTH_MAX, FormError, FormFault, NormalizedSpell, SpellError, StrictError, read_compatible,
-};
+use grail_charms::read_compatible;
+use grail_spell::{DEPTH_MAX, FormError, FormFault, NormalizedSpell, SpellError, StrictError};
 use grail_types::{MockAllowed, Network};
 use proptest::prelude::*;
 

@@ -15,9 +15,10 @@ use bitcoin::{Amount, ScriptBuf, TxOut, Witness};
 use common::{
     JUNK_PROOF, assert_form_is_fine, carrier, carrying, op_return, output, payload, refusal, spell,
 };
+use grail_charms::read_compatible;
 use grail_spell::{
     EnvelopeError, FormFault, OP_RETURN_PAYLOAD_MAX_BYTES, ScriptByte, SpellError, SpellShapeError,
-    StrictError, encode_op_return, find_spell, read_compatible,
+    StrictError, encode_op_return, find_spell,
 };
 
 #[test]

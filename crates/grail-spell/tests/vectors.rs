@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use bitcoin::Transaction;
 use bitcoin::consensus::encode::deserialize_hex;
+use grail_charms::{PrevTx, read_compatible};
 use grail_spell::{
-    FormFault, PROTOCOL_VERSION, Place, PrevTx, PreviousBatch, SpellError, StrictError,
-    UnverifiedSpell, find_spell, public_values, read_compatible, read_strict,
+    FormFault, PROTOCOL_VERSION, Place, PreviousBatch, SpellError, StrictError, UnverifiedSpell,
+    find_spell, public_values, read_strict,
 };
 use grail_types::{BridgeApp, MockAllowed, Network};
 use serde::Deserialize;

@@ -7,9 +7,9 @@ use bitcoin::opcodes::all::OP_RETURN;
 use bitcoin::script::PushBytesBuf;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use grail_charms::{PrevTx, read_compatible};
 use grail_spell::{
-    PrevTx, SpellError, decode_op_return, encode_op_return, find_spell, read_compatible,
-    read_strict, without_witnesses,
+    SpellError, decode_op_return, encode_op_return, find_spell, read_strict, without_witnesses,
 };
 use grail_types::{BridgeApp, MockAllowed, Network};
 

@@ -10,7 +10,8 @@ use std::path::Path;
 
 use bitcoin::consensus::encode::deserialize;
 use bitcoin::{Network as BitcoinNetwork, Transaction};
-use grail_spell::{Place, SpellError, VerifiedSpell, find_spell, read_compatible, read_strict};
+use grail_charms::read_compatible;
+use grail_spell::{Place, SpellError, VerifiedSpell, find_spell, read_strict};
 use grail_types::{MockAllowed, Network};
 
 use crate::report::{
@@ -217,7 +218,7 @@ fn outpoints(utxos: Option<&[charms_data::UtxoId]>) -> Vec<String> {
     utxos
         .unwrap_or_default()
         .iter()
-        .map(|utxo| grail_spell::outpoint_from_utxo_id(utxo).to_string())
+        .map(|utxo| grail_charms::outpoint_from_utxo_id(utxo).to_string())
         .collect()
 }
 

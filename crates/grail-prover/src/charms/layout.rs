@@ -12,7 +12,8 @@ use bitcoin::{
     transaction::Version,
 };
 use charms_data::UtxoId;
-use grail_spell::{SpellError, outpoint_from_utxo_id};
+use grail_charms::outpoint_from_utxo_id;
+use grail_spell::SpellError;
 use grail_types::Network;
 use thiserror::Error;
 
