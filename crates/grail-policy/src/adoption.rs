@@ -20,7 +20,7 @@ mod handover;
 
 use bitcoin::secp256k1::{Message, Secp256k1, Verification, schnorr::Signature};
 use bitcoin::{Transaction, TxIn, Txid, Witness};
-use grail_script::{InternalKey, Sighashes, Spend, VaultTree, verify_signature};
+use grail_script::{InternalKey, Sighashes, VaultTree};
 use grail_spell::{BridgeCharms, Previous, deployment_identity};
 use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, SignerIndex};
 
@@ -148,8 +148,10 @@ impl<'a> Consented<'a> {
         let signatures = signatures(adopted, &first.witness)?;
         let digest = digest(adopted, step);
         for (signer, signature) in signatures {
-            verify_signature(secp, &adopted.roster, signer, &digest, &signature)
-                .map_err(|_| AdoptionError::SignatureInvalid(signer))?;
+            let invalid = AdoptionError::SignatureInvalid(signer);
+            let key = adopted.roster.signer(signer).ok_or(invalid.clone())?;
+            secp.verify_schnorr(&signature, &digest, key)
+                .map_err(|_| invalid)?;
         }
         Ok(Self(transaction))
     }
@@ -194,7 +196,7 @@ fn signatures(
     if witness.taproot_annex().is_some() {
         return Err(AdoptionError::Annex);
     }
-    let leaf = &adopted.vault.leaf;
+    let leaf = adopted.vault.leaf.leaf();
     let items: Vec<&[u8]> = witness.iter().collect();
     let wrong_length = || AdoptionError::WitnessLength {
         expected: adopted.roster.signers().len().saturating_add(2),
@@ -232,8 +234,7 @@ fn signatures(
 /// What the quorum signed. It commits to the amount and the script of all that is spent (BIP-341),
 /// so a signer that looked at the true ones has signed no other than those.
 fn digest(adopted: &AdoptedRoster, step: &Handover) -> Message {
-    let spend = Spend::Leaf(adopted.vault.leaf.clone());
     Sighashes::new(&step.transaction, &step.spent)
-        .of(0, &spend)
+        .of_leaf(0, adopted.vault.leaf.leaf())
         .expect("there is an input 0, and one output spent per input")
 }
