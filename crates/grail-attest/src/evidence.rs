@@ -7,7 +7,7 @@ use grail_types::{Bridge, Measurement};
 use crate::{
     anchor::TrustAnchor,
     error::EvidenceError,
-    images::PinnedImages,
+    pinned::PinnedImages,
     time::UnixTime,
     verify::{Attested, Expected, verify},
 };

@@ -21,6 +21,7 @@ mod document;
 mod error;
 mod evidence;
 mod images;
+mod pinned;
 mod protocol;
 mod time;
 mod verify;
@@ -33,7 +34,8 @@ pub use document::{
 };
 pub use error::{CertificateFault, EvidenceError, Position};
 pub use evidence::{AttestedSigner, SignerExpectation, verify_signer_evidence};
-pub use images::{ImagesNotPinned, PinnedImages};
+pub use images::{IMAGES_MAX, Image, ImageClass, Images, ImagesError, TeeKind};
+pub use pinned::{ImagesNotPinned, PinnedImages};
 pub use protocol::{PROTOCOL_JSON_BYTES_MAX, Protocol};
 pub use time::UnixTime;
 pub use verify::{Attested, Expected, FUTURE_TOLERANCE_MS, VerifiedDocument, verify};

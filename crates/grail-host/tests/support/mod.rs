@@ -11,14 +11,12 @@ use std::{
 
 use bitcoin::XOnlyPublicKey;
 use grail_attest::Protocol;
+use grail_attest::{Image, ImageClass, Images, TeeKind};
 use grail_broker::{
     Broker, EmbeddedBroker, Message, Subscription,
     messages::{self, BrokerMessage},
 };
-use grail_types::{
-    BoundedBytes, Bridge, BridgeApp, Epoch, Image, ImageClass, Images, Measurement, Network,
-    Params, TeeKind,
-};
+use grail_types::{BoundedBytes, Bridge, BridgeApp, Epoch, Measurement, Network, Params};
 use grail_wire::{Ask, AskerId, Attempt, Challenge, Evidence, Hello, Reply};
 use nix::{
     sys::signal::{Signal, kill},
