@@ -7,7 +7,6 @@ use grail_broker::{
     Broker, BrokerError, Link, Message, RemoteBroker, Subscription,
     messages::{self, BrokerMessage},
 };
-use grail_link::stream::ConnectAddress;
 use grail_types::{BoundedBytes, Bridge, Epoch};
 use grail_wire::{
     Answer, AnswerMessage, Ask, Challenge, Envelope, Evidence, Fault, FaultCode, FaultMessage,
@@ -20,6 +19,7 @@ use tokio::{
 };
 
 use crate::{
+    address::ConnectAddress,
     answers::Answers,
     boot,
     client::{EnclaveClient, LinkError},
