@@ -14,9 +14,9 @@
 
 mod bridge;
 mod claimed;
+mod content;
 mod envelope;
 mod error;
-mod form;
 mod gnark;
 mod groth16;
 mod previous;
@@ -29,12 +29,12 @@ mod version_zero;
 
 pub use bridge::{BridgeCharms, bridge_charms, deployment_identity, nft_app, token_app};
 pub use claimed::Claimed;
+pub use content::{ContentError, DEPTH_MAX};
 pub use envelope::{
     EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES, Place, SPELL_MARKER, UnverifiedSpell,
-    decode_op_return, encode_op_return, find_spell,
+    decode_op_return, encode_op_return, find_spell, marked_outputs,
 };
 pub use error::{Rejection, SpellError};
-pub use form::{DEPTH_MAX, FormError, FormFault};
 pub use gnark::PointError;
 pub use previous::{PREVIOUS_READING_MAX_BYTES, Previous, PreviousBatch, SpentOutput};
 #[cfg(feature = "development")]
@@ -45,4 +45,4 @@ pub use spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, PROTOCOL_VERSION, Proof,
     SpellShapeError, utxo_id_from_outpoint,
 };
-pub use strict::{Layout, ScriptByte, StrictError};
+pub use strict::{Layout, StrictError};

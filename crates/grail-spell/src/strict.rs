@@ -1,21 +1,19 @@
 //! The strict reading's own rules: the one form in which Grail writes, and signs, a spell.
 //!
-//! Owns everything that the strict reading asks beyond the compatible one, save the payload's
-//! grammar ([`crate::form`]): one spell in the whole transaction, its script, its place among the
-//! outputs, one way to write its proof, and that the bridge's contract lets charms come from it
-//! later. Trusts nothing; says what is wrong and where.
-
-use std::fmt;
+//! Owns everything that the strict reading asks beyond the compatible one, save what a spell may
+//! hold ([`crate::content`]): one spell in the whole transaction, its one encoding, its place among
+//! the outputs, one way to write its proof, and that the bridge's contract lets charms come from it
+//! later. Trusts nothing; says what is wrong. To which byte of an output that is, `grail-charms`
+//! says.
 
 use bitcoin::consensus::encode::serialize_hex;
-use bitcoin::opcodes::all::{OP_PUSHBYTES_75, OP_PUSHDATA1, OP_PUSHDATA2, OP_PUSHDATA4, OP_RETURN};
 use bitcoin::{Amount, ScriptBuf, Transaction};
 use grail_bridge_contract::{Violation, check_previous};
 use thiserror::Error;
 
-use crate::envelope::{self, EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES, SPELL_MARKER};
+use crate::content::{self, ContentError};
+use crate::envelope::{self, EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES};
 use crate::error::SpellError;
-use crate::form::{self, FormError};
 use crate::proof;
 use crate::read::without_witnesses;
 use crate::spell::{NormalizedSpell, Proof};
@@ -38,22 +36,19 @@ pub enum StrictError {
         /// The input.
         input_index: usize,
     },
-    /// The spell output's script.
-    #[error("spell output {output_index}, script byte {offset}: expected {expected}, got {got}")]
+    /// The marker is not followed by the payload alone.
+    #[error("spell output {output_index}: expected one push after the marker, and the end")]
     Script {
         /// The output.
         output_index: usize,
-        /// Offset in its script.
-        offset: usize,
-        /// What belongs there.
-        expected: &'static str,
-        /// What is there.
-        got: ScriptByte,
     },
-    /// The payload.
+    /// The payload is no spell with a proof.
     #[error(transparent)]
-    Payload(#[from] FormError),
-    /// Not the bytes that encoding the decoded value gives, though no other rule says why.
+    Payload(EnvelopeError),
+    /// The spell holds what a Grail spell never does.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// Script or payload are not the bytes in which the decoded spell is written.
     #[error("the spell output is not the canonical encoding of its spell")]
     Encoding,
     /// The proof's nonce is not below the scalar field's modulus: the same proof can be written in
@@ -76,24 +71,6 @@ pub enum StrictError {
         /// How many the spell speaks of.
         charm_outputs: usize,
     },
-}
-
-/// A byte of a script, or its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScriptByte {
-    /// This byte.
-    Byte(u8),
-    /// None: the script is over.
-    End,
-}
-
-impl fmt::Display for ScriptByte {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Byte(byte) => write!(formatter, "{byte:#04x}"),
-            Self::End => formatter.write_str("the end"),
-        }
-    }
 }
 
 /// The outputs of a transaction around its spell, as indexes. The spell and the proof bind those
@@ -127,22 +104,15 @@ pub(crate) fn find(tx: &Transaction) -> Result<StrictSpell, SpellError> {
     }
     let output = tx.output.get(output_index).ok_or(StrictError::Absent)?;
     let script = &output.script_pubkey;
-    let payload =
-        payload_of(script.as_bytes()).map_err(|(offset, expected)| StrictError::Script {
-            output_index,
-            offset,
-            expected,
-            got: script
-                .as_bytes()
-                .get(offset)
-                .map_or(ScriptByte::End, |byte| ScriptByte::Byte(*byte)),
-        })?;
+    let payload = envelope::payload_of(script).ok_or(StrictError::Script { output_index })?;
     if payload.len() > OP_RETURN_PAYLOAD_MAX_BYTES {
         let length = payload.len();
         return Err(EnvelopeError::PayloadTooLong { length }.into());
     }
-    form::check(payload).map_err(StrictError::Payload)?;
-    let (spell, proof) = envelope::decode_payload(payload)?;
+    let (spell, proof) = envelope::decode_payload(payload).map_err(StrictError::Payload)?;
+    content::check(&spell).map_err(StrictError::Content)?;
+    // The last word on form: whatever was written in another way, in script or payload, is not what
+    // is written anew.
     let canonical: ScriptBuf = envelope::encode_op_return(&spell, &proof)?;
     if *script != canonical {
         return Err(StrictError::Encoding.into());
@@ -175,54 +145,6 @@ fn only_spell_output(tx: &Transaction) -> Result<usize, SpellError> {
         }
         .into()),
     }
-}
-
-/// Where a script leaves its form: offset, and what was expected there.
-type ScriptFault = (usize, &'static str);
-
-/// The payload of `OP_RETURN <marker> <payload>`, each pushed in the shortest way and nothing after
-/// them.
-fn payload_of(script: &[u8]) -> Result<&[u8], ScriptFault> {
-    let rest = script
-        .strip_prefix(&[OP_RETURN.to_u8()])
-        .ok_or((0, "OP_RETURN"))?;
-    let marker = (1, "the marker \"spell\" pushed by its length, 0x05");
-    let rest = rest.strip_prefix(&[5]).ok_or(marker)?;
-    let rest = rest.strip_prefix(SPELL_MARKER).ok_or(marker)?;
-    let push_offset = script.len().saturating_sub(rest.len());
-    let push = (push_offset, "the payload pushed in the shortest way");
-    let (&opcode, rest) = rest.split_first().ok_or(push)?;
-    let (length, least, rest) = push_length(opcode, rest).ok_or(push)?;
-    if length < least {
-        return Err(push);
-    }
-    let Some((payload, after)) = rest.split_at_checked(length) else {
-        return Err((script.len(), "all bytes of the payload's push"));
-    };
-    if !after.is_empty() {
-        let end = script.len().saturating_sub(after.len());
-        return Err((end, "the end of the script"));
-    }
-    Ok(payload)
-}
-
-/// The length of a push, the least that its opcode is needed for, and the bytes after.
-fn push_length(opcode: u8, rest: &[u8]) -> Option<(usize, usize, &[u8])> {
-    let (length, least, rest) = if (1..=OP_PUSHBYTES_75.to_u8()).contains(&opcode) {
-        (u32::from(opcode), 1, rest)
-    } else if opcode == OP_PUSHDATA1.to_u8() {
-        let (length, rest) = rest.split_first_chunk()?;
-        (u8::from_le_bytes(*length).into(), 76, rest)
-    } else if opcode == OP_PUSHDATA2.to_u8() {
-        let (length, rest) = rest.split_first_chunk()?;
-        (u16::from_le_bytes(*length).into(), 1 << 8, rest)
-    } else if opcode == OP_PUSHDATA4.to_u8() {
-        let (length, rest) = rest.split_first_chunk()?;
-        (u32::from_le_bytes(*length), 1 << 16, rest)
-    } else {
-        return None;
-    };
-    Some((usize::try_from(length).ok()?, least, rest))
 }
 
 fn layout_of(

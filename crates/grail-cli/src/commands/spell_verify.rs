@@ -10,7 +10,7 @@ use std::path::Path;
 
 use bitcoin::consensus::encode::deserialize;
 use bitcoin::{Network as BitcoinNetwork, Transaction};
-use grail_charms::read_compatible;
+use grail_charms::{explain_strict, read_compatible};
 use grail_spell::{Place, SpellError, VerifiedSpell, find_spell, read_strict};
 use grail_types::{MockAllowed, Network};
 
@@ -188,7 +188,7 @@ fn view(
         strict: StrictView {
             is_strict: strict.is_none(),
             code: strict.as_ref().map(SpellError::code),
-            reason: strict.map(|error| error.to_string()),
+            reason: strict.map(|error| explain_strict(transaction, &error)),
         },
         uncommitted_inputs: transaction
             .input
