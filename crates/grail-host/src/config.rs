@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use grail_ask::Name;
 use grail_attest::{PROTOCOL_JSON_BYTES_MAX, Protocol};
-use grail_wire::Name;
 
 use crate::{address::ConnectAddress, error::HostError};
 

@@ -4,13 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use bitcoin::secp256k1::{All, Secp256k1};
+use grail_ask::{Reply, VerifiedAnswer};
 use grail_broker::messages::{BrokerMessage, decode};
 use grail_flow::{SettlementId, SettlementStage, SettlementState};
 use grail_policy::judge;
 use grail_store::{NewAnswer, Recorded, Verdict};
 use grail_txbuild::Collector;
 use grail_types::{Roster, SignerIndex};
-use grail_wire::{Answer, Attempt, ProposalId, Reply, Verdict as Said, decode_proposal};
+use grail_wire::{Answer, Attempt, ProposalId, Verdict as Said, decode_proposal};
 
 use super::quorum::try_to_finish;
 use crate::{backend::Backend, step::Step};
@@ -149,7 +150,7 @@ async fn take(
         }
     };
     let answer: Answer = grail_wire::decode(&message.answer)?.message;
-    let answer = answer.verify(&backend.secp)?;
+    let answer = VerifiedAnswer::new(&backend.secp, answer)?;
     let Some(current) = load_named(backend, pending, &answer.get().proposal).await? else {
         return Ok(());
     };
