@@ -45,4 +45,4 @@ pub use spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, PROTOCOL_VERSION, Proof,
     SpellShapeError, utxo_id_from_outpoint,
 };
-pub use strict::{Layout, StrictError};
+pub use strict::StrictError;

@@ -7,11 +7,11 @@ use bitcoin::{Transaction, TxIn, Witness};
 use charms_data::Charms;
 use grail_types::MockAllowed;
 
-use crate::envelope::{EnvelopeError, Place, UnverifiedSpell};
+use crate::envelope::{Place, UnverifiedSpell};
 use crate::error::SpellError;
 use crate::proof::{self, Claim, ProofError};
 use crate::spell::NormalizedSpell;
-use crate::strict::{self, Layout, StrictSpell};
+use crate::strict;
 
 /// A spell whose proof was checked against the transaction that carries it. Made in no other way
 /// than by that check.
@@ -19,7 +19,6 @@ use crate::strict::{self, Layout, StrictSpell};
 pub struct VerifiedSpell {
     spell: NormalizedSpell,
     place: Place,
-    layout: Option<Layout>,
 }
 
 impl VerifiedSpell {
@@ -48,12 +47,6 @@ impl VerifiedSpell {
         self.place
     }
 
-    /// Which outputs of its transaction it does not speak of. Only of a spell that [`read_strict`]
-    /// read.
-    pub fn layout(&self) -> Option<Layout> {
-        self.layout
-    }
-
     /// Whether output `vout` was beamed to another chain, so that no spell can spend it here,
     /// whatever it carries.
     pub fn is_beamed_at(&self, vout: u32) -> bool {
@@ -72,8 +65,7 @@ impl VerifiedSpell {
 ///   canonical CBOR of bounded size and depth without repeated keys or bytes after it, of the
 ///   current version; none of refs, beaming, scrolls, versioned apps, inputs or coins;
 /// - the output has no value and stands after all outputs that the spell speaks of, with at most
-///   one in between (a prover's fee) and at most one after it (the change):
-///   [`VerifiedSpell::layout`];
+///   one in between (a prover's fee) and at most one after it (the change);
 /// - the proof is written in the one way in which it can be, is verified, and binds every input and
 ///   the amount and script of every output that the spell speaks of;
 /// - the bridge's contract lets charms come from it ([`grail_bridge_contract::check_previous`]), so
@@ -82,22 +74,7 @@ pub fn read_strict(
     tx: &Transaction,
     mock: Option<MockAllowed>,
 ) -> Result<VerifiedSpell, SpellError> {
-    let StrictSpell {
-        spell,
-        proof,
-        layout,
-    } = strict::find(tx)?;
-    let output_index = u32::try_from(layout.spell_output).map_err(|_| EnvelopeError::Payload)?;
-    let found = UnverifiedSpell {
-        spell,
-        proof,
-        place: Place::OpReturn { output_index },
-    };
-    let verified = UnprovenSpell::read(tx, found, mock)?.check()?;
-    Ok(VerifiedSpell {
-        layout: Some(layout),
-        ..verified
-    })
+    Ok(UnprovenSpell::read(tx, strict::find(tx)?, mock)?.check()?)
 }
 
 /// A spell of which all was checked but the equation of its proof. [`Self::check`] and
@@ -124,11 +101,7 @@ impl UnprovenSpell {
         spell.check_app_indexes()?;
         let spell = spell.committed_to(tx)?;
         let claim = proof::claim(&spell, &proof, mock)?;
-        let once_checked = VerifiedSpell {
-            spell,
-            place,
-            layout: None,
-        };
+        let once_checked = VerifiedSpell { spell, place };
         Ok(Self {
             once_checked,
             claim,

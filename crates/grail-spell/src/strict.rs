@@ -12,11 +12,10 @@ use grail_bridge_contract::{Violation, check_previous};
 use thiserror::Error;
 
 use crate::content::{self, ContentError};
-use crate::envelope::{self, EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES};
+use crate::envelope::{self, EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES, Place, UnverifiedSpell};
 use crate::error::SpellError;
 use crate::proof;
 use crate::read::without_witnesses;
-use crate::spell::{NormalizedSpell, Proof};
 
 /// Outputs that may stand between those that the spell speaks of and the spell: the prover's fee,
 /// which a Charms prover adds there.
@@ -73,32 +72,9 @@ pub enum StrictError {
     },
 }
 
-/// The outputs of a transaction around its spell, as indexes. The spell and the proof bind those
-/// below `charm_outputs`, amounts and scripts included; they bind neither of the two others.
-/// Whoever signs judges those itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// How many outputs the spell speaks of: they come first.
-    pub charm_outputs: usize,
-    /// The output between those and the spell, where there is one: the Charms prover's fee stands
-    /// there.
-    pub uncommitted_before: Option<usize>,
-    /// The spell's own output.
-    pub spell_output: usize,
-    /// The output after the spell, where there is one: the change.
-    pub uncommitted_after: Option<usize>,
-}
-
-/// A spell in its one form, unverified still.
-pub(crate) struct StrictSpell {
-    pub(crate) spell: NormalizedSpell,
-    pub(crate) proof: Proof,
-    pub(crate) layout: Layout,
-}
-
 /// Finds and decodes the spell of a transaction that is about to be signed.
-pub(crate) fn find(tx: &Transaction) -> Result<StrictSpell, SpellError> {
-    let output_index = only_spell_output(tx)?;
+pub(crate) fn find(tx: &Transaction) -> Result<UnverifiedSpell, SpellError> {
+    let (output_index, place) = only_spell_output(tx)?;
     if let Some(input_index) = envelope::witness_envelopes(tx).next() {
         return Err(StrictError::WitnessEnvelope { input_index }.into());
     }
@@ -120,12 +96,12 @@ pub(crate) fn find(tx: &Transaction) -> Result<StrictSpell, SpellError> {
     if !spell.mock {
         proof::check_nonce_reduced(&proof)?;
     }
-    let layout = layout_of(tx, output_index, output.value, spell.tx.outs.len())?;
+    check_place(tx, output_index, output.value, spell.tx.outs.len())?;
     check_spendable(tx)?;
-    Ok(StrictSpell {
+    Ok(UnverifiedSpell {
         spell,
         proof,
-        layout,
+        place,
     })
 }
 
@@ -135,46 +111,41 @@ fn check_spendable(tx: &Transaction) -> Result<(), StrictError> {
     check_previous(&serialize_hex(&without_witnesses(tx))).map_err(StrictError::Unspendable)
 }
 
-fn only_spell_output(tx: &Transaction) -> Result<usize, SpellError> {
+/// The one output with the marker: its index, and that as a place.
+fn only_spell_output(tx: &Transaction) -> Result<(usize, Place), SpellError> {
     let mut outputs = envelope::marked_outputs(tx).map(|(index, _)| index);
     let only = outputs.next().ok_or(StrictError::Absent)?;
-    match outputs.count() {
-        0 => Ok(only),
-        more => Err(EnvelopeError::SeveralOpReturns {
-            count: more.saturating_add(1),
-        }
-        .into()),
+    let count = outputs.count().saturating_add(1);
+    if count > 1 {
+        return Err(EnvelopeError::SeveralOpReturns { count }.into());
     }
+    let output_index = u32::try_from(only).map_err(|_| EnvelopeError::Payload)?;
+    Ok((only, Place::OpReturn { output_index }))
 }
 
-fn layout_of(
+/// The spell's output has no value, and no more outputs around it that the spell does not speak of
+/// than a Charms prover adds. Neither spell nor proof binds those; whoever signs judges them
+/// itself.
+fn check_place(
     tx: &Transaction,
     spell_output: usize,
     value: Amount,
     charm_outputs: usize,
-) -> Result<Layout, StrictError> {
+) -> Result<(), StrictError> {
     let output_count = tx.output.len();
-    let misplaced = StrictError::Output {
-        output_index: spell_output,
-        output_count,
-        charm_outputs,
-    };
-    let before = spell_output.checked_sub(charm_outputs);
-    let after_index = spell_output.saturating_add(1);
-    let after = output_count.saturating_sub(after_index);
-    match before {
+    let after = output_count.saturating_sub(spell_output.saturating_add(1));
+    match spell_output.checked_sub(charm_outputs) {
         Some(before)
             if before <= OUTPUTS_BEFORE_SPELL_MAX
                 && after <= OUTPUTS_AFTER_SPELL_MAX
                 && value == Amount::ZERO =>
         {
-            Ok(Layout {
-                charm_outputs,
-                uncommitted_before: (before > 0).then_some(charm_outputs),
-                spell_output,
-                uncommitted_after: (after > 0).then_some(after_index),
-            })
+            Ok(())
         }
-        _ => Err(misplaced),
+        _ => Err(StrictError::Output {
+            output_index: spell_output,
+            output_count,
+            charm_outputs,
+        }),
     }
 }
