@@ -14,7 +14,7 @@ use super::names::is_rust;
 use super::production::FEATURES;
 
 /// Most such lines. More of them are more to audit for everybody who trusts an operator: whatever
-/// only users, builders or the backend need lies below the line (ADR 14).
+/// only users, builders or the backend need lies below the line (ADR 15).
 const LINES_MAX: usize = 7_900;
 
 const TEST: &str = "#[cfg(test)]";
