@@ -11,8 +11,9 @@ use bitcoin::{
 };
 use common::{key, roster, terms};
 use grail_api::{Kind, RECEIPT_BYTES_MAX, Receipt, ReceiptError};
-use grail_script::{GroupKey, InternalKey, Reclaim, nums_key};
+use grail_script::{GroupKey, InternalKey, nums_key};
 use grail_types::{Epoch, Roster, Threshold};
+use grail_witness::Reclaim;
 use serde_json::Value;
 
 fn receipt() -> Receipt {

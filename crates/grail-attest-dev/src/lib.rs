@@ -15,9 +15,9 @@ mod seal;
 
 use bitcoin::hashes::{Hash, sha384};
 use grail_attest::{
-    AttestError, AttestRequest, Attester, NONCE_BYTES_MAX, PUBLIC_KEY_BYTES_MAX, SealContext,
-    SealError, SealNonce, Sealer, USER_DATA_BYTES_MAX, UnixTime, writing::PCR_BYTES,
+    NONCE_BYTES_MAX, PUBLIC_KEY_BYTES_MAX, USER_DATA_BYTES_MAX, UnixTime, writing::PCR_BYTES,
 };
+use grail_tee::{AttestError, AttestRequest, Attester, SealContext, SealError, SealNonce, Sealer};
 use grail_types::{DevelopmentAllowed, Measurement};
 use zeroize::Zeroizing;
 

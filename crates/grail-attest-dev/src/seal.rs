@@ -7,7 +7,7 @@ use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
-use grail_attest::{SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError, SealNonce};
+use grail_tee::{SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError, SealNonce};
 use grail_types::{Measurement, TaggedHasher};
 use zeroize::Zeroizing;
 

@@ -3,15 +3,15 @@
 
 use bitcoin::XOnlyPublicKey;
 use grail_attest::{
-    AttestError, AttestRequest, AttestedSigner, Attester, EvidenceError, EvidencePurpose, Expected,
-    PinnedImages, SignerExpectation, TrustAnchor, UnixTime, attest_signer, evidence_user_data,
-    verify, verify_signer_evidence,
+    AttestedSigner, EvidenceError, Expected, PinnedImages, SignerExpectation, TrustAnchor,
+    UnixTime, verify, verify_signer_evidence,
 };
+use grail_attest::{Image, ImageClass, Images, TeeKind};
 use grail_attest_dev::{InsecureDevTee, development_measurement, development_pcr0};
-use grail_types::{
-    Bridge, BridgeApp, DevelopmentAllowed, Image, ImageClass, Images, Measurement, Network, Params,
-    TeeKind,
+use grail_tee::{
+    AttestError, AttestRequest, Attester, EvidencePurpose, attest_signer, evidence_user_data,
 };
+use grail_types::{Bridge, BridgeApp, DevelopmentAllowed, Measurement, Network, Params};
 
 const AT: UnixTime = UnixTime::from_secs(1_795_000_000);
 const BRIDGE: Bridge = Bridge {

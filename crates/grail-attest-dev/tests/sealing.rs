@@ -1,10 +1,9 @@
 //! Secrets that a simulated enclave seals.
 #![allow(clippy::unwrap_used)]
 
-use grail_attest::{
-    SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError, SealNonce, Sealer, Tee, UnixTime,
-};
+use grail_attest::UnixTime;
 use grail_attest_dev::InsecureDevTee;
+use grail_tee::{SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError, SealNonce, Sealer, Tee};
 use grail_types::{Bridge, BridgeApp, DevelopmentAllowed, Network};
 
 const CONTEXT: SealContext<'static> = SealContext {

@@ -5,7 +5,9 @@ use std::fmt;
 use bitcoin::hashes::{Hash, sha256};
 #[cfg(feature = "development")]
 use grail_types::DevelopmentAllowed;
-use grail_types::{Network, TeeKind};
+use grail_types::Network;
+
+use crate::images::TeeKind;
 
 /// AWS Nitro Enclaves Root-G1 (valid 2019-10-28 to 2049-10-28), byte for byte the first certificate
 /// of every production document's `cabundle`; AWS publishes it at

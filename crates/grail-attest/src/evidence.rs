@@ -1,66 +1,16 @@
-//! What Grail writes into a document: a signer's key, bound to its bridge.
-//!
-//! `public_key` is the signer's x-only key, `user_data` a hash of it, of the bridge and of what the
-//! document is for. Parameters are not in it: an enclave learns them with each proposal and holds
-//! them against the roster NFT.
+//! A signer's evidence, as its readers verify it: what it says is `grail-tee`'s.
 
 use bitcoin::XOnlyPublicKey;
-use grail_types::{Bridge, Measurement, TaggedHasher};
+use grail_tee::{EvidencePurpose, evidence_user_data};
+use grail_types::{Bridge, Measurement};
 
 use crate::{
     anchor::TrustAnchor,
     error::EvidenceError,
-    images::PinnedImages,
-    tee::{AttestError, AttestRequest, Attester},
+    pinned::PinnedImages,
     time::UnixTime,
     verify::{Attested, Expected, verify},
 };
-
-/// What a document is evidence of. One that was made for one purpose proves nothing for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EvidencePurpose {
-    /// An enclave holds this signer's key.
-    Signer,
-}
-
-impl EvidencePurpose {
-    /// One byte that stands for the purpose in hashes.
-    pub const fn tag(self) -> u8 {
-        match self {
-            Self::Signer => 0,
-        }
-    }
-}
-
-/// `user_data` of evidence about a signer's key.
-pub fn evidence_user_data(
-    bridge: &Bridge,
-    purpose: EvidencePurpose,
-    signer: &XOnlyPublicKey,
-) -> [u8; 32] {
-    TaggedHasher::new("grail/evidence/v2")
-        .u8(bridge.network.tag())
-        .bytes(&bridge.app.identity)
-        .bytes(&bridge.app.vk)
-        .u8(purpose.tag())
-        .bytes(&signer.serialize())
-        .finish()
-}
-
-/// Has a TEE make a signer's evidence.
-pub fn attest_signer(
-    attester: &(impl Attester + ?Sized),
-    bridge: &Bridge,
-    signer: &XOnlyPublicKey,
-    nonce: Option<&[u8]>,
-) -> Result<Vec<u8>, AttestError> {
-    let user_data = evidence_user_data(bridge, EvidencePurpose::Signer, signer);
-    attester.attest(&AttestRequest {
-        user_data: Some(&user_data),
-        nonce,
-        public_key: Some(&signer.serialize()),
-    })
-}
 
 /// What a signer's evidence must say.
 #[derive(Clone, Copy, Debug)]

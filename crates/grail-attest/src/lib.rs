@@ -1,8 +1,8 @@
 //! Attestation: what a TEE says about itself, and whether to believe it (`docs/spec/hazards.md`,
 //! Attestation).
 //!
-//! Owns the verification of AWS Nitro attestation documents, the binding of a signer's key and its
-//! bridge into such a document, and the traits of a TEE. Trusts one certificate, the
+//! Owns the verification of AWS Nitro attestation documents, and of what a signer's says; what it
+//! is made to say, and the traits of a TEE, are `grail-tee`'s. Trusts one certificate, the
 //! [`TrustAnchor`] of the network, and the caller's clock. Verification is one code path for every
 //! anchor; there is no switch that turns it off. Does no I/O, reads no clock and draws no
 //! randomness.
@@ -21,8 +21,8 @@ mod document;
 mod error;
 mod evidence;
 mod images;
+mod pinned;
 mod protocol;
-mod tee;
 mod time;
 mod verify;
 
@@ -33,16 +33,10 @@ pub use document::{
     PUBLIC_KEY_BYTES_MAX, USER_DATA_BYTES_MAX,
 };
 pub use error::{CertificateFault, EvidenceError, Position};
-pub use evidence::{
-    AttestedSigner, EvidencePurpose, SignerExpectation, attest_signer, evidence_user_data,
-    verify_signer_evidence,
-};
-pub use images::{ImagesNotPinned, PinnedImages};
+pub use evidence::{AttestedSigner, SignerExpectation, verify_signer_evidence};
+pub use images::{IMAGES_MAX, Image, ImageClass, Images, ImagesError, TeeKind};
+pub use pinned::{ImagesNotPinned, PinnedImages};
 pub use protocol::{PROTOCOL_JSON_BYTES_MAX, Protocol};
-pub use tee::{
-    AttestError, AttestRequest, Attester, SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError,
-    SealNonce, Sealer, Tee,
-};
 pub use time::UnixTime;
 pub use verify::{Attested, Expected, FUTURE_TOLERANCE_MS, VerifiedDocument, verify};
 

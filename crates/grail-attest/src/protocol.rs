@@ -1,12 +1,15 @@
 //! What a bridge's evidence is held against: the bridge, its parameters, and the images that these
 //! pin.
 
-use grail_types::{Bridge, Images, Params, ParamsHash};
+use grail_types::{Bridge, Params, ParamsHash};
 use serde::{Deserialize, Serialize};
 
-use crate::images::{ImagesNotPinned, PinnedImages};
+use crate::{
+    images::Images,
+    pinned::{ImagesNotPinned, PinnedImages},
+};
 
-/// Most bytes of the JSON of a [`Protocol`]: [`grail_types::IMAGES_MAX`] images take under half.
+/// Most bytes of the JSON of a [`Protocol`]: [`grail_attest::IMAGES_MAX`] images take under half.
 pub const PROTOCOL_JSON_BYTES_MAX: usize = 128 * 1024;
 
 /// What everybody who takes part in a bridge must agree on, in one document of three objects.
@@ -81,9 +84,10 @@ impl From<Protocol> for RawProtocol {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use grail_types::{BridgeApp, IMAGES_MAX, Image, ImageClass, Measurement, Network, TeeKind};
+    use grail_types::{BridgeApp, Measurement, Network};
 
     use super::*;
+    use crate::images::{IMAGES_MAX, Image, ImageClass, TeeKind};
 
     fn protocol(image_count: usize) -> Protocol {
         let images = (0..image_count)

@@ -2,6 +2,7 @@
 
 use bitcoin::{OutPoint, Transaction, Txid, XOnlyPublicKey};
 use grail_bridge_contract::RosterState;
+use grail_charms::explain_strict;
 use grail_types::{Epoch, ParamsHash, Roster, Threshold};
 
 use crate::books::Books;
@@ -32,7 +33,7 @@ pub(crate) fn check_strict(
     if let Err(error) = reader.strict(transaction) {
         findings.push(Finding::Spell {
             code: error.code(),
-            reason: error.to_string(),
+            reason: explain_strict(transaction, &error),
         });
     }
 }

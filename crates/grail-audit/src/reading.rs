@@ -3,8 +3,9 @@
 use bitcoin::Transaction;
 use charms_data::App;
 use grail_bridge_contract::{ROSTER_TAG, RosterState, StateError};
+use grail_charms::PrevTx;
 use grail_spell::{
-    PrevTx, SpellError, VerifiedSpell, decode_op_return, deployment_identity, nft_app, read_strict,
+    SpellError, VerifiedSpell, decode_op_return, deployment_identity, nft_app, read_strict,
     token_app,
 };
 use grail_types::{BridgeApp, MockAllowed};

@@ -8,6 +8,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bitcoin::XOnlyPublicKey;
+use grail_ask::{Challenge, Evidence, Hello};
 use grail_attest::{Protocol, SignerExpectation, verify_signer_evidence};
 use grail_broker::{
     Broker, BrokerError,
@@ -15,7 +16,6 @@ use grail_broker::{
 };
 use grail_store::{Reader, Store};
 use grail_types::Epoch;
-use grail_wire::{Challenge, Evidence, Hello};
 
 use crate::{clock, deployment::SignerRecord};
 

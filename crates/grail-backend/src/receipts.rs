@@ -8,11 +8,11 @@
 use bitcoin::{OutPoint, Script, Transaction};
 use grail_api::CheckedReceipt;
 use grail_chain::{ChainError, View};
+use grail_charms::PrevTx;
 use grail_flow::{
     BlockRef, Deposit, RequestEvent, SettlementId, SettlementState, deposit_deadline_height,
     sweep_end_height,
 };
-use grail_spell::PrevTx;
 use grail_store::{Created, NewEvent, NewRequest, SettlementItem, StoreError, Subject};
 use grail_types::RequestId;
 

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Largest payload: the largest message, which asks about a proposal.
-pub const PAYLOAD_MAX_BYTES: usize = grail_wire::Ask::ENCODED_MAX_BYTES;
+pub const PAYLOAD_MAX_BYTES: usize = grail_ask::Ask::ENCODED_MAX_BYTES;
 
 /// Largest frame, its length excluded.
 const FRAME_MAX_BYTES: usize = 2 + SUBJECT_MAX_BYTES + PAYLOAD_MAX_BYTES;

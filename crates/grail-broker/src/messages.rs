@@ -1,8 +1,9 @@
 //! Which message travels under which subject.
 
 use bytes::Bytes;
+use grail_ask::{Ask, Challenge, Evidence, Hello, Reply};
 use grail_types::Epoch;
-use grail_wire::{Ask, Challenge, Evidence, Hello, Reply, WireError, WireMessage};
+use grail_wire::{WireError, WireMessage};
 
 use crate::subject::Subject;
 

@@ -6,8 +6,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use grail_attest::{Tee, UnixTime};
+use grail_attest::UnixTime;
 use grail_attest_dev::{InsecureDevTee, development_measurement, development_pcr0};
+use grail_tee::Tee;
 use grail_types::{DevelopmentAllowed, Measurement, Network};
 
 use crate::program::StartError;

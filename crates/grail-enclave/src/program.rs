@@ -2,8 +2,8 @@
 
 use std::{io, path::Path};
 
-use grail_attest::Tee;
 use grail_signer::{Effect, Entropy, EntropyError, Input, Node};
+use grail_tee::Tee;
 use grail_types::{BoundedBytes, Epoch, Measurement, Network};
 use grail_wire::{Booted, Fault, FaultCode, Request, Response};
 

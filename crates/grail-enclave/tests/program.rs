@@ -10,14 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use grail_attest::{Image, ImageClass, Images, TeeKind};
 use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
 use grail_attest_dev::development_pcr0;
 use grail_enclave::hardening;
 use grail_link::framing;
-use grail_types::{
-    BoundedBytes, Bridge, BridgeApp, Epoch, Image, ImageClass, Images, Measurement, Network,
-    Params, TeeKind,
-};
+use grail_types::{BoundedBytes, Bridge, BridgeApp, Epoch, Measurement, Network, Params};
 use grail_wire::{
     Attempt, Boot, Booted, ENCLAVE_MESSAGE_MAX_BYTES, FaultCode, Request, Response, decode, encode,
 };

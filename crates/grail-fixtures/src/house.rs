@@ -8,10 +8,11 @@ use bitcoin::{
     sighash::{Prevouts, SighashCache, TapSighashType},
 };
 use grail_bridge_contract::RosterState;
+use grail_charms::{PrevTx, SettlementItem, roster_state, settlement_spell};
 use grail_policy::adoption::Handover;
 use grail_prover::{MockProver, ProveRequest, Prover};
 use grail_script::{InternalKey, Sighashes, Spend, VaultTree};
-use grail_spell::{PrevTx, SettlementItem, nft_app, roster_state, settlement_spell};
+use grail_spell::nft_app;
 use grail_txbuild::{Coin, first_state};
 use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, Threshold};
 

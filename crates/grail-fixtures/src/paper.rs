@@ -8,11 +8,9 @@ use bitcoin::hex::FromHex as _;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
 use charms_data::B32;
 use grail_bridge_contract::RosterState;
+use grail_charms::{SettlementItem, deployment_spell, settlement_spell};
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
-use grail_spell::{
-    NormalizedSpell, SettlementItem, deployment_identity, deployment_spell, settlement_spell,
-    without_witnesses,
-};
+use grail_spell::{NormalizedSpell, deployment_identity, without_witnesses};
 use grail_types::{BridgeApp, MockAllowed, Network};
 use sha2::{Digest as _, Sha256};
 

@@ -19,14 +19,16 @@ use bitcoin::{
     transaction::Version,
 };
 use charms_data::B32;
+use grail_attest::{Image, ImageClass, Images, TeeKind};
 use grail_bridge_contract::RosterState;
+use grail_charms::transfer_spell;
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
 use grail_script::{DepositTree, InternalKey, VaultTree};
-use grail_spell::{NormalizedSpell, deployment_identity, transfer_spell, without_witnesses};
+use grail_spell::{NormalizedSpell, deployment_identity, without_witnesses};
 use grail_txbuild::{Coin, Deployment, Deposit, SettlementPlan, SettlementRequest};
 use grail_types::{
-    Bridge, BridgeApp, Epoch, Image, ImageClass, Images, Kind, Measurement, MockAllowed, Network,
-    Params, ParamsHash, ParamsValues, Roster, TaggedHasher, TeeKind, Terms, Threshold,
+    Bridge, BridgeApp, Epoch, Kind, Measurement, MockAllowed, Network, Params, ParamsHash,
+    ParamsValues, Roster, TaggedHasher, Terms, Threshold,
 };
 use sha2::{Digest as _, Sha256};
 

@@ -7,7 +7,7 @@ use std::{
 
 use grail_link::{
     framing::{self, FrameError},
-    stream::{ConnectAddress, Stream},
+    stream::Stream,
 };
 use grail_types::Epoch;
 use grail_wire::{Request, Response, WireError, decode, encode};
@@ -15,6 +15,8 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
+
+use crate::address::{ConnectAddress, set_timeout};
 
 /// Longest wait for an answer: the largest settlement takes an enclave a few seconds.
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
@@ -110,11 +112,9 @@ impl EnclaveClient {
 fn connect(address: ConnectAddress, patience: Duration) -> Result<Stream, LinkError> {
     let started = Instant::now();
     loop {
-        let error = match Stream::connect(&address) {
+        let error = match address.connect() {
             Ok(stream) => {
-                stream
-                    .set_timeout(Some(CALL_TIMEOUT))
-                    .map_err(FrameError::from)?;
+                set_timeout(&stream, CALL_TIMEOUT).map_err(FrameError::from)?;
                 return Ok(stream);
             }
             Err(error) => error,

@@ -3,11 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use grail_ask::Name;
 use grail_attest::{PROTOCOL_JSON_BYTES_MAX, Protocol};
-use grail_link::stream::ConnectAddress;
-use grail_wire::Name;
 
-use crate::error::HostError;
+use crate::{address::ConnectAddress, error::HostError};
 
 /// Runs an operator: starts the enclave, keeps its sealed key, answers the backend's asks.
 #[derive(Clone, Debug, Parser)]

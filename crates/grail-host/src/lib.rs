@@ -5,6 +5,7 @@
 //! sign (invariant I4). The one duty on which the operator's key depends is here: a key that was
 //! just born is kept, on disk, before anybody learns of it.
 
+pub mod address;
 pub mod answers;
 pub mod boot;
 pub mod client;

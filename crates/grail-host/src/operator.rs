@@ -3,15 +3,14 @@
 use std::{future, path::PathBuf, time::Duration};
 
 use bitcoin::XOnlyPublicKey;
+use grail_ask::{AnswerMessage, Ask, Challenge, Evidence, FaultMessage, Hello, Name, Reply};
 use grail_broker::{
     Broker, BrokerError, Link, Message, RemoteBroker, Subscription,
     messages::{self, BrokerMessage},
 };
-use grail_link::stream::ConnectAddress;
 use grail_types::{BoundedBytes, Bridge, Epoch};
 use grail_wire::{
-    Answer, AnswerMessage, Ask, Challenge, Envelope, Evidence, Fault, FaultCode, FaultMessage,
-    Hello, Name, ProposalId, Reply, Request, Response, Text, Verdict,
+    Answer, Envelope, Fault, FaultCode, ProposalId, Request, Response, Text, Verdict,
 };
 use serde::Serialize;
 use tokio::{
@@ -20,6 +19,7 @@ use tokio::{
 };
 
 use crate::{
+    address::ConnectAddress,
     answers::Answers,
     boot,
     client::{EnclaveClient, LinkError},

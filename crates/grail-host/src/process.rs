@@ -8,14 +8,13 @@ use std::{
     time::Duration,
 };
 
-use grail_link::stream::ConnectAddress;
 use grail_types::Network;
 use tokio::{
     process::{Child, ChildStdin, Command},
     time::timeout,
 };
 
-use crate::{error::HostError, state::StateFolder};
+use crate::{address::ConnectAddress, error::HostError, state::StateFolder};
 
 /// Longest path of a Unix socket, less its final zero (`sockaddr_un`).
 const SOCKET_PATH_MAX_BYTES: usize = 107;

@@ -9,6 +9,7 @@ use bitcoin::{
     OutPoint, ScriptBuf, Transaction, TxIn, XOnlyPublicKey, absolute::LockTime, hashes::Hash,
     secp256k1::Secp256k1, transaction::Version,
 };
+use grail_ask::{FaultMessage, Reply, VerifiedAnswer};
 use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
 use grail_fixtures::world::{coin, funding, keypair, output, public, transaction};
 use grail_policy::judge;
@@ -16,8 +17,8 @@ use grail_script::ProbeTree;
 use grail_txbuild::Collector;
 use grail_types::{BoundedVec, Bridge, Epoch, Network, ParamsValues, Roster, Threshold};
 use grail_wire::{
-    Action, Answer, FaultCode, FaultMessage, PREVIOUS_MAX_BYTES, PROPOSAL_MAX_BYTES, ProbeRequest,
-    Proposal, ProposalId, Reply, SettlementRequest, Verdict, encode_proposal,
+    Action, Answer, FaultCode, PREVIOUS_MAX_BYTES, PROPOSAL_MAX_BYTES, ProbeRequest, Proposal,
+    ProposalId, SettlementRequest, Verdict, encode_proposal,
 };
 use nix::sys::signal::Signal;
 use support::{
@@ -146,7 +147,7 @@ async fn every_attempt_at_what_is_refused_is_refused_afresh() {
     // The last comes twice: a "no" is never kept.
     for number in [0, 1, 1] {
         let decided = answer(backend.ask(attempt(number), proposal.clone()).await);
-        let verified = decided.verify(&Secp256k1::verification_only()).unwrap();
+        let verified = VerifiedAnswer::new(&Secp256k1::verification_only(), decided).unwrap();
         assert_eq!(verified.get().signer, ready.public_key);
         assert_eq!(verified.get().proposal, ProposalId::of(&proposal));
         assert_eq!(verified.get().attempt, attempt(number));
@@ -197,7 +198,7 @@ async fn an_action_that_the_host_does_not_know_is_signed_and_answered() {
 
     let encoded = encode_proposal(&proposal).unwrap();
     let decided = answer(backend.ask(attempt(0), encoded).await);
-    let verified = decided.verify(&secp).unwrap();
+    let verified = VerifiedAnswer::new(&secp, decided).unwrap();
     let Verdict::Contributed(contributions) = &verified.get().verdict else {
         panic!("refused: {:?}", verified.get().verdict);
     };
@@ -232,7 +233,7 @@ async fn the_largest_proposal_is_carried_decided_and_answered() {
     let encoded = encode_proposal(&proposal).unwrap();
     assert!(encoded.len() > PREVIOUS_MAX_BYTES);
     let decided = answer(backend.ask(attempt(0), encoded).await);
-    let verified = decided.verify(&Secp256k1::verification_only()).unwrap();
+    let verified = VerifiedAnswer::new(&Secp256k1::verification_only(), decided).unwrap();
     let Verdict::Contributed(contributions) = &verified.get().verdict else {
         panic!("refused: {:?}", verified.get().verdict);
     };
@@ -263,8 +264,8 @@ async fn what_is_no_proposal_is_answered_with_a_fault() {
 
 #[tokio::test]
 async fn messages_that_are_none_are_ignored() {
+    use grail_ask::{Ask, Challenge};
     use grail_broker::{Broker, Bytes, messages::BrokerMessage};
-    use grail_wire::{Ask, Challenge};
     let Introduced {
         protocol,
         folder: _folder,

@@ -1,4 +1,4 @@
-//! The stream between a host and its enclave: where each finds the other, and how messages are told
+//! The stream between a host and its enclave: where it is listened for, and how messages are told
 //! apart on it.
 //!
 //! Used by both ends, so that neither program depends on the other. Knows nothing of what the

@@ -1,4 +1,5 @@
-//! Where the enclave listens and the host connects: a Unix socket in development, vsock on Nitro.
+//! Where the enclave listens, and the streams that come of it: a Unix socket in development, vsock
+//! on Nitro. How a host connects is the host's.
 //!
 //! The vsock arms only hand over to the `vsock` crate. No machine of the project's tests has vsock:
 //! they are compiled, not exercised.
@@ -9,7 +10,6 @@ use std::{
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     str::FromStr,
-    time::Duration,
 };
 
 use vsock::{VMADDR_CID_ANY, VsockListener, VsockStream};
@@ -26,61 +26,21 @@ pub enum ListenAddress {
     },
 }
 
-/// Where a host finds its enclave: `unix:PATH` or `vsock:CID:PORT`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConnectAddress {
-    /// A path.
-    Unix(PathBuf),
-    /// A port of an enclave.
-    Vsock {
-        /// The enclave's number on this machine.
-        cid: u32,
-        /// The port.
-        port: u32,
-    },
-}
-
 /// The text is no such address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected {expected}")]
-pub struct AddressError {
-    expected: &'static str,
-}
+#[error("expected unix:PATH or vsock:PORT")]
+pub struct AddressError;
 
 impl FromStr for ListenAddress {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let error = AddressError {
-            expected: "unix:PATH or vsock:PORT",
-        };
         match text.split_once(':') {
             Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
             Some(("vsock", port)) => Ok(Self::Vsock {
-                port: port.parse().map_err(|_| error)?,
+                port: port.parse().map_err(|_| AddressError)?,
             }),
-            _ => Err(error),
-        }
-    }
-}
-
-impl FromStr for ConnectAddress {
-    type Err = AddressError;
-
-    fn from_str(text: &str) -> Result<Self, AddressError> {
-        let error = AddressError {
-            expected: "unix:PATH or vsock:CID:PORT",
-        };
-        match text.split_once(':') {
-            Some(("unix", path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
-            Some(("vsock", rest)) => {
-                let (cid, port) = rest.split_once(':').ok_or(error)?;
-                Ok(Self::Vsock {
-                    cid: cid.parse().map_err(|_| error)?,
-                    port: port.parse().map_err(|_| error)?,
-                })
-            }
-            _ => Err(error),
+            _ => Err(AddressError),
         }
     }
 }
@@ -90,15 +50,6 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
             Self::Vsock { port } => write!(f, "vsock:{port}"),
-        }
-    }
-}
-
-impl fmt::Display for ConnectAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-            Self::Vsock { cid, port } => write!(f, "vsock:{cid}:{port}"),
         }
     }
 }
@@ -137,32 +88,6 @@ impl Listener {
             Self::Unix(listener) => Stream::Unix(listener.accept()?.0),
             Self::Vsock(listener) => Stream::Vsock(listener.accept()?.0),
         })
-    }
-}
-
-impl Stream {
-    /// Connects to an enclave.
-    pub fn connect(address: &ConnectAddress) -> io::Result<Self> {
-        Ok(match address {
-            ConnectAddress::Unix(path) => Self::Unix(UnixStream::connect(path)?),
-            ConnectAddress::Vsock { cid, port } => {
-                Self::Vsock(VsockStream::connect_with_cid_port(*cid, *port)?)
-            }
-        })
-    }
-
-    /// How long one read or write may wait.
-    pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        match self {
-            Self::Unix(stream) => {
-                stream.set_read_timeout(timeout)?;
-                stream.set_write_timeout(timeout)
-            }
-            Self::Vsock(stream) => {
-                stream.set_read_timeout(timeout)?;
-                stream.set_write_timeout(timeout)
-            }
-        }
     }
 }
 
@@ -208,12 +133,6 @@ mod tests {
                 Ok(text.to_owned())
             );
         }
-        for text in ["unix:/run/grail.sock", "vsock:16:5000"] {
-            assert_eq!(
-                text.parse::<ConnectAddress>().map(|a| a.to_string()),
-                Ok(text.to_owned())
-            );
-        }
     }
 
     #[test]
@@ -229,10 +148,8 @@ mod tests {
             "vsock:4294967296",
         ] {
             assert!(text.parse::<ListenAddress>().is_err(), "{text}");
-            assert!(text.parse::<ConnectAddress>().is_err(), "{text}");
         }
-        // Each side has its own form of vsock.
+        // The host's form.
         assert!("vsock:16:5000".parse::<ListenAddress>().is_err());
-        assert!("vsock:5000".parse::<ConnectAddress>().is_err());
     }
 }

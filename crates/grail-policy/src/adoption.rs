@@ -20,8 +20,8 @@ mod handover;
 
 use bitcoin::secp256k1::{Message, Secp256k1, Verification, schnorr::Signature};
 use bitcoin::{Transaction, TxIn, Txid, Witness};
-use grail_script::{InternalKey, Sighashes, Spend, VaultTree, verify_signature};
-use grail_spell::{BridgeCharms, PrevTx, deployment_identity};
+use grail_script::{InternalKey, Sighashes, VaultTree};
+use grail_spell::{BridgeCharms, Previous, deployment_identity};
 use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, SignerIndex};
 
 use crate::roster::roster_of;
@@ -148,8 +148,10 @@ impl<'a> Consented<'a> {
         let signatures = signatures(adopted, &first.witness)?;
         let digest = digest(adopted, step);
         for (signer, signature) in signatures {
-            verify_signature(secp, &adopted.roster, signer, &digest, &signature)
-                .map_err(|_| AdoptionError::SignatureInvalid(signer))?;
+            let invalid = AdoptionError::SignatureInvalid(signer);
+            let key = adopted.roster.signer(signer).ok_or(invalid.clone())?;
+            secp.verify_schnorr(&signature, &digest, key)
+                .map_err(|_| invalid)?;
         }
         Ok(Self(transaction))
     }
@@ -161,20 +163,19 @@ impl<'a> Consented<'a> {
         secp: &Secp256k1<C>,
         bridge: &Bridge,
     ) -> Result<AdoptedRoster, AdoptionError> {
-        let read = PrevTx::read_committed(self.0, MockAllowed::on(bridge.network));
-        let state = match read.bridge_charms(0, &bridge.app) {
-            BridgeCharms::Nft(state) => state?.with_consent_shown(),
-            BridgeCharms::Nothing | BridgeCharms::Token(_) | BridgeCharms::Other => {
-                return Err(AdoptionError::NftMissing);
-            }
+        let mock = MockAllowed::on(bridge.network);
+        let read = Previous::read(self.0, &[0], &bridge.app, mock);
+        let nft = read.spent(0).ok_or(AdoptionError::NftMissing)?;
+        let BridgeCharms::Nft(state) = nft.carried.clone() else {
+            return Err(AdoptionError::NftMissing);
         };
+        let state = state?.with_consent_shown();
         let roster = roster_of(&state).map_err(AdoptionError::RosterInvalid)?;
         let vault = VaultTree::new(secp, InternalKey::Nums, &roster);
         if state.vault_script != vault.script_pubkey.as_bytes() {
             return Err(AdoptionError::WrongVaultScript);
         }
-        let lies_at = read.output(0).map(|output| &output.script_pubkey);
-        if lies_at != Some(&vault.script_pubkey) {
+        if nft.output.script_pubkey != vault.script_pubkey {
             return Err(AdoptionError::NftElsewhere);
         }
         Ok(AdoptedRoster {
@@ -195,7 +196,7 @@ fn signatures(
     if witness.taproot_annex().is_some() {
         return Err(AdoptionError::Annex);
     }
-    let leaf = &adopted.vault.leaf;
+    let leaf = adopted.vault.leaf.leaf();
     let items: Vec<&[u8]> = witness.iter().collect();
     let wrong_length = || AdoptionError::WitnessLength {
         expected: adopted.roster.signers().len().saturating_add(2),
@@ -233,8 +234,7 @@ fn signatures(
 /// What the quorum signed. It commits to the amount and the script of all that is spent (BIP-341),
 /// so a signer that looked at the true ones has signed no other than those.
 fn digest(adopted: &AdoptedRoster, step: &Handover) -> Message {
-    let spend = Spend::Leaf(adopted.vault.leaf.clone());
     Sighashes::new(&step.transaction, &step.spent)
-        .of(0, &spend)
+        .of_leaf(0, adopted.vault.leaf.leaf())
         .expect("there is an input 0, and one output spent per input")
 }

@@ -13,8 +13,9 @@ use bitcoin::{
     },
     script::{Builder, PushBytesBuf},
 };
+use grail_charms::{charms_of, token_amount, transfer_spell};
 use grail_policy::approve;
-use grail_spell::{charms_of, token_amount, token_app, transfer_spell, without_witnesses};
+use grail_spell::{token_app, without_witnesses};
 use grail_types::{MockAllowed, Network};
 use support::{
     Draft, World, coin, keypair, output, p2wpkh, peg_in, peg_out, prove, public, real_world,

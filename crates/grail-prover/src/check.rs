@@ -13,7 +13,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bitcoin::hashes::Hash as _;
 use charms_app_runner::AppRunner;
 use charms_data::{App, B32, Data, SCROLL, TOKEN, Transaction, TxId, UtxoId, is_simple_transfer};
-use grail_spell::{NormalizedSpell, PROTOCOL_VERSION, PrevTx, SpellShapeError};
+use grail_charms::PrevTx;
+use grail_spell::{NormalizedSpell, PROTOCOL_VERSION, SpellShapeError};
 use grail_types::MockAllowed;
 use thiserror::Error;
 

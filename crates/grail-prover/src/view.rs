@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::hashes::Hash as _;
 use charms_data::{Charms, Data, NativeOutput, Transaction, TxId, UtxoId};
-use grail_spell::{NormalizedSpell, PrevTx, outpoint_from_utxo_id};
+use grail_charms::{PrevTx, outpoint_from_utxo_id};
+use grail_spell::NormalizedSpell;
 use serde::Serialize;
 
 /// How Charms hands a previous transaction to a contract.

@@ -16,11 +16,12 @@ use bitcoin::hashes::Hash as _;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 use charms_data::Data;
+use grail_charms::{PrevTx, read_compatible, read_compatible_batch};
 use grail_prover::MockProver;
 use grail_spell::{
-    BridgeCharms, Layout, NormalizedCharms, NormalizedSpell, NormalizedTransaction, PrevTx,
-    PreviousBatch, ProofError, SpellError, VerifiedSpell, decode_op_return, encode_op_return,
-    read_compatible, read_compatible_batch, read_strict, token_app,
+    BridgeCharms, NormalizedCharms, NormalizedSpell, NormalizedTransaction, Place, PreviousBatch,
+    ProofError, SpellError, VerifiedSpell, decode_op_return, encode_op_return, read_strict,
+    token_app,
 };
 use grail_types::{BridgeApp, MockAllowed, Network};
 use proptest::prelude::*;
@@ -315,38 +316,16 @@ fn previous_transactions_are_read_at_once_as_each_alone() {
     }
 }
 
-/// What is signed may know which outputs no proof binds.
+/// What a prover adds: its fee before the spell, change after it. No proof binds either.
 #[test]
-fn strict_reading_tells_the_outputs_around_the_spell() {
-    let tx = mocked(15, 1);
-    let layout = |tx: &Transaction| read_strict(tx, mock_allowed()).unwrap().layout().unwrap();
-    let bare = Layout {
-        charm_outputs: 1,
-        uncommitted_before: None,
-        spell_output: 1,
-        uncommitted_after: None,
-    };
-    assert_eq!(layout(&tx), bare);
-    let mut with_change = tx.clone();
-    with_change.output.push(output(500));
-    let changed = Layout {
-        uncommitted_after: Some(2),
-        ..bare
-    };
-    assert_eq!(layout(&with_change), changed);
-    let mut with_fee = with_change.clone();
-    with_fee.output.insert(1, output(600));
-    assert_eq!(
-        layout(&with_fee),
-        Layout {
-            charm_outputs: 1,
-            uncommitted_before: Some(1),
-            spell_output: 2,
-            uncommitted_after: Some(3),
-        }
-    );
-    let compatible = read_compatible(&with_fee, mock_allowed()).unwrap().unwrap();
-    assert_eq!(compatible.layout(), None);
+fn strict_reading_takes_one_output_before_the_spell_and_one_after() {
+    let mut tx = mocked(15, 1);
+    read_strict(&tx, mock_allowed()).unwrap();
+    tx.output.push(output(500));
+    read_strict(&tx, mock_allowed()).unwrap();
+    tx.output.insert(1, output(600));
+    let place = read_strict(&tx, mock_allowed()).unwrap().place();
+    assert_eq!(place, Place::OpReturn { output_index: 2 });
 }
 
 proptest! {

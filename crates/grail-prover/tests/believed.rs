@@ -7,8 +7,9 @@ use grail_fixtures::paper as common;
 use bitcoin::{ScriptBuf, Transaction};
 use common::{BRIDGE, Bridge, at, mock_allowed, output, request, transaction};
 use grail_bridge_contract::Violation;
+use grail_charms::{PrevTx, transfer_spell};
 use grail_prover::{CheckError, check};
-use grail_spell::{BridgeCharms, PrevTx, transfer_spell};
+use grail_spell::BridgeCharms;
 
 /// The settlement with the script of its spell output changed: no proof commits to that.
 fn with_spell_script(bridge: &Bridge, change: impl FnOnce(&mut Vec<u8>)) -> Transaction {

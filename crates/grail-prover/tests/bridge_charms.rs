@@ -7,8 +7,9 @@ use grail_fixtures::paper as common;
 use bitcoin::{Transaction, TxOut};
 use charms_data::{B32, Data};
 use common::{at, funding, mock_allowed, output, transaction};
+use grail_charms::{PrevTx, transfer_spell};
 use grail_prover::MockProver;
-use grail_spell::{BridgeCharms, NormalizedSpell, PrevTx, transfer_spell};
+use grail_spell::{BridgeCharms, NormalizedSpell};
 use grail_types::BridgeApp;
 
 const BRIDGE: BridgeApp = BridgeApp {

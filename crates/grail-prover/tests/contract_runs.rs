@@ -6,8 +6,9 @@ use grail_fixtures::paper as common;
 
 use bitcoin::Transaction;
 use common::{BRIDGE, Bridge, VAULT, at, mock_allowed, output, request, roster, transaction};
+use grail_charms::{SettlementItem, settlement_spell};
 use grail_prover::{CheckError, check};
-use grail_spell::{SettlementItem, nft_app, settlement_spell, token_app};
+use grail_spell::{nft_app, token_app};
 
 /// Spends the vault's 100,000 satoshis and passes 60,000 zkBTC on, so that zkBTC balances; all but
 /// `vault_out` of the vault goes to someone who burned nothing.

@@ -6,11 +6,12 @@ use grail_fixtures::paper as common;
 
 use bitcoin::{Amount, TxOut};
 use common::{BRIDGE, Bridge, at, enchanted, mock_allowed, output, prove, request, transaction};
+use grail_charms::{
+    SettlementItem, read_compatible, roster_state, settlement_spell, token_amount, transfer_spell,
+};
 use grail_prover::{CheckError, ProverError, ProverVerdict};
 use grail_spell::{
-    Place, ProofError, SettlementItem, SpellError, StrictError, decode_op_return, nft_app,
-    read_compatible, read_strict, roster_state, settlement_spell, token_amount, token_app,
-    transfer_spell,
+    Place, ProofError, SpellError, StrictError, decode_op_return, nft_app, read_strict, token_app,
 };
 use grail_types::{MockAllowed, Network};
 

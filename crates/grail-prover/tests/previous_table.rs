@@ -12,10 +12,11 @@ use bitcoin::script::PushBytesBuf;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut};
 use charms_data::{App, B32, Data};
 use common::{at, false_real_proof, funding, mock_allowed, output, roster, transaction};
+use grail_charms::PrevTx;
 use grail_prover::MockProver;
 use grail_spell::{
-    BridgeCharms, NormalizedCharms, NormalizedSpell, NormalizedTransaction, PrevTx, PreviousBatch,
-    Proof, SpellError, nft_app, token_app,
+    BridgeCharms, NormalizedCharms, NormalizedSpell, NormalizedTransaction, PreviousBatch, Proof,
+    SpellError, nft_app, token_app,
 };
 use grail_types::{BridgeApp, MockAllowed};
 

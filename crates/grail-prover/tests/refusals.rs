@@ -12,10 +12,11 @@ use common::{
     AGREES, BRIDGE, Bridge, LOOPS, REFUSES, at, enchanted, funding, mock_allowed, output, prove,
     request, transaction, vk_of,
 };
+use grail_charms::{SettlementItem, settlement_spell, transfer_spell};
 use grail_prover::{CheckError, MockProver, ProveRequest, Prover, ProverError, check};
 use grail_spell::{
-    NormalizedCharms, NormalizedSpell, NormalizedTransaction, SettlementItem, SpellShapeError,
-    nft_app, settlement_spell, token_app, transfer_spell, utxo_id_from_outpoint,
+    NormalizedCharms, NormalizedSpell, NormalizedTransaction, SpellShapeError, nft_app, token_app,
+    utxo_id_from_outpoint,
 };
 
 /// A balanced transfer of the zkBTC of `bridge`, changed and checked.

@@ -7,10 +7,11 @@ use grail_fixtures::paper as common;
 use bitcoin::{Amount, Transaction, TxOut};
 use common::{BRIDGE, Bridge, at, false_real_proof, funding, mock_allowed, output, transaction};
 use grail_bridge_contract::{Violation, check_previous};
+use grail_charms::read_compatible;
 use grail_prover::MockProver;
 use grail_spell::{
-    NormalizedSpell, ProofError, SpellError, StrictError, encode_op_return, read_compatible,
-    read_strict, without_witnesses,
+    NormalizedSpell, ProofError, SpellError, StrictError, encode_op_return, read_strict,
+    without_witnesses,
 };
 
 /// The order of the group, and so the modulus of scalars, of BN254.

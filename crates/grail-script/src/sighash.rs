@@ -1,13 +1,13 @@
 //! BIP-341 sighashes of spends.
 
 use bitcoin::{
-    TapLeafHash, TapSighash, TapSighashType, Transaction, TxOut,
+    TapSighash, TapSighashType, Transaction, TxOut,
     hashes::Hash,
     secp256k1::Message,
     sighash::{Prevouts, SighashCache, TaprootError},
 };
 
-use crate::spend::{ReclaimSpend, Spend};
+use crate::spend::{Leaf, Spend};
 
 /// Computes many inputs' sighashes of one transaction; the parts that are common to all inputs are
 /// hashed once, so the cost is linear in the number of inputs.
@@ -39,30 +39,18 @@ impl<'a> Sighashes<'a> {
     /// transaction and to all amounts and scripts spent, and in a leaf's case to the leaf.
     pub fn of(&mut self, input_index: usize, spend: &Spend) -> Result<Message, SighashError> {
         match spend {
-            Spend::Leaf(spend) => self.script_path(input_index, spend.leaf_hash()),
+            Spend::Leaf(spend) => self.of_leaf(input_index, spend.leaf()),
             Spend::Key(_) => self.key_path(input_index),
         }
     }
 
-    /// The same for the user's spend of a deposit.
-    pub(crate) fn of_reclaim(
-        &mut self,
-        input_index: usize,
-        spend: &ReclaimSpend,
-    ) -> Result<Message, SighashError> {
-        self.script_path(input_index, spend.leaf_hash())
-    }
-
-    fn script_path(
-        &mut self,
-        input_index: usize,
-        leaf: TapLeafHash,
-    ) -> Result<Message, SighashError> {
+    /// The same for spending it by this leaf, whoever's it is.
+    pub fn of_leaf(&mut self, input_index: usize, leaf: &Leaf) -> Result<Message, SighashError> {
         self.check_index(input_index)?;
         let sighash = self.cache.taproot_script_spend_signature_hash(
             input_index,
             &Prevouts::All(self.prevouts),
-            leaf,
+            leaf.hash(),
             TapSighashType::Default,
         );
         message(input_index, sighash)

@@ -1,22 +1,20 @@
-//! How outputs are spent: by a roster's leaf, by a group key, by the user's leaf.
+//! How outputs are spent: by a roster's leaf, by a group key.
 //!
-//! A spend knows what its input's witness weighs and how it is put together; its digest comes from
-//! [`Sighashes`](crate::Sighashes). Made by the trees alone.
-
-use std::collections::BTreeMap;
+//! A spend knows what its input's witness weighs; its digest comes from
+//! [`Sighashes`](crate::Sighashes), its witness is put together by `grail-witness`. Made by the
+//! trees alone.
 
 use bitcoin::{
-    ScriptBuf, TapLeafHash, TapNodeHash, TapTweakHash, Weight, Witness, XOnlyPublicKey,
+    ScriptBuf, TapLeafHash, TapNodeHash, TapTweakHash, Weight, XOnlyPublicKey,
     key::TweakedPublicKey,
-    secp256k1::{Message, Scalar, Secp256k1, Verification, schnorr::Signature},
+    secp256k1::Scalar,
     taproot::{ControlBlock, LeafVersion, TaprootSpendInfo},
 };
-use grail_types::{Roster, SignerIndex};
+use grail_types::Roster;
 
 use crate::{
     internal_key::GroupKey,
     weight::{self, SIGNATURE_BYTES},
-    witness::WitnessError,
 };
 
 /// How those who hold an output at a Grail address spend it.
@@ -36,18 +34,6 @@ impl Spend {
             Self::Key(spend) => spend.witness_weight(),
         }
     }
-
-    /// The witness from signatures of single signers, which the caller has verified; a spend by
-    /// the group key cannot be completed so.
-    pub fn quorum_witness(
-        &self,
-        signatures: &BTreeMap<SignerIndex, Signature>,
-    ) -> Result<Witness, WitnessError> {
-        match self {
-            Self::Leaf(spend) => spend.witness(signatures),
-            Self::Key(_) => Err(WitnessError::NeedsGroupSignature),
-        }
-    }
 }
 
 impl From<LeafSpend> for Spend {
@@ -64,7 +50,7 @@ impl From<KeySpend> for Spend {
 
 /// A leaf in its tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Leaf {
+pub struct Leaf {
     script: ScriptBuf,
     hash: TapLeafHash,
     control_block: ControlBlock,
@@ -85,14 +71,26 @@ impl Leaf {
         }
     }
 
-    /// Sizes of the items that prove the leaf: script and control block.
-    fn sizes(&self) -> [usize; 2] {
-        [self.script.len(), self.control_block.size()]
+    /// The leaf script.
+    pub fn script(&self) -> &ScriptBuf {
+        &self.script
     }
 
-    fn push_to(&self, witness: &mut Witness) {
-        witness.push(self.script.as_bytes());
-        witness.push(self.control_block.serialize());
+    /// Proof that the leaf is in the output's tree.
+    pub fn control_block(&self) -> &ControlBlock {
+        &self.control_block
+    }
+
+    /// What a signature by this leaf commits to of it.
+    pub(crate) fn hash(&self) -> TapLeafHash {
+        self.hash
+    }
+
+    /// Weight of the whole witness of an input that is spent by this leaf: items of these sizes,
+    /// script and control block.
+    pub fn witness_weight(&self, items: impl IntoIterator<Item = usize>) -> Weight {
+        let proof = [self.script.len(), self.control_block.size()];
+        weight::witness(items.into_iter().chain(proof))
     }
 }
 
@@ -113,18 +111,29 @@ impl LeafSpend {
         }
     }
 
+    /// The leaf.
+    pub fn leaf(&self) -> &Leaf {
+        &self.leaf
+    }
+
     /// The leaf script.
     pub fn script(&self) -> &ScriptBuf {
-        &self.leaf.script
+        self.leaf.script()
     }
 
     /// Proof that the leaf is in the output's tree.
     pub fn control_block(&self) -> &ControlBlock {
-        &self.leaf.control_block
+        self.leaf.control_block()
     }
 
-    pub(crate) fn leaf_hash(&self) -> TapLeafHash {
-        self.leaf.hash
+    /// How many signers have a place in the witness.
+    pub fn signers(&self) -> usize {
+        self.signers
+    }
+
+    /// How many of the places hold a signature, exactly.
+    pub fn threshold(&self) -> usize {
+        self.threshold
     }
 
     /// Weight of the whole witness: `threshold` signatures, empty places, script, control block.
@@ -132,40 +141,7 @@ impl LeafSpend {
         let empty = self.signers.saturating_sub(self.threshold);
         let signatures = std::iter::repeat_n(SIGNATURE_BYTES, self.threshold);
         let places = signatures.chain(std::iter::repeat_n(0, empty));
-        weight::witness(places.chain(self.leaf.sizes()))
-    }
-
-    /// The witness with the first `threshold` signatures in roster order; BIP-342 demands that
-    /// every other signer's place is empty. Surplus signatures are left out, since `NUMEQUAL` wants
-    /// the exact number. The caller has verified the signatures.
-    pub fn witness(
-        &self,
-        signatures: &BTreeMap<SignerIndex, Signature>,
-    ) -> Result<Witness, WitnessError> {
-        if signatures.len() < self.threshold {
-            return Err(WitnessError::TooFew {
-                expected: self.threshold,
-                got: signatures.len(),
-            });
-        }
-        let first = || signatures.iter().take(self.threshold);
-        let is_stranger = |index: SignerIndex| usize::from(index.0) >= self.signers;
-        if let Some((stranger, _)) = first().find(|(index, _)| is_stranger(**index)) {
-            return Err(WitnessError::UnknownSigner(*stranger));
-        }
-        let chosen: BTreeMap<usize, &Signature> = first()
-            .map(|(index, signature)| (usize::from(index.0), signature))
-            .collect();
-        let mut witness = Witness::new();
-        // The script pops the first key's signature first, so it lies on top: reverse order.
-        for index in (0..self.signers).rev() {
-            match chosen.get(&index) {
-                Some(signature) => witness.push(signature.as_ref()),
-                None => witness.push([]),
-            }
-        }
-        self.leaf.push_to(&mut witness);
-        Ok(witness)
+        self.leaf.witness_weight(places)
     }
 }
 
@@ -200,55 +176,5 @@ impl KeySpend {
     /// Weight of the whole witness: one signature.
     pub fn witness_weight(&self) -> Weight {
         weight::KEY_PATH_WITNESS
-    }
-
-    /// The witness, if `signature` is the group's for `sighash`.
-    pub fn witness<C: Verification>(
-        &self,
-        secp: &Secp256k1<C>,
-        sighash: &Message,
-        signature: &Signature,
-    ) -> Result<Witness, WitnessError> {
-        secp.verify_schnorr(signature, sighash, &self.output_key())
-            .map_err(|_| WitnessError::InvalidGroupSignature)?;
-        Ok(Witness::from_slice(&[signature.as_ref()]))
-    }
-}
-
-/// The user's way to spend a deposit after its delay. No roster's: nothing that completes
-/// settlements takes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReclaimSpend {
-    leaf: Leaf,
-}
-
-impl ReclaimSpend {
-    pub(crate) fn new(leaf: Leaf) -> Self {
-        Self { leaf }
-    }
-
-    /// The leaf script.
-    pub fn script(&self) -> &ScriptBuf {
-        &self.leaf.script
-    }
-
-    /// Proof that the leaf is in the output's tree.
-    pub fn control_block(&self) -> &ControlBlock {
-        &self.leaf.control_block
-    }
-
-    pub(crate) fn leaf_hash(&self) -> TapLeafHash {
-        self.leaf.hash
-    }
-
-    /// Weight of the whole witness: signature, script, control block.
-    pub fn witness_weight(&self) -> Weight {
-        weight::witness([SIGNATURE_BYTES].into_iter().chain(self.leaf.sizes()))
-    }
-
-    pub(crate) fn witness(&self, signature: &Signature) -> Witness {
-        let mut witness = Witness::from_slice(&[signature.as_ref()]);
-        self.leaf.push_to(&mut witness);
-        witness
     }
 }

@@ -10,7 +10,7 @@ use grail_types::{RequestId, Roster, Terms};
 use crate::{
     internal_key::InternalKey,
     leaf::{deposit_leaf, quorum_leaf, reclaim_leaf},
-    spend::{KeySpend, Leaf, LeafSpend, ReclaimSpend},
+    spend::{KeySpend, Leaf, LeafSpend},
 };
 
 /// The Grail address of an epoch: one leaf, the roster's.
@@ -53,8 +53,8 @@ pub struct DepositTree {
     pub leaf: LeafSpend,
     /// The group's spend by its key, if the internal key is a group's.
     pub key: Option<KeySpend>,
-    /// The user's spend.
-    pub reclaim: ReclaimSpend,
+    /// The user's leaf. No roster's: nothing that completes settlements takes it.
+    pub reclaim: Leaf,
 }
 
 impl DepositTree {
@@ -75,7 +75,7 @@ impl DepositTree {
             script_pubkey: tree.script_pubkey,
             leaf: LeafSpend::new(leaf, roster),
             key: tree.key,
-            reclaim: ReclaimSpend::new(reclaim),
+            reclaim,
         }
     }
 }
@@ -157,8 +157,7 @@ mod tests {
         let leaves = [(1, number(2)), (2, number(3)), (2, number(4))];
         let tree = Tree::new(&secp, InternalKey::Nums, leaves);
         let output_key = XOnlyPublicKey::from_slice(&tree.script_pubkey.as_bytes()[2..]).unwrap();
-        for (leaf, (depth, value)) in tree.leaves.into_iter().zip([(1, 2), (2, 3), (2, 4)]) {
-            let spend = ReclaimSpend::new(leaf);
+        for (spend, (depth, value)) in tree.leaves.into_iter().zip([(1, 2), (2, 3), (2, 4)]) {
             let block = spend.control_block();
             assert_eq!(*spend.script(), number(value));
             assert_eq!(block.merkle_branch.len(), depth);

@@ -4,7 +4,7 @@
 use bitcoin::{Script, Transaction, VarInt, Weight};
 
 /// Bytes of a BIP-340 signature under the default sighash type.
-pub(crate) const SIGNATURE_BYTES: usize = 64;
+pub const SIGNATURE_BYTES: usize = 64;
 /// Version and lock time.
 const FIXED_BYTES: usize = 4 + 4;
 /// Bytes of an output's amount.

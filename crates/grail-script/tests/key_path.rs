@@ -15,8 +15,9 @@ use bitcoin::{
 };
 use grail_script::{
     DepositTree, GroupKey, InternalKey, KeySpend, NumsAsGroupKey, Sighashes, Spend, VaultTree,
-    WitnessError, nums_key, weight,
+    nums_key, weight,
 };
+use grail_witness::{WitnessError, group_witness, quorum_witness};
 use support::{keypair, p2wpkh, public, roster, tapscript, terms};
 
 fn group() -> Keypair {
@@ -91,7 +92,8 @@ fn the_group_key_spends_vault_and_deposit() {
     for (index, (_, spend)) in outputs().into_iter().enumerate() {
         let sighash = sighash(&transaction, &prevouts, index, spend);
         let signature = secp.sign_schnorr_no_aux_rand(&sighash, &tweaked(spend));
-        transaction.input[index].witness = spend.witness(&secp, &sighash, &signature).unwrap();
+        transaction.input[index].witness =
+            group_witness(&secp, &spend, &sighash, &signature).unwrap();
     }
     tapscript::verify_all(&transaction, &prevouts).unwrap();
     let weights = outputs().map(|(_, spend)| Spend::Key(spend).witness_weight());
@@ -149,14 +151,14 @@ fn a_signature_by_another_key_or_for_another_input_makes_no_witness() {
     for key in [untweaked, tweaked_without_tree, tweaked(deposit)] {
         let signature = secp.sign_schnorr_no_aux_rand(&message, &key);
         assert_eq!(
-            vault.witness(&secp, &message, &signature),
+            group_witness(&secp, &vault, &message, &signature),
             Err(WitnessError::InvalidGroupSignature)
         );
     }
     let of_other = sighash(&transaction, &prevouts, 1, deposit);
     let signature = secp.sign_schnorr_no_aux_rand(&of_other, &tweaked(vault));
     assert_eq!(
-        vault.witness(&secp, &message, &signature),
+        group_witness(&secp, &vault, &message, &signature),
         Err(WitnessError::InvalidGroupSignature)
     );
 }
@@ -165,7 +167,7 @@ fn a_signature_by_another_key_or_for_another_input_makes_no_witness() {
 fn signatures_of_single_signers_do_not_complete_a_spend_by_key() {
     let [(_, spend), _] = outputs();
     assert_eq!(
-        Spend::Key(spend).quorum_witness(&BTreeMap::new()),
+        quorum_witness(&Spend::Key(spend), &BTreeMap::new()),
         Err(WitnessError::NeedsGroupSignature)
     );
 }
@@ -189,6 +191,6 @@ fn a_quorum_spends_by_its_leaf_under_a_group_key_too() {
             (grail_types::SignerIndex(index), signature)
         })
         .collect();
-    transaction.input[0].witness = spend.quorum_witness(&signatures).unwrap();
+    transaction.input[0].witness = quorum_witness(&spend, &signatures).unwrap();
     tapscript::verify_all(&transaction, &prevouts).unwrap();
 }

@@ -15,10 +15,10 @@ use bitcoin::{
     transaction::Version,
 };
 use grail_script::{
-    DepositTree, InternalKey, LeafSpend, Sighashes, Spend, VaultTree, WitnessError, nums_key,
-    quorum_leaf,
+    DepositTree, InternalKey, LeafSpend, Sighashes, Spend, VaultTree, nums_key, quorum_leaf,
 };
 use grail_types::SignerIndex;
+use grail_witness::{WitnessError, leaf_witness};
 use miniscript::{Descriptor, Miniscript, Tap};
 use proptest::prelude::*;
 use support::{p2wpkh, roster, roster_with, tapscript, terms};
@@ -80,7 +80,7 @@ fn signed(
 ) -> (Transaction, [TxOut; 1]) {
     let (mut transaction, prevouts) = spending(script);
     let signatures = sign(keys, positions, &sighash(&transaction, &prevouts, spend));
-    transaction.input[0].witness = spend.witness(&signatures).unwrap();
+    transaction.input[0].witness = leaf_witness(spend, &signatures).unwrap();
     (transaction, prevouts)
 }
 
@@ -207,7 +207,7 @@ fn eleven_signatures_make_no_witness() {
     let sighash = sighash(&transaction, &prevouts, &vault.leaf);
     let signatures = sign(&keys, 0..11, &sighash);
     assert_eq!(
-        vault.leaf.witness(&signatures),
+        leaf_witness(&vault.leaf, &signatures),
         Err(WitnessError::TooFew {
             expected: 12,
             got: 11
@@ -225,7 +225,7 @@ fn a_signature_of_nobody_makes_no_witness() {
     let surplus = *signatures.values().next().unwrap();
     signatures.insert(SignerIndex(16), surplus);
     assert_eq!(
-        vault.leaf.witness(&signatures),
+        leaf_witness(&vault.leaf, &signatures),
         Err(WitnessError::UnknownSigner(SignerIndex(16)))
     );
 }
@@ -239,7 +239,7 @@ fn a_signature_in_anothers_place_does_not_spend() {
     let mut signatures = sign(&keys, 0..12, &sighash);
     let of_first = signatures[&SignerIndex(0)];
     signatures.insert(SignerIndex(1), of_first);
-    transaction.input[0].witness = vault.leaf.witness(&signatures).unwrap();
+    transaction.input[0].witness = leaf_witness(&vault.leaf, &signatures).unwrap();
     assert!(tapscript::verify_all(&transaction, &prevouts).is_err());
 }
 

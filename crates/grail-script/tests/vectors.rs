@@ -11,10 +11,9 @@ use bitcoin::{
     hex::FromHex,
     secp256k1::{Keypair, Message, Secp256k1, schnorr::Signature},
 };
-use grail_script::{
-    DepositTree, InternalKey, Sighashes, VaultTree, WitnessError, nums_key, verify_signature,
-};
+use grail_script::{DepositTree, InternalKey, Sighashes, VaultTree, nums_key};
 use grail_types::{Epoch, Roster, SignerIndex, Threshold};
+use grail_witness::{WitnessError, verify_signature};
 use serde_json::Value;
 use support::{
     keypair, public,

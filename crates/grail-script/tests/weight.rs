@@ -11,10 +11,11 @@ use bitcoin::{
     transaction::Version,
 };
 use grail_script::{
-    DepositTree, InternalKey, Reclaim, Sighashes, Spend, VaultTree,
+    DepositTree, InternalKey, Sighashes, Spend, VaultTree,
     weight::{self, WeightError},
 };
 use grail_types::{Roster, SignerIndex, Terms};
+use grail_witness::{Reclaim, group_witness, leaf_witness};
 use proptest::prelude::*;
 use support::{keypair, p2wpkh, public, roster_with, tapscript, terms, user};
 
@@ -161,12 +162,12 @@ impl<'a> Scene<'a> {
                                     (signer, secp.sign_schnorr_no_aux_rand(&message, key))
                                 })
                                 .collect();
-                            leaf.witness(&signatures).unwrap()
+                            leaf_witness(leaf, &signatures).unwrap()
                         }
                         Spend::Key(key) => {
                             let tweaked = group().add_xonly_tweak(&secp, &key.tweak()).unwrap();
                             let signature = secp.sign_schnorr_no_aux_rand(&message, &tweaked);
-                            key.witness(&secp, &message, &signature).unwrap()
+                            group_witness(&secp, key, &message, &signature).unwrap()
                         }
                     };
                 }

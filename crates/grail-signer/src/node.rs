@@ -4,9 +4,9 @@ use bitcoin::{
     XOnlyPublicKey,
     secp256k1::{All, Secp256k1},
 };
-use grail_attest::{AttestError, SealContext, SealError, SealNonce, Tee, attest_signer};
 use grail_policy::{Approved, Decision, approve};
 use grail_script::{SighashError, Sighashes};
+use grail_tee::{AttestError, SealContext, SealError, SealNonce, Tee, attest_signer};
 use grail_types::{BoundedBytes, Bridge, Epoch};
 use grail_wire::{
     Adopt, Answer, Attempt, Boot, Booted, Contribution, Contributions, Fault, FaultCode, Identity,

@@ -11,10 +11,11 @@ use bitcoin::{
     secp256k1::{Message, Secp256k1, schnorr::Signature},
 };
 use common::{Script, Signer, answer, attempt, decide, decide_again, fault, signer_with};
+use grail_ask::{AnswerError, VerifiedAnswer};
 use grail_script::{DepositTree, InternalKey};
 use grail_wire::{
-    Answer, AnswerError, AskerId, Attempt, Contribution, Contributions, ProposalId, RefusalCode,
-    RefusalRecord, Text, Verdict, encode_proposal,
+    Answer, AskerId, Attempt, Contribution, Contributions, ProposalId, RefusalCode, RefusalRecord,
+    Text, Verdict, encode_proposal,
 };
 use reference::{Spend, leaf_hash};
 use support::{Proposal, World, keypair, p2wpkh, public, real_world, world};
@@ -126,7 +127,7 @@ fn an_approved_settlement_is_signed_input_by_input() {
                 assert_eq!(holds, signed == input, "{signed} for {input}");
             }
         }
-        assert!(answer.verify(&secp).is_ok());
+        assert!(VerifiedAnswer::new(&secp, answer).is_ok());
     }
 }
 
@@ -160,7 +161,7 @@ fn a_refusal_is_an_answer_with_code_and_details() {
         "{}",
         record.details
     );
-    assert!(answer.verify(&Secp256k1::verification_only()).is_ok());
+    assert!(VerifiedAnswer::new(&Secp256k1::verification_only(), answer).is_ok());
 }
 
 #[test]
@@ -263,11 +264,15 @@ fn no_tampered_answer_is_its_signers() {
     ];
     let secp = Secp256k1::verification_only();
     for (answer, other) in [(&signed, &refused), (&refused, &signed)] {
-        assert!(answer.clone().verify(&secp).is_ok());
+        assert!(VerifiedAnswer::new(&secp, answer.clone()).is_ok());
         for (index, change) in changes.iter().enumerate() {
             let mut tampered = answer.clone();
             change(&mut tampered, other);
-            assert_eq!(tampered.verify(&secp), Err(AnswerError), "change {index}");
+            assert_eq!(
+                VerifiedAnswer::new(&secp, tampered),
+                Err(AnswerError),
+                "change {index}"
+            );
         }
     }
 }
@@ -347,7 +352,7 @@ fn an_answer_names_the_attempt_that_it_was_given_to() {
             let entropy = &mut Script::counting(5);
             let answer = answer(decide_again(&mut signer, &encoded, asked, entropy));
             assert_eq!(answer.attempt, asked);
-            assert!(answer.verify(&world.secp).is_ok());
+            assert!(VerifiedAnswer::new(&world.secp, answer).is_ok());
         }
     }
 }

@@ -10,13 +10,11 @@ use common::{
     IMAGE, MACHINE, NOW, Script, Signer, adoption, answer, attempt, boot, booted, decide, fault,
     signer_with, tee,
 };
-use grail_attest::{
-    PinnedImages, SealContext, SealNonce, Sealer as _, SignerExpectation, verify_signer_evidence,
-};
+use grail_attest::{Image, ImageClass, Images, TeeKind};
+use grail_attest::{PinnedImages, SignerExpectation, verify_signer_evidence};
 use grail_attest_dev::development_measurement;
-use grail_types::{
-    BoundedBytes, Bridge, Epoch, Image, ImageClass, Images, Network, Params, TeeKind,
-};
+use grail_tee::{SealContext, SealNonce, Sealer as _};
+use grail_types::{BoundedBytes, Bridge, Epoch, Network, Params};
 use grail_wire::{Request, Response, encode, encode_proposal};
 use support::{keypair, public, world};
 

@@ -13,7 +13,7 @@
 /// claimed state alone: not the choice of whom to trust, not a sealed key, not an address. That
 /// takes the witness of the transaction that made the state, checked against the state before it,
 /// or the block that it is in; whoever has the transaction from a node that has it in a block reads
-/// its charms ([`crate::roster_state`]).
+/// its charms (`roster_state` in `grail-charms`).
 ///
 /// So there are two ways to open it, each named after what its caller answers for:
 /// [`Self::for_signing`] and [`Self::with_consent_shown`].

@@ -130,20 +130,22 @@ pub fn decode_op_return(tx: &Transaction) -> Result<Option<UnverifiedSpell>, Env
             count: more.saturating_add(1),
         });
     }
-    let mut instructions = script.instructions().skip(2);
-    let Some(Ok(Instruction::PushBytes(payload))) = instructions.next() else {
-        return Err(EnvelopeError::Payload);
-    };
-    if instructions.next().is_some() {
-        return Err(EnvelopeError::Payload);
-    }
-    let (spell, proof) = decode_payload(payload.as_bytes())?;
+    let (spell, proof) = decode_payload(payload_of(script).ok_or(EnvelopeError::Payload)?)?;
     let output_index = u32::try_from(index).map_err(|_| EnvelopeError::Payload)?;
     Ok(Some(UnverifiedSpell {
         spell,
         proof,
         place: Place::OpReturn { output_index },
     }))
+}
+
+/// What the script of a spell's output pushes after the marker, if that is all that follows.
+pub(crate) fn payload_of(script: &Script) -> Option<&[u8]> {
+    let mut instructions = script.instructions().skip(2);
+    match (instructions.next(), instructions.next()) {
+        (Some(Ok(Instruction::PushBytes(payload))), None) => Some(payload.as_bytes()),
+        _ => None,
+    }
 }
 
 /// The script of the output that carries `spell` and `proof`, in the one layout that Charms writes.
@@ -169,7 +171,7 @@ pub fn encode_op_return(
 }
 
 /// The outputs that Charms takes for a spell's, by index.
-pub(crate) fn marked_outputs(tx: &Transaction) -> impl Iterator<Item = (usize, &Script)> {
+pub fn marked_outputs(tx: &Transaction) -> impl Iterator<Item = (usize, &Script)> {
     tx.output
         .iter()
         .enumerate()

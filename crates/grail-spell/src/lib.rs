@@ -1,12 +1,11 @@
-//! Charms spells on Bitcoin: found in a transaction, verified, resolved, built.
+//! Charms spells on Bitcoin, as a signer needs them: found in a transaction, verified, resolved.
 //!
-//! Owns the spell's wire form, the verification of its proof for every protocol version, and two
-//! readings of a transaction: [`read_compatible`], which gives the verdict that Charms itself gives
-//! and serves for previous transactions, and [`read_strict`], which accepts only the one canonical
-//! form that Grail produces and serves for whatever is about to be signed. Both return a
-//! [`VerifiedSpell`], which can be made in no other way. Who decides about many previous
-//! transactions at once reads them into a [`PreviousBatch`], which keeps no spell longer than it
-//! reads it.
+//! Owns the spell's wire form, the verification of its proof for every protocol version, and what a
+//! signer reads: previous transactions into a [`PreviousBatch`], with the verdict that Charms
+//! itself gives, which keeps no spell longer than it reads it; and by [`read_strict`], which
+//! accepts only the one canonical form that Grail produces, whatever is about to be signed. A
+//! [`VerifiedSpell`] is made of an [`UnprovenSpell`] by the check of its proof, and in no other
+//! way. Whoever does not sign reads and builds spells with `grail-charms`.
 //!
 //! Trusts the verification keys committed in `vk/` and nothing else. Every byte of a transaction is
 //! foreign. Never proves, never runs an app contract, never does I/O. A mock spell (its proving key
@@ -15,9 +14,9 @@
 
 mod bridge;
 mod claimed;
+mod content;
 mod envelope;
 mod error;
-mod form;
 mod gnark;
 mod groth16;
 mod previous;
@@ -28,29 +27,22 @@ mod spell;
 mod strict;
 mod version_zero;
 
-pub use bridge::{
-    BRIDGE_SPELL_VERSION_MIN, BridgeCharmError, BridgeCharms, BuildError, SettlementItem,
-    bridge_charms, deployment_identity, deployment_spell, nft_app, roster_state, settlement_spell,
-    token_amount, token_app, transfer_spell,
-};
+pub use bridge::{BridgeCharms, bridge_charms, deployment_identity, nft_app, token_app};
 pub use claimed::Claimed;
+pub use content::{ContentError, DEPTH_MAX};
 pub use envelope::{
     EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES, Place, SPELL_MARKER, UnverifiedSpell,
-    decode_op_return, encode_op_return, find_spell,
+    decode_op_return, encode_op_return, find_spell, marked_outputs,
 };
 pub use error::{Rejection, SpellError};
-pub use form::{DEPTH_MAX, FormError, FormFault};
 pub use gnark::PointError;
 pub use previous::{PREVIOUS_READING_MAX_BYTES, Previous, PreviousBatch, SpentOutput};
 #[cfg(feature = "development")]
 pub use proof::MOCK_SPELL_VK;
 pub use proof::{ProofError, SPELL_VK, public_values};
-pub use read::{
-    PrevTx, VerifiedSpell, charms_of, read_compatible, read_compatible_batch, read_strict,
-    without_witnesses,
-};
+pub use read::{UnprovenSpell, VerifiedSpell, read_strict, without_witnesses};
 pub use spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, PROTOCOL_VERSION, Proof,
-    SpellShapeError, outpoint_from_utxo_id, utxo_id_from_outpoint,
+    SpellShapeError, utxo_id_from_outpoint,
 };
-pub use strict::{Layout, ScriptByte, StrictError};
+pub use strict::StrictError;

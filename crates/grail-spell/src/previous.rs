@@ -4,7 +4,7 @@
 //! A decoded spell can need a hundred times the bytes that it came in, and one proposal may bring
 //! megabytes. So each spell is dropped before the next is decoded; what is kept of it is what the
 //! decision asks and what its proof still has to show. The verdicts are those of
-//! [`crate::PrevTx::read_committed_batch`], which keeps all spells.
+//! `PrevTx::read_committed_batch` in `grail-charms`, which keeps all spells.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use bitcoin::{Transaction, TxOut, Txid};
 use grail_bridge_contract::check_previous;
 use grail_types::{BridgeApp, MockAllowed};
 
-use crate::bridge::{BridgeCharms, carried, carried_by_rejected};
+use crate::bridge::BridgeCharms;
 use crate::envelope;
 use crate::error::SpellError;
 use crate::proof::{self, Claim, ProofError};
-use crate::read::{claim, without_witnesses};
+use crate::read::{UnprovenSpell, without_witnesses};
 
 /// More than what reading takes beside the transactions themselves and what is kept of them,
 /// whatever they hold and however many there are, in bytes: one decoded payload of the longest that
@@ -88,6 +88,20 @@ pub struct SpentOutput {
 }
 
 impl Previous {
+    /// Reads one transaction as [`PreviousBatch::read`] does, and judges its proof.
+    pub fn read(
+        transaction: &Transaction,
+        needed_vouts: &[u32],
+        bridge: &BridgeApp,
+        mock: Option<MockAllowed>,
+    ) -> Self {
+        let mut batch = PreviousBatch::new(bridge, mock);
+        batch.read(transaction, needed_vouts);
+        // A proof that is alone is checked by its own equation.
+        let mut read = batch.finish(&[0; 32]);
+        read.pop().expect("one was read just now")
+    }
+
     /// The transaction's id, computed from it.
     pub fn txid(&self) -> Txid {
         self.txid
@@ -106,7 +120,7 @@ impl Previous {
     /// Without its spell: every output carries what such a rejection leaves.
     fn reject(&mut self, error: SpellError) {
         for spent in self.spent.values_mut() {
-            spent.carried = carried_by_rejected(&error);
+            spent.carried = error.carried();
         }
         self.rejected = Some(error);
     }
@@ -123,9 +137,11 @@ impl PreviousBatch {
         }
     }
 
-    /// Reads of `transaction` what its id commits to: everything but witnesses (see
-    /// [`crate::PrevTx::read_committed`]). Keeps what it has at `needed_vouts` and drops the rest.
-    /// All but the equation of its proof is judged now.
+    /// Reads of `transaction` what its id commits to: everything but witnesses. Whoever hands over
+    /// a previous transaction can attach any witness, and Charms reads spells in witnesses too
+    /// (protocol versions below 9 put them there); with two of those, one transaction would give
+    /// the same charms to two outputs. Keeps what it has at `needed_vouts` and drops the rest. All
+    /// but the equation of its proof is judged now.
     pub fn read(&mut self, transaction: &Transaction, needed_vouts: &[u32]) {
         let transaction = without_witnesses(transaction);
         let mut previous = Previous {
@@ -151,10 +167,13 @@ impl PreviousBatch {
         let Some(found) = envelope::find_spell(transaction)? else {
             return Ok(Standing::Settled);
         };
-        let (once_checked, claim) = claim(transaction, found, self.mock)?;
+        let UnprovenSpell {
+            once_checked,
+            claim,
+        } = UnprovenSpell::read(transaction, found, self.mock)?;
         let mut believed = None;
         for (&vout, spent) in &mut previous.spent {
-            spent.carried = carried(once_checked.spell(), vout, &self.bridge, || {
+            spent.carried = once_checked.carried(vout, &self.bridge, || {
                 let check = || check_previous(&serialize_hex(transaction));
                 believed.get_or_insert_with(check).clone()
             });
@@ -163,7 +182,7 @@ impl PreviousBatch {
         Ok(Standing::Claimed)
     }
 
-    /// Judges all proofs together (see [`crate::read_compatible_batch`], also for `seed`) and says
+    /// Judges all proofs together (see [`UnprovenSpell::check_all`], also for `seed`) and says
     /// what is true of each transaction, in the order in which they were read.
     pub fn finish(self, seed: &[u8; 32]) -> Vec<Previous> {
         let mut verdicts = proof::check_all(&self.claims, seed).into_iter();

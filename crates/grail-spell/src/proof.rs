@@ -201,7 +201,7 @@ impl Claim {
 
 /// The pairing equations of all `claims`, those of one key at once: for each what [`Claim::check`]
 /// says, save with a chance of 2^-128 per attempt of whoever made the proofs. See
-/// [`crate::read_compatible_batch`] for `seed`.
+/// [`crate::UnprovenSpell::check_all`] for `seed`.
 pub(crate) fn check_all(claims: &[Claim], seed: &[u8; 32]) -> Vec<Result<(), ProofError>> {
     let mut verdicts = vec![Err(ProofError::False); claims.len()];
     let mut settle = |places: Vec<usize>, outcomes: Vec<Result<(), ProofError>>| {

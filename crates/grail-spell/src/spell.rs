@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use bitcoin::hashes::Hash as _;
-use bitcoin::{OutPoint, Transaction, Txid};
+use bitcoin::{OutPoint, Transaction};
 use charms_data::{App, B32, Charms, Data, NativeOutput, TxId, UtxoId, VersionedApp};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -225,14 +225,6 @@ pub(crate) fn native_output(output: &bitcoin::TxOut) -> NativeOutput {
 /// Bitcoin's outpoint as a Charms UTXO id.
 pub fn utxo_id_from_outpoint(outpoint: OutPoint) -> UtxoId {
     UtxoId(TxId(outpoint.txid.to_byte_array()), outpoint.vout)
-}
-
-/// A Charms UTXO id as Bitcoin's outpoint.
-pub fn outpoint_from_utxo_id(utxo_id: &UtxoId) -> OutPoint {
-    OutPoint {
-        txid: Txid::from_byte_array(utxo_id.0.0),
-        vout: utxo_id.1,
-    }
 }
 
 /// Reads a map of apps and refuses one that is not strictly ascending: charms refer to apps by

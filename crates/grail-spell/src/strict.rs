@@ -1,24 +1,21 @@
 //! The strict reading's own rules: the one form in which Grail writes, and signs, a spell.
 //!
-//! Owns everything that the strict reading asks beyond the compatible one, save the payload's
-//! grammar ([`crate::form`]): one spell in the whole transaction, its script, its place among the
-//! outputs, one way to write its proof, and that the bridge's contract lets charms come from it
-//! later. Trusts nothing; says what is wrong and where.
-
-use std::fmt;
+//! Owns everything that the strict reading asks beyond the compatible one, save what a spell may
+//! hold ([`crate::content`]): one spell in the whole transaction, its one encoding, its place among
+//! the outputs, one way to write its proof, and that the bridge's contract lets charms come from it
+//! later. Trusts nothing; says what is wrong. To which byte of an output that is, `grail-charms`
+//! says.
 
 use bitcoin::consensus::encode::serialize_hex;
-use bitcoin::opcodes::all::{OP_PUSHBYTES_75, OP_PUSHDATA1, OP_PUSHDATA2, OP_PUSHDATA4, OP_RETURN};
 use bitcoin::{Amount, ScriptBuf, Transaction};
 use grail_bridge_contract::{Violation, check_previous};
 use thiserror::Error;
 
-use crate::envelope::{self, EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES, SPELL_MARKER};
+use crate::content::{self, ContentError};
+use crate::envelope::{self, EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES, Place, UnverifiedSpell};
 use crate::error::SpellError;
-use crate::form::{self, FormError};
 use crate::proof;
 use crate::read::without_witnesses;
-use crate::spell::{NormalizedSpell, Proof};
 
 /// Outputs that may stand between those that the spell speaks of and the spell: the prover's fee,
 /// which a Charms prover adds there.
@@ -38,22 +35,19 @@ pub enum StrictError {
         /// The input.
         input_index: usize,
     },
-    /// The spell output's script.
-    #[error("spell output {output_index}, script byte {offset}: expected {expected}, got {got}")]
+    /// The marker is not followed by the payload alone.
+    #[error("spell output {output_index}: expected one push after the marker, and the end")]
     Script {
         /// The output.
         output_index: usize,
-        /// Offset in its script.
-        offset: usize,
-        /// What belongs there.
-        expected: &'static str,
-        /// What is there.
-        got: ScriptByte,
     },
-    /// The payload.
+    /// The payload is no spell with a proof.
     #[error(transparent)]
-    Payload(#[from] FormError),
-    /// Not the bytes that encoding the decoded value gives, though no other rule says why.
+    Payload(EnvelopeError),
+    /// The spell holds what a Grail spell never does.
+    #[error(transparent)]
+    Content(#[from] ContentError),
+    /// Script or payload are not the bytes in which the decoded spell is written.
     #[error("the spell output is not the canonical encoding of its spell")]
     Encoding,
     /// The proof's nonce is not below the scalar field's modulus: the same proof can be written in
@@ -78,71 +72,23 @@ pub enum StrictError {
     },
 }
 
-/// A byte of a script, or its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScriptByte {
-    /// This byte.
-    Byte(u8),
-    /// None: the script is over.
-    End,
-}
-
-impl fmt::Display for ScriptByte {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Byte(byte) => write!(formatter, "{byte:#04x}"),
-            Self::End => formatter.write_str("the end"),
-        }
-    }
-}
-
-/// The outputs of a transaction around its spell, as indexes. The spell and the proof bind those
-/// below `charm_outputs`, amounts and scripts included; they bind neither of the two others.
-/// Whoever signs judges those itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// How many outputs the spell speaks of: they come first.
-    pub charm_outputs: usize,
-    /// The output between those and the spell, where there is one: the Charms prover's fee stands
-    /// there.
-    pub uncommitted_before: Option<usize>,
-    /// The spell's own output.
-    pub spell_output: usize,
-    /// The output after the spell, where there is one: the change.
-    pub uncommitted_after: Option<usize>,
-}
-
-/// A spell in its one form, unverified still.
-pub(crate) struct StrictSpell {
-    pub(crate) spell: NormalizedSpell,
-    pub(crate) proof: Proof,
-    pub(crate) layout: Layout,
-}
-
 /// Finds and decodes the spell of a transaction that is about to be signed.
-pub(crate) fn find(tx: &Transaction) -> Result<StrictSpell, SpellError> {
-    let output_index = only_spell_output(tx)?;
+pub(crate) fn find(tx: &Transaction) -> Result<UnverifiedSpell, SpellError> {
+    let (output_index, place) = only_spell_output(tx)?;
     if let Some(input_index) = envelope::witness_envelopes(tx).next() {
         return Err(StrictError::WitnessEnvelope { input_index }.into());
     }
     let output = tx.output.get(output_index).ok_or(StrictError::Absent)?;
     let script = &output.script_pubkey;
-    let payload =
-        payload_of(script.as_bytes()).map_err(|(offset, expected)| StrictError::Script {
-            output_index,
-            offset,
-            expected,
-            got: script
-                .as_bytes()
-                .get(offset)
-                .map_or(ScriptByte::End, |byte| ScriptByte::Byte(*byte)),
-        })?;
+    let payload = envelope::payload_of(script).ok_or(StrictError::Script { output_index })?;
     if payload.len() > OP_RETURN_PAYLOAD_MAX_BYTES {
         let length = payload.len();
         return Err(EnvelopeError::PayloadTooLong { length }.into());
     }
-    form::check(payload).map_err(StrictError::Payload)?;
-    let (spell, proof) = envelope::decode_payload(payload)?;
+    let (spell, proof) = envelope::decode_payload(payload).map_err(StrictError::Payload)?;
+    content::check(&spell).map_err(StrictError::Content)?;
+    // The last word on form: whatever was written in another way, in script or payload, is not what
+    // is written anew.
     let canonical: ScriptBuf = envelope::encode_op_return(&spell, &proof)?;
     if *script != canonical {
         return Err(StrictError::Encoding.into());
@@ -150,12 +96,12 @@ pub(crate) fn find(tx: &Transaction) -> Result<StrictSpell, SpellError> {
     if !spell.mock {
         proof::check_nonce_reduced(&proof)?;
     }
-    let layout = layout_of(tx, output_index, output.value, spell.tx.outs.len())?;
+    check_place(tx, output_index, output.value, spell.tx.outs.len())?;
     check_spendable(tx)?;
-    Ok(StrictSpell {
+    Ok(UnverifiedSpell {
         spell,
         proof,
-        layout,
+        place,
     })
 }
 
@@ -165,94 +111,41 @@ fn check_spendable(tx: &Transaction) -> Result<(), StrictError> {
     check_previous(&serialize_hex(&without_witnesses(tx))).map_err(StrictError::Unspendable)
 }
 
-fn only_spell_output(tx: &Transaction) -> Result<usize, SpellError> {
+/// The one output with the marker: its index, and that as a place.
+fn only_spell_output(tx: &Transaction) -> Result<(usize, Place), SpellError> {
     let mut outputs = envelope::marked_outputs(tx).map(|(index, _)| index);
     let only = outputs.next().ok_or(StrictError::Absent)?;
-    match outputs.count() {
-        0 => Ok(only),
-        more => Err(EnvelopeError::SeveralOpReturns {
-            count: more.saturating_add(1),
-        }
-        .into()),
+    let count = outputs.count().saturating_add(1);
+    if count > 1 {
+        return Err(EnvelopeError::SeveralOpReturns { count }.into());
     }
+    let output_index = u32::try_from(only).map_err(|_| EnvelopeError::Payload)?;
+    Ok((only, Place::OpReturn { output_index }))
 }
 
-/// Where a script leaves its form: offset, and what was expected there.
-type ScriptFault = (usize, &'static str);
-
-/// The payload of `OP_RETURN <marker> <payload>`, each pushed in the shortest way and nothing after
-/// them.
-fn payload_of(script: &[u8]) -> Result<&[u8], ScriptFault> {
-    let rest = script
-        .strip_prefix(&[OP_RETURN.to_u8()])
-        .ok_or((0, "OP_RETURN"))?;
-    let marker = (1, "the marker \"spell\" pushed by its length, 0x05");
-    let rest = rest.strip_prefix(&[5]).ok_or(marker)?;
-    let rest = rest.strip_prefix(SPELL_MARKER).ok_or(marker)?;
-    let push_offset = script.len().saturating_sub(rest.len());
-    let push = (push_offset, "the payload pushed in the shortest way");
-    let (&opcode, rest) = rest.split_first().ok_or(push)?;
-    let (length, least, rest) = push_length(opcode, rest).ok_or(push)?;
-    if length < least {
-        return Err(push);
-    }
-    let Some((payload, after)) = rest.split_at_checked(length) else {
-        return Err((script.len(), "all bytes of the payload's push"));
-    };
-    if !after.is_empty() {
-        let end = script.len().saturating_sub(after.len());
-        return Err((end, "the end of the script"));
-    }
-    Ok(payload)
-}
-
-/// The length of a push, the least that its opcode is needed for, and the bytes after.
-fn push_length(opcode: u8, rest: &[u8]) -> Option<(usize, usize, &[u8])> {
-    let (length, least, rest) = if (1..=OP_PUSHBYTES_75.to_u8()).contains(&opcode) {
-        (u32::from(opcode), 1, rest)
-    } else if opcode == OP_PUSHDATA1.to_u8() {
-        let (length, rest) = rest.split_first_chunk()?;
-        (u8::from_le_bytes(*length).into(), 76, rest)
-    } else if opcode == OP_PUSHDATA2.to_u8() {
-        let (length, rest) = rest.split_first_chunk()?;
-        (u16::from_le_bytes(*length).into(), 1 << 8, rest)
-    } else if opcode == OP_PUSHDATA4.to_u8() {
-        let (length, rest) = rest.split_first_chunk()?;
-        (u32::from_le_bytes(*length), 1 << 16, rest)
-    } else {
-        return None;
-    };
-    Some((usize::try_from(length).ok()?, least, rest))
-}
-
-fn layout_of(
+/// The spell's output has no value, and no more outputs around it that the spell does not speak of
+/// than a Charms prover adds. Neither spell nor proof binds those; whoever signs judges them
+/// itself.
+fn check_place(
     tx: &Transaction,
     spell_output: usize,
     value: Amount,
     charm_outputs: usize,
-) -> Result<Layout, StrictError> {
+) -> Result<(), StrictError> {
     let output_count = tx.output.len();
-    let misplaced = StrictError::Output {
-        output_index: spell_output,
-        output_count,
-        charm_outputs,
-    };
-    let before = spell_output.checked_sub(charm_outputs);
-    let after_index = spell_output.saturating_add(1);
-    let after = output_count.saturating_sub(after_index);
-    match before {
+    let after = output_count.saturating_sub(spell_output.saturating_add(1));
+    match spell_output.checked_sub(charm_outputs) {
         Some(before)
             if before <= OUTPUTS_BEFORE_SPELL_MAX
                 && after <= OUTPUTS_AFTER_SPELL_MAX
                 && value == Amount::ZERO =>
         {
-            Ok(Layout {
-                charm_outputs,
-                uncommitted_before: (before > 0).then_some(charm_outputs),
-                spell_output,
-                uncommitted_after: (after > 0).then_some(after_index),
-            })
+            Ok(())
         }
-        _ => Err(misplaced),
+        _ => Err(StrictError::Output {
+            output_index: spell_output,
+            output_count,
+            charm_outputs,
+        }),
     }
 }

@@ -9,10 +9,10 @@ use bitcoin::script::{PushBytesBuf, ScriptBuf};
 use bitcoin::{OutPoint, Witness};
 use charms_data::{B32, Charms, Data, NativeOutput, VersionedApp};
 use common::{app, carrying, outpoint, output, spell, transaction};
+use grail_charms::{PrevTx, charms_of, outpoint_from_utxo_id};
 use grail_spell::{
-    EnvelopeError, NormalizedSpell, OP_RETURN_PAYLOAD_MAX_BYTES, Place, PrevTx, SpellShapeError,
-    charms_of, decode_op_return, encode_op_return, find_spell, outpoint_from_utxo_id,
-    utxo_id_from_outpoint,
+    EnvelopeError, NormalizedSpell, OP_RETURN_PAYLOAD_MAX_BYTES, Place, SpellShapeError,
+    decode_op_return, encode_op_return, find_spell, utxo_id_from_outpoint,
 };
 
 const PROOF: [u8; 3] = [1, 2, 3];

@@ -9,22 +9,39 @@ use std::collections::{BTreeMap, BTreeSet};
 use charms_data::{B32, Data, VersionedApp};
 use ciborium::Value;
 use common::{assert_form_is_fine, carrier, op_return, payload, refusal, spell};
-use grail_spell::{
-    DEPTH_MAX, FormError, FormFault, NormalizedSpell, SpellError, StrictError, read_compatible,
+use grail_charms::{
+    FormError, FormFault, StrictFault, explain_strict, read_compatible, strict_fault,
 };
+use grail_spell::{ContentError, DEPTH_MAX, NormalizedSpell, SpellError, StrictError};
 use grail_types::{MockAllowed, Network};
 use proptest::prelude::*;
 
-/// Where and why the strict reading refuses a payload.
+/// Where and why a payload, which the strict reading refuses too, leaves its form.
 fn fault(payload: &[u8]) -> (usize, String, FormFault) {
-    match refusal(&carrier(op_return(payload.to_vec()))) {
-        SpellError::Strict(StrictError::Payload(FormError {
+    let tx = carrier(op_return(payload.to_vec()));
+    let refusal = refusal(&tx);
+    assert!(is_for_form(&refusal), "{refusal:?}");
+    match strict_fault(&tx) {
+        Some(StrictFault::Payload(FormError {
             offset,
             path,
             fault,
         })) => (offset, path, fault),
         other => panic!("{other:?}"),
     }
+}
+
+/// Whether the strict reading refuses the output's bytes, or what they say.
+fn is_for_form(refusal: &SpellError) -> bool {
+    matches!(
+        refusal,
+        SpellError::Strict(
+            StrictError::Script { .. }
+                | StrictError::Payload(_)
+                | StrictError::Content(_)
+                | StrictError::Encoding
+        )
+    )
 }
 
 fn assert_fault(payload: &[u8], offset: usize, path: &str, expected: FormFault) {
@@ -77,14 +94,28 @@ fn field(name: &str) -> usize {
 #[test]
 fn names_byte_and_path_in_its_message() {
     let (at, bytes) = with_data_bytes(&[0xfb, 0, 0, 0, 0, 0, 0, 0, 0]);
-    let error = refusal(&carrier(op_return(bytes)));
+    let tx = carrier(op_return(bytes));
     assert_eq!(
-        error.to_string(),
+        strict_fault(&tx).unwrap().to_string(),
         format!(
             "payload byte {at}, at [0].tx.outs[1][1]: expected no floating-point numbers, got one"
         )
     );
+    let error = refusal(&tx);
+    assert_eq!(
+        error.to_string(),
+        "the data of an app holds a floating-point number"
+    );
     assert_eq!(error.code(), "spell-not-canonical");
+    assert!(explain_strict(&tx, &error).starts_with("payload byte"));
+    let elsewhere = SpellError::Strict(StrictError::Absent);
+    assert_eq!(explain_strict(&tx, &elsewhere), elsewhere.to_string());
+}
+
+/// The strict reading's own word for what `spell` holds.
+fn assert_content(spell: &NormalizedSpell, expected: ContentError) {
+    let refusal = refusal(&carrier(op_return(payload(spell))));
+    assert_eq!(refusal, SpellError::Strict(StrictError::Content(expected)));
 }
 
 #[test]
@@ -95,6 +126,7 @@ fn refuses_every_version_but_the_current_one() {
         assert_eq!((offset, path.as_str()), (10, "[0].version"));
         let got = version.into();
         assert_eq!(fault, FormFault::Version { got });
+        assert_content(&spell, ContentError::Version { got: version });
     }
 }
 
@@ -124,6 +156,7 @@ fn refuses_every_feature_that_grail_does_not_use() {
         change(&mut spell);
         let (_, _, fault) = fault(&payload(&spell));
         assert_eq!(fault, FormFault::Feature { feature });
+        assert_content(&spell, ContentError::Feature { feature });
     }
 }
 
@@ -211,8 +244,18 @@ fn refuses_values_of_indefinite_length() {
 
 #[test]
 fn refuses_tags_floats_and_simple_values() {
-    let cases: [(&[u8], FormFault); 10] = [
+    let cases: [(&[u8], FormFault); 13] = [
         (&[0xc2, 0x41, 1], FormFault::Tag { tag: 2 }),
+        // Numbers that fit in no integer, so that the decoder leaves them tagged.
+        (
+            &[0xc2, 0x49, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+            FormFault::Tag { tag: 2 },
+        ),
+        (
+            &[0xc3, 0x49, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+            FormFault::Tag { tag: 3 },
+        ),
+        (&[0xd9, 1, 0, 0x80], FormFault::Tag { tag: 256 }),
         (&[0xd9, 0xd9, 0xf7, 0], FormFault::Tag { tag: 55_799 }),
         (&[0xf9, 0, 0], FormFault::Float),
         (&[0xfa, 0, 0, 0, 0], FormFault::Float),
@@ -493,6 +536,15 @@ fn refuses_nesting_beyond_the_limit() {
         assert_eq!(got, FormFault::TooDeep);
         assert!((at..at + 4 * DEPTH_MAX).contains(&offset));
     }
+    // Pair, spell and inputs are three.
+    for (levels, is_fine) in [(DEPTH_MAX - 3, true), (DEPTH_MAX - 2, false)] {
+        let mut spell = spell();
+        let input = Data::from(&nested(levels, ways[0]));
+        spell.app_public_inputs.insert(common::app('x', 1), input);
+        let tx = carrier(op_return(payload(&spell)));
+        assert_eq!(strict_fault(&tx).is_none(), is_fine, "{levels}");
+        assert_eq!(!is_for_form(&refusal(&tx)), is_fine, "{levels}");
+    }
     // An empty array is no level to enter.
     let empty = nested(room, ways[0]);
     assert_form_is_fine(&carrier(op_return(with_data(&empty))));
@@ -562,9 +614,10 @@ proptest! {
         assert_form_is_fine(&common::carrying(&spell, common::JUNK_PROOF));
     }
 
-    /// The grammar is complete: what it lets pass decodes, and encodes to the same bytes again.
+    /// What the grammar lets pass, and nothing else, has content that is signed and encodes to the
+    /// same bytes again.
     #[test]
-    fn no_change_of_bytes_passes_the_form_and_fails_a_later_one(
+    fn the_grammar_and_the_strict_reading_refuse_the_same_bytes(
         data in any_data(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0_u8..3), 1..4),
     ) {
@@ -579,13 +632,9 @@ proptest! {
         }
         let tx = carrier(op_return(bytes));
         let refusal = refusal(&tx);
-        prop_assert!(
-            !matches!(
-                refusal,
-                SpellError::Strict(StrictError::Encoding) | SpellError::Envelope(_)
-            ),
-            "{refusal:?}"
-        );
+        let fault = strict_fault(&tx);
+        prop_assert_eq!(is_for_form(&refusal), fault.is_some(), "{:?}: {:?}", refusal, fault);
+        prop_assert!(!matches!(refusal, SpellError::Envelope(_)), "{refusal:?}");
         let _ = read_compatible(&tx, MockAllowed::on(Network::Regtest));
     }
 }

@@ -8,7 +8,8 @@ use bitcoin::consensus::encode::deserialize;
 
 use bitcoin::{ScriptBuf, Transaction, Witness};
 use common::{carrier, carrying, op_return, spell};
-use grail_spell::{find_spell, read_compatible, read_strict};
+use grail_charms::read_compatible;
+use grail_spell::{find_spell, read_strict};
 use grail_types::{MockAllowed, Network};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -15,9 +15,10 @@ use bitcoin::{Amount, ScriptBuf, TxOut, Witness};
 use common::{
     JUNK_PROOF, assert_form_is_fine, carrier, carrying, op_return, output, payload, refusal, spell,
 };
+use grail_charms::{FormFault, ScriptByte, StrictFault, read_compatible, strict_fault};
 use grail_spell::{
-    EnvelopeError, FormFault, OP_RETURN_PAYLOAD_MAX_BYTES, ScriptByte, SpellError, SpellShapeError,
-    StrictError, encode_op_return, find_spell, read_compatible,
+    EnvelopeError, OP_RETURN_PAYLOAD_MAX_BYTES, SpellError, SpellShapeError, StrictError,
+    encode_op_return, find_spell,
 };
 
 #[test]
@@ -39,8 +40,10 @@ fn script_refusal(change: impl FnOnce(&mut Vec<u8>)) -> (usize, &'static str, Sc
         .unwrap()
         .into_bytes();
     change(&mut script);
-    match refusal(&carrier(ScriptBuf::from_bytes(script))) {
-        SpellError::Strict(StrictError::Script {
+    let tx = carrier(ScriptBuf::from_bytes(script));
+    assert_eq!(refusal(&tx).code(), "spell-not-canonical");
+    match strict_fault(&tx) {
+        Some(StrictFault::Script {
             output_index: 2,
             offset,
             expected,
@@ -278,7 +281,11 @@ fn refuses_apps_out_of_order() {
     for tag in [b't', b'z'] {
         bytes[tags[0] + 2] = tag;
         let tx = carrier(op_return(bytes.clone()));
-        let SpellError::Strict(StrictError::Payload(error)) = refusal(&tx) else {
+        assert!(matches!(
+            refusal(&tx),
+            SpellError::Strict(StrictError::Payload(EnvelopeError::Cbor(_)))
+        ));
+        let Some(StrictFault::Payload(error)) = strict_fault(&tx) else {
             panic!("{:?}", refusal(&tx));
         };
         assert_eq!(

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 
 use bitcoin::Transaction;
 use bitcoin::consensus::encode::deserialize_hex;
+use grail_charms::{PrevTx, read_compatible};
 use grail_spell::{
-    FormFault, PROTOCOL_VERSION, Place, PrevTx, PreviousBatch, SpellError, StrictError,
-    UnverifiedSpell, find_spell, public_values, read_compatible, read_strict,
+    ContentError, PROTOCOL_VERSION, Place, PreviousBatch, SpellError, StrictError, UnverifiedSpell,
+    find_spell, public_values, read_strict,
 };
 use grail_types::{BridgeApp, MockAllowed, Network};
 use serde::Deserialize;
@@ -198,10 +199,9 @@ fn strict_reading_refuses_every_transaction_of_an_earlier_version() {
         let refusal = read_strict(&tx, None).unwrap_err();
         match refusal {
             SpellError::Strict(StrictError::Absent) => assert_eq!(vector.place, "witness"),
-            SpellError::Strict(StrictError::Payload(error)) => {
-                assert_eq!(error.path, "[0].version");
-                let got = vector.version.into();
-                assert_eq!(error.fault, FormFault::Version { got }, "{}", vector.file);
+            SpellError::Strict(StrictError::Content(error)) => {
+                let got = vector.version;
+                assert_eq!(error, ContentError::Version { got }, "{}", vector.file);
             }
             other => panic!("{}: {other:?}", vector.file),
         }

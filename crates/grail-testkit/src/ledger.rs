@@ -9,7 +9,7 @@ use charms_data::Charms;
 use grail_audit::{Anchor, Auditor, Books, Step, StepKind, Watch};
 use grail_bridge_contract::RosterState;
 use grail_chain::{BitcoinCore, BlockRef, BlockSource};
-use grail_spell::PrevTx;
+use grail_charms::PrevTx;
 use grail_types::{MockAllowed, Network};
 
 use crate::cluster::Deployment;

@@ -9,17 +9,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result};
 use bitcoin::XOnlyPublicKey;
 use bitcoin::secp256k1::{All, Keypair, Message, Secp256k1, schnorr::Signature};
-use grail_attest::{Protocol, UnixTime, attest_signer};
+use grail_ask::{AnswerMessage, Ask, Challenge, Evidence, Hello, Name, Reply};
+use grail_attest::{Protocol, UnixTime};
 use grail_attest_dev::{InsecureDevTee, development_pcr0};
 use grail_broker::messages::{BrokerMessage, decode, encode};
 use grail_broker::{Broker, RemoteBroker};
 use grail_policy::{Signing, approve};
 use grail_script::Sighashes;
+use grail_tee::attest_signer;
 use grail_types::{BoundedBytes, DevelopmentAllowed, Epoch, Network, TaggedHasher};
 use grail_wire::{
-    Answer, AnswerMessage, Ask, Attempt, Challenge, Contribution, Contributions, Envelope,
-    Evidence, Hello, Name, Proposal, ProposalId, RefusalCode, RefusalRecord, Reply, Text, Verdict,
-    decode_proposal,
+    Answer, Attempt, Contribution, Contributions, Envelope, Proposal, ProposalId, RefusalCode,
+    RefusalRecord, Text, Verdict, decode_proposal,
 };
 use tokio::sync::oneshot;
 

@@ -247,9 +247,9 @@ fn is_message(frame: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use grail_ask::{Challenge, Hello};
     use grail_broker::messages::BrokerMessage as _;
     use grail_broker::{Broker as _, EmbeddedBroker, Link, RemoteBroker, Subscription};
-    use grail_wire::{Challenge, Hello};
     use tokio::time::timeout;
 
     use super::*;

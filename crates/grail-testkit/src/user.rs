@@ -17,10 +17,11 @@ use bitcoin::{
 use grail_api::client::Client;
 use grail_api::{CreatePegIn, CreatePegOut, IdempotencyKey, Kind, Receipt, Request};
 use grail_attest::Protocol;
+use grail_charms::{token_amount, transfer_spell};
 use grail_prover::{BRIDGE_WASM, MockProver, ProveRequest, Prover as _};
-use grail_script::Reclaim;
-use grail_spell::{token_amount, token_app, transfer_spell};
+use grail_spell::token_app;
 use grail_types::{Bridge, MockAllowed, Network, RequestId, TaggedHasher, Terms};
+use grail_witness::Reclaim;
 
 use crate::ledger::Ledger;
 use crate::miner::sign_key_spend;

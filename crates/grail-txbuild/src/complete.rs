@@ -8,9 +8,10 @@ use bitcoin::{
     secp256k1::{Message, Secp256k1, Verification, schnorr::Signature},
 };
 use grail_policy::Signing;
-use grail_script::{SighashError, Sighashes, WitnessError, verify_signature};
+use grail_script::{SighashError, Sighashes};
 use grail_types::SignerIndex;
 use grail_wire::{Contribution, Contributions};
+use grail_witness::{WitnessError, quorum_witness, verify_signature};
 
 /// Bytes of a signature.
 const SIGNATURE_BYTES: usize = 64;
@@ -191,13 +192,10 @@ impl Collector {
                 })
                 .collect();
             unsigned.witness =
-                input
-                    .spend
-                    .quorum_witness(&of_input)
-                    .map_err(|source| CompleteError {
-                        input_index,
-                        source,
-                    })?;
+                quorum_witness(&input.spend, &of_input).map_err(|source| CompleteError {
+                    input_index,
+                    source,
+                })?;
         }
         Ok(transaction)
     }

@@ -10,8 +10,9 @@ use bitcoin::{
     transaction::Version,
 };
 use grail_bridge_contract::RosterState;
+use grail_charms::{BuildError, deployment_spell};
 use grail_script::{InternalKey, VaultTree, weight};
-use grail_spell::{BuildError, NormalizedSpell, deployment_identity, deployment_spell};
+use grail_spell::{NormalizedSpell, deployment_identity};
 use grail_types::{Bridge, Params, ParamsHash, Roster};
 
 use crate::settlement::Coin;

@@ -9,10 +9,9 @@ use bitcoin::{
     transaction::Version,
 };
 use grail_bridge_contract::RosterState;
+use grail_charms::{BuildError, SettlementItem, settlement_spell};
 use grail_script::{DepositTree, InternalKey, VaultTree, weight};
-use grail_spell::{
-    BuildError, NormalizedSpell, SettlementItem, encode_op_return, settlement_spell,
-};
+use grail_spell::{NormalizedSpell, encode_op_return};
 use grail_types::{Bridge, Kind, MockAllowed, Params, RequestId, Roster, Terms};
 use grail_wire::PREVIOUS_MAX_BYTES;
 

@@ -13,10 +13,11 @@ use std::{
 
 use bitcoin::{XOnlyPublicKey, secp256k1::Keypair};
 use grail_policy::{Signing, SigningInput};
-use grail_script::{InternalKey, Sighashes, Spend, VaultTree, WitnessError};
+use grail_script::{InternalKey, Sighashes, Spend, VaultTree};
 use grail_txbuild::{CheckedSignatures, Collector, CompleteError, FaultyContributions, Standing};
 use grail_types::{Epoch, Roster, SignerIndex, Threshold};
 use grail_wire::{Contribution, Contributions};
+use grail_witness::WitnessError;
 use support::{World, keypair, public, real_world, world};
 use taproot::tapscript;
 

@@ -10,7 +10,8 @@ use bitcoin::{
     hashes::Hash,
     secp256k1::{Message, schnorr::Signature},
 };
-use grail_spell::{nft_app, read_strict, roster_state};
+use grail_charms::roster_state;
+use grail_spell::{nft_app, read_strict};
 use grail_txbuild::{Coin, DeployError, Deployment};
 use grail_types::{Bridge, MockAllowed, Network};
 use support::{BRIDGE, FEE_RATE, coin, funding, keypair, output, prove, public, world};

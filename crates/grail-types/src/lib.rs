@@ -7,7 +7,6 @@ mod bounded;
 mod bridge;
 mod bytes;
 mod hash;
-mod images;
 mod measurement;
 mod network;
 mod params;
@@ -17,10 +16,11 @@ mod terms;
 pub use bounded::{BoundExceeded, BoundedBytes, BoundedVec};
 pub use bridge::{Bridge, BridgeApp};
 pub use hash::TaggedHasher;
-pub use images::{IMAGES_MAX, Image, ImageClass, Images, ImagesError, ImagesHash, TeeKind};
 pub use measurement::Measurement;
 pub use network::{DevelopmentAllowed, MockAllowed, Network, UnknownNetwork};
-pub use params::{PARAMS_MAX_BYTES, Params, ParamsError, ParamsHash, ParamsValues, SectionsError};
+pub use params::{
+    ImagesHash, PARAMS_MAX_BYTES, Params, ParamsError, ParamsHash, ParamsValues, SectionsError,
+};
 pub use roster::{Epoch, Roster, RosterError, SIGNERS_MAX, SIGNERS_MIN, SignerIndex, Threshold};
 pub use terms::{Destination, DestinationError, Kind, RequestId, Terms};
 

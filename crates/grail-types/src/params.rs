@@ -6,11 +6,16 @@ use std::ops::Deref;
 use bitcoin::{Amount, FeeRate, Weight};
 use serde::{Deserialize, Serialize};
 
-use crate::{Bridge, ImagesHash, Network, SUPPLY_MAX_SAT, TaggedHasher, bytes::hex32_newtype};
+use crate::{Bridge, Network, SUPPLY_MAX_SAT, TaggedHasher, bytes::hex32_newtype};
 
 mod sections;
 
 pub use sections::{PARAMS_MAX_BYTES, SectionsError};
+
+hex32_newtype! {
+    /// Hash of the document that lists the enclave images which may hold a signer's key.
+    ImagesHash
+}
 
 hex32_newtype! {
     /// Hash of a bridge and all its protocol parameters. The roster NFT's state carries it.

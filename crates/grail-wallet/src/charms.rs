@@ -14,9 +14,9 @@ use std::rc::Rc;
 
 use bitcoin::{Amount, Transaction, Txid};
 use charms_data::App;
+use grail_charms::{BRIDGE_SPELL_VERSION_MIN, PrevTx};
 use grail_spell::{
-    BRIDGE_SPELL_VERSION_MIN, BridgeCharms, PROTOCOL_VERSION, Place, PrevTx, SpellError,
-    VerifiedSpell, nft_app, token_app,
+    BridgeCharms, PROTOCOL_VERSION, Place, SpellError, VerifiedSpell, nft_app, token_app,
 };
 use grail_types::{BridgeApp, MockAllowed, Network};
 

@@ -7,7 +7,7 @@
 use bitcoin::secp256k1::{All, Keypair, Secp256k1};
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Weight};
 use grail_api::CheckedReceipt;
-use grail_script::{Reclaim, ReclaimError};
+use grail_witness::{Reclaim, ReclaimError};
 
 use crate::charms::{Carried, NoCharms};
 use crate::fund::Foreign;

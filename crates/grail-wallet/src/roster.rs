@@ -6,8 +6,9 @@ use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, Amount, OutPoint, Transaction};
 use grail_api::{RosterAnswer, Signer};
 use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
+use grail_charms::{PrevTx, roster_state};
 use grail_script::{InternalKey, VaultTree};
-use grail_spell::{BridgeCharms, PrevTx, nft_app, roster_state};
+use grail_spell::{BridgeCharms, nft_app};
 use grail_types::{MockAllowed, Roster, RosterError};
 
 /// How late this computer's clock may be: clocks of phones and virtual machines are off by minutes.

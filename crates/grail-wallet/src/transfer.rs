@@ -5,7 +5,8 @@
 
 use bitcoin::script::PushBytesBuf;
 use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, TxOut, Txid};
-use grail_spell::{BuildError, NormalizedSpell, transfer_spell};
+use grail_charms::{BuildError, transfer_spell};
+use grail_spell::NormalizedSpell;
 use grail_types::BridgeApp;
 
 use crate::fund::{Foreign, FundError, Funded, Wanted};

@@ -9,9 +9,10 @@ use common::{
 use grail_api::{
     CheckedReceipt, CreatePegIn, Kind, ParamsAnswer, ParsedRequest, Receipt, Request, RequestState,
 };
+use grail_attest::Images;
 use grail_attest::Protocol;
 use grail_script::InternalKey;
-use grail_types::{Images, Params, Terms};
+use grail_types::{Params, Terms};
 use grail_wallet::peg::{PegError, agreed_protocol, check_answer, checked_protocol};
 use grail_wallet::receipt::{StoredReceipt, next_reclaim_key_index, read_receipt};
 
@@ -46,6 +47,7 @@ fn honest() -> Request {
         deposit_max_sat: params.deposit_max.to_sat(),
         carrier_sat: params.carrier.to_sat(),
         estimated_fee_share_sat: 3_000,
+        warnings: Vec::new(),
         created_at: 1,
     }
 }

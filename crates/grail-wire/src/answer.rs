@@ -2,7 +2,7 @@
 
 use bitcoin::{
     XOnlyPublicKey,
-    secp256k1::{Message, Secp256k1, Verification, schnorr::Signature},
+    secp256k1::{Message, schnorr::Signature},
 };
 use grail_types::{BoundedVec, TaggedHasher};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,8 @@ pub struct Attempt {
 #[serde(transparent)]
 pub struct AskerId(#[serde(with = "serde_bytes")] pub [u8; 16]);
 
-/// The signer's word on a proposal. Anybody can have written it until [`Answer::verify`].
+/// The signer's word on a proposal. Anybody can have written it until its authentication was
+/// verified (`grail-ask`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Answer {
@@ -100,16 +101,6 @@ pub struct RefusalRecord {
     /// What was expected and what was found.
     pub details: Text<DETAILS_MAX_BYTES>,
 }
-
-/// An answer that its signer gave.
-#[must_use]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedAnswer(Answer);
-
-/// The answer is not its signer's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the answer is not authenticated by the signer it names")]
-pub struct AnswerError;
 
 impl Contribution {
     /// The input that it is for.
@@ -192,28 +183,5 @@ impl Answer {
                 .bytes(details.as_str().as_bytes()),
         };
         Message::from_digest(hasher.finish())
-    }
-
-    /// Checks that the named signer gave this answer.
-    pub fn verify<C: Verification>(
-        self,
-        secp: &Secp256k1<C>,
-    ) -> Result<VerifiedAnswer, AnswerError> {
-        let digest = Self::digest(&self.proposal, self.attempt, &self.signer, &self.verdict);
-        secp.verify_schnorr(&self.authentication, &digest, &self.signer)
-            .map(|()| VerifiedAnswer(self))
-            .map_err(|_| AnswerError)
-    }
-}
-
-impl VerifiedAnswer {
-    /// The answer.
-    pub const fn get(&self) -> &Answer {
-        &self.0
-    }
-
-    /// The answer, taken out.
-    pub fn into_inner(self) -> Answer {
-        self.0
     }
 }

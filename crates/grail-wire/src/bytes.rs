@@ -18,18 +18,20 @@ pub(crate) mod txid {
 }
 
 /// BIP-340 public keys, 32 bytes.
-pub(crate) mod public_key {
+pub mod public_key {
     use bitcoin::XOnlyPublicKey;
     use serde::{Deserializer, Serializer, de::Error};
 
-    pub(crate) fn serialize<S: Serializer>(
+    /// As `#[serde(with)]` asks.
+    pub fn serialize<S: Serializer>(
         key: &XOnlyPublicKey,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&key.serialize())
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    /// As `#[serde(with)]` asks.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<XOnlyPublicKey, D::Error> {
         let bytes: [u8; 32] = serde_bytes::deserialize(deserializer)?;

@@ -29,15 +29,15 @@ pub enum Kind {
     EnclaveRequest = 1,
     /// [`crate::Response`].
     EnclaveResponse = 2,
-    /// [`crate::Ask`].
+    /// `grail-ask`'s `Ask`.
     Ask = 16,
-    /// [`crate::Reply`].
+    /// `grail-ask`'s `Reply`.
     Reply = 17,
-    /// [`crate::Challenge`].
+    /// `grail-ask`'s `Challenge`.
     Challenge = 18,
-    /// [`crate::Evidence`].
+    /// `grail-ask`'s `Evidence`.
     Evidence = 19,
-    /// [`crate::Hello`].
+    /// `grail-ask`'s `Hello`.
     Hello = 20,
     /// [`crate::Proposal`].
     Proposal = 32,

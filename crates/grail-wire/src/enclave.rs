@@ -8,7 +8,6 @@ use crate::{
     answer::{Answer, Attempt},
     code::FaultCode,
     codec::{Kind, WireMessage},
-    operator::DOCUMENT_MAX_BYTES,
     proposal::PROPOSAL_MAX_BYTES,
     text::{DETAILS_MAX_BYTES, Text},
 };
@@ -18,6 +17,9 @@ pub const ENCLAVE_MESSAGE_MAX_BYTES: usize = PROPOSAL_MAX_BYTES + 1024;
 
 /// Most bytes of a sealed secret.
 pub const SEALED_MAX_BYTES: usize = 128 * 1024;
+
+/// Largest attestation document (as the verifier takes).
+pub const DOCUMENT_MAX_BYTES: usize = 16 * 1024;
 
 /// Most bytes of an encoded handover: relay takes 400,000 weight units, so no more bytes with
 /// witness, and what 200 roster inputs spend is small beside that.

@@ -1,38 +1,32 @@
-//! Every message that crosses a process boundary: between backend and operators, between host and
-//! enclave.
+//! Every message that an enclave hears or says, and the one encoding of these and of every other
+//! that crosses a process boundary: what backend and operators say to each other is `grail-ask`'s.
 //!
-//! Owns the types, their one encoding ([`encode`], [`decode`]) and the closed sets of codes. An
+//! Owns the types, the one encoding ([`encode`], [`decode`]) and the closed sets of codes. An
 //! encoded message is a header of ten bytes (version, kind, epoch) and a body in CBOR: bounded in
 //! bytes, lists and nesting while it is decoded, nothing after its end, unknown fields refused.
 //! Each message has a snapshot test, so that no change of its bytes goes unnoticed.
 //!
 //! Holds no logic: whether a proposal may be signed is for the policy to say, where an answer's
 //! bytes come from for whoever carries them. Trusts nothing; what comes out of [`decode`] is
-//! well-formed and no more. The one claim that it proves is who gave an answer
-//! ([`Answer::verify`]).
+//! well-formed and no more.
 
 mod answer;
-mod bytes;
+pub mod bytes;
 mod code;
 mod codec;
 mod enclave;
-mod operator;
 mod proposal;
 mod text;
 
 pub use answer::{
-    ANSWER_MAX_BYTES, Answer, AnswerError, AskerId, Attempt, Contribution, Contributions,
-    ContributionsError, RefusalRecord, Verdict, VerifiedAnswer,
+    ANSWER_MAX_BYTES, Answer, AskerId, Attempt, Contribution, Contributions, ContributionsError,
+    RefusalRecord, Verdict,
 };
 pub use code::{FaultCode, RefusalCode};
 pub use codec::{Envelope, Kind, VERSION, WireError, WireMessage, decode, encode};
 pub use enclave::{
-    Adopt, Adopted, Boot, Booted, ENCLAVE_MESSAGE_MAX_BYTES, Fault, HANDOVER_MAX_BYTES,
-    HANDOVERS_MAX, Identity, Request, Response, SEALED_MAX_BYTES,
-};
-pub use operator::{
-    AnswerMessage, Ask, Challenge, DOCUMENT_MAX_BYTES, Evidence, FaultMessage, Hello,
-    NAME_MAX_BYTES, Name, NameError, Reply,
+    Adopt, Adopted, Boot, Booted, DOCUMENT_MAX_BYTES, ENCLAVE_MESSAGE_MAX_BYTES, Fault,
+    HANDOVER_MAX_BYTES, HANDOVERS_MAX, Identity, Request, Response, SEALED_MAX_BYTES,
 };
 #[cfg(feature = "test-action")]
 pub use proposal::ProbeRequest;

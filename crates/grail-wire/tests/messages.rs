@@ -12,16 +12,18 @@ use bitcoin::{
     secp256k1::{Keypair, Message, Secp256k1, schnorr::Signature},
     transaction::Version,
 };
+use grail_ask::{
+    AnswerMessage, Ask, Challenge, Evidence, FaultMessage, Hello, Reply, VerifiedAnswer,
+};
 use grail_types::{
     BoundedBytes, BoundedVec, Bridge, BridgeApp, Epoch, ImagesHash, Kind as TermsKind, Network,
     Params, Terms,
 };
 use grail_wire::{
-    Action, Adopt, Adopted, Answer, AnswerMessage, Ask, AskerId, Attempt, Boot, Booted, Challenge,
-    Contribution, Contributions, Evidence, Fault, FaultCode, FaultMessage, Hello, Identity, Kind,
-    PreviousTx, PreviousTxError, Proposal, ProposalId, RefusalCode, RefusalRecord, Reply, Request,
-    Response, SettlementRequest, Text, VERSION, Verdict, WireError, WireMessage, decode,
-    decode_proposal, encode, encode_proposal,
+    Action, Adopt, Adopted, Answer, AskerId, Attempt, Boot, Booted, Contribution, Contributions,
+    Fault, FaultCode, Identity, Kind, PreviousTx, PreviousTxError, Proposal, ProposalId,
+    RefusalCode, RefusalRecord, Request, Response, SettlementRequest, Text, VERSION, Verdict,
+    WireError, WireMessage, decode, decode_proposal, encode, encode_proposal,
 };
 
 fn pair() -> Keypair {
@@ -472,7 +474,7 @@ fn an_answer_counts_for_its_proposal_attempt_and_signer_alone() {
         let mut good = answer(verdict.clone());
         let digest = Answer::digest(&good.proposal, good.attempt, &good.signer, &good.verdict);
         good.authentication = secp.sign_schnorr_no_aux_rand(&digest, &pair());
-        assert!(good.clone().verify(&secp).is_ok());
+        assert!(VerifiedAnswer::new(&secp, good.clone()).is_ok());
         let changes: [fn(&mut Answer); 5] = [
             |answer| answer.proposal.0[0] ^= 1,
             |answer| answer.attempt.number += 1,
@@ -493,7 +495,7 @@ fn an_answer_counts_for_its_proposal_attempt_and_signer_alone() {
         for (index, change) in changes.iter().enumerate() {
             let mut other = good.clone();
             change(&mut other);
-            assert!(other.verify(&secp).is_err(), "{index}");
+            assert!(VerifiedAnswer::new(&secp, other).is_err(), "{index}");
         }
     }
 }

@@ -2,9 +2,8 @@
 
 use charms_data::{App, B32, Charms, Data, Transaction, util};
 use grail_bridge_contract::{RosterState, check};
-use grail_spell::{
-    BridgeCharms, bridge_charms, nft_app, roster_state as state_of, token_amount, token_app,
-};
+use grail_charms::{roster_state as state_of, token_amount};
+use grail_spell::{BridgeCharms, bridge_charms, nft_app, token_app};
 use grail_types::BridgeApp;
 
 const BRIDGE: BridgeApp = BridgeApp {

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::sync::OnceLock;
 
 use bitcoin::secp256k1::Secp256k1;
+use grail_ask::{Ask, Challenge, Evidence, Hello, Reply};
 use grail_attest::{Expected, Protocol, TrustAnchor, UnixTime, verify};
 use grail_attest_dev::InsecureDevTee;
 use grail_enclave::server::serve_requests;
@@ -12,8 +13,8 @@ use grail_policy::judge;
 use grail_signer::{Effect, Entropy, EntropyError, Input, Node};
 use grail_types::{DevelopmentAllowed, Epoch, Network};
 use grail_wire::{
-    Answer, Ask, Challenge, Envelope, Evidence, Fault, FaultCode, Hello, Reply, Request, Response,
-    WireMessage, decode, decode_proposal, encode, encode_proposal,
+    Answer, Envelope, Fault, FaultCode, Request, Response, WireMessage, decode, decode_proposal,
+    encode, encode_proposal,
 };
 
 /// What the proposals of the corpus go by.

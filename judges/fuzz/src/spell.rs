@@ -7,9 +7,10 @@ use bitcoin::opcodes::all::OP_RETURN;
 use bitcoin::script::PushBytesBuf;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
+use grail_charms::{PrevTx, read_compatible, strict_fault};
 use grail_spell::{
-    PrevTx, SpellError, decode_op_return, encode_op_return, find_spell, read_compatible,
-    read_strict, without_witnesses,
+    SpellError, StrictError, decode_op_return, encode_op_return, find_spell, read_strict,
+    without_witnesses,
 };
 use grail_types::{BridgeApp, MockAllowed, Network};
 
@@ -52,7 +53,26 @@ pub fn read_payload(bytes: &[u8]) {
     let tx = carrier(op_return(bytes));
     for mock in modes() {
         judge(&tx, mock);
+        judge_form(&tx, mock);
     }
+}
+
+/// What the grammar refuses of the output's bytes, the strict reading refuses as decoded, and
+/// nothing else.
+fn judge_form(tx: &Transaction, mock: Option<MockAllowed>) {
+    let is_for_form = match read_strict(tx, mock) {
+        // Too long to be looked at.
+        Err(SpellError::Envelope(_)) => return,
+        Err(SpellError::Strict(error)) => matches!(
+            error,
+            StrictError::Script { .. }
+                | StrictError::Payload(_)
+                | StrictError::Content(_)
+                | StrictError::Encoding
+        ),
+        _ => false,
+    };
+    assert_eq!(strict_fault(tx).is_some(), is_for_form);
 }
 
 /// `read_strict` of any transaction: whatever it accepts `read_compatible` accepts, with the same

@@ -26,11 +26,9 @@ use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{
     BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
 };
+use grail_charms::{read_compatible, read_compatible_batch};
 use grail_prover::MockProver;
-use grail_spell::{
-    NormalizedCharms, NormalizedSpell, NormalizedTransaction, SPELL_VK, read_compatible,
-    read_compatible_batch,
-};
+use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, SPELL_VK};
 use grail_types::{MockAllowed, Network};
 use nix::time::{ClockId, clock_gettime};
 

@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use bitcoin::Transaction;
 use bitcoin::consensus::encode::serialize_hex;
+use grail_charms::{PrevTx, read_compatible};
 use grail_spell::{
-    EnvelopeError, PrevTx, ProofError, SpellError, SpellShapeError, UnverifiedSpell, VerifiedSpell,
-    find_spell, read_compatible, read_strict,
+    EnvelopeError, ProofError, SpellError, SpellShapeError, UnverifiedSpell, VerifiedSpell,
+    find_spell, read_strict,
 };
 use grail_types::{MockAllowed, Network};
 

@@ -9,11 +9,9 @@ use charms_data::{App, B32, Data};
 use common::{
     BRIDGE, Bridge, at, enchanted, funding, mock_allowed, output, prove, request, transaction,
 };
+use grail_charms::{PrevTx, SettlementItem, read_compatible, settlement_spell, transfer_spell};
 use grail_prover::{CheckError, ProveRequest, charms_transaction, check};
-use grail_spell::{
-    PrevTx, SettlementItem, read_compatible, read_strict, settlement_spell, transfer_spell,
-    utxo_id_from_outpoint,
-};
+use grail_spell::{read_strict, utxo_id_from_outpoint};
 use grail_spell_judge::{charms_check, charms_reading, charms_view, to_charms};
 
 type Change = fn(&mut ProveRequest);

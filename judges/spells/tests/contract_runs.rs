@@ -6,8 +6,9 @@
 use grail_fixtures::paper as common;
 
 use common::{BRIDGE, Bridge, VAULT, at, mock_allowed, output, request, transaction};
+use grail_charms::{SettlementItem, settlement_spell};
 use grail_prover::{ProveRequest, check};
-use grail_spell::{SettlementItem, settlement_spell, token_app};
+use grail_spell::token_app;
 use grail_spell_judge::charms_check;
 
 /// A settlement that passes 60,000 zkBTC on and leaves `vault_out` of the vault's 100,000 satoshis

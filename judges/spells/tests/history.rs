@@ -11,10 +11,9 @@ use charms_data::{App, B32, Data};
 use common::{
     AGREES, BRIDGE, Bridge, at, enchanted, funding, mock_allowed, output, prove, transaction,
 };
+use grail_charms::transfer_spell;
 use grail_prover::check;
-use grail_spell::{
-    NormalizedCharms, NormalizedSpell, NormalizedTransaction, transfer_spell, without_witnesses,
-};
+use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, without_witnesses};
 use grail_spell_judge::{charms_check, charms_reading};
 use shown::{request, with_witness};
 

@@ -5,6 +5,7 @@
 
 mod bans;
 mod closure;
+mod enclave_lines;
 mod markdown;
 mod names;
 mod order;
@@ -50,7 +51,16 @@ pub fn run(bless: bool) -> Result<()> {
         bans::WITHOUT_IO,
         "{p}",
     )?)));
-    complaints.extend(texts()?);
+    let files = files()?;
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, content)| (name.as_str(), content.as_str()))
+        .collect();
+    complaints.extend(texts(&files)?);
+    let closure = closure::from_tree(&tree(ENCLAVE, "{p}")?);
+    let enclave_lines = enclave_lines::count(&enclave_lines::sources(&metadata, &closure)?, &files);
+    complaints.extend(enclave_lines::check(enclave_lines));
+    println!("{}", enclave_lines::report(enclave_lines));
     complaints.extend(suites::check(&read(suites::PAGE)?, SUITES));
     for complaint in &complaints {
         eprintln!("tidy: {complaint}");
@@ -109,7 +119,8 @@ fn tree(package: &str, format: &str) -> Result<String> {
     ]))
 }
 
-fn texts() -> Result<Vec<String>> {
+/// The repository's texts, committed or not: names and contents.
+fn files() -> Result<Vec<(String, String)>> {
     let list = Command::new("git")
         .current_dir(root())
         .args([
@@ -128,18 +139,20 @@ fn texts() -> Result<Vec<String>> {
         );
     }
     let names = String::from_utf8(list.stdout)?;
-    let files: Vec<(&str, String)> = names
+    Ok(names
         .split_terminator('\0')
         // Deleted but not yet staged, or no text: nothing to read.
-        .filter_map(|name| Some((name, fs::read_to_string(root().join(name)).ok()?)))
-        .collect();
-    let files: Vec<(&str, &str)> = files
-        .iter()
-        .map(|(name, content)| (*name, content.as_str()))
-        .collect();
+        .filter_map(|name| {
+            let content = fs::read_to_string(root().join(name)).ok()?;
+            Some((name.to_owned(), content))
+        })
+        .collect())
+}
+
+fn texts(files: &[(&str, &str)]) -> Result<Vec<String>> {
     let mut complaints = Vec::new();
     let mut foreign_modules = 0;
-    for (name, content) in &files {
+    for (name, content) in files {
         complaints.extend(text::check(name, content));
         complaints.extend(names::check(name, content));
         complaints.extend(markdown::check(name, content));
@@ -149,7 +162,7 @@ fn texts() -> Result<Vec<String>> {
         }
     }
     complaints.extend(names::check_foreign_modules(foreign_modules));
-    complaints.extend(markdown::check_decisions(&files));
+    complaints.extend(markdown::check_decisions(files));
     let sources: Vec<&str> = files
         .iter()
         .filter(|(name, _)| names::is_rust(name))

@@ -4,7 +4,7 @@
 pub const PROGRAMS: [&str; 4] = ["grail-enclave", "grail-host", "grail-backend", "grail-cli"];
 
 /// The features that add parts for development, and an action for tests.
-const FEATURES: [&str; 2] = ["development", "test-action"];
+pub const FEATURES: [&str; 2] = ["development", "test-action"];
 /// The crate that is nothing else.
 const SIMULATOR: &str = "grail-attest-dev";
 

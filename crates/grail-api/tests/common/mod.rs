@@ -3,9 +3,9 @@
 
 use bitcoin::secp256k1::{Keypair, Secp256k1};
 use bitcoin::{Address, Amount, ScriptBuf, XOnlyPublicKey};
+use grail_attest::{Image, ImageClass, Images, TeeKind};
 use grail_types::{
-    Bridge, BridgeApp, Epoch, Image, ImageClass, Images, Kind, Measurement, Network, Params,
-    Roster, TeeKind, Terms, Threshold,
+    Bridge, BridgeApp, Epoch, Kind, Measurement, Network, Params, Roster, Terms, Threshold,
 };
 
 pub fn key(byte: u8) -> XOnlyPublicKey {

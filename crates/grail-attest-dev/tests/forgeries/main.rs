@@ -7,10 +7,11 @@ mod envelope;
 mod mutation;
 mod payload;
 
-use grail_attest::{AttestRequest, EvidenceError, TrustAnchor, UnixTime, VerifiedDocument, verify};
+use grail_attest::{EvidenceError, TrustAnchor, UnixTime, VerifiedDocument, verify};
 use grail_attest_dev::{
     ChainPlan, DocumentPlan, InsecureDevTee, IssuedChain, encode_payload, sign_document,
 };
+use grail_tee::AttestRequest;
 use grail_types::{DevelopmentAllowed, Network};
 
 const AT: UnixTime = UnixTime::from_secs(1_795_000_000);

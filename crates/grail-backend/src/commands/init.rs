@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use bitcoin::{Amount, OutPoint};
+use grail_attest::{Image, ImageClass, Images};
 use grail_attest::{Protocol, TrustAnchor};
 use grail_spell::deployment_identity;
-use grail_types::{Bridge, BridgeApp, Image, ImageClass, Images, Measurement, Network, Params};
+use grail_types::{Bridge, BridgeApp, Measurement, Network, Params};
 use sha2::{Digest, Sha256};
 
 use super::deploy::WASM_BYTES_MAX;

@@ -2,14 +2,13 @@
 //! nobody else.
 
 use bitcoin::secp256k1::schnorr::Signature;
+use grail_ask::{FaultMessage, Reply};
 use grail_backend::roles::build::Built;
 use grail_broker::messages::{BrokerMessage, encode};
 use grail_flow::{AbandonCode, Alarm, SettlementId, SettlementState};
 use grail_store::{JobKind, Verdict};
 use grail_types::Epoch;
-use grail_wire::{
-    Answer, AskerId, Attempt, FaultCode, FaultMessage, ProposalId, Reply, Text, Verdict as Said,
-};
+use grail_wire::{Answer, AskerId, Attempt, FaultCode, ProposalId, Text, Verdict as Said};
 
 use super::{
     operators::key,

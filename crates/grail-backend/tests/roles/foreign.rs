@@ -7,8 +7,9 @@ use bitcoin::{
 };
 use grail_backend::roles::build::Built;
 use grail_bridge_contract::RosterState;
+use grail_charms::{PrevTx, deployment_spell, roster_state};
 use grail_script::{DepositTree, InternalKey, LeafSpend, nums_key};
-use grail_spell::{PrevTx, deployment_spell, nft_app, roster_state};
+use grail_spell::nft_app;
 use grail_txbuild::{Coin, Deposit, SettlementRequest};
 use grail_types::{Kind, Terms};
 

@@ -12,8 +12,9 @@ use bitcoin::{
 };
 use grail_api::Request;
 use grail_backend::api::router;
+use grail_charms::{PrevTx, token_amount, transfer_spell};
 use grail_prover::{ProveRequest, Prover};
-use grail_spell::{NormalizedSpell, PrevTx, token_amount, token_app, transfer_spell};
+use grail_spell::{NormalizedSpell, token_app};
 use grail_types::RequestId;
 use serde_json::{Value, json};
 use tower::ServiceExt;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bitcoin::{Transaction, Txid};
+use grail_ask::{AnswerMessage, Ask, Reply};
 use grail_backend::{
     backend::{Backend, Config, Parts},
     clock,
@@ -28,7 +29,7 @@ use grail_flow::{RequestState, SettlementId, SettlementState};
 use grail_prover::Prover;
 use grail_store::{JobKind, JobState, Lease, Settlement, Store, Verdict};
 use grail_types::{BoundedBytes, Epoch, SignerIndex};
-use grail_wire::{Answer, AnswerMessage, Ask, Attempt, ProposalId, Reply};
+use grail_wire::{Answer, Attempt, ProposalId};
 use tempfile::TempDir;
 use tokio::{sync::Mutex, task::JoinHandle};
 

@@ -5,15 +5,14 @@ use bitcoin::{
     XOnlyPublicKey,
     secp256k1::{Keypair, Secp256k1},
 };
-use grail_attest::{UnixTime, attest_signer};
+use grail_ask::{Challenge, Evidence};
+use grail_attest::UnixTime;
+use grail_attest::{Image, ImageClass, Images, TeeKind};
 use grail_attest_dev::{InsecureDevTee, development_measurement, development_pcr0};
 use grail_backend::{backend::Backend, clock, deployment::SignerRecord};
 use grail_broker::messages::{BrokerMessage, decode, encode};
-use grail_types::{
-    BoundedBytes, Bridge, DevelopmentAllowed, Epoch, Image, ImageClass, Images, Measurement,
-    Network, TeeKind,
-};
-use grail_wire::{Challenge, Evidence};
+use grail_tee::attest_signer;
+use grail_types::{BoundedBytes, Bridge, DevelopmentAllowed, Epoch, Measurement, Network};
 
 /// Signers of the roster.
 pub const SIGNER_COUNT: u8 = 4;

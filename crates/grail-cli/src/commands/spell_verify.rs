@@ -10,7 +10,8 @@ use std::path::Path;
 
 use bitcoin::consensus::encode::deserialize;
 use bitcoin::{Network as BitcoinNetwork, Transaction};
-use grail_spell::{Place, SpellError, VerifiedSpell, find_spell, read_compatible, read_strict};
+use grail_charms::{explain_strict, read_compatible};
+use grail_spell::{Place, SpellError, VerifiedSpell, find_spell, read_strict};
 use grail_types::{MockAllowed, Network};
 
 use crate::hex_text;
@@ -189,7 +190,7 @@ fn view(
         strict: StrictView {
             is_strict: strict.is_none(),
             code: strict.as_ref().map(SpellError::code),
-            reason: strict.map(|error| error.to_string()),
+            reason: strict.map(|error| explain_strict(transaction, &error)),
         },
         uncommitted_inputs: transaction
             .input
@@ -219,7 +220,7 @@ fn outpoints(utxos: Option<&[charms_data::UtxoId]>) -> Vec<String> {
     utxos
         .unwrap_or_default()
         .iter()
-        .map(|utxo| grail_spell::outpoint_from_utxo_id(utxo).to_string())
+        .map(|utxo| grail_charms::outpoint_from_utxo_id(utxo).to_string())
         .collect()
 }
 

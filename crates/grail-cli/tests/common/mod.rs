@@ -9,7 +9,8 @@ pub mod scene;
 use bitcoin::key::TapTweak;
 use bitcoin::secp256k1::{Keypair, Secp256k1};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, XOnlyPublicKey};
-use grail_attest::{Protocol, UnixTime, attest_signer};
+use grail_attest::{Image, ImageClass, Images, TeeKind};
+use grail_attest::{Protocol, UnixTime};
 use grail_attest_dev::{InsecureDevTee, development_pcr0};
 use grail_bridge_contract::RosterState;
 use grail_chain::Chain;
@@ -18,11 +19,9 @@ use grail_cli::progress::Quiet;
 use grail_cli::report::{Created, Sent};
 use grail_cli::{Failure, Session, Settings, commands};
 use grail_fixtures::{conjured, paper::AGREES};
+use grail_tee::attest_signer;
 use grail_testkit::{Node, sign_key_spend};
-use grail_types::{
-    Bridge, DevelopmentAllowed, Epoch, Image, ImageClass, Images, Network, Params, Roster, TeeKind,
-    Threshold,
-};
+use grail_types::{Bridge, DevelopmentAllowed, Epoch, Network, Params, Roster, Threshold};
 use tempfile::TempDir;
 
 #[allow(unused_imports, reason = "each test binary uses a part")]

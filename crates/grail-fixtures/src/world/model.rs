@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, Txid};
 use charms_data::{Charms, Data, TxId};
 use grail_bridge_contract::{RosterState, check};
+use grail_charms::{PrevTx, roster_state, token_amount};
 use grail_prover::charms_transaction;
-use grail_spell::{PrevTx, nft_app, read_strict, roster_state, token_amount, token_app};
+use grail_spell::{nft_app, read_strict, token_app};
 use grail_types::{Kind, MockAllowed, Network};
 
 use super::{Proposal, World};

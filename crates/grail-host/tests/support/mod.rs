@@ -10,16 +10,15 @@ use std::{
 };
 
 use bitcoin::XOnlyPublicKey;
+use grail_ask::{Ask, Challenge, Evidence, Hello, Reply};
 use grail_attest::Protocol;
+use grail_attest::{Image, ImageClass, Images, TeeKind};
 use grail_broker::{
     Broker, EmbeddedBroker, Message, Subscription,
     messages::{self, BrokerMessage},
 };
-use grail_types::{
-    BoundedBytes, Bridge, BridgeApp, Epoch, Image, ImageClass, Images, Measurement, Network,
-    Params, TeeKind,
-};
-use grail_wire::{Ask, AskerId, Attempt, Challenge, Evidence, Hello, Reply};
+use grail_types::{BoundedBytes, Bridge, BridgeApp, Epoch, Measurement, Network, Params};
+use grail_wire::{AskerId, Attempt};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

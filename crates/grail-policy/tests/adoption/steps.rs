@@ -2,10 +2,10 @@
 
 use bitcoin::{OutPoint, Transaction, TxIn, TxOut};
 use grail_bridge_contract::RosterState;
+use grail_charms::{SettlementItem, settlement_spell};
 use grail_policy::adoption::{
     AdoptedRoster, AdoptionError, Genesis, Handover, adopt_genesis, adopt_next,
 };
-use grail_spell::{SettlementItem, settlement_spell};
 
 pub use grail_fixtures::house::{House, signature, state_of};
 

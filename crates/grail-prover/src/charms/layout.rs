@@ -12,7 +12,7 @@ use bitcoin::{
     transaction::Version,
 };
 use charms_data::UtxoId;
-use grail_spell::{SpellError, outpoint_from_utxo_id};
+use grail_charms::outpoint_from_utxo_id;
 use grail_types::Network;
 use thiserror::Error;
 
@@ -153,9 +153,9 @@ pub enum AnswerError {
         /// How many there are.
         got: usize,
     },
-    /// The spell cannot be read strictly, or its proof does not hold for this transaction.
+    /// The spell cannot be read strictly, or its proof does not hold for this transaction: why.
     #[error("spell: {0}")]
-    Spell(SpellError),
+    Spell(String),
     /// A valid spell, but not the one asked for.
     #[error("the spell is not the one that was asked for")]
     OtherSpell,

@@ -18,6 +18,7 @@ mod wire;
 use std::time::Duration;
 
 use bitcoin::{Amount, ScriptBuf, TxOut};
+use grail_charms::explain_strict;
 use grail_spell::{decode_op_return, read_strict};
 use grail_types::{Destination, MockAllowed, Network};
 use sha2::{Digest as _, Sha256};
@@ -198,7 +199,8 @@ impl Prover for CharmsProver {
             let answer = self.transport.ask(&body)?;
             let transaction = wire::decode(&answer)?;
             let (op_return, fee_output) = layout.compare(&transaction)?;
-            let verified = read_strict(&transaction, mock).map_err(AnswerError::Spell)?;
+            let verified = read_strict(&transaction, mock)
+                .map_err(|error| AnswerError::Spell(explain_strict(&transaction, &error)))?;
             let spell_wire = request.spell.to_wire();
             if verified.spell().to_wire() != spell_wire {
                 return Err(AnswerError::OtherSpell.into());

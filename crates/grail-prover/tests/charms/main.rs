@@ -15,11 +15,12 @@ use std::time::Duration;
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::{Amount, Sequence, Transaction, TxOut};
 use common::{AGREES, at, funding, output, request, roster, transaction, vk_of};
+use grail_charms::deployment_spell;
 use grail_prover::{
     CharmsConfig, CharmsProver, MockProver, ProveRequest, Proven, Prover as _, ProverError,
     ProverFee,
 };
-use grail_spell::{deployment_identity, deployment_spell};
+use grail_spell::deployment_identity;
 use grail_types::{BridgeApp, Network};
 use server::{Behaviour, Server};
 

@@ -20,8 +20,9 @@ use std::collections::BTreeMap;
 
 use bitcoin::{Transaction, TxOut};
 use charms_data::B32;
+use grail_charms::transfer_spell;
 use grail_prover::{CharmsProver, MockProver, ProveRequest, Proven, Prover as _};
-use grail_spell::{NormalizedSpell, transfer_spell, without_witnesses};
+use grail_spell::{NormalizedSpell, without_witnesses};
 use grail_types::{MockAllowed, Network};
 
 use support::{

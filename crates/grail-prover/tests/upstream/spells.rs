@@ -2,8 +2,9 @@
 
 use bitcoin::{FeeRate, ScriptBuf};
 use grail_bridge_contract::RosterState;
+use grail_charms::{roster_state, token_amount};
 use grail_script::{DepositTree, InternalKey};
-use grail_spell::{nft_app, read_strict, roster_state, token_amount, token_app};
+use grail_spell::{nft_app, read_strict, token_app};
 use grail_txbuild::{Deployment, Deposit};
 
 use crate::server::{Upstream, program};

@@ -9,6 +9,7 @@ use bitcoin::script::PushBytesBuf;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 use charms_data::{App, B32, Data};
+use grail_charms::strict_fault;
 use grail_spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, ProofError, SpellError,
     encode_op_return, read_strict,
@@ -119,6 +120,7 @@ pub fn refusal(tx: &Transaction) -> SpellError {
 
 /// The form is fine: only the proof, [`JUNK_PROOF`], is not.
 pub fn assert_form_is_fine(tx: &Transaction) {
+    assert_eq!(strict_fault(tx), None);
     assert_eq!(
         refusal(tx),
         SpellError::Proof(ProofError::Length {

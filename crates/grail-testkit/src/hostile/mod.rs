@@ -12,14 +12,14 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use bitcoin::XOnlyPublicKey;
 use bitcoin::secp256k1::Secp256k1;
+use grail_ask::{Ask, Reply, VerifiedAnswer};
 use grail_attest::Protocol;
 use grail_broker::messages::{BrokerMessage as _, decode, encode};
 use grail_broker::{Broker as _, EmbeddedBroker};
 use grail_policy::judge;
 use grail_types::{BoundedBytes, Bridge, Network, Roster};
 use grail_wire::{
-    Answer, Ask, AskerId, Attempt, Proposal, ProposalId, RefusalCode, Reply, Verdict,
-    encode_proposal,
+    Answer, AskerId, Attempt, Proposal, ProposalId, RefusalCode, Verdict, encode_proposal,
 };
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
@@ -98,8 +98,7 @@ impl HostileBackend {
                         let reply = reply.context("the broker ended")?;
                         let Reply::Answer(message) = decode(&reply.payload)? else { continue };
                         let answer: Answer = grail_wire::decode(&message.answer)?.message;
-                        let answer = answer
-                            .verify(&Secp256k1::verification_only())?
+                        let answer = VerifiedAnswer::new(&Secp256k1::verification_only(), answer)?
                             .into_inner();
                         // An answer to the question before this one may come late.
                         if answer.proposal == id {

@@ -7,8 +7,7 @@
 
 use bitcoin::{Amount, FeeRate, Weight};
 
-use super::{Params, ParamsError, ParamsValues};
-use crate::ImagesHash;
+use super::{ImagesHash, Params, ParamsError, ParamsValues};
 
 /// Most bytes of encoded parameters: today's take under 200, and a decision must be able to hold
 /// what comes.

@@ -9,14 +9,13 @@ use bitcoin::secp256k1::{Keypair, Secp256k1};
 use bitcoin::transaction::Version;
 use bitcoin::{Address, Amount, OutPoint, ScriptBuf, Transaction, TxOut, XOnlyPublicKey};
 use grail_api::{RosterAnswer, Signer};
-use grail_attest::{Protocol, UnixTime, attest_signer};
+use grail_attest::{Image, ImageClass, Images, TeeKind};
+use grail_attest::{Protocol, UnixTime};
 use grail_attest_dev::{InsecureDevTee, development_pcr0};
 use grail_bridge_contract::RosterState;
 use grail_fixtures::conjured;
-use grail_types::{
-    Bridge, DevelopmentAllowed, Epoch, Image, ImageClass, Images, Network, Params, Roster, TeeKind,
-    Threshold,
-};
+use grail_tee::attest_signer;
+use grail_types::{Bridge, DevelopmentAllowed, Epoch, Network, Params, Roster, Threshold};
 use grail_wallet::charms::CharmReader;
 use grail_wallet::holdings::{Coin, Holding, PlainCoin, TokenCoin, classify};
 use grail_wallet::seed::Branch;

@@ -13,9 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use charms_data::{Data, util};
-use grail_attest::{Protocol, UnixTime, attest_signer};
+use grail_attest::{Protocol, UnixTime};
 use grail_attest_dev::InsecureDevTee;
 use grail_fixtures::house::{House, Rotation};
+use grail_tee::attest_signer;
 use grail_types::{BoundedBytes, BoundedVec, DevelopmentAllowed, Epoch, Network};
 use grail_wire::{Adopt, Attempt, Boot, Request, encode, encode_proposal};
 use support::{World, keypair, peg_in, peg_out, public, real_world};

@@ -7,10 +7,9 @@ use bitcoin::Transaction;
 use bitcoin::consensus::encode::{deserialize_hex, serialize};
 use bitcoin::script::Instruction;
 use charms_data::{App, Data, TxId, util};
+use grail_charms::PrevTx;
 use grail_prover::charms_transaction;
-use grail_spell::{
-    NormalizedSpell, PrevTx, decode_op_return, nft_app, token_app, utxo_id_from_outpoint,
-};
+use grail_spell::{NormalizedSpell, decode_op_return, nft_app, token_app, utxo_id_from_outpoint};
 use grail_types::{MockAllowed, Network};
 
 use crate::support::{Draft, World, p2tr, peg_in, peg_out};

@@ -1,6 +1,6 @@
 //! Every real transaction, and every recorded change of one.
 
-use grail_spell::read_compatible;
+use grail_charms::read_compatible;
 use grail_spell_judge::vectors::{bases, folder, recorded};
 use grail_spell_judge::verdict::judge_all;
 

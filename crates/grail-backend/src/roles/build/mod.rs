@@ -7,10 +7,11 @@ use anyhow::{Context, bail, ensure};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
 use grail_bridge_contract::RosterState;
 use grail_chain::View;
+use grail_charms::{PrevTx, roster_state};
 use grail_flow::{
     Alarm, DepositCharms, RequestEvent, RequestState, confirmations, confirmations_needed,
 };
-use grail_spell::{PrevTx, nft_app, roster_state};
+use grail_spell::nft_app;
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
 use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, SettlementRequest};
 use grail_types::{BoundedVec, Epoch, Network, Params, Roster};

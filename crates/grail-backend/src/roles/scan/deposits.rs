@@ -1,8 +1,9 @@
 //! What transactions pay to deposit addresses.
 
 use bitcoin::{Amount, OutPoint, Transaction};
+use grail_charms::PrevTx;
 use grail_flow::{Deposit, DepositCharms, DepositOrigin, RequestEvent, RequestState};
-use grail_spell::{BridgeCharms, PrevTx};
+use grail_spell::BridgeCharms;
 use grail_types::RequestId;
 
 use super::Scanner;

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use anyhow::Context;
 use bitcoin::{Amount, Block, BlockHash, OutPoint, Transaction, TxOut, Txid, Witness};
 use grail_bridge_contract::RosterState;
+use grail_charms::{PrevTx, roster_state};
 use grail_flow::BlockRef;
 use grail_policy::adoption::{HANDOVER_MAX_BYTES, Handover};
-use grail_spell::{PrevTx, nft_app, roster_state};
+use grail_spell::nft_app;
 use grail_store::Rotation;
 use grail_types::Epoch;
 

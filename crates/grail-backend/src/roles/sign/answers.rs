@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use bitcoin::secp256k1::{All, Secp256k1};
+use grail_ask::{Reply, VerifiedAnswer};
 use grail_broker::messages::{BrokerMessage, decode};
 use grail_flow::{SettlementId, SettlementStage, SettlementState};
 use grail_policy::judge;
 use grail_store::{NewAnswer, Recorded, Verdict};
 use grail_txbuild::Collector;
 use grail_types::{Roster, SignerIndex};
-use grail_wire::{Answer, Attempt, ProposalId, Reply, Verdict as Said, decode_proposal};
+use grail_wire::{Answer, Attempt, ProposalId, Verdict as Said, decode_proposal};
 
 use super::quorum::try_to_finish;
 use crate::{backend::Backend, step::Step};
@@ -181,7 +182,7 @@ async fn take(backend: &Backend, pending: &mut Pendings, payload: &[u8]) -> anyh
         }
     };
     let answer: Answer = grail_wire::decode(&message.answer)?.message;
-    let answer = answer.verify(&backend.secp)?;
+    let answer = VerifiedAnswer::new(&backend.secp, answer)?;
     let Some(id) = wanted(backend, pending, answer.get()).await? else {
         return Ok(());
     };

@@ -1,11 +1,12 @@
 //! Role *sign*: asks operators, checks every signature, combines a quorum's.
 
 use anyhow::Context;
+use grail_ask::Ask;
 use grail_broker::messages::{BrokerMessage, encode};
 use grail_flow::{SettlementEvent, SettlementId, SettlementStage, SettlementState};
 use grail_store::Work;
 use grail_types::BoundedBytes;
-use grail_wire::{Ask, Attempt};
+use grail_wire::Attempt;
 
 use crate::{
     backend::Backend,

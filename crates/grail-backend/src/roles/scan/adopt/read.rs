@@ -7,10 +7,11 @@ use bitcoin::{
     taproot::{ControlBlock, LeafVersion},
 };
 use grail_bridge_contract::RosterState;
+use grail_charms::PrevTx;
 use grail_flow::{BlockRef, DepositCharms};
 use grail_policy::adoption::AdoptedRoster;
 use grail_script::deposit_request;
-use grail_spell::{BridgeCharms, PrevTx};
+use grail_spell::BridgeCharms;
 use grail_store::{Reader, SETTLEMENT_ITEMS_MAX, SettlementItem};
 use grail_types::{Kind, RequestId, Roster};
 

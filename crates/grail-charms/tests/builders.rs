@@ -2,18 +2,52 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
-use bitcoin::Transaction;
+use bitcoin::absolute::LockTime;
+use bitcoin::hashes::Hash as _;
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Txid, Witness};
 use charms_data::{App, B32, Charms, Data};
-use common::{outpoint, output, transaction};
 use grail_bridge_contract::RosterState;
+use grail_charms::{
+    BridgeCharmError, BuildError, SettlementItem, deployment_spell, roster_state, settlement_spell,
+    token_amount, transfer_spell,
+};
 use grail_spell::{
-    BridgeCharmError, BuildError, SettlementItem, SpellShapeError, deployment_identity,
-    deployment_spell, nft_app, roster_state, settlement_spell, token_amount, token_app,
-    transfer_spell, utxo_id_from_outpoint,
+    SpellShapeError, deployment_identity, nft_app, token_app, utxo_id_from_outpoint,
 };
 use grail_types::BridgeApp;
+
+fn outpoint(byte: u8, vout: u32) -> OutPoint {
+    OutPoint {
+        txid: Txid::from_byte_array([byte; 32]),
+        vout,
+    }
+}
+
+fn output(sats: u64) -> TxOut {
+    TxOut {
+        value: Amount::from_sat(sats),
+        script_pubkey: ScriptBuf::from_bytes([[0x51, 0x20].as_slice(), &[7; 32]].concat()),
+    }
+}
+
+fn transaction(inputs: &[OutPoint], output: Vec<TxOut>) -> Transaction {
+    let input = inputs
+        .iter()
+        .map(|&previous_output| TxIn {
+            previous_output,
+            script_sig: ScriptBuf::new(),
+            sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
+            witness: Witness::new(),
+        })
+        .collect();
+    Transaction {
+        version: Version::TWO,
+        lock_time: LockTime::ZERO,
+        input,
+        output,
+    }
+}
 
 fn bridge() -> BridgeApp {
     BridgeApp {

@@ -9,19 +9,16 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::fault::{FormError, FormFault};
+use grail_spell::DEPTH_MAX;
 
-/// How deep arrays and maps may nest, the payload's own array counted. A roster's state on an
-/// output ends at six; the rest is room for data of other apps. (The decoder that reads next would
-/// go to 256.)
-pub const DEPTH_MAX: usize = 16;
+use super::fault::{FormError, FormFault};
 
 /// A text key that is shown in a path is cut at so many characters.
 const PATH_KEY_MAX_CHARS: usize = 24;
 
 /// The head of a value: its kind and its integer, length or count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Head {
+pub(super) enum Head {
     Unsigned(u64),
     Negative,
     Bytes(u64),
@@ -64,14 +61,14 @@ enum Step<'a> {
 
 /// Reads a payload front to back. Whatever begins an array or map enters it by [`Self::within`],
 /// which bounds the depth.
-pub(crate) struct Reader<'a> {
+pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     offset: usize,
     path: Vec<Step<'a>>,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self {
             bytes,
             offset: 0,
@@ -79,12 +76,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn offset(&self) -> usize {
+    pub(super) fn offset(&self) -> usize {
         self.offset
     }
 
     /// Nothing may be left.
-    pub(crate) fn end(&self) -> Result<(), FormError> {
+    pub(super) fn end(&self) -> Result<(), FormError> {
         match self.bytes.len().saturating_sub(self.offset) {
             0 => Ok(()),
             count => Err(self.fault(self.offset, FormFault::Trailing { count })),
@@ -92,7 +89,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The error for a value that began at `offset`.
-    pub(crate) fn fault(&self, offset: usize, fault: FormFault) -> FormError {
+    pub(super) fn fault(&self, offset: usize, fault: FormFault) -> FormError {
         FormError {
             offset,
             path: self.render_path(),
@@ -101,13 +98,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The error for a value of the wrong kind that began at `offset`.
-    pub(crate) fn kind_fault(&self, offset: usize, expected: &'static str, got: Head) -> FormError {
+    pub(super) fn kind_fault(&self, offset: usize, expected: &'static str, got: Head) -> FormError {
         let got = got.kind();
         self.fault(offset, FormFault::Kind { expected, got })
     }
 
     /// Reads the head of the next value.
-    pub(crate) fn head(&mut self) -> Result<Head, FormError> {
+    pub(super) fn head(&mut self) -> Result<Head, FormError> {
         let start = self.offset;
         let [initial] = *self.take::<1>()?;
         let (major, info) = (initial >> 5, initial & 0b1_1111);
@@ -177,7 +174,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an unsigned integer of at most `max`.
-    pub(crate) fn unsigned(&mut self, max: u64) -> Result<u64, FormError> {
+    pub(super) fn unsigned(&mut self, max: u64) -> Result<u64, FormError> {
         let start = self.offset;
         match self.head()? {
             Head::Unsigned(value) if value <= max => Ok(value),
@@ -187,7 +184,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a text.
-    pub(crate) fn text(&mut self) -> Result<&'a str, FormError> {
+    pub(super) fn text(&mut self) -> Result<&'a str, FormError> {
         let start = self.offset;
         match self.head()? {
             Head::Text(length) => self.text_content(length),
@@ -204,7 +201,7 @@ impl<'a> Reader<'a> {
 
     /// Reads an array: `element` is called before each element with its index. A fixed length is
     /// checked.
-    pub(crate) fn array(
+    pub(super) fn array(
         &mut self,
         expected_count: Option<u64>,
         mut element: impl FnMut(&mut Self, u64) -> Result<(), FormError>,
@@ -235,7 +232,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the head of a map: the number of its entries.
-    pub(crate) fn map(&mut self) -> Result<u64, FormError> {
+    pub(super) fn map(&mut self) -> Result<u64, FormError> {
         let start = self.offset;
         match self.head()? {
             Head::Map(count) => Ok(count),
@@ -244,7 +241,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the key of the entry `index` of a map that began at `start`.
-    pub(crate) fn key<T>(
+    pub(super) fn key<T>(
         &mut self,
         start: usize,
         index: u64,
@@ -254,7 +251,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the value of an entry, spoken of by `position`, of a map that began at `start`.
-    pub(crate) fn entry<T>(
+    pub(super) fn entry<T>(
         &mut self,
         start: usize,
         position: u64,
@@ -264,7 +261,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the value of the field `name` of a map that began at `start`.
-    pub(crate) fn field<T>(
+    pub(super) fn field<T>(
         &mut self,
         start: usize,
         name: &'static str,
@@ -274,7 +271,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a value of any kind.
-    pub(crate) fn any(&mut self) -> Result<(), FormError> {
+    pub(super) fn any(&mut self) -> Result<(), FormError> {
         let start = self.offset;
         match self.head()? {
             Head::Unsigned(_) | Head::Negative | Head::Bool(_) | Head::Null => Ok(()),
@@ -353,6 +350,6 @@ fn entry_step(index: u64, key: &[u8]) -> Step<'_> {
 }
 
 /// Foreign text for a message: its beginning.
-pub(crate) fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     text.chars().take(PATH_KEY_MAX_CHARS).collect()
 }

@@ -120,28 +120,6 @@ pub enum SealError {
     },
 }
 
-impl AttestError {
-    /// A stable word for logs, APIs and metrics.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::FieldLength { .. } => "attest-field-length",
-            Self::Unavailable { .. } => "attest-unavailable",
-        }
-    }
-}
-
-impl SealError {
-    /// A stable word for logs, APIs and metrics.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::TooLarge { .. } => "seal-too-large",
-            Self::Malformed => "seal-malformed",
-            Self::Foreign => "seal-foreign",
-            Self::Unavailable { .. } => "seal-unavailable",
-        }
-    }
-}
-
 /// A trusted execution environment, as the enclave's program sees it.
 pub trait Tee: Attester + Sealer + Send + Sync {}
 

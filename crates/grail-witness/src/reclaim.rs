@@ -6,11 +6,13 @@ use bitcoin::{
     secp256k1::{Keypair, Secp256k1, Signing, Verification},
     transaction::Version,
 };
+use grail_script::{
+    DepositTree, InternalKey, Leaf, SighashError, Sighashes,
+    weight::{self, SIGNATURE_BYTES},
+};
 use grail_types::{Roster, Terms};
 
-use crate::{
-    internal_key::InternalKey, sighash::Sighashes, spend::ReclaimSpend, tree::DepositTree, weight,
-};
+use crate::quorum::push_leaf;
 
 /// Why a deposit cannot be reclaimed so.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +36,7 @@ pub enum ReclaimError {
     },
     /// The digest could not be computed.
     #[error(transparent)]
-    Sighash(#[from] crate::SighashError),
+    Sighash(#[from] SighashError),
 }
 
 /// A deposit to be taken back, as its receipt describes it.
@@ -70,7 +72,7 @@ impl Reclaim<'_> {
         &self,
         secp: &Secp256k1<C>,
     ) -> Result<Weight, ReclaimError> {
-        Ok(self.spend(secp)?.witness_weight())
+        Ok(self.leaf(secp)?.witness_weight([SIGNATURE_BYTES]))
     }
 
     /// The unsigned transaction: one input, and output 0 to `to` with the deposit's value less the
@@ -142,7 +144,7 @@ impl Reclaim<'_> {
         if key.x_only_public_key().0 != self.terms.reclaim_key {
             return Err(ReclaimError::WrongKey);
         }
-        let spend = self.spend(secp)?;
+        let leaf = self.leaf(secp)?;
         let input_index = transaction
             .input
             .iter()
@@ -151,15 +153,16 @@ impl Reclaim<'_> {
                 input.previous_output == self.outpoint && *prevout == self.output
             })
             .ok_or(ReclaimError::NotSpent(self.outpoint))?;
-        let sighash = Sighashes::new(transaction, prevouts).of_reclaim(input_index, &spend)?;
+        let sighash = Sighashes::new(transaction, prevouts).of_leaf(input_index, &leaf)?;
         let signature = secp.sign_schnorr_no_aux_rand(&sighash, key);
         if let Some(input) = transaction.input.get_mut(input_index) {
-            input.witness = spend.witness(&signature);
+            input.witness = Witness::from_slice(&[signature.as_ref()]);
+            push_leaf(&mut input.witness, &leaf);
         }
         Ok(())
     }
 
-    fn spend<C: Verification>(&self, secp: &Secp256k1<C>) -> Result<ReclaimSpend, ReclaimError> {
+    fn leaf<C: Verification>(&self, secp: &Secp256k1<C>) -> Result<Leaf, ReclaimError> {
         let tree = DepositTree::new(secp, self.internal_key, self.terms, self.roster);
         if self.output.script_pubkey == tree.script_pubkey {
             Ok(tree.reclaim)

@@ -1,9 +1,47 @@
-//! What can be wrong with a payload, and where.
+//! What can be wrong with a spell's output, and where.
 
+use std::fmt;
+
+use grail_spell::{DEPTH_MAX, PROTOCOL_VERSION};
 use thiserror::Error;
 
-use super::reader::DEPTH_MAX;
-use crate::spell::PROTOCOL_VERSION;
+/// Where a spell's output leaves its one form, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StrictFault {
+    /// In its script.
+    #[error("spell output {output_index}, script byte {offset}: expected {expected}, got {got}")]
+    Script {
+        /// The output.
+        output_index: usize,
+        /// Offset in its script.
+        offset: usize,
+        /// What belongs there.
+        expected: &'static str,
+        /// What is there.
+        got: ScriptByte,
+    },
+    /// In the payload.
+    #[error(transparent)]
+    Payload(#[from] FormError),
+}
+
+/// A byte of a script, or its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptByte {
+    /// This byte.
+    Byte(u8),
+    /// None: the script is over.
+    End,
+}
+
+impl fmt::Display for ScriptByte {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Byte(byte) => write!(formatter, "{byte:#04x}"),
+            Self::End => formatter.write_str("the end"),
+        }
+    }
+}
 
 /// Where a payload leaves its one form, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

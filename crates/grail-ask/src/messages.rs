@@ -13,21 +13,14 @@
 
 use bitcoin::XOnlyPublicKey;
 use grail_types::{BoundedBytes, Bridge};
-use serde::{Deserialize, Serialize};
-
-use crate::{
-    answer::{ANSWER_MAX_BYTES, Attempt},
-    code::FaultCode,
-    codec::{Kind, WireMessage},
-    proposal::{PROPOSAL_MAX_BYTES, ProposalId},
-    text::{DETAILS_MAX_BYTES, Text},
+use grail_wire::{
+    ANSWER_MAX_BYTES, Attempt, DETAILS_MAX_BYTES, DOCUMENT_MAX_BYTES, FaultCode, Kind,
+    PROPOSAL_MAX_BYTES, ProposalId, Text, WireMessage,
 };
+use serde::{Deserialize, Serialize};
 
 /// Longest [`Name`].
 pub const NAME_MAX_BYTES: usize = 64;
-
-/// Largest attestation document (as the verifier takes).
-pub const DOCUMENT_MAX_BYTES: usize = 16 * 1024;
 
 /// Room in a message for what is not its one large field.
 const OVERHEAD_MAX_BYTES: usize = 1024;
@@ -88,7 +81,7 @@ impl std::fmt::Display for Name {
 pub struct Ask {
     /// Which time this is asked.
     pub attempt: Attempt,
-    /// [`crate::encode_proposal`]; its hash names it.
+    /// [`grail_wire::encode_proposal`]; its hash names it.
     pub proposal: BoundedBytes<PROPOSAL_MAX_BYTES>,
 }
 
@@ -107,7 +100,7 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerMessage {
-    /// An encoded [`crate::Answer`], authenticated by its signer.
+    /// An encoded [`grail_wire::Answer`], authenticated by its signer.
     pub answer: BoundedBytes<ANSWER_MAX_BYTES>,
 }
 
@@ -120,7 +113,7 @@ pub struct FaultMessage {
     /// The attempt.
     pub attempt: Attempt,
     /// Whose enclave.
-    #[serde(with = "crate::bytes::public_key")]
+    #[serde(with = "grail_wire::bytes::public_key")]
     pub public_key: XOnlyPublicKey,
     /// Stable code.
     pub code: FaultCode,
@@ -147,7 +140,7 @@ pub struct Evidence {
     #[serde(with = "serde_bytes")]
     pub nonce: [u8; 32],
     /// Whose enclave; the document proves it.
-    #[serde(with = "crate::bytes::public_key")]
+    #[serde(with = "grail_wire::bytes::public_key")]
     pub public_key: XOnlyPublicKey,
     /// The bridge that the key is for; the document proves it.
     pub bridge: Bridge,
@@ -163,7 +156,7 @@ pub struct Hello {
     /// What the operator calls itself.
     pub name: Name,
     /// Its claimed key.
-    #[serde(with = "crate::bytes::public_key")]
+    #[serde(with = "grail_wire::bytes::public_key")]
     pub public_key: XOnlyPublicKey,
     /// Its claimed bridge.
     pub bridge: Bridge,

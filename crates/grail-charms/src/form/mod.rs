@@ -1,20 +1,21 @@
-//! The one form of a payload that Grail writes and signs: CBOR of `(spell, proof)`, field by field.
+//! The one form of a spell's output that Grail writes and operators sign, to the byte: its script,
+//! and the payload's CBOR of `(spell, proof)`, field by field.
 //!
 //! Owns the grammar: which fields, in which order, of which kind and range, with keys in which
-//! order. Reads the payload's bytes once, front to back, before anything is decoded. That the
-//! decoded spell encodes to the same bytes again stays the last word ([`crate::read_strict`]); this
-//! says what is wrong, and where.
+//! order. Reads the bytes once, front to back, and decodes nothing. Whether a spell is signed is
+//! for [`grail_spell::read_strict`] to say, which compares what it decodes with what that encodes
+//! to; the tests hold both to the same verdict. This says what is wrong, and where.
 
 mod fault;
 mod reader;
 
+use bitcoin::Transaction;
+use bitcoin::opcodes::all::{OP_PUSHBYTES_75, OP_PUSHDATA1, OP_PUSHDATA2, OP_PUSHDATA4, OP_RETURN};
 use charms_data::{App, B32};
+use grail_spell::{PROTOCOL_VERSION, SPELL_MARKER, SpellError, StrictError, marked_outputs};
 
-pub use fault::{FormError, FormFault};
-pub use reader::DEPTH_MAX;
+pub use fault::{FormError, FormFault, ScriptByte, StrictFault};
 use reader::{Head, Reader, cut};
-
-use crate::spell::PROTOCOL_VERSION;
 
 /// Bytes of an identity or a verification key, each an array of so many integers.
 const HASH_BYTES: usize = 32;
@@ -49,9 +50,88 @@ const TX_FIELDS: &[Field] = &[
     ("scrolls", Presence::Never("tx.scrolls")),
 ];
 
-/// Checks the payload of a spell that is about to be signed. Linear in the payload, save that the
-/// keys of a map within an app's data are sorted.
-pub(crate) fn check(payload: &[u8]) -> Result<(), FormError> {
+/// Where the output of the transaction's spell leaves its one form. Of the first, where there are
+/// several, which is another fault; none where there is none.
+pub fn strict_fault(tx: &Transaction) -> Option<StrictFault> {
+    let (output_index, script) = marked_outputs(tx).next()?;
+    let script = script.as_bytes();
+    match payload_of(script) {
+        Ok(payload) => check(payload).err().map(StrictFault::Payload),
+        Err((offset, expected)) => Some(StrictFault::Script {
+            output_index,
+            offset,
+            expected,
+            got: script
+                .get(offset)
+                .map_or(ScriptByte::End, |byte| ScriptByte::Byte(*byte)),
+        }),
+    }
+}
+
+/// Why the strict reading refuses `tx`, in words: to the byte, where its one form is left.
+pub fn explain_strict(tx: &Transaction, refusal: &SpellError) -> String {
+    let fault = match refusal {
+        SpellError::Strict(
+            StrictError::Script { .. }
+            | StrictError::Payload(_)
+            | StrictError::Content(_)
+            | StrictError::Encoding,
+        ) => strict_fault(tx),
+        _ => None,
+    };
+    fault.map_or_else(|| refusal.to_string(), |fault| fault.to_string())
+}
+
+/// Where a script leaves its form: offset, and what was expected there.
+type ScriptFault = (usize, &'static str);
+
+/// The payload of `OP_RETURN <marker> <payload>`, each pushed in the shortest way and nothing after
+/// them.
+fn payload_of(script: &[u8]) -> Result<&[u8], ScriptFault> {
+    let rest = script
+        .strip_prefix(&[OP_RETURN.to_u8()])
+        .ok_or((0, "OP_RETURN"))?;
+    let marker = (1, "the marker \"spell\" pushed by its length, 0x05");
+    let rest = rest.strip_prefix(&[5]).ok_or(marker)?;
+    let rest = rest.strip_prefix(SPELL_MARKER).ok_or(marker)?;
+    let push_offset = script.len().saturating_sub(rest.len());
+    let push = (push_offset, "the payload pushed in the shortest way");
+    let (&opcode, rest) = rest.split_first().ok_or(push)?;
+    let (length, least, rest) = push_length(opcode, rest).ok_or(push)?;
+    if length < least {
+        return Err(push);
+    }
+    let Some((payload, after)) = rest.split_at_checked(length) else {
+        return Err((script.len(), "all bytes of the payload's push"));
+    };
+    if !after.is_empty() {
+        let end = script.len().saturating_sub(after.len());
+        return Err((end, "the end of the script"));
+    }
+    Ok(payload)
+}
+
+/// The length of a push, the least that its opcode is needed for, and the bytes after.
+fn push_length(opcode: u8, rest: &[u8]) -> Option<(usize, usize, &[u8])> {
+    let (length, least, rest) = if (1..=OP_PUSHBYTES_75.to_u8()).contains(&opcode) {
+        (u32::from(opcode), 1, rest)
+    } else if opcode == OP_PUSHDATA1.to_u8() {
+        let (length, rest) = rest.split_first_chunk()?;
+        (u8::from_le_bytes(*length).into(), 76, rest)
+    } else if opcode == OP_PUSHDATA2.to_u8() {
+        let (length, rest) = rest.split_first_chunk()?;
+        (u16::from_le_bytes(*length).into(), 1 << 8, rest)
+    } else if opcode == OP_PUSHDATA4.to_u8() {
+        let (length, rest) = rest.split_first_chunk()?;
+        (u32::from_le_bytes(*length), 1 << 16, rest)
+    } else {
+        return None;
+    };
+    Some((usize::try_from(length).ok()?, least, rest))
+}
+
+/// Checks a payload. Linear in it, save that the keys of a map within an app's data are sorted.
+fn check(payload: &[u8]) -> Result<(), FormError> {
     let mut reader = Reader::new(payload);
     reader.array(Some(2), |reader, index| match index {
         0 => read_fields(reader, SPELL_FIELDS, read_spell_field),
