@@ -6,11 +6,11 @@ use bitcoin::{Amount, OutPoint};
 use grail_flow::{
     Alarm, AlarmSubject, DepositStanding, ReclaimCode, RequestDuty, RequestEvent, RequestSituation,
     RequestState, SettlementDuty, SettlementEvent, SettlementId, SettlementSituation,
-    SettlementState, Unexpected, UnexpectedKind,
+    SettlementState, Unexpected, UnexpectedKind, worth,
 };
 use grail_store::{
-    Conflict, DepositState, Enqueued, JobId, JobState, NewEvent, NewJob, Request, SettlementItem,
-    StoreError, StoreTx, Subject, Work,
+    Conflict, DepositState, Enqueued, JobId, JobState, NewEvent, NewJob, PAGE_ROWS_MAX, Request,
+    SettlementItem, StoreError, StoreTx, Subject, Work,
 };
 use grail_types::{Params, RequestId};
 use serde_json::json;
@@ -229,6 +229,7 @@ impl<'a> Step<'a> {
             deadline_height: request.deadline_height,
             tip_height: self.tip_height,
             least,
+            own: self.worth_of_other(&request.state, &event).await?,
         };
         let (next, duties) = match request.state.apply(&event, &situation) {
             Ok(step) => step,
@@ -266,6 +267,7 @@ impl<'a> Step<'a> {
                         )
                         .await?;
                 }
+                RequestDuty::Reelect => self.reelect(id).await?,
                 RequestDuty::AbandonSettlement { settlement } => {
                     self.told
                         .push_back(Told::Settlement(settlement, SettlementEvent::ConflictFound));
@@ -274,6 +276,49 @@ impl<'a> Step<'a> {
                     self.enqueue_publish(settlement).await?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// What the deposit that a request goes by is worth, where another one is told of.
+    async fn worth_of_other(
+        &mut self,
+        state: &RequestState,
+        event: &RequestEvent,
+    ) -> Result<Option<Amount>, StoreError> {
+        let RequestEvent::DepositConfirmed { deposit, .. } = event else {
+            return Ok(None);
+        };
+        let Some(own) = state.deposit().filter(|own| *own != deposit.outpoint) else {
+            return Ok(None);
+        };
+        let row = self.tx.deposit(&own).await?;
+        Ok(row.map(|row| worth(&row.deposit)))
+    }
+
+    /// Tells a request, whose deposit is gone, of every other one that is known: those in blocks by
+    /// height, then those of the mempool. One that is not there any more is found out by the next
+    /// look.
+    async fn reelect(&mut self, id: RequestId) -> Result<(), StoreError> {
+        let mut rows = self.tx.deposits_of(&id, None, PAGE_ROWS_MAX).await?;
+        rows.retain(|row| match row.state {
+            DepositState::Unconfirmed | DepositState::Ready | DepositState::Reclaimable => true,
+            DepositState::Settling
+            | DepositState::Settled
+            | DepositState::Reclaimed
+            | DepositState::Vanished => false,
+        });
+        rows.sort_by_key(|row| row.block.map_or(u32::MAX, |block| block.height));
+        for row in rows {
+            let deposit = row.deposit;
+            let event = match row.block {
+                Some(block) => RequestEvent::DepositConfirmed {
+                    deposit,
+                    height: block.height,
+                },
+                None => RequestEvent::DepositSeen { deposit },
+            };
+            self.told.push_back(Told::Request(id, event));
         }
         Ok(())
     }

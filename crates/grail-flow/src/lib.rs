@@ -32,4 +32,4 @@ pub use settlement::{
     SettlementStage, SettlementState,
 };
 pub use unexpected::{Unexpected, UnexpectedKind};
-pub use viability::{least_fee, least_rest, least_weight, least_worth, viable_rate};
+pub use viability::{least_fee, least_rest, least_weight, least_worth, viable_rate, worth};

@@ -64,8 +64,8 @@ pub fn viable_rate(params: &Params, terms: &Terms, deposit: &Deposit, weight: We
     FeeRate::from_sat_per_kwu(per_kwu)
 }
 
-/// Coin and zkBTC together.
-pub(crate) fn worth(deposit: &Deposit) -> Amount {
+/// What a deposit is worth: coin and zkBTC together.
+pub fn worth(deposit: &Deposit) -> Amount {
     let token = match deposit.charms {
         DepositCharms::ZkBtc(amount) => amount,
         DepositCharms::None | DepositCharms::Other => Amount::ZERO,

@@ -125,7 +125,7 @@ async fn a_deposit_is_shown_with_confirmations_and_the_way_out() {
     assert_eq!(shown.other_deposits.len(), 1);
     let other = &shown.other_deposits[0];
     assert_eq!(other.outpoint.txid, second.compute_txid());
-    assert_eq!(other.code.name(), "duplicate-deposit");
+    assert_eq!(other.code.name(), "below-minimum");
     assert_eq!(other.reclaim_possible_at_height, Some(27));
 }
 

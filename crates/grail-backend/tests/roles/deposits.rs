@@ -143,6 +143,97 @@ async fn a_second_deposit_is_a_duplicate_and_the_first_is_served_alone() {
     assert_eq!(w.build().await, Built::Nothing);
 }
 
+/// Dust of a stranger, before the user's deposit and after it, in the mempool and in blocks.
+#[tokio::test]
+async fn dust_of_a_stranger_ends_nobodys_request() {
+    for (dust_first, mined_together) in [(true, true), (true, false), (false, false)] {
+        let w = World::new().await;
+        let asked = w.ask_peg_in().await;
+        let (dust, deposit) = (w.deposit(&asked, 330), w.deposit(&asked, DEPOSIT_SAT));
+        let [first, second] = if dust_first {
+            [&dust, &deposit]
+        } else {
+            [&deposit, &dust]
+        };
+        w.chain.relay(first.clone());
+        w.look().await;
+        w.chain.relay(second.clone());
+        w.look().await;
+        assert_eq!(w.standing(&asked).await, ("unconfirmed", None));
+        if mined_together {
+            w.mine_mempool().await;
+        } else {
+            // The dust paid more.
+            w.chain.clear_mempool();
+            w.chain.relay(deposit.clone());
+            w.mine(vec![dust.clone()]).await;
+            w.look().await;
+            assert_eq!(w.standing(&asked).await, ("unconfirmed", None));
+            w.mine_mempool().await;
+        }
+        assert_eq!(w.standing(&asked).await, ("ready", None));
+        assert_eq!(
+            row(&w, OutPoint::new(dust.compute_txid(), 0)).await,
+            (DepositState::Reclaimable, Some("below-minimum"))
+        );
+        let (_, signed) = w.settle().await;
+        let own = OutPoint::new(deposit.compute_txid(), 0);
+        assert_eq!(signed.input[1].previous_output, own);
+        assert_eq!(w.alarms().await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn the_least_that_a_stranger_can_pay_does_not_win_over_the_users_own() {
+    let w = World::new().await;
+    let asked = w.ask_peg_in().await;
+    let least = w.backend.params().deposit_min.to_sat();
+    let strangers = w.deposit(&asked, least);
+    w.mine(vec![strangers.clone()]).await;
+    assert_eq!(w.standing(&asked).await, ("ready", None));
+    let own = w.deposit(&asked, DEPOSIT_SAT);
+    w.mine(vec![own.clone()]).await;
+    let (_, signed) = w.settle().await;
+    let spent = OutPoint::new(own.compute_txid(), 0);
+    assert_eq!(signed.input[1].previous_output, spent);
+    assert_eq!(
+        row(&w, OutPoint::new(strangers.compute_txid(), 0)).await,
+        (DepositState::Reclaimable, Some("duplicate-deposit"))
+    );
+    // A larger one that comes once a settlement is under way is too late.
+    let larger = w.deposit(&asked, 2 * DEPOSIT_SAT);
+    w.mine(vec![larger.clone()]).await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    assert_eq!(w.standing(&asked).await, ("paid", None));
+    assert_eq!(
+        row(&w, OutPoint::new(larger.compute_txid(), 0)).await,
+        (DepositState::Reclaimable, Some("duplicate-deposit"))
+    );
+}
+
+#[tokio::test]
+async fn a_fee_bump_in_the_mempool_is_the_requests_deposit() {
+    let w = World::new().await;
+    let asked = w.ask_peg_in().await;
+    let replaced = w.deposit(&asked, DEPOSIT_SAT);
+    w.chain.relay(replaced.clone());
+    w.look().await;
+    let mut bumped = replaced.clone();
+    bumped.output[0].value -= bitcoin::Amount::from_sat(700);
+    w.chain.clear_mempool();
+    w.chain.relay(bumped.clone());
+    w.look().await;
+    let own = OutPoint::new(bumped.compute_txid(), 0);
+    assert_eq!(w.request(&asked).await.deposit(), Some(own));
+    assert_eq!(w.standing(&asked).await, ("unconfirmed", None));
+    assert_eq!(row(&w, own).await, (DepositState::Unconfirmed, None));
+    let gone = OutPoint::new(replaced.compute_txid(), 0);
+    assert_eq!(row(&w, gone).await, (DepositState::Vanished, None));
+    w.mine_mempool().await;
+    assert_eq!(w.standing(&asked).await, ("ready", None));
+}
+
 #[tokio::test]
 async fn two_outputs_to_one_address_are_one_deposit_and_a_duplicate() {
     let w = World::new().await;

@@ -22,6 +22,9 @@ pub enum RequestDuty {
         /// The settlement.
         settlement: SettlementId,
     },
+    /// The deposit that the request went by is gone: tell of every other one of it that is known,
+    /// those in blocks first.
+    Reelect,
     /// Look at the settlement again: publish it once more, or find that its inputs are gone.
     RecheckSettlement {
         /// The settlement.

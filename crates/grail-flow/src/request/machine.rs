@@ -6,7 +6,7 @@ use grail_types::{Kind, Params};
 use super::{DepositStanding, RequestDuty, RequestEvent, RequestState};
 use crate::{
     Deposit, DepositOrigin, ReclaimCode, SettlementId, Unexpected, UnexpectedKind, acceptable,
-    confirmations, confirmations_needed,
+    confirmations, confirmations_needed, worth,
 };
 
 /// What a transition may depend on besides state and event.
@@ -22,6 +22,9 @@ pub struct RequestSituation<'a> {
     pub tip_height: u32,
     /// What a deposit must be worth to be settled at all ([`crate::least_worth`]).
     pub least: Amount,
+    /// What the deposit that the request goes by is worth ([`crate::worth`]), where the event is
+    /// about another one.
+    pub own: Option<Amount>,
 }
 
 use RequestEvent as Event;
@@ -88,6 +91,14 @@ impl RequestState {
     fn deposit_seen(self, deposit: &Deposit, situation: &RequestSituation<'_>) -> Step {
         match self {
             Self::AwaitingDeposit {} | Self::Expired {} => Ok(mempool_deposit(deposit, situation)),
+            // Anybody can pay to an address: what cannot be served ends nobody's request.
+            Self::Reclaimable { deposit: own, .. } if own != deposit.outpoint => {
+                let (next, duties) = mempool_deposit(deposit, situation);
+                match next {
+                    State::Unconfirmed { .. } => Ok((next, duties)),
+                    _ => Err(Superseded),
+                }
+            }
             // Another one in the mempool may be a replacement of the one known (fee bump), so it is
             // judged when mined; the one known needs no second telling.
             Self::Unconfirmed { .. }
@@ -99,6 +110,10 @@ impl RequestState {
         }
     }
 
+    /// A deposit is in a block. Of several that can be served the largest is, so that a stranger's
+    /// payment of the least never wins over the user's own; of equal ones the first. Once a
+    /// settlement is under way, the one that it spends.
+
     fn deposit_confirmed(
         self,
         deposit: &Deposit,
@@ -106,13 +121,13 @@ impl RequestState {
         situation: &RequestSituation<'_>,
     ) -> Step {
         let outpoint = deposit.outpoint;
+        let is_own = self.deposit() == Some(outpoint);
+        let outcome = served(deposit, height <= situation.deadline_height, situation);
         match self {
             Self::AwaitingDeposit {} | Self::Expired {} => {
                 Ok(mined_deposit(deposit, height, situation))
             }
-            // Of several, the first to be mined serves: the others may be replaced transactions.
-            Self::Unconfirmed { height: None, .. } => Ok(mined_deposit(deposit, height, situation)),
-            Self::Unconfirmed { deposit: own, .. } if own == outpoint => {
+            Self::Unconfirmed { .. } if is_own => {
                 let (next, duties) = mined_deposit(deposit, height, situation);
                 if next == self {
                     Err(Superseded)
@@ -120,18 +135,33 @@ impl RequestState {
                     Ok((next, duties))
                 }
             }
-            Self::Unconfirmed { deposit: own, .. }
+            _ if is_own => Err(Superseded),
+            // The one in the mempool may be what this one replaced.
+            Self::Unconfirmed { height: None, .. } | Self::Reclaimable { .. }
+                if outcome.is_ok() =>
+            {
+                Ok(mined_deposit(deposit, height, situation))
+            }
+            Self::Unconfirmed {
+                deposit: own,
+                height: Some(_),
+            }
             | Self::Ready { deposit: own }
-            | Self::Settling { deposit: own, .. }
-            | Self::Paid { deposit: own, .. }
-            | Self::Reclaimable { deposit: own, .. }
-            | Self::Reclaimed { deposit: own, .. } => {
-                if own == outpoint {
-                    return Err(Superseded);
-                }
+                if outcome.is_ok() && outweighs(deposit, situation) =>
+            {
+                let (next, mut duties) = mined_deposit(deposit, height, situation);
+                duties.append(&mut left_over(own, outpoint));
+                Ok((next, duties))
+            }
+            Self::Unconfirmed { .. }
+            | Self::Ready { .. }
+            | Self::Settling { .. }
+            | Self::Paid { .. }
+            | Self::Reclaimable { .. }
+            | Self::Reclaimed { .. } => {
                 let offer = RequestDuty::OfferReclaim {
                     deposit: outpoint,
-                    code: ReclaimCode::DuplicateDeposit,
+                    code: outcome.err().unwrap_or(ReclaimCode::DuplicateDeposit),
                 };
                 Ok((self, vec![offer]))
             }
@@ -169,7 +199,7 @@ impl RequestState {
         self.owns(deposit)?;
         match self {
             Self::Unconfirmed { .. } | Self::Ready { .. } | Self::Reclaimable { .. } => {
-                Ok((without_deposit(situation), Vec::new()))
+                Ok((without_deposit(situation), vec![RequestDuty::Reelect]))
             }
             Self::Settling { settlement, .. } => {
                 Ok((self, vec![RequestDuty::RecheckSettlement { settlement }]))
@@ -362,7 +392,7 @@ impl RequestState {
                     },
                     Vec::new(),
                 ),
-                DepositStanding::Gone => (without_deposit(situation), Vec::new()),
+                DepositStanding::Gone => (without_deposit(situation), vec![RequestDuty::Reelect]),
             }),
             Self::Paid {
                 settlement: own, ..
@@ -458,7 +488,14 @@ fn reclaimable(deposit: OutPoint, code: ReclaimCode) -> (State, Vec<RequestDuty>
     )
 }
 
-/// The deposit that a request went by before a settlement took another one of it: not served.
+/// Whether a deposit takes the place of the one that the request goes by. A block's reward never
+/// does: it would make the user wait for a hundred blocks.
+fn outweighs(deposit: &Deposit, situation: &RequestSituation<'_>) -> bool {
+    let is_payment = deposit.origin == DepositOrigin::Payment;
+    is_payment && situation.own.is_some_and(|own| worth(deposit) > own)
+}
+
+/// The deposit that a request went by before it goes by another one: not served.
 fn left_over(own: OutPoint, taken: OutPoint) -> Vec<RequestDuty> {
     let offer = RequestDuty::OfferReclaim {
         deposit: own,

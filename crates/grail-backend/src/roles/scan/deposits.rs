@@ -53,16 +53,23 @@ pub(crate) fn deposit_at(backend: &Backend, read: &PrevTx, vout: u32) -> Option<
     })
 }
 
-/// A deposit that was not acceptable in the mempool, and that a mined `transaction` replaces, is
-/// gone: the new one is judged for itself and not as a duplicate.
+/// A deposit of the mempool that a mined `transaction` replaces is gone: the new one is judged for
+/// itself and not beside it.
 pub(super) async fn note_replaced(
     step: &mut Step<'_>,
     request: &RequestId,
     transaction: &Transaction,
 ) -> anyhow::Result<()> {
     let state = step.tx.request(request).await?.map(|request| request.state);
-    let Some(RequestState::Reclaimable { deposit, .. }) = state else {
-        return Ok(());
+    let deposit = match state {
+        Some(
+            RequestState::Reclaimable { deposit, .. }
+            | RequestState::Unconfirmed {
+                deposit,
+                height: None,
+            },
+        ) => deposit,
+        _ => return Ok(()),
     };
     let is_mined = step
         .tx
