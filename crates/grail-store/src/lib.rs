@@ -48,7 +48,7 @@ pub use handovers::{HANDOVER_BYTES_MAX, Rotation};
 pub use jobs::{
     ATTEMPTS_MAX, BACKOFF_MAX_SECONDS, Enqueued, Failed, Job, JobId, JobState, Lease, NewJob,
 };
-pub use lists::{AnswerSummary, Lane, ServedRequest};
+pub use lists::{AnswerSummary, ServedRequest};
 pub use proofs::{
     ListedProof, MadeProof, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, ProofRecord, ProofState,
     ProofTotals,

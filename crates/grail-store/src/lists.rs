@@ -6,7 +6,7 @@ use grail_types::{Kind, RequestId, SignerIndex};
 
 use crate::{
     Reader, Request, Settlement, SettlementItem, StoreError, VerdictKind,
-    column::{Columns, after, listed, page},
+    column::{Columns, after, page},
     db::{DbRow, sql},
     handovers::NEWEST_EPOCH,
     requests, settlements,
@@ -36,15 +36,6 @@ pub struct AnswerSummary {
     pub code: Option<String>,
     /// Of a refusal or fault.
     pub details: Option<String>,
-}
-
-/// Settlements on their way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lane {
-    /// Live ones that are in no block.
-    pub unconfirmed_count: u64,
-    /// Since when the oldest of them that was not sent to the network is on its way, unix seconds.
-    pub unpublished_since: Option<u64>,
 }
 
 impl Reader {
@@ -195,25 +186,6 @@ impl Reader {
         rows.iter()
             .map(|row| Ok((row.text("state_name")?, row.u64("total")?)))
             .collect()
-    }
-
-    /// What has not reached a block yet.
-    pub async fn lane(&mut self) -> Result<Lane, StoreError> {
-        let unconfirmed = SettlementStage::those(SettlementStage::is_unconfirmed);
-        let published = SettlementStage::those(SettlementStage::is_published);
-        let row = sqlx::query(sql(format!(
-            "SELECT COUNT(*) AS total, \
-             MIN(CASE WHEN state_name IN ({}) THEN NULL ELSE created_at END) AS since \
-             FROM settlements WHERE state_name IN ({})",
-            listed(published.map(SettlementStage::name)),
-            listed(unconfirmed.map(SettlementStage::name))
-        )))
-        .fetch_one(self.connection())
-        .await?;
-        Ok(Lane {
-            unconfirmed_count: row.u64("total")?,
-            unpublished_since: row.maybe_u64("since")?,
-        })
     }
 
     /// How many requests of the newest epoch are ready, and since when the one that has been so for

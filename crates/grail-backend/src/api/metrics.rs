@@ -12,7 +12,7 @@ use grail_flow::{AlarmCode, RequestStage, SettlementStage, Severity};
 use grail_store::{OpenAlarms, ProofState, ProofTotals, StoredCode};
 
 use super::{Api, answer::Answer, view::former_requests};
-use crate::{backend::Backend, clock};
+use crate::{backend::Backend, clock, roles::lane};
 
 /// Media type of the format.
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -53,7 +53,6 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     let totals = reader.vault_totals().await?;
     let (ready, ready_since) = reader.ready_backlog().await?;
     let waiting_since = reader.proof_waiting_since().await?;
-    let lane = reader.lane().await?;
     let epoch = backend.rosters(&mut reader).await?.newest().epoch();
     let former = former_requests(&mut reader, epoch).await?;
     drop(reader);
@@ -61,6 +60,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     let roles = backend.health.roles();
     let status = api.bridge_status().await?;
     let now = clock::now();
+    let ages = lane::ages(backend, now).await?;
     let age = |since: Option<u64>| since.map_or(0, |since| now.saturating_sub(since));
 
     let mut text = Text::default();
@@ -138,11 +138,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
         age(ready_since),
     );
     text.status(&status);
-    text.value(
-        "grail_lane_age_seconds",
-        "How long the oldest settlement that was not sent is on its way; 0 without one.",
-        age(lane.unpublished_since),
-    );
+    text.lane(&ages);
     text.proofs(proofs);
     text.value(
         "grail_oldest_queued_proof_age_seconds",
@@ -201,6 +197,17 @@ impl Text {
 
     fn labelled(&mut self, name: &str, label: &str, of: &str, value: u64) {
         let _ = writeln!(self.0, "{name}{{{label}=\"{of}\"}} {value}");
+    }
+
+    fn lane(&mut self, ages: &BTreeMap<SettlementStage, u64>) {
+        self.gauge(
+            "grail_settlement_age_seconds",
+            "How long the oldest settlement has stood where one waits; 0 without one.",
+        );
+        for stage in SettlementStage::those(SettlementStage::is_unconfirmed) {
+            let age = ages.get(&stage).copied().unwrap_or(0);
+            self.labelled("grail_settlement_age_seconds", "state", stage.name(), age);
+        }
     }
 
     fn status(&mut self, status: &BridgeStatus) {

@@ -175,7 +175,7 @@ async fn a_settlement_that_does_not_get_out_warns_and_then_pauses() {
     on_its_way(&t, 2, 21 * 60).await;
     check(&t, StatusCode::LaneSlow).await;
     let t = serving().await;
-    on_its_way(&t, 1, 2 * 60 * 60 + 60).await;
+    on_its_way(&t, 1, 61 * 60).await;
     check(&t, StatusCode::LaneStuck).await;
 }
 

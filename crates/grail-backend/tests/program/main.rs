@@ -149,10 +149,14 @@ fn node(chain: &'static str, is_up: &Arc<AtomicBool>) -> u16 {
                 continue;
             };
             let id = &call["id"];
+            let state = serde_json::json!({
+                "chain": chain, "blocks": 0, "headers": 0, "bestblockhash": "00".repeat(32),
+                "initialblockdownload": false, "verificationprogress": 1.0, "pruned": false,
+            });
             let answer = if !is_up.load(Ordering::SeqCst) {
                 serde_json::json!({"id": id, "error": {"code": -28, "message": "Loading"}})
             } else if call["method"] == "getblockchaininfo" {
-                serde_json::json!({"id": id, "result": {"chain": chain}})
+                serde_json::json!({"id": id, "result": state})
             } else {
                 serde_json::json!({"id": id, "error": {"code": -1, "message": "a test"}})
             };

@@ -204,7 +204,7 @@ async fn downgrade(store: &TestStore) {
         "CREATE UNIQUE INDEX items_one_per_request ON settlement_items (request) WHERE active = 1",
         "CREATE INDEX settlement_items_by_request ON settlement_items (request)",
         "ALTER TABLE settlements DROP COLUMN adopted",
-        "DELETE FROM _sqlx_migrations WHERE version = 10",
+        "DELETE FROM _sqlx_migrations WHERE version = 12",
     ] {
         sqlx::query(sql).execute(&mut connection).await.unwrap();
     }

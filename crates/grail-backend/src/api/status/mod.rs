@@ -4,16 +4,20 @@
 //! Owns the limits of time beyond which waiting is no longer usual. Trusts rows and the node. Never
 //! tells the inside: counts, heights and times, no names and no texts of errors.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use axum::{Json, extract::State};
 use bitcoin::{FeeRate, XOnlyPublicKey};
 use grail_api::{BridgeStatus, ServingState, StatusCode, StatusReason};
-use grail_store::{Lane, OpenAlarms, Reader, VaultTotals};
+use grail_flow::SettlementStage;
+use grail_store::{OpenAlarms, Reader, VaultTotals};
 use grail_types::{Params, Roster};
 
 use super::{Api, answer::Answer, node_view::NodeView};
-use crate::{backend::Backend, clock, operators, rosters::NotIssuing};
+use crate::{backend::Backend, clock, operators, roles::lane, rosters::NotIssuing};
 
 /// Blocks behind the node that are nothing to worry about.
 const LAG_BLOCKS_USUAL: u32 = 2;
@@ -22,12 +26,12 @@ const LAG_BLOCKS_USUAL: u32 = 2;
 const LAG_BLOCKS_MAX: u32 = 6;
 /// Evidence counts for so long: everybody is challenged every ten minutes, and may miss one.
 const HEARD_SECONDS: u64 = 25 * 60;
-/// Longest usual wait for a proof, and for a settlement from its draft to the network.
+/// Longest usual wait for a proof.
 const PROOF_SECONDS_USUAL: u64 = 10 * 60;
-const LANE_SECONDS_USUAL: u64 = 20 * 60;
-/// Waits after which something is broken.
+/// Wait after which something is broken.
 const PROOF_SECONDS_MAX: u64 = 60 * 60;
-const LANE_SECONDS_MAX: u64 = 2 * 60 * 60;
+/// The part of a stage's deadline after which a settlement is slower than usual.
+const LANE_PART_USUAL: u64 = 3;
 /// Proofs may take so many times what the last ones took, if that is longer.
 const PROOF_TIMES_USUAL: u64 = 3;
 const PROOF_TIMES_MAX: u64 = 10;
@@ -67,7 +71,9 @@ struct Facts {
     operators_heard: u16,
     threshold: u16,
     ready: (u64, Option<u64>),
-    lane: Lane,
+    unconfirmed: u64,
+    /// For how long the oldest settlement has stood at each stage, seconds.
+    lane: BTreeMap<SettlementStage, u64>,
     proof_waiting_since: Option<u64>,
     /// What a proof takes, seconds.
     proof_seconds: u64,
@@ -76,6 +82,8 @@ struct Facts {
 async fn look(api: &Api) -> Answer<Arc<BridgeStatus>> {
     let backend = &api.backend;
     let node = api.node.view(backend).await;
+    let now = clock::now();
+    let ages = lane::ages(backend, now).await?;
     let mut reader = backend.store.read().await?;
     let rosters = backend.rosters(&mut reader).await?;
     let roster = rosters.newest().roster();
@@ -88,7 +96,6 @@ async fn look(api: &Api) -> Answer<Arc<BridgeStatus>> {
         height,
         backend.params().settlement_confirmations,
     );
-    let now = clock::now();
     let heard = heard(backend, &mut reader, roster, now).await?;
     let estimate = reader.proof_estimate_ms(backend.prover.kind()).await?;
     let facts = Facts {
@@ -103,7 +110,8 @@ async fn look(api: &Api) -> Answer<Arc<BridgeStatus>> {
         operators_heard: count(heard.len()),
         threshold: roster.threshold().0,
         ready: reader.ready_backlog().await?,
-        lane: reader.lane().await?,
+        unconfirmed: reader.unconfirmed_settlement_count().await?,
+        lane: ages,
         proof_waiting_since: reader.proof_waiting_since().await?,
         proof_seconds: estimate.unwrap_or(0) / 1_000,
     };
@@ -156,7 +164,7 @@ impl Facts {
             retry_after,
             ready_requests,
             oldest_ready_seconds: ready_since.map(|since| self.now.saturating_sub(since)),
-            unconfirmed_settlements: self.lane.unconfirmed_count,
+            unconfirmed_settlements: self.unconfirmed,
             epoch: self.epoch,
             operators_heard: self.operators_heard,
             operators: self.operators,
@@ -240,18 +248,34 @@ impl Facts {
         } else if proof > limit(PROOF_SECONDS_USUAL, PROOF_TIMES_USUAL) {
             say(StatusCode::ProverSlow, detail);
         }
-        let lane = age(self.lane.unpublished_since);
-        let detail = format!("a settlement is on its way since {lane} s");
-        if lane > limit(LANE_SECONDS_MAX, PROOF_TIMES_MAX) {
+        let stands = |is_over: fn(SettlementStage, u64, u64) -> bool| {
+            let mut ages = self.lane.iter();
+            ages.any(|(stage, age)| {
+                lane::deadline(*stage).is_some_and(|it| is_over(*stage, *age, it))
+            })
+        };
+        // One that is in the network waits for a block, which is nobody's fault.
+        let is_stuck = stands(|stage, age, deadline| !stage.is_published() && age > deadline);
+        let is_slow = stands(|stage, age, deadline| {
+            let part = if stage.is_published() {
+                1
+            } else {
+                LANE_PART_USUAL
+            };
+            age > deadline / part
+        });
+        let oldest = self.lane.values().max().copied().unwrap_or(0);
+        let detail = format!("a settlement has stood where it is for {oldest} s");
+        if is_stuck {
             say(StatusCode::LaneStuck, detail);
-        } else if lane > limit(LANE_SECONDS_USUAL, PROOF_TIMES_USUAL) {
+        } else if is_slow {
             say(StatusCode::LaneSlow, detail);
         }
     }
 
     fn queue(&self, params: &Params, say: &mut impl FnMut(StatusCode, String)) {
         if self.is_lane_full(params) {
-            let count = self.lane.unconfirmed_count;
+            let count = self.unconfirmed;
             say(
                 StatusCode::LaneFull,
                 format!("{count} settlements wait for a block"),
@@ -267,7 +291,7 @@ impl Facts {
 
     fn is_lane_full(&self, params: &Params) -> bool {
         let most = params.settlements_unconfirmed_max;
-        self.lane.unconfirmed_count >= u64::from(most)
+        self.unconfirmed >= u64::from(most)
     }
 
     /// From a confirmed deposit to its settlement in the network, but for the wait for company,

@@ -33,7 +33,8 @@ fn well() -> Facts {
         operators_heard: 16,
         threshold: 12,
         ready: (0, None),
-        lane: Lane::default(),
+        unconfirmed: 0,
+        lane: BTreeMap::new(),
         proof_waiting_since: None,
         proof_seconds: 0,
     }
@@ -79,8 +80,8 @@ const CASES: [(StatusCode, u64, Change); 16] = [
     }),
     (StatusCode::ProverSlow, PROOF_SECONDS_USUAL + 1, proving),
     (StatusCode::ProverAway, PROOF_SECONDS_MAX + 1, proving),
-    (StatusCode::LaneSlow, LANE_SECONDS_USUAL + 1, on_its_way),
-    (StatusCode::LaneStuck, LANE_SECONDS_MAX + 1, on_its_way),
+    (StatusCode::LaneSlow, 10 * 60 + 1, asked_for),
+    (StatusCode::LaneStuck, 30 * 60 + 1, asked_for),
     (StatusCode::LaneFull, 20, unconfirmed),
     (StatusCode::QueueLong, 199, ready),
 ];
@@ -94,7 +95,7 @@ fn shown(facts: &mut Facts, n: u64) {
 }
 
 fn unconfirmed(facts: &mut Facts, n: u64) {
-    facts.lane.unconfirmed_count = n;
+    facts.unconfirmed = n;
 }
 
 fn ready(facts: &mut Facts, n: u64) {
@@ -113,8 +114,8 @@ fn proving(facts: &mut Facts, n: u64) {
     facts.proof_waiting_since = Some(facts.now - n);
 }
 
-fn on_its_way(facts: &mut Facts, n: u64) {
-    facts.lane.unpublished_since = Some(facts.now - n);
+fn asked_for(facts: &mut Facts, n: u64) {
+    facts.lane.insert(SettlementStage::Asked, n);
 }
 
 #[test]
@@ -157,8 +158,17 @@ fn the_expected_wait_is_of_proofs_batches_and_blocks() {
     // Two settlements before the next one.
     facts.ready = (400, Some(1));
     assert_eq!(wait(&facts), Some(3 * 310 + 30));
-    facts.lane.unconfirmed_count = 20;
+    facts.unconfirmed = 20;
     assert_eq!(wait(&facts), Some(3 * 310 + 630));
+}
+
+#[test]
+fn a_settlement_in_the_network_is_slow_at_its_deadline_and_never_stuck() {
+    let mut facts = well();
+    for (age, expected) in [(6, vec![]), (7, vec![StatusCode::LaneSlow])] {
+        facts.lane.insert(SettlementStage::Broadcast, age * 60 * 60);
+        assert_eq!(codes(&facts), expected);
+    }
 }
 
 #[test]
