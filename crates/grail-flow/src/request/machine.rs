@@ -113,7 +113,6 @@ impl RequestState {
     /// A deposit is in a block. Of several that can be served the largest is, so that a stranger's
     /// payment of the least never wins over the user's own; of equal ones the first. Once a
     /// settlement is under way, the one that it spends.
-
     fn deposit_confirmed(
         self,
         deposit: &Deposit,
