@@ -61,15 +61,15 @@ pub(super) async fn note_replaced(
     transaction: &Transaction,
 ) -> anyhow::Result<()> {
     let state = step.tx.request(request).await?.map(|request| request.state);
-    let deposit = match state {
-        Some(
-            RequestState::Reclaimable { deposit, .. }
-            | RequestState::Unconfirmed {
-                deposit,
-                height: None,
-            },
-        ) => deposit,
-        _ => return Ok(()),
+    let Some(
+        RequestState::Reclaimable { deposit, .. }
+        | RequestState::Unconfirmed {
+            deposit,
+            height: None,
+        },
+    ) = state
+    else {
+        return Ok(());
     };
     let is_mined = step
         .tx
