@@ -107,6 +107,20 @@ pub trait BlockSource {
     fn block(&self, hash: &BlockHash) -> Result<Option<Block>, ChainError>;
 }
 
+/// Where a transaction of the mempool stands among its relatives there: nodes relay only so much of
+/// them. Sizes are virtual, and count the transaction itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MempoolKin {
+    /// Transactions that it builds on, and itself.
+    pub ancestors: u64,
+    /// Their size, vbytes.
+    pub ancestors_vsize: u64,
+    /// Transactions that build on it, and itself.
+    pub descendants: u64,
+    /// Their size, vbytes.
+    pub descendants_vsize: u64,
+}
+
 /// A chain that can be read and written to.
 pub trait Chain: BlockSource + Send + Sync {
     /// A header, of the best chain or not; `None` when the node has never seen it.
@@ -115,6 +129,8 @@ pub trait Chain: BlockSource + Send + Sync {
     fn mempool_txids(&self) -> Result<Vec<Txid>, ChainError>;
     /// A transaction of the mempool; `None` when it is not there (which may mean confirmed).
     fn mempool_tx(&self, txid: &Txid) -> Result<Option<Transaction>, ChainError>;
+    /// The relatives of a transaction in the mempool; `None` when it is not there.
+    fn mempool_kin(&self, txid: &Txid) -> Result<Option<MempoolKin>, ChainError>;
     /// A transaction of a given block; `None` when the block is unknown or does not hold it. Needs
     /// no index.
     fn tx_in_block(

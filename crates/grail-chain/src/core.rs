@@ -17,7 +17,9 @@ use serde_json::{Value, json};
 
 use grail_flow::BlockRef;
 
-use crate::chain::{BlockSource, Chain, HeaderAt, Spent, Tested, TxOutStatus, Verdict, View};
+use crate::chain::{
+    BlockSource, Chain, HeaderAt, MempoolKin, Spent, Tested, TxOutStatus, Verdict, View,
+};
 use crate::rpc::{Auth, RpcClient, bad_answer};
 use crate::{ChainError, NodeState, SendError};
 
@@ -212,6 +214,23 @@ impl Chain for BitcoinCore {
             }) => Ok(Some(checked_tx(METHOD, decode(METHOD, &hex)?, txid)?)),
             _ => Ok(None),
         }
+    }
+
+    fn mempool_kin(&self, txid: &Txid) -> Result<Option<MempoolKin>, ChainError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            ancestorcount: u64,
+            ancestorsize: u64,
+            descendantcount: u64,
+            descendantsize: u64,
+        }
+        let found = self.find::<Answer>("getmempoolentry", &[json!(txid)])?;
+        Ok(found.map(|answer| MempoolKin {
+            ancestors: answer.ancestorcount,
+            ancestors_vsize: answer.ancestorsize,
+            descendants: answer.descendantcount,
+            descendants_vsize: answer.descendantsize,
+        }))
     }
 
     fn tx_in_block(

@@ -16,8 +16,8 @@ mod rpc;
 mod scanner;
 
 pub use chain::{
-    BlockOutput, BlockSource, Chain, HeaderAt, Spent, Tested, TxOutStatus, Verdict, View, fee_at,
-    outputs,
+    BlockOutput, BlockSource, Chain, HeaderAt, MempoolKin, Spent, Tested, TxOutStatus, Verdict,
+    View, fee_at, outputs,
 };
 pub use core::BitcoinCore;
 pub use error::{ChainError, ErrorKind, SendError};

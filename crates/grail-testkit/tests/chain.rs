@@ -11,8 +11,8 @@ use bitcoin::{
     Txid, Witness,
 };
 use grail_chain::{
-    Auth, BitcoinCore, BlockSource, Chain, Cursor, ErrorKind, RejectReason, RpcClient, Step,
-    Verdict, View, confirmations, next_step, outputs,
+    Auth, BitcoinCore, BlockSource, Chain, Cursor, ErrorKind, MempoolKin, RejectReason, RpcClient,
+    Step, Verdict, View, confirmations, next_step, outputs,
 };
 use grail_flow::COINBASE_MATURITY_BLOCKS;
 use grail_testkit::Node;
@@ -113,6 +113,35 @@ fn headers_say_whether_they_are_in_the_best_chain() {
     let best = node.chain().header(&tip.hash).unwrap().unwrap();
     assert_eq!((best.height, best.is_in_best_chain), (122, true));
     assert_eq!(best.header.block_hash(), tip.hash);
+}
+
+/// As many as the backend counts on: see its `roles/build/room.rs`.
+#[test]
+fn relatives_in_the_mempool_are_counted_and_twenty_five_are_taken() {
+    let node = Node::start();
+    let chain = node.chain();
+    let deposit = node.fund(&anyone(), Amount::from_sat(100_000));
+    node.mine(1);
+    let (mut parent, mut txids) = (deposit, Vec::new());
+    for number in 1..=25 {
+        let child = spend(parent, 100_000 - 1_000 * number, RBF);
+        txids.push(node.send(&child));
+        parent = OutPoint::new(child.compute_txid(), 0);
+    }
+    let first = chain.mempool_kin(&txids[0]).unwrap().unwrap();
+    let vsize = first.ancestors_vsize;
+    let all = MempoolKin {
+        ancestors: 1,
+        ancestors_vsize: vsize,
+        descendants: 25,
+        descendants_vsize: 25 * vsize,
+    };
+    assert_eq!(first, all);
+    let last = chain.mempool_kin(&txids[24]).unwrap().unwrap();
+    assert_eq!((last.ancestors, last.ancestors_vsize), (25, 25 * vsize));
+    assert_eq!((last.descendants, last.descendants_vsize), (1, vsize));
+    node.mine(1);
+    assert_eq!(chain.mempool_kin(&txids[0]).unwrap(), None);
 }
 
 #[test]

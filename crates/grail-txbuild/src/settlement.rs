@@ -203,10 +203,18 @@ impl SettlementRequest<'_> {
     /// would pay above their cap go at once: the fewer are left, the more each pays, so that none
     /// of them could stay. What remains is at most quadratic in the batch, which the parameters
     /// bound.
-    pub fn plan<C: Verification>(
+    pub fn plan<C: Verification>(self, secp: &Secp256k1<C>) -> Result<SettlementPlan, PlanError> {
+        let weight_max = self.params.settlement_weight_max;
+        self.plan_within(secp, weight_max)
+    }
+
+    /// Plans a settlement that weighs `weight_max` at most, signed, and what the parameters allow.
+    pub fn plan_within<C: Verification>(
         mut self,
         secp: &Secp256k1<C>,
+        weight_max: Weight,
     ) -> Result<SettlementPlan, PlanError> {
+        let weight_max = weight_max.min(self.params.settlement_weight_max);
         let vault = VaultTree::new(secp, InternalKey::Nums, self.roster);
         let fee_rate = self
             .fee_rate
@@ -218,7 +226,7 @@ impl SettlementRequest<'_> {
             if chosen.is_empty() {
                 return Err(PlanError::Nothing { left_out });
             }
-            let outcome = self.attempt(&vault, &chosen, fee_rate)?;
+            let outcome = self.attempt(&vault, &chosen, fee_rate, weight_max)?;
             let Unfit { indexes, reason } = match outcome {
                 Ok((draft, shares)) => return self.finish(draft, &chosen, &shares, left_out),
                 Err(unfit) => unfit,
@@ -270,6 +278,7 @@ impl SettlementRequest<'_> {
         vault: &VaultTree,
         chosen: &[Candidate],
         fee_rate: FeeRate,
+        weight_max: Weight,
     ) -> Result<Result<(Draft, Vec<Amount>), Unfit>, PlanError> {
         let last = chosen.len().saturating_sub(1);
         // With no fee every amount is at its largest, and so is the spell that carries it.
@@ -280,7 +289,7 @@ impl SettlementRequest<'_> {
         };
         let own: Vec<Weight> = chosen.iter().map(Self::own_weight).collect();
         let total = self.signed_weight(vault, chosen, &largest)?;
-        if total > self.params.settlement_weight_max {
+        if total > weight_max {
             return Ok(Err(Unfit::one(last, LeftOutReason::BatchFull)));
         }
         let own_sum: Weight = own.iter().copied().sum();

@@ -1,10 +1,12 @@
 //! What stands still in the one lane: ended, or told of; and nobody but the chain ends the rest.
 
+use bitcoin::{Amount, OutPoint, TxOut, Witness};
 use grail_backend::roles::{build::Built, lane};
 use grail_flow::{AbandonCode, SettlementId, SettlementStage, SettlementState};
 use grail_store::JobKind;
 
 use super::{
+    bridge::{own_script, transaction},
     signers::honest,
     world::{QUORUM, World, settlement_id},
 };
@@ -140,4 +142,30 @@ async fn old_answers_said_again_are_not_judged_again() {
     w.sign(&ask, &QUORUM).await;
     w.answered(settlement_id(&ask)).await;
     assert_eq!(w.backend.approvals.misses(), misses);
+}
+
+/// Strangers who were paid by a settlement build on it, until nodes take no more of its relatives.
+#[tokio::test]
+async fn a_pinned_chain_is_waited_for_and_no_proof_is_made() {
+    let w = World::new().await;
+    w.ready_peg_ins(1).await;
+    let (_, made) = w.settle().await;
+    let waiting = w.ready_peg_ins(1).await;
+    let mut parent = OutPoint::new(made.compute_txid(), 2);
+    for _ in 0..24 {
+        let output = TxOut {
+            value: Amount::from_sat(330),
+            script_pubkey: own_script(3),
+        };
+        let mut child = transaction(&[parent], vec![output]);
+        child.input[0].witness = Witness::from_slice(&[[0_u8; 64]]);
+        parent = OutPoint::new(child.compute_txid(), 0);
+        w.chain.relay(child);
+    }
+    assert_eq!(w.build().await, Built::Nothing);
+    assert_eq!(w.standing(&waiting[0].0).await, ("ready", None));
+    // A block makes room.
+    w.mine_mempool().await;
+    w.settle().await;
+    assert_eq!(w.alarms().await, [""; 0]);
 }

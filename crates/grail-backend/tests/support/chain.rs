@@ -12,8 +12,8 @@ use bitcoin::{
     hashes::Hash,
 };
 use grail_chain::{
-    BlockRef, BlockSource, Chain, ChainError, HeaderAt, SendError, Spent, Tested, TxOutStatus,
-    Verdict, View,
+    BlockRef, BlockSource, Chain, ChainError, HeaderAt, MempoolKin, SendError, Spent, Tested,
+    TxOutStatus, Verdict, View,
 };
 
 /// The best chain and a mempool. A transaction may spend outputs of transactions that were never
@@ -333,6 +333,48 @@ impl Chain for PaperChain {
             .iter()
             .find(|transaction| transaction.compute_txid() == *txid);
         Ok(found.cloned())
+    }
+
+    fn mempool_kin(&self, txid: &Txid) -> Result<Option<MempoolKin>, ChainError> {
+        let state = self.answering()?;
+        let is_there = |txid: &Txid| state.mempool.iter().any(|tx| tx.compute_txid() == *txid);
+        if !is_there(txid) {
+            return Ok(None);
+        }
+        // The mempool is in the order of arrival: parents first.
+        let (mut above, mut below) = (BTreeSet::from([*txid]), BTreeSet::from([*txid]));
+        for transaction in &state.mempool {
+            let mut inputs = transaction.input.iter();
+            if inputs.any(|input| below.contains(&input.previous_output.txid)) {
+                below.insert(transaction.compute_txid());
+            }
+        }
+        for transaction in state.mempool.iter().rev() {
+            if above.contains(&transaction.compute_txid()) {
+                above.extend(
+                    transaction
+                        .input
+                        .iter()
+                        .map(|input| input.previous_output.txid),
+                );
+            }
+        }
+        let sum = |txids: &BTreeSet<Txid>| {
+            let found = state.mempool.iter();
+            found
+                .filter(|tx| txids.contains(&tx.compute_txid()))
+                .fold((0, 0), |(count, vsize), tx| {
+                    (count + 1, vsize + tx.vsize() as u64)
+                })
+        };
+        let ((ancestors, ancestors_vsize), (descendants, descendants_vsize)) =
+            (sum(&above), sum(&below));
+        Ok(Some(MempoolKin {
+            ancestors,
+            ancestors_vsize,
+            descendants,
+            descendants_vsize,
+        }))
     }
 
     fn tx_in_block(

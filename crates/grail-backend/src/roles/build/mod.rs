@@ -1,15 +1,17 @@
 //! Role *build*: ready requests to a settlement draft.
 
 pub(crate) mod fee_cap;
+mod room;
 mod turns;
 
 use anyhow::{Context, bail, ensure};
-use bitcoin::{FeeRate, OutPoint, Transaction, Txid};
+use bitcoin::{FeeRate, OutPoint, Transaction, Txid, Weight};
 use grail_bridge_contract::RosterState;
 use grail_chain::View;
 use grail_charms::{PrevTx, roster_state};
 use grail_flow::{
-    Alarm, DepositCharms, RequestEvent, RequestState, confirmations, confirmations_needed,
+    Alarm, DepositCharms, RequestEvent, RequestState, SettlementStage, confirmations,
+    confirmations_needed,
 };
 use grail_spell::nft_app;
 use grail_store::{NewSettlement, Reader, Request, SettlementItem};
@@ -61,6 +63,8 @@ pub enum Built {
 
 /// The newest unspent roster NFT with all that a settlement needs of it.
 struct Tip {
+    /// The largest settlement that nodes relay on top of those that wait for a block.
+    weight_max: Weight,
     roster: Roster,
     nft: Coin,
     state: RosterState,
@@ -165,6 +169,7 @@ async fn plan(
     let (bridge, params) = (*backend.bridge(), backend.params().clone());
     let (roster, state) = (tip.roster.clone(), tip.state.clone());
     let (nft, vault) = (tip.nft.clone(), tip.vault.clone());
+    let weight_max = tip.weight_max;
     let proof_bytes = backend.prover.proof_bytes();
     let prover_fee = backend.prover.fee_output_max();
     let secp = backend.secp.clone();
@@ -181,7 +186,7 @@ async fn plan(
             proof_bytes,
             prover_fee,
         };
-        request.plan(&secp)
+        request.plan_within(&secp, weight_max)
     })
     .await?;
     Ok((planned, previous))
@@ -240,6 +245,11 @@ async fn tip(
     if unspent.is_none() {
         return Ok(None);
     }
+    let waiting = waiting(reader, nft.txid).await?;
+    let left = backend.node.call(move |chain| room::left(chain, &waiting));
+    let Some(weight_max) = left.await? else {
+        return Ok(None);
+    };
     let transaction = reader
         .transaction(&nft.txid)
         .await?
@@ -265,12 +275,27 @@ async fn tip(
         coin.output.script_pubkey == newest.vault().script_pubkey && read.charms_at(1).is_empty()
     });
     Ok(Some(Tip {
+        weight_max,
         roster: newest.roster().clone(),
         nft: nft_coin,
         state,
         vault,
         transaction,
     }))
+}
+
+/// The settlements that are published and in no block, oldest first, up to the one to build on.
+async fn waiting(reader: &mut Reader, newest: Txid) -> anyhow::Result<Vec<Txid>> {
+    let published = reader
+        .settlements_in_state(SettlementStage::Broadcast, 0, DESCENDANTS_MAX)
+        .await?;
+    let mut waiting: Vec<Txid> = published.iter().filter_map(|row| row.txid).collect();
+    // Adopted rows may have come in another order.
+    if let Some(index) = waiting.iter().position(|txid| *txid == newest) {
+        let newest = waiting.remove(index);
+        waiting.push(newest);
+    }
+    Ok(waiting)
 }
 
 /// The node's estimate, never below what its mempool takes. Regtest has no fee market to estimate,
