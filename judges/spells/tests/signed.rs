@@ -13,8 +13,8 @@ use common::{AGREES, BRIDGE, Bridge, at, funding, mock_allowed, output, roster, 
 use grail_bridge_contract::check_previous;
 use grail_prover::{MockProver, ProveRequest};
 use grail_spell::{
-    NormalizedCharms, NormalizedSpell, NormalizedTransaction, read_strict, utxo_id_from_outpoint,
-    without_witnesses,
+    NormalizedCharms, NormalizedSpell, NormalizedTransaction, Place, read_strict,
+    utxo_id_from_outpoint, without_witnesses,
 };
 use grail_spell_judge::{charms_reading, charms_view, to_charms};
 use proptest::prelude::*;
@@ -61,10 +61,13 @@ fn accepted_by_all_if_by_grail(tx: &Transaction) -> bool {
         let theirs = charms_reading(tx, strict.is_mock()).expect("Charms accepts what Grail signs");
         assert_eq!(theirs, to_charms(strict.spell()));
     }
-    let spell_output = strict.layout().expect("a strict reading").spell_output;
-    let vouts: Vec<u32> = (0..tx.output.len())
-        .filter(|vout| *vout != spell_output)
-        .map(|vout| u32::try_from(vout).expect("few outputs"))
+    let Place::OpReturn { output_index } = strict.place() else {
+        panic!("the strict reading takes spells in outputs alone");
+    };
+    let vouts: Vec<u32> = (0_u32..)
+        .zip(&tx.output)
+        .map(|(vout, _)| vout)
+        .filter(|vout| *vout != output_index)
         .collect();
     if !vouts.is_empty() {
         let ours: Vec<_> = vouts.iter().map(|vout| strict.charms_at(*vout)).collect();
