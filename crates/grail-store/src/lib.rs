@@ -53,7 +53,7 @@ pub use proofs::{
     ListedProof, MadeProof, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, ProofRecord, ProofState,
     ProofTotals,
 };
-pub use queue::{QueueCursor, QueuePlace, Suspect};
+pub use queue::{QueueCursor, QueuePlace};
 pub use requests::{Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, Request};
 pub use settlements::{
     AdoptedSettlement, BuiltTransaction, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX,

@@ -34,17 +34,6 @@ pub struct QueueCursor {
     number: i64,
 }
 
-/// A request of a batch that could not be served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suspect {
-    /// The request.
-    pub request: Request,
-    /// How many were in the smallest such batch.
-    pub size: u64,
-    /// The settlement that it was.
-    pub settlement: SettlementId,
-}
-
 /// Requests as rows of `q`, by the order that follows.
 macro_rules! queued {
     ($rest:literal) => {
@@ -114,14 +103,14 @@ impl Reader {
     }
 
     /// Ready requests of an epoch that were in a batch with whoever spoiled it, and could be
-    /// settled at `rate`: those of one batch, the one that holds the oldest of them. None that was
-    /// alone.
+    /// settled at `rate`: those of one batch, the one that holds the oldest of them, and how many
+    /// were in it. None that was alone.
     pub async fn suspects(
         &mut self,
         epoch: Epoch,
         rate: FeeRate,
         limit: u32,
-    ) -> Result<Vec<Suspect>, StoreError> {
+    ) -> Result<(Vec<Request>, u64), StoreError> {
         let oldest = sqlx::query(
             "SELECT s.settlement AS settlement, s.size AS size FROM suspects s \
              JOIN queue q ON q.request = s.request \
@@ -133,7 +122,7 @@ impl Reader {
         .fetch_optional(self.connection())
         .await?;
         let Some(oldest) = oldest else {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), 0));
         };
         let (settlement, size) = (oldest.settlement_id("settlement")?, oldest.u64("size")?);
         let rows = sqlx::query(queued!(
@@ -148,15 +137,8 @@ impl Reader {
         .bind(page(limit))
         .fetch_all(self.connection())
         .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Suspect {
-                    request: requests::read(row)?,
-                    size,
-                    settlement,
-                })
-            })
-            .collect()
+        let requests: Result<_, _> = rows.iter().map(requests::read).collect();
+        Ok((requests?, size))
     }
 
     /// The ready request of an epoch that was alone when it could not be served, could be settled

@@ -42,8 +42,9 @@ pub async fn watch(backend: &Backend, now: u64) -> Result<(), StoreError> {
             continue;
         }
         let mut step = Step::begin(backend).await?;
-        let in_a_row = overdue_in_a_row(&mut step, settlement.id).await?;
-        if stage.is_unasked() && in_a_row < OVERDUE_IN_A_ROW_MAX {
+        if stage.is_unasked()
+            && overdue_in_a_row(&mut step, settlement.id).await? < OVERDUE_IN_A_ROW_MAX
+        {
             tracing::warn!(settlement = settlement.id.0, %stage, age, "overdue: called off");
             step.tell_settlement(settlement.id, SettlementEvent::Overdue)
                 .await?;

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use bitcoin::FeeRate;
-use grail_store::{QueueCursor, Request, StoreError, Suspect};
+use grail_store::{QueueCursor, Request, StoreError};
 use grail_txbuild::{LeftOut, LeftOutReason};
 use grail_types::{RequestId, Roster};
 
@@ -43,11 +43,13 @@ impl<'a> Turns<'a> {
     /// The first turn: of suspects, if there are any; then nobody else's.
     pub(super) async fn first(&mut self) -> Result<Vec<Request>, StoreError> {
         let mut reader = self.backend.store.read().await?;
-        let suspects = reader
+        let (mut suspects, size) = reader
             .suspects(self.roster.epoch(), self.rate, PAGE)
             .await?;
         drop(reader);
-        let mut suspects = half(suspects);
+        // Half of them: a hostile deposit delays its neighbours by a few settlements and nobody
+        // else.
+        suspects.truncate(usize::try_from(size / 2).unwrap_or(usize::MAX));
         self.keep_own(&mut suspects);
         if !suspects.is_empty() {
             return Ok(suspects);
@@ -132,15 +134,6 @@ fn untried<R: Clone>(batch: &[R], left_out: &[LeftOut], id: impl Fn(&R) -> Reque
         return Vec::new();
     }
     untried
-}
-
-/// The half of a batch that could not be served: a hostile deposit delays its neighbours by a few
-/// settlements and nobody else.
-fn half(suspects: Vec<Suspect>) -> Vec<Request> {
-    let size = suspects.first().map_or(0, |suspect| suspect.size);
-    let half = usize::try_from((size / 2).max(1)).unwrap_or(usize::MAX);
-    let requests = suspects.into_iter().map(|suspect| suspect.request);
-    requests.take(half).collect()
 }
 
 #[cfg(test)]
