@@ -1,5 +1,5 @@
-//! Bitcoin as the backend sees it: a port to a chain, its Bitcoin Core adapter, several nodes as one
-//! chain, and a reader that follows reorgs.
+//! Bitcoin as the backend sees it: a port to a chain, its Bitcoin Core adapter, several nodes as
+//! one chain, and a reader that follows reorgs.
 //!
 //! Owns the questions put to a node and the meaning of its answers. Trusts the node for liveness
 //! only: what the node says can delay Grail, and can never make an operator sign, since operators

@@ -1,5 +1,7 @@
 //! What a program goes by, as a file that would say the same, with where each value came from.
 
+use std::fmt::Write as _;
+
 use clap::{ArgMatches, Command, parser::ValueSource};
 use toml::Value;
 
@@ -46,7 +48,7 @@ impl Told {
         let is_told = |key: &Key| matches.value_source(&key.id).is_some_and(is_explicit);
         let many = values(matches, &tables.id);
         if many.is_empty() || tables.keys.iter().any(is_told) {
-            text.push_str(&format!("\n[[{}]]\n", tables.name));
+            let _ = writeln!(text, "\n[[{}]]", tables.name);
             for key in &tables.keys {
                 line(text, key, &key.short, matches, |source| {
                     self.origin(&key.name, source)
@@ -55,7 +57,7 @@ impl Told {
             return;
         }
         for one in many {
-            text.push_str(&format!("\n[[{}]]\n", tables.name));
+            let _ = writeln!(text, "\n[[{}]]", tables.name);
             // It was read before, so it reads.
             let Ok(matches) = table_matches(self.command_of(tables), &one) else {
                 continue;
@@ -104,11 +106,12 @@ fn line(
         .map(|value| shown(key, &value))
         .collect();
     let origin = origin(matches.value_source(&key.id));
-    match values.as_slice() {
-        [] => text.push_str(&format!("# {name} is not set\n")),
-        [value] if !key.is_list => text.push_str(&format!("{name} = {value} # {origin}\n")),
-        list => text.push_str(&format!("{name} = [{}] # {origin}\n", list.join(", "))),
-    }
+    // Writing to a string cannot fail.
+    let _ = match values.as_slice() {
+        [] => writeln!(text, "# {name} is not set"),
+        [value] if !key.is_list => writeln!(text, "{name} = {value} # {origin}"),
+        list => writeln!(text, "{name} = [{}] # {origin}", list.join(", ")),
+    };
 }
 
 /// A value as TOML has it.

@@ -1,5 +1,7 @@
 //! An example of a configuration file, made of what the options say of themselves.
 
+use std::fmt::Write as _;
+
 use clap::{Arg, Command};
 
 use super::{
@@ -30,7 +32,7 @@ pub fn example(command: &Command, subcommand: &str, samples: &[(&str, Sample)]) 
         put(&mut text, key, &key.name, &arguments, samples);
     }
     for tables in &keys.tables {
-        text.push_str(&format!("\n[[{}]]\n", tables.name));
+        let _ = writeln!(text, "\n[[{}]]", tables.name);
         for key in &tables.keys {
             put(&mut text, key, &key.short, &arguments, samples);
         }
@@ -61,7 +63,7 @@ fn put(text: &mut String, key: &Key, name: &str, arguments: &[&Arg], samples: &[
     };
     text.push('\n');
     comment(text, &help);
-    text.push_str(&format!("{mark}{name} = {value}\n"));
+    let _ = writeln!(text, "{mark}{name} = {value}");
 }
 
 fn comment(text: &mut String, help: &str) {
