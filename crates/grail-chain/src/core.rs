@@ -9,7 +9,7 @@ use std::time::Duration;
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{
-    Amount, Block, BlockHash, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid, Wtxid,
+    Amount, Block, BlockHash, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid, Work, Wtxid,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -20,6 +20,7 @@ use grail_flow::BlockRef;
 use crate::chain::{
     BlockSource, Chain, HeaderAt, MempoolKin, Spent, Tested, TxOutStatus, Verdict, View,
 };
+use crate::nodes::{Best, Node};
 use crate::rpc::{Auth, RpcClient, bad_answer};
 use crate::{ChainError, NodeState, SendError};
 
@@ -32,10 +33,16 @@ const CODE_MISC: i32 = -1;
 
 /// `RPC_INTERNAL_ERROR`: here, fee estimation is off (`-blocksonly`).
 const CODE_INTERNAL: i32 = -32_603;
+/// Longest wait for a node's word about its best chain, which costs it nothing: nobody waits longer
+/// to find out whether it is there.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A Bitcoin Core node.
 #[derive(Debug)]
 pub struct BitcoinCore {
     rpc: RpcClient,
+    /// For looks.
+    looks: RpcClient,
 }
 
 impl BitcoinCore {
@@ -45,6 +52,7 @@ impl BitcoinCore {
     /// [`ChainError::BadUrl`].
     pub fn new(url: &str, auth: Auth, timeout: Duration) -> Result<Self, ChainError> {
         Ok(Self {
+            looks: RpcClient::new(url, auth.clone(), timeout.min(LOOK_TIMEOUT))?,
             rpc: RpcClient::new(url, auth, timeout)?,
         })
     }
@@ -162,6 +170,34 @@ impl BlockSource for BitcoinCore {
             ));
         }
         Ok(Some(block))
+    }
+}
+
+impl Node for BitcoinCore {
+    fn best(&self, network: &str) -> Result<Best, ChainError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            chain: String,
+            blocks: u32,
+            bestblockhash: BlockHash,
+            chainwork: String,
+        }
+        const METHOD: &str = "getblockchaininfo";
+        let answer: Answer = self.looks.call(METHOD, &[])?;
+        if answer.chain != network {
+            let got = answer.chain;
+            return Err(bad_answer(
+                METHOD,
+                &format!("expected a node on {network}, got one on {got}"),
+            ));
+        }
+        let work = Work::from_unprefixed_hex(&answer.chainwork)
+            .map_err(|error| bad_answer(METHOD, &error.to_string()))?;
+        let tip = BlockRef {
+            height: answer.blocks,
+            hash: answer.bestblockhash,
+        };
+        Ok(Best { tip, work })
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use bitcoin::{FeeRate, OutPoint, Txid};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use grail_program::options::without_empty_variables;
 use grail_types::{Network, RequestId};
 
 use grail_wallet::amount::parse_amount;
@@ -64,25 +65,11 @@ impl Arguments {
     /// Reads the command line and the environment, where a variable without content counts as
     /// absent: that is how a compose file passes what nobody has set. Wrong usage ends the process.
     pub fn read() -> Self {
-        let mut matches = Self::command_without_empty_variables().get_matches();
+        let mut matches = without_empty_variables(Self::command()).get_matches();
         match Self::from_arg_matches_mut(&mut matches) {
             Ok(arguments) => arguments,
             Err(error) => error.exit(),
         }
-    }
-
-    fn command_without_empty_variables() -> clap::Command {
-        Self::command().mut_args(|argument| {
-            let is_empty = argument
-                .get_env()
-                .and_then(std::env::var_os)
-                .is_some_and(|value| value.is_empty());
-            if is_empty {
-                argument.env(None::<&str>)
-            } else {
-                argument
-            }
-        })
     }
 
     /// Whether to answer in JSON.

@@ -122,7 +122,10 @@ fn may_have_arrived(error: &ChainError) -> bool {
         ChainError::Unreachable { .. }
         | ChainError::Busy { .. }
         | ChainError::Unavailable { .. }
-        | ChainError::BadAnswer { .. } => true,
+        | ChainError::BadAnswer { .. }
+        // Of several nodes: a wallet has one.
+        | ChainError::NodesDisagree { .. }
+        | ChainError::NodesBehind { .. } => true,
         ChainError::Credentials { .. }
         | ChainError::NotAllowed { .. }
         | ChainError::Refused { .. }
