@@ -159,7 +159,7 @@ pub enum Command {
     /// What is locked against what exists; with a node, recomputed from the chain.
     Reserves,
     /// Receipts of requests made here.
-    Receipts,
+    Receipts(Receipts),
     /// About the wallet's outputs.
     #[command(subcommand)]
     Wallet(WalletCommand),
@@ -301,6 +301,32 @@ pub struct Peg {
     /// Peg in although the node does not relay spells: the way back then needs another node.
     #[arg(long)]
     pub one_way: bool,
+}
+
+/// `grail receipts`.
+#[derive(Debug, Default, Args)]
+pub struct Receipts {
+    /// What to do with them, other than to show them.
+    #[command(subcommand)]
+    pub command: Option<ReceiptsCommand>,
+}
+
+/// `grail receipts`.
+#[derive(Debug, Subcommand)]
+pub enum ReceiptsCommand {
+    /// Hand receipts to a server that lost the requests, so that it serves them after all.
+    Send(SendReceipts),
+}
+
+/// `grail receipts send`.
+#[derive(Debug, Default, Args)]
+pub struct SendReceipts {
+    /// Receipt files, or ids of requests made here [default: every request made here whose deposit
+    /// is unspent].
+    pub receipts: Vec<String>,
+    /// The deposit of the one receipt that is named, `txid:vout` [default: found in the wallet].
+    #[arg(long, requires = "receipts")]
+    pub outpoint: Option<OutPoint>,
 }
 
 /// `grail status`.

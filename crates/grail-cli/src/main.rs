@@ -6,7 +6,9 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use grail_cli::arguments::{Arguments, Command, SpellCommand, WalletCommand};
+use grail_cli::arguments::{
+    Arguments, Command, Receipts, ReceiptsCommand, SpellCommand, WalletCommand,
+};
 use grail_cli::progress::{Bar, JsonNotes, Progress};
 use grail_cli::report::{Report, SpellsReport};
 use grail_cli::{Failure, Session, Settings, commands};
@@ -85,7 +87,16 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
         Command::Roster => Box::new(commands::roster(&mut read()?)?),
         Command::Rosters => Box::new(commands::rosters(&mut read()?, progress)?),
         Command::Reserves => Box::new(commands::reserves(&mut read()?, progress)?),
-        Command::Receipts => Box::new(commands::receipts(&read()?, progress)?),
+        Command::Receipts(Receipts { command: None }) => {
+            Box::new(commands::receipts(&read()?, progress)?)
+        }
+        Command::Receipts(Receipts {
+            command: Some(ReceiptsCommand::Send(asked)),
+        }) => {
+            let report = commands::send_receipts(&mut look()?, asked, progress)?;
+            is_good = report.all_taken();
+            Box::new(report)
+        }
         Command::Wallet(WalletCommand::Explain(asked)) => {
             Box::new(commands::explain(&mut look()?, asked.outpoint, progress)?)
         }
