@@ -9,6 +9,7 @@ use grail_types::{Network, RequestId};
 use grail_wallet::amount::parse_amount;
 use grail_wallet::fund::{FEE_RATE_MAX, FEE_RATE_MIN};
 
+use crate::passphrase::{PASSPHRASE, PassphraseSource};
 use crate::session::Settings;
 
 /// A wallet for BTC and zkBTC.
@@ -55,6 +56,10 @@ struct Global {
     /// Grail's API, `http://host:port`.
     #[arg(long, global = true, env = "GRAIL_API")]
     api: Option<String>,
+    /// File with the passphrase of the mnemonic, where it is encrypted; or `GRAIL_PASSPHRASE`, or on
+    /// the terminal.
+    #[arg(long, global = true, env = "GRAIL_PASSPHRASE_FILE")]
+    passphrase_file: Option<PathBuf>,
     /// Answer in JSON; errors too, on standard error.
     #[arg(long, global = true)]
     json: bool,
@@ -119,6 +124,7 @@ impl Arguments {
             node_user: global.node_user.clone(),
             node_password_file: global.node_password_file.clone(),
             api: global.api.clone(),
+            passphrase: PassphraseSource::of(global.passphrase_file.as_deref(), PASSPHRASE),
         }
     }
 }
@@ -160,6 +166,11 @@ pub enum Command {
     Reserves,
     /// Receipts of requests made here.
     Receipts(Receipts),
+    /// Encrypt the mnemonic on this machine, change its passphrase, or remove it.
+    #[command(subcommand)]
+    Passphrase(PassphraseCommand),
+    /// Show the words of the mnemonic on the terminal, to copy them to paper.
+    Words(Words),
     /// About the wallet's outputs.
     #[command(subcommand)]
     Wallet(WalletCommand),
@@ -168,6 +179,31 @@ pub enum Command {
     Spell(SpellCommand),
     /// Follow the roster NFT from its deployment and check every step, from a Bitcoin node alone.
     Auditor(Audit),
+}
+
+/// `grail passphrase`.
+#[derive(Debug, Subcommand)]
+pub enum PassphraseCommand {
+    /// Encrypt the mnemonic under a passphrase, or under another one.
+    Set(SetPassphrase),
+    /// Leave the words as they are in their file.
+    Remove,
+}
+
+/// `grail passphrase set`.
+#[derive(Debug, Default, Args)]
+pub struct SetPassphrase {
+    /// File with the new passphrase [default: `GRAIL_NEW_PASSPHRASE`, or asked on the terminal].
+    #[arg(long)]
+    pub new_passphrase_file: Option<PathBuf>,
+}
+
+/// `grail words`.
+#[derive(Debug, Default, Args)]
+pub struct Words {
+    /// Write them to this file, which must not be there yet, instead of showing them.
+    #[arg(long)]
+    pub to: Option<PathBuf>,
 }
 
 /// `grail wallet`.
@@ -235,6 +271,10 @@ pub struct Init {
     /// The protocol file to pin (bridge, parameters, images) [default: the API's].
     #[arg(long)]
     pub protocol: Option<PathBuf>,
+    /// Keep the words as they are, in a file of mode 600 [default: asked on a terminal; a passphrase
+    /// that is given encrypts them].
+    #[arg(long)]
+    pub no_passphrase: bool,
 }
 
 /// `grail rescan`.

@@ -28,8 +28,8 @@ pub use spell::{
 };
 pub use status::StatusReport;
 pub use wallet::{
-    BalanceReport, BumpedPayment, Created, FreshAddress, ListedOutput, Listing, ReceiptLine,
-    Receipts, Rescanned, Sent,
+    BalanceReport, BumpedPayment, Created, FreshAddress, ListedOutput, Listing, Protected,
+    ReceiptLine, Receipts, Rescanned, Sent, WordsShown,
 };
 
 /// An answer that can be shown both ways.

@@ -42,7 +42,7 @@ pub enum WalletError {
 
 impl WalletError {
     /// Stable code.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Log(LogError::Io { .. }) => "file-failed",
             Self::Log(LogError::Malformed { .. }) => "file-malformed",
