@@ -22,7 +22,7 @@ pub use chain::{
 pub use core::BitcoinCore;
 pub use error::{ChainError, ErrorKind, SendError};
 pub use grail_flow::{BlockRef, confirmations};
-pub use node_state::NodeState;
+pub use node_state::{Company, NodeState};
 pub use reject::RejectReason;
 pub use rpc::{Auth, CALL_TIMEOUT, RpcClient};
 pub use scanner::{CURSOR_BLOCKS_MAX, Cursor, CursorGap, ScanError, Step, next_step};
