@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Kind, Problem, ProblemCode,
-    address::{check_carries_zkbtc, check_spendable, parse_address},
+    address::{check_carries_zkbtc, check_still_spendable, parse_address},
 };
 
 /// Largest body read: several times the longest valid one.
@@ -205,7 +205,7 @@ pub(crate) fn check_terms(
     let secp = Secp256k1::verification_only();
     let vault = VaultTree::new(&secp, InternalKey::Nums, roster);
     check_destination(&terms.destination, &vault)?;
-    check_spendable(terms.destination.script())?;
+    check_still_spendable(&terms.destination)?;
     if Kind::from(terms.kind) == Kind::PegIn {
         check_carries_zkbtc(&terms.destination, params)?;
     }

@@ -4,13 +4,13 @@
 mod common;
 
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Address, Amount, CompressedPublicKey, Network};
+use bitcoin::{Address, Amount, CompressedPublicKey, Network, WitnessProgram, WitnessVersion};
 use common::{bridge, key, params, roster, taproot_address};
 use grail_api::{
     BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IdempotencyKey, ParsedRequest, Problem, ProblemCode,
     bip21,
 };
-use grail_script::{InternalKey, VaultTree};
+use grail_script::{InternalKey, VaultTree, nums_key};
 
 fn peg_in() -> CreatePegIn {
     CreatePegIn {
@@ -114,6 +114,22 @@ fn refuses_a_witness_version_to_come_and_the_vault_itself() {
         code(|body| body.recipient_address = vault.to_string()),
         ProblemCode::UnsupportedAddress
     );
+}
+
+#[test]
+fn refuses_addresses_that_nobody_can_spend_from() {
+    for key in [[0xff; 32], nums_key().serialize()] {
+        let program = WitnessProgram::new(WitnessVersion::V1, &key).unwrap();
+        let nobodys = Address::from_witness_program(program, Network::Regtest).to_string();
+        let mut pegged_out = peg_out();
+        pegged_out.payout_address.clone_from(&nobodys);
+        let refused = pegged_out.parse(&bridge(), &params(), &roster());
+        assert_eq!(refused.unwrap_err().code, ProblemCode::UnspendableAddress);
+        assert_eq!(
+            code(|body| body.recipient_address = nobodys),
+            ProblemCode::UnspendableAddress
+        );
+    }
 }
 
 #[test]

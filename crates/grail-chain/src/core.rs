@@ -22,7 +22,7 @@ use crate::chain::{
 };
 use crate::nodes::{Best, Node};
 use crate::rpc::{Auth, RpcClient, bad_answer};
-use crate::{ChainError, NodeState, SendError};
+use crate::{ChainError, Company, NodeState, SendError};
 
 /// `RPC_INVALID_ADDRESS_OR_KEY`: block, header or transaction not known.
 const CODE_NOT_FOUND: i32 = -5;
@@ -78,6 +78,30 @@ impl BitcoinCore {
         self.rpc.call("getblockchaininfo", &[])
     }
 
+    /// Whom the node can tell of what it is handed.
+    ///
+    /// # Errors
+    /// Any [`ChainError`].
+    pub fn company(&self) -> Result<Company, ChainError> {
+        self.rpc.call("getnetworkinfo", &[])
+    }
+
+    /// What the node wants more for each vbyte of a transaction that takes another's place; `None`
+    /// of one that does not say.
+    ///
+    /// # Errors
+    /// Any [`ChainError`].
+    pub fn incremental_fee_rate(&self) -> Result<Option<FeeRate>, ChainError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            incrementalrelayfee: Option<f64>,
+        }
+        const METHOD: &str = "getmempoolinfo";
+        let answer: Answer = self.rpc.call(METHOD, &[])?;
+        let rate = answer.incrementalrelayfee;
+        rate.map(|rate| fee_rate(METHOD, rate)).transpose()
+    }
+
     /// A call whose subject may be unknown to the node.
     fn find<R: DeserializeOwned>(
         &self,
@@ -96,10 +120,29 @@ impl BitcoinCore {
                 ..
             }) => Err(ChainError::Unavailable {
                 what: method.to_owned(),
-                detail: message,
+                detail: with_advice(message),
             }),
             Err(other) => Err(other),
         }
+    }
+}
+
+/// What a node says of a block that it has not, and what to do about it.
+fn with_advice(words: String) -> String {
+    let advice = [
+        (
+            "pruned data",
+            "it prunes, and this takes a node that keeps every block",
+        ),
+        (
+            "not fully downloaded",
+            "it was started from a snapshot, and still fetches what is older: try again later",
+        ),
+    ];
+    let found = advice.iter().find(|(said, _)| words.contains(said));
+    match found {
+        Some((_, advice)) => format!("{words}; {advice}"),
+        None => words,
     }
 }
 

@@ -23,7 +23,7 @@ pub use chain::{
 pub use core::BitcoinCore;
 pub use error::{ChainError, ErrorKind, SendError};
 pub use grail_flow::{BlockRef, confirmations};
-pub use node_state::NodeState;
+pub use node_state::{Company, NodeState};
 pub use nodes::{Best, Node, Nodes};
 pub use reject::RejectReason;
 pub use rpc::{Auth, CALL_TIMEOUT, RpcClient};

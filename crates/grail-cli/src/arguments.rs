@@ -10,6 +10,7 @@ use grail_types::{Network, RequestId};
 use grail_wallet::amount::parse_amount;
 use grail_wallet::fund::{FEE_RATE_MAX, FEE_RATE_MIN};
 
+use crate::passphrase::{PASSPHRASE, PassphraseSource};
 use crate::session::Settings;
 
 /// A wallet for BTC and zkBTC.
@@ -56,6 +57,10 @@ struct Global {
     /// Grail's API, `http://host:port`.
     #[arg(long, global = true, env = "GRAIL_API")]
     api: Option<String>,
+    /// File with the passphrase of the mnemonic, where it is encrypted; or `GRAIL_PASSPHRASE`, or on
+    /// the terminal.
+    #[arg(long, global = true, env = "GRAIL_PASSPHRASE_FILE")]
+    passphrase_file: Option<PathBuf>,
     /// Answer in JSON; errors too, on standard error.
     #[arg(long, global = true)]
     json: bool,
@@ -106,6 +111,7 @@ impl Arguments {
             node_user: global.node_user.clone(),
             node_password_file: global.node_password_file.clone(),
             api: global.api.clone(),
+            passphrase: PassphraseSource::of(global.passphrase_file.as_deref(), PASSPHRASE),
         }
     }
 }
@@ -146,7 +152,12 @@ pub enum Command {
     /// What is locked against what exists; with a node, recomputed from the chain.
     Reserves,
     /// Receipts of requests made here.
-    Receipts,
+    Receipts(Receipts),
+    /// Encrypt the mnemonic on this machine, change its passphrase, or remove it.
+    #[command(subcommand)]
+    Passphrase(PassphraseCommand),
+    /// Show the words of the mnemonic on the terminal, to copy them to paper.
+    Words(Words),
     /// About the wallet's outputs.
     #[command(subcommand)]
     Wallet(WalletCommand),
@@ -155,6 +166,31 @@ pub enum Command {
     Spell(SpellCommand),
     /// Follow the roster NFT from its deployment and check every step, from a Bitcoin node alone.
     Auditor(Audit),
+}
+
+/// `grail passphrase`.
+#[derive(Debug, Subcommand)]
+pub enum PassphraseCommand {
+    /// Encrypt the mnemonic under a passphrase, or under another one.
+    Set(SetPassphrase),
+    /// Leave the words as they are in their file.
+    Remove,
+}
+
+/// `grail passphrase set`.
+#[derive(Debug, Default, Args)]
+pub struct SetPassphrase {
+    /// File with the new passphrase [default: `GRAIL_NEW_PASSPHRASE`, or asked on the terminal].
+    #[arg(long)]
+    pub new_passphrase_file: Option<PathBuf>,
+}
+
+/// `grail words`.
+#[derive(Debug, Default, Args)]
+pub struct Words {
+    /// Write them to this file, which must not be there yet, instead of showing them.
+    #[arg(long)]
+    pub to: Option<PathBuf>,
 }
 
 /// `grail wallet`.
@@ -222,6 +258,10 @@ pub struct Init {
     /// The protocol file to pin (bridge, parameters, images) [default: the API's].
     #[arg(long)]
     pub protocol: Option<PathBuf>,
+    /// Keep the words as they are, in a file of mode 600 [default: asked on a terminal; a passphrase
+    /// that is given encrypts them].
+    #[arg(long)]
+    pub no_passphrase: bool,
 }
 
 /// `grail rescan`.
@@ -288,6 +328,32 @@ pub struct Peg {
     /// Peg in although the node does not relay spells: the way back then needs another node.
     #[arg(long)]
     pub one_way: bool,
+}
+
+/// `grail receipts`.
+#[derive(Debug, Default, Args)]
+pub struct Receipts {
+    /// What to do with them, other than to show them.
+    #[command(subcommand)]
+    pub command: Option<ReceiptsCommand>,
+}
+
+/// `grail receipts`.
+#[derive(Debug, Subcommand)]
+pub enum ReceiptsCommand {
+    /// Hand receipts to a server that lost the requests, so that it serves them after all.
+    Send(SendReceipts),
+}
+
+/// `grail receipts send`.
+#[derive(Debug, Default, Args)]
+pub struct SendReceipts {
+    /// Receipt files, or ids of requests made here [default: every request made here whose deposit
+    /// is unspent].
+    pub receipts: Vec<String>,
+    /// The deposit of the one receipt that is named, `txid:vout` [default: found in the wallet].
+    #[arg(long, requires = "receipts")]
+    pub outpoint: Option<OutPoint>,
 }
 
 /// `grail status`.

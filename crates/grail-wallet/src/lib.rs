@@ -10,6 +10,7 @@
 pub mod amount;
 pub mod bump;
 pub mod charms;
+pub mod encrypted;
 pub mod explain;
 pub mod fund;
 pub mod history;

@@ -125,6 +125,24 @@ fn the_fewest_largest_zkbtc_coins_are_chosen() {
 }
 
 #[test]
+fn each_amount_of_a_refusal_has_its_own_unit() {
+    let (needed, got) = (sat(50_000), sat(330));
+    assert_eq!(
+        FundError::NotEnoughZkBtc { needed, got }.to_string(),
+        "expected 0.0005 zkBTC to be spendable, got 0.0000033 zkBTC"
+    );
+    assert_eq!(
+        FundError::NotEnoughBtc { needed, got }.to_string(),
+        "expected 0.00050000 BTC in plain coins to be spendable, got 0.00000330 BTC"
+    );
+    let rate = FeeRate::from_sat_per_vb_u32(1_001);
+    assert_eq!(
+        FundError::FeeRate(rate).to_string(),
+        "expected a fee rate of at most 1000 sat/vB, got 1001 sat/vB"
+    );
+}
+
+#[test]
 fn refuses_more_zkbtc_than_the_coins_hold() {
     let refused = |amounts: &[u64], amount| choose_tokens(tokens(amounts), sat(amount)).err();
     assert_eq!(

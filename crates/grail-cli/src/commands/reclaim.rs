@@ -5,7 +5,6 @@ use std::path::Path;
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{Address, FeeRate, ScriptBuf, Transaction, Txid};
 use grail_api::CheckedReceipt;
-use grail_types::RequestId;
 
 use grail_wallet::charms::Carried;
 use grail_wallet::reclaim::{Deposit, ReclaimFailure, reclaim_plain, reclaim_tokens};
@@ -14,7 +13,7 @@ use grail_wallet::transfer::TokenPayment;
 use crate::arguments;
 use crate::failure::Failure;
 use crate::hex_text;
-use crate::home::{contract_of, read_receipt, read_secret};
+use crate::home::{contract_of, read_secret};
 use crate::node::unspent_output;
 use crate::progress::Progress;
 use crate::prover::prover;
@@ -30,7 +29,7 @@ pub fn reclaim(
     reclaim: &arguments::Reclaim,
     progress: &mut dyn Progress,
 ) -> Result<Reclaimed, Failure> {
-    let receipt = find_receipt(session, &reclaim.receipt)?;
+    let receipt = session.home.named_receipt(&reclaim.receipt)?;
     if receipt.terms().network != session.network() {
         return Err(Failure::new(
             "wrong-network",
@@ -101,13 +100,6 @@ pub fn reclaim(
         delay: deposit.confirmations_needed(&receipt),
         is_broadcast: reclaim.broadcast,
     })
-}
-
-fn find_receipt(session: &Session, named: &str) -> Result<CheckedReceipt, Failure> {
-    match named.parse::<RequestId>() {
-        Ok(id) => session.home.receipt(&id),
-        Err(_) => read_receipt(Path::new(named)),
-    }
 }
 
 fn find_deposit(

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use grail_api::CheckedReceipt;
 use grail_types::RequestId;
@@ -36,6 +36,14 @@ impl Home {
             read_receipt(&path)
         } else {
             Err(HomeError::NoReceipt(*request).into())
+        }
+    }
+
+    /// The receipt that a user names: a file, or the id of a request made here.
+    pub fn named_receipt(&self, name: &str) -> Result<CheckedReceipt, Failure> {
+        match name.parse::<RequestId>() {
+            Ok(id) => self.receipt(&id),
+            Err(_) => read_receipt(Path::new(name)),
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bdk_wallet::chain::{BlockId, ChainPosition};
 use bdk_wallet::{KeychainKind, LocalOutput, PersistedWallet, Wallet as BdkWallet};
-use bitcoin::{Address, OutPoint, Script, ScriptBuf, Transaction, Txid};
+use bitcoin::{Address, Amount, OutPoint, Script, ScriptBuf, Transaction, Txid};
 use grail_types::{BridgeApp, Network};
 
 use grail_wallet::charms::{Carried, CharmReader};
@@ -42,7 +42,7 @@ pub enum WalletError {
 
 impl WalletError {
     /// Stable code.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Log(LogError::Io { .. }) => "file-failed",
             Self::Log(LogError::Malformed { .. }) => "file-malformed",
@@ -251,6 +251,25 @@ impl Wallet {
             }
         }
         found
+    }
+
+    /// Those of them that nothing known here spends, the largest first.
+    pub fn unspent_at(&self, script: &Script) -> Vec<OutPoint> {
+        let spenders = |outpoint: &OutPoint| self.bdk.tx_graph().outspends(*outpoint);
+        let mut unspent: Vec<(Amount, OutPoint)> = self
+            .outputs_at(script)
+            .into_iter()
+            .filter(|(outpoint, _)| {
+                let mut spenders = spenders(outpoint).iter();
+                !spenders.any(|spender| self.bdk.get_tx(*spender).is_some())
+            })
+            .filter_map(|(outpoint, transaction)| {
+                let output = transaction.tx_out(outpoint.vout as usize).ok()?;
+                Some((output.value, outpoint))
+            })
+            .collect();
+        unspent.sort_by(|one, other| other.cmp(one));
+        unspent.into_iter().map(|(_, outpoint)| outpoint).collect()
     }
 
     /// Where an output at `script` stands.

@@ -20,12 +20,15 @@ use serde_json::{Value, json};
 
 use super::{bridge, genuine_evidence, images, params, protocol, roster, vault};
 
+/// What is answered to a receipt that is handed in.
+type Taking = Box<dyn Fn(&Value) -> Result<Value, Problem> + Send>;
 /// Changes an answer to this path before it is sent.
 pub type Lie = Box<dyn Fn(&str, &mut Value) + Send>;
 
 struct Served {
     answers: HashMap<String, Value>,
     lie: Lie,
+    take_receipt: Option<Taking>,
     nonce: u8,
     bodies: Vec<String>,
 }
@@ -52,6 +55,7 @@ impl Api {
                 ),
             ]),
             lie: Box::new(|_, _| ()),
+            take_receipt: None,
             nonce: 0,
             bodies: Vec::new(),
         }));
@@ -83,6 +87,14 @@ impl Api {
     /// From now on answers are changed so.
     pub fn lie(&self, lie: impl Fn(&str, &mut Value) + Send + 'static) {
         self.served.lock().unwrap().lie = Box::new(lie);
+    }
+
+    /// From now on receipts are answered so; before, nobody takes any.
+    pub fn answer_receipts(
+        &self,
+        take: impl Fn(&Value) -> Result<Value, Problem> + Send + 'static,
+    ) {
+        self.served.lock().unwrap().take_receipt = Some(Box::new(take));
     }
 
     pub fn be_honest(&self) {
@@ -193,6 +205,12 @@ impl Served {
         let result = match (method, path) {
             ("POST", "/v1/peg-ins") => self.create(body, Kind::PegIn),
             ("POST", "/v1/peg-outs") => self.create(body, Kind::PegOut),
+            ("POST", "/v1/receipts") if self.take_receipt.is_some() => {
+                self.bodies.push(String::from_utf8_lossy(body).into_owned());
+                let body = serde_json::from_slice(body).unwrap();
+                let taken = self.take_receipt.as_ref().map(|take| take(&body));
+                taken.unwrap().map(|answer| (201, answer))
+            }
             _ => self
                 .answers
                 .get(path)
