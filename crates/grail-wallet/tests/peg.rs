@@ -25,6 +25,7 @@ fn asked() -> ParsedRequest {
         fee_cap_sat: 50_000,
         reclaim_delay: None,
         amount_sat: Some(100_000),
+        nonce: None,
     };
     create.parse(&bridge(), &params(), &roster(0)).unwrap()
 }

@@ -39,6 +39,7 @@ fn peg_in() -> CheckedReceipt {
         fee_cap_sat: 50_000,
         reclaim_delay: None,
         amount_sat: None,
+        nonce: None,
     };
     let asked = create.parse(&bridge(), &params(), &roster(0)).unwrap();
     let receipt = Receipt::new(InternalKey::Nums, asked.into_terms([7; 16]), roster(0));
@@ -52,6 +53,7 @@ fn peg_out() -> CheckedReceipt {
         fee_cap_sat: 50_000,
         reclaim_delay: None,
         amount_sat: None,
+        nonce: None,
     };
     let asked = create.parse(&bridge(), &params(), &roster(0)).unwrap();
     let receipt = Receipt::new(InternalKey::Nums, asked.into_terms([7; 16]), roster(0));

@@ -142,6 +142,7 @@ impl Asking<'_> {
                     fee_cap_sat: self.fee_cap.to_sat(),
                     reclaim_delay: self.reclaim_delay,
                     amount_sat: Some(self.amount.to_sat()),
+                    nonce: None,
                 };
                 let parsed = create.parse(protocol.bridge(), protocol.params(), roster)?;
                 Ok((parsed, client.create_peg_in(&create, &key)?))
@@ -153,6 +154,7 @@ impl Asking<'_> {
                     fee_cap_sat: self.fee_cap.to_sat(),
                     reclaim_delay: self.reclaim_delay,
                     amount_sat: Some(self.amount.to_sat()),
+                    nonce: None,
                 };
                 let parsed = create.parse(protocol.bridge(), protocol.params(), roster)?;
                 Ok((parsed, client.create_peg_out(&create, &key)?))
