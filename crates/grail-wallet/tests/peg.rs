@@ -214,7 +214,8 @@ fn other_params() -> Params {
 fn stored(index: u32) -> StoredReceipt {
     StoredReceipt {
         receipt: honest().receipt,
-        reclaim_key_index: index,
+        slot: None,
+        reclaim_key_index: Some(index),
         stored_at: 5,
     }
 }

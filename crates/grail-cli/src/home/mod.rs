@@ -13,6 +13,7 @@ mod log;
 mod mempool_seen;
 mod payments;
 mod receipts;
+mod slots;
 mod vaults;
 
 use std::fs::remove_file;
@@ -26,12 +27,13 @@ use serde::{Deserialize, Serialize};
 
 pub use contract::{ContractError, contract_of};
 pub use error::HomeError;
-pub use files::{read_json, read_receipt, read_secret};
+pub use files::{read_json, read_kept_receipt, read_receipt, read_secret};
 pub use handed_out::{HandedOut, HandedOutFile};
 pub use log::{ChangeLog, LogError};
 pub use mempool_seen::MempoolSeen;
 pub use payments::{OwnPayment, OwnPayments};
 pub use receipts::FoundReceipts;
+pub use slots::{NextSlot, SlotFile};
 
 use crate::progress::Note;
 use files::{create_private, io, read_private, replace, write_secret};
@@ -46,6 +48,7 @@ const PROTOCOL: &str = "protocol.json";
 const PINNED_BEFORE: &str = "params.json";
 const RECEIPTS: &str = "receipts";
 const SENT: &str = "sent";
+const SLOTS: &str = "slots.json";
 const VAULTS: &str = "vaults.json";
 const WALLET: &str = "wallet.jsonl";
 
@@ -244,6 +247,11 @@ impl Home {
     /// How many addresses were handed out.
     pub fn handed_out(&self) -> HandedOutFile {
         HandedOutFile::new(self.path.join(ADDRESSES), self.lock.is_none())
+    }
+
+    /// Which slots requests were made with.
+    pub fn slots(&self) -> SlotFile {
+        SlotFile::new(self.path.join(SLOTS), self.lock.is_none())
     }
 
     /// What was looked at of the mempool.

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use grail_api::CheckedReceipt;
 use grail_types::RequestId;
 use grail_wallet::receipt::StoredReceipt;
+use grail_wallet::slot::Slot;
 
-use super::files::{io, read_json, read_receipt};
+use super::files::{io, read_json, read_kept_receipt};
 use super::{Home, HomeError, RECEIPTS, StrayFile, stray};
 use crate::failure::Failure;
 
@@ -31,9 +32,17 @@ impl Home {
 
     /// The receipt of a request, in either form.
     pub fn receipt(&self, request: &RequestId) -> Result<CheckedReceipt, Failure> {
+        Ok(self.kept_receipt(request)?.0)
+    }
+
+    /// The same, with its slot.
+    pub fn kept_receipt(
+        &self,
+        request: &RequestId,
+    ) -> Result<(CheckedReceipt, Option<Slot>), Failure> {
         let path = self.path.join(RECEIPTS).join(format!("{request}.json"));
         if path.exists() {
-            read_receipt(&path)
+            read_kept_receipt(&path)
         } else {
             Err(HomeError::NoReceipt(*request).into())
         }
@@ -67,7 +76,7 @@ impl Home {
         }
         found
             .receipts
-            .sort_by_key(|(stored, _)| (stored.stored_at, stored.reclaim_key_index));
+            .sort_by_key(|(stored, _)| (stored.stored_at, stored.slot, stored.reclaim_key_index));
         Ok(found)
     }
 }
