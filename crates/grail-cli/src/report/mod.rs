@@ -4,6 +4,7 @@ mod audit;
 mod bridge;
 mod diagnostic;
 mod explain;
+mod recover;
 mod spell;
 mod status;
 mod wallet;
@@ -20,6 +21,7 @@ pub use bridge::{
 };
 pub use diagnostic::diagnostic;
 pub use explain::{Counted, Explanation, Reason, SpellSummary};
+pub use recover::{Recovered, RecoveredDeposit};
 pub use spell::{
     Charm, Claimed, FileVerdict, PlaceView, SpellApp, SpellOutput, SpellView, SpellsReport,
     StrictView, VerdictName, VersionedApp,
