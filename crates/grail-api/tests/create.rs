@@ -19,6 +19,7 @@ fn peg_in() -> CreatePegIn {
         fee_cap_sat: 5_000,
         reclaim_delay: None,
         amount_sat: None,
+        nonce: None,
     }
 }
 
@@ -29,6 +30,7 @@ fn peg_out() -> CreatePegOut {
         fee_cap_sat: 5_000,
         reclaim_delay: None,
         amount_sat: None,
+        nonce: None,
     }
 }
 
@@ -50,6 +52,21 @@ fn a_peg_in_becomes_terms_with_the_shortest_delay() {
     assert_eq!(terms.epoch, roster().epoch());
     assert_eq!(terms.nonce, [7; 16]);
     assert_eq!(terms.fee_cap, Amount::from_sat(5_000));
+}
+
+#[test]
+fn a_nonce_that_was_asked_for_is_the_terms_and_no_other_matches() {
+    let asked = parse(|body| body.nonce = Some("0A".repeat(16))).unwrap();
+    let terms = asked.clone().into_terms([7; 16]);
+    assert_eq!(terms.nonce, [10; 16]);
+    assert!(asked.matches(&terms));
+    let other = parse(|_| ()).unwrap().into_terms([7; 16]);
+    assert!(!asked.matches(&other));
+    assert!(parse(|_| ()).unwrap().matches(&other));
+    for wrong in ["", "0a", &"0a".repeat(17), &"0x".repeat(16)] {
+        let refused = code(|body| body.nonce = Some(wrong.to_owned()));
+        assert_eq!(refused, ProblemCode::MalformedBody, "{wrong}");
+    }
 }
 
 #[test]

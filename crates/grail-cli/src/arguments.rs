@@ -124,6 +124,9 @@ pub enum Command {
     /// Read the chain anew, and look for addresses further ahead: where a balance is less than
     /// expected.
     Rescan(Rescan),
+    /// What the words alone find, from a Bitcoin node: coins, zkBTC, and deposits that are not
+    /// settled, with the receipts to take them back.
+    Recover(Recover),
     /// A fresh address, for BTC and zkBTC alike.
     Address,
     /// BTC and zkBTC, apart.
@@ -274,6 +277,31 @@ pub struct Rescan {
     /// First block to read [default: the wallet's birthday].
     #[arg(long)]
     pub from_height: Option<u32>,
+}
+
+/// `grail recover`.
+#[derive(Debug, Default, Args)]
+pub struct Recover {
+    /// First block to read, and since when requests are looked for [default: the wallet's
+    /// birthday; requests of two years].
+    #[arg(long)]
+    pub from_height: Option<u32>,
+    /// Addresses that are looked for beyond the last one known to be in use [default: 1,000, or
+    /// what was asked for last time if that is more].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=LOOK_AHEAD_MAX))]
+    pub look_ahead: Option<u32>,
+    /// The protocol file of the bridge, where none is pinned [default: the API's].
+    #[arg(long)]
+    pub protocol: Option<PathBuf>,
+    /// A fee cap that a request may have, beside the default ones.
+    #[arg(long, value_parser = parse_amount)]
+    pub fee_cap: Option<bitcoin::Amount>,
+    /// A reclaim delay that a request may have, beside the default one.
+    #[arg(long)]
+    pub reclaim_delay: Option<u16>,
+    /// Whom requests pay, in place of this wallet.
+    #[arg(long)]
+    pub to: Option<String>,
 }
 
 /// More addresses take minutes to derive at each command.

@@ -85,6 +85,9 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
         Command::Rescan(asked) => {
             Box::new(commands::rescan(&settings(arguments)?, asked, progress)?)
         }
+        Command::Recover(asked) => {
+            Box::new(commands::recover(&settings(arguments)?, asked, progress)?)
+        }
         Command::Address => Box::new(commands::address(&mut open()?)?),
         Command::Balance => Box::new(commands::balance(&mut look()?, progress)?),
         Command::List => Box::new(commands::list(&mut look()?, progress)?),

@@ -6,6 +6,7 @@ use grail_api::client::Client;
 use grail_chain::{BlockSource, CALL_TIMEOUT};
 use grail_types::Network;
 use grail_wallet::seed::{Branch, ENTROPY_BYTES, Seed};
+use grail_wallet::slot::window_of;
 use zeroize::Zeroizing;
 
 use crate::arguments;
@@ -79,6 +80,15 @@ pub fn init(settings: &Settings, init: &arguments::Init) -> Result<Created, Fail
     )?);
 
     let mut session = Session::open(settings.clone())?;
+    match &node {
+        // Of another folder of the same words nobody knows what it has used.
+        Some(node) if is_old => {
+            let next = window_of(node.tip()?.height).saturating_add(1);
+            session.home.slots().begin(next)?;
+        }
+        None if is_old => (),
+        Some(_) | None => session.home.slots().begin(0)?,
+    }
     let params_hash = session
         .pinned_protocol()
         .map(|protocol| protocol.hash().to_string());

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::Path;
 
 use grail_api::CheckedReceipt;
+use grail_wallet::slot::Slot;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
@@ -19,9 +20,14 @@ const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads a receipt file: a receipt, or a receipt as the wallet keeps it.
 pub fn read_receipt(path: &Path) -> Result<CheckedReceipt, Failure> {
+    Ok(read_kept_receipt(path)?.0)
+}
+
+/// The same, with the slot that the wallet keeps beside it.
+pub fn read_kept_receipt(path: &Path) -> Result<(CheckedReceipt, Option<Slot>), Failure> {
     let file = File::open(path).map_err(|source| io(path, source))?;
     let text = read_text(path, file)?;
-    Ok(grail_wallet::receipt::read_receipt(&text)?)
+    Ok(grail_wallet::receipt::read_kept(&text)?)
 }
 
 /// Reads a file that holds a passphrase: all of it but the end of its line.

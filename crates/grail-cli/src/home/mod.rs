@@ -15,6 +15,7 @@ mod mnemonic;
 mod payments;
 mod private;
 mod receipts;
+mod slots;
 mod vaults;
 
 use std::fs::remove_file;
@@ -38,6 +39,7 @@ pub use mnemonic::KeptMnemonic;
 pub use payments::{OwnPayment, OwnPayments};
 pub use private::keep_private;
 pub use receipts::FoundReceipts;
+pub use slots::{NextSlot, SlotFile};
 
 use crate::progress::Note;
 use files::{create_private, io, replace};
@@ -53,6 +55,7 @@ const PROTOCOL: &str = "protocol.json";
 const PINNED_BEFORE: &str = "params.json";
 const RECEIPTS: &str = "receipts";
 const SENT: &str = "sent";
+const SLOTS: &str = "slots.json";
 const VAULTS: &str = "vaults.json";
 const WALLET: &str = "wallet.jsonl";
 
@@ -258,6 +261,11 @@ impl Home {
     /// How many addresses were handed out.
     pub fn handed_out(&self) -> HandedOutFile {
         HandedOutFile::new(self.path.join(ADDRESSES), self.lock.is_none())
+    }
+
+    /// Which slots requests were made with.
+    pub fn slots(&self) -> SlotFile {
+        SlotFile::new(self.path.join(SLOTS), self.lock.is_none())
     }
 
     /// What was looked at of the mempool.

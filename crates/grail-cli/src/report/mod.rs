@@ -5,6 +5,7 @@ mod bridge;
 mod diagnostic;
 mod explain;
 mod receipts;
+mod recover;
 mod spell;
 mod status;
 mod wallet;
@@ -22,6 +23,7 @@ pub use bridge::{
 pub use diagnostic::diagnostic;
 pub use explain::{Counted, Explanation, Reason, SpellSummary};
 pub use receipts::{HandedIn, HandedInReceipts, Outcome};
+pub use recover::{Recovered, RecoveredDeposit};
 pub use spell::{
     Charm, Claimed, FileVerdict, PlaceView, SpellApp, SpellOutput, SpellView, SpellsReport,
     StrictView, VerdictName, VersionedApp,

@@ -45,7 +45,7 @@ impl Display for Created {
             writeln!(
                 f,
                 "looks for     the first {} addresses, from block {} on, and as many beyond the last one in use; further \
-                 with `grail rescan`",
+                 with `grail rescan`, and deposits that are not settled with `grail recover`",
                 self.look_ahead, self.birthday_height
             )?;
         }

@@ -1,6 +1,6 @@
 //! An API that serves one bridge, and lies where it is told to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +15,7 @@ use grail_api::{
     RequestState, Reserves, RosterAnswer, Signer,
 };
 use grail_script::InternalKey;
+use grail_types::RequestId;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -30,6 +31,7 @@ struct Served {
     lie: Lie,
     take_receipt: Option<Taking>,
     nonce: u8,
+    made: HashSet<RequestId>,
     bodies: Vec<String>,
 }
 
@@ -57,6 +59,7 @@ impl Api {
             lie: Box::new(|_, _| ()),
             take_receipt: None,
             nonce: 0,
+            made: HashSet::new(),
             bodies: Vec::new(),
         }));
         let is_over = Arc::new(AtomicBool::new(false));
@@ -236,6 +239,12 @@ impl Served {
         };
         self.nonce += 1;
         let terms = parsed.into_terms([self.nonce; 16]);
+        if !self.made.insert(terms.id()) {
+            return Err(Problem::new(
+                ProblemCode::IdempotencyConflict,
+                "made before",
+            ));
+        }
         let receipt = Receipt::new(InternalKey::Nums, terms.clone(), roster);
         let request = Request {
             warnings: Vec::new(),
