@@ -213,7 +213,7 @@ fn scan(
     progress: &mut dyn Progress,
 ) -> Result<(Vec<(Candidate, Unspent)>, u32), Failure> {
     let node = session.patient_node()?;
-    let keys = SlotKeys::new(&session.secp, &session.home.seed()?);
+    let keys = SlotKeys::new(&session.secp, &*session.home.seed()?);
     let (mut found, mut height) = (Vec::new(), session.wallet.tip().height);
     let (mut done, total) = (0_u64, search.count());
     let mut candidates = search.candidates(&session.secp, &keys).peekable();
