@@ -24,6 +24,15 @@ pub(crate) fn sql(statement: String) -> impl SqlSafeStr {
     AssertSqlSafe(statement)
 }
 
+/// A condition on a column: it has one of the values bound as `$1`, which [`list`] makes of them.
+/// However many there are, they are one statement.
+pub(crate) const IS_LISTED: &str = "IN (SELECT value FROM json_each($1))";
+
+/// Values for [`IS_LISTED`].
+pub(crate) fn list<T: Into<serde_json::Value>>(values: impl IntoIterator<Item = T>) -> String {
+    serde_json::Value::from_iter(values).to_string()
+}
+
 /// Begins a transaction that writes: takes the write lock at once, so that what it reads cannot
 /// change before it writes.
 pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
@@ -37,7 +46,7 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 12] = [
+const MIGRATIONS: [(i64, &str, &str); 13] = [
     (
         1,
         "start",
@@ -97,6 +106,11 @@ const MIGRATIONS: [(i64, &str, &str); 12] = [
         12,
         "adoption",
         include_str!("../migrations/sqlite/0012_adoption.sql"),
+    ),
+    (
+        15,
+        "retention",
+        include_str!("../migrations/sqlite/0015_retention.sql"),
     ),
 ];
 

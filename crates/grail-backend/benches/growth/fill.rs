@@ -16,9 +16,7 @@ use super::{
     chain::PaperChain,
     operators::heard_of,
     paper_chain,
-    past::{
-        Asked, DEPOSIT_SAT, Fate, GROUP, ITEMS, Past, SHARE_SAT, number, payment, spell,
-    },
+    past::{Asked, DEPOSIT_SAT, Fate, GROUP, ITEMS, Past, SHARE_SAT, number, payment, spell},
     rows::{Rows, row},
     url,
 };
@@ -100,6 +98,7 @@ struct Tables {
     deposits: Rows,
     transactions: Rows,
     settlements: Rows,
+    bodies: Rows,
     items: Rows,
     answers: Rows,
     jobs: Rows,
@@ -124,9 +123,10 @@ impl Tables {
             transactions: Rows::new("transactions", "txid, raw"),
             settlements: Rows::new(
                 "settlements",
-                "id, state_name, state, epoch, nft_input, nft_output, proposal, unsigned_tx, signed_tx, txid, \
-                 fee_sat, weight, vsize, height, hash, proposal_id, stage_since, created_at, updated_at",
+                "id, state_name, state, epoch, nft_input, nft_output, txid, fee_sat, weight, vsize, height, \
+                 hash, proposal_id, stage_since, created_at, updated_at",
             ),
+            bodies: Rows::new("settlement_bodies", "settlement, kind, body"),
             items: Rows::new(
                 "settlement_items",
                 "settlement, position, request, deposit, request_row, deposit_row, amount_out_sat, \
@@ -153,12 +153,13 @@ impl Tables {
         }
     }
 
-    fn all(&mut self) -> [&mut Rows; 10] {
+    fn all(&mut self) -> [&mut Rows; 11] {
         [
             &mut self.requests,
             &mut self.deposits,
             &mut self.transactions,
             &mut self.settlements,
+            &mut self.bodies,
             &mut self.items,
             &mut self.answers,
             &mut self.jobs,
@@ -249,8 +250,14 @@ impl<'a> Filler<'a> {
             0_u64,
         ];
         self.tables.requests.add(&mut self.to, row).await;
-        self.event("request", asked.id.to_string(), "created", "awaiting-deposit", at)
-            .await;
+        self.event(
+            "request",
+            asked.id.to_string(),
+            "created",
+            "awaiting-deposit",
+            at,
+        )
+        .await;
         match asked.fate {
             Fate::Awaiting => {}
             _ => {
@@ -281,7 +288,8 @@ impl<'a> Filler<'a> {
             Fate::Reclaimed => ("reclaimed", Some("late")),
             Fate::Awaiting | Fate::Expired => unreachable!("they have none"),
         };
-        let reclaim = (asked.fate == Fate::Reclaimed).then(|| hex::encode(number("reclaim", index)));
+        let reclaim =
+            (asked.fate == Fate::Reclaimed).then(|| hex::encode(number("reclaim", index)));
         let row = row![
             outpoint.to_string(),
             asked.id.to_string(),
@@ -339,9 +347,6 @@ impl<'a> Filler<'a> {
             0_u64,
             OutPoint::new(self.newest, 0).to_string(),
             OutPoint::new(txid, 0).to_string(),
-            proposal,
-            serialize(&unsigned),
-            serialize(&signed),
             txid.to_string(),
             ITEMS * SHARE_SAT,
             weight.to_wu(),
@@ -354,6 +359,16 @@ impl<'a> Filler<'a> {
             at,
         ];
         self.tables.settlements.add(&mut self.to, row).await;
+        for (kind, body) in [
+            ("proposal", proposal),
+            ("unsigned", serialize(&unsigned)),
+            ("signed", serialize(&signed)),
+        ] {
+            self.tables
+                .bodies
+                .add(&mut self.to, row![id, kind, body])
+                .await;
+        }
         let row = row![txid.to_string(), serialize(&signed)];
         self.tables.transactions.add(&mut self.to, row).await;
         for (position, item) in (0_u64..).zip(&items) {
@@ -387,8 +402,17 @@ impl<'a> Filler<'a> {
             ];
             self.tables.outputs.add(&mut self.to, row).await;
         }
-        for to in ["draft", "proven", "asked", "signed", "broadcast", "confirmed", "final"] {
-            self.event("settlement", id.to_string(), "told", to, at).await;
+        for to in [
+            "draft",
+            "proven",
+            "asked",
+            "signed",
+            "broadcast",
+            "confirmed",
+            "final",
+        ] {
+            self.event("settlement", id.to_string(), "told", to, at)
+                .await;
         }
         self.newest = txid;
     }
@@ -396,7 +420,13 @@ impl<'a> Filler<'a> {
     /// Jobs, proof and answers of a settlement.
     async fn work(&mut self, id: u64, at: u64) {
         let first = self.tables.jobs.count + 1;
-        for (kind, turn) in [("prove", 0), ("dry-run", 0), ("ask", 1), ("ask-timeout", 1), ("publish", at)] {
+        for (kind, turn) in [
+            ("prove", 0),
+            ("dry-run", 0),
+            ("ask", 1),
+            ("ask-timeout", 1),
+            ("publish", at),
+        ] {
             let row = row![
                 self.tables.jobs.count + 1,
                 kind,
@@ -462,7 +492,9 @@ impl<'a> Filler<'a> {
         ];
         for (name, value) in counters {
             let statement = format!("UPDATE counters SET value = {value} WHERE name = '{name}'");
-            sqlx::query(AssertSqlSafe(statement)).execute(&mut self.to).await?;
+            sqlx::query(AssertSqlSafe(statement))
+                .execute(&mut self.to)
+                .await?;
         }
         for statement in ["COMMIT", "PRAGMA wal_checkpoint(TRUNCATE)"] {
             sqlx::query(statement).execute(&mut self.to).await?;

@@ -2,8 +2,8 @@
 //! settlements, filled with rows as they would be, and then started, asked, and given a block.
 //!
 //! `cargo bench -p grail-backend --bench growth`; `-- fill FILE` and `-- measure FILE` are its two
-//! halves, so that a database that another version filled can be measured too. Prints tables;
-//! asserts nothing about time.
+//! halves. A database that another version filled can be measured too, after `-- upgrade FILE`.
+//! Prints tables; asserts nothing about time.
 
 #![allow(clippy::unwrap_used)]
 
@@ -24,7 +24,7 @@ mod rows;
 #[allow(dead_code, reason = "shared with tests")]
 mod wait;
 
-use std::{path::Path, process::Command, sync::Arc};
+use std::{path::Path, process::Command, sync::Arc, time::Instant};
 
 use anyhow::{Result, bail, ensure};
 use grail_backend::{
@@ -57,7 +57,8 @@ fn main() -> Result<()> {
         [] => both(),
         ["fill", path] => runtime()?.block_on(fill::fill(Path::new(path), part()?)),
         ["measure", path] => runtime()?.block_on(measure::measure(Path::new(path))),
-        other => bail!("expected nothing, `fill FILE` or `measure FILE`, got {other:?}"),
+        ["upgrade", path] => runtime()?.block_on(upgrade(Path::new(path))),
+        other => bail!("expected nothing, fill, upgrade or measure FILE, got {other:?}"),
     }
 }
 
@@ -73,6 +74,14 @@ fn both() -> Result<()> {
             .status()?;
         ensure!(status.success(), "{half}: {status}");
     }
+    Ok(())
+}
+
+/// What the first start of a new version does before all else.
+async fn upgrade(file: &Path) -> Result<()> {
+    let began = Instant::now();
+    Store::open(&url(file)).await?.close().await;
+    println!("upgraded in {} s", began.elapsed().as_secs());
     Ok(())
 }
 

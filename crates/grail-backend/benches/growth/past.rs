@@ -143,7 +143,12 @@ impl Past {
     }
 
     /// A settlement of deposits that spends what the one before made.
-    pub fn settlement(&self, before: Txid, deposits: &[OutPoint], spell: &ScriptBuf) -> Transaction {
+    pub fn settlement(
+        &self,
+        before: Txid,
+        deposits: &[OutPoint],
+        spell: &ScriptBuf,
+    ) -> Transaction {
         let own = (0..2).map(|vout| OutPoint::new(before, vout));
         let inputs = own.chain(deposits.iter().copied());
         let output = |sat, script: &ScriptBuf| TxOut {
@@ -193,7 +198,9 @@ pub fn payment(index: u64, inputs: u64, scripts: &[ScriptBuf], sat: u64) -> Tran
     Transaction {
         version: Version::TWO,
         lock_time: LockTime::ZERO,
-        input: (0..inputs).map(|vout| input(spent(vout), witness())).collect(),
+        input: (0..inputs)
+            .map(|vout| input(spent(vout), witness()))
+            .collect(),
         output: outputs.collect(),
     }
 }
