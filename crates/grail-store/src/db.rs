@@ -41,6 +41,9 @@ pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a caller waits for a connection of this process.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the one writer keeps of the file in memory, KiB below zero: the upper levels of every index
+/// of millions of rows, which a block asks thousands of questions.
+const WRITER_CACHE: &str = "-16384";
 /// Connections that read at the same time. SQLite has a thread for each.
 const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
@@ -136,7 +139,7 @@ impl Pools {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.clone())
+            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
             .await?;
         migrate(&writer).await?;
         let readers = SqlitePoolOptions::new()

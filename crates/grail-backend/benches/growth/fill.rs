@@ -60,9 +60,9 @@ pub async fn fill(file: &Path, part: u64) -> Result<()> {
     backend(file, &chain).await.store.close().await;
     let bytes = std::fs::metadata(file)?.len();
     println!(
-        "filled: {requests} requests, {} settlements, {:.2} GB, in {} s",
+        "filled: {requests} requests, {} settlements, {} MB, in {} s",
         requests / GROUP,
-        bytes as f64 / 1e9,
+        bytes / 1_000_000,
         began.elapsed().as_secs()
     );
     Ok(())

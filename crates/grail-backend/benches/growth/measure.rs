@@ -52,10 +52,8 @@ pub async fn measure(file: &Path) -> Result<()> {
     let chain = paper_chain();
     let samples = samples(file).await?;
     println!("| What | Measured |\n|---|---|");
-    println!(
-        "| file | {:.2} GB |",
-        std::fs::metadata(file)?.len() as f64 / 1e9
-    );
+    let bytes = std::fs::metadata(file)?.len();
+    println!("| file | {} MB |", bytes / 1_000_000);
 
     let began = Instant::now();
     let backend = backend(file, &chain).await;
@@ -354,13 +352,13 @@ async fn blocks(scanner: &mut Scanner<'_>, chain: &PaperChain, samples: &Samples
                 let scripts: Vec<_> = (0..INPUTS_EACH)
                     .map(|vout| taproot(number("other", others * INPUTS_EACH + vout)))
                     .collect();
-                payment(1 << 40 | others, INPUTS_EACH, &scripts, DEPOSIT_SAT)
+                payment((1 << 40) | others, INPUTS_EACH, &scripts, DEPOSIT_SAT)
             })
             .collect();
         transactions.extend(own.iter().map(|script| {
             others += 1;
             payment(
-                1 << 40 | others,
+                (1 << 40) | others,
                 1,
                 std::slice::from_ref(script),
                 DEPOSIT_SAT,

@@ -235,7 +235,7 @@ pub(super) async fn list(
         .last()
         .filter(|_| !is_last)
         .map(|request| request.number.to_string());
-    let items = requests.into_iter();
+    let items = requests.iter();
     let items = items.map(|request| summary(&api.backend, request));
     Ok(Json(Page {
         items: items.collect::<Answer<_>>()?,
@@ -243,7 +243,7 @@ pub(super) async fn list(
     }))
 }
 
-fn summary(backend: &Backend, request: ListedRequest) -> Answer<RequestSummary> {
+fn summary(backend: &Backend, request: &ListedRequest) -> Answer<RequestSummary> {
     let kind = Kind::from(request.kind);
     let network = bitcoin::Network::from(backend.bridge().network);
     let address = Address::from_script(&request.deposit_script, network)

@@ -33,7 +33,7 @@ use crate::backend::Backend;
 
 /// Requests that a page's settlements serve at most, but for the last of them: a page then ends
 /// before its limit.
-const SERVED_PER_PAGE_MAX: usize = 500;
+const SERVED_PER_PAGE_MAX: usize = 250;
 
 pub(super) async fn one(
     State(api): State<Arc<Api>>,

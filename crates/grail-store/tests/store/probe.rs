@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bitcoin::{Amount, OutPoint, Script};
+use bitcoin::{Amount, OutPoint, Script, ScriptBuf};
 use grail_flow::{RequestState, SettlementId};
 use grail_store::{BuiltTransaction, StoreTx, VaultKind, VaultOutput};
 use grail_types::Epoch;
@@ -35,7 +35,7 @@ async fn addresses_are_known_however_their_requests_ended() {
         .await
         .unwrap();
     let asked = [script(1), script(2), script(9)];
-    let known = tx.requests_at(asked.iter().map(|it| it.as_script())).await;
+    let known = tx.requests_at(asked.iter().map(ScriptBuf::as_script)).await;
     let expected = [1, 2].map(|seed| (script(seed), terms(seed).id()));
     assert_eq!(known.unwrap(), HashMap::from(expected));
     let nothing: [&Script; 0] = [];

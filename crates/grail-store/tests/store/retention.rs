@@ -236,7 +236,7 @@ async fn a_deposits_transaction_goes_with_its_end_and_never_before() {
             | DepositState::Settled
             | DepositState::Reclaimable
             | DepositState::Reclaimed => {
-                assert_eq!(sweep(&mut tx, everything).await, 0, "{state:?}")
+                assert_eq!(sweep(&mut tx, everything).await, 0, "{state:?}");
             }
         }
     }
