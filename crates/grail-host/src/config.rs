@@ -8,6 +8,9 @@ use grail_attest::{PROTOCOL_JSON_BYTES_MAX, Protocol};
 
 use crate::{address::ConnectAddress, error::HostError};
 
+/// What variables begin with that stand for options: `--state` is `GRAIL_HOST_STATE`.
+pub const VARIABLES: &str = "GRAIL_HOST_";
+
 /// Runs an operator: starts the enclave, keeps its sealed key, answers the backend's asks.
 #[derive(Clone, Debug, Parser)]
 #[command(version)]

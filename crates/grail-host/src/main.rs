@@ -6,7 +6,6 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
 use grail_broker::RemoteBroker;
 use grail_host::{
     config::{self, Config},
@@ -14,6 +13,7 @@ use grail_host::{
     operator::{EnclaveSource, Operator},
     state::StateFolder,
 };
+use grail_program::options::{log_level, parse_with_variables};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -24,7 +24,7 @@ use tracing_subscriber::EnvFilter;
 // machine.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let config = Config::parse();
+    let config: Config = parse_with_variables(config::VARIABLES);
     log_to_stderr(config.json);
     match run(config).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -92,7 +92,7 @@ fn shutdown_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
 }
 
 fn log_to_stderr(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(log_level()).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

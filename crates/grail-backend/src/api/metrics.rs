@@ -21,6 +21,11 @@ use crate::{
 /// Media type of the format.
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+const READY: &str = "grail_ready";
+const READY_HELP: &str = "Whether the backend serves; 0 while it starts.";
+const NODE_UP: &str = "grail_node_up";
+const NODE_UP_HELP: &str = "Whether the node answers.";
+
 /// Sums over everything that there ever was: what they cost grows with it, so they are made once in
 /// a while.
 pub(super) struct Sums {
@@ -94,11 +99,8 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
             block.height.into(),
         );
     }
-    text.value(
-        "grail_node_up",
-        "Whether the node answers.",
-        u64::from(view.is_some()),
-    );
+    text.value(READY, READY_HELP, 1);
+    text.value(NODE_UP, NODE_UP_HELP, u64::from(view.is_some()));
     text.value(
         "grail_operators",
         "Operators that have shown evidence since the start.",
@@ -174,6 +176,14 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
         );
     }
     Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text.0).into_response())
+}
+
+/// Metrics of a backend that does not serve yet: what there is to say before its rows can be read.
+pub(super) async fn of_a_start() -> Response {
+    let mut text = Text::default();
+    text.value(READY, READY_HELP, 0);
+    text.value(NODE_UP, NODE_UP_HELP, 0);
+    ([(header::CONTENT_TYPE, MEDIA_TYPE)], text.0).into_response()
 }
 
 fn names<S: Copy>(states: &[S], name: fn(S) -> &'static str) -> impl Iterator<Item = &'static str> {

@@ -1,6 +1,7 @@
 //! What the program can be told to do, a module for each.
 
 pub mod alarms;
+pub mod config;
 pub mod deploy;
 pub mod exit;
 pub mod init;

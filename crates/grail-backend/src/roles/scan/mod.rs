@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
 use bitcoin::{Block, OutPoint, Transaction, Txid};
-use grail_chain::{Cursor, ScanError, Step as ChainStep, next_step};
+use grail_chain::{ChainError, Cursor, ScanError, Step as ChainStep, next_step};
 use grail_flow::{Alarm, BlockRef, RequestEvent, SettlementEvent, SettlementId};
 use grail_store::{DepositState, Reclaim, Settlement, StoreError};
 
@@ -44,6 +44,8 @@ pub struct Scanner<'a> {
     /// When deposits of the mempool are looked for again though nothing has left it, unix seconds.
     vanished_at: u64,
     reconcile_at: u64,
+    /// What nodes disagreed about last.
+    disagreement: Option<String>,
 }
 
 /// Runs the role until something fails that a restart may heal.
@@ -65,6 +67,7 @@ impl<'a> Scanner<'a> {
             mempool_seen: BTreeSet::new(),
             vanished_at: 0,
             reconcile_at: 0,
+            disagreement: None,
         }
     }
 
@@ -95,6 +98,14 @@ impl<'a> Scanner<'a> {
                 );
                 Ok(false)
             }
+            Err(ScanError::Chain(error @ ChainError::NodesDisagree { .. })) => {
+                self.note_disagreement(&error).await?;
+                Ok(false)
+            }
+            Err(ScanError::Chain(error @ ChainError::NodesBehind { .. })) => {
+                tracing::warn!(%error, "waiting");
+                Ok(false)
+            }
             Err(
                 error @ ScanError::ReorgTooDeep {
                     remembered,
@@ -112,6 +123,21 @@ impl<'a> Scanner<'a> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Once for each set of chains, not at each look.
+    async fn note_disagreement(&mut self, error: &ChainError) -> anyhow::Result<()> {
+        let words = error.to_string();
+        if self.disagreement.as_ref() != Some(&words) {
+            let alarm = Alarm::NodesDisagree {
+                words: words.clone(),
+            };
+            let mut tx = self.backend.store.begin().await?;
+            alarm::raise(&mut tx, &alarm, clock::now()).await?;
+            tx.commit().await?;
+            self.disagreement = Some(words);
+        }
+        Ok(())
     }
 
     async fn connect(&mut self, at: BlockRef, block: &Block, walk: &NftWalk) -> anyhow::Result<()> {
