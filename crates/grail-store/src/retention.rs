@@ -47,7 +47,7 @@ impl StoreTx {
         horizon: Horizon,
         limit: u32,
     ) -> Result<Vec<SettlementId>, StoreError> {
-        // The NFT that one given up spends was made by another settlement, or by what `blocks` had.
+        // Before the colon of an outpoint stands the transaction that made it.
         let rows = sqlx::query(sql(format!(
             "SELECT DISTINCT b.settlement AS id FROM settlement_bodies b \
              JOIN settlements s ON s.id = b.settlement \

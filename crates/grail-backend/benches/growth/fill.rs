@@ -229,9 +229,10 @@ impl<'a> Filler<'a> {
         let payment = payment(index, 1, std::slice::from_ref(&asked.script), DEPOSIT_SAT);
         let outpoint = OutPoint::new(payment.compute_txid(), 0);
         let state = asked.fate.state(outpoint, group + 1);
-        let deadline = match asked.fate {
-            Fate::Awaiting => BLOCKS + 100,
-            _ => self.height(group) + 100,
+        let made_at = if asked.fate == Fate::Awaiting {
+            BLOCKS
+        } else {
+            self.height(group)
         };
         let row = row![
             asked.id.to_string(),
@@ -242,7 +243,7 @@ impl<'a> Filler<'a> {
             asked.script.to_hex_string(),
             state.name(),
             form(&state),
-            deadline,
+            made_at + 100,
             hex::encode(&number("key", index)[..16]),
             hex::encode(number("body", index)),
             at,
@@ -258,12 +259,9 @@ impl<'a> Filler<'a> {
             at,
         )
         .await;
-        match asked.fate {
-            Fate::Awaiting => {}
-            _ => {
-                self.event("request", asked.id.to_string(), "told", state.name(), at)
-                    .await;
-            }
+        if asked.fate != Fate::Awaiting {
+            self.event("request", asked.id.to_string(), "told", state.name(), at)
+                .await;
         }
         if asked.fate.has_deposit() {
             self.deposit(index, &asked, payment, outpoint).await;
@@ -272,10 +270,11 @@ impl<'a> Filler<'a> {
 
     async fn deposit(&mut self, index: u64, asked: &Asked, paid: Transaction, outpoint: OutPoint) {
         let at = self.at(index);
-        let height = match asked.fate {
+        let height = if asked.fate == Fate::Ready {
             // Its reclaim is far off.
-            Fate::Ready => BLOCKS - u32::try_from(index % 50).unwrap(),
-            _ => self.height(index / GROUP) - 1,
+            BLOCKS - u32::try_from(index % 50).unwrap()
+        } else {
+            self.height(index / GROUP) - 1
         };
         let (charms, token) = match asked.kind {
             Kind::PegIn => ("none", None),
