@@ -47,7 +47,7 @@ impl Scanner<'_> {
         for (_, transaction) in &fresh {
             self.note_deposits(transaction, &addresses).await?;
         }
-        // Rows that are behind cannot tell a rival, nor what has vanished: both are looked at again.
+        // Rows that are behind cannot tell a rival, nor what has vanished: it is looked at again.
         if !is_current {
             self.vanished_at = 0;
             return Ok(());

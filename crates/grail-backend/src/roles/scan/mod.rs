@@ -37,7 +37,7 @@ struct Spent<'a> {
     unclaimed: &'a Unclaimed,
 }
 
-/// The scanner's memory: as large as the mempool, whatever there ever was. All of it can be rebuilt.
+/// The scanner's memory: as large as the mempool, whatever there ever was; it can be rebuilt.
 pub struct Scanner<'a> {
     backend: &'a Backend,
     mempool_seen: BTreeSet<Txid>,

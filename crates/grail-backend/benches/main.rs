@@ -7,20 +7,20 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../tests/support/bridge.rs"]
+#[path = "../tests/support/bridge.rs"]
 #[allow(dead_code, reason = "shared with tests")]
 mod bridge;
-#[path = "../../tests/support/chain.rs"]
+#[path = "../tests/support/chain.rs"]
 #[allow(dead_code, reason = "shared with tests")]
 mod chain;
 mod fill;
 mod measure;
-#[path = "../../tests/support/operators.rs"]
+#[path = "../tests/support/operators.rs"]
 #[allow(dead_code, reason = "shared with tests")]
 mod operators;
 mod past;
 mod rows;
-#[path = "../../tests/support/wait.rs"]
+#[path = "../tests/support/wait.rs"]
 #[allow(dead_code, reason = "shared with tests")]
 mod wait;
 
