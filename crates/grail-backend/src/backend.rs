@@ -22,6 +22,7 @@ use crate::{
     node::Node,
     operators::Operators,
     queue,
+    roles::retain::Removed,
     rosters::{LastAdopted, Rosters},
 };
 
@@ -77,6 +78,8 @@ pub struct Backend {
     pub hints: Hints,
     /// How its roles are.
     pub health: RolesHealth,
+    /// What was let go.
+    pub removed: Removed,
     /// What the dry run approved last.
     pub approvals: Approvals,
     /// The rosters that were verified last.
@@ -153,6 +156,7 @@ impl Backend {
             config,
             hints: Hints::default(),
             health: RolesHealth::default(),
+            removed: Removed::default(),
             approvals: Approvals::default(),
             secp,
             instance: hex::encode(instance),

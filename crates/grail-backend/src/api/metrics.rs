@@ -12,7 +12,11 @@ use grail_flow::{AlarmCode, RequestStage, SettlementStage, Severity};
 use grail_store::{OpenAlarms, ProofState, ProofTotals, StoredCode};
 
 use super::{Api, answer::Answer, view::former_requests};
-use crate::{backend::Backend, clock, roles::lane};
+use crate::{
+    backend::Backend,
+    clock,
+    roles::{lane, retain::Gone},
+};
 
 /// Media type of the format.
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -147,6 +151,14 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
         "How long the oldest settlement without its proof has waited; 0 without one.",
         age(waiting_since),
     );
+    text.counter(
+        "grail_removed_total",
+        "What was let go since the start, by kind.",
+    );
+    for gone in Gone::ALL {
+        let count = backend.removed.count(*gone);
+        text.labelled("grail_removed_total", "what", gone.name(), count);
+    }
     text.gauge("grail_role_up", "Whether a role runs.");
     for (role, health) in &roles {
         text.labelled("grail_role_up", "role", role, u64::from(!health.is_down));

@@ -207,6 +207,12 @@ impl World {
         }
     }
 
+    /// Where its database is.
+    #[allow(dead_code, reason = "asked by the test of plans alone")]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A number never given before.
     pub fn next_number(&self) -> u8 {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);

@@ -7,7 +7,7 @@ mod write;
 
 pub use adopted::AdoptedSettlement;
 
-use bitcoin::{Amount, OutPoint, Transaction, Txid, Weight};
+use bitcoin::{Amount, OutPoint, Transaction, Txid, Weight, Witness};
 use grail_flow::{BlockRef, SettlementId, SettlementStage, SettlementState};
 use grail_types::{Epoch, RequestId};
 
@@ -27,7 +27,7 @@ pub const PROPOSAL_BYTES_MAX: usize = 32 << 20;
 /// Largest draft: a proposal, and a spell that is far smaller.
 pub const DRAFT_BYTES_MAX: usize = 40 << 20;
 
-/// A settlement as stored, without its large columns.
+/// A settlement as stored, without its large parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     /// Its number.
@@ -275,13 +275,23 @@ impl Reader {
         request: &RequestId,
     ) -> Result<Option<SettlementId>, StoreError> {
         let row = sqlx::query(
-            "SELECT settlement FROM settlement_items WHERE request_row = $1 AND active = 1",
+            "SELECT settlement FROM settlement_items \
+             WHERE request = $1 AND request_row IS NOT NULL AND active = 1",
         )
         .bind(request.to_string())
         .fetch_optional(self.connection())
         .await?;
         row.map(|row| row.settlement_id("settlement")).transpose()
     }
+}
+
+/// What a txid commits to.
+pub(crate) fn without_witnesses(transaction: &Transaction) -> Transaction {
+    let mut transaction = transaction.clone();
+    for input in &mut transaction.input {
+        input.witness = Witness::new();
+    }
+    transaction
 }
 
 pub(crate) fn item(row: &DbRow) -> Result<SettlementItem, StoreError> {

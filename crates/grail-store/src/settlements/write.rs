@@ -3,7 +3,9 @@
 use bitcoin::{OutPoint, Txid};
 use grail_flow::{SettlementId, SettlementState};
 
-use super::{DRAFT_BYTES_MAX, NewSettlement, SETTLEMENT_ITEMS_MAX, Settlement, SettlementItem};
+use super::{
+    DRAFT_BYTES_MAX, NewSettlement, SETTLEMENT_ITEMS_MAX, Settlement, SettlementItem, bodies::Body,
+};
 use crate::{
     Conflict, StoreError, StoreTx,
     column::{after, at_most, integer, sat},
@@ -28,25 +30,26 @@ impl StoreTx {
         let state = SettlementState::start();
         let number = self.next_number("settlement").await?;
         sqlx::query(
-            "INSERT INTO settlements (id, state_name, state, epoch, nft_input, draft, proposal, \
-             stage_since, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $8)",
+            "INSERT INTO settlements (id, state_name, state, epoch, nft_input, stage_since, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $6, $6)",
         )
         .bind(number)
         .bind(state.name())
         .bind(write_json("settlements.state", &state)?)
         .bind(integer("epoch", new.epoch.0)?)
         .bind(new.nft_input.to_string())
-        .bind(write_bytes(new.draft))
-        .bind(Vec::new())
         .bind(now)
         .execute(self.connection())
         .await?;
         for (position, item) in (0_i64..).zip(new.items) {
             self.add_item(number, position, item).await?;
         }
-        u64::try_from(number)
+        let id = u64::try_from(number)
             .map(SettlementId)
-            .map_err(|error| StoreError::corrupt("counters.value", error))
+            .map_err(|error| StoreError::corrupt("counters.value", error))?;
+        self.put_body(id, Body::Draft, write_bytes(new.draft))
+            .await?;
+        Ok(id)
     }
 
     async fn add_item(
