@@ -13,6 +13,7 @@ mod handovers;
 mod history;
 mod jobs;
 mod proofs;
+mod replacing;
 mod requests;
 mod schema;
 mod settlements;
