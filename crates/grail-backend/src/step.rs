@@ -555,12 +555,15 @@ impl<'a> Step<'a> {
                 .await
             }
             SettlementDuty::SignalAbandoned { .. } => {
-                // A child spends this one's NFT and can never be mined without it.
-                if let Some(nft) = nft_output
-                    && let Some(child) = self.tx.settlement_spending_nft(&nft).await?
-                {
-                    self.told
-                        .push_back(Told::Settlement(child.id, SettlementEvent::ParentAbandoned));
+                // A child spends this one's NFT and can never be mined without it, nor can what
+                // stands by to take the child's place.
+                if let Some(nft) = nft_output {
+                    let child = self.tx.settlement_spending_nft(&nft).await?;
+                    let stands_by = self.tx.replacement_of(&nft).await?;
+                    for orphan in child.into_iter().chain(stands_by) {
+                        let event = SettlementEvent::ParentAbandoned;
+                        self.told.push_back(Told::Settlement(orphan.id, event));
+                    }
                 }
                 for item in self.tx.known_items(id).await? {
                     let row = self.tx.deposit(&item.deposit).await?;

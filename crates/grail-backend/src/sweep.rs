@@ -1,6 +1,6 @@
 //! Until when a deposit may be settled, and from when its user may take it back.
 
-use grail_flow::{reclaim_height, sweep_end_height};
+use grail_flow::{SettlementId, reclaim_height, sweep_end_height};
 use grail_store::{Reader, SettlementItem, StoreError};
 use grail_types::Params;
 
@@ -39,16 +39,56 @@ pub async fn ends(
     }))
 }
 
-/// Whether one of the items can be taken back by its user in the next block.
+/// Whether a settlement holds a deposit that is too close to its reclaim to be settled.
+pub async fn any_late(
+    params: &Params,
+    reader: &mut Reader,
+    id: SettlementId,
+    tip_height: u32,
+) -> Result<bool, StoreError> {
+    let least = params.reclaim_delay_min.saturating_sub(params.sweep_margin);
+    any(params, reader, (id, least), |ends| {
+        tip_height >= ends.sweep_end
+    })
+    .await
+}
+
+/// Whether a settlement holds a deposit that its user can take back in the next block.
 pub async fn any_reclaimable(
     params: &Params,
     reader: &mut Reader,
-    items: &[SettlementItem],
+    id: SettlementId,
     tip_height: u32,
 ) -> Result<bool, StoreError> {
-    for item in items {
-        let ends = ends(params, reader, item).await?;
-        if ends.is_some_and(|ends| ends.is_reclaimable(tip_height)) {
+    let least = params.reclaim_delay_min;
+    any(params, reader, (id, least), |ends| {
+        ends.is_reclaimable(tip_height)
+    })
+    .await
+}
+
+/// Whether it has ended for one of a settlement's deposits. It does not before so many blocks on a
+/// deposit's own, so that most of the time the oldest one tells.
+async fn any(
+    params: &Params,
+    reader: &mut Reader,
+    (id, least): (SettlementId, u16),
+    has_ended: impl Fn(&Ends) -> bool,
+) -> Result<bool, StoreError> {
+    let Some(oldest) = reader.oldest_deposit_height(id).await? else {
+        return Ok(false);
+    };
+    let first = oldest.saturating_add(least.into());
+    let soonest = Ends {
+        sweep_end: first,
+        reclaim: first,
+    };
+    if !has_ended(&soonest) {
+        return Ok(false);
+    }
+    for item in reader.settlement_items(id).await? {
+        let ends = ends(params, reader, &item).await?;
+        if ends.is_some_and(|ends| has_ended(&ends)) {
             return Ok(true);
         }
     }

@@ -200,3 +200,40 @@ fn a_settlement_below_the_nodes_floor_comes_back_when_that_falls() {
     );
     common::no_alarm(&cluster);
 }
+
+#[test]
+fn a_settlement_that_would_race_a_reclaim_is_replaced_in_the_mempool() {
+    let cluster = Cluster::start(&ClusterConfig::default());
+    let (late, _) = common::deposit(&cluster, &User::new("alice"), 100_000);
+    cluster.node.mine(1);
+    let old = cluster.until_published(Kind::PegIn, &late.id).unwrap().txid;
+    let chain = cluster.node.chain();
+    let others: Vec<_> = ["bob", "carol", "dave", "erin"]
+        .iter()
+        .map(|name| common::deposit(&cluster, &User::new(name), 100_000).0.id)
+        .collect();
+    let waiting = chain.mempool_txids().unwrap().into_iter();
+    let deposits: Vec<_> = waiting
+        .filter(|txid| *txid != old)
+        .map(|txid| chain.mempool_tx(&txid).unwrap().unwrap())
+        .collect();
+    // Reclaimable after 24 blocks, and too close to that 6 before.
+    for _ in 0..17 {
+        cluster.node.mine_empty();
+    }
+    cluster.node.mine_only(&deposits);
+    cluster
+        .until("the replacement", || {
+            let left = chain.mempool_txids()?;
+            Ok((left.len() == 1 && left != [old]).then_some(()))
+        })
+        .unwrap();
+    cluster
+        .until_request(Kind::PegIn, &late.id, RequestState::Reclaimable)
+        .unwrap();
+    let paid = cluster.settle(Kind::PegIn, &others).unwrap();
+    let minted: u64 = paid.iter().map(common::amount_out).sum();
+    let books = common::books(&cluster);
+    assert_eq!((books.state.supply, books.state.serial), (minted, 1));
+    common::no_alarm(&cluster);
+}

@@ -26,10 +26,9 @@ pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
         .signed_transaction(id)
         .await?
         .context("the settlement is not signed")?;
-    let items = reader.settlement_items(id).await?;
     let tip_height = reader.last_block().await?.map_or(0, |block| block.height);
     let params = backend.params();
-    if sweep::any_reclaimable(params, &mut reader, &items, tip_height).await? {
+    if sweep::any_reclaimable(params, &mut reader, id, tip_height).await? {
         return nothing_to_do(backend).await;
     }
     drop(reader);

@@ -2,8 +2,8 @@
 //! place, and whatever a block holds has paid.
 
 use bitcoin::{Amount, FeeRate, OutPoint, Transaction, TxOut, Witness};
-use grail_backend::roles::build::Built;
-use grail_flow::{AbandonCode, SettlementId, SettlementState};
+use grail_backend::{roles::build::Built, step::Step};
+use grail_flow::{AbandonCode, SettlementEvent, SettlementId, SettlementState};
 use grail_store::{JobKind, Settlement};
 
 use super::{
@@ -470,8 +470,8 @@ async fn a_replacement_that_fails_moves_nobody_and_the_next_takes_none_along() {
     dear(&w, 5);
     assert_eq!(w.build_later().await, Built::Draft);
     let failed = newest(&w).await.id;
-    let mut step = grail_backend::step::Step::begin(&w.backend).await.unwrap();
-    step.tell_settlement(failed, grail_flow::SettlementEvent::ProvingFailed)
+    let mut step = Step::begin(&w.backend).await.unwrap();
+    step.tell_settlement(failed, SettlementEvent::ProvingFailed)
         .await
         .unwrap();
     step.commit().await.unwrap();
@@ -494,8 +494,8 @@ async fn a_lane_is_replaced_so_often_and_then_waits_with_an_alarm() {
     for _ in 0..6 {
         assert_eq!(w.build_later().await, Built::Draft);
         let id = newest(&w).await.id;
-        let mut step = grail_backend::step::Step::begin(&w.backend).await.unwrap();
-        step.tell_settlement(id, grail_flow::SettlementEvent::Overdue)
+        let mut step = Step::begin(&w.backend).await.unwrap();
+        step.tell_settlement(id, SettlementEvent::Overdue)
             .await
             .unwrap();
         step.commit().await.unwrap();
@@ -507,4 +507,35 @@ async fn a_lane_is_replaced_so_often_and_then_waits_with_an_alarm() {
     assert_eq!(w.alarms().await, ["lane-outbid"]);
     assert_eq!(w.settlements().await.len(), 7);
     assert_eq!(w.settlement(old).await.state, BROADCAST);
+}
+
+#[tokio::test]
+async fn what_stands_by_ends_with_the_one_that_it_was_to_build_on() {
+    let w = World::new().await;
+    w.ready_peg_ins(1).await;
+    let (parent, _) = w.settle().await;
+    let height = w.tip_height().await + 1;
+    w.mine_mempool().await;
+    let requests = w.ready_peg_ins(2).await;
+    let (old, _) = w.settle().await;
+    dear(&w, 5);
+    let stands_by = settlement_id(&ask_replacement(&w).await);
+    // A branch without the parent, which is called off there.
+    w.chain.fork_at(height);
+    w.chain.clear_mempool();
+    w.mine_empty(3).await;
+    let mut step = Step::begin(&w.backend).await.unwrap();
+    step.tell_settlement(parent, SettlementEvent::ConflictFound)
+        .await
+        .unwrap();
+    step.commit().await.unwrap();
+    let orphan = SettlementState::Abandoned {
+        code: AbandonCode::ParentAbandoned,
+    };
+    for id in [old, stands_by] {
+        assert_eq!(w.settlement(id).await.state, orphan);
+    }
+    for (asked, _) in &requests {
+        assert_eq!(holder(&w, asked).await, None);
+    }
 }

@@ -84,7 +84,7 @@ fn what_nodes_drop_is_replaced_though_it_is_outbid_by_little() {
 }
 
 #[test]
-fn children_that_pay_for_the_oldest_count_and_large_cheap_ones_do_not_help() {
+fn children_that_pay_for_the_oldest_count_and_large_cheap_ones_do_not() {
     let paid = [waiting(1_000, 1_000), waiting(39_000, 1_000)];
     assert_eq!(
         decide(&lane(&paid), &market(20, 1), &params()),

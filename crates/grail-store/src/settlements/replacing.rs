@@ -8,7 +8,7 @@ use grail_flow::{AbandonCode, SettlementId, SettlementState, replacement::Bundle
 use super::{NewSettlement, Settlement, holds, live, read, select};
 use crate::{
     Conflict, Reader, StoreError, StoreTx,
-    column::Columns,
+    column::{Columns, after},
     db::sql,
 };
 
@@ -64,6 +64,24 @@ impl Reader {
         .fetch_optional(self.connection())
         .await?;
         row.map(|row| row.settlement_id("id")).transpose()
+    }
+
+    /// Height of the oldest block that holds a deposit of a settlement, if any does.
+    pub async fn oldest_deposit_height(
+        &mut self,
+        id: SettlementId,
+    ) -> Result<Option<u32>, StoreError> {
+        let row = sqlx::query(
+            "SELECT MIN(d.height) AS height FROM settlement_items i \
+             JOIN deposits d ON d.outpoint = i.deposit WHERE i.settlement = $1",
+        )
+        .bind(after(id.0))
+        .fetch_one(self.connection())
+        .await?;
+        row.maybe_u64("height")?
+            .map(u32::try_from)
+            .transpose()
+            .map_err(|error| StoreError::corrupt("deposits.height", error))
     }
 
     /// What was tried in the place of those that spend this output of the NFT.

@@ -149,6 +149,20 @@ async fn once_published_it_holds_what_it_spends_and_not_before_others_let_go() {
 }
 
 #[tokio::test]
+async fn the_oldest_deposit_in_a_block_is_found() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let old = published(&mut tx).await;
+    assert_eq!(tx.oldest_deposit_height(old).await.unwrap(), None);
+    for (seed, height) in [(1, 120), (2, 117), (3, 100)] {
+        tx.set_deposit_block(&outpoint(seed), Some(block(height, 1)), NOW)
+            .await
+            .unwrap();
+    }
+    assert_eq!(tx.oldest_deposit_height(old).await.unwrap(), Some(117));
+}
+
+#[tokio::test]
 async fn what_was_tried_and_what_nodes_may_have_is_counted_for_the_nft() {
     let store = new_store().await;
     let mut tx = store.begin().await.unwrap();

@@ -200,12 +200,7 @@ async fn waiting(
 ) -> anyhow::Result<Vec<Waiting>> {
     let mut waiting = Vec::with_capacity(seen.holders.len());
     for holder in &seen.holders {
-        let items = reader.settlement_items(holder.id).await?;
-        let mut is_late = false;
-        for item in &items {
-            let ends = sweep::ends(backend.params(), reader, item).await?;
-            is_late |= ends.is_some_and(|ends| seen.height >= ends.sweep_end);
-        }
+        let is_late = sweep::any_late(backend.params(), reader, holder.id, seen.height).await?;
         let (fee, vsize) = holder.fee.zip(holder.vsize).context("signed without fee")?;
         waiting.push(Waiting {
             bundle: Bundle { fee, vsize },

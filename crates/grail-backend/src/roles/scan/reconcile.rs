@@ -42,8 +42,8 @@ impl Scanner<'_> {
             if !is_there && settlement.state == (SettlementState::Broadcast {}) {
                 let mut step = Step::begin(self.backend).await?;
                 let (params, tip_height) = (step.params(), step.tip_height());
-                let items = step.tx.settlement_items(settlement.id).await?;
-                if sweep::any_reclaimable(params, &mut step.tx, &items, tip_height).await? {
+                let id = settlement.id;
+                if sweep::any_reclaimable(params, &mut step.tx, id, tip_height).await? {
                     continue;
                 }
                 step.enqueue_publish(settlement.id).await?;
