@@ -108,9 +108,9 @@ impl<'a> Step<'a> {
         self.settle().await
     }
 
-    /// Tells a settlement that the node has it. In whose place it comes, if it stood by, ends first:
-    /// those whom it pays go over to it, the others are ready again or, too close to their reclaim,
-    /// their users'.
+    /// Tells a settlement that the node has it. If it stood by, those in whose place it comes end
+    /// first: whom it pays goes over to it, the others are ready again or, too close to their
+    /// reclaim, their users'.
     pub async fn take_place(
         &mut self,
         id: SettlementId,

@@ -16,7 +16,7 @@ pub struct Ends {
 impl Ends {
     /// Whether the next block may hold the reclaim: what spends the deposit too is not handed to
     /// the network again, for the reclaim would have to outbid it.
-    pub const fn is_reclaimable(&self, tip_height: u32) -> bool {
+    pub const fn is_reclaimable(self, tip_height: u32) -> bool {
         tip_height.saturating_add(1) >= self.reclaim
     }
 }
@@ -73,7 +73,7 @@ async fn any(
     params: &Params,
     reader: &mut Reader,
     (id, least): (SettlementId, u16),
-    has_ended: impl Fn(&Ends) -> bool,
+    has_ended: impl Fn(Ends) -> bool,
 ) -> Result<bool, StoreError> {
     let Some(oldest) = reader.oldest_deposit_height(id).await? else {
         return Ok(false);
@@ -83,12 +83,12 @@ async fn any(
         sweep_end: first,
         reclaim: first,
     };
-    if !has_ended(&soonest) {
+    if !has_ended(soonest) {
         return Ok(false);
     }
     for item in reader.settlement_items(id).await? {
         let ends = ends(params, reader, &item).await?;
-        if ends.is_some_and(|ends| has_ended(&ends)) {
+        if ends.is_some_and(&has_ended) {
             return Ok(true);
         }
     }

@@ -8,6 +8,7 @@ use grail_store::{JobKind, Settlement};
 
 use super::{
     bridge::{own_script, payment, transaction},
+    foreign::{Foreign, by_leaf, terms_of_nobody, tree},
     users::{Asked, DEPOSIT_SAT},
     world::{QUORUM, Question, World, settlement_id},
 };
@@ -75,9 +76,9 @@ async fn the_old_one_stays_until_the_node_has_what_replaces_it() {
     w.chain.clear_mempool();
     w.look().await;
     w.jobs().await;
-    assert_eq!(w.chain.mempool(), [old_tx.clone()]);
+    assert_eq!(w.chain.mempool(), std::slice::from_ref(&old_tx));
     let (_, new_tx) = w.sign_and_publish(&ask).await;
-    assert_eq!(w.chain.mempool(), [new_tx.clone()]);
+    assert_eq!(w.chain.mempool(), std::slice::from_ref(&new_tx));
     let nft = |transaction: &Transaction| transaction.input[0].previous_output;
     assert_eq!(nft(&new_tx), nft(&old_tx));
     assert_eq!(w.settlement(old).await.state, REPLACED);
@@ -105,7 +106,7 @@ async fn all_that_wait_are_merged_into_one_and_ready_ones_come_along() {
     for old in [first, second] {
         assert_eq!(w.settlement(old).await.state, REPLACED);
     }
-    assert_eq!(w.chain.mempool(), [made.clone()]);
+    assert_eq!(w.chain.mempool(), std::slice::from_ref(&made));
     for (asked, _) in &requests {
         assert_eq!(holder(&w, asked).await, Some(new));
     }
@@ -538,4 +539,95 @@ async fn what_stands_by_ends_with_the_one_that_it_was_to_build_on() {
     for (asked, _) in &requests {
         assert_eq!(holder(&w, asked).await, None);
     }
+}
+
+#[tokio::test]
+async fn what_pays_requests_of_other_rows_is_not_replaced_but_told_of() {
+    let w = World::new().await;
+    let terms = terms_of_nobody(&w, 1);
+    let tree = tree(&w, &terms);
+    let deposit = payment(w.next_number(), tree.script_pubkey.clone(), DEPOSIT_SAT);
+    let foreign = Foreign {
+        w: &w,
+        made: &w.backend.deployment_tx,
+        deposit: (terms, &deposit, by_leaf(&tree.leaf)),
+    };
+    w.mine(vec![deposit.clone()]).await;
+    w.chain.relay(foreign.settlement());
+    w.look().await;
+    assert_eq!(newest(&w).await.state, BROADCAST);
+    let fee = newest(&w).await.fee.unwrap().to_sat();
+    let rate = fee / newest(&w).await.vsize.unwrap() * 2 + 2;
+    dear(&w, rate.try_into().unwrap());
+    w.ready_peg_ins(3).await;
+    let _ = w.build_later().await;
+    let alarms = w.backend.store.read().await.unwrap().alarms(0, 10).await;
+    let alarm = alarms.unwrap().pop().unwrap();
+    assert!(
+        alarm.details.ends_with("is not: foreign"),
+        "{}",
+        alarm.details
+    );
+    assert!(
+        w.settlements()
+            .await
+            .iter()
+            .all(|row| row.replaces.is_none())
+    );
+}
+
+#[tokio::test]
+async fn rows_of_before_a_replacement_learn_of_it_from_its_block() {
+    let w = World::new().await;
+    let (stingy, others, old, _) = with_a_stingy_one(&w).await;
+    let backup = w.backup();
+    let (_, made) = replace(&w).await;
+    finish(&w).await;
+    let restored = w.restored(backup).await;
+    restored.scan().await;
+    assert_eq!(restored.settlement(old).await.state, INPUTS_SPENT);
+    let adopted = newest(&restored).await;
+    assert!(adopted.adopted);
+    assert_eq!(adopted.txid, Some(made.compute_txid()));
+    assert_eq!(restored.standing(&stingy).await, ("ready", None));
+    is_paid_once(&restored, &[&others[0], &others[1]]).await;
+    assert_eq!(restored.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn one_that_stands_by_alone_and_is_refused_holds_up_nobody() {
+    let w = World::new().await;
+    let late = w.ask_peg_in().await;
+    let patient = [w.ask_peg_in_for(100).await, w.ask_peg_in_for(100).await];
+    let deposit = w.deposit(&late, DEPOSIT_SAT);
+    let mut block = vec![deposit.clone()];
+    block.extend(patient.iter().map(|asked| w.deposit(asked, DEPOSIT_SAT)));
+    w.mine(block).await;
+    let (old, _) = w.settle().await;
+    dear(&w, 2);
+    w.mine_empty(18).await;
+    assert_eq!(w.build().await, Built::Draft);
+    w.jobs().await;
+    let ask = w.take_ask().await;
+    // The user takes the deposit back: what was to be replaced can never be mined.
+    let deposit = OutPoint::new(deposit.compute_txid(), 0);
+    let mut reclaim = transaction(&[deposit], vec![]);
+    reclaim.input[0].witness = Witness::from_slice(&[[0_u8; 64]]);
+    w.mine(vec![reclaim]).await;
+    assert_eq!(w.settlement(old).await.state, INPUTS_SPENT);
+    w.chain.set_floor(FeeRate::from_sat_per_vb_u32(9));
+    let id = settlement_id(&ask);
+    w.sign(&ask, &QUORUM).await;
+    w.answered(id).await;
+    w.jobs().await;
+    assert_eq!(w.settlement(id).await.state, SettlementState::Signed {});
+    w.chain.set_floor(FeeRate::from_sat_per_vb_u32(4));
+    // It goes at this look, and the next one builds.
+    assert_eq!(w.build().await, Built::Nothing);
+    w.settle().await;
+    assert_eq!(w.settlement(id).await.state, REPLACED);
+    finish(&w).await;
+    is_paid_once(&w, &[&patient[0], &patient[1]]).await;
+    assert_eq!(w.standing(&late).await.0, "reclaimed");
+    assert_eq!(w.alarms().await, [""; 0]);
 }

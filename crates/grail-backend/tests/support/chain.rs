@@ -341,7 +341,8 @@ impl PaperChain {
         self.lock().maturity = maturity;
     }
 
-    /// Below this the node takes nothing from now on; what it has is dropped, with what builds on it.
+    /// Below this the node takes nothing from now on; what it has is dropped, with what builds on
+    /// it.
     pub fn set_floor(&self, floor: FeeRate) {
         let mut state = self.lock();
         state.floor = floor;

@@ -200,8 +200,7 @@ impl World {
         let Some((made, known)) = self.replacement.take() else {
             return;
         };
-        let floor = block.target.min(self.floor_of(&made));
-        if !block.takes || !self.relays(&made.bundle, &self.strangers, floor) {
+        if !block.takes || !self.relays(&made.bundle, &self.strangers, 1) {
             let same = self.strangers == known;
             assert!(!same || !block.takes, "a replacement that relay refuses");
             self.others.push(made);
@@ -215,11 +214,6 @@ impl World {
         self.strangers = Bundle::default();
         self.set(&made.users, Standing::Settling);
         self.lane.push(made);
-    }
-
-    /// What the mempool took when the replacement was planned, or less.
-    fn floor_of(&self, made: &Settlement) -> u64 {
-        made.bundle.fee.to_sat() / made.bundle.vsize
     }
 
     fn look(&mut self, block: &Block) {

@@ -22,8 +22,8 @@ pub const INCREMENTAL_RATE: FeeRate = FeeRate::from_sat_per_kwu(250);
 /// by a quarter at least and go to the day's estimate at once, so one is enough unless fees spike
 /// again and again, or somebody pins.
 pub const REPLACEMENTS_MAX: u32 = 6;
-/// The time of the blocks that a settlement's fee is meant for, seconds: until then it counts neither
-/// as outbid nor as dropped.
+/// The time of the blocks that a settlement's fee is meant for, seconds: until then it counts
+/// neither as outbid nor as dropped.
 pub const PATIENCE_SECONDS: u64 = 60 * 60;
 /// Rates tried for one replacement: each that does not suffice drops payers, or is the last.
 const TRIES_MAX: u32 = 32;

@@ -129,8 +129,8 @@ impl StoreTx {
     ///
     /// # Errors
     /// [`StoreError::Stale`] when it is in another state by now; [`StoreError::NotFound`]; on the
-    /// way back from abandoned, and where one that stood by is published, the conflicts of [`StoreTx::create_settlement`] and
-    /// [`Conflict::TransactionTaken`].
+    /// way back from abandoned, and where one that stood by is published, the conflicts of
+    /// [`StoreTx::create_settlement`] and [`Conflict::TransactionTaken`].
     pub async fn set_settlement_state(
         &mut self,
         id: SettlementId,

@@ -3,7 +3,7 @@
 //!
 //! What it costs and whether it is worth it, [`grail_flow::replacement`] says.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed};
 
 use anyhow::Context;
 use bitcoin::{Amount, FeeRate, OutPoint, Transaction, Txid};
@@ -44,9 +44,9 @@ pub async fn look(backend: &Backend, rosters: &Rosters, now: u64) -> anyhow::Res
     {
         return Ok(Some(Built::Nothing));
     }
-    let Some(oldest) = holders.first() else {
+    if holders.is_empty() && stands_by.is_none() {
         return Ok(None);
-    };
+    }
     // What is not signed yet may still be called off, or ends by its deadline.
     if holders
         .iter()
@@ -66,9 +66,14 @@ pub async fn look(backend: &Backend, rosters: &Rosters, now: u64) -> anyhow::Res
     if stands_by.is_some() && !is_refused {
         return Ok(Some(Built::Nothing));
     }
+    // Those that it was to replace may be gone by now, and it alone is in the way.
+    let Some(oldest) = holders.first().cloned() else {
+        let_go(backend, stands_by.as_ref()).await?;
+        return Ok(None);
+    };
     let seen = See {
         nft,
-        oldest: oldest.clone(),
+        oldest,
         stands_by,
         holders: holders.clone(),
         tried,
@@ -91,30 +96,42 @@ pub async fn look(backend: &Backend, rosters: &Rosters, now: u64) -> anyhow::Res
         begun_at: seen.tried.newest_height,
     };
     let outcome = match decide(&view, &market, backend.params()) {
-        Decision::Keep => {
-            seen.let_go(backend).await?;
-            return Ok(None);
-        }
+        Decision::Keep => Ok(None),
         Decision::Wait(reason) => Err(reason),
         Decision::Replace(_) if strangers.is_nft_spent => Err(WaitReason::Foreign),
-        Decision::Replace(bid) => replace(backend, rosters, &seen, &bid).await?,
+        Decision::Replace(bid) => try_to_replace(backend, rosters, &seen, &bid).await?,
     };
-    match outcome {
-        Ok(built) => Ok(Some(built)),
-        Err(reason) => {
-            seen.let_go(backend).await?;
-            if let Some(cause) = cause(&view, &market) {
-                let settlement = seen.oldest.id;
-                let alarm = Alarm::LaneOutbid {
-                    settlement,
-                    cause,
-                    reason,
-                };
-                tell(backend, &alarm).await?;
-            }
-            Ok(None)
-        }
+    if let Ok(Some(built)) = outcome {
+        return Ok(Some(built));
     }
+    let_go(backend, seen.stands_by.as_ref()).await?;
+    if let (Err(reason), Some(cause)) = (outcome, cause(&view, &market)) {
+        let settlement = seen.oldest.id;
+        let alarm = Alarm::LaneOutbid {
+            settlement,
+            cause,
+            reason,
+        };
+        tell(backend, &alarm).await?;
+    }
+    Ok(None)
+}
+
+/// Once in a block, since plans take time and would come to the same: none when it was tried.
+async fn try_to_replace(
+    backend: &Backend,
+    rosters: &Rosters,
+    seen: &See,
+    bid: &Bid,
+) -> anyhow::Result<Result<Option<Built>, WaitReason>> {
+    if backend.unreplaceable_at.load(Relaxed) == seen.height {
+        return Ok(Ok(None));
+    }
+    let outcome = replace(backend, rosters, seen, bid).await?;
+    if outcome.is_err() {
+        backend.unreplaceable_at.store(seen.height, Relaxed);
+    }
+    Ok(outcome.map(Some))
 }
 
 /// What waits, as it was read.
@@ -129,18 +146,6 @@ struct See {
 }
 
 impl See {
-    /// Ends the one that the node does not take, so that the lane goes on. It is signed, so a block
-    /// may hold it all the same: then it comes back.
-    async fn let_go(&self, backend: &Backend) -> Result<(), StoreError> {
-        if let Some(stands_by) = &self.stands_by {
-            let mut step = Step::begin(backend).await?;
-            step.tell_settlement(stands_by.id, SettlementEvent::Replaced)
-                .await?;
-            step.commit().await?;
-        }
-        Ok(())
-    }
-
     /// Whether rows still say so.
     async fn is_current(&self, backend: &Backend, step: &mut Step<'_>) -> anyhow::Result<bool> {
         let states = |rows: &[Settlement]| -> Vec<_> {
@@ -152,6 +157,18 @@ impl See {
             && states(&holders) == states(&self.holders)
             && stands_by.map(|row| row.id) == self.stands_by.as_ref().map(|row| row.id))
     }
+}
+
+/// Ends the one that stands by and that the node does not take, so that the lane goes on. It is
+/// signed, so a block may hold it all the same: then it comes back.
+async fn let_go(backend: &Backend, stands_by: Option<&Settlement>) -> Result<(), StoreError> {
+    if let Some(stands_by) = stands_by {
+        let mut step = Step::begin(backend).await?;
+        step.tell_settlement(stands_by.id, SettlementEvent::Replaced)
+            .await?;
+        step.commit().await?;
+    }
+    Ok(())
 }
 
 /// Whether the node refuses a signed settlement for what it would replace, or for its fee. It was
