@@ -1,6 +1,6 @@
 //! What all roles share.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU32};
 
 use anyhow::Context;
 use bitcoin::{
@@ -84,6 +84,9 @@ pub struct Backend {
     pub approvals: Approvals,
     /// The rosters that were verified last.
     pub(crate) adopted: LastAdopted,
+    /// The height at which no replacement of what waits could be planned: not to be tried again
+    /// before the next block, for plans take time.
+    pub(crate) unreplaceable_at: AtomicU32,
     /// Precomputed curve tables.
     pub secp: Secp256k1<All>,
     /// Names this process among those on the database: random, and new at every start.
@@ -145,6 +148,7 @@ impl Backend {
         getrandom::fill(&mut instance)?;
         let backend = Arc::new(Self {
             adopted: LastAdopted::new(first),
+            unreplaceable_at: AtomicU32::new(0),
             operators: Operators::new(deployment.protocol.clone()),
             deployment,
             deployment_tx,

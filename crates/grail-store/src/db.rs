@@ -52,7 +52,7 @@ const OPEN_TRIES_MAX: u32 = 8;
 /// Pause after the first try; it grows with each.
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
-const MIGRATIONS: [(i64, &str, &str); 13] = [
+const MIGRATIONS: [(i64, &str, &str); 14] = [
     (
         1,
         "start",
@@ -112,6 +112,11 @@ const MIGRATIONS: [(i64, &str, &str); 13] = [
         12,
         "adoption",
         include_str!("../migrations/sqlite/0012_adoption.sql"),
+    ),
+    (
+        13,
+        "replacements",
+        include_str!("../migrations/sqlite/0013_replacements.sql"),
     ),
     (
         15,

@@ -60,7 +60,7 @@ pub use requests::{Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, 
 pub use retention::{Horizon, Swept};
 pub use settlements::{
     AdoptedSettlement, BuiltTransaction, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX,
-    SETTLEMENT_ITEMS_MAX, Settlement, SettlementItem,
+    Replaces, SETTLEMENT_ITEMS_MAX, Settlement, SettlementItem, Tried,
 };
 pub use store::{Reader, Store, StoreTx};
 pub use vault::{VaultKind, VaultOutput, VaultTotals};

@@ -29,6 +29,7 @@ mod races;
 mod rebuild;
 mod receipts;
 mod reorg;
+mod replace;
 mod retain;
 mod rivals;
 mod rotation;

@@ -14,6 +14,7 @@ mod history;
 mod jobs;
 mod probe;
 mod proofs;
+mod replacing;
 mod requests;
 mod retention;
 mod schema;

@@ -277,6 +277,10 @@ impl<'a> Scanner<'a> {
                 continue;
             }
             if let Some(row) = step.tx.deposit(&spent).await? {
+                if let Some(stands_by) = step.tx.replacement_using(&spent).await? {
+                    step.tell_settlement(stands_by, SettlementEvent::ConflictFound)
+                        .await?;
+                }
                 step.tx
                     .set_deposit_reclaim(&spent, Some(Reclaim { txid, block: at }), now)
                     .await?;
@@ -351,9 +355,12 @@ async fn tell_mined(
         .tx
         .settlement_spending_nft(&settlement.nft_input)
         .await?;
-    if let Some(other) = live.filter(|other| other.id != settlement.id) {
-        step.tell_settlement(other.id, SettlementEvent::ConflictFound)
-            .await?;
+    let stands_by = step.tx.replacement_of(&settlement.nft_input).await?;
+    for other in live.into_iter().chain(stands_by) {
+        if other.id != settlement.id {
+            step.tell_settlement(other.id, SettlementEvent::ConflictFound)
+                .await?;
+        }
     }
     step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
         .await?;
@@ -376,12 +383,16 @@ async fn keep_witnesses(
     Ok(())
 }
 
-/// Tells the live settlement that is to spend this output of the NFT, if there is one.
+/// Tells the live settlement that is to spend this output of the NFT, if there is one, and the one
+/// that stands by to do so in its place.
 async fn tell_spender(
     step: &mut Step<'_>,
     nft: &OutPoint,
     event: SettlementEvent,
 ) -> Result<(), StoreError> {
+    if let Some(stands_by) = step.tx.replacement_of(nft).await? {
+        step.tell_settlement(stands_by.id, event).await?;
+    }
     match step.tx.settlement_spending_nft(nft).await? {
         Some(live) => step.tell_settlement(live.id, event).await,
         None => Ok(()),
