@@ -17,6 +17,7 @@ const WAIT_SECONDS: [u64; 4] = [1, 2, 5, 10];
 
 /// A node: where it is and how it knows us.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "fields are named as flags")]
 pub struct OneNode {
     /// Bitcoin Core's RPC address, `http://host:port`. Several nodes are told in the configuration
     /// file.

@@ -19,6 +19,7 @@ pub enum ProverKind {
 
 /// A prover.
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "fields are named as flags")]
 pub struct OneProver {
     /// Who proves spells. By default `mock` on regtest in a development build; else it takes
     /// `charms`. Several provers are told in the configuration file.

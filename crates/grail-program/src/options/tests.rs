@@ -41,6 +41,7 @@ struct Run {
 }
 
 #[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_field_names, reason = "fields are named as flags")]
 struct Node {
     #[arg(long)]
     node_url: Option<String>,
