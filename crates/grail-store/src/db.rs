@@ -37,7 +37,7 @@ const READERS_MAX: u32 = 8;
 /// Tries to migrate: another process may be migrating at the same moment.
 const MIGRATE_TRIES_MAX: u32 = 5;
 
-const MIGRATIONS: [(i64, &str, &str); 12] = [
+const MIGRATIONS: [(i64, &str, &str); 13] = [
     (
         1,
         "start",
@@ -97,6 +97,11 @@ const MIGRATIONS: [(i64, &str, &str); 12] = [
         12,
         "adoption",
         include_str!("../migrations/sqlite/0012_adoption.sql"),
+    ),
+    (
+        14,
+        "admin",
+        include_str!("../migrations/sqlite/0014_admin.sql"),
     ),
 ];
 
