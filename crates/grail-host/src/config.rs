@@ -2,15 +2,34 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Parser;
+use clap::{Args, Subcommand};
 use grail_ask::Name;
 use grail_attest::{PROTOCOL_JSON_BYTES_MAX, Protocol};
 
-use crate::{address::ConnectAddress, error::HostError};
+use crate::{address::ConnectAddress, error::HostError, fail_safe::Reason};
 
-/// Runs an operator: starts the enclave, keeps its sealed key, answers the backend's asks.
-#[derive(Clone, Debug, Parser)]
-#[command(version)]
+/// What the program does besides running an operator.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Sign nothing until `resume`, also after a restart.
+    Pause {
+        /// Folder of the operator.
+        #[arg(long, value_name = "FOLDER")]
+        state: PathBuf,
+        /// Why; the backend is told.
+        #[arg(long)]
+        reason: Reason,
+    },
+    /// End the pause.
+    Resume {
+        /// Folder of the operator.
+        #[arg(long, value_name = "FOLDER")]
+        state: PathBuf,
+    },
+}
+
+/// How an operator runs.
+#[derive(Clone, Debug, Args)]
 pub struct Config {
     /// What this operator calls itself: 1 to 64 letters, digits, spaces, `.`, `_` or `-`.
     #[arg(long)]
@@ -32,6 +51,10 @@ pub struct Config {
     /// An enclave that runs already: `unix:PATH` or `vsock:CID:PORT`.
     #[arg(long, value_name = "ADDRESS")]
     pub enclave: Option<ConnectAddress>,
+    /// Most satoshis that may leave the vault within a day, by the states of the roster NFT that
+    /// this operator signs; more is refused until the day is over [default: no limit].
+    #[arg(long, value_name = "SAT")]
+    pub daily_outflow_max_sat: Option<u64>,
     /// Log as JSON.
     #[arg(long)]
     pub json: bool,

@@ -6,11 +6,13 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+use bitcoin::Amount;
 use clap::Parser;
 use grail_broker::RemoteBroker;
 use grail_host::{
-    config::{self, Config},
+    config::{self, Command, Config},
     error::HostError,
+    fail_safe::{self, FailSafe},
     operator::{EnclaveSource, Operator},
     state::StateFolder,
 };
@@ -20,13 +22,39 @@ use tokio::{
 };
 use tracing_subscriber::EnvFilter;
 
+/// Runs an operator: starts the enclave, keeps its sealed key, answers the backend's asks.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: Option<Config>,
+}
+
 // One thread is enough for what one enclave answers, and operators are many on a developer's
 // machine.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let config = Config::parse();
-    log_to_stderr(config.json);
-    match run(config).await {
+    let Cli {
+        command,
+        run: config,
+    } = Cli::parse();
+    log_to_stderr(config.as_ref().is_some_and(|config| config.json));
+    let ended = match (command, config) {
+        (Some(Command::Pause { state, reason }), _) => {
+            fail_safe::pause(&state, reason).map_err(Into::into)
+        }
+        (Some(Command::Resume { state }), _) => fail_safe::resume(&state).map_err(Into::into),
+        (None, Some(config)) => run(config).await,
+        // The command line asks for one of them.
+        (None, None) => return ExitCode::from(2),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "ended");
@@ -44,10 +72,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let state = StateFolder::open(&config.state)?;
     let source = enclave_source(&config)?;
     let broker = RemoteBroker::connect(config.broker);
+    let daily_max = config.daily_outflow_max_sat.map(Amount::from_sat);
+    let fail_safe = FailSafe::open(&state, *protocol.bridge(), daily_max)?;
     let operator = Operator::new(
         config.name,
         *protocol.bridge(),
         state,
+        fail_safe,
         source,
         broker,
         shutdown,
