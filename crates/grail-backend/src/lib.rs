@@ -4,6 +4,7 @@
 //! settlements moving, asks operators and serves the API. Rows are the truth; what runs in memory
 //! can be lost at any moment.
 
+pub mod admin;
 mod alarm;
 pub mod api;
 mod approvals;

@@ -1,12 +1,12 @@
 //! The backend's program: reads arguments, starts what they name.
 //!
 //! Exit codes: 0 done or asked to end, 1 failure, 2 command line, 3 configuration, 4 database, 5 an
-//! address to listen on. All but 1 need a person.
+//! address to listen on, 6 no backend runs (`admin`), 7 refused (`admin`). All but 1 need a person.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use grail_backend::commands::{alarms, deploy, exit::Fault, init, rebuild, run};
+use grail_backend::commands::{admin, alarms, deploy, exit::Fault, init, rebuild, run};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Parser)]
@@ -22,7 +22,9 @@ enum Command {
     InitProtocol(init::InitArgs),
     /// Admit operators by evidence and create the roster NFT.
     Deploy(deploy::DeployArgs),
-    /// Show alarms, and acknowledge them.
+    /// Ask a backend that runs: pause, resume, cancel, alarms, jobs, rescan, log.
+    Admin(admin::AdminArgs),
+    /// Show all alarms of a database, also while no backend runs.
     Alarms(alarms::AlarmArgs),
     /// Make a new database from the chain and from users' receipts.
     Rebuild(rebuild::RebuildArgs),
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         match command {
             Command::InitProtocol(args) => init::init_protocol(&args),
             Command::Deploy(args) => deploy::deploy(args).await,
+            Command::Admin(args) => admin::admin(args).await,
             Command::Alarms(args) => alarms::alarms(args).await,
             Command::Rebuild(args) => Box::pin(rebuild::rebuild(args)).await,
             Command::Run(args) => Box::pin(run::run(args)).await,

@@ -34,8 +34,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections that read at the same time. SQLite has a thread for each.
 const READERS_MAX: u32 = 8;
-/// Tries to migrate: another process may be migrating at the same moment.
-const MIGRATE_TRIES_MAX: u32 = 5;
+/// Tries to migrate: another process may be migrating at the same moment, and be faster at each.
+const MIGRATE_TRIES_MAX: usize = MIGRATIONS.len() + 5;
 
 const MIGRATIONS: [(i64, &str, &str); 13] = [
     (

@@ -185,8 +185,7 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
-    /// Jobs that are neither done nor discarded, in order of creation, after `after_id` (0: from the
-    /// start).
+    /// Jobs that are not done, in order of creation, after `after_id` (0: from the start).
     pub async fn jobs_left(&mut self, after_id: u64, limit: u32) -> Result<Vec<Job>, StoreError> {
         let rows = sqlx::query(sql(format!(
             select!("WHERE state IN ({}) AND id > $1 ORDER BY id LIMIT $2"),

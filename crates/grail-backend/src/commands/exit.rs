@@ -12,11 +12,23 @@ pub enum Fault {
     /// It is taken, or not ours.
     #[error("an address to listen on")]
     Address,
+    /// `admin` asks a backend that runs, and none does.
+    #[error("no backend runs")]
+    NotRunning,
+    /// The backend refused what `admin` asked for.
+    #[error("refused")]
+    Refused,
 }
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 3] = [Self::Configuration, Self::Database, Self::Address];
+    pub const ALL: [Self; 5] = [
+        Self::Configuration,
+        Self::Database,
+        Self::Address,
+        Self::NotRunning,
+        Self::Refused,
+    ];
 
     /// The program's exit code. 2 is the command line's.
     pub const fn exit_code(self) -> u8 {
@@ -24,6 +36,8 @@ impl Fault {
             Self::Configuration => 3,
             Self::Database => 4,
             Self::Address => 5,
+            Self::NotRunning => 6,
+            Self::Refused => 7,
         }
     }
 

@@ -33,6 +33,20 @@ pub const fn deadline(stage: SettlementStage) -> Option<u64> {
     }
 }
 
+/// The part of a stage's deadline after which a settlement is slower than usual.
+const PART_USUAL: u64 = 3;
+
+/// Seconds for which a settlement usually stands at a stage at most; none where nothing waits for
+/// it.
+pub const fn usual(stage: SettlementStage) -> Option<u64> {
+    match deadline(stage) {
+        // One that is in the network waits for a block, which is nobody's fault.
+        Some(deadline) if stage.is_published() => Some(deadline),
+        Some(deadline) => Some(deadline / PART_USUAL),
+        None => None,
+    }
+}
+
 /// Ends what is overdue and ours to end, and tells a person of the rest. `now` in unix seconds.
 pub async fn watch(backend: &Backend, now: u64) -> Result<(), StoreError> {
     for settlement in under_way(backend).await? {
@@ -75,7 +89,8 @@ pub async fn ages(
     Ok(ages)
 }
 
-async fn under_way(backend: &Backend) -> Result<Vec<Settlement>, StoreError> {
+/// Settlements that are in no block.
+pub(crate) async fn under_way(backend: &Backend) -> Result<Vec<Settlement>, StoreError> {
     let mut reader = backend.store.read().await?;
     let mut found = Vec::new();
     for stage in SettlementStage::those(SettlementStage::is_unconfirmed) {
