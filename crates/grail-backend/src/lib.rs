@@ -9,6 +9,7 @@ mod alarm;
 pub mod api;
 mod approvals;
 pub mod backend;
+pub mod board;
 pub mod clock;
 pub mod commands;
 pub mod deployment;
