@@ -1,7 +1,8 @@
 //! Addresses that requests pay to, read at the edge.
 
-use bitcoin::{Address, Script, ScriptBuf, XOnlyPublicKey, address::NetworkUnchecked};
+use bitcoin::{Address, ScriptBuf, address::NetworkUnchecked};
 use grail_types::{Destination, Network, Params};
+use grail_witness::{Unspendable, output_key};
 
 use crate::{Problem, ProblemCode};
 
@@ -31,23 +32,26 @@ pub(crate) fn parse_address(text: &str, network: Network) -> Result<Destination,
     })?;
     let destination = Destination::try_from(ScriptBuf::from(address))
         .map_err(|error| Problem::new(ProblemCode::UnsupportedAddress, error.to_string()))?;
-    check_spendable(destination.script())?;
-    Ok(destination)
+    match output_key(destination.script()) {
+        Ok(_) => Ok(destination),
+        Err(why) => Err(unspendable(why)),
+    }
 }
 
-/// A taproot output whose key is no point of the curve opens by no key and no script (BIP-341).
-pub(crate) fn check_spendable(script: &Script) -> Result<(), Problem> {
-    let key = script
-        .is_p2tr()
-        .then(|| script.as_bytes().get(2..))
-        .flatten();
-    match key.map(XOnlyPublicKey::from_slice) {
-        None | Some(Ok(_)) => Ok(()),
-        Some(Err(_)) => Err(Problem::new(
-            ProblemCode::UnspendableAddress,
-            "expected a taproot address whose key is on the curve",
-        )),
+/// The same of a destination that was agreed to before. What pays to the key that nobody has was
+/// served then, and keeps its promise.
+pub(crate) fn check_still_spendable(destination: &Destination) -> Result<(), Problem> {
+    match output_key(destination.script()) {
+        Ok(_) | Err(Unspendable::NobodysKey) => Ok(()),
+        Err(why @ Unspendable::OffCurve) => Err(unspendable(why)),
     }
+}
+
+fn unspendable(why: Unspendable) -> Problem {
+    Problem::new(
+        ProblemCode::UnspendableAddress,
+        format!("expected an address that somebody can spend from: {why}"),
+    )
 }
 
 /// The coin under zkBTC is the carrier, always: at an address with a higher dust limit it would

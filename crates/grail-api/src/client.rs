@@ -70,6 +70,15 @@ impl ClientError {
     }
 }
 
+/// What became of a receipt that was handed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restored {
+    /// The server had lost the request, and has it again.
+    New(RequestStatus),
+    /// It had it.
+    Known(RequestStatus),
+}
+
 /// A client of one server.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -153,14 +162,20 @@ impl Client {
     }
 
     /// `POST /v1/receipts`.
-    pub fn restore(&self, body: &RestoreRequest) -> Result<RequestStatus, ClientError> {
+    pub fn restore(&self, body: &RestoreRequest) -> Result<Restored, ClientError> {
         let url = self.at("/v1/receipts");
-        let body = serde_json::to_vec(body).map_err(|error| unreachable(&url, &error))?;
+        let body = serde_json::to_vec(body).map_err(|error| self.unreachable(&url, &error))?;
         let response = limited(self.agent.post(&url))
             .header("content-type", "application/json")
             .send(&body)
-            .map_err(|error| unreachable(&url, &error))?;
-        success(&url, response)
+            .map_err(|error| self.unreachable(&url, &error))?;
+        let is_new = response.status() == StatusCode::CREATED;
+        let status = success(&url, response).map_err(|error| self.through_proxy(error))?;
+        Ok(if is_new {
+            Restored::New(status)
+        } else {
+            Restored::Known(status)
+        })
     }
 
     /// `GET /v1/peg-ins/{id}` or `GET /v1/peg-outs/{id}`.

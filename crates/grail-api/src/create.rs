@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Kind, Problem, ProblemCode,
-    address::{check_carries_zkbtc, check_spendable, parse_address},
+    address::{check_carries_zkbtc, check_still_spendable, parse_address},
 };
 
 /// Largest body read: several times the longest valid one.
@@ -36,6 +36,10 @@ pub struct CreatePegIn {
     /// payment URI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_sat: Option<u64>,
+    /// The client's own nonce, 16 bytes in hex: who knows it can make the terms again without the
+    /// receipt. The server's choice when absent. Terms that were asked for once are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
 }
 
 /// `POST /v1/peg-outs`.
@@ -54,26 +58,31 @@ pub struct CreatePegOut {
     /// The zkBTC that the user is going to deposit, if known: checked against the limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount_sat: Option<u64>,
+    /// The client's own nonce, 16 bytes in hex: who knows it can make the terms again without the
+    /// receipt. The server's choice when absent. Terms that were asked for once are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
 }
 
-/// A request that this bridge can serve; lacks only the nonce to become terms.
+/// A request that this bridge can serve; may lack the nonce to become terms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParsedRequest {
     terms: Terms,
+    nonce: Option<[u8; 16]>,
     amount: Option<Amount>,
 }
 
 impl ParsedRequest {
-    /// The terms, made unlike all others by `nonce`.
-    pub fn into_terms(self, nonce: [u8; 16]) -> Terms {
+    /// The terms, made unlike all others by the nonce asked for, or where none was by this one.
+    pub fn into_terms(self, otherwise: [u8; 16]) -> Terms {
         Terms {
-            nonce,
+            nonce: self.nonce.unwrap_or(otherwise),
             ..self.terms
         }
     }
 
-    /// Whether `terms` are this request with some nonce: what a client asks about the terms that it
-    /// is given.
+    /// Whether `terms` are this request, with the nonce asked for or where none was with any: what
+    /// a client asks about the terms that it is given.
     pub fn matches(&self, terms: &Terms) -> bool {
         self.clone().into_terms(terms.nonce) == *terms
     }
@@ -109,6 +118,7 @@ impl CreatePegIn {
             fee_cap_sat: self.fee_cap_sat,
             reclaim_delay: self.reclaim_delay,
             amount_sat: self.amount_sat,
+            nonce: self.nonce.as_deref(),
         }
         .parse(bridge, params, roster)
     }
@@ -134,6 +144,7 @@ impl CreatePegOut {
             fee_cap_sat: self.fee_cap_sat,
             reclaim_delay: self.reclaim_delay,
             amount_sat: self.amount_sat,
+            nonce: self.nonce.as_deref(),
         }
         .parse(bridge, params, roster)
     }
@@ -205,7 +216,7 @@ pub(crate) fn check_terms(
     let secp = Secp256k1::verification_only();
     let vault = VaultTree::new(&secp, InternalKey::Nums, roster);
     check_destination(&terms.destination, &vault)?;
-    check_spendable(terms.destination.script())?;
+    check_still_spendable(&terms.destination)?;
     if Kind::from(terms.kind) == Kind::PegIn {
         check_carries_zkbtc(&terms.destination, params)?;
     }
@@ -261,6 +272,7 @@ struct Fields<'a> {
     fee_cap_sat: u64,
     reclaim_delay: Option<u16>,
     amount_sat: Option<u64>,
+    nonce: Option<&'a str>,
 }
 
 impl Fields<'_> {
@@ -298,7 +310,11 @@ impl Fields<'_> {
             .transpose()?;
         let min = fee_cap_min(params, &deposit, &terms);
         check_fee_cap(&terms, amount, min, params)?;
-        Ok(ParsedRequest { terms, amount })
+        Ok(ParsedRequest {
+            terms,
+            nonce: self.nonce.map(parse_nonce).transpose()?,
+            amount,
+        })
     }
 }
 
@@ -369,6 +385,20 @@ fn parse_public_key(text: &str) -> Result<XOnlyPublicKey, Problem> {
             ),
         )
     })
+}
+
+fn parse_nonce(text: &str) -> Result<[u8; 16], Problem> {
+    let mut nonce = [0; 16];
+    match hex::decode_to_slice(text, &mut nonce) {
+        Ok(()) => Ok(nonce),
+        Err(_) => Err(Problem::new(
+            ProblemCode::MalformedBody,
+            format!(
+                "expected a nonce of 32 hex characters, got {} characters",
+                text.len()
+            ),
+        )),
+    }
 }
 
 fn parse_delay(delay: Option<u16>, params: &Params) -> Result<u16, Problem> {

@@ -65,6 +65,7 @@ fn a_problem_comes_back_with_its_code() {
         fee_cap_sat: 1,
         reclaim_delay: None,
         amount_sat: None,
+        nonce: None,
     };
     let key = IdempotencyKey::parse(Some(b"key-1")).unwrap();
     let error = client.create_peg_in(&body, &key).unwrap_err();

@@ -4,13 +4,13 @@
 mod common;
 
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Address, Amount, CompressedPublicKey, Network};
+use bitcoin::{Address, Amount, CompressedPublicKey, Network, WitnessProgram, WitnessVersion};
 use common::{bridge, key, params, roster, taproot_address};
 use grail_api::{
     BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IdempotencyKey, ParsedRequest, Problem, ProblemCode,
     bip21,
 };
-use grail_script::{InternalKey, VaultTree};
+use grail_script::{InternalKey, VaultTree, nums_key};
 
 fn peg_in() -> CreatePegIn {
     CreatePegIn {
@@ -19,6 +19,7 @@ fn peg_in() -> CreatePegIn {
         fee_cap_sat: 5_000,
         reclaim_delay: None,
         amount_sat: None,
+        nonce: None,
     }
 }
 
@@ -29,6 +30,7 @@ fn peg_out() -> CreatePegOut {
         fee_cap_sat: 5_000,
         reclaim_delay: None,
         amount_sat: None,
+        nonce: None,
     }
 }
 
@@ -50,6 +52,21 @@ fn a_peg_in_becomes_terms_with_the_shortest_delay() {
     assert_eq!(terms.epoch, roster().epoch());
     assert_eq!(terms.nonce, [7; 16]);
     assert_eq!(terms.fee_cap, Amount::from_sat(5_000));
+}
+
+#[test]
+fn a_nonce_that_was_asked_for_is_the_terms_and_no_other_matches() {
+    let asked = parse(|body| body.nonce = Some("0A".repeat(16))).unwrap();
+    let terms = asked.clone().into_terms([7; 16]);
+    assert_eq!(terms.nonce, [10; 16]);
+    assert!(asked.matches(&terms));
+    let other = parse(|_| ()).unwrap().into_terms([7; 16]);
+    assert!(!asked.matches(&other));
+    assert!(parse(|_| ()).unwrap().matches(&other));
+    for wrong in ["", "0a", &"0a".repeat(17), &"0x".repeat(16)] {
+        let refused = code(|body| body.nonce = Some(wrong.to_owned()));
+        assert_eq!(refused, ProblemCode::MalformedBody, "{wrong}");
+    }
 }
 
 #[test]
@@ -114,6 +131,22 @@ fn refuses_a_witness_version_to_come_and_the_vault_itself() {
         code(|body| body.recipient_address = vault.to_string()),
         ProblemCode::UnsupportedAddress
     );
+}
+
+#[test]
+fn refuses_addresses_that_nobody_can_spend_from() {
+    for key in [[0xff; 32], nums_key().serialize()] {
+        let program = WitnessProgram::new(WitnessVersion::V1, &key).unwrap();
+        let nobodys = Address::from_witness_program(program, Network::Regtest).to_string();
+        let mut pegged_out = peg_out();
+        pegged_out.payout_address.clone_from(&nobodys);
+        let refused = pegged_out.parse(&bridge(), &params(), &roster());
+        assert_eq!(refused.unwrap_err().code, ProblemCode::UnspendableAddress);
+        assert_eq!(
+            code(|body| body.recipient_address = nobodys),
+            ProblemCode::UnspendableAddress
+        );
+    }
 }
 
 #[test]

@@ -9,10 +9,10 @@ use bitcoin::{
     Amount, FeeRate, OutPoint, ScriptBuf, TxOut, Weight,
     secp256k1::{Keypair, Secp256k1},
 };
-use common::{key, roster, terms};
-use grail_api::{Kind, RECEIPT_BYTES_MAX, Receipt, ReceiptError};
+use common::{bridge, key, params, roster, terms};
+use grail_api::{Kind, ProblemCode, RECEIPT_BYTES_MAX, Receipt, ReceiptError};
 use grail_script::{GroupKey, InternalKey, nums_key};
-use grail_types::{Epoch, Roster, Threshold};
+use grail_types::{Epoch, Roster, Terms, Threshold};
 use grail_witness::Reclaim;
 use serde_json::Value;
 
@@ -168,6 +168,23 @@ fn refuses_another_version_kind_or_epoch() {
     let mut other = receipt();
     other.roster = Roster::new(Epoch(4), roster().signers().to_vec(), Threshold(12)).unwrap();
     assert!(matches!(other.check(), Err(ReceiptError::Epoch { .. })));
+}
+
+/// What was agreed to before is kept: requests to that key were taken once.
+#[test]
+fn a_receipt_that_pays_the_key_that_nobody_has_is_still_taken() {
+    let to = |key: [u8; 32]| {
+        let script = ScriptBuf::from_bytes([&[0x51, 0x20][..], &key].concat());
+        let terms = Terms {
+            destination: script.try_into().unwrap(),
+            ..terms()
+        };
+        Receipt::new(InternalKey::Nums, terms, roster())
+    };
+    let taken = |receipt: &Receipt| receipt.check_for(&bridge(), &params(), Some(&roster()));
+    assert!(taken(&to(nums_key().serialize())).is_ok());
+    let off_curve = taken(&to([0xff; 32])).unwrap_err();
+    assert_eq!(off_curve.code, ProblemCode::UnspendableAddress);
 }
 
 #[test]

@@ -1,16 +1,20 @@
 //! The backend's program: reads arguments, starts what they name.
 //!
-//! Exit codes: 0 done or asked to end, 1 failure, 2 command line, 3 configuration, 4 database, 5 an
-//! address to listen on, 6 no backend runs (`admin`), 7 refused (`admin`). All but 1 need a person.
+//! Exit codes: `grail_backend::commands::exit`.
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use grail_backend::commands::{admin, alarms, deploy, exit::Fault, init, rebuild, run};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use grail_backend::commands::{
+    admin, alarms, config, deploy,
+    exit::{self, Fault},
+    init, rebuild, run,
+};
+use grail_program::options::{OptionsError, Told, log_level};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Parser)]
-#[command(version, about = "Grail's backend")]
+#[command(version, about = "Grail's backend", after_help = exit::help())]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -34,7 +38,11 @@ enum Command {
 
 fn main() -> ExitCode {
     log_to_stderr();
-    let command = Cli::parse().command;
+    let command = match command() {
+        Ok(Some(command)) => command,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => return failed(&error),
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -59,16 +67,34 @@ fn main() -> ExitCode {
     }
 }
 
+/// What to do; nothing more where the configuration was to be shown. Wrong usage ends the process.
+fn command() -> anyhow::Result<Option<Command>> {
+    let words = std::env::args_os();
+    let told = match config::read(Cli::command(), words) {
+        Ok(told) => told,
+        Err(OptionsError::Usage(error)) => error.exit(),
+        Err(OptionsError::File(error)) => {
+            return Err(anyhow::Error::new(error).context(Fault::Configuration));
+        }
+    };
+    if config::is_asked_for(&told) {
+        print!("{}", config::shown(&told));
+        return Ok(None);
+    }
+    let Told { mut matches, .. } = told;
+    match Cli::from_arg_matches_mut(&mut matches) {
+        Ok(cli) => Ok(Some(cli.command)),
+        Err(error) => error.exit(),
+    }
+}
+
 fn failed(error: &anyhow::Error) -> ExitCode {
     eprintln!("Error: {error:?}");
     ExitCode::from(Fault::exit_code_of(error))
 }
 
-/// At the level that `RUST_LOG` names; a variable that is empty is none.
 fn log_to_stderr() {
-    let named = std::env::var("RUST_LOG").unwrap_or_default();
-    let level = if named.is_empty() { "info" } else { &named };
-    let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(log_level()).unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .json()
         .with_env_filter(filter)

@@ -4,7 +4,8 @@ use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use bitcoin::{OutPoint, Transaction};
-use grail_chain::{Auth, BitcoinCore, CALL_TIMEOUT, Chain, ChainError, ErrorKind, View};
+use grail_chain::{Auth, BitcoinCore, CALL_TIMEOUT, Chain, ChainError, ErrorKind, Nodes, View};
+use grail_program::options::Table;
 use grail_types::Network;
 
 /// Variable that holds the node's password, for those who keep it in no file.
@@ -14,34 +15,58 @@ const PASSWORD_BYTES_MAX: usize = 4_096;
 /// Pauses between looks for a node that is down or starts, the last one again and again.
 const WAIT_SECONDS: [u64; 4] = [1, 2, 5, 10];
 
-/// Where the node is and how it knows us.
+/// A node: where it is and how it knows us.
 #[derive(Clone, Debug, clap::Args)]
-pub struct NodeArgs {
-    /// Bitcoin Core's RPC address, `http://host:port`.
+pub struct OneNode {
+    /// Bitcoin Core's RPC address, `http://host:port`. Several nodes are told in the configuration
+    /// file.
     #[arg(long)]
-    pub node_url: String,
+    node_url: Option<String>,
     /// Bitcoin Core's cookie file.
-    #[arg(
-        long,
-        required_unless_present = "node_user",
-        conflicts_with = "node_user"
-    )]
-    pub node_cookie: Option<PathBuf>,
+    #[arg(long, requires = "node_url", conflicts_with = "node_user")]
+    node_cookie: Option<PathBuf>,
     /// Bitcoin Core's RPC user (`rpcauth`). Its password comes from `--node-password-file` or the
     /// variable `GRAIL_NODE_PASSWORD`.
-    #[arg(long)]
-    pub node_user: Option<String>,
+    #[arg(long, requires = "node_url")]
+    node_user: Option<String>,
     /// File with that user's password.
     #[arg(long, requires = "node_user", conflicts_with = "node_cookie")]
-    pub node_password_file: Option<PathBuf>,
+    node_password_file: Option<PathBuf>,
+}
+
+/// The node, or the nodes that the configuration file lists.
+#[derive(Clone, Debug, clap::Args)]
+pub struct NodeArgs {
+    #[command(flatten)]
+    one: OneNode,
+    /// A table `[[node]]` of the file.
+    #[arg(long, hide = true)]
+    node_table: Vec<Table<OneNode>>,
 }
 
 impl NodeArgs {
+    /// The one that options name, or else those of the file.
+    fn all(&self) -> anyhow::Result<Vec<&OneNode>> {
+        if self.one.node_url.is_some() {
+            return Ok(vec![&self.one]);
+        }
+        let all: Vec<_> = self.node_table.iter().map(|it| &it.0).collect();
+        ensure!(
+            !all.is_empty(),
+            "no node is named: --node-url URL, or a table [[node]] in the configuration file"
+        );
+        Ok(all)
+    }
+}
+
+impl OneNode {
     /// The credentials. `variable` is the environment's word, where it has one: empty is none.
     fn auth(&self, variable: Option<OsString>) -> anyhow::Result<Auth> {
         let Some(user) = &self.node_user else {
             let cookie = self.node_cookie.clone();
-            return Ok(Auth::Cookie(cookie.context("--node-cookie is missing")?));
+            return Ok(Auth::Cookie(
+                cookie.context("a node needs --node-cookie or --node-user")?,
+            ));
         };
         let password = match (&self.node_password_file, variable) {
             (Some(path), _) => {
@@ -63,8 +88,9 @@ impl NodeArgs {
     }
 
     fn core(&self) -> anyhow::Result<BitcoinCore> {
+        let url = self.node_url.as_deref().context("a node needs its url")?;
         let auth = self.auth(std::env::var_os(PASSWORD_VARIABLE))?;
-        Ok(BitcoinCore::new(&self.node_url, auth, CALL_TIMEOUT)?)
+        Ok(BitcoinCore::new(url, auth, CALL_TIMEOUT)?)
     }
 
     /// Whether it is worth asking again. A password that the node does not know stays unknown; a
@@ -80,27 +106,36 @@ impl NodeArgs {
 pub struct Node(Arc<dyn Chain>);
 
 impl Node {
-    /// Connects and makes sure that the node is on `network`.
+    /// Connects and makes sure that the node is on `network`. Of several, those that do not answer
+    /// now are asked again later.
     pub async fn connect(args: &NodeArgs, network: Network) -> anyhow::Result<Self> {
-        let core = Arc::new(args.core()?);
-        check_network(core, network).await?.map_err(Into::into)
+        let site = Site::new(args, network)?;
+        match site.check().await? {
+            Some((_, error)) => Err(error.into()),
+            None => Ok(site.node()),
+        }
     }
 
-    /// The same, once the node is there: waits for one that is down or starts, and says so.
-    pub async fn wait(args: &NodeArgs, network: Network) -> anyhow::Result<Self> {
-        let core = Arc::new(args.core()?);
+    /// The same, once one of them is there: waits for those that are down or start, and says so.
+    pub async fn wait(
+        args: &NodeArgs,
+        network: Network,
+        waits: impl Fn(&'static str),
+    ) -> anyhow::Result<Self> {
+        let site = Site::new(args, network)?;
         let mut tries = 0_usize;
-        loop {
-            let error = match check_network(Arc::clone(&core), network).await? {
-                Err(error) if args.passes(&error) => error,
-                connected => return connected.map_err(Into::into),
-            };
+        while let Some((node, error)) = site.check().await? {
+            if !node.passes(&error) {
+                return Err(error.into());
+            }
             let seconds = WAIT_SECONDS.get(tries).or(WAIT_SECONDS.last());
             let seconds = seconds.copied().unwrap_or(1);
             tracing::warn!(code = error.code(), %error, seconds, "waiting for the node");
+            waits(error.code());
             tries = tries.saturating_add(1);
             tokio::time::sleep(Duration::from_secs(seconds)).await;
         }
+        Ok(site.node())
     }
 
     /// Any chain, for tests.
@@ -151,25 +186,63 @@ impl Node {
     }
 }
 
-/// The node, if it is on `network`; or why it does not say.
-async fn check_network(
-    core: Arc<BitcoinCore>,
-    network: Network,
-) -> anyhow::Result<Result<Node, ChainError>> {
-    let asked = Arc::clone(&core);
-    let got = match tokio::task::spawn_blocking(move || asked.network_name()).await? {
-        Ok(got) => got,
-        Err(error) => return Ok(Err(error)),
-    };
-    let expected = match network {
-        Network::Mainnet => "main".to_owned(),
-        other => other.to_string(),
-    };
-    ensure!(
-        got == expected,
-        "the node is on {got}, the parameters are for {expected}"
-    );
-    Ok(Ok(Node(core)))
+/// Nodes that are to be asked, with what was told of each.
+struct Site {
+    network: String,
+    all: Vec<(OneNode, Arc<BitcoinCore>)>,
+}
+
+impl Site {
+    fn new(args: &NodeArgs, network: Network) -> anyhow::Result<Self> {
+        let all = args.all()?.into_iter();
+        let all = all.map(|it| Ok((it.clone(), Arc::new(it.core()?))));
+        Ok(Self {
+            // As Bitcoin Core names it.
+            network: match network {
+                Network::Mainnet => "main".to_owned(),
+                other => other.to_string(),
+            },
+            all: all.collect::<anyhow::Result<_>>()?,
+        })
+    }
+
+    /// Makes sure that each one that answers is on the network. The first one's answer, if none
+    /// gives a good one.
+    async fn check(&self) -> anyhow::Result<Option<(&OneNode, ChainError)>> {
+        let expected = &self.network;
+        let (mut first, mut is_there) = (None, false);
+        for (node, core) in &self.all {
+            let asked = Arc::clone(core);
+            match tokio::task::spawn_blocking(move || asked.network_name()).await? {
+                Ok(got) => {
+                    ensure!(
+                        got == *expected,
+                        "the node at {} is on {got}, the parameters are for {expected}",
+                        core.rpc().url()
+                    );
+                    is_there = true;
+                }
+                Err(error) => {
+                    if self.all.len() > 1 {
+                        tracing::warn!(code = error.code(), %error, "a node does not answer");
+                    }
+                    first.get_or_insert((node, error));
+                }
+            }
+        }
+        Ok(first.filter(|_| !is_there))
+    }
+
+    fn node(self) -> Node {
+        let mut all = self.all.into_iter().map(|(_, core)| core);
+        match (all.next(), all.next()) {
+            (Some(only), None) => Node(only),
+            (first, second) => {
+                let all = first.into_iter().chain(second).chain(all);
+                Node(Arc::new(Nodes::new(self.network, all.collect())))
+            }
+        }
+    }
 }
 
 /// Pause between looks at something outside that has not happened yet.
@@ -188,9 +261,9 @@ mod tests {
         node: NodeArgs,
     }
 
-    fn parsed(options: &[&str]) -> Result<NodeArgs, clap::Error> {
+    fn parsed(options: &[&str]) -> Result<OneNode, clap::Error> {
         let fixed = ["program", "--node-url", "http://127.0.0.1:1"];
-        Program::try_parse_from(fixed.iter().chain(options)).map(|program| program.node)
+        Program::try_parse_from(fixed.iter().chain(options)).map(|program| program.node.one)
     }
 
     fn password(options: &[&str], variable: Option<&str>) -> anyhow::Result<String> {
@@ -204,9 +277,10 @@ mod tests {
     fn a_node_is_asked_by_cookie_or_by_user_and_by_one_of_them() {
         let by_cookie = parsed(&["--node-cookie", "c"]).unwrap();
         assert!(matches!(by_cookie.auth(None).unwrap(), Auth::Cookie(_)));
+        let neither = parsed(&[]).unwrap().auth(None).err().unwrap().to_string();
+        assert!(neither.contains("--node-user"), "{neither}");
         for wrong in [
-            &[][..],
-            &["--node-cookie", "c", "--node-user", "u"],
+            &["--node-cookie", "c", "--node-user", "u"][..],
             &["--node-cookie", "c", "--node-password-file", "f"],
             // On a command line everybody on the machine reads it.
             &["--node-user", "u", "--node-password", "secret"],

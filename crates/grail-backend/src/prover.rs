@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use bitcoin::{Address, Amount, address::NetworkUnchecked};
-use grail_prover::{CharmsConfig, CharmsProver, MockProver, Prover, ProverFee};
+use grail_program::options::Table;
+use grail_prover::{CharmsConfig, CharmsProver, MockProver, Prover, ProverFee, Provers};
 use grail_types::{Destination, MockAllowed, Network, Params};
 
 /// A kind of prover.
@@ -16,28 +17,27 @@ pub enum ProverKind {
     Charms,
 }
 
-/// Options about the prover.
+/// A prover.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Prover")]
-pub struct ProverArgs {
+pub struct OneProver {
     /// Who proves spells. By default `mock` on regtest in a development build; else it takes
-    /// `charms`.
-    #[arg(long)]
-    prover: Option<ProverKind>,
+    /// `charms`. Several provers are told in the configuration file.
+    #[arg(long, visible_alias = "prover")]
+    prover_kind: Option<ProverKind>,
     /// The Charms prover server: `http(s)://HOST[:PORT][/PATH]`.
-    #[arg(long, required_if_eq("prover", "charms"))]
+    #[arg(long, required_if_eq("prover_kind", "charms"))]
     prover_url: Option<String>,
     /// Seconds to wait for a connection to it.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    #[arg(long, default_value_t = 10, requires = "prover_url", value_parser = clap::value_parser!(u64).range(1..=600))]
     prover_connect_timeout: u64,
     /// Seconds that one attempt may take, to the last byte of the answer.
-    #[arg(long, default_value_t = 1_200, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, default_value_t = 1_200, requires = "prover_url", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     prover_timeout: u64,
     /// Attempts before the job is given back for later.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=20))]
+    #[arg(long, default_value_t = 3, requires = "prover_url", value_parser = clap::value_parser!(u32).range(1..=20))]
     prover_attempts: u32,
     /// Address that the server wants to be paid at. Without it a server that charges is refused.
-    #[arg(long, requires = "prover_fee_max")]
+    #[arg(long, requires_all = ["prover_url", "prover_fee_max"])]
     prover_fee_address: Option<Address<NetworkUnchecked>>,
     /// Satoshis that it charges for every proof.
     #[arg(long, default_value_t = 0, requires = "prover_fee_address")]
@@ -51,11 +51,39 @@ pub struct ProverArgs {
     prover_fee_max: Option<u64>,
 }
 
+/// The prover, or the provers that the configuration file lists.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Prover")]
+pub struct ProverArgs {
+    #[command(flatten)]
+    one: OneProver,
+    /// A table `[[prover]]` of the file.
+    #[arg(long, hide = true)]
+    prover_table: Vec<Table<OneProver>>,
+}
+
 impl ProverArgs {
-    /// The prover for a bridge on `network` under `params`. Mock proofs take a permission that
-    /// regtest alone gives (I11), and nothing falls back to them.
+    /// The provers of a bridge on `network` under `params`: the one that options name, or else
+    /// those of the file, in its order.
     pub fn prover(&self, network: Network, params: &Params) -> anyhow::Result<Arc<dyn Prover>> {
-        match (self.prover, MockAllowed::on(network)) {
+        let is_told = self.one.prover_kind.is_some() || self.one.prover_url.is_some();
+        if is_told || self.prover_table.is_empty() {
+            return self.one.prover(network, params);
+        }
+        let all = self.prover_table.iter().map(|it| {
+            let name = it.0.prover_url.clone().unwrap_or_else(|| "mock".to_owned());
+            Ok((name, it.0.prover(network, params)?))
+        });
+        let all = all.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Arc::new(Provers::new(all)?))
+    }
+}
+
+impl OneProver {
+    /// Mock proofs take a permission that regtest alone gives (I11), and nothing falls back to
+    /// them.
+    fn prover(&self, network: Network, params: &Params) -> anyhow::Result<Arc<dyn Prover>> {
+        match (self.prover_kind, MockAllowed::on(network)) {
             (None | Some(ProverKind::Mock), Some(allowed)) => {
                 ensure!(
                     self.prover_url.is_none() && self.prover_fee_address.is_none(),

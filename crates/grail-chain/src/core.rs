@@ -9,7 +9,7 @@ use std::time::Duration;
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::{
-    Amount, Block, BlockHash, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid, Wtxid,
+    Amount, Block, BlockHash, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid, Work, Wtxid,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -20,8 +20,9 @@ use grail_flow::BlockRef;
 use crate::chain::{
     BlockSource, Chain, HeaderAt, MempoolKin, Spent, Tested, TxOutStatus, Verdict, View,
 };
+use crate::nodes::{Best, Node};
 use crate::rpc::{Auth, RpcClient, bad_answer};
-use crate::{ChainError, NodeState, SendError};
+use crate::{ChainError, Company, NodeState, SendError};
 
 /// `RPC_INVALID_ADDRESS_OR_KEY`: block, header or transaction not known.
 const CODE_NOT_FOUND: i32 = -5;
@@ -32,10 +33,16 @@ const CODE_MISC: i32 = -1;
 
 /// `RPC_INTERNAL_ERROR`: here, fee estimation is off (`-blocksonly`).
 const CODE_INTERNAL: i32 = -32_603;
+/// Longest wait for a node's word about its best chain, which costs it nothing: nobody waits longer
+/// to find out whether it is there.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A Bitcoin Core node.
 #[derive(Debug)]
 pub struct BitcoinCore {
     rpc: RpcClient,
+    /// For looks.
+    looks: RpcClient,
 }
 
 impl BitcoinCore {
@@ -45,6 +52,7 @@ impl BitcoinCore {
     /// [`ChainError::BadUrl`].
     pub fn new(url: &str, auth: Auth, timeout: Duration) -> Result<Self, ChainError> {
         Ok(Self {
+            looks: RpcClient::new(url, auth.clone(), timeout.min(LOOK_TIMEOUT))?,
             rpc: RpcClient::new(url, auth, timeout)?,
         })
     }
@@ -70,6 +78,30 @@ impl BitcoinCore {
         self.rpc.call("getblockchaininfo", &[])
     }
 
+    /// Whom the node can tell of what it is handed.
+    ///
+    /// # Errors
+    /// Any [`ChainError`].
+    pub fn company(&self) -> Result<Company, ChainError> {
+        self.rpc.call("getnetworkinfo", &[])
+    }
+
+    /// What the node wants more for each vbyte of a transaction that takes another's place; `None`
+    /// of one that does not say.
+    ///
+    /// # Errors
+    /// Any [`ChainError`].
+    pub fn incremental_fee_rate(&self) -> Result<Option<FeeRate>, ChainError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            incrementalrelayfee: Option<f64>,
+        }
+        const METHOD: &str = "getmempoolinfo";
+        let answer: Answer = self.rpc.call(METHOD, &[])?;
+        let rate = answer.incrementalrelayfee;
+        rate.map(|rate| fee_rate(METHOD, rate)).transpose()
+    }
+
     /// A call whose subject may be unknown to the node.
     fn find<R: DeserializeOwned>(
         &self,
@@ -88,10 +120,29 @@ impl BitcoinCore {
                 ..
             }) => Err(ChainError::Unavailable {
                 what: method.to_owned(),
-                detail: message,
+                detail: with_advice(message),
             }),
             Err(other) => Err(other),
         }
+    }
+}
+
+/// What a node says of a block that it has not, and what to do about it.
+fn with_advice(words: String) -> String {
+    let advice = [
+        (
+            "pruned data",
+            "it prunes, and this takes a node that keeps every block",
+        ),
+        (
+            "not fully downloaded",
+            "it was started from a snapshot, and still fetches what is older: try again later",
+        ),
+    ];
+    let found = advice.iter().find(|(said, _)| words.contains(said));
+    match found {
+        Some((_, advice)) => format!("{words}; {advice}"),
+        None => words,
     }
 }
 
@@ -162,6 +213,34 @@ impl BlockSource for BitcoinCore {
             ));
         }
         Ok(Some(block))
+    }
+}
+
+impl Node for BitcoinCore {
+    fn best(&self, network: &str) -> Result<Best, ChainError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            chain: String,
+            blocks: u32,
+            bestblockhash: BlockHash,
+            chainwork: String,
+        }
+        const METHOD: &str = "getblockchaininfo";
+        let answer: Answer = self.looks.call(METHOD, &[])?;
+        if answer.chain != network {
+            let got = answer.chain;
+            return Err(bad_answer(
+                METHOD,
+                &format!("expected a node on {network}, got one on {got}"),
+            ));
+        }
+        let work = Work::from_unprefixed_hex(&answer.chainwork)
+            .map_err(|error| bad_answer(METHOD, &error.to_string()))?;
+        let tip = BlockRef {
+            height: answer.blocks,
+            hash: answer.bestblockhash,
+        };
+        Ok(Best { tip, work })
     }
 }
 

@@ -72,6 +72,18 @@ pub enum ChainError {
         /// Expected and got.
         detail: String,
     },
+    /// Nodes have different chains of equal work: the next block decides.
+    #[error("bitcoin nodes have different newest blocks of equal work: {tips}")]
+    NodesDisagree {
+        /// Their newest blocks.
+        tips: String,
+    },
+    /// The nodes that answer have less work than was seen before: whoever had it is gone.
+    #[error("the bitcoin nodes that answer are behind what was seen: {tip}")]
+    NodesBehind {
+        /// The best block that is left.
+        tip: String,
+    },
     /// The address of the node is not a URL that can be used.
     #[error("bitcoin node address {url} is unusable: {detail}")]
     BadUrl {
@@ -91,6 +103,9 @@ impl ChainError {
             | Self::Busy { .. }
             | Self::Unavailable { .. }
             | Self::Credentials { .. }
+            // A block that comes decides; a node that is gone comes back.
+            | Self::NodesDisagree { .. }
+            | Self::NodesBehind { .. }
             // A setting of the node says nothing about the chain.
             | Self::NotAllowed { .. } => ErrorKind::Transient,
             Self::Refused { .. } | Self::BadAnswer { .. } | Self::BadUrl { .. } => ErrorKind::Final,
@@ -107,6 +122,8 @@ impl ChainError {
             Self::NotAllowed { .. } => "node-not-allowed",
             Self::Refused { .. } => "node-refused-call",
             Self::BadAnswer { .. } => "node-bad-answer",
+            Self::NodesDisagree { .. } => "nodes-disagree",
+            Self::NodesBehind { .. } => "nodes-behind",
             Self::BadUrl { .. } => "node-bad-url",
         }
     }

@@ -1,4 +1,4 @@
-//! How far a node has come, by its own word.
+//! How far a node has come and whom it knows, by its own word.
 //!
 //! A node that is still reading the chain has nothing wrong to say, and nothing of today.
 
@@ -20,6 +20,16 @@ pub struct NodeState {
     /// Whether it is in its first download, or its newest block is older than a day.
     #[serde(rename = "initialblockdownload")]
     pub is_in_initial_download: bool,
+}
+
+/// Whom a node can tell of what it is handed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Company {
+    /// Whether it may speak to others at all.
+    #[serde(rename = "networkactive")]
+    pub is_active: bool,
+    /// Others that it is connected to.
+    pub connections: u32,
 }
 
 impl NodeState {

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 
 use bitcoin::{FeeRate, OutPoint, Txid};
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use grail_program::options::without_empty_variables;
 use grail_types::{Network, RequestId};
 
 use grail_wallet::amount::parse_amount;
 use grail_wallet::fund::{FEE_RATE_MAX, FEE_RATE_MIN};
 
+use crate::passphrase::{PASSPHRASE, PassphraseSource};
 use crate::session::Settings;
 
 /// A wallet for BTC and zkBTC.
@@ -55,6 +57,10 @@ struct Global {
     /// Grail's API, `http://host:port`.
     #[arg(long, global = true, env = "GRAIL_API")]
     api: Option<String>,
+    /// File with the passphrase of the mnemonic, where it is encrypted; or `GRAIL_PASSPHRASE`, or on
+    /// the terminal.
+    #[arg(long, global = true, env = "GRAIL_PASSPHRASE_FILE")]
+    passphrase_file: Option<PathBuf>,
     /// Answer in JSON; errors too, on standard error.
     #[arg(long, global = true)]
     json: bool,
@@ -64,25 +70,11 @@ impl Arguments {
     /// Reads the command line and the environment, where a variable without content counts as
     /// absent: that is how a compose file passes what nobody has set. Wrong usage ends the process.
     pub fn read() -> Self {
-        let mut matches = Self::command_without_empty_variables().get_matches();
+        let mut matches = without_empty_variables(Self::command()).get_matches();
         match Self::from_arg_matches_mut(&mut matches) {
             Ok(arguments) => arguments,
             Err(error) => error.exit(),
         }
-    }
-
-    fn command_without_empty_variables() -> clap::Command {
-        Self::command().mut_args(|argument| {
-            let is_empty = argument
-                .get_env()
-                .and_then(std::env::var_os)
-                .is_some_and(|value| value.is_empty());
-            if is_empty {
-                argument.env(None::<&str>)
-            } else {
-                argument
-            }
-        })
     }
 
     /// Whether to answer in JSON.
@@ -119,6 +111,7 @@ impl Arguments {
             node_user: global.node_user.clone(),
             node_password_file: global.node_password_file.clone(),
             api: global.api.clone(),
+            passphrase: PassphraseSource::of(global.passphrase_file.as_deref(), PASSPHRASE),
         }
     }
 }
@@ -131,6 +124,9 @@ pub enum Command {
     /// Read the chain anew, and look for addresses further ahead: where a balance is less than
     /// expected.
     Rescan(Rescan),
+    /// What the words alone find, from a Bitcoin node: coins, zkBTC, and deposits that are not
+    /// settled, with the receipts to take them back.
+    Recover(Recover),
     /// A fresh address, for BTC and zkBTC alike.
     Address,
     /// BTC and zkBTC, apart.
@@ -159,7 +155,12 @@ pub enum Command {
     /// What is locked against what exists; with a node, recomputed from the chain.
     Reserves,
     /// Receipts of requests made here.
-    Receipts,
+    Receipts(Receipts),
+    /// Encrypt the mnemonic on this machine, change its passphrase, or remove it.
+    #[command(subcommand)]
+    Passphrase(PassphraseCommand),
+    /// Show the words of the mnemonic on the terminal, to copy them to paper.
+    Words(Words),
     /// About the wallet's outputs.
     #[command(subcommand)]
     Wallet(WalletCommand),
@@ -168,6 +169,31 @@ pub enum Command {
     Spell(SpellCommand),
     /// Follow the roster NFT from its deployment and check every step, from a Bitcoin node alone.
     Auditor(Audit),
+}
+
+/// `grail passphrase`.
+#[derive(Debug, Subcommand)]
+pub enum PassphraseCommand {
+    /// Encrypt the mnemonic under a passphrase, or under another one.
+    Set(SetPassphrase),
+    /// Leave the words as they are in their file.
+    Remove,
+}
+
+/// `grail passphrase set`.
+#[derive(Debug, Default, Args)]
+pub struct SetPassphrase {
+    /// File with the new passphrase [default: `GRAIL_NEW_PASSPHRASE`, or asked on the terminal].
+    #[arg(long)]
+    pub new_passphrase_file: Option<PathBuf>,
+}
+
+/// `grail words`.
+#[derive(Debug, Default, Args)]
+pub struct Words {
+    /// Write them to this file, which must not be there yet, instead of showing them.
+    #[arg(long)]
+    pub to: Option<PathBuf>,
 }
 
 /// `grail wallet`.
@@ -235,6 +261,10 @@ pub struct Init {
     /// The protocol file to pin (bridge, parameters, images) [default: the API's].
     #[arg(long)]
     pub protocol: Option<PathBuf>,
+    /// Keep the words as they are, in a file of mode 600 [default: asked on a terminal; a passphrase
+    /// that is given encrypts them].
+    #[arg(long)]
+    pub no_passphrase: bool,
 }
 
 /// `grail rescan`.
@@ -247,6 +277,31 @@ pub struct Rescan {
     /// First block to read [default: the wallet's birthday].
     #[arg(long)]
     pub from_height: Option<u32>,
+}
+
+/// `grail recover`.
+#[derive(Debug, Default, Args)]
+pub struct Recover {
+    /// First block to read, and since when requests are looked for [default: the wallet's
+    /// birthday; requests of two years].
+    #[arg(long)]
+    pub from_height: Option<u32>,
+    /// Addresses that are looked for beyond the last one known to be in use [default: 1,000, or
+    /// what was asked for last time if that is more].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=LOOK_AHEAD_MAX))]
+    pub look_ahead: Option<u32>,
+    /// The protocol file of the bridge, where none is pinned [default: the API's].
+    #[arg(long)]
+    pub protocol: Option<PathBuf>,
+    /// A fee cap that a request may have, beside the default ones.
+    #[arg(long, value_parser = parse_amount)]
+    pub fee_cap: Option<bitcoin::Amount>,
+    /// A reclaim delay that a request may have, beside the default one.
+    #[arg(long)]
+    pub reclaim_delay: Option<u16>,
+    /// Whom requests pay, in place of this wallet.
+    #[arg(long)]
+    pub to: Option<String>,
 }
 
 /// More addresses take minutes to derive at each command.
@@ -301,6 +356,32 @@ pub struct Peg {
     /// Peg in although the node does not relay spells: the way back then needs another node.
     #[arg(long)]
     pub one_way: bool,
+}
+
+/// `grail receipts`.
+#[derive(Debug, Default, Args)]
+pub struct Receipts {
+    /// What to do with them, other than to show them.
+    #[command(subcommand)]
+    pub command: Option<ReceiptsCommand>,
+}
+
+/// `grail receipts`.
+#[derive(Debug, Subcommand)]
+pub enum ReceiptsCommand {
+    /// Hand receipts to a server that lost the requests, so that it serves them after all.
+    Send(SendReceipts),
+}
+
+/// `grail receipts send`.
+#[derive(Debug, Default, Args)]
+pub struct SendReceipts {
+    /// Receipt files, or ids of requests made here [default: every request made here whose deposit
+    /// is unspent].
+    pub receipts: Vec<String>,
+    /// The deposit of the one receipt that is named, `txid:vout` [default: found in the wallet].
+    #[arg(long, requires = "receipts")]
+    pub outpoint: Option<OutPoint>,
 }
 
 /// `grail status`.

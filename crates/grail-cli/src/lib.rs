@@ -2,7 +2,7 @@
 //!
 //! Owns the wallet's folder, the way to node and API, and how answers are shown; what a wallet
 //! knows and decides is `grail_wallet`'s. Trusts the node for the chain and the API for nothing.
-//! Secrets are read from files, never from the command line, and never shown.
+//! Secrets are never read from the command line, and shown on a terminal alone, to who asks for it.
 
 #[macro_use]
 pub mod failure;
@@ -12,6 +12,7 @@ pub mod commands;
 mod hex_text;
 pub mod home;
 pub mod node;
+pub mod passphrase;
 pub mod progress;
 pub mod prover;
 pub mod report;

@@ -6,7 +6,10 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use grail_cli::arguments::{Arguments, Command, SpellCommand, WalletCommand};
+use grail_cli::arguments::{
+    Arguments, Command, PassphraseCommand, Receipts, ReceiptsCommand, SpellCommand, WalletCommand,
+};
+use grail_cli::home::keep_private;
 use grail_cli::progress::{Bar, JsonNotes, Progress};
 use grail_cli::report::{Report, SpellsReport};
 use grail_cli::{Failure, Session, Settings, commands};
@@ -39,6 +42,10 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
         &mut bar
     };
     let is_json = arguments.is_json();
+    let is_of_wallet = !matches!(arguments.command, Command::Spell(_) | Command::Auditor(_));
+    if let Some(settings) = arguments.settings().filter(|_| is_of_wallet) {
+        keep_private(&settings.home, progress);
+    }
     if let Command::Status(status) = &arguments.command
         && status.watch
     {
@@ -64,6 +71,12 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
         Err(busy) if busy.code == "wallet-busy" => Session::open_to_read(settings(arguments)?),
         opened => opened,
     };
+    // Whoever must give a passphrase gives it before anybody is asked anything.
+    let sign = || {
+        let session = open()?;
+        session.home.unlock()?;
+        Ok::<_, Failure>(session)
+    };
     // Whatever takes long and touches no coin leaves the folder to other commands.
     let read = || Session::open_to_read(settings(arguments)?);
     let mut is_good = true;
@@ -72,20 +85,39 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
         Command::Rescan(asked) => {
             Box::new(commands::rescan(&settings(arguments)?, asked, progress)?)
         }
+        Command::Recover(asked) => {
+            Box::new(commands::recover(&settings(arguments)?, asked, progress)?)
+        }
         Command::Address => Box::new(commands::address(&mut open()?)?),
         Command::Balance => Box::new(commands::balance(&mut look()?, progress)?),
         Command::List => Box::new(commands::list(&mut look()?, progress)?),
-        Command::Send(send) => Box::new(commands::send(&mut open()?, send, progress)?),
-        Command::SendZkbtc(send) => Box::new(commands::send_zkbtc(&mut open()?, send, progress)?),
-        Command::Bump(asked) => Box::new(commands::bump(&mut open()?, asked, progress)?),
-        Command::PegIn(peg) => Box::new(commands::peg_in(&mut open()?, peg, progress)?),
-        Command::PegOut(peg) => Box::new(commands::peg_out(&mut open()?, peg, progress)?),
+        Command::Send(send) => Box::new(commands::send(&mut sign()?, send, progress)?),
+        Command::SendZkbtc(send) => Box::new(commands::send_zkbtc(&mut sign()?, send, progress)?),
+        Command::Bump(asked) => Box::new(commands::bump(&mut sign()?, asked, progress)?),
+        Command::PegIn(peg) => Box::new(commands::peg_in(&mut sign()?, peg, progress)?),
+        Command::PegOut(peg) => Box::new(commands::peg_out(&mut sign()?, peg, progress)?),
         Command::Status(status) => Box::new(commands::status(&read()?, &status.id)?),
-        Command::Reclaim(reclaim) => Box::new(commands::reclaim(&mut open()?, reclaim, progress)?),
+        Command::Reclaim(reclaim) => Box::new(commands::reclaim(&mut sign()?, reclaim, progress)?),
         Command::Roster => Box::new(commands::roster(&mut read()?)?),
         Command::Rosters => Box::new(commands::rosters(&mut read()?, progress)?),
         Command::Reserves => Box::new(commands::reserves(&mut read()?, progress)?),
-        Command::Receipts => Box::new(commands::receipts(&read()?, progress)?),
+        Command::Receipts(Receipts { command: None }) => {
+            Box::new(commands::receipts(&read()?, progress)?)
+        }
+        Command::Receipts(Receipts {
+            command: Some(ReceiptsCommand::Send(asked)),
+        }) => {
+            let report = commands::send_receipts(&mut look()?, asked, progress)?;
+            is_good = report.all_taken();
+            Box::new(report)
+        }
+        Command::Passphrase(PassphraseCommand::Set(asked)) => {
+            Box::new(commands::set_passphrase(&open()?, asked)?)
+        }
+        Command::Passphrase(PassphraseCommand::Remove) => {
+            Box::new(commands::remove_passphrase(&open()?)?)
+        }
+        Command::Words(asked) => Box::new(commands::words(&read()?, asked)?),
         Command::Wallet(WalletCommand::Explain(asked)) => {
             Box::new(commands::explain(&mut look()?, asked.outpoint, progress)?)
         }

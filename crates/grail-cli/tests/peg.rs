@@ -238,6 +238,13 @@ fn a_consistent_receipt_for_other_terms_or_another_roster_is_refused() {
         put(request, Receipt::new(InternalKey::Nums, terms, roster(0)));
     }));
     assert_eq!(scene.peg_in(100_000).unwrap_err().code, "terms-differ");
+    // With a nonce of the API's own, which the words would not find.
+    scene.api.lie(forge(|request| {
+        let mut terms = request.terms.clone();
+        terms.nonce[0] ^= 1;
+        put(request, Receipt::new(InternalKey::Nums, terms, roster(0)));
+    }));
+    assert_eq!(scene.peg_in(100_000).unwrap_err().code, "terms-differ");
     // With a roster of the same epoch that nobody attested.
     scene.api.lie(forge(|request| {
         let mut signers: Vec<_> = (90..94).map(public_key).collect();

@@ -400,3 +400,27 @@ fn a_panic_in_any_thread_ends_the_process_and_shows_no_values() {
     assert!(stderr.contains("panic at"), "{stderr}");
     assert!(!stderr.contains("secret"), "{stderr}");
 }
+
+/// What an environment says, or leaves empty as compose files do, changes nothing.
+#[test]
+fn the_environment_is_not_read() {
+    let told = |variables: &[(&str, &str)]| {
+        let output = Command::new(PROGRAM)
+            .arg("measurement")
+            .env_clear()
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        output.stdout
+    };
+    let names = [
+        "RUST_LOG",
+        "GRAIL_ENCLAVE_NETWORK",
+        "HOME",
+        "TMPDIR",
+        "NOTIFY_SOCKET",
+    ];
+    assert_eq!(told(&names.map(|name| (name, ""))), told(&[]));
+    assert_eq!(told(&names.map(|name| (name, "nonsense"))), told(&[]));
+}

@@ -3,8 +3,9 @@
 //! [`world`] is a bridge on paper whose settlements are real, with ways to break them; [`paper`]
 //! has transactions and spells alone, for whoever reads or proves them; [`conjured`] any charm that
 //! a wallet may meet; [`house`] rosters with their keys, which rotate; [`script`] has keys, rosters
-//! and terms, and a second opinion on taproot written from the BIPs alone. For tests: nothing that
-//! ships depends on this crate, and it panics wherever a test would.
+//! and terms, and a second opinion on taproot written from the BIPs alone; [`upstream`] runs the
+//! prover server that others wrote. For tests: nothing that ships depends on this crate, and it
+//! panics wherever a test would.
 
 #![allow(
     missing_docs,
@@ -18,4 +19,5 @@ pub mod conjured;
 pub mod house;
 pub mod paper;
 pub mod script;
+pub mod upstream;
 pub mod world;

@@ -53,6 +53,8 @@ named_enum! {
         LaneOverdue = "lane-overdue",
         /// [`Alarm::ProverRefuses`].
         ProverRefuses = "prover-refuses",
+        /// [`Alarm::NodesDisagree`].
+        NodesDisagree = "nodes-disagree",
     }
 }
 
@@ -223,6 +225,14 @@ pub enum Alarm {
         /// Its words, with their code.
         words: String,
     },
+    /// The nodes have different chains of equal work.
+    ///
+    /// Reason: no block is taken or undone until one of them has more, and that is minutes; where
+    /// it lasts, a node is cut off from the others, or follows other rules.
+    NodesDisagree {
+        /// What they say.
+        words: String,
+    },
 }
 
 /// What an alarm is about: two alarms of one code and subject are the same alarm, seen twice.
@@ -272,7 +282,9 @@ impl AlarmCode {
             // It waits for what is outside, and goes on by itself once that comes.
             | Self::LaneOverdue
             // Others may still be proven.
-            | Self::ProverRefuses => Severity::Look,
+            | Self::ProverRefuses
+            // The next block decides.
+            | Self::NodesDisagree => Severity::Look,
         }
     }
 
@@ -305,6 +317,7 @@ impl Alarm {
             Self::DeadJob { .. } => AlarmCode::DeadJob,
             Self::LaneOverdue { .. } => AlarmCode::LaneOverdue,
             Self::ProverRefuses { .. } => AlarmCode::ProverRefuses,
+            Self::NodesDisagree { .. } => AlarmCode::NodesDisagree,
         }
     }
 
@@ -319,8 +332,9 @@ impl Alarm {
             | Self::RotationNotAdopted { .. }
             | Self::ParamsUnknown { .. }
             | Self::UnservableSettlements { .. }
-            // One lane, one prover: the newest is what is shown.
+            // One lane, one prover, one chain: the newest is what is shown.
             | Self::LaneOverdue { .. }
+            | Self::NodesDisagree { .. }
             | Self::ProverRefuses { .. } => AlarmSubject::Bridge,
             Self::ImpossibleEvent { subject, .. } => subject.clone(),
             Self::SettlementConflict { settlement, .. }
@@ -397,6 +411,7 @@ impl std::fmt::Display for Alarm {
                 write!(f, "settlement {settlement}: {cause}")
             }
             Self::DeadJob { job, error } => write!(f, "{job}: {error}"),
+            Self::NodesDisagree { words } => f.write_str(words),
             Self::LaneOverdue {
                 settlement,
                 stage,

@@ -2,11 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use grail_ask::Name;
 use grail_attest::{PROTOCOL_JSON_BYTES_MAX, Protocol};
+use grail_program::options::with_variables;
 
 use crate::{address::ConnectAddress, error::HostError, fail_safe::Reason};
+
+/// What variables begin with that stand for options: `--state` is `GRAIL_HOST_STATE`.
+pub const VARIABLES: &str = "GRAIL_HOST_";
 
 /// What the program does besides running an operator.
 #[derive(Clone, Debug, Subcommand)]
@@ -28,8 +32,9 @@ pub enum Command {
     },
 }
 
-/// How an operator runs.
-#[derive(Clone, Debug, Args)]
+/// Runs an operator: starts the enclave, keeps its sealed key, answers the backend's asks.
+#[derive(Clone, Debug, Parser)]
+#[command(version)]
 pub struct Config {
     /// What this operator calls itself: 1 to 64 letters, digits, spaces, `.`, `_` or `-`.
     #[arg(long)]
@@ -58,6 +63,28 @@ pub struct Config {
     /// Log as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// What the program is told to do.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// Run an operator.
+    Run(Box<Config>),
+    /// Something besides.
+    Other(Command),
+}
+
+impl Told {
+    /// Reads command line and variables.
+    pub fn read() -> Result<Self, clap::Error> {
+        let command = Command::augment_subcommands(Config::command());
+        let command = with_variables(command.subcommand_negates_reqs(true), VARIABLES, |_| true);
+        let matches = command.try_get_matches()?;
+        if matches.subcommand_name().is_some() {
+            return Command::from_arg_matches(&matches).map(Self::Other);
+        }
+        Config::from_arg_matches(&matches).map(|config| Self::Run(Box::new(config)))
+    }
 }
 
 /// Reads the protocol file.

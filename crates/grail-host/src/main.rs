@@ -7,52 +7,36 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use bitcoin::Amount;
-use clap::Parser;
 use grail_broker::RemoteBroker;
 use grail_host::{
-    config::{self, Command, Config},
+    config::{self, Command, Config, Told},
     error::HostError,
     fail_safe::{self, FailSafe},
     operator::{EnclaveSource, Operator},
     state::StateFolder,
 };
+use grail_program::options::log_level;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
 use tracing_subscriber::EnvFilter;
 
-/// Runs an operator: starts the enclave, keeps its sealed key, answers the backend's asks.
-#[derive(Clone, Debug, Parser)]
-#[command(
-    version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
-)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    run: Option<Config>,
-}
-
 // One thread is enough for what one enclave answers, and operators are many on a developer's
 // machine.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let Cli {
-        command,
-        run: config,
-    } = Cli::parse();
-    log_to_stderr(config.as_ref().is_some_and(|config| config.json));
-    let ended = match (command, config) {
-        (Some(Command::Pause { state, reason }), _) => {
+    let told = match Told::read() {
+        Ok(told) => told,
+        Err(error) => error.exit(),
+    };
+    log_to_stderr(matches!(&told, Told::Run(config) if config.json));
+    let ended = match told {
+        Told::Other(Command::Pause { state, reason }) => {
             fail_safe::pause(&state, reason).map_err(Into::into)
         }
-        (Some(Command::Resume { state }), _) => fail_safe::resume(&state).map_err(Into::into),
-        (None, Some(config)) => run(config).await,
-        // The command line asks for one of them.
-        (None, None) => return ExitCode::from(2),
+        Told::Other(Command::Resume { state }) => fail_safe::resume(&state).map_err(Into::into),
+        Told::Run(config) => run(*config).await,
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -123,7 +107,7 @@ fn shutdown_on_signal() -> anyhow::Result<watch::Receiver<bool>> {
 }
 
 fn log_to_stderr(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(log_level()).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

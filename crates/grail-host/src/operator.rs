@@ -8,6 +8,7 @@ use grail_broker::{
     Broker, BrokerError, Link, Message, RemoteBroker, Subscription,
     messages::{self, BrokerMessage},
 };
+use grail_program::notify::Notify;
 use grail_types::{BoundedBytes, Bridge, Epoch};
 use grail_wire::{
     Answer, Envelope, Fault, FaultCode, ProposalId, Request, Response, Text, Verdict,
@@ -207,6 +208,7 @@ impl Operator {
         };
         tracing::info!(%public_key, bridge = %self.bridge, is_new, "ready");
         crate::print_line(&ready);
+        Notify::from_env().ready();
     }
 
     /// Answers until the enclave is gone. One question at a time: the enclave decides one at a

@@ -24,8 +24,10 @@ use grail_wire::{
 };
 use nix::sys::signal::Signal;
 use support::{
-    Backend, Folder, Host, Ready, attempt, enclave_program, kill_process, protocol, until_gone,
+    Backend, DEADLINE, Folder, Host, Ready, attempt, enclave_program, kill_process, protocol,
+    until_gone,
 };
+use tokio::{io::AsyncReadExt as _, net::UnixDatagram, time::timeout};
 
 /// Well-formed, and nothing that any policy approves.
 fn absurd_proposal(protocol: &Protocol) -> Vec<u8> {
@@ -594,4 +596,37 @@ async fn an_enclave_program_that_is_missing_is_an_error() {
     let backend = Backend::start().await;
     let mut host = folder.host_with(&backend, &["--enclave-exe", "/nowhere/grail-enclave"]);
     assert_eq!(host.end().await.code(), Some(5));
+}
+
+#[tokio::test]
+async fn options_come_from_variables_and_empty_ones_are_none() {
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
+    let mut backend = Backend::start().await;
+    let (mut host, mut log) = folder.host_by_variables(&backend);
+    assert!(host.ready().await.is_new);
+    backend.hello().await;
+    host.terminate().await;
+    // At the usual level: an empty one would be silence.
+    let mut text = String::new();
+    log.read_to_string(&mut text).await.unwrap();
+    assert!(text.contains("ended as asked"), "{text}");
+}
+
+#[tokio::test]
+async fn a_service_manager_hears_when_the_enclave_is_booted() {
+    let protocol = protocol(Network::Regtest);
+    let folder = Folder::new(&protocol);
+    let socket = folder.protocol().with_file_name("notify");
+    let heard = UnixDatagram::bind(&socket).unwrap();
+    let backend = Backend::start().await;
+    let mut host = folder.host_told(&backend, &[("NOTIFY_SOCKET", socket.to_str().unwrap())]);
+    host.ready().await;
+    let mut bytes = [0; 64];
+    let length = timeout(DEADLINE, heard.recv(&mut bytes))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(bytes[..length].starts_with(b"READY=1"));
+    host.terminate().await;
 }

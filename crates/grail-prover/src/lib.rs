@@ -2,9 +2,10 @@
 //!
 //! Owns the [`Prover`] port, the native check that says beforehand whether a spell can be proven
 //! ([`check`]), the [`MockProver`] for regtest (it can be made in development builds alone), and
-//! the client of Charms' own prover ([`CharmsProver`]). Part of the untrusted backend: what
-//! comes out of here is believed by nobody, operators verify it with `grail-spell`. App contracts
-//! are foreign code and run in the Charms runner's interpreter with bounded fuel.
+//! the client of Charms' own prover ([`CharmsProver`]), several of which can stand in for each
+//! other ([`Provers`]). Part of the untrusted backend: what comes out of here is believed by
+//! nobody, operators verify it with `grail-spell`. App contracts are foreign code and run in the
+//! Charms runner's interpreter with bounded fuel.
 
 mod bridge;
 mod charms;
@@ -13,6 +14,7 @@ mod check;
 mod dummy;
 mod mock;
 mod port;
+mod several;
 mod view;
 
 pub use bridge::BRIDGE_WASM;
@@ -22,4 +24,5 @@ pub use charms::{
 pub use check::{CheckError, Checked, check};
 pub use mock::MockProver;
 pub use port::{ProveRequest, Proven, Prover, ProverError, ProverVerdict, TransientError};
+pub use several::{Provers, ProversError};
 pub use view::charms_transaction;

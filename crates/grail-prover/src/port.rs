@@ -146,6 +146,12 @@ pub trait Prover: Send + Sync {
         None
     }
 
+    /// Words of those provers behind this one that said no while another was asked as well, since
+    /// somebody last took them. None where one prover is all there is: its word is the answer.
+    fn take_refusals(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Proves the spell, or says why not.
     fn prove(&self, request: &ProveRequest) -> Result<Proven, ProverError>;
 }

@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use sqlx::{
     AssertSqlSafe, Pool, SqlSafeStr,
     error::{DatabaseError, ErrorKind},
-    migrate::{Migration, MigrationType, Migrator},
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -34,8 +34,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections that read at the same time. SQLite has a thread for each.
 const READERS_MAX: u32 = 8;
-/// Tries to migrate: another process may be migrating at the same moment, and be faster at each.
-const MIGRATE_TRIES_MAX: usize = MIGRATIONS.len() + 5;
+/// Tries to open: of processes that start together on one new file, each may find it locked while
+/// another switches its journal, or its tables made in between.
+const OPEN_TRIES_MAX: u32 = 8;
+/// Pause after the first try; it grows with each.
+const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
 const MIGRATIONS: [(i64, &str, &str); 13] = [
     (
@@ -116,6 +119,21 @@ pub(crate) struct Pools {
 impl Pools {
     /// Opens `url` (`sqlite:<path>`), creates the file when it is missing, and migrates.
     pub(crate) async fn open(url: &str) -> Result<Self, StoreError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match Self::try_open(url).await {
+                Err(StoreError::Transient(_) | StoreError::Database(_))
+                    if tries < OPEN_TRIES_MAX =>
+                {
+                    tokio::time::sleep(OPEN_PAUSE * tries).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn try_open(url: &str) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::from_str(url)?
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
@@ -153,17 +171,15 @@ async fn migrate(pool: &Pool<Db>) -> Result<(), StoreError> {
         })
         .collect();
     let migrator = Migrator::with_migrations(migrations);
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match migrator.run(pool).await {
-            Ok(()) => return Ok(()),
-            // Two processes that start together: the second fails on the first one's tables, and
-            // finds them done.
-            Err(_) if tries < MIGRATE_TRIES_MAX => {}
-            Err(error) => return Err(StoreError::Database(error.into())),
-        }
-    }
+    migrator.run(pool).await.map_err(|error| match error {
+        // Rows of a schema that this program has never seen are not its to read, still less to
+        // write.
+        MigrateError::VersionMissing(version) => StoreError::Newer {
+            what: "the database's schema",
+            version: u8::try_from(version).unwrap_or(u8::MAX),
+        },
+        error => StoreError::Database(error.into()),
+    })
 }
 
 /// What an error of the database means.

@@ -1,7 +1,8 @@
-//! A gate between the backend and its node: lets calls through, or holds those of one method.
+//! A gate between the backend and its node: lets calls through, holds those of one method, or
+//! answers them in the node's place.
 //!
 //! What a program has done and not yet heard of is where a crash hurts most; a held call stops it
-//! right there.
+//! right there. An answer of the gate's own is what a node says that lies, lags or errs.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -11,11 +12,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
 
 /// Longest wait for a call to come.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Larger than any call or answer of a test.
 const BODY_BYTES_MAX: usize = 64 << 20;
+/// Answers that are larger are blocks, which do not change.
+const REMEMBERED_BYTES_MAX: usize = 64 << 10;
 
 /// Where a call is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +28,17 @@ pub enum Hold {
     Before,
     /// After the node has done it, before the caller is told.
     After,
+}
+
+/// What is said in the node's place.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Tale {
+    /// A result.
+    Result(Value),
+    /// Its error of this code, with these words.
+    Error(i32, String),
+    /// What the node said last to the same method, to whoever asked: a node that lags.
+    Stale,
 }
 
 /// A listening gate. Dropping it ends all connections that pass through it.
@@ -45,6 +60,12 @@ struct State {
     holds: HashMap<String, Hold>,
     /// Calls that are being held, by method.
     held: HashMap<String, usize>,
+    /// What is said in the node's place, by method.
+    tales: HashMap<String, Tale>,
+    /// What the node said last, by method.
+    last: HashMap<String, Value>,
+    /// Whether nobody gets through at all.
+    is_shut: bool,
     /// Grows whenever held calls are turned away.
     turned_away: u64,
     is_closed: bool,
@@ -84,6 +105,23 @@ impl Gate {
     /// Holds calls of `method` from now on.
     pub fn hold(&self, method: &str, hold: Hold) {
         self.inner.lock().holds.insert(method.to_owned(), hold);
+    }
+
+    /// Has calls of `method` answered by `tale` from now on.
+    pub fn say(&self, method: &str, tale: Tale) {
+        self.inner.lock().tales.insert(method.to_owned(), tale);
+    }
+
+    /// Ends every connection at its next call from now on: a node that has vanished.
+    pub fn shut(&self) {
+        self.inner.lock().is_shut = true;
+    }
+
+    /// The node speaks for itself again, and calls get through.
+    pub fn be_honest(&self) {
+        let mut state = self.inner.lock();
+        state.tales.clear();
+        state.is_shut = false;
     }
 
     /// Waits until a call of `method` is held.
@@ -149,16 +187,54 @@ impl Inner {
         let (mut from_caller, mut to_caller) = (BufReader::new(caller), caller);
         let (mut from_node, mut to_node) = (BufReader::new(node), node);
         while let Some(call) = read_message(&mut from_caller)? {
-            let method = method_of(&call.body);
+            let (method, id) = method_and_id(&call.body);
+            if let Some(answer) = self.tale(&method, &id)? {
+                answer.write(&mut to_caller)?;
+                continue;
+            }
             self.wait(&method, Hold::Before)?;
             call.write(&mut to_node)?;
             let Some(answer) = read_message(&mut from_node)? else {
                 return Ok(());
             };
+            self.remember(method.clone(), &answer);
             self.wait(&method, Hold::After)?;
             answer.write(&mut to_caller)?;
         }
         Ok(())
+    }
+
+    /// What is said to a call in the node's place, if anything.
+    fn tale(&self, method: &str, id: &Value) -> io::Result<Option<HttpMessage>> {
+        let state = self.lock();
+        if state.is_shut {
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        let body = match state.tales.get(method) {
+            None => return Ok(None),
+            Some(Tale::Result(result)) => json!({ "result": result, "error": null, "id": id }),
+            Some(Tale::Error(code, message)) => {
+                json!({ "result": null, "error": { "code": code, "message": message }, "id": id })
+            }
+            Some(Tale::Stale) => match state.last.get(method) {
+                None => return Ok(None),
+                Some(result) => json!({ "result": result, "error": null, "id": id }),
+            },
+        };
+        Ok(Some(HttpMessage::of_json(&body)))
+    }
+
+    fn remember(&self, method: String, answer: &HttpMessage) {
+        if answer.body.len() > REMEMBERED_BYTES_MAX {
+            return;
+        }
+        let answer = serde_json::from_slice::<Value>(&answer.body).ok();
+        if let Some(result) = answer.and_then(|mut answer| {
+            let result = answer.get_mut("result").map(Value::take);
+            result.filter(|result| !result.is_null())
+        }) {
+            self.lock().last.insert(method, result);
+        }
     }
 
     /// Returns once a call of `method` may go on; fails when it is turned away.
@@ -194,6 +270,18 @@ struct HttpMessage {
 }
 
 impl HttpMessage {
+    fn of_json(body: &Value) -> Self {
+        let body = body.to_string().into_bytes();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        Self {
+            head: head.into_bytes(),
+            body,
+        }
+    }
+
     fn write(&self, to: &mut impl Write) -> io::Result<()> {
         to.write_all(&self.head)?;
         to.write_all(&self.body)?;
@@ -227,9 +315,8 @@ fn read_message(from: &mut impl BufRead) -> io::Result<Option<HttpMessage>> {
     Ok(Some(HttpMessage { head, body }))
 }
 
-fn method_of(body: &[u8]) -> String {
-    serde_json::from_slice::<serde_json::Value>(body)
-        .ok()
-        .and_then(|call| call["method"].as_str().map(str::to_owned))
-        .unwrap_or_default()
+fn method_and_id(body: &[u8]) -> (String, Value) {
+    let call = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    let method = call["method"].as_str().unwrap_or_default();
+    (method.to_owned(), call["id"].clone())
 }

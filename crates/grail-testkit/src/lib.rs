@@ -5,6 +5,7 @@
 //! where a test would: a broken harness is a failed test.
 
 mod binary;
+pub mod chaos;
 mod cli;
 pub mod cluster;
 pub mod faucet;
@@ -22,7 +23,7 @@ mod user;
 pub use binary::bitcoind_path;
 pub use cli::{CliWallet, Holdings, Pegged};
 pub use cluster::{Cluster, ClusterConfig, until};
-pub use gate::{Gate, Hold};
+pub use gate::{Gate, Hold, Tale};
 pub use ledger::{Audit, Ledger};
 pub use liar::{Liar, Lie};
 pub use miner::sign_key_spend;

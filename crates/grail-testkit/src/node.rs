@@ -203,20 +203,25 @@ impl Node {
 
     /// Mines one block with these transactions and no other; they need not be in the mempool.
     pub fn mine_only(&self, transactions: &[Transaction]) -> BlockHash {
+        let hash = self.mine_only_to(transactions, &self.miner.script());
+        self.miner.note_coinbase(&self.block(&hash), self.height());
+        hash
+    }
+
+    /// As [`Node::mine_only`], paying `script`.
+    pub fn mine_only_to(&self, transactions: &[Transaction], script: &Script) -> BlockHash {
         let raw: Vec<String> = transactions.iter().map(serialize_hex).collect();
         let answer: serde_json::Value = self
             .rpc()
             .call(
                 "generateblock",
-                &[json!(raw_descriptor(&self.miner.script())), json!(raw)],
+                &[json!(raw_descriptor(script)), json!(raw)],
             )
             .expect("mining a block of given transactions");
-        let hash = answer["hash"]
+        answer["hash"]
             .as_str()
             .and_then(|hash| hash.parse().ok())
-            .expect("a hash");
-        self.miner.note_coinbase(&self.block(&hash), self.height());
-        hash
+            .expect("a hash")
     }
 
     /// Declares a block invalid: the chain falls back to its parent and the block's transactions to

@@ -126,6 +126,7 @@ impl User {
             fee_cap_sat: fee_cap.to_sat(),
             reclaim_delay: None,
             amount_sat: None,
+            nonce: None,
         };
         self.check(api.create_peg_in(&body, &self.idempotency_key()?)?)
     }
@@ -138,6 +139,7 @@ impl User {
             fee_cap_sat: FEE_CAP.to_sat(),
             reclaim_delay: None,
             amount_sat: None,
+            nonce: None,
         };
         self.check(api.create_peg_out(&body, &self.idempotency_key()?)?)
     }

@@ -6,9 +6,10 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
+use bitcoin::Amount;
 use grail_api::{Kind, RequestState, RestoreRequest};
 use grail_testkit::cluster::BackendConfig;
-use grail_testkit::{Cluster, ClusterConfig, User};
+use grail_testkit::{CliWallet, Cluster, ClusterConfig, Pegged, User};
 use serde_json::Value;
 
 /// Runs `rebuild` on an empty database; what it printed.
@@ -95,5 +96,56 @@ fn a_wiped_backend_is_rebuilt_and_settles() {
     let first = common::amount_out(&shown);
     let audit = common::books(&cluster);
     assert_eq!(audit.state.supply, first + minted);
+    common::no_alarm(&cluster);
+}
+
+#[test]
+fn a_wallets_receipts_bring_its_requests_back() {
+    let mut cluster = Cluster::start(&ClusterConfig::default());
+    let alice = CliWallet::init(&cluster, "alice").unwrap();
+    let script = alice.script().unwrap();
+    for _ in 0..2 {
+        cluster.node.fund(&script, Amount::from_sat(5_000_000));
+    }
+    cluster.node.mine(1);
+    let paid = alice.peg_in(Amount::from_sat(1_000_000)).unwrap();
+    cluster.node.mine(1);
+    cluster.settle(Kind::PegIn, &[paid.id]).unwrap();
+    let open = alice.peg_in(Amount::from_sat(1_000_001)).unwrap();
+    cluster.backend.stop().unwrap();
+    cluster.node.mine(1);
+    wipe(&cluster);
+    cluster.start_backend(&BackendConfig::default()).unwrap();
+
+    assert_eq!(
+        alice.fail(&["status", &open.id.to_string()]).unwrap(),
+        "not-found"
+    );
+    // By default what is open: the other one is settled.
+    let sent: Value = cluster
+        .until("the receipts to be taken", || {
+            Ok(alice.run(&["receipts", "send"]).ok())
+        })
+        .unwrap();
+    let of = |request: &Pegged| {
+        sent["receipts"].as_array().and_then(|receipts| {
+            let id = request.id.to_string();
+            receipts.iter().find(|receipt| receipt["id"] == *id)
+        })
+    };
+    assert_eq!(of(&open).unwrap()["outcome"], "restored", "{sent}");
+    assert!(of(&paid).is_none(), "{sent}");
+    assert_eq!(sent["left_out"], 1);
+    let served = cluster.settle(Kind::PegIn, &[open.id]).unwrap();
+    assert!(common::amount_out(&served[0]) > 0);
+
+    // What is named is handed in whatever became of it, and again without harm.
+    let file = paid.receipt_file.to_str().unwrap();
+    for outcome in ["restored", "known"] {
+        let sent: Value = alice.run(&["receipts", "send", file]).unwrap();
+        assert_eq!(sent["receipts"][0]["outcome"], outcome, "{sent}");
+        assert_eq!(sent["receipts"][0]["state"], "paid", "{sent}");
+    }
+    common::books(&cluster);
     common::no_alarm(&cluster);
 }

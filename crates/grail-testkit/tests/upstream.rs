@@ -6,15 +6,12 @@
 
 #[path = "common/mod.rs"]
 mod common;
-#[path = "../../grail-prover/tests/upstream/server.rs"]
-#[allow(dead_code, reason = "a part is used here")]
-mod server;
 
 use bitcoin::{Address, Amount, Network, ScriptBuf, TxOut};
 use common::{amount_out, books, deposit, no_alarm};
 use grail_api::Kind;
+use grail_fixtures::upstream::{Upstream, program};
 use grail_testkit::{Cluster, ClusterConfig, User};
-use server::{Upstream, program};
 
 #[test]
 fn upstreams_server_proves_deployment_peg_in_and_peg_out_and_is_paid() {

@@ -1,9 +1,9 @@
 //! Amounts and addresses as people type them.
 
 use bitcoin::address::NetworkUnchecked;
-use bitcoin::{Address, Amount, Denomination, Script, ScriptBuf, XOnlyPublicKey};
-use grail_script::nums_key;
+use bitcoin::{Address, Amount, Denomination, ScriptBuf};
 use grail_types::{Destination, Network};
+use grail_witness::{Unspendable, output_key};
 
 /// Why a text is no amount or address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,7 @@ pub enum AmountError {
     },
     /// An address that nobody can ever spend from.
     #[error("nobody can ever spend what is sent to {0}: {1}")]
-    Unspendable(String, &'static str),
+    Unspendable(String, Unspendable),
 }
 
 impl AmountError {
@@ -77,30 +77,18 @@ pub fn parse_address(text: &str, network: Network) -> Result<ScriptBuf, AmountEr
     let script = Destination::try_from(script)
         .map(ScriptBuf::from)
         .map_err(|error| wrong(error.to_string()))?;
-    match why_unspendable(&script) {
-        Some(why) => Err(AmountError::Unspendable(text.to_owned(), why)),
-        None => Ok(script),
-    }
-}
-
-/// Why what lies at a script can provably never be spent, if so.
-pub fn why_unspendable(script: &Script) -> Option<&'static str> {
-    if !script.is_p2tr() {
-        return None;
-    }
-    // BIP-341: the 32 bytes after the version are the output key, and every spend of it begins with
-    // lifting them to a point.
-    let key = script.as_bytes().get(2..)?;
-    match XOnlyPublicKey::from_slice(key) {
-        Err(_) => Some("its key is no point of the curve"),
-        Ok(key) if key == nums_key() => Some("its key is the one that nobody has"),
-        Ok(_) => None,
+    match output_key(&script) {
+        Err(why) => Err(AmountError::Unspendable(text.to_owned(), why)),
+        Ok(_) => Ok(script),
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use bitcoin::Script;
+    use grail_script::nums_key;
+
     use super::*;
 
     #[test]
@@ -175,13 +163,7 @@ mod tests {
                 .unwrap()
                 .to_string()
         };
-        // BIP-340, "public key not on the curve", and beyond the field.
-        let off_curve: [u8; 32] =
-            hex::decode("eefdea4cdb677750a420fee807eacf21eb9898ae79b9768766e4faa04a2d4a34")
-                .unwrap()
-                .try_into()
-                .unwrap();
-        for key in [off_curve, [0; 32], [0xff; 32], nums_key().serialize()] {
+        for key in [[0xff; 32], nums_key().serialize()] {
             assert!(matches!(
                 parse_address(&address(&key), Network::Regtest),
                 Err(AmountError::Unspendable(..))

@@ -125,6 +125,7 @@ fn owned(branch: Branch, index: u32, explanation: &mut Explanation) {
     let chain = match branch {
         Branch::Receive => "receiving",
         Branch::Change => "change",
+        Branch::Request => "request",
     };
     explanation.because(
         "own-script",

@@ -5,7 +5,9 @@
 
 use bitcoin::absolute::LockTime;
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, FeeRate, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness};
+use bitcoin::{
+    Amount, Denomination, FeeRate, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
+};
 
 use grail_script::weight;
 
@@ -24,7 +26,7 @@ pub const FEE_RATE_MAX: FeeRate = FeeRate::from_sat_per_vb_u32(1_000);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FundError {
     /// Not enough plain BTC.
-    #[error("expected {needed} of plain BTC to be spendable, got {got}")]
+    #[error("expected {needed} in plain coins to be spendable, got {got}")]
     NotEnoughBtc {
         /// Outputs and fee, less what the other inputs bring.
         needed: Amount,
@@ -32,7 +34,11 @@ pub enum FundError {
         got: Amount,
     },
     /// Not enough zkBTC.
-    #[error("expected {needed} of zkBTC to be spendable, got {got}")]
+    #[error(
+        "expected {} zkBTC to be spendable, got {} zkBTC",
+        needed.to_string_in(Denomination::Bitcoin),
+        got.to_string_in(Denomination::Bitcoin)
+    )]
     NotEnoughZkBtc {
         /// To be sent.
         needed: Amount,
@@ -51,7 +57,7 @@ pub enum FundError {
     #[error("more than {INPUTS_MAX} coins would be needed: send less at once")]
     TooManyInputs,
     /// The rate is out of all reason.
-    #[error("expected a fee rate of at most 1000 sat/vB, got {0} sat/kwu")]
+    #[error("expected a fee rate of at most 1000 sat/vB, got {} sat/vB", .0.to_sat_per_vb_ceil())]
     FeeRate(FeeRate),
     /// Amounts beyond all bitcoin.
     #[error("amounts overflow")]

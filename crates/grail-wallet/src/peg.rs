@@ -4,17 +4,10 @@
 //! and the deposit address is recomputed from both. Only then is a receipt worth saving, and only
 //! with a saved receipt is anything paid.
 
-use bitcoin::{Amount, FeeRate};
 use grail_api::{CheckedReceipt, ParamsAnswer, ParsedRequest, Receipt, Request};
 use grail_attest::{ImagesNotPinned, Protocol};
 use grail_script::InternalKey;
 use grail_types::{ParamsHash, Roster};
-
-/// Lowest fee cap offered by default: about what a settlement of one request costs at 3 sat/vB.
-const FEE_CAP_DEFAULT_MIN: Amount = Amount::from_sat(10_000);
-/// Virtual size that a request may have to pay for alone: a settlement of one request, with a
-/// margin.
-const FEE_CAP_VBYTES: u64 = 4_000;
 
 /// Why an answer is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -101,12 +94,6 @@ pub fn agreed_protocol(pinned: Protocol, served: &Protocol) -> Result<Protocol, 
             served: served.hash(),
         })
     }
-}
-
-/// Enough for a settlement of this request alone, and never more than half of what is at stake.
-pub fn default_fee_cap(amount: Amount, fee_rate: FeeRate) -> Amount {
-    let alone = fee_rate.fee_vb(FEE_CAP_VBYTES).unwrap_or(Amount::MAX_MONEY);
-    alone.max(FEE_CAP_DEFAULT_MIN).min(amount / 2)
 }
 
 /// Checks the answer to what was `asked`. Afterwards the receipt can be trusted to pay to.

@@ -31,7 +31,8 @@ pub enum ReclaimFailure {
     NotTheDeposit(OutPoint),
     /// Without its transaction nobody knows what a deposit carries.
     #[error(
-        "a peg-out's deposit carries zkBTC, which would be lost: give its transaction with --deposit-tx"
+        "what the deposit carries is not known without its transaction, and zkBTC would be lost: give it with \
+         --deposit-tx"
     )]
     NeedsTransaction,
     /// The deposit carries charms that this program cannot move.
@@ -183,6 +184,15 @@ pub fn reclaim_plain(
     Ok(reclaim.sign(secp, unsigned, key)?)
 }
 
+/// What signs for a deposit with zkBTC.
+#[derive(Clone, Copy)]
+pub struct Keys<'a> {
+    /// For the coins that pay the fee.
+    pub seed: &'a Seed,
+    /// For the deposit.
+    pub reclaim: &'a Keypair,
+}
+
 /// Takes back a deposit that carries zkBTC. `payment` brings the coins for the fee; its outputs,
 /// inputs and foreign input are set here.
 pub fn reclaim_tokens(
@@ -190,14 +200,13 @@ pub fn reclaim_tokens(
     receipt: &CheckedReceipt,
     deposit: &Deposit,
     to: ScriptBuf,
-    seed: &Seed,
+    keys: Keys<'_>,
     mut payment: TokenPayment<'_>,
     prover: &impl SpellProver,
 ) -> Result<Transaction, ReclaimFailure> {
     let Carried::ZkBtc(token) = &deposit.carried else {
         return Err(ReclaimFailure::OtherCharms("no zkBTC".to_owned()));
     };
-    let key = seed.find_reclaim_key(secp, &receipt.terms().reclaim_key)?;
     let reclaim = reclaim_of(receipt, deposit);
     payment.outputs = vec![TokenOutput {
         script: to,
@@ -211,11 +220,17 @@ pub fn reclaim_tokens(
     });
     let funded = payment.prove(prover)?;
     let foreign = [deposit.output.clone()];
-    let mut signed = sign(secp, seed, funded.transaction, &foreign, &funded.inputs)?;
+    let mut signed = sign(
+        secp,
+        keys.seed,
+        funded.transaction,
+        &foreign,
+        &funded.inputs,
+    )?;
 
     let own = funded.inputs.iter().map(|coin| coin.output.clone());
     let prevouts: Vec<TxOut> = foreign.iter().cloned().chain(own).collect();
-    reclaim.sign_input(secp, &mut signed, &prevouts, &key)?;
+    reclaim.sign_input(secp, &mut signed, &prevouts, keys.reclaim)?;
     Ok(signed)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Owns the derivation paths. The wallet itself is watch-only: keys exist only while something is
 //! signed. Outputs are BIP-86 (`m/86'/coin'/0'`); reclaim keys lie on a hardened path of their own,
-//! so that a leaked reclaim key together with public data never leads to a wallet key.
+//! so that a leaked reclaim key together with public data never leads to a wallet key. Under it,
+//! account 0 holds keys by number, accounts 1 and 2 the keys and nonces of [`Slot`](crate::slot)s.
 
 use bip39::Mnemonic;
 use bitcoin::bip32::{ChildNumber, Xpriv, Xpub};
@@ -21,6 +22,12 @@ pub const RECLAIM_KEYS_MAX: u32 = 1_000;
 const TAPROOT_PURPOSE: u32 = 86;
 /// Purpose of reclaim keys: `grail` on a telephone's keys. No standard uses it.
 const RECLAIM_PURPOSE: u32 = 47_245;
+/// Account of reclaim keys that are counted by receipts.
+const NUMBERED_KEYS: u32 = 0;
+/// Account of reclaim keys of slots.
+const SLOT_KEYS: u32 = 1;
+/// Account of keys that nonces of slots are hashes of.
+const SLOT_NONCES: u32 = 2;
 
 /// Why there is no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,20 +98,23 @@ fn tidied(text: &str) -> Zeroizing<String> {
     tidy
 }
 
-/// Which of the wallet's two chains of keys.
+/// Which of the wallet's chains of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Branch {
     /// Addresses handed out.
     Receive,
     /// The wallet's own change.
     Change,
+    /// Where requests pay to, by their slot.
+    Request,
 }
 
 impl Branch {
-    const fn number(self) -> u32 {
+    pub(crate) const fn number(self) -> u32 {
         match self {
             Self::Receive => 0,
             Self::Change => 1,
+            Self::Request => 2,
         }
     }
 }
@@ -164,7 +174,7 @@ impl Seed {
 
     /// The reclaim key at `index`.
     pub fn reclaim_key(&self, secp: &Secp256k1<All>, index: u32) -> Keypair {
-        let mut path = self.reclaim_path().to_vec();
+        let mut path = self.reclaim_path(NUMBERED_KEYS).to_vec();
         path.push(hardened(index));
         derive(secp, &self.master(), &path).to_keypair(secp)
     }
@@ -175,11 +185,21 @@ impl Seed {
         secp: &Secp256k1<All>,
         wanted: &XOnlyPublicKey,
     ) -> Result<Keypair, SeedError> {
-        let parent = derive(secp, &self.master(), &self.reclaim_path());
+        let parent = derive(secp, &self.master(), &self.reclaim_path(NUMBERED_KEYS));
         (0..RECLAIM_KEYS_MAX)
             .map(|index| derive(secp, &parent, &[hardened(index)]).to_keypair(secp))
             .find(|key| key.x_only_public_key().0 == *wanted)
             .ok_or(SeedError::NoReclaimKey(*wanted))
+    }
+
+    /// Where the keys and nonces of slots come from.
+    pub(crate) fn slot_parents(&self, secp: &Secp256k1<All>) -> SlotParents {
+        let master = self.master();
+        SlotParents {
+            account: Xpub::from_priv(secp, &derive(secp, &master, &self.account_path())),
+            keys: derive(secp, &master, &self.reclaim_path(SLOT_KEYS)),
+            nonces: derive(secp, &master, &self.reclaim_path(SLOT_NONCES)),
+        }
     }
 
     fn master(&self) -> Xpriv {
@@ -208,22 +228,32 @@ impl Seed {
         ]
     }
 
-    fn reclaim_path(&self) -> [ChildNumber; 3] {
+    fn reclaim_path(&self, account: u32) -> [ChildNumber; 3] {
         [
             hardened(RECLAIM_PURPOSE),
             hardened(self.coin()),
-            hardened(0),
+            hardened(account),
         ]
     }
 }
 
-fn derive(secp: &Secp256k1<All>, parent: &Xpriv, path: &[ChildNumber]) -> Xpriv {
+/// The parents of all that a slot has.
+pub(crate) struct SlotParents {
+    /// Of the wallet's addresses; public.
+    pub account: Xpub,
+    /// Of reclaim keys.
+    pub keys: Xpriv,
+    /// Of nonces.
+    pub nonces: Xpriv,
+}
+
+pub(crate) fn derive(secp: &Secp256k1<All>, parent: &Xpriv, path: &[ChildNumber]) -> Xpriv {
     parent
         .derive_priv(secp, &path)
         .expect("a child of a private key exists, but with negligible probability")
 }
 
-fn hardened(index: u32) -> ChildNumber {
+pub(crate) fn hardened(index: u32) -> ChildNumber {
     ChildNumber::Hardened { index }
 }
 

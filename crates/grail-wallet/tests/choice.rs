@@ -5,11 +5,11 @@ mod common;
 
 use bitcoin::{Amount, FeeRate, OutPoint, Sequence, TxIn, Weight};
 use common::{coin, conjurer, funding, output, plain, sat, tokens};
+use grail_wallet::fee_cap::{FEE_CAP_RUNGS, default_fee_cap, rungs_beside};
 use grail_wallet::fund::{
     FEE_RATE_MAX, FEE_RATE_MIN, Foreign, FundError, Wanted, believed_fee_rate,
 };
 use grail_wallet::holdings::PlainCoin;
-use grail_wallet::peg::default_fee_cap;
 use grail_wallet::transfer::choose_tokens;
 
 fn wanted(amount: u64, plain: &[PlainCoin]) -> Wanted<'_> {
@@ -125,6 +125,24 @@ fn the_fewest_largest_zkbtc_coins_are_chosen() {
 }
 
 #[test]
+fn each_amount_of_a_refusal_has_its_own_unit() {
+    let (needed, got) = (sat(50_000), sat(330));
+    assert_eq!(
+        FundError::NotEnoughZkBtc { needed, got }.to_string(),
+        "expected 0.0005 zkBTC to be spendable, got 0.0000033 zkBTC"
+    );
+    assert_eq!(
+        FundError::NotEnoughBtc { needed, got }.to_string(),
+        "expected 0.00050000 BTC in plain coins to be spendable, got 0.00000330 BTC"
+    );
+    let rate = FeeRate::from_sat_per_vb_u32(1_001);
+    assert_eq!(
+        FundError::FeeRate(rate).to_string(),
+        "expected a fee rate of at most 1000 sat/vB, got 1001 sat/vB"
+    );
+}
+
+#[test]
 fn refuses_more_zkbtc_than_the_coins_hold() {
     let refused = |amounts: &[u64], amount| choose_tokens(tokens(amounts), sat(amount)).err();
     assert_eq!(
@@ -164,16 +182,32 @@ fn a_nodes_estimate_is_believed_within_reason() {
 }
 
 #[test]
-fn the_default_fee_cap_is_never_more_than_half() {
+fn the_default_fee_cap_is_a_rung_and_never_more_than_half() {
     let cap = |amount, sat_per_vb| default_fee_cap(sat(amount), rate(sat_per_vb)).to_sat();
     assert_eq!(cap(1_000_000, 1), 10_000);
     assert_eq!(cap(1_000_000, 2), 10_000);
-    assert_eq!(cap(1_000_000, 3), 12_000);
+    assert_eq!(cap(1_000_000, 3), 20_000);
+    assert_eq!(cap(1_000_000, 5), 20_000);
+    assert_eq!(cap(1_000_000, 6), 50_000);
     assert_eq!(cap(20_000, 100), 10_000);
-    assert_eq!(cap(20_001, 100), 10_000);
-    assert_eq!(cap(19_998, 100), 9_999);
+    assert_eq!(cap(19_999, 100), 4_000);
+    assert_eq!(cap(2_000, 1), 1_000);
+    // Below two of the lowest rung there is none: this takes the receipt.
+    assert_eq!(cap(1_999, 1), 999);
+    assert_eq!(cap(10_000_000, 300), 1_200_000);
     assert_eq!(
         default_fee_cap(Amount::MAX_MONEY, FeeRate::MAX),
-        Amount::MAX_MONEY / 2
+        FEE_CAP_RUNGS[7]
     );
+}
+
+#[test]
+fn a_cap_that_is_no_rung_has_rungs_beside_it() {
+    for rung in FEE_CAP_RUNGS {
+        assert_eq!(rungs_beside(rung), None);
+    }
+    let beside = |cap| rungs_beside(sat(cap)).unwrap();
+    assert_eq!(beside(999), (None, Some(sat(1_000))));
+    assert_eq!(beside(12_000), (Some(sat(10_000)), Some(sat(20_000))));
+    assert_eq!(beside(1_200_001), (Some(sat(1_200_000)), None));
 }

@@ -25,6 +25,7 @@ fn asked() -> ParsedRequest {
         fee_cap_sat: 50_000,
         reclaim_delay: None,
         amount_sat: Some(100_000),
+        nonce: None,
     };
     create.parse(&bridge(), &params(), &roster(0)).unwrap()
 }
@@ -213,7 +214,8 @@ fn other_params() -> Params {
 fn stored(index: u32) -> StoredReceipt {
     StoredReceipt {
         receipt: honest().receipt,
-        reclaim_key_index: index,
+        slot: None,
+        reclaim_key_index: Some(index),
         stored_at: 5,
     }
 }

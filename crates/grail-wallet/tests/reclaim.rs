@@ -15,7 +15,7 @@ use grail_script::{DepositTree, InternalKey};
 use grail_types::Network;
 use grail_wallet::charms::Carried;
 use grail_wallet::holdings::{Coin, Holding, PlainCoin, classify};
-use grail_wallet::reclaim::{Deposit, ReclaimFailure, reclaim_plain, reclaim_tokens};
+use grail_wallet::reclaim::{Deposit, Keys, ReclaimFailure, reclaim_plain, reclaim_tokens};
 use grail_wallet::seed::{Branch, Seed};
 use grail_wallet::transfer::{ProveFailure, SpellProver, TokenPayment, Unproven};
 
@@ -39,6 +39,7 @@ fn peg_in() -> CheckedReceipt {
         fee_cap_sat: 50_000,
         reclaim_delay: None,
         amount_sat: None,
+        nonce: None,
     };
     let asked = create.parse(&bridge(), &params(), &roster(0)).unwrap();
     let receipt = Receipt::new(InternalKey::Nums, asked.into_terms([7; 16]), roster(0));
@@ -52,6 +53,7 @@ fn peg_out() -> CheckedReceipt {
         fee_cap_sat: 50_000,
         reclaim_delay: None,
         amount_sat: None,
+        nonce: None,
     };
     let asked = create.parse(&bridge(), &params(), &roster(0)).unwrap();
     let receipt = Receipt::new(InternalKey::Nums, asked.into_terms([7; 16]), roster(0));
@@ -264,7 +266,12 @@ fn take_back(
         previous: &previous,
     };
     let secp = Secp256k1::new();
-    reclaim_tokens(&secp, receipt, deposit, conjurer(), seed, payment, &Stamp)
+    let key = seed.find_reclaim_key(&secp, &receipt.terms().reclaim_key)?;
+    let keys = Keys {
+        seed,
+        reclaim: &key,
+    };
+    reclaim_tokens(&secp, receipt, deposit, conjurer(), keys, payment, &Stamp)
 }
 
 fn token_deposit(receipt: &CheckedReceipt) -> (Deposit, Transaction) {

@@ -1,12 +1,14 @@
 //! What completes spends of Grail's outputs: the witness of a roster's quorum, that of a group, and
-//! the user's way out.
+//! the user's way out; and which outputs no witness opens.
 //!
 //! Stands on `grail-script`, which owns trees, sighashes and weights, and is all of this that an
 //! enclave holds: a signer gives its signature and never completes an input. Does no I/O, and draws
 //! no randomness.
 
+mod output_key;
 mod quorum;
 mod reclaim;
 
+pub use output_key::{Unspendable, output_key};
 pub use quorum::{WitnessError, group_witness, leaf_witness, quorum_witness, verify_signature};
 pub use reclaim::{Reclaim, ReclaimError};

@@ -125,6 +125,13 @@ pub const SUITES: &[Suite] = &[
         recipe: recipes::histories,
     },
     Suite {
+        name: "chaos",
+        tier: Tier::Slow,
+        shards: 10,
+        budget_minutes: 25,
+        recipe: recipes::chaos,
+    },
+    Suite {
         name: "fuzz-long",
         tier: Tier::Slow,
         shards: 9,

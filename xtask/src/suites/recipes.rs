@@ -14,6 +14,10 @@ const PROGRAMS_BUILT: &str = "GRAIL_PROGRAMS_BUILT";
 const UPSTREAM_REQUIRED: &str = "GRAIL_UPSTREAM_REQUIRED";
 /// Histories of one shard.
 const HISTORIES: u32 = 10_000;
+/// Rounds of one shard of chaos, and disturbances of a round: ten shards kill a thousand processes
+/// and take blocks back two hundred times.
+const CHAOS_ROUNDS: u32 = 17;
+const CHAOS_DISTURBANCES: u32 = 20;
 
 /// The contract, built again: the committed wasm, bit for bit.
 pub fn contract_wasm() -> Result<()> {
@@ -68,6 +72,18 @@ pub fn histories(shard: &Shard) -> Result<()> {
         ])
         .env("GRAIL_HISTORY_CASES", HISTORIES.to_string())
         .env("GRAIL_HISTORY_SEED", shard.own_seed().to_string()))
+}
+
+/// A whole bridge, disturbed.
+pub fn chaos(shard: &Shard) -> Result<()> {
+    setup::install(setup::BASE)?;
+    let bitcoind = bitcoind::find_or_build()?;
+    run(cargo().args(["build", "--workspace", "--bins"]))?;
+    run(Command::new(root().join("target/debug/grail-chaos"))
+        .args(["--seed", &shard.own_seed().to_string()])
+        .args(["--rounds", &CHAOS_ROUNDS.to_string()])
+        .args(["--disturbances", &CHAOS_DISTURBANCES.to_string()])
+        .env("BITCOIND_EXE", bitcoind))
 }
 
 /// Every fuzz target from its corpus, for a few seconds.

@@ -151,17 +151,15 @@ fn files() -> Result<Vec<(String, String)>> {
 
 fn texts(files: &[(&str, &str)]) -> Result<Vec<String>> {
     let mut complaints = Vec::new();
-    let mut foreign_modules = 0;
     for (name, content) in files {
         complaints.extend(text::check(name, content));
         complaints.extend(names::check(name, content));
         complaints.extend(markdown::check(name, content));
-        foreign_modules += names::foreign_modules(name, content);
+        complaints.extend(names::check_modules(name, content));
         if name.starts_with(&format!("crates/{}/src/", bans::WITHOUT_IO)) {
             complaints.extend(bans::check_source(name, content));
         }
     }
-    complaints.extend(names::check_foreign_modules(foreign_modules));
     complaints.extend(markdown::check_decisions(files));
     let sources: Vec<&str> = files
         .iter()

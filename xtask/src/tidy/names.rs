@@ -3,10 +3,6 @@
 /// The name of a test is its claim, and has to fit into a line of the runner's summary.
 const NAME_MAX: usize = 69;
 
-/// Modules taken from another crate's folder, by path, that are left: a move there breaks who is
-/// not asked. May only shrink.
-const FOREIGN_MODULES: usize = 1;
-
 /// Complains of each function in `crates/` whose name is too long.
 pub fn check(name: &str, content: &str) -> Vec<String> {
     if !name.starts_with("crates/") || !is_rust(name) {
@@ -46,34 +42,23 @@ fn function(line: &str) -> Option<&str> {
     is_qualified.then(|| &rest[..end])
 }
 
-/// Counts the modules that a file takes from another crate's folder.
-pub fn foreign_modules(name: &str, content: &str) -> usize {
+/// Complains of each module that a file takes from another crate's folder: a move there breaks who
+/// is not asked.
+pub fn check_modules(name: &str, content: &str) -> Vec<String> {
     if !is_rust(name) {
-        return 0;
+        return Vec::new();
     }
-    let is_foreign = |line: &&str| {
+    let is_foreign = |line: &str| {
         let path = line.trim_start().strip_prefix("#[path = \"");
         path.is_some_and(|path| path.contains("../../"))
     };
-    content.lines().filter(is_foreign).count()
-}
-
-/// Complains when there are more of them than were left, and when there are fewer, so that none
-/// comes back.
-pub fn check_foreign_modules(count: usize) -> Vec<String> {
-    let complaint = match count.cmp(&FOREIGN_MODULES) {
-        std::cmp::Ordering::Equal => return Vec::new(),
-        std::cmp::Ordering::Greater => format!(
-            "{count} modules are taken from another crate by #[path], {FOREIGN_MODULES} were: \
-             share them by a crate"
-        ),
-        std::cmp::Ordering::Less => format!(
-            "only {count} modules are taken from another crate by #[path]: lower \
-             FOREIGN_MODULES in {} to {count}",
-            file!()
-        ),
-    };
-    vec![complaint]
+    (1..)
+        .zip(content.lines())
+        .filter(|(_, line)| is_foreign(line))
+        .map(|(number, _)| {
+            format!("{name}:{number}: a module of another crate's folder: share it by a crate")
+        })
+        .collect()
 }
 
 /// Whether a file is a Rust source, by its name.
@@ -111,25 +96,20 @@ mod tests {
     }
 
     #[test]
-    fn counts_modules_of_other_crates_alone() {
+    fn refuses_modules_of_other_crates_alone() {
         let source = |path: &str| format!("    #[path = \"{path}\"]\nmod a;\n");
-        for (path, count) in [
-            ("../../grail-a/tests/support/mod.rs", 1),
-            ("../../../crates/grail-a/tests/a.rs", 1),
-            ("../support.rs", 0),
-            ("support.rs", 0),
+        for path in [
+            "../../grail-a/tests/support/mod.rs",
+            "../../../crates/grail-a/tests/a.rs",
         ] {
-            assert_eq!(foreign_modules("a.rs", &source(path)), count, "{path}");
-            assert_eq!(foreign_modules("a.md", &source(path)), 0, "{path}");
+            let [complaint] = &check_modules("a.rs", &source(path))[..] else {
+                panic!("one complaint of {path}");
+            };
+            assert!(complaint.starts_with("a.rs:1:"), "{complaint}");
+            assert_eq!(check_modules("a.md", &source(path)), [""; 0], "{path}");
         }
-    }
-
-    #[test]
-    fn modules_of_other_crates_may_only_become_fewer() {
-        assert_eq!(check_foreign_modules(FOREIGN_MODULES), [""; 0]);
-        let [more] = &check_foreign_modules(FOREIGN_MODULES + 1)[..] else {
-            panic!("one complaint");
-        };
-        assert!(more.contains("share them"), "{more}");
+        for path in ["../support.rs", "support.rs"] {
+            assert_eq!(check_modules("a.rs", &source(path)), [""; 0], "{path}");
+        }
     }
 }

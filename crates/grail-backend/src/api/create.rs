@@ -184,6 +184,11 @@ fn refused(error: StoreError) -> Failure {
             ProblemCode::IdempotencyConflict,
             "expected the body that came with this key before, got another",
         ),
+        // The nonce was the client's own, and is not new.
+        StoreError::Conflict(Conflict::RequestExists) => Failure::new(
+            ProblemCode::IdempotencyConflict,
+            "expected a nonce that no request of these terms has had",
+        ),
         error => error.into(),
     }
 }

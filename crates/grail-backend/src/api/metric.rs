@@ -142,6 +142,8 @@ metrics! {
         "Settlements without their proof yet.";
     OLDEST_QUEUED_PROOF = "grail_oldest_queued_proof_age_seconds", Gauge, None, Seconds, Proving,
         "How long the oldest settlement without its proof has waited; 0 without one.";
+    READY = "grail_ready", Gauge, None, Truth, Process,
+        "Whether the backend serves; 0 while it starts.";
     NODE_UP = "grail_node_up", Gauge, None, Truth, Process, "Whether the node answers.";
     NODE_TIP = "grail_node_tip_height", Gauge, None, Count, Process, "The node's best block.";
     SCANNED = "grail_scanned_height", Gauge, None, Count, Process, "The newest block read.";

@@ -94,6 +94,7 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     if let Some(block) = block {
         text.value(&metric::SCANNED, block.height.into());
     }
+    text.value(&metric::READY, 1);
     text.value(&metric::NODE_UP, u64::from(view.is_some()));
     text.value(
         &metric::OPERATORS,
@@ -124,6 +125,14 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
         text.labelled(&metric::ROLE_FAILURES, role, health.failure_count);
     }
     Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text.0).into_response())
+}
+
+/// Metrics of a backend that does not serve yet: what there is to say before its rows can be read.
+pub(super) async fn of_a_start() -> Response {
+    let mut text = Text::default();
+    text.value(&metric::READY, 0);
+    text.value(&metric::NODE_UP, 0);
+    ([(header::CONTENT_TYPE, MEDIA_TYPE)], text.0).into_response()
 }
 
 fn names<S: Copy>(states: &[S], name: fn(S) -> &'static str) -> impl Iterator<Item = &'static str> {

@@ -26,6 +26,7 @@ mod requests;
 mod rosters;
 mod serve;
 mod settlements;
+mod starting;
 mod states;
 mod status;
 mod view;
@@ -44,6 +45,7 @@ use tokio::{net::TcpListener, sync::Semaphore};
 pub use buckets::Rate;
 pub use caller::{TrustedProxy, TrustedProxyError};
 pub use guard::Limits;
+pub use starting::{Starting, serve_starting};
 
 use crate::backend::Backend;
 use answer::Answer;
@@ -153,11 +155,11 @@ pub async fn serve(
     listener: TcpListener,
     limits: Limits,
 ) -> anyhow::Result<()> {
-    serve::serve(router_with(backend, limits.clone()), &limits, listener).await
+    serve::serve(router_with(backend, limits.clone()), &limits, &listener).await
 }
 
 /// Serves the routes for whoever runs the backend, for as long as it is polled.
 pub async fn serve_metrics(backend: Arc<Backend>, listener: TcpListener) -> anyhow::Result<()> {
     let limits = Limits::default();
-    serve::serve(metrics_router(backend, limits.clone()), &limits, listener).await
+    serve::serve(metrics_router(backend, limits.clone()), &limits, &listener).await
 }

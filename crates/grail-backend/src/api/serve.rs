@@ -37,7 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) async fn serve(
     router: Router,
     limits: &Limits,
-    listener: TcpListener,
+    listener: &TcpListener,
 ) -> anyhow::Result<()> {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let of_callers = Places::new(CONNECTIONS_MAX, CONNECTIONS_EACH_MAX);

@@ -1,5 +1,38 @@
 //! Why the program ended, for whoever starts it again: exit codes.
 
+/// All exit codes, and what each says.
+pub const CODES: [(u8, &str); 8] = [
+    (0, "done, or asked to end"),
+    (1, "failure; starting again may do"),
+    (2, "command line, or a variable"),
+    (
+        Fault::Configuration.exit_code(),
+        "configuration: the configuration file, the deployment, the contract or a prover's option is not right; a node is on another network or does not know the password",
+    ),
+    (
+        Fault::Database.exit_code(),
+        "the database cannot be opened, is damaged, or is another bridge's",
+    ),
+    (
+        Fault::Address.exit_code(),
+        "an address to listen on is taken or not this machine's, or the admin socket cannot be made",
+    ),
+    (
+        Fault::NotRunning.exit_code(),
+        "`admin` alone: no backend runs on this database",
+    ),
+    (
+        Fault::Refused.exit_code(),
+        "`admin` alone: refused; the answer has a code",
+    ),
+];
+
+/// The exit codes, for `--help`.
+pub fn help() -> String {
+    let lines = CODES.map(|(code, words)| format!("  {code}  {words}\n"));
+    format!("Exit codes:\n{}", lines.concat())
+}
+
 /// What is at fault when starting again changes nothing. Attached to an error as its context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -68,15 +101,30 @@ mod tests {
     }
 
     #[test]
-    fn the_manual_lists_every_exit_code() {
+    fn the_manual_has_the_same_exit_codes() {
         let manual = concat!(
             env!("CARGO_MANIFEST_DIR"),
             "/../../docs/operators/backend.md"
         );
         let manual = std::fs::read_to_string(manual).unwrap();
-        let codes = Fault::ALL.map(Fault::exit_code);
-        for code in [0, 1, 2].into_iter().chain(codes) {
-            assert!(manual.contains(&format!("\n| {code} | ")), "{code}");
+        let (_, table) = manual
+            .split_once("| Exit code | Meaning |\n|---|---|\n")
+            .unwrap();
+        let rows: Vec<_> = table
+            .lines()
+            .take_while(|line| line.starts_with('|'))
+            .collect();
+        let expected = CODES.map(|(code, words)| format!("| {code} | {words} |"));
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn each_fault_has_an_exit_code_of_its_own() {
+        let mut codes: Vec<_> = CODES.iter().map(|(code, _)| *code).collect();
+        for fault in Fault::ALL {
+            assert!(codes.contains(&fault.exit_code()), "{fault}");
         }
+        codes.dedup();
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod alarms;
+pub mod config;
 pub mod deploy;
 pub mod exit;
 pub mod init;

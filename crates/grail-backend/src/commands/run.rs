@@ -10,12 +10,14 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use grail_broker::EmbeddedBroker;
+use grail_program::notify::Notify;
 use grail_prover::Prover;
 use grail_store::{JobKind, Store, StoreError};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
-    admin, api,
+    admin,
+    api::{self, Starting},
     backend::{Backend, Config, Parts},
     commands::{deploy::load_wasm, exit::Fault},
     deployment::Deployment,
@@ -68,15 +70,25 @@ pub struct RunArgs {
     prover: ProverArgs,
 }
 
-/// Runs `run`. Ends well when it is asked to end, also while it waits for its node.
+/// Runs `run`. Ends well when it is asked to end, also while it waits for its node. While it waits
+/// its doors say so.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     // One for all of its life: what comes while nobody listens is lost.
     let mut end = pin!(asked_to_end());
+    let notify = Notify::from_env();
+    let files = read(&args).context(Fault::Configuration)?;
+    let doors = doors(&args).await.context(Fault::Address)?;
+    let starting = Starting::default();
     let (backend, broker) = tokio::select! {
-        started = start(&args) => started?,
+        started = start(&args, files, |what| {
+            notify.status(&format!("waiting for {what}"));
+            starting.waits_for(format!("waiting for {what}"));
+        }) => started?,
+        ended = api::serve_starting(starting.clone(), &doors.api, &doors.metrics, &doors.limits) => {
+            return ended;
+        }
         () = &mut end => return Ok(()),
     };
-    let doors = doors(args).await.context(Fault::Address)?;
     let ready = serde_json::json!({
         "ready": true,
         "api": format!("http://{}", doors.api.local_addr()?),
@@ -85,23 +97,36 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         "admin": doors.admin.as_ref().map(admin::Door::path),
     });
     println!("{ready}");
+    notify.ready();
     let mut serving = pin!(serve(Arc::clone(&backend), doors));
     tokio::select! {
         ended = &mut serving => return ended,
         () = &mut end => {}
     }
+    notify.stopping();
     backend.stop();
     serving.await
 }
 
-/// All parts, once the node is there; and where the broker listens.
-async fn start(args: &RunArgs) -> anyhow::Result<(Arc<Backend>, SocketAddr)> {
-    let (deployment, prover, wasm) = read(args).context(Fault::Configuration)?;
+/// All parts, once the node is there; and where the broker listens. Says what it waits for.
+async fn start(
+    args: &RunArgs,
+    files: Files,
+    waits_for: impl Fn(&str),
+) -> anyhow::Result<(Arc<Backend>, SocketAddr)> {
+    let Files {
+        deployment,
+        prover,
+        wasm,
+    } = files;
     let network = deployment.protocol.bridge().network;
+    waits_for("the database");
     let store = Store::open(&args.database).await.map_err(of_database)?;
-    let node = Node::wait(&args.node, network)
-        .await
-        .context(Fault::Configuration)?;
+    let node = Node::wait(&args.node, network, |code| {
+        waits_for(&format!("the node ({code})"));
+    })
+    .await
+    .context(Fault::Configuration)?;
     let broker = EmbeddedBroker::listen(args.broker)
         .await
         .with_context(|| format!("cannot listen for operators on {}", args.broker))
@@ -122,6 +147,7 @@ async fn start(args: &RunArgs) -> anyhow::Result<(Arc<Backend>, SocketAddr)> {
         wasm,
         config,
     };
+    waits_for("the rows");
     let backend = Backend::new(parts).await.map_err(|error| {
         // The rest is the database's fault: it is another bridge's, or damaged.
         match error.downcast::<StoreError>() {
@@ -132,8 +158,14 @@ async fn start(args: &RunArgs) -> anyhow::Result<(Arc<Backend>, SocketAddr)> {
     Ok((backend, broker_address))
 }
 
+struct Files {
+    deployment: Deployment,
+    prover: Arc<dyn Prover>,
+    wasm: Vec<u8>,
+}
+
 /// What files say.
-fn read(args: &RunArgs) -> anyhow::Result<(Deployment, Arc<dyn Prover>, Vec<u8>)> {
+fn read(args: &RunArgs) -> anyhow::Result<Files> {
     ensure!(
         args.database.starts_with("sqlite:"),
         "--database: expected sqlite:PATH, got {}",
@@ -143,7 +175,11 @@ fn read(args: &RunArgs) -> anyhow::Result<(Deployment, Arc<dyn Prover>, Vec<u8>)
     let bridge = deployment.protocol.bridge();
     let prover = (args.prover).prover(bridge.network, deployment.protocol.params())?;
     let wasm = load_wasm(&args.wasm, &bridge.app)?;
-    Ok((deployment, prover, wasm))
+    Ok(Files {
+        deployment,
+        prover,
+        wasm,
+    })
 }
 
 /// One that is only busy is worth another start.
@@ -157,7 +193,7 @@ fn of_database(error: StoreError) -> anyhow::Error {
     }
 }
 
-async fn doors(args: RunArgs) -> anyhow::Result<Doors> {
+async fn doors(args: &RunArgs) -> anyhow::Result<Doors> {
     let (api, metrics) = (args.api, args.metrics);
     Ok(Doors {
         admin: match admin::socket_of(&args.database) {
@@ -174,7 +210,7 @@ async fn doors(args: RunArgs) -> anyhow::Result<Doors> {
             .await
             .with_context(|| format!("cannot listen for metrics on {metrics}: --metrics ADDR"))?,
         limits: api::Limits {
-            trusted_proxies: args.trusted_proxy,
+            trusted_proxies: args.trusted_proxy.clone(),
             ..api::Limits::default()
         },
     })

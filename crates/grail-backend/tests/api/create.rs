@@ -74,6 +74,34 @@ async fn one_key_and_body_make_one_request_and_another_body_a_conflict() {
 }
 
 #[tokio::test]
+async fn a_clients_own_nonce_is_the_terms_and_makes_them_once() {
+    let t = TestBackend::new().await;
+    let with = |nonce: &str| {
+        let mut body = peg_in();
+        body["nonce"] = nonce.into();
+        body
+    };
+    let nonce = "0f".repeat(16);
+    let first: Request = t.post("/v1/peg-ins", "key-1", &with(&nonce)).await.parse();
+    assert_eq!(first.terms.nonce, [15; 16]);
+    let again = t.post("/v1/peg-ins", "key-1", &with(&nonce)).await;
+    assert_eq!(again.parse::<Request>(), first);
+    // Another key asks for another request, and these terms are one already.
+    let conflict = t.post("/v1/peg-ins", "key-2", &with(&nonce)).await;
+    assert_eq!(conflict.problem(), ProblemCode::IdempotencyConflict);
+    let mut other_terms = with(&nonce);
+    other_terms["fee_cap_sat"] = 10_001.into();
+    let other: Request = t.post("/v1/peg-ins", "key-3", &other_terms).await.parse();
+    assert_eq!(other.terms.nonce, first.terms.nonce);
+    assert_ne!(other.id, first.id);
+    for wrong in ["", "0f", &"0f".repeat(17), &"0g".repeat(16)] {
+        let refused = t.post("/v1/peg-ins", "key-4", &with(wrong)).await;
+        assert_eq!(refused.problem(), ProblemCode::MalformedBody, "{wrong}");
+    }
+    assert_eq!(t.row_counts().await, (2, 2, 0));
+}
+
+#[tokio::test]
 async fn calls_with_one_key_at_the_same_moment_make_one_request() {
     let t = TestBackend::new().await;
     let calls = (0..8).map(|_| {

@@ -4,16 +4,18 @@
 #[path = "../support/bridge.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod bridge;
+mod config;
 #[path = "../support/operators.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod operators;
+mod units;
 #[path = "../support/wait.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod wait;
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -62,17 +64,38 @@ impl Site {
             all.retain(|(name, _)| *name != option.0);
             all.push(*option);
         }
+        let words = all.iter().flat_map(|(name, value)| [*name, *value]);
+        let mut command = self.command("run", &words.collect::<Vec<_>>());
+        Running(command.spawn().unwrap())
+    }
+
+    fn command(&self, name: &str, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_grail-backend"));
         command
-            .arg("run")
-            .args(all.iter().flat_map(|(name, value)| [*name, *value]))
+            .arg(name)
+            .args(words)
             .current_dir(self.path())
             // As compose files pass what nobody set.
             .env("RUST_LOG", "")
             .env("GRAIL_NODE_PASSWORD", "")
+            .env("GRAIL_BACKEND_CONFIG", "")
+            .env("GRAIL_BACKEND_DATABASE", "")
+            .env("GRAIL_BACKEND_BATCH_SECONDS", "")
+            .env("GRAIL_BACKEND_NODE_USER", "")
+            .env("NOTIFY_SOCKET", "")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        Running(command.spawn().unwrap())
+        command
+    }
+
+    /// The same site, told by a file in place of flags.
+    fn write_config(&self, more: &str) {
+        let text = format!(
+            "deployment = \"deployment.json\"\ndatabase = \"sqlite:grail.db\"\n\
+             wasm = \"bridge.wasm\"\nbroker = \"127.0.0.1:0\"\napi = \"127.0.0.1:0\"\n\
+             metrics = \"127.0.0.1:0\"\n{more}"
+        );
+        std::fs::write(self.path().join("grail.toml"), text).unwrap();
     }
 }
 
@@ -178,18 +201,51 @@ fn nowhere() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+/// Status and text of an answer.
+fn get(port: u16, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, text)
+}
+
 #[test]
 fn it_waits_for_a_node_that_starts_and_then_serves() {
     let (site, is_up) = (Site::new(), Arc::new(AtomicBool::new(false)));
-    let mut running = site.run(node("regtest", &is_up), &[]);
+    let (api, metrics) = (nowhere(), nowhere());
+    let [api_at, metrics_at] = [api, metrics].map(|port| format!("127.0.0.1:{port}"));
+    let doors = [
+        ("--api", api_at.as_str()),
+        ("--metrics", metrics_at.as_str()),
+    ];
+    let mut running = site.run(node("regtest", &is_up), &doors);
     let mut log = running.until_logged("waiting for the node");
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    // It says so to whoever asks, too.
+    assert_eq!(get(api, "/livez").0, 200);
+    for path in ["/readyz", "/v1/status", "/"] {
+        let (status, text) = get(api, path);
+        assert_eq!(status, 503, "{text}");
+        assert!(text.contains("waiting for the node (node-busy)"), "{text}");
+    }
+    let (status, text) = get(metrics, "/metrics");
+    assert_eq!(status, 200, "{text}");
+    assert!(text.contains("\ngrail_ready 0\n") && text.contains("\ngrail_node_up 0\n"));
     is_up.store(true, Ordering::SeqCst);
     let mut ready = String::new();
     let mut output = BufReader::new(running.0.stdout.take().unwrap());
     output.read_line(&mut ready).unwrap();
     let ready: serde_json::Value = serde_json::from_str(&ready).unwrap();
     assert_eq!(ready["ready"], true);
+    assert_eq!(get(api, "/readyz").0, 200);
+    let (_, text) = get(metrics, "/metrics");
+    assert!(text.contains("\ngrail_ready 1\n"), "{text}");
     for door in ["api", "metrics", "broker", "admin"] {
         assert!(ready[door].is_string(), "{ready}");
     }

@@ -10,7 +10,7 @@ use bitcoin::{OutPoint, Txid};
 use grail_backend::{clock, roles::build::Built};
 use grail_flow::SettlementState;
 use grail_prover::{
-    CheckError, MockProver, ProveRequest, Proven, Prover, ProverError, TransientError,
+    CheckError, MockProver, ProveRequest, Proven, Prover, ProverError, Provers, TransientError,
 };
 use grail_store::{DepositState, JobKind, ProofState};
 
@@ -195,6 +195,27 @@ async fn a_prover_that_refuses_what_our_check_passed_turns_nobody_away() {
 #[tokio::test]
 async fn a_prover_that_proves_something_else_turns_nobody_away() {
     a_provers_word_condemns_nobody(Illness::ProvesNonsense).await;
+}
+
+#[tokio::test]
+async fn a_second_prover_proves_the_batch_that_the_first_refuses() {
+    let picky = Picky::new(Illness::Refuses);
+    let all: Vec<(String, Arc<dyn Prover>)> = vec![
+        ("ill".to_owned(), picky.clone()),
+        ("well".to_owned(), Picky::new(Illness::Refuses)),
+    ];
+    let w = World::with_prover(Arc::new(Provers::new(all).unwrap())).await;
+    let requests = w.ready_peg_ins(2).await;
+    picky.poison([requests[0].1]);
+    w.settle().await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    for (asked, _) in &requests {
+        assert_eq!(w.standing(asked).await, ("paid", None));
+    }
+    // In one settlement, at one attempt; and a person hears of it.
+    assert_eq!(sizes_and_fates(&w).await, [(2, "final".to_owned())]);
+    assert_eq!(w.alarms().await, ["prover-refuses"]);
 }
 
 async fn sizes_and_fates(w: &World) -> Vec<(usize, String)> {

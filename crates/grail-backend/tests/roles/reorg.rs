@@ -1,7 +1,8 @@
 //! Reorgs: a deposit that is gone with its block, a settlement that is.
 
 use bitcoin::{OutPoint, Transaction};
-use grail_backend::roles::build::Built;
+use grail_backend::roles::{build::Built, scan::Scanner};
+use grail_chain::ChainError;
 use grail_flow::{AbandonCode, SettlementState};
 use grail_store::JobKind;
 
@@ -294,4 +295,26 @@ async fn a_node_that_is_merely_behind_makes_nothing_unhappen() {
     w.look().await;
     assert_eq!(w.settlement(id).await.state.name(), "confirmed");
     assert_eq!(w.standing(&requests[0].0).await.0, "settling");
+}
+
+#[tokio::test]
+async fn nodes_that_disagree_are_waited_for_and_shown_once() {
+    let w = World::new().await;
+    let height = w.tip_height().await;
+    let mut scanner = Scanner::new(&w.backend);
+    w.chain.mine(Vec::new());
+    let tips = "one at 7, another at 7".to_owned();
+    w.chain.set_error(Some(ChainError::NodesDisagree { tips }));
+    for _ in 0..3 {
+        assert!(!scanner.take_block().await.unwrap());
+    }
+    assert_eq!(w.alarms().await, ["nodes-disagree"]);
+    // What is left when the best node goes is no disagreement, and no chain either.
+    let tip = "one at 6".to_owned();
+    w.chain.set_error(Some(ChainError::NodesBehind { tip }));
+    assert!(!scanner.take_block().await.unwrap());
+    w.chain.set_error(None);
+    assert_eq!(w.tip_height().await, height);
+    assert!(scanner.take_block().await.unwrap());
+    assert_eq!(w.alarms().await, ["nodes-disagree"]);
 }

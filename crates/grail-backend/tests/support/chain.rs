@@ -27,7 +27,7 @@ struct State {
     /// Transactions that were ever here.
     known: BTreeSet<Txid>,
     branch: u32,
-    is_away: bool,
+    error: Option<ChainError>,
     fee_rate: Option<FeeRate>,
     maturity: usize,
     words: Option<&'static str>,
@@ -161,7 +161,7 @@ impl PaperChain {
             mempool: Vec::new(),
             known: BTreeSet::new(),
             branch: 0,
-            is_away: false,
+            error: None,
             fee_rate: None,
             maturity: 100,
             words: None,
@@ -176,13 +176,10 @@ impl PaperChain {
 
     fn answering(&self) -> Result<MutexGuard<'_, State>, ChainError> {
         let state = self.lock();
-        if state.is_away {
-            return Err(ChainError::Unreachable {
-                url: "http://secret-host:8332".to_owned(),
-                detail: "connection refused".to_owned(),
-            });
+        match &state.error {
+            Some(error) => Err(error.clone()),
+            None => Ok(state),
         }
-        Ok(state)
     }
 
     /// Adds a block. The mempool loses what the block holds and what cannot be after it.
@@ -267,7 +264,16 @@ impl PaperChain {
 
     /// The node goes away, or comes back.
     pub fn set_away(&self, is_away: bool) {
-        self.lock().is_away = is_away;
+        let error = is_away.then(|| ChainError::Unreachable {
+            url: "http://secret-host:8332".to_owned(),
+            detail: "connection refused".to_owned(),
+        });
+        self.set_error(error);
+    }
+
+    /// The answer to every question from now on.
+    pub fn set_error(&self, error: Option<ChainError>) {
+        self.lock().error = error;
     }
 
     /// What the node says to every transaction from now on, in its own words.

@@ -1,6 +1,6 @@
 //! `grail bump`: pays again for a payment that waits for a block, with a higher fee.
 
-use bitcoin::Txid;
+use bitcoin::{Amount, FeeRate, Txid, Weight};
 use grail_wallet::sign::sign;
 
 use crate::arguments;
@@ -19,8 +19,11 @@ pub fn bump(
     session.sync(progress)?;
     let transaction = session.wallet.waiting_payment(&replaced)?;
     let fee_rate = session.fee_rate(asked.fee_rate, progress)?;
+    let incremental = session.node()?.incremental_fee_rate()?;
     let waiting = session.wallet.waiting(&transaction);
-    let (old_fee, funded) = (waiting.fee()?, waiting.bump(fee_rate)?);
+    let old_fee = waiting.fee()?;
+    let least = least_in_place_of(old_fee, transaction.weight(), incremental);
+    let funded = waiting.bump(fee_rate.max(least))?;
     let seed = session.home.seed()?;
     let signed = sign(
         &session.secp,
@@ -40,4 +43,15 @@ pub fn bump(
         fee_sat: funded.fee.to_sat(),
         old_fee_sat: old_fee.to_sat(),
     })
+}
+
+/// The rate from which on the node takes a transaction in place of one that paid `fee`, where it
+/// says how much more that must be.
+fn least_in_place_of(fee: Amount, weight: Weight, incremental: Option<FeeRate>) -> FeeRate {
+    let old = fee
+        .to_sat()
+        .saturating_mul(1_000)
+        .div_ceil(weight.to_wu().max(1));
+    let more = incremental.map_or(0, FeeRate::to_sat_per_kwu);
+    FeeRate::from_sat_per_kwu(old.saturating_add(more))
 }

@@ -6,11 +6,14 @@ use grail_api::client::Client;
 use grail_chain::{BlockSource, CALL_TIMEOUT};
 use grail_types::Network;
 use grail_wallet::seed::{Branch, ENTROPY_BYTES, Seed};
+use grail_wallet::slot::window_of;
 use zeroize::Zeroizing;
 
 use crate::arguments;
 use crate::failure::Failure;
-use crate::home::{Config, Home, LOOK_AHEAD_USUAL, read_json, read_secret};
+use crate::home::{
+    Config, Home, HomeError, KeptMnemonic, LOOK_AHEAD_USUAL, NewWallet, read_json, read_secret,
+};
 use crate::report::Created;
 use crate::session::{Session, Settings, served_protocol};
 
@@ -23,14 +26,16 @@ pub fn init(settings: &Settings, init: &arguments::Init) -> Result<Created, Fail
     let network = settings
         .network
         .ok_or_else(|| Failure::new("network-needed", "a new wallet needs --network"))?;
-    let begun = Home::begun(&settings.home, network)?;
+    let begun = Home::begun(&settings.home)?;
     let is_old = init.mnemonic_file.is_some() || begun.is_some();
-    let (begun_seed, begun_protocol) =
-        begun.map_or((None, None), |begun| (Some(begun.seed), begun.protocol));
-    let seed = match (&init.mnemonic_file, begun_seed) {
-        (Some(file), _) => Seed::parse(&read_secret(file)?, network)?,
-        (None, Some(seed)) => seed,
-        (None, None) => fresh_seed(network)?,
+    let (begun, begun_protocol) =
+        begun.map_or((None, None), |begun| (Some(begun.mnemonic), begun.protocol));
+    let seed = seed(settings, init, begun.as_ref(), network)?;
+    let was_encrypted = begun.as_ref().is_some_and(KeptMnemonic::is_encrypted);
+    let passphrase = if was_encrypted || init.no_passphrase {
+        None
+    } else {
+        settings.passphrase.chosen()?
     };
     let node = settings.connect(network, CALL_TIMEOUT)?;
     let birthday_height = match (init.birthday_height, is_old, &node) {
@@ -65,12 +70,25 @@ pub fn init(settings: &Settings, init: &arguments::Init) -> Result<Created, Fail
     let (birthday_height, look_ahead) = (config.birthday_height, config.look_ahead);
     drop(Home::create(
         &settings.home,
-        config,
-        protocol.as_ref(),
-        &seed,
+        NewWallet {
+            config,
+            protocol: protocol.as_ref(),
+            seed: &seed,
+            passphrase: passphrase.as_ref(),
+            begun: begun.as_ref(),
+        },
     )?);
 
     let mut session = Session::open(settings.clone())?;
+    match &node {
+        // Of another folder of the same words nobody knows what it has used.
+        Some(node) if is_old => {
+            let next = window_of(node.tip()?.height).saturating_add(1);
+            session.home.slots().begin(next)?;
+        }
+        None if is_old => (),
+        Some(_) | None => session.home.slots().begin(0)?,
+    }
     let params_hash = session
         .pinned_protocol()
         .map(|protocol| protocol.hash().to_string());
@@ -78,12 +96,35 @@ pub fn init(settings: &Settings, init: &arguments::Init) -> Result<Created, Fail
         home: session.home.path().display().to_string(),
         network: network.to_string(),
         mnemonic_file: session.home.mnemonic_path().display().to_string(),
+        is_encrypted: was_encrypted || passphrase.is_some(),
         birthday_height,
         look_ahead,
         is_restored: is_old,
         params_hash,
         address: session.wallet.fresh_address()?.to_string(),
     })
+}
+
+/// The seed of the words that are given, or of those that an earlier try left, or a new one.
+fn seed(
+    settings: &Settings,
+    init: &arguments::Init,
+    begun: Option<&KeptMnemonic>,
+    network: Network,
+) -> Result<Seed, Failure> {
+    let begun = begun
+        .map(|kept| kept.open(network, &settings.passphrase))
+        .transpose()?;
+    let Some(file) = &init.mnemonic_file else {
+        return begun.map_or_else(|| fresh_seed(network), Ok);
+    };
+    let given = Seed::parse(&read_secret(file)?, network)?;
+    match begun {
+        Some(begun) if *begun.words() != *given.words() => {
+            Err(HomeError::Exists(settings.home.clone()).into())
+        }
+        _ => Ok(given),
+    }
 }
 
 /// A path as it is remembered: the next command may run in another folder.

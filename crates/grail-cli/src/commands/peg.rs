@@ -1,20 +1,24 @@
 //! `grail peg-in`, `grail peg-out`: asks, checks, saves the receipt, then pays.
 
-use bitcoin::{Amount, FeeRate};
+use bitcoin::{Amount, FeeRate, XOnlyPublicKey};
 use grail_api::client::Client;
 use grail_api::{
-    CheckedReceipt, CreatePegIn, CreatePegOut, IdempotencyKey, Kind, ParsedRequest, Request,
+    CheckedReceipt, CreatePegIn, CreatePegOut, IdempotencyKey, Kind, ParsedRequest, ProblemCode,
+    Request,
 };
 use grail_attest::Protocol;
 use grail_types::Roster;
-use grail_wallet::peg::{check_answer, default_fee_cap};
+use grail_wallet::fee_cap::{default_fee_cap, rungs_beside};
+use grail_wallet::peg::check_answer;
 use grail_wallet::receipt::{StoredReceipt, next_reclaim_key_index as first_free_index};
 use grail_wallet::seed::{RECLAIM_KEYS_MAX, Seed};
+use grail_wallet::slot::{Slot, SlotKeys, WINDOW_BLOCKS, WINDOW_SLOTS};
 
 use crate::arguments;
 use crate::commands::bridge::must_serve;
 use crate::failure::Failure;
-use crate::progress::Progress;
+use crate::home::NextSlot;
+use crate::progress::{Note, Progress};
 use crate::prover::prover;
 use crate::report::Pegged;
 use crate::session::pay::{Paid, can_pay_btc, can_pay_zkbtc, first_output, pay_btc, pay_zkbtc};
@@ -26,6 +30,7 @@ struct Made {
     receipt: CheckedReceipt,
     receipt_file: String,
     to: String,
+    is_found_by_words: bool,
     fee_rate: FeeRate,
 }
 
@@ -79,41 +84,180 @@ fn make(
     session.sync_to_pay(progress)?;
     let (roster, _nft) = session.believed_roster(&protocol)?;
     let fee_rate = session.fee_rate(peg.fee_rate, progress)?;
+    let believed = Believed {
+        protocol,
+        roster,
+        fee_rate,
+    };
     // A request that cannot be paid is not asked for.
     match kind {
         Kind::PegIn => can_pay_btc(session, peg.amount, fee_rate)?,
         Kind::PegOut => can_pay_zkbtc(session, peg.amount, fee_rate)?,
     }
 
-    let index = next_reclaim_key_index(session, progress)?;
-    let seed = session.home.seed()?;
-    let to = match &peg.to {
-        Some(to) => to.clone(),
-        None => session.wallet.fresh_address()?.to_string(),
-    };
-    let asking = Asking {
-        to: &to,
-        reclaim_public_key: reclaim_public_key(session, &seed, index),
-        fee_cap: peg
-            .fee_cap
-            .unwrap_or_else(|| default_fee_cap(peg.amount, fee_rate)),
-        reclaim_delay: peg.reclaim_delay,
-        amount: peg.amount,
-    };
-    let (parsed, answer) = asking.ask(&session.api()?, kind, &protocol, &roster)?;
-    let receipt = check_answer(&parsed, &roster, &answer)?;
+    let (own, parsed, answer) = ask(session, peg, kind, &believed, progress)?;
+    let receipt = check_answer(&parsed, &believed.roster, &answer)?;
+    if !own.needs_receipt.is_empty() {
+        progress.note(needs_receipt(&own.needs_receipt));
+    }
+    if let Some(slot) = own.slot {
+        session.wallet.take_slot(slot)?;
+    }
     let saved = session.home.save_receipt(&StoredReceipt {
         receipt: receipt.receipt().clone(),
-        reclaim_key_index: index,
+        slot: own.slot,
+        reclaim_key_index: own.reclaim_key_index,
         stored_at: now(),
     })?;
     Ok(Made {
         answer,
         receipt,
         receipt_file: saved.display().to_string(),
-        to,
+        to: own.to,
+        is_found_by_words: own.needs_receipt.is_empty(),
         fee_rate,
     })
+}
+
+/// What was checked before asking.
+struct Believed {
+    protocol: Protocol,
+    roster: Roster,
+    fee_rate: FeeRate,
+}
+
+/// Asks, and again with another slot where somebody of the same words has used this one.
+fn ask(
+    session: &mut Session,
+    peg: &arguments::Peg,
+    kind: Kind,
+    believed: &Believed,
+    progress: &mut dyn Progress,
+) -> Result<(Own, ParsedRequest, Request), Failure> {
+    let fee_cap = peg
+        .fee_cap
+        .unwrap_or_else(|| default_fee_cap(peg.amount, believed.fee_rate));
+    let delay_min = believed.protocol.params().reclaim_delay_min;
+    let seed = session.home.seed()?;
+    loop {
+        let mut own = own(session, &seed, peg.to.as_deref(), progress)?;
+        own.needs_receipt
+            .extend(other_choices(peg, fee_cap, delay_min));
+        let asking = Asking {
+            to: &own.to,
+            reclaim_public_key: own.reclaim_key.to_string(),
+            fee_cap,
+            reclaim_delay: peg.reclaim_delay,
+            amount: peg.amount,
+            nonce: own.nonce.map(hex::encode),
+        };
+        let asked = asking.ask(&session.api()?, kind, &believed.protocol, &believed.roster);
+        match (asked, own.slot) {
+            // A window has few slots: this ends.
+            (Err(used), Some(slot)) if used.code == ProblemCode::IdempotencyConflict.code() => {
+                session.wallet.take_slot(slot)?;
+            }
+            (asked, _) => {
+                let (parsed, answer) = asked?;
+                return Ok((own, parsed, answer));
+            }
+        }
+    }
+}
+
+/// What makes a request this wallet's, and why the words alone will not find it, if they will not.
+struct Own {
+    slot: Option<Slot>,
+    reclaim_key_index: Option<u32>,
+    reclaim_key: XOnlyPublicKey,
+    nonce: Option<[u8; 16]>,
+    to: String,
+    needs_receipt: Vec<String>,
+}
+
+/// From a slot, if one is free; else from a counted key and a fresh address.
+fn own(
+    session: &mut Session,
+    seed: &Seed,
+    to: Option<&str>,
+    progress: &mut dyn Progress,
+) -> Result<Own, Failure> {
+    let mut needs_receipt = Vec::new();
+    if let Some(to) = to {
+        needs_receipt.push(format!("it pays to {to}"));
+    }
+    let why = match session.wallet.next_slot()? {
+        NextSlot::Free(slot) => {
+            let terms = SlotKeys::new(&session.secp, seed).terms(&session.secp, slot);
+            let to = match to {
+                Some(to) => to.to_owned(),
+                None => session.wallet.request_address(slot)?.to_string(),
+            };
+            return Ok(Own {
+                slot: Some(slot),
+                reclaim_key_index: None,
+                reclaim_key: terms.reclaim_key,
+                nonce: Some(terms.nonce),
+                to,
+                needs_receipt,
+            });
+        }
+        NextSlot::NotBegun { first_window } => format!(
+            "this folder was made from existing words, which may have been used elsewhere: until block {} is mined it \
+             uses nothing that comes from the words",
+            first_window.saturating_mul(WINDOW_BLOCKS)
+        ),
+        NextSlot::Full => format!(
+            "this wallet has made {WINDOW_SLOTS} requests in these {WINDOW_BLOCKS} blocks, and the words find no more"
+        ),
+    };
+    needs_receipt.push(why);
+    let index = next_reclaim_key_index(session, progress)?;
+    let to = match to {
+        Some(to) => to.to_owned(),
+        None => session.wallet.fresh_address()?.to_string(),
+    };
+    let key = seed.reclaim_key(&session.secp, index);
+    Ok(Own {
+        slot: None,
+        reclaim_key_index: Some(index),
+        reclaim_key: key.x_only_public_key().0,
+        nonce: None,
+        to,
+        needs_receipt,
+    })
+}
+
+/// Terms that are chosen by the user and that nobody can guess from the words.
+fn other_choices(
+    peg: &arguments::Peg,
+    fee_cap: Amount,
+    delay_min: u16,
+) -> impl Iterator<Item = String> {
+    let cap = rungs_beside(fee_cap).map(|(below, above)| {
+        let rungs = [below, above].into_iter().flatten();
+        let rungs: Vec<_> = rungs.map(|rung| format!("{} sat", rung.to_sat())).collect();
+        format!(
+            "its fee cap is {} sat ({} would do)",
+            fee_cap.to_sat(),
+            rungs.join(" or ")
+        )
+    });
+    let delay = peg
+        .reclaim_delay
+        .filter(|delay| *delay != delay_min)
+        .map(|delay| format!("its reclaim delay is {delay} blocks ({delay_min} would do)"));
+    cap.into_iter().chain(delay)
+}
+
+fn needs_receipt(reasons: &[String]) -> Note {
+    Note::new(
+        "needs-receipt",
+        format!(
+            "the words alone will not find this deposit: {}. Keep its receipt as you keep the words",
+            reasons.join("; ")
+        ),
+    )
 }
 
 struct Asking<'a> {
@@ -122,6 +266,7 @@ struct Asking<'a> {
     fee_cap: Amount,
     reclaim_delay: Option<u16>,
     amount: Amount,
+    nonce: Option<String>,
 }
 
 impl Asking<'_> {
@@ -142,6 +287,7 @@ impl Asking<'_> {
                     fee_cap_sat: self.fee_cap.to_sat(),
                     reclaim_delay: self.reclaim_delay,
                     amount_sat: Some(self.amount.to_sat()),
+                    nonce: self.nonce.clone(),
                 };
                 let parsed = create.parse(protocol.bridge(), protocol.params(), roster)?;
                 Ok((parsed, client.create_peg_in(&create, &key)?))
@@ -153,6 +299,7 @@ impl Asking<'_> {
                     fee_cap_sat: self.fee_cap.to_sat(),
                     reclaim_delay: self.reclaim_delay,
                     amount_sat: Some(self.amount.to_sat()),
+                    nonce: self.nonce.clone(),
                 };
                 let parsed = create.parse(protocol.bridge(), protocol.params(), roster)?;
                 Ok((parsed, client.create_peg_out(&create, &key)?))
@@ -182,11 +329,12 @@ fn deposit(
         fee_cap_sat: made.receipt.terms().fee_cap.to_sat(),
         estimated_fee_share_sat: made.answer.estimated_fee_share_sat,
         receipt_file: made.receipt_file.clone(),
+        is_found_by_words: made.is_found_by_words,
         deadline_height: made.answer.deadline_height,
     })
 }
 
-/// The first reclaim key that no receipt uses. What is no receipt is named: it may be one.
+/// The first counted reclaim key that no receipt uses. What is no receipt is named: it may be one.
 fn next_reclaim_key_index(session: &Session, progress: &mut dyn Progress) -> Result<u32, Failure> {
     let found = session.home.receipts()?;
     for stray in &found.strays {
@@ -198,7 +346,7 @@ fn next_reclaim_key_index(session: &Session, progress: &mut dyn Progress) -> Res
     }
     Err(Failure::new(
         "reclaim-keys-used-up",
-        format!("this wallet has made {RECLAIM_KEYS_MAX} requests: make a new one"),
+        format!("this wallet has made {RECLAIM_KEYS_MAX} requests without a slot: make a new one"),
     ))
 }
 
@@ -208,11 +356,6 @@ fn of_request(failure: Failure, made: &Made) -> Failure {
         "this was the deposit of request {}",
         made.answer.id
     ))
-}
-
-fn reclaim_public_key(session: &Session, seed: &Seed, index: u32) -> String {
-    let key = seed.reclaim_key(&session.secp, index);
-    key.x_only_public_key().0.to_string()
 }
 
 fn fresh_idempotency_key() -> Result<IdempotencyKey, Failure> {

@@ -3,18 +3,20 @@
 use std::path::Path;
 
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
+use bitcoin::secp256k1::Keypair;
 use bitcoin::{Address, FeeRate, ScriptBuf, Transaction, Txid};
 use grail_api::CheckedReceipt;
-use grail_types::RequestId;
 
 use grail_wallet::charms::Carried;
-use grail_wallet::reclaim::{Deposit, ReclaimFailure, reclaim_plain, reclaim_tokens};
+use grail_wallet::reclaim::{Deposit, Keys, ReclaimFailure, reclaim_plain, reclaim_tokens};
+use grail_wallet::seed::Seed;
+use grail_wallet::slot::{Slot, find_reclaim_key};
 use grail_wallet::transfer::TokenPayment;
 
 use crate::arguments;
 use crate::failure::Failure;
 use crate::hex_text;
-use crate::home::{contract_of, read_receipt, read_secret};
+use crate::home::{contract_of, read_secret};
 use crate::node::unspent_output;
 use crate::progress::Progress;
 use crate::prover::prover;
@@ -30,7 +32,7 @@ pub fn reclaim(
     reclaim: &arguments::Reclaim,
     progress: &mut dyn Progress,
 ) -> Result<Reclaimed, Failure> {
-    let receipt = find_receipt(session, &reclaim.receipt)?;
+    let (receipt, slot) = session.home.named_kept_receipt(&reclaim.receipt)?;
     if receipt.terms().network != session.network() {
         return Err(Failure::new(
             "wrong-network",
@@ -56,6 +58,8 @@ pub fn reclaim(
         Some(to) => session.recipient_offline(to)?,
         None => session.wallet.fresh_address()?.script_pubkey(),
     };
+    let seed = session.home.seed()?;
+    let key = reclaim_key(session, &seed, &receipt, slot)?;
     let transaction = if let Carried::ZkBtc(_) = deposit.carried {
         if reclaim.broadcast {
             session.must_relay_spells()?;
@@ -65,12 +69,16 @@ pub fn reclaim(
             &receipt,
             &deposit,
             to.clone(),
-            fee_rate,
-            given.as_ref(),
+            &Paying {
+                fee_rate,
+                given: given.as_ref(),
+                keys: Keys {
+                    seed: &seed,
+                    reclaim: &key,
+                },
+            },
         )?
     } else {
-        let seed = session.home.seed()?;
-        let key = seed.find_reclaim_key(&session.secp, &receipt.terms().reclaim_key)?;
         reclaim_plain(
             &session.secp,
             &receipt,
@@ -103,11 +111,16 @@ pub fn reclaim(
     })
 }
 
-fn find_receipt(session: &Session, named: &str) -> Result<CheckedReceipt, Failure> {
-    match named.parse::<RequestId>() {
-        Ok(id) => session.home.receipt(&id),
-        Err(_) => read_receipt(Path::new(named)),
-    }
+fn reclaim_key(
+    session: &Session,
+    seed: &Seed,
+    receipt: &CheckedReceipt,
+    slot: Option<Slot>,
+) -> Result<Keypair, Failure> {
+    // A wallet that has seen no block does not know how high the chain is.
+    let tip = Some(session.wallet.tip().height).filter(|height| *height > 0);
+    let wanted = &receipt.terms().reclaim_key;
+    Ok(find_reclaim_key(&session.secp, seed, wanted, slot, tip)?)
 }
 
 fn find_deposit(
@@ -141,6 +154,8 @@ fn find_deposit(
                 carried,
             )?)
         }
+        // With a node at hand, what it does not show is not spent unseen.
+        ([], Some(_), Some(_)) if reclaim.broadcast => Err(ReclaimFailure::NeedsTransaction.into()),
         ([], Some(outpoint), Some(amount)) => Ok(Deposit::plain(receipt, outpoint, amount)?),
         ([], _, _) => Err(ReclaimFailure::NoDeposit(receipt.request()).into()),
         (several, _, _) => Err(ReclaimFailure::SeveralDeposits(several.len()).into()),
@@ -165,18 +180,29 @@ fn on_chain(
     Ok(unspent.map(|unspent| unspent.transaction))
 }
 
+/// How a reclaim with zkBTC is paid for and signed.
+struct Paying<'a> {
+    fee_rate: FeeRate,
+    /// The deposit's transaction.
+    given: Option<&'a Transaction>,
+    keys: Keys<'a>,
+}
+
 fn with_tokens(
     session: &mut Session,
     receipt: &CheckedReceipt,
     deposit: &Deposit,
     to: ScriptBuf,
-    fee_rate: FeeRate,
-    given: Option<&Transaction>,
+    paying: &Paying<'_>,
 ) -> Result<Transaction, Failure> {
+    let Paying {
+        fee_rate,
+        given,
+        keys,
+    } = *paying;
     let prover = prover(session.network())?;
     let contract = contract_of(&receipt.terms().bridge, &session.home)?;
     let carrier = session.protocol()?.params().carrier;
-    let seed = session.home.seed()?;
     let plain = session.wallet.plain_coins();
     let change_script = session.wallet.fresh_change_script()?;
     let wallet = &session.wallet;
@@ -204,7 +230,7 @@ fn with_tokens(
     };
     let secp = &session.secp;
     Ok(reclaim_tokens(
-        secp, receipt, deposit, to, &seed, payment, &prover,
+        secp, receipt, deposit, to, keys, payment, &prover,
     )?)
 }
 

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use grail_files::FileError;
 use grail_types::{Network, RequestId};
+use grail_wallet::encrypted::EncryptionError;
 use grail_wallet::seed::SeedError;
+
+use crate::passphrase::NoPassphrase;
 
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -71,11 +74,23 @@ pub enum HomeError {
     /// The mnemonic.
     #[error(transparent)]
     Seed(#[from] SeedError),
+    /// The mnemonic, encrypted.
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
+    /// No passphrase for it.
+    #[error(transparent)]
+    Passphrase(#[from] NoPassphrase),
+    /// Encrypted, and other words came back: nothing was written.
+    #[error("the mnemonic that was encrypted could not be read back; nothing was changed")]
+    NotReadBack,
+    /// The machine gives no randomness.
+    #[error("no randomness: {0}")]
+    NoRandomness(String),
 }
 
 impl HomeError {
     /// Stable code.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Missing(_) => "no-wallet",
             Self::Unfinished(_) => "wallet-unfinished",
@@ -91,6 +106,10 @@ impl HomeError {
             Self::OldPin(_) => "old-pin",
             Self::NoReceipt(_) => "no-receipt",
             Self::Seed(error) => error.code(),
+            Self::Encryption(error) => error.code(),
+            Self::Passphrase(error) => error.code(),
+            Self::NotReadBack => "mnemonic-not-read-back",
+            Self::NoRandomness(_) => "no-randomness",
         }
     }
 }

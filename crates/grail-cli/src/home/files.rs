@@ -1,25 +1,42 @@
 //! Files of bounded length read, and written whole.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use grail_api::CheckedReceipt;
+use grail_wallet::slot::Slot;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use super::HomeError;
 use crate::failure::Failure;
 
+/// Mode of the wallet's files.
+const PRIVATE: u32 = 0o600;
 /// Longest settings, protocol, receipt or mnemonic file that is read.
 const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads a receipt file: a receipt, or a receipt as the wallet keeps it.
 pub fn read_receipt(path: &Path) -> Result<CheckedReceipt, Failure> {
+    Ok(read_kept_receipt(path)?.0)
+}
+
+/// The same, with the slot that the wallet keeps beside it.
+pub fn read_kept_receipt(path: &Path) -> Result<(CheckedReceipt, Option<Slot>), Failure> {
     let file = File::open(path).map_err(|source| io(path, source))?;
     let text = read_text(path, file)?;
-    Ok(grail_wallet::receipt::read_receipt(&text)?)
+    Ok(grail_wallet::receipt::read_kept(&text)?)
+}
+
+/// Reads a file that holds a passphrase: all of it but the end of its line.
+pub fn read_passphrase(path: &Path) -> Result<Zeroizing<String>, HomeError> {
+    let file = File::open(path).map_err(|source| io(path, source))?;
+    let text = read_text(path, file)?;
+    Ok(Zeroizing::new(
+        text.trim_end_matches(['\r', '\n']).to_owned(),
+    ))
 }
 
 /// Reads a text file that holds one secret.
@@ -72,23 +89,31 @@ fn read_text(path: &Path, file: File) -> Result<Zeroizing<String>, HomeError> {
 }
 
 /// Never over an existing file: it could be somebody's money.
-pub(super) fn write_secret(path: &Path, secret: &[u8]) -> Result<(), HomeError> {
+pub(crate) fn write_secret(path: &Path, secret: &[u8]) -> Result<(), HomeError> {
     let write = || {
         let mut file = OpenOptions::new()
             .write(true)
             .create_new(true)
-            .mode(0o600)
+            .mode(PRIVATE)
             .open(path)?;
         file.write_all(secret)?;
-        file.write_all(b"\n")?;
         file.sync_all()
     };
     write().map_err(|source| io(path, source))
 }
 
+/// The file holds the old bytes or the new ones whenever the machine stops; it is its owner's
+/// alone.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(PRIVATE)
+        .open(&beside)?;
+    // One that was left by a command that did not end may have another mode.
+    file.set_permissions(Permissions::from_mode(PRIVATE))?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;

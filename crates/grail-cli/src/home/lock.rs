@@ -1,12 +1,13 @@
 //! One command at a time writes in a wallet's folder.
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use super::HomeError;
 use super::files::io;
 
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 
 /// A lock that is held.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ impl Lock {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(0o600)
             .open(&path)
             .map_err(|source| io(&path, source))?;
         match file.try_lock() {

@@ -7,6 +7,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use bdk_wallet::chain::Merge;
@@ -114,6 +115,7 @@ impl ChangeLog {
         OpenOptions::new()
             .create(true)
             .append(true)
+            .mode(0o600)
             .open(&self.path)
             .and_then(|mut file| file.write_all(&line).and_then(|()| file.sync_data()))
             .map_err(|source| self.io(source))

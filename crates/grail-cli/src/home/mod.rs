@@ -1,8 +1,8 @@
 //! The wallet's folder: settings, mnemonic, wallet state, pinned protocol, receipts.
 //!
 //! Owns every file of it and a lock, so that two commands never write at once; who only reads needs
-//! none. Secrets are in one file, readable by its owner alone. Files are replaced whole: written
-//! beside, synced, renamed.
+//! none. Secrets are in one file, readable by its owner alone, and encrypted if its owner wants.
+//! Files are replaced whole: written beside, synced, renamed.
 
 mod contract;
 mod error;
@@ -11,8 +11,11 @@ mod handed_out;
 mod lock;
 mod log;
 mod mempool_seen;
+mod mnemonic;
 mod payments;
+mod private;
 mod receipts;
+mod slots;
 mod vaults;
 
 use std::fs::remove_file;
@@ -21,21 +24,27 @@ use std::path::{Path, PathBuf};
 
 use grail_attest::Protocol;
 use grail_types::Network;
+use grail_wallet::encrypted::Passphrase;
 use grail_wallet::seed::Seed;
 use serde::{Deserialize, Serialize};
 
 pub use contract::{ContractError, contract_of};
 pub use error::HomeError;
-pub use files::{read_json, read_receipt, read_secret};
+pub(crate) use files::write_secret;
+pub use files::{read_json, read_passphrase, read_receipt, read_secret};
 pub use handed_out::{HandedOut, HandedOutFile};
 pub use log::{ChangeLog, LogError};
 pub use mempool_seen::MempoolSeen;
+pub use mnemonic::KeptMnemonic;
 pub use payments::{OwnPayment, OwnPayments};
+pub use private::keep_private;
 pub use receipts::FoundReceipts;
+pub use slots::{NextSlot, SlotFile};
 
 use crate::progress::Note;
-use files::{create_private, io, read_private, replace, write_secret};
+use files::{create_private, io, replace};
 use lock::Lock;
+use mnemonic::{Key, rewrite, write_new};
 
 const ADDRESSES: &str = "addresses.json";
 const CONFIG: &str = "config.json";
@@ -46,6 +55,7 @@ const PROTOCOL: &str = "protocol.json";
 const PINNED_BEFORE: &str = "params.json";
 const RECEIPTS: &str = "receipts";
 const SENT: &str = "sent";
+const SLOTS: &str = "slots.json";
 const VAULTS: &str = "vaults.json";
 const WALLET: &str = "wallet.jsonl";
 
@@ -89,7 +99,7 @@ const fn usual_look_ahead() -> u32 {
 /// A mnemonic that has no wallet yet, and the protocol that was pinned with it.
 pub struct Begun {
     /// The mnemonic.
-    pub seed: Seed,
+    pub mnemonic: KeptMnemonic,
     /// Whom it was told to trust already.
     pub protocol: Option<Protocol>,
 }
@@ -120,34 +130,52 @@ pub struct Home {
     path: PathBuf,
     config: Config,
     lock: Option<Lock>,
+    key: Key,
+}
+
+/// A wallet that is to be made.
+pub struct NewWallet<'a> {
+    /// Its settings.
+    pub config: Config,
+    /// Whom it trusts.
+    pub protocol: Option<&'a Protocol>,
+    /// Its keys.
+    pub seed: &'a Seed,
+    /// What its mnemonic is encrypted with, if its owner wants that.
+    pub passphrase: Option<&'a Passphrase>,
+    /// The mnemonic of `seed` that the folder has already, from an earlier try.
+    pub begun: Option<&'a KeptMnemonic>,
 }
 
 impl Home {
-    /// Makes a wallet folder, for its owner alone. `seed` is written with mode 0600; `protocol` is
-    /// pinned. Goes on from what an earlier try left, if it was of the same mnemonic.
-    pub fn create(
-        path: &Path,
-        config: Config,
-        protocol: Option<&Protocol>,
-        seed: &Seed,
-    ) -> Result<Self, HomeError> {
-        if let Some(protocol) = protocol {
-            check_network(&path.join(PROTOCOL), protocol, config.network)?;
+    /// Makes a wallet folder, for its owner alone. The mnemonic is written with mode 0600; the
+    /// protocol is pinned. Goes on from what an earlier try left, if it was of the same mnemonic.
+    pub fn create(path: &Path, new: NewWallet<'_>) -> Result<Self, HomeError> {
+        let network = new.config.network;
+        if let Some(protocol) = new.protocol {
+            check_network(&path.join(PROTOCOL), protocol, network)?;
         }
         create_private(path)?;
         create_private(&path.join(RECEIPTS))?;
         let lock = Lock::of(path)?;
-        match Self::begun(path, config.network)? {
-            Some(begun) if *begun.seed.words() == *seed.words() => (),
-            Some(_) => return Err(HomeError::Exists(path.to_owned())),
-            None => write_secret(&path.join(MNEMONIC), seed.words().as_bytes())?,
+        let mnemonic = path.join(MNEMONIC);
+        match (Self::begun(path)?, new.begun) {
+            (None, None) => write_new(&mnemonic, new.seed, new.passphrase, network)?,
+            (Some(now), Some(before)) if now.mnemonic == *before => {
+                if new.passphrase.is_some() {
+                    rewrite(&mnemonic, new.seed, new.passphrase, network)?;
+                }
+            }
+            // Another command was quicker.
+            _ => return Err(HomeError::Exists(path.to_owned())),
         }
         let home = Self {
             path: path.to_owned(),
-            config,
+            config: new.config,
             lock: Some(lock),
+            key: Key::default(),
         };
-        if let Some(protocol) = protocol {
+        if let Some(protocol) = new.protocol {
             home.pin_protocol(protocol)?;
         }
         // Last: a folder with settings is a wallet.
@@ -156,7 +184,7 @@ impl Home {
     }
 
     /// What an earlier `init` left in a folder that is no wallet yet; refuses one that is.
-    pub fn begun(path: &Path, network: Network) -> Result<Option<Begun>, HomeError> {
+    pub fn begun(path: &Path) -> Result<Option<Begun>, HomeError> {
         if path.join(CONFIG).exists() {
             return Err(HomeError::Exists(path.to_owned()));
         }
@@ -164,10 +192,9 @@ impl Home {
         if !mnemonic.exists() {
             return Ok(None);
         }
-        let words = read_private(&mnemonic)?;
         let protocol = path.join(PROTOCOL);
         Ok(Some(Begun {
-            seed: Seed::parse(&words, network)?,
+            mnemonic: KeptMnemonic::read(&mnemonic)?,
             protocol: protocol
                 .exists()
                 .then(|| read_json(&protocol))
@@ -202,6 +229,7 @@ impl Home {
                 path: path.to_owned(),
                 config,
                 lock: None,
+                key: Key::default(),
             }),
         }
     }
@@ -216,20 +244,9 @@ impl Home {
         &self.path
     }
 
-    /// Where the mnemonic is.
-    pub fn mnemonic_path(&self) -> PathBuf {
-        self.path.join(MNEMONIC)
-    }
-
     /// Its settings.
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// Reads the mnemonic. Refuses a file that others can read.
-    pub fn seed(&self) -> Result<Seed, HomeError> {
-        let words = read_private(&self.mnemonic_path())?;
-        Ok(Seed::parse(&words, self.config.network)?)
     }
 
     /// Where the wallet's state is kept.
@@ -244,6 +261,11 @@ impl Home {
     /// How many addresses were handed out.
     pub fn handed_out(&self) -> HandedOutFile {
         HandedOutFile::new(self.path.join(ADDRESSES), self.lock.is_none())
+    }
+
+    /// Which slots requests were made with.
+    pub fn slots(&self) -> SlotFile {
+        SlotFile::new(self.path.join(SLOTS), self.lock.is_none())
     }
 
     /// What was looked at of the mempool.

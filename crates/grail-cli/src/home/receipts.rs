@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use grail_api::CheckedReceipt;
 use grail_types::RequestId;
 use grail_wallet::receipt::StoredReceipt;
+use grail_wallet::slot::Slot;
 
-use super::files::{io, read_json, read_receipt};
+use super::files::{io, read_json, read_kept_receipt};
 use super::{Home, HomeError, RECEIPTS, StrayFile, stray};
 use crate::failure::Failure;
 
@@ -31,11 +32,35 @@ impl Home {
 
     /// The receipt of a request, in either form.
     pub fn receipt(&self, request: &RequestId) -> Result<CheckedReceipt, Failure> {
+        Ok(self.kept_receipt(request)?.0)
+    }
+
+    /// The same, with its slot.
+    pub fn kept_receipt(
+        &self,
+        request: &RequestId,
+    ) -> Result<(CheckedReceipt, Option<Slot>), Failure> {
         let path = self.path.join(RECEIPTS).join(format!("{request}.json"));
         if path.exists() {
-            read_receipt(&path)
+            read_kept_receipt(&path)
         } else {
             Err(HomeError::NoReceipt(*request).into())
+        }
+    }
+
+    /// The receipt that a user names: a file, or the id of a request made here.
+    pub fn named_receipt(&self, name: &str) -> Result<CheckedReceipt, Failure> {
+        Ok(self.named_kept_receipt(name)?.0)
+    }
+
+    /// The same, with its slot.
+    pub fn named_kept_receipt(
+        &self,
+        name: &str,
+    ) -> Result<(CheckedReceipt, Option<Slot>), Failure> {
+        match name.parse::<RequestId>() {
+            Ok(id) => self.kept_receipt(&id),
+            Err(_) => read_kept_receipt(Path::new(name)),
         }
     }
 
@@ -67,7 +92,7 @@ impl Home {
         }
         found
             .receipts
-            .sort_by_key(|(stored, _)| (stored.stored_at, stored.reclaim_key_index));
+            .sort_by_key(|(stored, _)| (stored.stored_at, stored.slot, stored.reclaim_key_index));
         Ok(found)
     }
 }

@@ -2,6 +2,8 @@
 
 mod outputs;
 mod scan;
+mod unspent_set;
 
 pub use outputs::{transaction_of, unspent_output};
 pub use scan::{ReservesError, chain_reserves};
+pub use unspent_set::{ScanFailure, Unspent, UnspentSet, scan_settled};

@@ -2,19 +2,16 @@
 //! among them.
 
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Amount, BlockHash, OutPoint, ScriptBuf, Txid};
+use bitcoin::{Amount, OutPoint};
 use grail_attest::Protocol;
 use grail_chain::{BitcoinCore, BlockSource, Chain, ChainError};
 use grail_script::{InternalKey, VaultTree};
 use grail_types::Roster;
 use grail_wallet::reserves::ChainReserves;
 use grail_wallet::roster::{RosterFailure, nft_supply};
-use serde::Deserialize;
 
-/// `RPC_INVALID_PARAMETER`, with the words below: here, a second scan.
-const CODE_BAD_PARAMETER: i32 = -8;
-/// How Bitcoin Core says that it scans already.
-const SCAN_RUNNING: &str = "Scan already in progress";
+use super::unspent_set::{ScanFailure, Unspent, UnspentSet, scan};
+
 /// Most outputs at the vault that are looked through for the NFT.
 const VAULT_OUTPUTS_MAX: usize = 100_000;
 
@@ -24,12 +21,9 @@ pub enum ReservesError {
     /// The node.
     #[error(transparent)]
     Chain(#[from] ChainError),
-    /// The node could not scan its outputs, for another scan is running.
-    #[error("the node is already scanning its outputs: try again later")]
-    ScanRunning,
-    /// Somebody stopped the scan, or the node was shut down.
-    #[error("the node's scan of its outputs was aborted: try again")]
-    ScanAborted,
+    /// Its scan.
+    #[error(transparent)]
+    Scan(#[from] ScanFailure),
     /// Nothing at the vault is the roster NFT.
     #[error("none of the {0} outputs at the vault holds the roster NFT of this roster")]
     NoNft(usize),
@@ -49,8 +43,7 @@ impl ReservesError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Chain(error) => error.code(),
-            Self::ScanRunning => "node-scan-running",
-            Self::ScanAborted => "node-scan-aborted",
+            Self::Scan(error) => error.code(),
             Self::NoNft(_) => "nft-missing",
             Self::Roster(error) => error.code(),
             Self::TooMany => "too-many-outputs",
@@ -60,26 +53,6 @@ impl ReservesError {
 }
 
 failures!(ReservesError);
-
-/// Bitcoin Core's `scantxoutset`.
-#[derive(Deserialize)]
-struct ScanAnswer {
-    success: bool,
-    height: u32,
-    bestblock: BlockHash,
-    unspents: Vec<Unspent>,
-}
-
-#[derive(Deserialize)]
-struct Unspent {
-    txid: Txid,
-    vout: u32,
-    #[serde(rename = "scriptPubKey")]
-    script: ScriptBuf,
-    #[serde(with = "bitcoin::amount::serde::as_btc")]
-    amount: Amount,
-    height: u32,
-}
 
 /// Scans the node's unspent outputs for the vault of `roster`. Takes minutes on a large chain.
 /// `hint` is where the NFT may be: looked at first, believed no more than any other output. Coins
@@ -93,21 +66,7 @@ pub fn chain_reserves(
 ) -> Result<ChainReserves, ReservesError> {
     let vault =
         VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, roster).script_pubkey;
-    let descriptor = format!("raw({})", vault.to_hex_string());
-    let answer: ScanAnswer = match node.rpc().call(
-        "scantxoutset",
-        &["start".into(), serde_json::json!([descriptor])],
-    ) {
-        Err(ChainError::Refused {
-            code: CODE_BAD_PARAMETER,
-            message,
-            ..
-        }) if message.starts_with(SCAN_RUNNING) => return Err(ReservesError::ScanRunning),
-        answer => answer?,
-    };
-    if !answer.success {
-        return Err(ReservesError::ScanAborted);
-    }
+    let answer = scan(node, [vault.as_script()])?;
     if answer.unspents.len() > VAULT_OUTPUTS_MAX {
         return Err(ReservesError::TooMany);
     }
@@ -125,7 +84,7 @@ pub fn chain_reserves(
         at_vault,
         nft_outpoint: nft,
         outputs,
-        block_hash: answer.bestblock,
+        block_hash: answer.block_hash,
         height: answer.height,
     })
 }
@@ -133,7 +92,7 @@ pub fn chain_reserves(
 /// The NFT's coin has a fixed value, so few outputs are looked at.
 fn find_nft(
     node: &BitcoinCore,
-    answer: &ScanAnswer,
+    answer: &UnspentSet,
     roster: &Roster,
     protocol: &Protocol,
     hint: Option<OutPoint>,
@@ -149,7 +108,7 @@ fn find_nft(
         let Some(block) = node.block_hash(candidate.height)? else {
             continue;
         };
-        let Some(transaction) = node.tx_in_block(&candidate.txid, &block)? else {
+        let Some(transaction) = node.tx_in_block(&outpoint.txid, &block)? else {
             continue;
         };
         match nft_supply(&transaction, outpoint, roster, protocol) {
@@ -159,10 +118,4 @@ fn find_nft(
         }
     }
     Err(ReservesError::NoNft(answer.unspents.len()))
-}
-
-impl Unspent {
-    fn outpoint(&self) -> OutPoint {
-        OutPoint::new(self.txid, self.vout)
-    }
 }

@@ -29,6 +29,8 @@ pub struct Pegged {
     pub estimated_fee_share_sat: u64,
     /// File with the receipt.
     pub receipt_file: String,
+    /// Whether the words alone find the deposit, without the receipt.
+    pub is_found_by_words: bool,
     /// Last height whose block may hold the deposit.
     pub deadline_height: u32,
 }

@@ -4,6 +4,8 @@ mod audit;
 mod bridge;
 mod diagnostic;
 mod explain;
+mod receipts;
+mod recover;
 mod spell;
 mod status;
 mod wallet;
@@ -20,14 +22,16 @@ pub use bridge::{
 };
 pub use diagnostic::diagnostic;
 pub use explain::{Counted, Explanation, Reason, SpellSummary};
+pub use receipts::{HandedIn, HandedInReceipts, Outcome};
+pub use recover::{Recovered, RecoveredDeposit};
 pub use spell::{
     Charm, Claimed, FileVerdict, PlaceView, SpellApp, SpellOutput, SpellView, SpellsReport,
     StrictView, VerdictName, VersionedApp,
 };
 pub use status::StatusReport;
 pub use wallet::{
-    BalanceReport, BumpedPayment, Created, FreshAddress, ListedOutput, Listing, ReceiptLine,
-    Receipts, Rescanned, Sent,
+    BalanceReport, BumpedPayment, Created, FreshAddress, ListedOutput, Listing, Protected,
+    ReceiptLine, Receipts, Rescanned, Sent, WordsShown,
 };
 
 /// An answer that can be shown both ways.

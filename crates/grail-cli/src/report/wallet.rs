@@ -15,6 +15,8 @@ pub struct Created {
     pub network: String,
     /// File with the mnemonic.
     pub mnemonic_file: String,
+    /// Whether it takes a passphrase.
+    pub is_encrypted: bool,
     /// Blocks before this are never read.
     pub birthday_height: u32,
     /// Addresses that are looked for beyond the last one known to be in use.
@@ -30,11 +32,12 @@ pub struct Created {
 impl Display for Created {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         writeln!(f, "wallet        {} ({})", self.home, self.network)?;
-        writeln!(
-            f,
-            "mnemonic      {}: copy it to paper; who has it has the money",
-            self.mnemonic_file
-        )?;
+        let advice = if self.is_encrypted {
+            "encrypted; `grail words` shows the words: copy them to paper, who has them has the money"
+        } else {
+            "copy it to paper; who has it has the money"
+        };
+        writeln!(f, "mnemonic      {}: {advice}", self.mnemonic_file)?;
         if let Some(hash) = &self.params_hash {
             writeln!(f, "params hash   {hash}: compare it with the published one")?;
         }
@@ -42,7 +45,7 @@ impl Display for Created {
             writeln!(
                 f,
                 "looks for     the first {} addresses, from block {} on, and as many beyond the last one in use; further \
-                 with `grail rescan`",
+                 with `grail rescan`, and deposits that are not settled with `grail recover`",
                 self.look_ahead, self.birthday_height
             )?;
         }
@@ -84,6 +87,45 @@ impl Display for Rescanned {
             write!(f, "\n  pending     {}", zkbtc(self.zkbtc_pending_sat))?;
         }
         Ok(())
+    }
+}
+
+/// `passphrase set`, `passphrase remove`.
+#[derive(Debug, Serialize)]
+pub struct Protected {
+    /// File with the mnemonic.
+    pub mnemonic_file: String,
+    /// Whether it takes a passphrase now.
+    pub is_encrypted: bool,
+}
+
+impl Display for Protected {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let how = if self.is_encrypted {
+            "encrypted under the new passphrase. Whoever had a copy of the file, or of the disk, still has what was in it"
+        } else {
+            "the plain words: who can read the file has the money"
+        };
+        write!(f, "mnemonic      {}: {how}", self.mnemonic_file)
+    }
+}
+
+/// `words`.
+#[derive(Debug, Serialize)]
+pub struct WordsShown {
+    /// The file with them, if they were written to one.
+    pub file: Option<String>,
+}
+
+impl Display for WordsShown {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match &self.file {
+            Some(file) => write!(
+                f,
+                "words         {file}: copy them to paper and remove the file; who has them has the money"
+            ),
+            None => f.write_str("the words were shown; who has them has the money"),
+        }
     }
 }
 

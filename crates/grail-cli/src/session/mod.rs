@@ -65,7 +65,7 @@ impl Session {
         let app = protocol.as_ref().map(|protocol| &protocol.bridge().app);
         let wallet = Wallet::open(&home, app)?;
         Ok(Self {
-            home,
+            home: home.opened_by(settings.passphrase.clone()),
             wallet,
             secp: Secp256k1::new(),
             settings,

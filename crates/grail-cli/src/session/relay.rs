@@ -1,7 +1,8 @@
 //! Whether the node relays spells.
 //!
 //! A node set to small `OP_RETURN`s (`-datacarriersize`, 83 bytes by default until Bitcoin Core 29)
-//! takes a peg-in's deposit and refuses every transaction that moves zkBTC.
+//! takes a peg-in's deposit and refuses every transaction that moves zkBTC. So does one that calls
+//! the coin under zkBTC dust (`-dustrelayfee`).
 
 use bitcoin::absolute::LockTime;
 use bitcoin::hashes::Hash as _;
@@ -12,15 +13,20 @@ use grail_wallet::transfer::guessed_spell_output;
 
 use super::Session;
 use super::pay::some_script;
+use super::send::DUST;
 use crate::failure::Failure;
 
 /// How Bitcoin Core refuses such an output: since version 30, and before.
 const TOO_LARGE: [&str; 2] = ["datacarrier", "scriptpubkey"];
+/// The coin under zkBTC where no parameters are pinned: the dust limit of taproot outputs.
+const CARRIER_USUAL: u64 = 330;
 
 impl Session {
     /// Refuses a node that does not relay spells. Asks it what it would do with a transaction that
     /// spends nothing there is: it looks at the outputs first.
     pub fn must_relay_spells(&mut self) -> Result<(), Failure> {
+        let pinned = self.pinned_protocol();
+        let carrier = pinned.map_or(CARRIER_USUAL, |protocol| protocol.params().carrier.to_sat());
         let output = |value, script_pubkey: ScriptBuf| TxOut {
             value: Amount::from_sat(value),
             script_pubkey,
@@ -35,7 +41,7 @@ impl Session {
                 witness: Witness::new(),
             }],
             output: vec![
-                output(1_000, some_script(self)),
+                output(carrier, some_script(self)),
                 output(0, guessed_spell_output()),
             ],
         };
@@ -54,6 +60,13 @@ impl Session {
                     ),
                 ))
             }
+            Some(Verdict::Rejected { words, .. }) if words.starts_with(DUST) => Err(Failure::new(
+                "node-refuses-dust",
+                format!(
+                    "the node calls the coin under zkBTC, {carrier} sat, dust: set its -dustrelayfee back to Bitcoin \
+                     Core's own, or use another node"
+                ),
+            )),
             _ => Ok(()),
         }
     }

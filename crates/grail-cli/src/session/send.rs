@@ -4,7 +4,8 @@
 //! sent; not sent, because the node refused it; or perhaps sent, because its answer is missing.
 
 use bitcoin::{Address, Transaction, Txid};
-use grail_chain::{Chain as _, ChainError, SendError};
+use grail_chain::{BitcoinCore, Chain as _, ChainError, SendError};
+use grail_types::Network;
 
 use super::{Session, now};
 use crate::failure::Failure;
@@ -17,6 +18,9 @@ const TOO_MANY_UNCONFIRMED: [&str; 3] = [
     "too-long-mempool-chain",
     "package-mempool-limits",
 ];
+
+/// How it begins that of an output too small to be worth its spend.
+pub(super) const DUST: &str = "dust";
 
 impl Session {
     /// Writes a payment down, hands it to the node, and counts it from then on.
@@ -49,10 +53,29 @@ impl Session {
             }
         }
         self.count(transaction, progress);
+        self.note_if_alone(progress);
         if let Err(error) = self.wallet.tell_payment(transaction, now()) {
             progress.note(Note::new(error.code(), error.to_string()));
         }
         Ok(txid)
+    }
+
+    /// A node without company keeps a payment to itself. One that does not say is taken to have
+    /// some.
+    fn note_if_alone(&self, progress: &mut dyn Progress) {
+        let company = self.node.as_ref().map(BitcoinCore::company);
+        let why = match company {
+            Some(Ok(company)) if !company.is_active => "its network is off (-networkactive=0)",
+            // On regtest that is usual.
+            Some(Ok(company)) if company.connections == 0 && self.network() != Network::Regtest => {
+                "it is connected to no other node"
+            }
+            _ => return,
+        };
+        progress.note(Note::new(
+            "node-alone",
+            format!("nobody but the node has the payment yet: {why}; it passes the payment on once it is"),
+        ));
     }
 
     /// Brings the wallet up to the node before it pays. A payment that an earlier command began,
@@ -122,7 +145,10 @@ fn may_have_arrived(error: &ChainError) -> bool {
         ChainError::Unreachable { .. }
         | ChainError::Busy { .. }
         | ChainError::Unavailable { .. }
-        | ChainError::BadAnswer { .. } => true,
+        | ChainError::BadAnswer { .. }
+        // Of several nodes: a wallet has one.
+        | ChainError::NodesDisagree { .. }
+        | ChainError::NodesBehind { .. } => true,
         ChainError::Credentials { .. }
         | ChainError::NotAllowed { .. }
         | ChainError::Refused { .. }
@@ -158,6 +184,13 @@ fn explained(refused: SendError) -> Failure {
                 ),
             )
         }
+        SendError::Rejected { reason, .. } if reason.starts_with(DUST) => Failure::new(
+            "node-refuses-dust",
+            format!(
+                "the node calls an output of the payment dust ({reason}): it is set to a -dustrelayfee above Bitcoin \
+                 Core's own, or the change is too small for it; set it back, use another node, or send another amount"
+            ),
+        ),
         other => other.into(),
     }
 }

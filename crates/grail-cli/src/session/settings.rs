@@ -8,6 +8,7 @@ use grail_types::Network;
 
 use crate::failure::Failure;
 use crate::home::{Config, read_secret};
+use crate::passphrase::PassphraseSource;
 
 /// Where node and API are; what is absent is taken from the wallet's settings.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Settings {
     pub node_password_file: Option<PathBuf>,
     /// Grail's API.
     pub api: Option<String>,
+    /// Where the passphrase of the mnemonic comes from.
+    pub passphrase: PassphraseSource,
 }
 
 impl Settings {
@@ -48,6 +51,7 @@ impl Settings {
             node: self.node.or_else(|| config.node.clone()),
             api: self.api.or_else(|| config.api.clone()),
             home: self.home,
+            passphrase: self.passphrase,
         }
     }
 

@@ -4,14 +4,15 @@
 //! Trusts the node for the chain, as any wallet does, and no one for charms: those are verified.
 
 mod own;
+mod requests;
 mod sync;
 mod waiting;
 
 use std::sync::Arc;
 
-use bdk_wallet::chain::{BlockId, ChainPosition};
-use bdk_wallet::{KeychainKind, LocalOutput, PersistedWallet, Wallet as BdkWallet};
-use bitcoin::{Address, OutPoint, Script, ScriptBuf, Transaction, Txid};
+use bdk_wallet::chain::{BlockId, ChainPosition, ConfirmationBlockTime};
+use bdk_wallet::{KeychainKind, PersistedWallet, Wallet as BdkWallet};
+use bitcoin::{Address, Amount, OutPoint, Script, ScriptBuf, Transaction, TxOut, Txid};
 use grail_types::{BridgeApp, Network};
 
 use grail_wallet::charms::{Carried, CharmReader};
@@ -42,7 +43,7 @@ pub enum WalletError {
 
 impl WalletError {
     /// Stable code.
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Log(LogError::Io { .. }) => "file-failed",
             Self::Log(LogError::Malformed { .. }) => "file-malformed",
@@ -68,6 +69,7 @@ pub struct Wallet {
     network: Network,
     birthday_height: u32,
     charms: CharmReader,
+    requests: requests::Requests,
 }
 
 impl Wallet {
@@ -75,6 +77,7 @@ impl Wallet {
     pub fn open(home: &Home, bridge: Option<&BridgeApp>) -> Result<Self, WalletError> {
         let config = home.config();
         let [receive, change] = config.descriptors.clone();
+        let requests = requests::Requests::open(&receive, home.slots())?;
         let mut log = home.change_log();
         let state = |error: &dyn std::fmt::Display| WalletError::State(error.to_string());
         let loaded = BdkWallet::load()
@@ -103,6 +106,7 @@ impl Wallet {
             network: config.network,
             birthday_height: config.birthday_height,
             charms: CharmReader::new(config.network, bridge),
+            requests,
         };
         // The log can be behind these files: they are written first.
         let handed_out = wallet.handed_out.read()?;
@@ -178,7 +182,7 @@ impl Wallet {
 
     /// Whether a script is the wallet's.
     pub fn is_mine(&self, script: &Script) -> bool {
-        self.bdk.is_mine(script.to_owned())
+        self.key_of(script).is_some()
     }
 
     /// The best block that the wallet has seen.
@@ -189,13 +193,28 @@ impl Wallet {
     /// Every unspent output, sorted by what it carries.
     pub fn holdings(&mut self) -> Vec<Holding> {
         let tip_height = self.tip().height;
-        let outputs: Vec<LocalOutput> = self.bdk.list_unspent().collect();
+        let followed = self.bdk.list_unspent().map(|output| Output {
+            branch: branch(output.keychain),
+            index: output.derivation_index,
+            outpoint: output.outpoint,
+            output: output.txout,
+            position: output.chain_position,
+        });
+        let of_requests = self.request_outputs();
+        let of_requests = of_requests.into_iter().map(|(slot, output)| Output {
+            branch: Branch::Request,
+            index: slot.index(),
+            outpoint: output.outpoint,
+            output: output.txout,
+            position: output.chain_position,
+        });
+        let outputs: Vec<Output> = followed.chain(of_requests).collect();
         outputs
             .into_iter()
             .filter_map(|output| {
                 // Without its whole transaction nothing can be said of an output: it is left out.
                 let transaction = self.bdk.tx_graph().get_tx(output.outpoint.txid)?;
-                let coin = coin(&output, transaction.is_coinbase(), tip_height);
+                let coin = output.coin(transaction.is_coinbase(), tip_height);
                 Some(classify(&mut self.charms, coin, &transaction))
             })
             .collect()
@@ -241,7 +260,7 @@ impl Wallet {
     /// Every output at `script` in the transactions that touch the wallet, with its transaction.
     pub fn outputs_at(&self, script: &Script) -> Vec<(OutPoint, Arc<Transaction>)> {
         let mut found = Vec::new();
-        for node in self.bdk.transactions() {
+        for node in self.transactions() {
             let transaction = &node.tx_node.tx;
             for (vout, output) in (0_u32..).zip(&transaction.output) {
                 if output.script_pubkey == *script {
@@ -251,6 +270,25 @@ impl Wallet {
             }
         }
         found
+    }
+
+    /// Those of them that nothing known here spends, the largest first.
+    pub fn unspent_at(&self, script: &Script) -> Vec<OutPoint> {
+        let spenders = |outpoint: &OutPoint| self.bdk.tx_graph().outspends(*outpoint);
+        let mut unspent: Vec<(Amount, OutPoint)> = self
+            .outputs_at(script)
+            .into_iter()
+            .filter(|(outpoint, _)| {
+                let mut spenders = spenders(outpoint).iter();
+                !spenders.any(|spender| self.bdk.get_tx(*spender).is_some())
+            })
+            .filter_map(|(outpoint, transaction)| {
+                let output = transaction.tx_out(outpoint.vout as usize).ok()?;
+                Some((output.value, outpoint))
+            })
+            .collect();
+        unspent.sort_by(|one, other| other.cmp(one));
+        unspent.into_iter().map(|(_, outpoint)| outpoint).collect()
     }
 
     /// Where an output at `script` stands.
@@ -265,12 +303,8 @@ impl Wallet {
         if !self.is_mine(script) {
             return Standing::Foreign;
         }
-        let key = self
-            .bdk
-            .derivation_of_spk(script.to_owned())
-            .map(|(keychain, index)| (branch(keychain), index));
         Standing::Lost {
-            key,
+            key: self.key_of(script),
             fate: self.fate(outpoint),
         }
     }
@@ -351,6 +385,7 @@ impl Wallet {
             .tx_graph()
             .get_last_evicted(transaction.compute_txid());
         let at = gone_at.map_or(at, |gone_at| at.max(gone_at.saturating_add(1)));
+        self.see_for_requests(&transaction, at);
         self.bdk.apply_unconfirmed_txs([(transaction, at)]);
     }
 
@@ -372,20 +407,31 @@ impl Wallet {
     }
 }
 
-fn coin(output: &LocalOutput, is_coinbase: bool, tip_height: u32) -> Coin {
-    let confirmations = match &output.chain_position {
-        ChainPosition::Confirmed { anchor, .. } => {
-            grail_chain::confirmations(tip_height, anchor.block_id.height)
+/// An unspent output of any branch.
+struct Output {
+    branch: Branch,
+    index: u32,
+    outpoint: OutPoint,
+    output: TxOut,
+    position: ChainPosition<ConfirmationBlockTime>,
+}
+
+impl Output {
+    fn coin(self, is_coinbase: bool, tip_height: u32) -> Coin {
+        let confirmations = match &self.position {
+            ChainPosition::Confirmed { anchor, .. } => {
+                grail_chain::confirmations(tip_height, anchor.block_id.height)
+            }
+            ChainPosition::Unconfirmed { .. } => 0,
+        };
+        Coin {
+            outpoint: self.outpoint,
+            output: self.output,
+            branch: self.branch,
+            index: self.index,
+            confirmations,
+            is_coinbase,
         }
-        ChainPosition::Unconfirmed { .. } => 0,
-    };
-    Coin {
-        outpoint: output.outpoint,
-        output: output.txout.clone(),
-        branch: branch(output.keychain),
-        index: output.derivation_index,
-        confirmations,
-        is_coinbase,
     }
 }
 

@@ -79,7 +79,7 @@ pub(super) fn keep_alive<C: Chain>(
         .filter(|txid| !present.contains(txid) && !kept.contains(txid))
         .map(|txid| (txid, now))
         .collect();
-    wallet.bdk.apply_evicted_txs(gone);
+    wallet.evict(&gone);
     hand_over(wallet, chain, due, now, progress)
 }
 
@@ -98,7 +98,7 @@ fn own_payments(
         .iter()
         .map(|payment| payment.transaction.compute_txid())
         .collect();
-    for found in wallet.bdk.transactions() {
+    for found in wallet.transactions() {
         let txid = found.tx_node.txid;
         if found.chain_position.is_confirmed()
             || known.contains(&txid)
@@ -168,7 +168,7 @@ fn hand_over<C: Chain>(
                 Err(SendError::MissingInputs { .. }) => {
                     let txid = transaction.compute_txid();
                     wallet.payments.forget(&txid)?;
-                    wallet.bdk.apply_evicted_txs([(txid, now)]);
+                    wallet.evict(&[(txid, now)]);
                     continue;
                 }
                 Err(error) => progress.note(not_relayed(transaction, &error.to_string())),
@@ -200,8 +200,7 @@ fn not_relayed(transaction: &Transaction, why: &str) -> Note {
 impl Wallet {
     /// What the wallet counts and no block has.
     pub(super) fn unconfirmed(&self) -> HashSet<Txid> {
-        self.bdk
-            .transactions()
+        self.transactions()
             .filter(|transaction| !transaction.chain_position.is_confirmed())
             .map(|transaction| transaction.tx_node.txid)
             .collect()
@@ -224,8 +223,7 @@ impl Wallet {
             ChainPosition::Confirmed { anchor, .. } => Some(height_of(anchor)),
             ChainPosition::Unconfirmed { .. } => None,
         };
-        self.bdk
-            .transactions()
+        self.transactions()
             .map(|known| (known.tx_node.txid, height(&known.chain_position)))
             .collect()
     }

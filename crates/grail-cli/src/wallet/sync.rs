@@ -91,6 +91,7 @@ fn blocks<C: Chain>(
 ) -> Result<(), SyncError> {
     let mut cursor = cursor(wallet)?;
     let first_height = cursor.next_height();
+    wallet.watch_requests(first_height..=chain.tip()?.height);
     let mut rewinds = 0_u32;
     loop {
         match next_step(&cursor, chain)? {
@@ -105,6 +106,7 @@ fn blocks<C: Chain>(
             }
             Step::Connect { at, block } => {
                 connect(wallet, &cursor, at, &block)?;
+                wallet.take_block(&block, at.height)?;
                 cursor.connect(at).map_err(|gap| SyncError::Unconnected {
                     height: at.height,
                     reason: gap.to_string(),

@@ -9,7 +9,7 @@ use grail_wallet::charms::Carried;
 use grail_wallet::holdings::Coin;
 use grail_wallet::seed::Branch;
 
-use super::{Wallet, WalletError, branch};
+use super::{Wallet, WalletError};
 use crate::failure::Failure;
 
 impl Wallet {
@@ -62,11 +62,11 @@ impl Wallet {
 
     fn own_coin(&self, outpoint: OutPoint) -> Option<Coin> {
         let output = self.bdk.tx_graph().get_txout(outpoint)?.clone();
-        let (keychain, index) = self.bdk.derivation_of_spk(output.script_pubkey.clone())?;
+        let (branch, index) = self.key_of(&output.script_pubkey)?;
         Some(Coin {
             outpoint,
             output,
-            branch: branch(keychain),
+            branch,
             index,
             // It was spendable when it was spent.
             confirmations: 0,
@@ -79,15 +79,14 @@ impl Wallet {
             return false;
         };
         let is_change = self
-            .bdk
-            .derivation_of_spk(last.script_pubkey.clone())
-            .is_some_and(|(keychain, _)| branch(keychain) == Branch::Change);
+            .key_of(&last.script_pubkey)
+            .is_some_and(|(branch, _)| branch == Branch::Change);
         is_change && matches!(self.carried(transaction, vout), Carried::Nothing(_))
     }
 
     /// From now on `replaced` is not counted, whichever of the two a block takes.
     pub fn note_replaced(&mut self, replaced: Txid, at: u64) -> Result<(), WalletError> {
-        self.bdk.apply_evicted_txs([(replaced, at)]);
+        self.evict(&[(replaced, at)]);
         self.save()
     }
 }

@@ -1,6 +1,6 @@
 //! An API that serves one bridge, and lies where it is told to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,18 +15,23 @@ use grail_api::{
     RequestState, Reserves, RosterAnswer, Signer,
 };
 use grail_script::InternalKey;
+use grail_types::RequestId;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{bridge, genuine_evidence, images, params, protocol, roster, vault};
 
+/// What is answered to a receipt that is handed in.
+type Taking = Box<dyn Fn(&Value) -> Result<Value, Problem> + Send>;
 /// Changes an answer to this path before it is sent.
 pub type Lie = Box<dyn Fn(&str, &mut Value) + Send>;
 
 struct Served {
     answers: HashMap<String, Value>,
     lie: Lie,
+    take_receipt: Option<Taking>,
     nonce: u8,
+    made: HashSet<RequestId>,
     bodies: Vec<String>,
 }
 
@@ -52,7 +57,9 @@ impl Api {
                 ),
             ]),
             lie: Box::new(|_, _| ()),
+            take_receipt: None,
             nonce: 0,
+            made: HashSet::new(),
             bodies: Vec::new(),
         }));
         let is_over = Arc::new(AtomicBool::new(false));
@@ -83,6 +90,14 @@ impl Api {
     /// From now on answers are changed so.
     pub fn lie(&self, lie: impl Fn(&str, &mut Value) + Send + 'static) {
         self.served.lock().unwrap().lie = Box::new(lie);
+    }
+
+    /// From now on receipts are answered so; before, nobody takes any.
+    pub fn answer_receipts(
+        &self,
+        take: impl Fn(&Value) -> Result<Value, Problem> + Send + 'static,
+    ) {
+        self.served.lock().unwrap().take_receipt = Some(Box::new(take));
     }
 
     pub fn be_honest(&self) {
@@ -194,6 +209,12 @@ impl Served {
         let result = match (method, path) {
             ("POST", "/v1/peg-ins") => self.create(body, Kind::PegIn),
             ("POST", "/v1/peg-outs") => self.create(body, Kind::PegOut),
+            ("POST", "/v1/receipts") if self.take_receipt.is_some() => {
+                self.bodies.push(String::from_utf8_lossy(body).into_owned());
+                let body = serde_json::from_slice(body).unwrap();
+                let taken = self.take_receipt.as_ref().map(|take| take(&body));
+                taken.unwrap().map(|answer| (201, answer))
+            }
             _ => self
                 .answers
                 .get(path)
@@ -219,6 +240,12 @@ impl Served {
         };
         self.nonce += 1;
         let terms = parsed.into_terms([self.nonce; 16]);
+        if !self.made.insert(terms.id()) {
+            return Err(Problem::new(
+                ProblemCode::IdempotencyConflict,
+                "made before",
+            ));
+        }
         let receipt = Receipt::new(InternalKey::Nums, terms.clone(), roster);
         let request = Request {
             warnings: Vec::new(),

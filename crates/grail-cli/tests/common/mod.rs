@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod between;
+pub mod pty;
 pub mod scene;
 
 use bitcoin::key::TapTweak;
@@ -180,6 +181,7 @@ impl User {
             birthday_height: init.birthday_height,
             look_ahead: init.look_ahead,
             protocol: Some(init.protocol.clone().unwrap_or(protocol_file)),
+            no_passphrase: init.no_passphrase,
         };
         let created = commands::init(&settings, &init).unwrap();
         // The test's bridge was deployed with a contract of its own, which the user brings along.

@@ -22,7 +22,10 @@ pub struct Scene {
 
 impl Scene {
     pub fn new() -> Self {
-        let chain = Chain1::start();
+        Self::on(Chain1::start())
+    }
+
+    pub fn on(chain: Chain1) -> Self {
         let nft = deploy(&chain, 50_000);
         let api = Api::start(nft);
         let user = User::new(&chain.node, Some(&api.url()));

@@ -26,7 +26,7 @@ use nix::{
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
+    process::{Child, ChildStderr, ChildStdout, Command},
     time::{Instant, sleep, timeout},
 };
 
@@ -174,6 +174,8 @@ impl Folder {
     pub fn command(&self, arguments: &[&str]) -> Option<i32> {
         let mut command = BlockingCommand::new(HOST);
         command.args(arguments).arg("--state").arg(self.state());
+        // Some of a host's own variables are no reason to take it for one.
+        command.env("GRAIL_HOST_NAME", "operator 1");
         command.stderr(Stdio::null());
         command.status().unwrap().code()
     }
@@ -185,6 +187,16 @@ impl Folder {
     }
 
     pub fn host_with(&self, backend: &Backend, arguments: &[&str]) -> Host {
+        self.spawn(backend, arguments, &[])
+    }
+
+    /// A host that starts its own enclave, with these variables.
+    pub fn host_told(&self, backend: &Backend, variables: &[(&str, &str)]) -> Host {
+        let arguments = ["--enclave-exe", enclave_program().to_str().unwrap()];
+        self.spawn(backend, &arguments, variables)
+    }
+
+    fn spawn(&self, backend: &Backend, arguments: &[&str], variables: &[(&str, &str)]) -> Host {
         let mut child = Command::new(HOST)
             .args(["--name", "operator 1", "--json", "--protocol"])
             .arg(self.protocol())
@@ -193,12 +205,34 @@ impl Folder {
             .arg("--broker")
             .arg(backend.hub.address().to_string())
             .args(arguments)
+            // As compose files pass what nobody set.
+            .envs(["RUST_LOG", "GRAIL_HOST_ENCLAVE", "NOTIFY_SOCKET"].map(|name| (name, "")))
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Host { child, lines }
+    }
+
+    /// A host that is told all by variables, some of them without content; and its log.
+    pub fn host_by_variables(&self, backend: &Backend) -> (Host, ChildStderr) {
+        let mut child = Command::new(HOST)
+            .env("GRAIL_HOST_NAME", "operator 1")
+            .env("GRAIL_HOST_PROTOCOL", self.protocol())
+            .env("GRAIL_HOST_STATE", self.state())
+            .env("GRAIL_HOST_BROKER", backend.hub.address().to_string())
+            .env("GRAIL_HOST_ENCLAVE_EXE", enclave_program())
+            .envs(["GRAIL_HOST_ENCLAVE", "GRAIL_HOST_JSON", "RUST_LOG"].map(|name| (name, "")))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let log = child.stderr.take().unwrap();
+        (Host { child, lines }, log)
     }
 }
 

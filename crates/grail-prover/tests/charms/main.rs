@@ -8,6 +8,7 @@ use grail_fixtures::paper as common;
 mod answers;
 mod requests;
 mod server;
+mod several;
 mod transport;
 
 use std::time::Duration;

@@ -3,9 +3,9 @@
 use std::io::Write as _;
 
 use bitcoin::{Address, Amount, Network, ScriptBuf};
+use grail_fixtures::upstream::{Upstream, program};
 use grail_prover::{Prover as _, ProverFee};
 
-use crate::server::{Upstream, program};
 use crate::support::{BRIDGE, Setup, World, output, p2tr, peg_in, peg_out, real_world};
 use crate::{prove, settlement, verdict};
 

@@ -2,9 +2,9 @@
 //! own fuel.
 
 use bitcoin::{FeeRate, ScriptBuf};
+use grail_fixtures::upstream::{Upstream, program};
 use grail_txbuild::Deployment;
 
-use crate::server::{Upstream, program};
 use crate::support::{coin, funding, keypair, output, p2tr, peg_in, public, real_world};
 use crate::{prove, request, settlement, transfer};
 

@@ -12,7 +12,6 @@ mod cycles;
 #[allow(dead_code, reason = "used to look at requests only")]
 mod listener;
 mod refusals;
-mod server;
 mod spells;
 use grail_fixtures::world as support;
 

@@ -5,12 +5,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ciborium::Value;
+use grail_fixtures::upstream::{Upstream, program};
 use grail_prover::{CharmsConfig, CharmsProver, MockProver, Prover as _};
 use grail_types::Network;
 use ureq::Agent;
 
 use crate::listener::{Behaviour, Server};
-use crate::server::{Upstream, program};
 use crate::support::{AGREES, hash_of, real_world};
 use crate::{completed, mock_allowed, prove, settlement};
 

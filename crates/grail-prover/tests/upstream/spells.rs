@@ -3,11 +3,11 @@
 use bitcoin::{FeeRate, ScriptBuf};
 use grail_bridge_contract::RosterState;
 use grail_charms::{roster_state, token_amount};
+use grail_fixtures::upstream::{Upstream, program};
 use grail_script::{DepositTree, InternalKey};
 use grail_spell::{nft_app, read_strict, token_app};
 use grail_txbuild::{Deployment, Deposit};
 
-use crate::server::{Upstream, program};
 use crate::support::{coin, funding, keypair, output, peg_in, peg_out, public, real_world};
 use crate::{completed, mock_allowed, prove, request, settlement, transfer, verdict};
 

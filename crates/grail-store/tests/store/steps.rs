@@ -5,6 +5,7 @@ use std::time::Duration;
 use bitcoin::Amount;
 use grail_flow::Alarm;
 use grail_store::{Conflict, Store};
+use sqlx::Connection as _;
 
 use crate::support::{
     NONE_OPEN, NOW, add_request, code, conflict, new_store, outpoint, terms, transaction,
@@ -108,6 +109,21 @@ async fn a_file_that_is_no_database_is_refused() {
     let nowhere = folder.path().join("no").join("such").join("folder.db");
     let opened = Store::open(&format!("sqlite:{}", nowhere.display())).await;
     assert_eq!(code(opened), "transient");
+}
+
+/// Put back after a newer version has run: that one's rows are not for it to read.
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("grail.db").display());
+    drop(Store::open(&url).await.unwrap());
+    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let newer = "INSERT INTO _sqlx_migrations \
+                 (version, description, success, checksum, execution_time) \
+                 VALUES (200, 'of tomorrow', 1, x'00', 1)";
+    sqlx::query(newer).execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    assert_eq!(code(Store::open(&url).await), "newer");
 }
 
 #[tokio::test]

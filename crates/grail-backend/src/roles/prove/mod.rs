@@ -17,7 +17,7 @@ use grail_flow::{Alarm, SettlementEvent, SettlementId, SettlementStage};
 use grail_prover::{ProveRequest, Proven, ProverVerdict};
 use grail_spell::read_strict;
 use grail_store::{
-    BuiltTransaction, Lease, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, SettlementItem,
+    BuiltTransaction, Lease, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, SettlementItem, StoreError,
 };
 use grail_wire::{Proposal, ProposalId, encode_proposal};
 
@@ -198,6 +198,10 @@ async fn make<'a>(
     let began = Instant::now();
     let outcome = tokio::task::spawn_blocking(move || prover.prove(&request)).await;
     let duration = began.elapsed();
+    // What was paid for is not lost for want of a note.
+    if let Err(error) = note_refusals(backend, id).await {
+        tracing::warn!(%error, "refusals of provers are not on record");
+    }
     let proven = match outcome {
         Ok(Ok(proven)) => proven,
         Ok(Err(error)) => {
@@ -256,6 +260,21 @@ async fn make<'a>(
         op_return,
         fee_output,
     }))
+}
+
+/// One prover of several that says no decides nothing, and a person must look all the same.
+async fn note_refusals(backend: &Backend, id: SettlementId) -> Result<(), StoreError> {
+    let refusals = backend.prover.take_refusals();
+    if refusals.is_empty() {
+        return Ok(());
+    }
+    let alarm = Alarm::ProverRefuses {
+        settlement: id,
+        words: refusals.join("; "),
+    };
+    let mut step = Step::begin(backend).await?;
+    step.raise(&alarm).await?;
+    step.commit().await
 }
 
 /// Another attempt is to be made: the record says so in the step that gives the job back.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Context, bail};
 use bitcoin::{Block, OutPoint, ScriptBuf, Transaction, Txid};
-use grail_chain::{Cursor, ScanError, Step as ChainStep, next_step};
+use grail_chain::{ChainError, Cursor, ScanError, Step as ChainStep, next_step};
 use grail_flow::{Alarm, BlockRef, RequestEvent, SettlementEvent, SettlementId};
 use grail_store::{DepositState, Reader, Reclaim, Settlement, StoreError};
 use grail_types::RequestId;
@@ -40,6 +40,8 @@ pub struct Scanner<'a> {
     scripts_read: u64,
     mempool_seen: BTreeSet<Txid>,
     reconcile_at: u64,
+    /// What nodes disagreed about last.
+    disagreement: Option<String>,
 }
 
 /// Runs the role until something fails that a restart may heal.
@@ -63,6 +65,7 @@ impl<'a> Scanner<'a> {
             scripts_read: 0,
             mempool_seen: BTreeSet::new(),
             reconcile_at: 0,
+            disagreement: None,
         }
     }
 
@@ -94,6 +97,14 @@ impl<'a> Scanner<'a> {
                 );
                 Ok(false)
             }
+            Err(ScanError::Chain(error @ ChainError::NodesDisagree { .. })) => {
+                self.note_disagreement(&error).await?;
+                Ok(false)
+            }
+            Err(ScanError::Chain(error @ ChainError::NodesBehind { .. })) => {
+                tracing::warn!(%error, "waiting");
+                Ok(false)
+            }
             Err(
                 error @ ScanError::ReorgTooDeep {
                     remembered,
@@ -111,6 +122,21 @@ impl<'a> Scanner<'a> {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Once for each set of chains, not at each look.
+    async fn note_disagreement(&mut self, error: &ChainError) -> anyhow::Result<()> {
+        let words = error.to_string();
+        if self.disagreement.as_ref() != Some(&words) {
+            let alarm = Alarm::NodesDisagree {
+                words: words.clone(),
+            };
+            let mut tx = self.backend.store.begin().await?;
+            alarm::raise(&mut tx, &alarm, clock::now()).await?;
+            tx.commit().await?;
+            self.disagreement = Some(words);
+        }
+        Ok(())
     }
 
     async fn read_scripts(&mut self) -> anyhow::Result<()> {

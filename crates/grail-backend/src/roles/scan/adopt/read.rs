@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use bitcoin::{
-    Amount, OutPoint, Script, Transaction, TxIn, TxOut, Witness, XOnlyPublicKey,
+    Amount, OutPoint, Script, Transaction, TxIn, TxOut, Witness,
     secp256k1::{Secp256k1, Verification},
     taproot::{ControlBlock, LeafVersion},
 };
@@ -14,6 +14,7 @@ use grail_script::deposit_request;
 use grail_spell::BridgeCharms;
 use grail_store::{Reader, SETTLEMENT_ITEMS_MAX, SettlementItem};
 use grail_types::{Kind, RequestId, Roster};
+use grail_witness::output_key;
 
 use super::{Made, Paid, Settled, Strange, previous::previous};
 use crate::{backend::Backend, roles::scan::deposits::deposit_at};
@@ -249,8 +250,7 @@ fn committed<C: Verification>(
     roster: &Roster,
 ) -> Option<RequestId> {
     let (leaf, control_block) = leaf(&input.witness)?;
-    let output_key = script.as_bytes().get(2..).filter(|_| script.is_p2tr())?;
-    let output_key = XOnlyPublicKey::from_slice(output_key).ok()?;
+    let output_key = output_key(script).ok()??;
     if !control_block.verify_taproot_commitment(secp, output_key, leaf) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! Upstream's own server as a process of this test.
+//! Upstream's own prover server as a process of a test.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
