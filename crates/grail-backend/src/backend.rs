@@ -1,6 +1,6 @@
 //! What all roles share.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU32};
 
 use anyhow::Context;
 use bitcoin::{
@@ -22,6 +22,7 @@ use crate::{
     node::Node,
     operators::Operators,
     queue,
+    roles::retain::Removed,
     rosters::{LastAdopted, Rosters},
 };
 
@@ -77,10 +78,15 @@ pub struct Backend {
     pub hints: Hints,
     /// How its roles are.
     pub health: RolesHealth,
+    /// What was let go.
+    pub removed: Removed,
     /// What the dry run approved last.
     pub approvals: Approvals,
     /// The rosters that were verified last.
     pub(crate) adopted: LastAdopted,
+    /// The height at which no replacement of what waits could be planned: not to be tried again
+    /// before the next block, for plans take time.
+    pub(crate) unreplaceable_at: AtomicU32,
     /// Precomputed curve tables.
     pub secp: Secp256k1<All>,
     /// Names this process among those on the database: random, and new at every start.
@@ -142,6 +148,7 @@ impl Backend {
         getrandom::fill(&mut instance)?;
         let backend = Arc::new(Self {
             adopted: LastAdopted::new(first),
+            unreplaceable_at: AtomicU32::new(0),
             operators: Operators::new(deployment.protocol.clone()),
             deployment,
             deployment_tx,
@@ -153,6 +160,7 @@ impl Backend {
             config,
             hints: Hints::default(),
             health: RolesHealth::default(),
+            removed: Removed::default(),
             approvals: Approvals::default(),
             secp,
             instance: hex::encode(instance),

@@ -23,4 +23,5 @@ pub mod receipts;
 pub mod roles;
 pub mod rosters;
 pub mod step;
+mod sweep;
 pub mod work;

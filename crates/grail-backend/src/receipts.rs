@@ -130,7 +130,7 @@ async fn settled(backend: &Backend, receipt: &CheckedReceipt) -> Result<Vec<Show
     let mut spent = Vec::with_capacity(items.len());
     for (id, item) in items {
         let settlement = reader.settlement(id).await?;
-        let transaction = reader.signed_transaction(id).await?;
+        let transaction = reader.unsigned_transaction(id).await?;
         if let (Some(settlement), Some(transaction)) = (settlement, transaction) {
             spent.push((settlement, transaction, item));
         }

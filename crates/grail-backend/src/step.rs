@@ -10,12 +10,12 @@ use grail_flow::{
 };
 use grail_store::{
     Conflict, DepositState, Enqueued, JobId, JobState, NewEvent, NewJob, PAGE_ROWS_MAX, Request,
-    SettlementItem, StoreError, StoreTx, Subject, Work,
+    Settlement, SettlementItem, StoreError, StoreTx, Subject, Work,
 };
 use grail_types::{Params, RequestId};
 use serde_json::json;
 
-use crate::{alarm, backend::Backend, clock, queue};
+use crate::{alarm, backend::Backend, clock, queue, roles::lane, sweep};
 
 /// Events of one step at most: every item of every unconfirmed settlement, several times over. More
 /// means a loop.
@@ -106,6 +106,47 @@ impl<'a> Step<'a> {
     ) -> Result<(), StoreError> {
         self.told.push_back(Told::Settlement(id, event));
         self.settle().await
+    }
+
+    /// Tells a settlement that the node has it. If it stood by, those in whose place it comes end
+    /// first: whom it pays goes over to it, the others are ready again or, too close to their
+    /// reclaim, their users'.
+    pub async fn take_place(
+        &mut self,
+        id: SettlementId,
+        event: SettlementEvent,
+    ) -> Result<(), StoreError> {
+        let settlement = self.tx.settlement(id).await?;
+        let Some(settlement) = settlement.filter(Settlement::stands_by) else {
+            return self.tell_settlement(id, event).await;
+        };
+        let replaced = lane::holders(&mut self.tx, settlement.nft_input).await?;
+        // The newest first: nobody is told that a parent was given up.
+        for old in replaced.iter().rev() {
+            let ends = if old.state.stage().is_unsigned() {
+                SettlementEvent::Cancelled
+            } else {
+                SettlementEvent::Replaced
+            };
+            self.tell_settlement(old.id, ends).await?;
+        }
+        self.tell_settlement(id, event).await?;
+        for old in &replaced {
+            for item in self.tx.known_items(old.id).await? {
+                let params = self.backend.params();
+                let ends = sweep::ends(params, &mut self.tx, &item).await?;
+                if ends.is_some_and(|ends| self.tip_height >= ends.sweep_end) {
+                    let deposit = item.deposit;
+                    // Of those who are not settling by now.
+                    let request = self.tx.request(&item.request).await?;
+                    if request.is_some_and(|row| row.state == RequestState::Ready { deposit }) {
+                        let late = RequestEvent::TooCloseToReclaim { deposit };
+                        self.tell_request(item.request, late).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Commits, then wakes who may have work.
@@ -422,6 +463,7 @@ impl<'a> Step<'a> {
         let situation = SettlementSituation {
             params: self.backend.params(),
             tip_height: self.tip_height,
+            hold: settlement.hold(),
         };
         let (next, duties) = match settlement.state.apply(&event, &situation) {
             Ok(step) => step,
@@ -513,12 +555,15 @@ impl<'a> Step<'a> {
                 .await
             }
             SettlementDuty::SignalAbandoned { .. } => {
-                // A child spends this one's NFT and can never be mined without it.
-                if let Some(nft) = nft_output
-                    && let Some(child) = self.tx.settlement_spending_nft(&nft).await?
-                {
-                    self.told
-                        .push_back(Told::Settlement(child.id, SettlementEvent::ParentAbandoned));
+                // A child spends this one's NFT and can never be mined without it, nor can what
+                // stands by to take the child's place.
+                if let Some(nft) = nft_output {
+                    let child = self.tx.settlement_spending_nft(&nft).await?;
+                    let stands_by = self.tx.replacement_of(&nft).await?;
+                    for orphan in child.into_iter().chain(stands_by) {
+                        let event = SettlementEvent::ParentAbandoned;
+                        self.told.push_back(Told::Settlement(orphan.id, event));
+                    }
                 }
                 for item in self.tx.known_items(id).await? {
                     let row = self.tx.deposit(&item.deposit).await?;

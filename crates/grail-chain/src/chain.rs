@@ -119,6 +119,8 @@ pub struct MempoolKin {
     pub descendants: u64,
     /// Their size, vbytes.
     pub descendants_vsize: u64,
+    /// Their fees.
+    pub descendants_fee: Amount,
 }
 
 /// A chain that can be read and written to.

@@ -297,19 +297,30 @@ impl Chain for BitcoinCore {
 
     fn mempool_kin(&self, txid: &Txid) -> Result<Option<MempoolKin>, ChainError> {
         #[derive(Deserialize)]
+        struct Fees {
+            descendant: f64,
+        }
+        #[derive(Deserialize)]
         struct Answer {
             ancestorcount: u64,
             ancestorsize: u64,
             descendantcount: u64,
             descendantsize: u64,
+            fees: Fees,
         }
-        let found = self.find::<Answer>("getmempoolentry", &[json!(txid)])?;
-        Ok(found.map(|answer| MempoolKin {
-            ancestors: answer.ancestorcount,
-            ancestors_vsize: answer.ancestorsize,
-            descendants: answer.descendantcount,
-            descendants_vsize: answer.descendantsize,
-        }))
+        const METHOD: &str = "getmempoolentry";
+        let found = self.find::<Answer>(METHOD, &[json!(txid)])?;
+        found
+            .map(|answer| {
+                Ok(MempoolKin {
+                    ancestors: answer.ancestorcount,
+                    ancestors_vsize: answer.ancestorsize,
+                    descendants: answer.descendantcount,
+                    descendants_vsize: answer.descendantsize,
+                    descendants_fee: amount(METHOD, answer.fees.descendant)?,
+                })
+            })
+            .transpose()
     }
 
     fn tx_in_block(

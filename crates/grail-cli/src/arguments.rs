@@ -57,8 +57,8 @@ struct Global {
     /// Grail's API, `http://host:port`.
     #[arg(long, global = true, env = "GRAIL_API")]
     api: Option<String>,
-    /// File with the passphrase of the mnemonic, where it is encrypted; or `GRAIL_PASSPHRASE`, or on
-    /// the terminal.
+    /// File with the passphrase of the mnemonic, where it is encrypted [default:
+    /// `GRAIL_PASSPHRASE`, or asked on the terminal].
     #[arg(long, global = true, env = "GRAIL_PASSPHRASE_FILE")]
     passphrase_file: Option<PathBuf>,
     /// Answer in JSON; errors too, on standard error.
@@ -261,8 +261,8 @@ pub struct Init {
     /// The protocol file to pin (bridge, parameters, images) [default: the API's].
     #[arg(long)]
     pub protocol: Option<PathBuf>,
-    /// Keep the words as they are, in a file of mode 600 [default: asked on a terminal; a passphrase
-    /// that is given encrypts them].
+    /// Keep the words as they are, in a file of mode 600 [default: asked on a terminal; a
+    /// passphrase that is given encrypts them].
     #[arg(long)]
     pub no_passphrase: bool,
 }

@@ -9,7 +9,6 @@ use common::between::{Between, changed, refuses};
 use common::scene::{Scene, reclaim};
 use common::{Chain1, User, send_args};
 use grail_api::Reserves;
-use grail_chain::Chain as _;
 use grail_cli::arguments::{self, Init};
 use grail_cli::progress::{Notes, Quiet};
 use grail_cli::{Failure, Session, Settings, commands};
@@ -86,8 +85,8 @@ fn strict_relay_takes_all_that_the_wallet_makes() {
 
 #[test]
 fn a_node_with_a_higher_floor_and_step_is_paid_them() {
-    // 10 sat/vB each.
-    let chain = node_with(&["-minrelaytxfee=0.0001", "-incrementalrelayfee=0.0001"]);
+    // 4 sat/vB each.
+    let chain = node_with(&["-minrelaytxfee=0.00004", "-incrementalrelayfee=0.00004"]);
     let user = User::new(&chain.node, None);
     chain.pay(&user.script(), 100_000);
     let to = user.address();
@@ -97,7 +96,7 @@ fn a_node_with_a_higher_floor_and_step_is_paid_them() {
     assert_eq!(refused.code, "transaction-fee-too-low");
     assert!(refused.message.contains("nothing was sent"), "{refused}");
     let sent = user.send(20_000, &to).unwrap();
-    assert!(sent.fee_sat > 1_000, "{sent:?}");
+    assert!(sent.fee_sat > 400, "{sent:?}");
     let asked = arguments::Bump {
         txid: sent.txid.parse().unwrap(),
         fee_rate: None,
@@ -176,35 +175,6 @@ fn a_node_that_is_off_the_network_is_told_of() {
     let mut notes = Notes::default();
     commands::send(&mut between.open(&user), &asked, &mut notes).unwrap();
     assert_eq!(notes.0, []);
-}
-
-/// It hands payments to others by Tor or I2P and counts them when they come back: here nobody
-/// listens, so they never do.
-#[test]
-fn a_payment_that_a_node_keeps_out_of_its_mempool_counts() {
-    let folder = tempfile::TempDir::new().unwrap();
-    let node = |arguments: &[&str]| {
-        Node::start_with(NodeOptions {
-            data_dir: Some(folder.path().join("node")),
-            extra_args: arguments
-                .iter()
-                .map(|&argument| argument.to_owned())
-                .collect(),
-        })
-    };
-    let mut usual = Chain1 { node: node(&[]) };
-    let mut user = User::new(&usual.node, None);
-    usual.pay(&user.script(), 100_000);
-    // An orderly stop, so that its files have every block.
-    usual.node.restart();
-    drop(usual);
-    let node = node(&["-privatebroadcast=1", "-onion=127.0.0.1:9"]);
-    user.settings.node = Some(node.rpc_url());
-    user.settings.node_cookie = Some(node.cookie_path());
-    user.send(20_000, &user.address()).unwrap();
-    assert!(node.chain().mempool_txids().unwrap().is_empty());
-    assert_eq!(code(user.send(90_000, &user.address())), "not-enough-btc");
-    assert_eq!(code(user.send(10_000, &user.address())), "done");
 }
 
 #[test]

@@ -321,6 +321,33 @@ fn a_slot_that_another_folder_has_just_used_is_passed_over() {
     assert_eq!(found, made);
 }
 
+#[test]
+fn a_folder_of_before_has_its_receipts_and_begins_with_the_next_window() {
+    let mut scene = Scene::new();
+    std::fs::remove_file(scene.user.settings.home.join("slots.json")).unwrap();
+    let (old, notes) = noted(&scene, &peg(100_000));
+    assert_eq!((old.is_found_by_words, notes.0.len()), (false, 1));
+    // The form of before, in which only a receipt tells of the deposit.
+    let text = std::fs::read_to_string(&old.receipt_file).unwrap();
+    let stored: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let fields: Vec<_> = stored.as_object().unwrap().keys().collect();
+    assert_eq!(fields, ["receipt", "reclaim_key_index", "stored_at"]);
+    assert_eq!(stored["reclaim_key_index"], 0);
+    scene.chain.node.mine(144);
+    let (new, _) = noted(&scene, &peg(20_000));
+    assert!(new.is_found_by_words);
+
+    let user = another(&scene, None);
+    let receipt = user.folder.path().join("receipt.json");
+    std::fs::copy(&old.receipt_file, &receipt).unwrap();
+    scene.user = user;
+    let recovered = recover(&scene.user);
+    assert_eq!(outpoints(&recovered), [new.deposit_outpoint.as_str()]);
+    let mut asked = reclaim(receipt.to_str().unwrap());
+    asked.broadcast = true;
+    scene.reclaim(&asked).unwrap();
+}
+
 /// A record of a roster, as an API shows it.
 fn record(roster: &Roster) -> RosterRecord {
     let deposit = json!({

@@ -6,7 +6,10 @@
 use bitcoin::Txid;
 use grail_types::{ParamsHash, RequestId};
 
-use crate::{BlockRef, SettlementId, SettlementStage, Unexpected, named_enum};
+use crate::{
+    BlockRef, SettlementId, SettlementStage, Unexpected, named_enum,
+    replacement::{Cause, WaitReason},
+};
 
 named_enum! {
     /// What an alarm asks of the backend while it is open.
@@ -51,6 +54,8 @@ named_enum! {
         DeadJob = "dead-job",
         /// [`Alarm::LaneOverdue`].
         LaneOverdue = "lane-overdue",
+        /// [`Alarm::LaneOutbid`].
+        LaneOutbid = "lane-outbid",
         /// [`Alarm::ProverRefuses`].
         ProverRefuses = "prover-refuses",
         /// [`Alarm::NodesDisagree`].
@@ -215,6 +220,19 @@ pub enum Alarm {
         /// For how long, seconds.
         seconds: u64,
     },
+    /// Settlements wait for a block that is not going to hold them, and cannot be replaced.
+    ///
+    /// Reason: others pay miners more, or a deposit is about to go back to its user; what a
+    /// replacement would cost, or how often it was tried, has its bound, and beyond that only
+    /// blocks help, or a person who knows what is going on.
+    LaneOutbid {
+        /// The oldest of them.
+        settlement: SettlementId,
+        /// Why it should be replaced.
+        cause: Cause,
+        /// Why it is not.
+        reason: WaitReason,
+    },
     /// The prover says no, or answers wrongly, to what our own check finds right.
     ///
     /// Reason: its word condemns no user, so it is asked again and again; whether it is broken,
@@ -280,7 +298,7 @@ impl AlarmCode {
             // One settlement stands still; those before it need nothing of it.
             | Self::DeadJob
             // It waits for what is outside, and goes on by itself once that comes.
-            | Self::LaneOverdue
+            | Self::LaneOverdue | Self::LaneOutbid
             // Others may still be proven.
             | Self::ProverRefuses
             // The next block decides.
@@ -316,6 +334,7 @@ impl Alarm {
             Self::UnservableSettlements { .. } => AlarmCode::UnservableSettlements,
             Self::DeadJob { .. } => AlarmCode::DeadJob,
             Self::LaneOverdue { .. } => AlarmCode::LaneOverdue,
+            Self::LaneOutbid { .. } => AlarmCode::LaneOutbid,
             Self::ProverRefuses { .. } => AlarmCode::ProverRefuses,
             Self::NodesDisagree { .. } => AlarmCode::NodesDisagree,
         }
@@ -335,6 +354,7 @@ impl Alarm {
             // One lane, one prover, one chain: the newest is what is shown.
             | Self::LaneOverdue { .. }
             | Self::NodesDisagree { .. }
+            | Self::LaneOutbid { .. }
             | Self::ProverRefuses { .. } => AlarmSubject::Bridge,
             Self::ImpossibleEvent { subject, .. } => subject.clone(),
             Self::SettlementConflict { settlement, .. }
@@ -419,6 +439,14 @@ impl std::fmt::Display for Alarm {
             } => write!(
                 f,
                 "settlement {settlement} has been {stage} for {seconds} s"
+            ),
+            Self::LaneOutbid {
+                settlement,
+                cause,
+                reason,
+            } => write!(
+                f,
+                "settlement {settlement} should be replaced ({cause}), and is not: {reason}"
             ),
         }
     }

@@ -11,6 +11,7 @@ mod block;
 mod deadline;
 mod deposit;
 mod names;
+pub mod replacement;
 mod request;
 mod settlement;
 mod unexpected;
@@ -28,7 +29,7 @@ pub use request::{
     DepositStanding, RequestDuty, RequestEvent, RequestSituation, RequestStage, RequestState,
 };
 pub use settlement::{
-    AbandonCode, SettlementDuty, SettlementEvent, SettlementId, SettlementSituation,
+    AbandonCode, Hold, SettlementDuty, SettlementEvent, SettlementId, SettlementSituation,
     SettlementStage, SettlementState,
 };
 pub use unexpected::{Unexpected, UnexpectedKind};

@@ -168,12 +168,11 @@ impl Reader {
         row.map(|row| row.u64("id")).transpose()
     }
 
-    /// How often alarms were raised, acknowledged or not, by code as stored.
+    /// How often alarms were raised, acknowledged or not, gone or not, by code as stored.
     pub async fn alarm_totals(&mut self) -> Result<Vec<(StoredCode, u64)>, StoreError> {
-        let rows =
-            sqlx::query("SELECT code, SUM(seen) AS total FROM alarms GROUP BY code ORDER BY code")
-                .fetch_all(self.connection())
-                .await?;
+        let rows = sqlx::query("SELECT code, seen AS total FROM alarm_totals ORDER BY code")
+            .fetch_all(self.connection())
+            .await?;
         rows.iter()
             .map(|row| Ok((code(&row.text("code")?), row.u64("total")?)))
             .collect()

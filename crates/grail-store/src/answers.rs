@@ -101,11 +101,13 @@ impl Verdict {
 
 impl Reader {
     /// Each signer's answer about a settlement, by signer: its signatures if it ever gave some,
-    /// otherwise the newest "no".
+    /// otherwise the newest "no". Once it is settled for long, signatures are kept no more, and who
+    /// gave some is not among them.
     pub async fn answers(&mut self, settlement: SettlementId) -> Result<Vec<Answer>, StoreError> {
         let rows = sqlx::query(
             "SELECT settlement, signer_index, attempt, epoch, verdict, code, details, signatures, late, received_at \
-             FROM answers WHERE settlement = $1 ORDER BY signer_index, verdict = $2 DESC, attempt DESC",
+             FROM answers WHERE settlement = $1 AND (verdict <> $2 OR signatures IS NOT NULL) \
+             ORDER BY signer_index, verdict = $2 DESC, attempt DESC",
         )
         .bind(after(settlement.0))
         .bind(VerdictKind::Signed.name())

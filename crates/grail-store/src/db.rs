@@ -24,6 +24,15 @@ pub(crate) fn sql(statement: String) -> impl SqlSafeStr {
     AssertSqlSafe(statement)
 }
 
+/// A condition on a column: it has one of the values bound as `$1`, which [`list`] makes of them.
+/// However many there are, they are one statement.
+pub(crate) const IS_LISTED: &str = "IN (SELECT value FROM json_each($1))";
+
+/// Values for [`IS_LISTED`].
+pub(crate) fn list<T: Into<serde_json::Value>>(values: impl IntoIterator<Item = T>) -> String {
+    serde_json::Value::from_iter(values).to_string()
+}
+
 /// Begins a transaction that writes: takes the write lock at once, so that what it reads cannot
 /// change before it writes.
 pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
@@ -32,6 +41,9 @@ pub(crate) const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a caller waits for a connection of this process.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+/// What the one writer keeps of the file in memory, KiB below zero: the upper levels of every index
+/// of millions of rows, which a block asks thousands of questions.
+const WRITER_CACHE: &str = "-16384";
 /// Connections that read at the same time. SQLite has a thread for each.
 const READERS_MAX: u32 = 8;
 /// Tries to open: of processes that start together on one new file, each may find it locked while
@@ -40,7 +52,7 @@ const OPEN_TRIES_MAX: u32 = 8;
 /// Pause after the first try; it grows with each.
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
-const MIGRATIONS: [(i64, &str, &str); 13] = [
+const MIGRATIONS: [(i64, &str, &str); 15] = [
     (
         1,
         "start",
@@ -102,9 +114,19 @@ const MIGRATIONS: [(i64, &str, &str); 13] = [
         include_str!("../migrations/sqlite/0012_adoption.sql"),
     ),
     (
+        13,
+        "replacements",
+        include_str!("../migrations/sqlite/0013_replacements.sql"),
+    ),
+    (
         14,
         "admin",
         include_str!("../migrations/sqlite/0014_admin.sql"),
+    ),
+    (
+        15,
+        "retention",
+        include_str!("../migrations/sqlite/0015_retention.sql"),
     ),
 ];
 
@@ -145,7 +167,7 @@ impl Pools {
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options.clone())
+            .connect_with(options.clone().pragma("cache_size", WRITER_CACHE))
             .await?;
         migrate(&writer).await?;
         let readers = SqlitePoolOptions::new()

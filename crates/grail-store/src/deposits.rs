@@ -146,6 +146,28 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Deposits that are in no block, with their requests, by outpoint after `after`.
+    pub async fn deposits_in_no_block(
+        &mut self,
+        after: Option<&OutPoint>,
+        limit: u32,
+    ) -> Result<Vec<(OutPoint, RequestId)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT outpoint, request FROM deposits WHERE state_name = $1 AND outpoint > $2 \
+             AND height IS NULL ORDER BY outpoint LIMIT $3",
+        )
+        .bind(DepositState::Unconfirmed.name())
+        .bind(after_outpoint(after))
+        .bind(page(limit))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter()
+            .map(|row| Ok((row.outpoint("outpoint")?, row.parsed("request")?)))
+            .collect()
+    }
+}
+
 impl StoreTx {
     /// Records a deposit, unconfirmed. Doing so again changes nothing.
     ///

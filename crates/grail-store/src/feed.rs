@@ -110,6 +110,14 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
+    /// Number of the oldest event that is kept; none when there is none.
+    pub async fn first_event_id(&mut self) -> Result<Option<u64>, StoreError> {
+        let row = sqlx::query("SELECT MIN(id) AS first FROM events")
+            .fetch_one(self.connection())
+            .await?;
+        row.maybe_u64("first")
+    }
+
     /// Number of the newest event; 0 when there is none.
     pub async fn last_event_id(&mut self) -> Result<u64, StoreError> {
         let row = sqlx::query("SELECT MAX(id) AS last FROM events")

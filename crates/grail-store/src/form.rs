@@ -65,11 +65,6 @@ pub(crate) fn write_bytes(bytes: &[u8]) -> Vec<u8> {
     written
 }
 
-/// Whether bytes are in the form of before there were versions.
-pub(crate) fn is_unversioned(stored: &[u8]) -> bool {
-    stored.first().is_some_and(|first| *first >= 0x80)
-}
-
 /// Bytes of this version or the one before, which were a CBOR map or list and so began with a byte
 /// from 0x80 on.
 pub(crate) fn read_bytes(what: &'static str, mut stored: Vec<u8>) -> Result<Vec<u8>, StoreError> {

@@ -26,9 +26,11 @@ mod form;
 mod handovers;
 mod jobs;
 mod lists;
+mod probe;
 mod proofs;
 mod queue;
 mod requests;
+mod retention;
 mod settlements;
 mod store;
 mod transactions;
@@ -50,16 +52,17 @@ pub use handovers::{HANDOVER_BYTES_MAX, Rotation};
 pub use jobs::{
     ATTEMPTS_MAX, BACKOFF_MAX_SECONDS, Enqueued, Failed, Job, JobId, JobState, Lease, NewJob,
 };
-pub use lists::{AnswerSummary, ServedRequest};
+pub use lists::{AnswerSummary, ListedRequest, ServedRequest};
 pub use proofs::{
     ListedProof, MadeProof, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, ProofRecord, ProofState,
     ProofTotals,
 };
 pub use queue::{QueueCursor, QueuePlace};
 pub use requests::{Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, Request};
+pub use retention::{Horizon, Swept};
 pub use settlements::{
     AdoptedSettlement, BuiltTransaction, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX,
-    SETTLEMENT_ITEMS_MAX, Settlement, SettlementItem,
+    Replaces, SETTLEMENT_ITEMS_MAX, Settlement, SettlementItem, Tried,
 };
 pub use store::{Reader, Store, StoreTx};
 pub use vault::{VaultKind, VaultOutput, VaultTotals};

@@ -1,13 +1,15 @@
 //! What people look at: lists newest first, joined rows without large columns, counts. Reads only.
 
-use bitcoin::{Amount, OutPoint};
-use grail_flow::{RequestStage, SettlementId, SettlementStage};
+use std::collections::{BTreeSet, HashMap};
+
+use bitcoin::{Amount, OutPoint, ScriptBuf, Txid};
+use grail_flow::{RequestStage, RequestState, SettlementId, SettlementStage};
 use grail_types::{Kind, RequestId, SignerIndex};
 
 use crate::{
-    Reader, Request, Settlement, SettlementItem, StoreError, VerdictKind,
+    Reader, Settlement, SettlementItem, StoreError, VerdictKind,
     column::{Columns, after, page},
-    db::{DbRow, sql},
+    db::{DbRow, IS_LISTED, list, sql},
     handovers::NEWEST_EPOCH,
     requests, settlements,
 };
@@ -25,6 +27,29 @@ pub struct ServedRequest {
     pub deposit_token: Option<Amount>,
 }
 
+/// A request in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedRequest {
+    /// Its name.
+    pub id: RequestId,
+    /// Its place in the order of creation: where a list goes on.
+    pub number: u64,
+    /// Direction.
+    pub kind: Kind,
+    /// Where it stands.
+    pub state: RequestState,
+    /// Its deposit address.
+    pub deposit_script: ScriptBuf,
+    /// Coin of the deposit that it goes by.
+    pub deposit_amount: Option<Amount>,
+    /// zkBTC of that.
+    pub deposit_token: Option<Amount>,
+    /// The settlement that serves it, once it has a transaction.
+    pub settlement_txid: Option<Txid>,
+    /// When it was made, unix seconds.
+    pub created_at: u64,
+}
+
 /// A signer's answer without its signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerSummary {
@@ -39,22 +64,88 @@ pub struct AnswerSummary {
 }
 
 impl Reader {
-    /// Requests of a state, newest first, below number `before` (none: from the newest).
+    /// Requests of a state, newest first, below number `before` (none: from the newest), with their
+    /// deposits and settlements: three statements, however many there are.
     pub async fn requests_newest_first(
         &mut self,
         stage: RequestStage,
         before: Option<u64>,
         limit: u32,
-    ) -> Result<Vec<Request>, StoreError> {
-        let rows = sqlx::query(requests::select!(
-            "WHERE state_name = $1 AND number < $2 ORDER BY number DESC LIMIT $3"
-        ))
+    ) -> Result<Vec<ListedRequest>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, number, kind, state, deposit_script, created_at FROM requests \
+             WHERE state_name = $1 AND number < $2 ORDER BY number DESC LIMIT $3",
+        )
         .bind(stage.name())
         .bind(before.map_or(i64::MAX, after))
         .bind(page(limit))
         .fetch_all(self.connection())
         .await?;
-        rows.iter().map(requests::read).collect()
+        let mut listed = rows
+            .iter()
+            .map(|row| {
+                Ok(ListedRequest {
+                    id: row.parsed("id")?,
+                    number: row.u64("number")?,
+                    kind: kind(row)?,
+                    state: row.versioned("state")?,
+                    deposit_script: requests::script(row)?,
+                    deposit_amount: None,
+                    deposit_token: None,
+                    settlement_txid: None,
+                    created_at: row.u64("created_at")?,
+                })
+            })
+            .collect::<Result<Vec<ListedRequest>, StoreError>>()?;
+        let deposits = listed.iter().filter_map(|request| request.state.deposit());
+        let deposits = self.deposit_amounts(deposits.collect()).await?;
+        let settlements = listed.iter().filter_map(|it| it.state.settlement());
+        let txids = self.settlement_txids(settlements.collect()).await?;
+        for request in &mut listed {
+            let deposit = request.state.deposit().and_then(|it| deposits.get(&it));
+            (request.deposit_amount, request.deposit_token) = match deposit {
+                Some((amount, token)) => (Some(*amount), *token),
+                None => (None, None),
+            };
+            let settlement = request.state.settlement();
+            request.settlement_txid = settlement.and_then(|id| txids.get(&id).copied());
+        }
+        Ok(listed)
+    }
+
+    /// Coins and zkBTC of deposits.
+    async fn deposit_amounts(
+        &mut self,
+        outpoints: Vec<OutPoint>,
+    ) -> Result<HashMap<OutPoint, (Amount, Option<Amount>)>, StoreError> {
+        let rows = sqlx::query(sql(format!(
+            "SELECT outpoint, amount_sat, token_sat FROM deposits WHERE outpoint {IS_LISTED}"
+        )))
+        .bind(list(outpoints.iter().map(OutPoint::to_string)))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter()
+            .map(|row| {
+                let amounts = (row.amount("amount_sat")?, row.maybe_amount("token_sat")?);
+                Ok((row.outpoint("outpoint")?, amounts))
+            })
+            .collect()
+    }
+
+    /// Transactions of settlements that have one.
+    async fn settlement_txids(
+        &mut self,
+        ids: BTreeSet<SettlementId>,
+    ) -> Result<HashMap<SettlementId, Txid>, StoreError> {
+        let rows = sqlx::query(sql(format!(
+            "SELECT id, txid FROM settlements WHERE id {IS_LISTED} AND txid IS NOT NULL"
+        )))
+        .bind(list(ids.iter().map(|id| id.0)))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter()
+            .map(|row| Ok((row.settlement_id("id")?, row.parsed("txid")?)))
+            .collect()
     }
 
     /// Settlements that have a transaction, newest first, below number `before` (none: from the
@@ -179,7 +270,7 @@ impl Reader {
     /// How many settlements are in each state, by name.
     pub async fn settlement_counts(&mut self) -> Result<Vec<(String, u64)>, StoreError> {
         let rows = sqlx::query(
-            "SELECT state_name, COUNT(*) AS total FROM settlements GROUP BY state_name ORDER BY state_name",
+            "SELECT state_name, total FROM settlement_totals WHERE total > 0 ORDER BY state_name",
         )
         .fetch_all(self.connection())
         .await?;
@@ -191,11 +282,13 @@ impl Reader {
     /// How many requests of the newest epoch are ready, and since when the one that has been so for
     /// longest is, unix seconds.
     pub async fn ready_backlog(&mut self) -> Result<(u64, Option<u64>), StoreError> {
+        // The state is spelled out, so that the database finds the index that has only those.
+        let ready = RequestStage::Ready.name();
         let row = sqlx::query(sql(format!(
-            "SELECT COUNT(*) AS total, MIN(updated_at) AS since FROM requests \
-             WHERE state_name = $1 AND epoch = {NEWEST_EPOCH}"
+            "SELECT COALESCE((SELECT total FROM request_totals WHERE epoch = {NEWEST_EPOCH} \
+             AND state_name = '{ready}'), 0) AS total, (SELECT MIN(updated_at) FROM requests \
+             WHERE epoch = {NEWEST_EPOCH} AND state_name = '{ready}') AS since"
         )))
-        .bind(RequestStage::Ready.name())
         .fetch_one(self.connection())
         .await?;
         Ok((row.u64("total")?, row.maybe_u64("since")?))

@@ -166,55 +166,39 @@ impl Reader {
     }
 
     /// Requests without a mined deposit whose deadline is `tip_height` or lower:
-    /// [`RequestState::apply`] with `DeadlinePassed` is due. The earliest deadlines first.
-    /// Those with a mined deposit are not listed.
+    /// [`RequestState::apply`] with `DeadlinePassed` is due. The earliest deadlines of a state
+    /// first. Those with a mined deposit are not listed.
     pub async fn requests_past_deadline(
         &mut self,
         tip_height: u32,
         limit: u32,
     ) -> Result<Vec<Request>, StoreError> {
-        let waiting = RequestStage::those(RequestStage::is_moved_by_deadline);
-        let rows = sqlx::query(sql(format!(
-            select!(
-                "WHERE deadline_height <= $1 AND state_name IN ({}) AND (state_name = $3 OR \
+        let mut due = Vec::new();
+        for stage in RequestStage::those(RequestStage::is_moved_by_deadline) {
+            let rows = sqlx::query(select!(
+                "WHERE state_name = $3 AND deadline_height <= $1 AND ($3 = $4 OR \
                  NOT EXISTS (SELECT 1 FROM deposits WHERE deposits.request = requests.id \
-                 AND deposits.height IS NOT NULL)) ORDER BY deadline_height, number LIMIT $2"
-            ),
-            listed(waiting.map(RequestStage::name))
-        )))
-        .bind(i64::from(tip_height))
-        .bind(page(limit))
-        .bind(RequestStage::AwaitingDeposit.name())
-        .fetch_all(self.connection())
-        .await?;
-        rows.iter().map(read).collect()
-    }
-
-    /// Deposit scripts in order of creation with number and name of their requests, for a watcher
-    /// that keeps them in memory. All of them: a deposit may come to any request, however late.
-    pub async fn deposit_scripts(
-        &mut self,
-        after_number: u64,
-        limit: u32,
-    ) -> Result<Vec<(u64, ScriptBuf, RequestId)>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT number, deposit_script, id FROM requests WHERE number > $1 ORDER BY number LIMIT $2",
-        )
-        .bind(after(after_number))
-        .bind(page(limit))
-        .fetch_all(self.connection())
-        .await?;
-        rows.iter()
-            .map(|row| Ok((row.u64("number")?, script(row)?, row.parsed("id")?)))
-            .collect()
+                 AND deposits.height IS NOT NULL)) ORDER BY deadline_height LIMIT $2"
+            ))
+            .bind(i64::from(tip_height))
+            .bind(page(limit))
+            .bind(stage.name())
+            .bind(RequestStage::AwaitingDeposit.name())
+            .fetch_all(self.connection())
+            .await?;
+            for row in &rows {
+                due.push(read(row)?);
+            }
+        }
+        Ok(due)
     }
 
     /// How many requests still wait for what only their roster can do, by its epoch.
     pub async fn open_request_epochs(&mut self) -> Result<Vec<(Epoch, u64)>, StoreError> {
         let open = RequestStage::those(RequestStage::needs_roster).map(RequestStage::name);
         let rows = sqlx::query(sql(format!(
-            "SELECT epoch, COUNT(*) AS total FROM requests WHERE state_name IN ({}) \
-             GROUP BY epoch ORDER BY epoch",
+            "SELECT epoch, SUM(total) AS total FROM request_totals \
+             WHERE state_name IN ({}) AND total > 0 GROUP BY epoch ORDER BY epoch",
             listed(open)
         )))
         .fetch_all(self.connection())
@@ -227,7 +211,8 @@ impl Reader {
     /// How many requests are in each state, by name.
     pub async fn request_counts(&mut self) -> Result<Vec<(String, u64)>, StoreError> {
         let rows = sqlx::query(
-            "SELECT state_name, COUNT(*) AS total FROM requests GROUP BY state_name ORDER BY state_name",
+            "SELECT state_name, SUM(total) AS total FROM request_totals WHERE total > 0 \
+             GROUP BY state_name ORDER BY state_name",
         )
         .fetch_all(self.connection())
         .await?;
@@ -352,7 +337,7 @@ pub(crate) const fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-fn script(row: &DbRow) -> Result<ScriptBuf, StoreError> {
+pub(crate) fn script(row: &DbRow) -> Result<ScriptBuf, StoreError> {
     ScriptBuf::from_hex(&row.text("deposit_script")?)
         .map_err(|error| StoreError::corrupt("deposit_script", error))
 }

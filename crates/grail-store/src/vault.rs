@@ -7,7 +7,7 @@ use grail_types::Epoch;
 
 use crate::{
     Reader, StoreError, StoreTx,
-    column::{Columns, integer, page, sat},
+    column::{Columns, integer, listed, page, sat},
     db::{DbRow, sql},
     handovers::VAULT_EPOCH,
 };
@@ -52,6 +52,11 @@ named_enum! {
     }
 }
 
+/// All but the NFT, as a list of SQL.
+fn coins() -> String {
+    listed([KindName::Vault, KindName::Donation].map(KindName::name))
+}
+
 impl VaultKind {
     const fn kind_name(self) -> KindName {
         match self {
@@ -94,9 +99,9 @@ impl Reader {
         let rows = sqlx::query(sql(format!(
             "SELECT kind, CAST(CASE WHEN epoch = {VAULT_EPOCH} THEN 1 ELSE 0 END AS BIGINT) \
              AS is_current, CAST(SUM(amount_sat) AS BIGINT) AS total FROM vault_outputs \
-             WHERE kind <> $1 AND spent_txid IS NULL GROUP BY kind, is_current"
+             WHERE kind IN ({}) AND spent_txid IS NULL GROUP BY kind, is_current",
+            coins()
         )))
-        .bind(KindName::Nft.name())
         .fetch_all(self.connection())
         .await?;
         let mut totals = VaultTotals {
@@ -165,11 +170,11 @@ impl Reader {
     pub async fn vault_outputs(&mut self, limit: u32) -> Result<Vec<VaultOutput>, StoreError> {
         let rows = sqlx::query(sql(format!(
             "SELECT outpoint, epoch, kind, amount_sat, supply_sat FROM vault_outputs \
-             WHERE kind <> $2 AND spent_txid IS NULL AND epoch = {VAULT_EPOCH} \
-             ORDER BY kind DESC, amount_sat DESC, outpoint LIMIT $1"
+             WHERE kind IN ({}) AND spent_txid IS NULL AND epoch = {VAULT_EPOCH} \
+             ORDER BY kind DESC, amount_sat DESC, outpoint LIMIT $1",
+            coins()
         )))
         .bind(page(limit))
-        .bind(KindName::Nft.name())
         .fetch_all(self.connection())
         .await?;
         rows.iter().map(read).collect()

@@ -120,6 +120,20 @@ impl Node {
         (self.process, self.core, self.port) = (Some(process), core, port);
     }
 
+    /// More arguments that it was started with.
+    pub fn extra_args(&self) -> &[String] {
+        &self.options.extra_args
+    }
+
+    /// Restarts it with other arguments.
+    ///
+    /// # Panics
+    /// As [`Node::restart`].
+    pub fn restart_with(&mut self, extra_args: Vec<String>) {
+        self.options.extra_args = extra_args;
+        self.restart();
+    }
+
     /// The node as a chain.
     pub fn chain(&self) -> &BitcoinCore {
         &self.core

@@ -129,12 +129,15 @@ fn relatives_in_the_mempool_are_counted_and_twenty_five_are_taken() {
         parent = OutPoint::new(child.compute_txid(), 0);
     }
     let first = chain.mempool_kin(&txids[0]).unwrap().unwrap();
+    // Each pays a thousand.
+    let fees = Amount::from_sat(25 * 1_000);
     let vsize = first.ancestors_vsize;
     let all = MempoolKin {
         ancestors: 1,
         ancestors_vsize: vsize,
         descendants: 25,
         descendants_vsize: 25 * vsize,
+        descendants_fee: fees,
     };
     assert_eq!(first, all);
     let last = chain.mempool_kin(&txids[24]).unwrap().unwrap();

@@ -82,6 +82,8 @@ pub struct SettlementPlan {
     pub left_out: Vec<LeftOut>,
     /// Sum of the shares, with what is set aside for the prover.
     pub fee: Amount,
+    /// What it weighs at most, once signed.
+    pub weight: Weight,
 }
 
 impl SettlementPlan {
@@ -196,6 +198,13 @@ struct Draft {
     vault_out: Option<u64>,
 }
 
+/// A way to serve them that keeps every rule.
+struct Fit {
+    draft: Draft,
+    shares: Vec<Amount>,
+    weight: Weight,
+}
+
 impl SettlementRequest<'_> {
     /// Plans a settlement of as many deposits as fit, in the order given.
     ///
@@ -228,7 +237,7 @@ impl SettlementRequest<'_> {
             }
             let outcome = self.attempt(&vault, &chosen, fee_rate, weight_max)?;
             let Unfit { indexes, reason } = match outcome {
-                Ok((draft, shares)) => return self.finish(draft, &chosen, &shares, left_out),
+                Ok(fit) => return self.finish(fit, &chosen, left_out),
                 Err(unfit) => unfit,
             };
             let mut index = 0_usize;
@@ -279,7 +288,7 @@ impl SettlementRequest<'_> {
         chosen: &[Candidate],
         fee_rate: FeeRate,
         weight_max: Weight,
-    ) -> Result<Result<(Draft, Vec<Amount>), Unfit>, PlanError> {
+    ) -> Result<Result<Fit, Unfit>, PlanError> {
         let last = chosen.len().saturating_sub(1);
         // With no fee every amount is at its largest, and so is the spell that carries it.
         let free = vec![Amount::ZERO; chosen.len()];
@@ -319,9 +328,11 @@ impl SettlementRequest<'_> {
                 reason: LeftOutReason::FeeAboveCap,
             }));
         }
-        Ok(self
-            .draft(vault, chosen, &shares)?
-            .map(|draft| (draft, shares)))
+        Ok(self.draft(vault, chosen, &shares)?.map(|draft| Fit {
+            draft,
+            shares,
+            weight: total,
+        }))
     }
 
     fn draft(
@@ -515,11 +526,15 @@ impl SettlementRequest<'_> {
 
     fn finish(
         &self,
-        draft: Draft,
+        fit: Fit,
         chosen: &[Candidate],
-        shares: &[Amount],
         left_out: Vec<LeftOut>,
     ) -> Result<SettlementPlan, PlanError> {
+        let Fit {
+            draft,
+            shares,
+            weight,
+        } = fit;
         let spell = settlement_spell(
             &draft.transaction,
             &self.bridge.app,
@@ -534,7 +549,7 @@ impl SettlementRequest<'_> {
             .skip(behind_vault.saturating_sub(1));
         let items = chosen
             .iter()
-            .zip(shares)
+            .zip(&shares)
             .zip(outputs.zip(spell_items))
             .map(|((candidate, share), (output, item))| PlannedItem {
                 request: candidate.tree.request,
@@ -562,6 +577,7 @@ impl SettlementRequest<'_> {
                 .collect(),
             left_out,
             fee,
+            weight,
         })
     }
 }

@@ -106,7 +106,7 @@ impl SlotKeys {
         let hash = TaggedHasher::new("grail/request-nonce/v1")
             .bytes(&secret.secret_bytes())
             .finish();
-        let [nonce @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = hash;
+        let nonce = *hash.first_chunk().expect("a hash is longer than a nonce");
         SlotTerms {
             reclaim_key: self.reclaim_key(secp, slot).x_only_public_key().0,
             destination: request_script(secp, &self.parents.account, slot),

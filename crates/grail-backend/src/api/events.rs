@@ -64,7 +64,7 @@ pub(super) async fn events(
 ) -> Answer<Response> {
     let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
     let request = query.request.as_deref().map(parse_id).transpose()?;
-    let resume = last_event_id(&headers)?;
+    let resume = last_event_id(&headers, incarnation(&api))?;
     let place = api
         .streams
         .take(caller)
@@ -76,16 +76,27 @@ pub(super) async fn events(
         return Err(Failure::not_found(format!("no request {id}")));
     }
     let newest = reader.last_event_id().await?;
+    let oldest = reader.first_event_id().await?.unwrap_or(newest);
     drop(reader);
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    let resume = resume.unwrap_or(newest);
-    // A number beyond ours is another database's. A request has few events, whatever their numbers.
-    let missed = newest.saturating_sub(resume);
-    let is_reset = resume > newest || (request.is_none() && missed > REPLAY_MAX);
+    // A request has few events, whatever their numbers; but old ones are gone (ADR 19).
+    let is_reset = match resume {
+        Resume::New => false,
+        Resume::Elsewhere => true,
+        Resume::After(last) => {
+            let missed = newest.saturating_sub(last);
+            let is_gone = last.saturating_add(1) < oldest;
+            last > newest || is_gone || (request.is_none() && missed > REPLAY_MAX)
+        }
+    };
+    let last_id = match resume {
+        Resume::After(last) if !is_reset => last,
+        Resume::New | Resume::Elsewhere | Resume::After(_) => newest,
+    };
     let feed = Feed {
         api,
         request,
-        last_id: if is_reset { newest } else { resume },
+        last_id,
         is_reset,
         tip: None,
         sender,
@@ -98,20 +109,45 @@ pub(super) async fn events(
     Ok(([UNBUFFERED], stream).into_response())
 }
 
-fn last_event_id(headers: &HeaderMap) -> Answer<Option<u64>> {
-    let name = HeaderName::from_static(LAST_EVENT_ID_HEADER);
-    let Some(value) = only(headers, &name).map_err(|_| not_a_number())? else {
-        return Ok(None);
-    };
-    let text = value.to_str().ok();
-    let number = text.and_then(|text| text.parse().ok());
-    number.map(Some).ok_or_else(not_a_number)
+/// Where a reader goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Resume {
+    /// With what happens from now on.
+    New,
+    /// After this event.
+    After(u64),
+    /// After an event of another process: of a database that was restored since, perhaps, whose
+    /// numbers mean something else by now.
+    Elsewhere,
 }
 
-fn not_a_number() -> Failure {
+/// What names this process in front of events' numbers.
+fn incarnation(api: &Api) -> &str {
+    api.backend.instance.get(..8).unwrap_or_default()
+}
+
+/// `INCARNATION-NUMBER`, or a number alone: by hand, or of a server from before.
+fn last_event_id(headers: &HeaderMap, own: &str) -> Answer<Resume> {
+    let name = HeaderName::from_static(LAST_EVENT_ID_HEADER);
+    let Some(value) = only(headers, &name).map_err(|_| not_an_id())? else {
+        return Ok(Resume::New);
+    };
+    let text = value.to_str().map_err(|_| not_an_id())?;
+    let (incarnation, number) = match text.split_once('-') {
+        Some((incarnation, number)) => (Some(incarnation), number),
+        None => (None, text),
+    };
+    let number = number.parse().map_err(|_| not_an_id())?;
+    Ok(match incarnation {
+        Some(incarnation) if incarnation != own => Resume::Elsewhere,
+        Some(_) | None => Resume::After(number),
+    })
+}
+
+fn not_an_id() -> Failure {
     Failure::new(
         ProblemCode::BadQuery,
-        "expected one number as Last-Event-ID",
+        "expected one id of an event as Last-Event-ID",
     )
 }
 
@@ -259,7 +295,7 @@ impl Feed {
     async fn send(&self, id: Option<u64>, event: &Event) -> Result<(), End> {
         let message = SseEvent::default().event(event.name());
         let message = match id {
-            Some(id) => message.id(id.to_string()),
+            Some(id) => message.id(format!("{}-{id}", incarnation(&self.api))),
             None => message,
         };
         let message = message.json_data(event).map_err(|_| End::Reader)?;

@@ -142,6 +142,8 @@ metrics! {
         "Settlements without their proof yet.";
     OLDEST_QUEUED_PROOF = "grail_oldest_queued_proof_age_seconds", Gauge, None, Seconds, Proving,
         "How long the oldest settlement without its proof has waited; 0 without one.";
+    REMOVED = "grail_removed_total", Counter, Some("what"), Count, Process,
+        "What was let go since the start, by kind.";
     READY = "grail_ready", Gauge, None, Truth, Process,
         "Whether the backend serves; 0 while it starts.";
     NODE_UP = "grail_node_up", Gauge, None, Truth, Process, "Whether the node answers.";

@@ -18,7 +18,12 @@ use super::{
     metric::{self, Metric},
     view::former_requests,
 };
-use crate::{backend::Backend, clock, operators::Brake, roles::lane};
+use crate::{
+    backend::Backend,
+    clock,
+    operators::Brake,
+    roles::{lane, retain::Gone},
+};
 
 /// Media type of the format.
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -116,6 +121,10 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     text.lane(&ages);
     text.proofs(proofs);
     text.value(&metric::OLDEST_QUEUED_PROOF, age(waiting_since));
+    text.head(&metric::REMOVED);
+    for gone in Gone::ALL {
+        text.labelled(&metric::REMOVED, gone.name(), backend.removed.count(*gone));
+    }
     text.head(&metric::ROLE_UP);
     for (role, health) in &roles {
         text.labelled(&metric::ROLE_UP, role, u64::from(!health.is_down));

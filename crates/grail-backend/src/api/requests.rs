@@ -9,7 +9,7 @@ use axum::{
         rejection::{PathRejection, QueryRejection},
     },
 };
-use bitcoin::Address;
+use bitcoin::{Address, Amount};
 use grail_api::{
     Deposit, FeeWait, Kind, OtherDeposit, Page, ProblemCode, Receipt, ReclaimCode, ReclaimInfo,
     Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
@@ -18,7 +18,7 @@ use grail_flow::{
     DepositCharms, RequestStage, confirmations, confirmations_needed, reclaim_height,
 };
 use grail_script::InternalKey;
-use grail_store::{DepositRow, DepositState, Reader, Request};
+use grail_store::{DepositRow, DepositState, ListedRequest, Reader, Request};
 
 use super::{
     Api,
@@ -235,41 +235,31 @@ pub(super) async fn list(
         .last()
         .filter(|_| !is_last)
         .map(|request| request.number.to_string());
-    let mut items = Vec::with_capacity(requests.len());
-    for request in requests {
-        items.push(summary(&api.backend, &mut reader, &request).await?);
-    }
-    Ok(Json(Page { items, next }))
+    let items = requests.iter();
+    let items = items.map(|request| summary(&api.backend, request));
+    Ok(Json(Page {
+        items: items.collect::<Answer<_>>()?,
+        next,
+    }))
 }
 
-async fn summary(
-    backend: &Backend,
-    reader: &mut Reader,
-    request: &Request,
-) -> Answer<RequestSummary> {
-    let kind = Kind::from(request.terms.kind);
-    let deposit = match request.state.deposit() {
-        Some(outpoint) => reader.deposit(&outpoint).await?,
-        None => None,
-    };
-    let settlement = match request.state.settlement() {
-        Some(id) => reader.settlement(id).await?,
-        None => None,
-    };
+fn summary(backend: &Backend, request: &ListedRequest) -> Answer<RequestSummary> {
+    let kind = Kind::from(request.kind);
     let network = bitcoin::Network::from(backend.bridge().network);
     let address = Address::from_script(&request.deposit_script, network)
         .map_err(|error| Failure::internal(&error))?;
+    let amount = match kind {
+        Kind::PegIn => request.deposit_amount,
+        Kind::PegOut => request.deposit_token,
+    };
     Ok(RequestSummary {
         id: request.id,
         kind,
         state: request_state(request.state.stage()),
         code: request.state.code().map(reclaim_code),
         deposit_address: address.to_string(),
-        amount_sat: deposit.and_then(|row| match kind {
-            Kind::PegIn => Some(row.deposit.value.to_sat()),
-            Kind::PegOut => token_sat(&row),
-        }),
-        settlement_txid: settlement.and_then(|settlement| settlement.txid),
+        amount_sat: amount.map(Amount::to_sat),
+        settlement_txid: request.settlement_txid,
         created_at: request.created_at,
     })
 }

@@ -33,7 +33,7 @@ use crate::backend::Backend;
 
 /// Requests that a page's settlements serve at most, but for the last of them: a page then ends
 /// before its limit.
-const SERVED_PER_PAGE_MAX: usize = 2_000;
+const SERVED_PER_PAGE_MAX: usize = 250;
 
 pub(super) async fn one(
     State(api): State<Arc<Api>>,
@@ -93,12 +93,12 @@ async fn read(
     row: grail_store::Settlement,
 ) -> Answer<Settlement> {
     let tip_height = tip_height(backend, reader).await?;
-    let transaction = reader.unsigned_transaction(row.id).await?;
-    let transaction = required(transaction, "a settlement's transaction")?;
     let served = reader.served_requests(row.id).await?;
     // What it spends and pays is on the network from here on; until then it is its users' alone.
     let stage = row.state.stage();
     let (inputs, outputs, requests) = if stage.is_published() {
+        let transaction = reader.unsigned_transaction(row.id).await?;
+        let transaction = required(transaction, "a settlement's transaction")?;
         let requests = served.iter().filter_map(known).collect();
         let inputs = inputs(reader, &transaction, &served).await?;
         (inputs, outputs(&transaction, &served), requests)

@@ -23,7 +23,7 @@ use crate::{
     deployment::Deployment,
     node::{Node, NodeArgs},
     prover::ProverArgs,
-    roles::{build, scan, sign},
+    roles::{build, retain, scan, sign},
     work,
 };
 
@@ -271,6 +271,9 @@ pub async fn serve(backend: Arc<Backend>, doors: Doors) -> anyhow::Result<()> {
     });
     start(&mut roles, "build", |b| {
         Box::pin(async move { build::run(&b).await })
+    });
+    start(&mut roles, "retain", |b| {
+        Box::pin(async move { retain::run(&b).await })
     });
     for name in PROVE_ROLES
         .into_iter()

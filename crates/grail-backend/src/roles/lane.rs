@@ -6,16 +6,19 @@
 
 use std::collections::BTreeMap;
 
+use bitcoin::OutPoint;
 use grail_flow::{
     AbandonCode, Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState,
 };
-use grail_store::{Settlement, StoreError};
+use grail_store::{Reader, Settlement, StoreError};
 
 use crate::{backend::Backend, step::Step};
 
 /// Settlements called off in a row for being overdue, after which the next one is left as it is:
 /// planned anew it would cost another proof, and meet the same.
 const OVERDUE_IN_A_ROW_MAX: u32 = 3;
+/// More than nodes relay in one chain, and than parameters allow.
+pub const HOLDERS_MAX: usize = 1_000;
 /// Rows read at a time; more are never under way.
 const PAGE: u32 = 500;
 
@@ -45,6 +48,21 @@ pub const fn usual(stage: SettlementStage) -> Option<u64> {
         Some(deadline) => Some(deadline / PART_USUAL),
         None => None,
     }
+}
+
+/// The settlements that hold the NFT one after the other, from this output of it on: those that
+/// wait for one another.
+pub async fn holders(reader: &mut Reader, nft: OutPoint) -> Result<Vec<Settlement>, StoreError> {
+    let mut holders: Vec<Settlement> = Vec::new();
+    let mut next = Some(nft);
+    while let Some(nft) = next.filter(|_| holders.len() < HOLDERS_MAX) {
+        let Some(holder) = reader.settlement_spending_nft(&nft).await? else {
+            break;
+        };
+        next = holder.nft_output;
+        holders.push(holder);
+    }
+    Ok(holders)
 }
 
 /// Ends what is overdue and ours to end, and tells a person of the rest. `now` in unix seconds.

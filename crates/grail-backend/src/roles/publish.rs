@@ -10,6 +10,7 @@ use grail_flow::{
 use crate::{
     backend::Backend,
     step::Step,
+    sweep,
     work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };
 
@@ -25,14 +26,18 @@ pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
         .signed_transaction(id)
         .await?
         .context("the settlement is not signed")?;
+    let tip_height = reader.last_block().await?.map_or(0, |block| block.height);
+    let params = backend.params();
+    if sweep::any_reclaimable(params, &mut reader, id, tip_height).await? {
+        return nothing_to_do(backend).await;
+    }
     drop(reader);
     let sent = transaction.clone();
     let outcome = backend.node.call(move |chain| chain.send(&sent)).await;
     let mut step = Step::begin(backend).await?;
     match outcome {
         Ok(_) | Err(SendError::AlreadyInMempool | SendError::AlreadyConfirmed) => {
-            step.tell_settlement(id, SettlementEvent::NodeAccepted)
-                .await?;
+            step.take_place(id, SettlementEvent::NodeAccepted).await?;
             Ok(step)
         }
         // The one verdict about the transaction itself: no other node, and no block, makes it
@@ -101,7 +106,7 @@ enum Missing {
 
 /// The newest block, if node and rows have the same. One that has not seen the rows' newest block
 /// takes what that made for missing; rows that have not seen the node's learn from it first.
-async fn common_tip(backend: &Backend) -> anyhow::Result<Option<BlockRef>> {
+pub async fn common_tip(backend: &Backend) -> anyhow::Result<Option<BlockRef>> {
     let taken = backend.store.read().await?.last_block().await?;
     let tip = backend.node.call(|chain| chain.tip()).await?;
     Ok(taken.filter(|taken| *taken == tip))

@@ -86,6 +86,11 @@ fn state_of(event: &Event) -> &'static str {
     }
 }
 
+/// The number in an event's id.
+fn number(id: &str) -> u64 {
+    id.split_once('-').unwrap().1.parse().unwrap()
+}
+
 #[tokio::test]
 async fn events_of_a_request_come_as_they_happen_and_resume_after_the_last() {
     let t = TestBackend::new().await;
@@ -196,7 +201,7 @@ async fn a_reader_that_missed_more_than_is_sent_again_is_told_to_read_anew() {
         .await
         .next_change()
         .await;
-    assert_eq!((id.as_str(), state_of(&event)), ("2", "paid"));
+    assert_eq!((number(&id), state_of(&event)), (2, "paid"));
 }
 
 #[tokio::test]
@@ -210,8 +215,49 @@ async fn a_number_of_another_database_is_told_to_read_anew_from_the_newest() {
     ] {
         let mut events = Events::open(&t.router, &path, Some(&last)).await;
         let (id, event) = events.next_change().await;
-        assert_eq!((id.as_str(), state_of(&event)), ("1", "reset"));
+        assert_eq!((number(&id), state_of(&event)), (1, "reset"));
     }
+}
+
+/// Of one request as of all: what happened in between is not there any more.
+#[tokio::test]
+async fn who_goes_on_from_an_event_that_is_gone_is_told_to_read_anew() {
+    let t = TestBackend::new().await;
+    let own: Request = t.post("/v1/peg-ins", "own", &peg_in()).await.parse();
+    let _: Request = t.post("/v1/peg-ins", "other", &peg_in()).await.parse();
+    let _: Request = t.post("/v1/peg-ins", "third", &peg_in()).await.parse();
+    let mut tx = t.backend.store.begin().await.unwrap();
+    assert_eq!(tx.forget_events(u64::MAX >> 1, 1).await.unwrap(), 1);
+    tx.commit().await.unwrap();
+    for path in [
+        "/v1/events".to_owned(),
+        format!("/v1/events?request={}", own.id),
+    ] {
+        let mut events = Events::open(&t.router, &path, Some("0")).await;
+        let (id, event) = events.next_change().await;
+        assert_eq!((number(&id), state_of(&event)), (3, "reset"), "{path}");
+    }
+    // From the newest that is gone on, nothing was missed.
+    t.mine(vec![t.backend.deployment_tx.clone()]).await;
+    let mut events = Events::open(&t.router, "/v1/events", Some("1")).await;
+    assert_eq!(state_of(&events.next().await.1), "tip");
+}
+
+/// After a restore the same numbers are those of other events.
+#[tokio::test]
+async fn an_event_of_another_process_is_told_to_read_anew() {
+    let t = TestBackend::new().await;
+    let own: Request = t.post("/v1/peg-ins", "own", &peg_in()).await.parse();
+    let path = format!("/v1/events?request={}", own.id);
+    let mut events = Events::open(&t.router, &path, Some("0")).await;
+    let (own_id, event) = events.next_change().await;
+    assert_eq!(state_of(&event), "awaiting-deposit");
+    let mut events = Events::open(&t.router, &path, Some("00000000-1")).await;
+    assert_eq!(state_of(&events.next_change().await.1), "reset");
+    // This process's own is one to go on from.
+    t.mine(vec![t.backend.deployment_tx.clone()]).await;
+    let mut events = Events::open(&t.router, &path, Some(&own_id)).await;
+    assert_eq!(state_of(&events.next().await.1), "tip");
 }
 
 #[tokio::test]

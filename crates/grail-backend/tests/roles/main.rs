@@ -30,6 +30,8 @@ mod races;
 mod rebuild;
 mod receipts;
 mod reorg;
+mod replace;
+mod retain;
 mod rivals;
 mod rotation;
 mod signers;

@@ -130,7 +130,7 @@ async fn a_receipt_of_what_was_settled_shows_paid() {
     assert_eq!(new.alarms().await, [""; 0]);
 }
 
-async fn get(w: &World, path: &str) -> Value {
+pub async fn get(w: &World, path: &str) -> Value {
     let request = HttpRequest::get(path).body(Body::empty()).unwrap();
     let router = router_with(w.backend.clone(), Limits::default());
     let response = router.oneshot(request).await.unwrap();

@@ -1,8 +1,8 @@
 //! Settlements in the mempool that these rows did not send.
 
 use bitcoin::OutPoint;
-use grail_backend::roles::build::Built;
-use grail_flow::{AbandonCode, SettlementState};
+use grail_backend::{roles::build::Built, step::Step};
+use grail_flow::{AbandonCode, SettlementEvent, SettlementState};
 
 use super::{
     bridge::payment,
@@ -23,7 +23,11 @@ async fn a_settlement_called_off_and_sent_all_the_same_is_revived_and_built_on()
     let requests = w.ready_peg_ins(1).await;
     let ask = w.ask_operators().await;
     let id = settlement_id(&ask);
-    w.mine_empty(18).await;
+    let mut step = Step::begin(&w.backend).await.unwrap();
+    step.tell_settlement(id, SettlementEvent::Cancelled)
+        .await
+        .unwrap();
+    step.commit().await.unwrap();
     assert_eq!(w.settlement(id).await.state.name(), "abandoned");
     // What took its place is with the operators by now.
     w.ready_peg_ins(1).await;

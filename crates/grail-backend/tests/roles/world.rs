@@ -207,6 +207,12 @@ impl World {
         }
     }
 
+    /// Where its database is.
+    #[allow(dead_code, reason = "asked by the test of plans alone")]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// A number never given before.
     pub fn next_number(&self) -> u8 {
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
@@ -255,6 +261,12 @@ impl World {
 
     pub async fn build(&self) -> Built {
         build::build_once(&self.backend).await.unwrap()
+    }
+
+    /// Looks an hour later than it is: whatever waits has had its time.
+    pub async fn build_later(&self) -> Built {
+        let now = clock::now() + 3_600;
+        build::build_at(&self.backend, now).await.unwrap()
     }
 
     /// Leases a job that is due now.

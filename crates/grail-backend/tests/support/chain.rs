@@ -31,6 +31,8 @@ struct State {
     fee_rate: Option<FeeRate>,
     maturity: usize,
     words: Option<&'static str>,
+    /// Below this the node takes nothing, and drops what it has.
+    floor: FeeRate,
 }
 
 /// Why the node would not take a transaction now.
@@ -39,6 +41,7 @@ enum Fault {
     InChain,
     MissingInputs,
     Conflict,
+    FeeTooLow,
     Premature,
     NoWitness,
 }
@@ -50,7 +53,8 @@ impl Fault {
             Self::InMempool => "txn-already-in-mempool",
             Self::InChain => "txn-already-known",
             Self::MissingInputs => "missing-inputs",
-            Self::Conflict => "txn-mempool-conflict",
+            Self::Conflict => "insufficient fee, rejecting replacement",
+            Self::FeeTooLow => "mempool min fee not met",
             Self::Premature => "bad-txns-premature-spend-of-coinbase, tried to spend it",
             Self::NoWitness => "mempool-script-verify-flag-failed",
         }
@@ -113,6 +117,59 @@ impl State {
         made_at.is_some_and(|height| self.blocks.len() < height + self.maturity)
     }
 
+    /// What a transaction pays; without bound where an input comes out of nowhere.
+    fn fee(&self, transaction: &Transaction) -> Option<Amount> {
+        let inputs = transaction.input.iter();
+        let spent: Option<Amount> = inputs
+            .map(|input| Some(self.output(&input.previous_output)?.value))
+            .sum();
+        let spent = spent.unwrap_or(Amount::MAX_MONEY);
+        spent.checked_sub(transaction.output.iter().map(|output| output.value).sum())
+    }
+
+    /// What has to leave the mempool for a transaction: what spends its inputs, and what builds on
+    /// that.
+    fn evicted(&self, transaction: &Transaction) -> Vec<Transaction> {
+        let mut spent: BTreeSet<OutPoint> = transaction
+            .input
+            .iter()
+            .map(|input| input.previous_output)
+            .collect();
+        let mut evicted = Vec::new();
+        for waiting in &self.mempool {
+            let mut inputs = waiting.input.iter();
+            if inputs.any(|input| spent.contains(&input.previous_output)) {
+                let txid = waiting.compute_txid();
+                spent.extend(
+                    (0..)
+                        .take(waiting.output.len())
+                        .map(|vout| OutPoint { txid, vout }),
+                );
+                evicted.push(waiting.clone());
+            }
+        }
+        evicted
+    }
+
+    /// It pays for all that it replaces, for its own size, and more for each vbyte than each.
+    fn may_replace(&self, transaction: &Transaction) -> bool {
+        let evicted = self.evicted(transaction);
+        let vsize = |transaction: &Transaction| transaction.vsize() as u64;
+        let pays = |transaction: &Transaction| {
+            let fee = self
+                .fee(transaction)
+                .filter(|fee| *fee < Amount::from_sat(100_000_000));
+            fee.unwrap_or_default().to_sat()
+        };
+        let own = pays(transaction);
+        let fees: u64 = evicted.iter().map(pays).sum();
+        evicted.is_empty()
+            || own >= fees + vsize(transaction)
+                && evicted
+                    .iter()
+                    .all(|old| own * vsize(old) > pays(old) * vsize(transaction))
+    }
+
     fn fault(&self, transaction: &Transaction) -> Option<Fault> {
         let txid = transaction.compute_txid();
         let is = |other: &Transaction| other.compute_txid() == txid;
@@ -123,6 +180,12 @@ impl State {
             return Some(Fault::InChain);
         }
         let mut faults = Vec::new();
+        if self.fee(transaction) < self.floor.fee_vb(transaction.vsize() as u64) {
+            faults.push(Fault::FeeTooLow);
+        }
+        if !self.may_replace(transaction) {
+            faults.push(Fault::Conflict);
+        }
         for input in &transaction.input {
             let spent = input.previous_output;
             let is_nowhere = !self.known.contains(&spent.txid);
@@ -131,9 +194,6 @@ impl State {
             }
             if self.is_premature(&spent) {
                 return Some(Fault::Premature);
-            }
-            if spends(self.mempool.iter(), &spent) {
-                faults.push(Fault::Conflict);
             }
             if !is_nowhere && input.witness.is_empty() {
                 faults.push(Fault::NoWitness);
@@ -165,6 +225,7 @@ impl PaperChain {
             fee_rate: None,
             maturity: 100,
             words: None,
+            floor: FeeRate::from_sat_per_vb_u32(1),
         }));
         chain.mine(Vec::new());
         chain
@@ -286,6 +347,27 @@ impl PaperChain {
         self.lock().maturity = maturity;
     }
 
+    /// Below this the node takes nothing from now on; what it has is dropped, with what builds on
+    /// it.
+    pub fn set_floor(&self, floor: FeeRate) {
+        let mut state = self.lock();
+        state.floor = floor;
+        loop {
+            let is_low = |waiting: &&Transaction| {
+                let vsize = waiting.vsize() as u64;
+                let nowhere = waiting
+                    .input
+                    .iter()
+                    .any(|input| state.output(&input.previous_output).is_none());
+                nowhere || state.fee(waiting) < floor.fee_vb(vsize)
+            };
+            let Some(low) = state.mempool.iter().find(is_low).cloned() else {
+                return;
+            };
+            state.mempool.retain(|waiting| *waiting != low);
+        }
+    }
+
     /// What the node estimates from now on.
     pub fn set_fee_rate(&self, fee_rate: FeeRate) {
         self.lock().fee_rate = Some(fee_rate);
@@ -375,11 +457,15 @@ impl Chain for PaperChain {
         };
         let ((ancestors, ancestors_vsize), (descendants, descendants_vsize)) =
             (sum(&above), sum(&below));
+        let mempool = state.mempool.iter();
+        let paying = mempool.filter(|tx| below.contains(&tx.compute_txid()));
+        let descendants_fee = paying.map(|tx| state.fee(tx).unwrap_or_default()).sum();
         Ok(Some(MempoolKin {
             ancestors,
             ancestors_vsize,
             descendants,
             descendants_vsize,
+            descendants_fee,
         }))
     }
 
@@ -455,6 +541,8 @@ impl Chain for PaperChain {
         }
         match state.fault(transaction) {
             None => {
+                let evicted = state.evicted(transaction);
+                state.mempool.retain(|waiting| !evicted.contains(waiting));
                 state.known.insert(txid);
                 state.mempool.push(transaction.clone());
                 Ok(txid)
@@ -465,6 +553,9 @@ impl Chain for PaperChain {
                 reason: fault.reason().to_owned(),
             }),
             Some(fault @ Fault::Conflict) => Err(SendError::Conflict {
+                reason: fault.reason().to_owned(),
+            }),
+            Some(fault @ Fault::FeeTooLow) => Err(SendError::FeeTooLow {
                 reason: fault.reason().to_owned(),
             }),
             Some(fault @ Fault::Premature) => Err(SendError::TooEarly {
@@ -481,6 +572,6 @@ impl Chain for PaperChain {
     }
 
     fn mempool_min_fee_rate(&self) -> Result<FeeRate, ChainError> {
-        self.answering().map(|_| FeeRate::from_sat_per_vb_u32(1))
+        self.answering().map(|state| state.floor)
     }
 }

@@ -19,7 +19,8 @@ pub fn bump(
     session.sync(progress)?;
     let transaction = session.wallet.waiting_payment(&replaced)?;
     let fee_rate = session.fee_rate(asked.fee_rate, progress)?;
-    let incremental = session.node()?.incremental_fee_rate()?;
+    // A node that does not say asks for no more than others.
+    let incremental = session.node()?.incremental_fee_rate().unwrap_or(None);
     let waiting = session.wallet.waiting(&transaction);
     let old_fee = waiting.fee()?;
     let least = least_in_place_of(old_fee, transaction.weight(), incremental);

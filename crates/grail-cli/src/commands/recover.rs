@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use bitcoin::{Script, ScriptBuf, Transaction};
+use bitcoin::{Amount, Script, ScriptBuf, Transaction};
 use grail_api::{CheckedReceipt, PageQuery};
 use grail_attest::Protocol;
 use grail_chain::{BitcoinCore, BlockSource as _, Chain as _, ChainError};
@@ -224,7 +224,8 @@ fn scan(
             .take(BATCH_SCRIPTS)
             .filter_map(|candidate| Some((search.script(&session.secp, &candidate)?, candidate)))
             .collect();
-        let answer = scan_settled(&node, batch.keys().map(ScriptBuf::as_script))?;
+        let scripts: Vec<&Script> = batch.keys().map(ScriptBuf::as_script).collect();
+        let answer = scan_settled(&node, &scripts)?;
         height = height.min(answer.height);
         done = done.saturating_add(batch.len() as u64);
         // A node may say anything: what was not asked for is nobody's.
@@ -286,7 +287,7 @@ fn report(
         amount_sat: unspent.amount.to_sat(),
         token_sat: deposit
             .and_then(|deposit| deposit.carried.zkbtc())
-            .map(|amount| amount.to_sat()),
+            .map(Amount::to_sat),
         carries: deposit.map_or("transaction-not-read", |deposit| deposit.carried.code()),
         height: unspent.height,
         reclaimable_at_height: unspent.height.saturating_add(u32::from(delay)),

@@ -1,8 +1,9 @@
 //! A wallet's folder is its owner's alone: what others could look into is closed, and said.
 //!
 //! Closes only what the wallet itself puts there, and follows no link: the folder may hold other
-//! things of its owner's. What lies in a folder that is closed needs no closing of its own. The mnemonic is left as it is: one that others could read is refused when
-//! it is needed, and not quietly mended.
+//! things of its owner's. What lies in a folder that is closed needs no closing of its own. The
+//! mnemonic is left as it is: one that others could read is refused when it is needed, and not
+//! quietly mended.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

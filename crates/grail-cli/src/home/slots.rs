@@ -69,13 +69,12 @@ impl SlotFile {
     pub fn next(&self, tip_height: u32) -> Result<NextSlot, HomeError> {
         let window = window_of(tip_height);
         let stored = self.read()?;
-        let first_window = match stored.first_window {
-            Some(first_window) => first_window,
-            None => {
-                let next = window.saturating_add(1);
-                self.begin(next)?;
-                next
-            }
+        let first_window = if let Some(first_window) = stored.first_window {
+            first_window
+        } else {
+            let next = window.saturating_add(1);
+            self.begin(next)?;
+            next
         };
         if window < first_window {
             return Ok(NextSlot::NotBegun { first_window });

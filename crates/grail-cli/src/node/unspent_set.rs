@@ -106,12 +106,9 @@ pub fn scan<'a>(
 }
 
 /// The same, as of a block that is still in the node's best chain when the scan has ended.
-pub fn scan_settled<'a>(
-    node: &BitcoinCore,
-    scripts: impl IntoIterator<Item = &'a Script> + Clone,
-) -> Result<UnspentSet, ScanFailure> {
+pub fn scan_settled(node: &BitcoinCore, scripts: &[&Script]) -> Result<UnspentSet, ScanFailure> {
     for _ in 0..TRIES_MAX {
-        let found = scan(node, scripts.clone())?;
+        let found = scan(node, scripts.iter().copied())?;
         let header = node.header(&found.block_hash)?;
         if header.is_some_and(|header| header.is_in_best_chain) {
             return Ok(found);

@@ -74,7 +74,9 @@ impl Session {
         };
         progress.note(Note::new(
             "node-alone",
-            format!("nobody but the node has the payment yet: {why}; it passes the payment on once it is"),
+            format!(
+                "nobody but the node has the payment yet: {why}; it passes the payment on once it has company"
+            ),
         ));
     }
 

@@ -197,7 +197,7 @@ impl Wallet {
             branch: branch(output.keychain),
             index: output.derivation_index,
             outpoint: output.outpoint,
-            output: output.txout,
+            txout: output.txout,
             position: output.chain_position,
         });
         let of_requests = self.request_outputs();
@@ -205,7 +205,7 @@ impl Wallet {
             branch: Branch::Request,
             index: slot.index(),
             outpoint: output.outpoint,
-            output: output.txout,
+            txout: output.txout,
             position: output.chain_position,
         });
         let outputs: Vec<Output> = followed.chain(of_requests).collect();
@@ -412,7 +412,7 @@ struct Output {
     branch: Branch,
     index: u32,
     outpoint: OutPoint,
-    output: TxOut,
+    txout: TxOut,
     position: ChainPosition<ConfirmationBlockTime>,
 }
 
@@ -426,7 +426,7 @@ impl Output {
         };
         Coin {
             outpoint: self.outpoint,
-            output: self.output,
+            output: self.txout,
             branch: self.branch,
             index: self.index,
             confirmations,

@@ -3,7 +3,7 @@
 use grail_types::Params;
 
 use super::{SettlementDuty, SettlementEvent, SettlementState};
-use crate::{BlockRef, Unexpected, UnexpectedKind, confirmations};
+use crate::{BlockRef, Hold, Unexpected, UnexpectedKind, confirmations};
 
 use SettlementDuty as Duty;
 use SettlementEvent as Event;
@@ -17,6 +17,8 @@ pub struct SettlementSituation<'a> {
     pub params: &'a Params,
     /// Height of the best block, as of the event.
     pub tip_height: u32,
+    /// Which hold it has on its NFT and its requests until it is published.
+    pub hold: Hold,
 }
 
 type Step = Result<(State, Vec<Duty>), UnexpectedKind>;
@@ -76,7 +78,7 @@ impl SettlementState {
             },
             Event::NodeAccepted => match self {
                 Self::Draft {} | Self::Proven {} | Self::Asked { .. } => Err(Impossible),
-                Self::Signed {} => Ok((State::Broadcast {}, Vec::new())),
+                Self::Signed {} => Ok((State::Broadcast {}, taking_place(situation))),
                 Self::Broadcast {}
                 | Self::Confirmed { .. }
                 | Self::Final { .. }
@@ -87,13 +89,13 @@ impl SettlementState {
                 Self::Draft {} => Err(Impossible),
                 // Answers of operators are public: others can put them together.
                 Self::Proven {} | Self::Asked { .. } | Self::Signed {} => {
-                    Ok((State::Broadcast {}, Vec::new()))
+                    Ok((State::Broadcast {}, taking_place(situation)))
                 }
                 Self::Abandoned { .. } => Ok((State::Broadcast {}, vec![Duty::SignalIncluded])),
                 Self::Broadcast {} | Self::Confirmed { .. } | Self::Final { .. } => Err(Superseded),
             },
             Event::ProvingFailed | Event::ProverRefused => match self {
-                Self::Draft {} => abandon(event),
+                Self::Draft {} => self.abandon(event, situation),
                 Self::Proven {}
                 | Self::Asked { .. }
                 | Self::Signed {}
@@ -104,7 +106,7 @@ impl SettlementState {
             },
             Event::DryRunRefused => match self {
                 Self::Draft {} => Err(Impossible),
-                Self::Proven {} => abandon(event),
+                Self::Proven {} => self.abandon(event, situation),
                 Self::Asked { .. }
                 | Self::Signed {}
                 | Self::Broadcast {}
@@ -114,7 +116,7 @@ impl SettlementState {
             },
             Event::QuorumRefused => match self {
                 Self::Draft {} | Self::Proven {} => Err(Impossible),
-                Self::Asked { .. } => abandon(event),
+                Self::Asked { .. } => self.abandon(event, situation),
                 Self::Signed {}
                 | Self::Broadcast {}
                 | Self::Confirmed { .. }
@@ -123,13 +125,15 @@ impl SettlementState {
             },
             Event::NodeRejected | Event::Replaced => match self {
                 Self::Draft {} | Self::Proven {} | Self::Asked { .. } => Err(Impossible),
-                Self::Signed {} | Self::Broadcast {} => abandon(event),
+                Self::Signed {} | Self::Broadcast {} => self.abandon(event, situation),
                 Self::Confirmed { .. } | Self::Final { .. } | Self::Abandoned { .. } => {
                     Err(Superseded)
                 }
             },
             Event::Cancelled => match self {
-                Self::Draft {} | Self::Proven {} | Self::Asked { .. } => abandon(event),
+                Self::Draft {} | Self::Proven {} | Self::Asked { .. } => {
+                    self.abandon(event, situation)
+                }
                 // Signed: it may be mined at any time, so it is not ours to call off.
                 Self::Signed {}
                 | Self::Broadcast {}
@@ -138,7 +142,7 @@ impl SettlementState {
                 | Self::Abandoned { .. } => Err(Superseded),
             },
             Event::Overdue => match self {
-                Self::Draft {} | Self::Proven {} => abandon(event),
+                Self::Draft {} | Self::Proven {} => self.abandon(event, situation),
                 // Made anew while a quorum is missing, it would cost a proof and meet the same.
                 Self::Asked { .. }
                 | Self::Signed {}
@@ -152,11 +156,22 @@ impl SettlementState {
                 | Self::Proven {}
                 | Self::Asked { .. }
                 | Self::Signed {}
-                | Self::Broadcast {} => abandon(event),
+                | Self::Broadcast {} => self.abandon(event, situation),
                 Self::Confirmed { .. } | Self::Final { .. } => Err(Impossible),
                 Self::Abandoned { .. } => Err(Superseded),
             },
         }
+    }
+
+    /// Ends the settlement; the caller has checked that this event may. One that stands by has no
+    /// requests to tell, and nothing builds on it.
+    fn abandon(self, event: &Event, situation: &SettlementSituation<'_>) -> Step {
+        let code = event.abandon_code().ok_or(Impossible)?;
+        let next = State::Abandoned { code };
+        if situation.hold.stands_by(self.stage()) {
+            return Ok((next, Vec::new()));
+        }
+        Ok((next, vec![Duty::SignalAbandoned { code }]))
     }
 
     fn round_timed_out(self, ended: u32) -> Step {
@@ -195,11 +210,12 @@ impl SettlementState {
             // only by `Unmined`.
             Self::Draft {} | Self::Final { .. } => Err(Impossible),
             // Asked and proven: another process combined and published it.
-            Self::Proven {}
-            | Self::Asked { .. }
-            | Self::Signed {}
-            | Self::Broadcast {}
-            | Self::Confirmed { .. } => Ok((next, confirmed_duty(is_final))),
+            Self::Proven {} | Self::Asked { .. } | Self::Signed {} => {
+                let mut duties = taking_place(situation);
+                duties.extend(confirmed_duty(is_final));
+                Ok((next, duties))
+            }
+            Self::Broadcast {} | Self::Confirmed { .. } => Ok((next, confirmed_duty(is_final))),
             Self::Abandoned { .. } => {
                 let mut duties = vec![Duty::SignalIncluded];
                 duties.extend(confirmed_duty(is_final));
@@ -225,13 +241,12 @@ impl SettlementState {
     }
 }
 
-/// Ends the settlement; the caller has checked that this event may.
-fn abandon(event: &Event) -> Step {
-    let code = event.abandon_code().ok_or(Impossible)?;
-    Ok((
-        State::Abandoned { code },
-        vec![Duty::SignalAbandoned { code }],
-    ))
+/// One that stood by has its requests from here on. What it replaces has ended before.
+fn taking_place(situation: &SettlementSituation<'_>) -> Vec<Duty> {
+    match situation.hold {
+        Hold::FromStart => Vec::new(),
+        Hold::OncePublished => vec![Duty::SignalIncluded],
+    }
 }
 
 fn confirmed_duty(is_final: bool) -> Vec<Duty> {

@@ -10,4 +10,4 @@ mod tests;
 pub use duty::SettlementDuty;
 pub use event::SettlementEvent;
 pub use machine::SettlementSituation;
-pub use state::{AbandonCode, SettlementId, SettlementStage, SettlementState};
+pub use state::{AbandonCode, Hold, SettlementId, SettlementStage, SettlementState};

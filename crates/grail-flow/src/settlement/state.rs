@@ -137,7 +137,7 @@ named_enum! {
 }
 
 impl SettlementStage {
-    /// Holds its NFT, deposits and requests: no other live settlement may.
+    /// Holds its NFT, deposits and requests, or is to: no other live settlement may hold them.
     pub const fn is_live(self) -> bool {
         match self {
             Self::Draft
@@ -208,6 +208,30 @@ impl SettlementStage {
             | Self::Broadcast
             | Self::Confirmed => false,
         }
+    }
+}
+
+/// From when on a settlement holds its NFT, its deposits and its requests against others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// As long as it is live.
+    FromStart,
+    /// It replaces others, which hold them until it is published: a replacement (ADR 17).
+    OncePublished,
+}
+
+impl Hold {
+    /// Whether it is live and holds nothing yet.
+    pub const fn stands_by(self, stage: SettlementStage) -> bool {
+        match self {
+            Self::FromStart => false,
+            Self::OncePublished => stage.is_live() && !stage.is_published(),
+        }
+    }
+
+    /// Whether it holds what it is to spend: no other settlement may then.
+    pub const fn holds(self, stage: SettlementStage) -> bool {
+        stage.is_live() && !self.stands_by(stage)
     }
 }
 

@@ -4,7 +4,7 @@ use bitcoin::{BlockHash, hashes::Hash};
 use proptest::prelude::*;
 
 use super::{
-    AbandonCode, SettlementDuty as Duty, SettlementEvent as Event, SettlementSituation,
+    AbandonCode, Hold, SettlementDuty as Duty, SettlementEvent as Event, SettlementSituation,
     SettlementStage, SettlementState as State,
 };
 use crate::{BlockRef, UnexpectedKind, request::tests_support::params};
@@ -36,10 +36,20 @@ fn apply(
     event: Event,
     tip_height: u32,
 ) -> Result<(State, Vec<Duty>), UnexpectedKind> {
+    apply_held(Hold::FromStart, state, event, tip_height)
+}
+
+fn apply_held(
+    hold: Hold,
+    state: State,
+    event: Event,
+    tip_height: u32,
+) -> Result<(State, Vec<Duty>), UnexpectedKind> {
     let params = params();
     let situation = SettlementSituation {
         params: &params,
         tip_height,
+        hold,
     };
     state
         .apply(&event, &situation)
@@ -389,5 +399,54 @@ proptest! {
             }
             state = next;
         }
+    }
+}
+
+#[test]
+fn a_replacement_has_its_requests_once_it_is_published_and_no_sooner() {
+    let hold = Hold::OncePublished;
+    let published = (State::Broadcast {}, vec![Duty::SignalIncluded]);
+    let signed = State::Signed {};
+    let taken = apply_held(hold, signed, Event::NodeAccepted, 100);
+    assert_eq!(taken, Ok(published.clone()));
+    for state in [State::Proven {}, State::Asked { round: 1 }, signed] {
+        let relayed = apply_held(hold, state, Event::Relayed, 100);
+        assert_eq!(relayed, Ok(published.clone()));
+        let block = block(100);
+        let mined = apply_held(hold, state, Event::Mined { block }, 101).unwrap();
+        assert_eq!(mined.0, finished(100));
+        assert_eq!(mined.1, [Duty::SignalIncluded, Duty::SignalConfirmed]);
+    }
+    // Any other has them from its start.
+    let taken = apply(signed, Event::NodeAccepted, 100);
+    assert_eq!(taken, Ok((State::Broadcast {}, Vec::new())));
+}
+
+#[test]
+fn a_replacement_that_ends_unpublished_tells_nobody_and_afterwards_all() {
+    let hold = Hold::OncePublished;
+    for (state, event) in [
+        (State::Draft {}, Event::Overdue),
+        (State::Proven {}, Event::DryRunRefused),
+        (State::Asked { round: 1 }, Event::Cancelled),
+        (State::Signed {}, Event::Replaced),
+        (State::Signed {}, Event::ConflictFound),
+    ] {
+        let (next, duties) = apply_held(hold, state, event, 100).unwrap();
+        assert_eq!(next.stage(), SettlementStage::Abandoned);
+        assert_eq!(duties, []);
+    }
+    let code = AbandonCode::InputsSpent;
+    let ended = apply_held(hold, State::Broadcast {}, Event::ConflictFound, 100);
+    let told = vec![Duty::SignalAbandoned { code }];
+    assert_eq!(ended, Ok((abandoned(code), told)));
+}
+
+#[test]
+fn what_is_live_is_held_from_the_start_or_once_it_is_published() {
+    for stage in SettlementStage::ALL.iter().copied() {
+        assert_eq!(Hold::FromStart.holds(stage), stage.is_live());
+        assert_eq!(Hold::OncePublished.holds(stage), stage.is_published());
+        assert!(!Hold::FromStart.stands_by(stage));
     }
 }

@@ -120,28 +120,22 @@ impl Reader {
 
     /// Sums over all proofs.
     pub async fn proof_totals(&mut self) -> Result<ProofTotals, StoreError> {
-        let rows = sqlx::query(
-            "SELECT state, COUNT(*) AS total FROM proofs GROUP BY state ORDER BY state",
-        )
-        .fetch_all(self.connection())
-        .await?;
+        let rows =
+            sqlx::query("SELECT state, total FROM proof_totals WHERE total > 0 ORDER BY state")
+                .fetch_all(self.connection())
+                .await?;
         let by_state = rows
             .iter()
             .map(|row| Ok((row.text("state")?, row.u64("total")?)))
             .collect::<Result<_, StoreError>>()?;
         // Every call ended with a proof, with a no for good, is under way, or had no verdict.
-        let row = sqlx::query(sql(format!("SELECT COALESCE(SUM(reused), 0) AS reused, \
-             COALESCE(SUM(attempts), 0) - COALESCE(SUM(CASE WHEN attempts > 0 AND reused = 0 \
-             AND state IN ('{PROVING}', '{PROVEN}', '{FAILED}') THEN 1 ELSE 0 END), 0) AS interrupted, \
-             COUNT(duration_ms) AS timed, COALESCE(SUM(duration_ms), 0) AS duration, \
-             COALESCE(SUM(CASE WHEN reused = 0 THEN fee_sat END), 0) AS fee \
-             FROM proofs")))
-        .fetch_one(self.connection())
-        .await?;
-        let fuel = sqlx::query(
-            "SELECT COALESCE(SUM(fuel / 1000), 0) AS thousands, COALESCE(SUM(fuel % 1000), 0) AS rest \
-             FROM proofs WHERE reused = 0",
-        )
+        let row = sqlx::query(sql(format!(
+            "SELECT COALESCE(SUM(reused), 0) AS reused, COALESCE(SUM(attempts), 0) - COALESCE(SUM(CASE \
+             WHEN state IN ('{PROVING}', '{PROVEN}', '{FAILED}') THEN ended ELSE 0 END), 0) AS interrupted, \
+             COALESCE(SUM(timed), 0) AS timed, COALESCE(SUM(duration_ms), 0) AS duration, \
+             COALESCE(SUM(fee_sat), 0) AS fee, COALESCE(SUM(fuel_thousands), 0) AS thousands, \
+             COALESCE(SUM(fuel_rest), 0) AS rest FROM proof_totals"
+        )))
         .fetch_one(self.connection())
         .await?;
         Ok(ProofTotals {
@@ -150,10 +144,10 @@ impl Reader {
             interrupted_count: row.u64("interrupted")?,
             timed_count: row.u64("timed")?,
             duration_ms: row.u64("duration")?,
-            fuel: fuel
+            fuel: row
                 .u64("thousands")?
                 .saturating_mul(1_000)
-                .saturating_add(fuel.u64("rest")?),
+                .saturating_add(row.u64("rest")?),
             fee: row.amount("fee")?,
         })
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bitcoin::{Amount, OutPoint, Transaction, Witness, consensus::encode};
+use bitcoin::{Amount, OutPoint, Transaction, consensus::encode};
 use grail_flow::{SettlementId, SettlementStage, SettlementState};
 use grail_types::{Epoch, RequestId};
 
-use super::{SETTLEMENT_ITEMS_MAX, SettlementItem};
+use super::{SETTLEMENT_ITEMS_MAX, SettlementItem, bodies::Body, without_witnesses};
 use crate::{
     Conflict, Reader, StoreError, StoreTx,
     column::{Columns, after, at_most, integer, listed, sat},
@@ -115,9 +115,9 @@ impl StoreTx {
         let state = SettlementState::Broadcast {};
         let weight = new.transaction.weight();
         sqlx::query(
-            "INSERT INTO settlements (id, state_name, state, epoch, nft_input, nft_output, proposal, unsigned_tx, \
-             signed_tx, txid, fee_sat, weight, vsize, adopted, stage_since, created_at, updated_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1, $14, $14, $14)",
+            "INSERT INTO settlements (id, state_name, state, epoch, nft_input, nft_output, txid, fee_sat, weight, \
+             vsize, adopted, stage_since, created_at, updated_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $11, $11)",
         )
         .bind(number)
         .bind(state.name())
@@ -125,9 +125,6 @@ impl StoreTx {
         .bind(integer("epoch", new.epoch.0)?)
         .bind(new.nft_input.to_string())
         .bind(OutPoint::new(txid, new.nft_vout).to_string())
-        .bind(Vec::new())
-        .bind(encode::serialize(&without_witnesses(new.transaction)))
-        .bind(encode::serialize(new.transaction))
         .bind(txid.to_string())
         .bind(sat("fee", new.fee)?)
         .bind(integer("weight", weight.to_wu())?)
@@ -135,6 +132,10 @@ impl StoreTx {
         .bind(integer("now", new.now)?)
         .execute(self.connection())
         .await?;
+        let unsigned = encode::serialize(&without_witnesses(new.transaction));
+        self.put_body(id, Body::Unsigned, unsigned).await?;
+        let signed = encode::serialize(new.transaction);
+        self.put_body(id, Body::Signed, signed).await?;
         for (position, item) in (0_i64..).zip(new.items) {
             self.add_adopted_item(number, position, item).await?;
         }
@@ -208,12 +209,4 @@ impl StoreTx {
             })
         }
     }
-}
-
-fn without_witnesses(transaction: &Transaction) -> Transaction {
-    let mut transaction = transaction.clone();
-    for input in &mut transaction.input {
-        input.witness = Witness::new();
-    }
-    transaction
 }

@@ -1,80 +1,114 @@
-//! The large columns: what is to be proven, what operators are asked, the transaction.
+//! The large parts, in a table of their own: what is to be proven, what operators are asked, the
+//! transaction. They go once nobody can need them ([`StoreTx::trim_settlements`]).
 
 use bitcoin::{OutPoint, Transaction, Txid, consensus::encode};
-use grail_flow::{SettlementId, SettlementStage};
+use grail_flow::{SettlementId, named_enum};
 
-use super::{BuiltTransaction, PROPOSAL_BYTES_MAX};
+use super::{BuiltTransaction, PROPOSAL_BYTES_MAX, without_witnesses};
 use crate::{
     Conflict, Reader, StoreError, StoreTx,
     column::{Columns, after, at_most, integer, sat},
-    db::DbRow,
-    form::{is_unversioned, read_bytes, write_bytes},
+    form::{read_bytes, write_bytes},
     transactions::decode,
 };
 
-impl Reader {
-    /// What is to be proven, as given by [`StoreTx::create_settlement`]; none once it is.
-    pub async fn draft(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
-        let row = sqlx::query(
-            "SELECT draft, proposal, proposal_id, state_name FROM settlements WHERE id = $1",
-        )
-        .bind(after(id.0))
-        .fetch_optional(self.connection())
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        match row.maybe_bytes("draft")? {
-            Some(draft) => read_bytes("settlements.draft", draft).map(Some),
-            None => old_draft(&row),
-        }
+named_enum! {
+    /// A large part of a settlement.
+    pub(super) enum Body {
+        /// What is to be proven.
+        Draft = "draft",
+        /// What operators are asked.
+        Proposal = "proposal",
+        /// The transaction without witnesses.
+        Unsigned = "unsigned",
+        /// The transaction with them.
+        Signed = "signed",
     }
+}
 
-    /// What operators are asked, as given by [`StoreTx::set_proposal`]; none before that.
-    pub async fn proposal(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
+impl Reader {
+    async fn body(&mut self, id: SettlementId, body: Body) -> Result<Option<Vec<u8>>, StoreError> {
         let row =
-            sqlx::query("SELECT proposal, proposal_id, state_name FROM settlements WHERE id = $1")
+            sqlx::query("SELECT body FROM settlement_bodies WHERE settlement = $1 AND kind = $2")
                 .bind(after(id.0))
+                .bind(body.name())
                 .fetch_optional(self.connection())
                 .await?;
-        let Some(row) = row else { return Ok(None) };
-        let stored = row.bytes("proposal")?;
-        if stored.is_empty() || old_draft(&row)?.is_some() {
-            return Ok(None);
-        }
-        read_bytes("settlements.proposal", stored).map(Some)
+        row.map(|row| row.bytes("body")).transpose()
     }
 
-    /// The transaction without signatures, once built.
+    /// What is to be proven, as given by [`StoreTx::create_settlement`]; none once it is.
+    pub async fn draft(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
+        let draft = self.body(id, Body::Draft).await?;
+        draft
+            .map(|draft| read_bytes("settlement_bodies.draft", draft))
+            .transpose()
+    }
+
+    /// What operators are asked, as given by [`StoreTx::set_proposal`]; none before that, nor long
+    /// after.
+    pub async fn proposal(&mut self, id: SettlementId) -> Result<Option<Vec<u8>>, StoreError> {
+        let proposal = self.body(id, Body::Proposal).await?;
+        proposal
+            .map(|proposal| read_bytes("settlement_bodies.proposal", proposal))
+            .transpose()
+    }
+
+    /// The transaction without signatures, once built. Of one that is settled for long, as it is
+    /// kept among all transactions.
     pub async fn unsigned_transaction(
         &mut self,
         id: SettlementId,
     ) -> Result<Option<Transaction>, StoreError> {
-        let row = sqlx::query("SELECT unsigned_tx FROM settlements WHERE id = $1")
-            .bind(after(id.0))
-            .fetch_optional(self.connection())
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        row.maybe_bytes("unsigned_tx")?
-            .map(|bytes| decode("settlements.unsigned_tx", &bytes))
-            .transpose()
+        if let Some(body) = self.body(id, Body::Unsigned).await? {
+            return decode("settlement_bodies.unsigned", &body).map(Some);
+        }
+        let txid = self.settlement(id).await?.and_then(|row| row.txid);
+        let Some(txid) = txid else { return Ok(None) };
+        let kept = self.transaction(&txid).await?;
+        Ok(kept.as_ref().map(without_witnesses))
     }
 
-    /// The transaction with signatures, once a quorum signed.
+    /// The transaction with signatures, once a quorum signed, and for as long as it may have to be
+    /// published again.
     pub async fn signed_transaction(
         &mut self,
         id: SettlementId,
     ) -> Result<Option<Transaction>, StoreError> {
-        let row = sqlx::query("SELECT signed_tx FROM settlements WHERE id = $1")
-            .bind(after(id.0))
-            .fetch_optional(self.connection())
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        row.maybe_bytes("signed_tx")?
-            .map(|bytes| decode("settlements.signed_tx", &bytes))
+        let body = self.body(id, Body::Signed).await?;
+        body.map(|body| decode("settlement_bodies.signed", &body))
             .transpose()
     }
 }
 
 impl StoreTx {
+    pub(super) async fn put_body(
+        &mut self,
+        id: SettlementId,
+        body: Body,
+        bytes: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO settlement_bodies (settlement, kind, body) VALUES ($1, $2, $3) \
+             ON CONFLICT (settlement, kind) DO UPDATE SET body = excluded.body",
+        )
+        .bind(after(id.0))
+        .bind(body.name())
+        .bind(bytes)
+        .execute(self.connection())
+        .await?;
+        Ok(())
+    }
+
+    async fn drop_body(&mut self, id: SettlementId, body: Body) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM settlement_bodies WHERE settlement = $1 AND kind = $2")
+            .bind(after(id.0))
+            .bind(body.name())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
     /// Says what operators are asked, once the proof is there, and the name by which they answer.
     /// The draft is in it, and goes.
     pub async fn set_proposal(
@@ -86,16 +120,15 @@ impl StoreTx {
     ) -> Result<(), StoreError> {
         at_most("length of the proposal", proposal.len(), PROPOSAL_BYTES_MAX)?;
         self.live(id).await?;
-        sqlx::query(
-            "UPDATE settlements SET proposal = $2, proposal_id = $3, draft = NULL, updated_at = $4 WHERE id = $1",
-        )
-        .bind(after(id.0))
-        .bind(write_bytes(proposal))
-        .bind(name)
-        .bind(integer("now", now)?)
-        .execute(self.connection())
-        .await?;
-        Ok(())
+        sqlx::query("UPDATE settlements SET proposal_id = $2, updated_at = $3 WHERE id = $1")
+            .bind(after(id.0))
+            .bind(name)
+            .bind(integer("now", now)?)
+            .execute(self.connection())
+            .await?;
+        self.put_body(id, Body::Proposal, write_bytes(proposal))
+            .await?;
+        self.drop_body(id, Body::Draft).await
     }
 
     /// Attaches the transaction without signatures.
@@ -124,11 +157,10 @@ impl StoreTx {
         }
         self.refuse_taken(id, &txid).await?;
         sqlx::query(
-            "UPDATE settlements SET unsigned_tx = $2, signed_tx = NULL, txid = $3, nft_output = $4, fee_sat = $5, \
-             weight = $6, vsize = $7, updated_at = $8 WHERE id = $1",
+            "UPDATE settlements SET txid = $2, nft_output = $3, fee_sat = $4, weight = $5, vsize = $6, \
+             updated_at = $7 WHERE id = $1",
         )
         .bind(after(id.0))
-        .bind(encode::serialize(built.unsigned))
         .bind(txid.to_string())
         .bind(OutPoint::new(txid, built.nft_vout).to_string())
         .bind(sat("fee", built.fee)?)
@@ -137,6 +169,9 @@ impl StoreTx {
         .bind(integer("now", now)?)
         .execute(self.connection())
         .await?;
+        let unsigned = encode::serialize(built.unsigned);
+        self.put_body(id, Body::Unsigned, unsigned).await?;
+        self.drop_body(id, Body::Signed).await?;
         Ok(txid)
     }
 
@@ -156,24 +191,15 @@ impl StoreTx {
         }
         let weight = signed.weight();
         sqlx::query(
-            "UPDATE settlements SET signed_tx = $2, weight = $3, vsize = $4, updated_at = $5 WHERE id = $1",
+            "UPDATE settlements SET weight = $2, vsize = $3, updated_at = $4 WHERE id = $1",
         )
         .bind(after(id.0))
-        .bind(encode::serialize(signed))
         .bind(integer("weight", weight.to_wu())?)
         .bind(integer("vsize", weight.to_vbytes_ceil())?)
         .bind(integer("now", now)?)
         .execute(self.connection())
         .await?;
-        Ok(())
+        self.put_body(id, Body::Signed, encode::serialize(signed))
+            .await
     }
-}
-
-/// The draft in a row of before drafts had a column of their own: it stands where the proposal
-/// does, without a version, and has no proposal's name.
-fn old_draft(row: &DbRow) -> Result<Option<Vec<u8>>, StoreError> {
-    let stored = row.bytes("proposal")?;
-    let is_draft = row.text("state_name")? == SettlementStage::Draft.name()
-        && row.maybe_text("proposal_id")?.is_none();
-    Ok((is_draft && is_unversioned(&stored)).then_some(stored))
 }

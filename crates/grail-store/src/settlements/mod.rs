@@ -3,12 +3,14 @@
 
 mod adopted;
 mod bodies;
+mod replacing;
 mod write;
 
 pub use adopted::AdoptedSettlement;
+pub use replacing::{Replaces, Tried};
 
-use bitcoin::{Amount, OutPoint, Transaction, Txid, Weight};
-use grail_flow::{BlockRef, SettlementId, SettlementStage, SettlementState};
+use bitcoin::{Amount, OutPoint, Transaction, Txid, Weight, Witness};
+use grail_flow::{BlockRef, Hold, SettlementId, SettlementStage, SettlementState};
 use grail_types::{Epoch, RequestId};
 
 use crate::{
@@ -27,7 +29,7 @@ pub const PROPOSAL_BYTES_MAX: usize = 32 << 20;
 /// Largest draft: a proposal, and a spell that is far smaller.
 pub const DRAFT_BYTES_MAX: usize = 40 << 20;
 
-/// A settlement as stored, without its large columns.
+/// A settlement as stored, without its large parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     /// Its number.
@@ -54,10 +56,27 @@ pub struct Settlement {
     pub stage_since: u64,
     /// Whether it was read from a block instead of made here.
     pub adopted: bool,
+    /// The oldest of those in whose place it is to come, if it is a replacement.
+    pub replaces: Option<SettlementId>,
     /// When it was made, unix seconds.
     pub created_at: u64,
     /// When it last changed, unix seconds.
     pub updated_at: u64,
+}
+
+impl Settlement {
+    /// From when on it holds what it spends.
+    pub const fn hold(&self) -> Hold {
+        match self.replaces {
+            None => Hold::FromStart,
+            Some(_) => Hold::OncePublished,
+        }
+    }
+
+    /// Whether it is to take the place of others and has not yet.
+    pub const fn stands_by(&self) -> bool {
+        self.hold().stands_by(self.state.stage())
+    }
 }
 
 /// A request served by a settlement.
@@ -105,19 +124,27 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT id, state, epoch, nft_input, nft_output, txid, fee_sat, weight, vsize, height, hash, stage_since, \
-             adopted, created_at, updated_at FROM settlements ",
+             adopted, replaces, created_at, updated_at FROM settlements ",
             $rest
         )
     };
 }
 pub(crate) use select;
 
-/// The condition that a settlement is live: it holds what no other live one may.
-fn live(column: &str) -> String {
+/// The condition that a settlement is live.
+fn live(table: &str) -> String {
     is_none_of(
-        column,
+        &format!("{table}.state_name"),
         SettlementStage::those(SettlementStage::is_given_up).map(SettlementStage::name),
     )
+}
+
+/// The condition that a settlement holds what no other may hold: it is live, and does not stand by.
+fn holds(table: &str) -> String {
+    let published = SettlementStage::those(SettlementStage::is_published);
+    let published = listed(published.map(SettlementStage::name));
+    let live = live(table);
+    format!("({live} AND ({table}.replaces IS NULL OR {table}.state_name IN ({published})))")
 }
 
 impl Reader {
@@ -137,7 +164,7 @@ impl Reader {
     ) -> Result<Option<Settlement>, StoreError> {
         let row = sqlx::query(sql(format!(
             select!("WHERE txid = $1 ORDER BY CASE WHEN {} THEN 0 ELSE 1 END, id DESC LIMIT 1"),
-            live("state_name")
+            live("settlements")
         )))
         .bind(txid.to_string())
         .fetch_optional(self.connection())
@@ -145,14 +172,15 @@ impl Reader {
         row.as_ref().map(read).transpose()
     }
 
-    /// The live settlement that spends this output of the NFT.
+    /// The live settlement that spends this output of the NFT, and holds it: not one that stands
+    /// by.
     pub async fn settlement_spending_nft(
         &mut self,
         nft: &OutPoint,
     ) -> Result<Option<Settlement>, StoreError> {
         let row = sqlx::query(sql(format!(
             select!("WHERE nft_input = $1 AND {}"),
-            live("state_name")
+            holds("settlements")
         )))
         .bind(nft.to_string())
         .fetch_optional(self.connection())
@@ -171,8 +199,8 @@ impl Reader {
                  WHERE later.nft_input = settlements.nft_output AND {}) \
                  AND epoch = {} ORDER BY id DESC LIMIT 1"
             ),
-            live("state_name"),
-            live("later.state_name"),
+            holds("settlements"),
+            holds("later"),
             NEWEST_EPOCH
         )))
         .fetch_optional(self.connection())
@@ -180,12 +208,13 @@ impl Reader {
         row.as_ref().map(read).transpose()
     }
 
-    /// How many live settlements are in no block.
+    /// How many settlements wait for one another and are in no block; not one that stands by.
     pub async fn unconfirmed_settlement_count(&mut self) -> Result<u64, StoreError> {
         let unconfirmed = SettlementStage::those(SettlementStage::is_unconfirmed);
         let row = sqlx::query(sql(format!(
-            "SELECT COUNT(*) AS total FROM settlements WHERE state_name IN ({})",
-            listed(unconfirmed.map(SettlementStage::name))
+            "SELECT COUNT(*) AS total FROM settlements WHERE state_name IN ({}) AND {}",
+            listed(unconfirmed.map(SettlementStage::name)),
+            holds("settlements")
         )))
         .fetch_one(self.connection())
         .await?;
@@ -275,13 +304,23 @@ impl Reader {
         request: &RequestId,
     ) -> Result<Option<SettlementId>, StoreError> {
         let row = sqlx::query(
-            "SELECT settlement FROM settlement_items WHERE request_row = $1 AND active = 1",
+            "SELECT settlement FROM settlement_items \
+             WHERE request = $1 AND request_row IS NOT NULL AND active = 1",
         )
         .bind(request.to_string())
         .fetch_optional(self.connection())
         .await?;
         row.map(|row| row.settlement_id("settlement")).transpose()
     }
+}
+
+/// What a txid commits to.
+pub(crate) fn without_witnesses(transaction: &Transaction) -> Transaction {
+    let mut transaction = transaction.clone();
+    for input in &mut transaction.input {
+        input.witness = Witness::new();
+    }
+    transaction
 }
 
 pub(crate) fn item(row: &DbRow) -> Result<SettlementItem, StoreError> {
@@ -307,6 +346,7 @@ pub(crate) fn read(row: &DbRow) -> Result<Settlement, StoreError> {
         block: row.maybe_block("height", "hash")?,
         stage_since: row.u64("stage_since")?,
         adopted: row.u64("adopted")? == 1,
+        replaces: row.maybe_u64("replaces")?.map(SettlementId),
         created_at: row.u64("created_at")?,
         updated_at: row.u64("updated_at")?,
     })

@@ -3,7 +3,10 @@
 use bitcoin::{OutPoint, Txid};
 use grail_flow::{SettlementId, SettlementState};
 
-use super::{DRAFT_BYTES_MAX, NewSettlement, SETTLEMENT_ITEMS_MAX, Settlement, SettlementItem};
+use super::{
+    DRAFT_BYTES_MAX, NewSettlement, Replaces, SETTLEMENT_ITEMS_MAX, Settlement, SettlementItem,
+    bodies::Body,
+};
 use crate::{
     Conflict, StoreError, StoreTx,
     column::{after, at_most, integer, sat},
@@ -21,14 +24,23 @@ impl StoreTx {
         &mut self,
         new: &NewSettlement<'_>,
     ) -> Result<SettlementId, StoreError> {
+        self.refuse_spent_nft(&new.nft_input).await?;
+        self.insert_draft(new, None).await
+    }
+
+    /// The row of a draft with its items, active unless it replaces others.
+    pub(super) async fn insert_draft(
+        &mut self,
+        new: &NewSettlement<'_>,
+        replaces: Option<Replaces>,
+    ) -> Result<SettlementId, StoreError> {
         at_most("number of items", new.items.len(), SETTLEMENT_ITEMS_MAX)?;
         at_most("length of the draft", new.draft.len(), DRAFT_BYTES_MAX)?;
         let now = integer("now", new.now)?;
-        self.refuse_spent_nft(&new.nft_input).await?;
         let state = SettlementState::start();
         let number = self.next_number("settlement").await?;
         sqlx::query(
-            "INSERT INTO settlements (id, state_name, state, epoch, nft_input, draft, proposal, \
+            "INSERT INTO settlements (id, state_name, state, epoch, nft_input, replaces, begun_height, \
              stage_since, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $8)",
         )
         .bind(number)
@@ -36,26 +48,33 @@ impl StoreTx {
         .bind(write_json("settlements.state", &state)?)
         .bind(integer("epoch", new.epoch.0)?)
         .bind(new.nft_input.to_string())
-        .bind(write_bytes(new.draft))
-        .bind(Vec::new())
+        .bind(replaces.map(|replaces| after(replaces.settlement.0)))
+        .bind(replaces.map(|replaces| i64::from(replaces.height)))
         .bind(now)
         .execute(self.connection())
         .await?;
+        let is_active = replaces.is_none();
         for (position, item) in (0_i64..).zip(new.items) {
-            self.add_item(number, position, item).await?;
+            if is_active {
+                self.refuse_used(item).await?;
+            }
+            self.add_item((number, position), item, i64::from(is_active))
+                .await?;
         }
-        u64::try_from(number)
+        let id = u64::try_from(number)
             .map(SettlementId)
-            .map_err(|error| StoreError::corrupt("counters.value", error))
+            .map_err(|error| StoreError::corrupt("counters.value", error))?;
+        self.put_body(id, Body::Draft, write_bytes(new.draft))
+            .await?;
+        Ok(id)
     }
 
     async fn add_item(
         &mut self,
-        settlement: i64,
-        position: i64,
+        (settlement, position): (i64, i64),
         item: &SettlementItem,
+        active: i64,
     ) -> Result<(), StoreError> {
-        self.refuse_used(item).await?;
         let belongs = self
             .deposit(&item.deposit)
             .await?
@@ -67,7 +86,7 @@ impl StoreTx {
         }
         sqlx::query(
             "INSERT INTO settlement_items (settlement, position, request, deposit, request_row, deposit_row, \
-             amount_out_sat, fee_share_sat, active) VALUES ($1, $2, $3, $4, $3, $4, $5, $6, 1)",
+             amount_out_sat, fee_share_sat, active) VALUES ($1, $2, $3, $4, $3, $4, $5, $6, $7)",
         )
         .bind(settlement)
         .bind(position)
@@ -75,6 +94,7 @@ impl StoreTx {
         .bind(item.deposit.to_string())
         .bind(sat("amount out", item.amount_out)?)
         .bind(sat("fee share", item.fee_share)?)
+        .bind(active)
         .execute(self.connection())
         .await?;
         Ok(())
@@ -110,8 +130,8 @@ impl StoreTx {
     ///
     /// # Errors
     /// [`StoreError::Stale`] when it is in another state by now; [`StoreError::NotFound`]; on the
-    /// way back from abandoned the conflicts of [`StoreTx::create_settlement`] and
-    /// [`Conflict::TransactionTaken`].
+    /// way back from abandoned, and where one that stood by is published, the conflicts of
+    /// [`StoreTx::create_settlement`] and [`Conflict::TransactionTaken`].
     pub async fn set_settlement_state(
         &mut self,
         id: SettlementId,
@@ -126,8 +146,9 @@ impl StoreTx {
         if settlement.state != *from {
             return Err(StoreError::Stale { what: "settlement" });
         }
-        let was_live = from.stage().is_live();
-        if to.stage().is_live() && !was_live {
+        let hold = settlement.hold();
+        let (held, holds) = (hold.holds(from.stage()), hold.holds(to.stage()));
+        if holds && !held {
             self.refuse_spent_nft(&settlement.nft_input).await?;
             if let Some(txid) = settlement.txid {
                 self.refuse_taken(id, &txid).await?;
@@ -155,10 +176,10 @@ impl StoreTx {
         .bind(integer("now", now)?)
         .execute(self.connection())
         .await?;
-        if to.stage().is_live() != was_live {
+        if holds != held {
             sqlx::query("UPDATE settlement_items SET active = $2 WHERE settlement = $1")
                 .bind(after(id.0))
-                .bind(i64::from(to.stage().is_live()))
+                .bind(i64::from(holds))
                 .execute(self.connection())
                 .await?;
         }

@@ -15,9 +15,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Each spends the NFT that the one before it made; the newest one is in the mempool.
 const FILL: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
     INSERT INTO settlements
-        (id, state_name, state, nft_input, nft_output, proposal, created_at, updated_at)
+        (id, state_name, state, nft_input, nft_output, created_at, updated_at)
     SELECT i, CASE WHEN i = 20000 THEN 'broadcast' ELSE 'final' END, '', printf('%064x:0', i),
-        printf('%064x:0', i + 1), x'', 1, 1 FROM n";
+        printf('%064x:0', i + 1), 1, 1 FROM n";
 
 #[tokio::test]
 async fn the_place_of_the_nft_is_found_at_once_after_any_history() {

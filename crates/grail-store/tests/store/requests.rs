@@ -223,8 +223,6 @@ async fn lists_go_page_by_page_in_order_of_creation() {
         .await
         .unwrap();
     assert_eq!(waiting.len(), 2);
-    let scripts = tx.deposit_scripts(4, 10).await.unwrap();
-    assert_eq!(scripts, [(5, script(5), terms(5).id())]);
     let counts = tx.request_counts().await.unwrap();
     assert_eq!(counts, [("awaiting-deposit".to_owned(), 5)]);
 }

@@ -1,10 +1,11 @@
 //! Role *build*: ready requests to a settlement draft.
 
 pub(crate) mod fee_cap;
+pub mod replace;
 mod room;
 mod turns;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use bitcoin::{FeeRate, OutPoint, Transaction, Txid, Weight};
 use grail_bridge_contract::RosterState;
 use grail_chain::View;
@@ -14,22 +15,23 @@ use grail_flow::{
     confirmations_needed,
 };
 use grail_spell::nft_app;
-use grail_store::{NewSettlement, Reader, Request, SettlementItem};
+use grail_store::{NewSettlement, Reader, Request, SettlementItem, StoreError};
 use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, SettlementRequest};
 use grail_types::{BoundedVec, Epoch, Network, Params, Roster};
 use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{alarm, backend::Backend, clock, draft::Draft, rosters::Rosters, step::Step};
+use crate::{
+    alarm, backend::Backend, clock, draft::Draft, roles::lane, rosters::Rosters, step::Step,
+};
 use turns::Turns;
 
 /// Blocks within which a settlement should be mined.
 const FEE_TARGET_BLOCKS: u16 = 6;
 /// Longest sleep without a hint.
 const BUILD_POLL: Duration = Duration::from_secs(1);
-/// Settlements between the chain's NFT and the one to build on: more than nodes relay in one chain,
-/// and than parameters allow.
-const DESCENDANTS_MAX: u32 = 1_000;
+/// Rows of settlements that wait for a block, read at a time: more than nodes relay in one chain.
+const WAITING_MAX: u32 = 1_000;
 /// Pause after an empty plan or a settlement that was refused: the reason is still there.
 const HOLD_SECONDS: u64 = 15;
 
@@ -72,8 +74,13 @@ struct Tip {
     transaction: Transaction,
 }
 
-/// Looks once whether a settlement can be built, and drafts it.
+/// Looks once whether a settlement can be built, or what waits be replaced, and drafts it.
 pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
+    build_at(backend, clock::now()).await
+}
+
+/// The same as of a time, unix seconds: what waits has waited until then.
+pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     let mut reader = backend.store.read().await?;
     // While something is that cannot be, nothing new is begun; nor while a person asks for that.
     if reader.open_alarms().await?.stop > 0 || reader.pause().await?.is_some() {
@@ -92,6 +99,10 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
         return Ok(Built::Hold);
     }
     let epoch = newest.epoch();
+    // Whoever waits for a block comes before whoever waits for a settlement.
+    if let Some(built) = replace::look(backend, &rosters, now).await? {
+        return Ok(built);
+    }
     if !reader.is_anybody_ready(epoch).await? {
         return Ok(Built::Nothing);
     }
@@ -211,20 +222,31 @@ async fn nft_to_build_on(
     backend: &Backend,
     reader: &mut Reader,
 ) -> anyhow::Result<Option<OutPoint>> {
-    let chain = reader.vault_totals().await?.nft;
-    // In no block yet: then the deployment is on its way.
-    let mut nft = chain.unwrap_or_else(|| backend.deployment_nft());
-    for _ in 0..=DESCENDANTS_MAX {
-        let Some(settlement) = reader.settlement_spending_nft(&nft).await? else {
-            return Ok(Some(nft));
-        };
-        let is_published = settlement.state.stage().is_published();
-        match settlement.nft_output.filter(|_| is_published) {
-            Some(output) => nft = output,
-            None => return Ok(None),
-        }
+    let nft = chain_nft(backend, reader).await?;
+    // What stands by is to take the place of all that it could be built on.
+    if reader.replacement_of(&nft).await?.is_some() {
+        return Ok(None);
     }
-    bail!("more than {DESCENDANTS_MAX} settlements in the rows descend from the chain's NFT")
+    let holders = lane::holders(reader, nft).await?;
+    ensure!(
+        holders.len() < lane::HOLDERS_MAX,
+        "more than {} settlements in the rows descend from the chain's NFT",
+        lane::HOLDERS_MAX
+    );
+    if !holders
+        .iter()
+        .all(|holder| holder.state.stage().is_published())
+    {
+        return Ok(None);
+    }
+    let newest = holders.last().map_or(Some(nft), |holder| holder.nft_output);
+    Ok(newest)
+}
+
+/// The NFT's unspent output by the chain. In no block yet: then the deployment is on its way.
+async fn chain_nft(backend: &Backend, reader: &mut Reader) -> Result<OutPoint, StoreError> {
+    let chain = reader.vault_totals().await?.nft;
+    Ok(chain.unwrap_or_else(|| backend.deployment_nft()))
 }
 
 /// The NFT to build on, with all that a settlement needs of it. None also when the node does not
@@ -250,6 +272,17 @@ async fn tip(
     let Some(weight_max) = left.await? else {
         return Ok(None);
     };
+    tip_at(backend, rosters, reader, (nft, weight_max)).await
+}
+
+/// This output of the NFT, with all that a settlement needs of it; none when it is not of the
+/// newest epoch.
+async fn tip_at(
+    backend: &Backend,
+    rosters: &Rosters,
+    reader: &mut Reader,
+    (nft, weight_max): (OutPoint, Weight),
+) -> anyhow::Result<Option<Tip>> {
     let transaction = reader
         .transaction(&nft.txid)
         .await?
@@ -287,7 +320,7 @@ async fn tip(
 /// The settlements that are published and in no block, oldest first, up to the one to build on.
 async fn waiting(reader: &mut Reader, newest: Txid) -> anyhow::Result<Vec<Txid>> {
     let published = reader
-        .settlements_in_state(SettlementStage::Broadcast, 0, DESCENDANTS_MAX)
+        .settlements_in_state(SettlementStage::Broadcast, 0, WAITING_MAX)
         .await?;
     let mut waiting: Vec<Txid> = published.iter().filter_map(|row| row.txid).collect();
     // Adopted rows may have come in another order.
@@ -395,37 +428,8 @@ async fn draft(
     plan: &SettlementPlan,
     previous: &BTreeMap<Txid, Transaction>,
 ) -> anyhow::Result<Built> {
-    let needed: std::collections::BTreeSet<_> = plan
-        .transaction
-        .input
-        .iter()
-        .map(|input| input.previous_output.txid)
-        .collect();
-    let action = Action::Settlement(grail_wire::SettlementRequest {
-        requests: BoundedVec::new(plan.requests.clone())?,
-    });
-    let proposal = Proposal::new(
-        tip.roster.epoch(),
-        backend.params().clone(),
-        plan.transaction.clone(),
-        needed.iter().filter_map(|txid| previous.get(txid)),
-        action,
-    )?;
-    let draft = Draft {
-        proposal,
-        spell: plan.spell.clone(),
-    }
-    .encode()?;
-    let items: Vec<_> = plan
-        .items
-        .iter()
-        .map(|item| SettlementItem {
-            request: item.request,
-            deposit: item.deposit,
-            amount_out: item.amount_out,
-            fee_share: item.fee_share,
-        })
-        .collect();
+    let draft = encode_draft(backend, tip, plan, previous)?;
+    let items = items_of(plan);
     let mut step = Step::begin(backend).await?;
     if !is_current(backend, &mut step, tip, &items).await? {
         return Ok(Built::Outdated);
@@ -454,6 +458,46 @@ async fn draft(
         "settlement drafted"
     );
     Ok(Built::Draft)
+}
+
+/// What is to be proven, as rows keep it.
+fn encode_draft(
+    backend: &Backend,
+    tip: &Tip,
+    plan: &SettlementPlan,
+    previous: &BTreeMap<Txid, Transaction>,
+) -> anyhow::Result<Vec<u8>> {
+    let needed: std::collections::BTreeSet<_> = plan
+        .transaction
+        .input
+        .iter()
+        .map(|input| input.previous_output.txid)
+        .collect();
+    let action = Action::Settlement(grail_wire::SettlementRequest {
+        requests: BoundedVec::new(plan.requests.clone())?,
+    });
+    let proposal = Proposal::new(
+        tip.roster.epoch(),
+        backend.params().clone(),
+        plan.transaction.clone(),
+        needed.iter().filter_map(|txid| previous.get(txid)),
+        action,
+    )?;
+    let draft = Draft {
+        proposal,
+        spell: plan.spell.clone(),
+    };
+    Ok(draft.encode()?)
+}
+
+fn items_of(plan: &SettlementPlan) -> Vec<SettlementItem> {
+    let items = plan.items.iter().map(|item| SettlementItem {
+        request: item.request,
+        deposit: item.deposit,
+        amount_out: item.amount_out,
+        fee_share: item.fee_share,
+    });
+    items.collect()
 }
 
 /// Whether what the plan was made from is still so. Between reading and this step blocks may have

@@ -63,6 +63,7 @@ mod tests {
             ancestors_vsize: above,
             descendants,
             descendants_vsize: below,
+            descendants_fee: bitcoin::Amount::ZERO,
         }
     }
 

@@ -26,11 +26,17 @@ pub(super) async fn unservable<'a>(
         "settlement given up"
     );
     let items = step.tx.settlement_items(id).await?;
+    let settlement = step.tx.settlement(id).await?;
+    let is_replacement = settlement.is_some_and(|row| row.stands_by());
     suspect_all(step, id).await?;
     step.tell_settlement(id, event).await?;
     let [only] = items.as_slice() else {
         return Ok(());
     };
+    // Whose it is the ones say that it was to replace.
+    if is_replacement {
+        return Ok(());
+    }
     let (request, deposit) = (only.request, only.deposit);
     let refused = RequestEvent::DepositUnacceptable {
         deposit,
@@ -68,7 +74,13 @@ pub(super) async fn unservable<'a>(
 pub(crate) async fn suspect_all(step: &mut Step<'_>, id: SettlementId) -> Result<(), StoreError> {
     let items = step.tx.settlement_items(id).await?;
     for item in &items {
-        step.tx.suspect(&item.request, items.len(), id).await?;
+        // Whoever is part of another settlement has passed there: a replacement takes them along
+        // with some who have not.
+        let request = step.tx.request(&item.request).await?;
+        let other = request.and_then(|request| request.state.settlement());
+        if other.is_none_or(|other| other == id) {
+            step.tx.suspect(&item.request, items.len(), id).await?;
+        }
     }
     Ok(())
 }

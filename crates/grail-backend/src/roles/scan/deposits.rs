@@ -6,17 +6,21 @@ use grail_flow::{Deposit, DepositCharms, DepositOrigin, RequestEvent, RequestSta
 use grail_spell::BridgeCharms;
 use grail_types::RequestId;
 
-use super::Scanner;
+use super::{Scanner, known::Addresses};
 use crate::{backend::Backend, step::Step};
 
 impl Scanner<'_> {
     /// Outputs of a transaction at deposit addresses, with what they carry.
-    pub(super) fn deposits_in(&self, transaction: &Transaction) -> Vec<(Deposit, RequestId)> {
+    pub(super) fn deposits_in(
+        &self,
+        transaction: &Transaction,
+        addresses: &Addresses,
+    ) -> Vec<(Deposit, RequestId)> {
         let hits: Vec<_> = transaction
             .output
             .iter()
             .zip(0_u32..)
-            .filter_map(|(output, vout)| Some((vout, *self.scripts.get(&output.script_pubkey)?)))
+            .filter_map(|(output, vout)| Some((vout, addresses.request(&output.script_pubkey)?)))
             .collect();
         if hits.is_empty() {
             return Vec::new();

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context;
 use grail_flow::{ReclaimCode, RequestEvent, SettlementEvent, SettlementStage, sweep_end_height};
 use grail_store::{Request, StoreError};
 use grail_types::RequestId;
 
 use super::{PAGE, Scanner};
-use crate::step::Step;
+use crate::{step::Step, sweep};
 
 impl Scanner<'_> {
     /// What follows from the height alone.
@@ -102,19 +101,8 @@ impl Scanner<'_> {
         for stage in SettlementStage::those(SettlementStage::is_unsigned) {
             for settlement in step.tx.settlements_in_state(stage, 0, PAGE).await? {
                 for item in step.tx.settlement_items(settlement.id).await? {
-                    let request = step
-                        .tx
-                        .request(&item.request)
-                        .await?
-                        .context("an item without its request")?;
-                    let row = step.tx.deposit(&item.deposit).await?;
-                    let mined = row.and_then(|row| Some((row.block?, row.deposit.origin)));
-                    let is_late = mined.is_some_and(|(block, origin)| {
-                        let delay = request.terms.reclaim_delay;
-                        let params = self.backend.params();
-                        height >= sweep_end_height(params, block.height, delay, origin)
-                    });
-                    if is_late {
+                    let ends = sweep::ends(self.backend.params(), &mut step.tx, &item).await?;
+                    if ends.is_some_and(|ends| height >= ends.sweep_end) {
                         step.tell_settlement(settlement.id, SettlementEvent::Cancelled)
                             .await?;
                         break;

@@ -4,6 +4,7 @@
 pub(crate) mod adopt;
 pub(crate) mod deposits;
 mod height;
+mod known;
 mod mempool;
 mod nft;
 mod reconcile;
@@ -11,18 +12,18 @@ mod rescan;
 mod rivals;
 mod vault;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, bail};
-use bitcoin::{Block, OutPoint, ScriptBuf, Transaction, Txid};
+use bitcoin::{Block, OutPoint, Transaction, Txid};
 use grail_chain::{ChainError, Cursor, ScanError, Step as ChainStep, next_step};
 use grail_flow::{Alarm, BlockRef, RequestEvent, SettlementEvent, SettlementId};
-use grail_store::{DepositState, Reader, Reclaim, Settlement, StoreError};
-use grail_types::RequestId;
+use grail_store::{DepositState, Reclaim, Settlement, StoreError};
 
 use crate::{alarm, backend::Backend, clock, node::POLL, step::Step};
 use adopt::Place;
 use deposits::note_replaced;
+use known::Known;
 use nft::{Effect, NftWalk};
 pub(crate) use rescan::{RescanError, rescan_base};
 
@@ -32,13 +33,18 @@ const PAGE: u32 = 500;
 /// Deposits of unknown requests, and the settlements in no block that were to spend them.
 type Unclaimed = BTreeMap<OutPoint, SettlementId>;
 
-/// The scanner's memory: all of it can be rebuilt from rows.
+/// What is known of the outputs that a block spends.
+struct Spent<'a> {
+    known: &'a Known,
+    unclaimed: &'a Unclaimed,
+}
+
+/// The scanner's memory: as large as the mempool, whatever there ever was; it can be rebuilt.
 pub struct Scanner<'a> {
     backend: &'a Backend,
-    /// Deposit scripts of all requests up to `scripts_read`.
-    scripts: HashMap<ScriptBuf, RequestId>,
-    scripts_read: u64,
     mempool_seen: BTreeSet<Txid>,
+    /// When deposits of the mempool are looked for again though nothing has left it, unix seconds.
+    vanished_at: u64,
     reconcile_at: u64,
     /// What nodes disagreed about last.
     disagreement: Option<String>,
@@ -61,9 +67,8 @@ impl<'a> Scanner<'a> {
     pub fn new(backend: &'a Backend) -> Self {
         Self {
             backend,
-            scripts: HashMap::new(),
-            scripts_read: 0,
             mempool_seen: BTreeSet::new(),
+            vanished_at: 0,
             reconcile_at: 0,
             disagreement: None,
         }
@@ -80,7 +85,6 @@ impl<'a> Scanner<'a> {
             .await;
         match next {
             Ok(ChainStep::Connect { at, block }) => {
-                self.read_scripts().await?;
                 let walk = NftWalk::through(self.backend, &block, at).await?;
                 self.connect(at, &block, &walk).await?;
                 Ok(true)
@@ -139,40 +143,37 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    async fn read_scripts(&mut self) -> anyhow::Result<()> {
-        let mut reader = self.backend.store.read().await?;
-        self.read_scripts_by(&mut reader).await
-    }
-
-    async fn read_scripts_by(&mut self, reader: &mut Reader) -> anyhow::Result<()> {
-        loop {
-            let page = reader.deposit_scripts(self.scripts_read, PAGE).await?;
-            let Some((last, _, _)) = page.last() else {
-                return Ok(());
-            };
-            self.scripts_read = *last;
-            self.scripts
-                .extend(page.into_iter().map(|(_, script, id)| (script, id)));
-        }
-    }
-
     async fn connect(&mut self, at: BlockRef, block: &Block, walk: &NftWalk) -> anyhow::Result<()> {
         let mut step = Step::begin(self.backend).await?;
         step.tx.connect_block(at).await?;
         step.set_tip_height(at.height);
         let now = step.now();
-        // Also those that came since the block was fetched: nobody looks at it a second time.
-        self.read_scripts_by(&mut step.tx).await?;
+        let block: Vec<(Txid, &Transaction)> = block
+            .txdata
+            .iter()
+            .map(|transaction| (transaction.compute_txid(), transaction))
+            .collect();
+        // Within the step, so that requests that came since the block was fetched are known too:
+        // nobody looks at it a second time.
+        let mut known = Known::of(&mut step.tx, &block).await?;
         let unclaimed = step.tx.unclaimed_deposits().await?;
-        for transaction in &block.txdata {
-            let txid = transaction.compute_txid();
-            vault::connect(&mut step, self.backend, walk, transaction, at).await?;
-            for (deposit, request) in self.deposits_in(transaction) {
+        for (txid, transaction) in block {
+            vault::connect(
+                &mut step,
+                self.backend,
+                walk,
+                (txid, transaction),
+                &mut known,
+                at,
+            )
+            .await?;
+            for (deposit, request) in self.deposits_in(transaction, &known.addresses) {
+                known.note_made(txid);
                 step.tx.put_transaction(transaction).await?;
                 // A row of before stays, also where an older version read other charms: a block
                 // must never end in a conflict.
-                let known = step.tx.deposit(&deposit.outpoint).await?;
-                let deposit = known.map_or(deposit, |row| row.deposit);
+                let before = step.tx.deposit(&deposit.outpoint).await?;
+                let deposit = before.map_or(deposit, |row| row.deposit);
                 let _ = step.tx.record_deposit(&request, &deposit, now).await?;
                 note_replaced(&mut step, &request, transaction).await?;
                 step.tx
@@ -184,11 +185,20 @@ impl<'a> Scanner<'a> {
                 };
                 step.tell_request(request, event).await?;
             }
-            if let Some(settlement) = step.tx.settlement_by_txid(&txid).await? {
+            let settlement = if known.is_settlement(&txid) {
+                step.tx.settlement_by_txid(&txid).await?
+            } else {
+                None
+            };
+            if let Some(settlement) = settlement {
                 tell_mined(&mut step, &settlement, transaction, at).await?;
             } else {
+                let spent = Spent {
+                    known: &known,
+                    unclaimed: &unclaimed,
+                };
                 let effect = walk.of(&txid).map(|moved| &moved.effect);
-                self.connect_other(&mut step, transaction, effect, &unclaimed, at)
+                self.connect_other(&mut step, (txid, transaction), effect, &spent, at)
                     .await?;
             }
             self.mempool_seen.remove(&txid);
@@ -203,12 +213,11 @@ impl<'a> Scanner<'a> {
     async fn connect_other(
         &self,
         step: &mut Step<'_>,
-        transaction: &Transaction,
+        (txid, transaction): (Txid, &Transaction),
         effect: Option<&Effect>,
-        unclaimed: &Unclaimed,
+        spent: &Spent<'_>,
         at: BlockRef,
     ) -> anyhow::Result<()> {
-        let txid = transaction.compute_txid();
         match effect {
             Some(Effect::Settles) => bail!("settlement {txid} left the rows while it was read"),
             Some(Effect::Adopts(settled)) => {
@@ -231,10 +240,12 @@ impl<'a> Scanner<'a> {
                 // Whatever was to spend the same NFT can never be, nor what builds on it.
                 let conflict = SettlementEvent::ConflictFound;
                 tell_spender(step, &rotation.nft_input, conflict).await?;
-                self.note_spends(step, transaction, unclaimed, at).await?;
+                self.note_spends(step, (txid, transaction), spent, at)
+                    .await?;
             }
             Some(Effect::Deploys | Effect::NotAdopted { .. }) | None => {
-                self.note_spends(step, transaction, unclaimed, at).await?;
+                self.note_spends(step, (txid, transaction), spent, at)
+                    .await?;
             }
         }
         Ok(())
@@ -254,11 +265,10 @@ impl<'a> Scanner<'a> {
     async fn note_spends(
         &self,
         step: &mut Step<'_>,
-        transaction: &Transaction,
-        unclaimed: &Unclaimed,
+        (txid, transaction): (Txid, &Transaction),
+        Spent { known, unclaimed }: &Spent<'_>,
         at: BlockRef,
     ) -> anyhow::Result<()> {
-        let txid = transaction.compute_txid();
         let now = step.now();
         for input in &transaction.input {
             let spent = input.previous_output;
@@ -266,7 +276,14 @@ impl<'a> Scanner<'a> {
                 step.tell_settlement(*settlement, SettlementEvent::ConflictFound)
                     .await?;
             }
+            if !known.may_hold(&spent) {
+                continue;
+            }
             if let Some(row) = step.tx.deposit(&spent).await? {
+                if let Some(stands_by) = step.tx.replacement_using(&spent).await? {
+                    step.tell_settlement(stands_by, SettlementEvent::ConflictFound)
+                        .await?;
+                }
                 step.tx
                     .set_deposit_reclaim(&spent, Some(Reclaim { txid, block: at }), now)
                     .await?;
@@ -347,9 +364,12 @@ async fn tell_mined(
         .tx
         .settlement_spending_nft(&settlement.nft_input)
         .await?;
-    if let Some(other) = live.filter(|other| other.id != settlement.id) {
-        step.tell_settlement(other.id, SettlementEvent::ConflictFound)
-            .await?;
+    let stands_by = step.tx.replacement_of(&settlement.nft_input).await?;
+    for other in live.into_iter().chain(stands_by) {
+        if other.id != settlement.id {
+            step.tell_settlement(other.id, SettlementEvent::ConflictFound)
+                .await?;
+        }
     }
     step.tell_settlement(settlement.id, SettlementEvent::Mined { block })
         .await?;
@@ -372,12 +392,16 @@ async fn keep_witnesses(
     Ok(())
 }
 
-/// Tells the live settlement that is to spend this output of the NFT, if there is one.
+/// Tells the live settlement that is to spend this output of the NFT, if there is one, and the one
+/// that stands by to do so in its place.
 async fn tell_spender(
     step: &mut Step<'_>,
     nft: &OutPoint,
     event: SettlementEvent,
 ) -> Result<(), StoreError> {
+    if let Some(stands_by) = step.tx.replacement_of(nft).await? {
+        step.tell_settlement(stands_by.id, event).await?;
+    }
     match step.tx.settlement_spending_nft(nft).await? {
         Some(live) => step.tell_settlement(live.id, event).await,
         None => Ok(()),

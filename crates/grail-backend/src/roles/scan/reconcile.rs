@@ -4,7 +4,7 @@ use grail_flow::{AlarmCode, AlarmSubject, SettlementStage, SettlementState};
 use grail_store::JobState;
 
 use super::{PAGE, Scanner};
-use crate::{clock, roles::lane, step::Step};
+use crate::{clock, roles::lane, step::Step, sweep};
 
 /// Seconds between two looks for published settlements that the mempool lost, and for jobs that ran
 /// out of attempts.
@@ -41,6 +41,11 @@ impl Scanner<'_> {
                 .is_some();
             if !is_there && settlement.state == (SettlementState::Broadcast {}) {
                 let mut step = Step::begin(self.backend).await?;
+                let (params, tip_height) = (step.params(), step.tip_height());
+                let id = settlement.id;
+                if sweep::any_reclaimable(params, &mut step.tx, id, tip_height).await? {
+                    continue;
+                }
                 step.enqueue_publish(settlement.id).await?;
                 step.commit().await?;
             }

@@ -36,12 +36,13 @@ impl Scanner<'_> {
                 return Ok(());
             }
             let mut step = Step::begin(backend).await?;
-            let live = step.tx.settlement_spending_nft(&nft).await?;
-            if live.is_some_and(|live| live.id != known.id) {
-                tell_spender(&mut step, &nft, SettlementEvent::ConflictFound).await?;
+            if !known.stands_by() {
+                let live = step.tx.settlement_spending_nft(&nft).await?;
+                if live.is_some_and(|live| live.id != known.id) {
+                    tell_spender(&mut step, &nft, SettlementEvent::ConflictFound).await?;
+                }
             }
-            step.tell_settlement(known.id, SettlementEvent::Relayed)
-                .await?;
+            step.take_place(known.id, SettlementEvent::Relayed).await?;
             keep_witnesses(&mut step, known.id, transaction).await?;
             step.tx.put_transaction(transaction).await?;
             return Ok(step.commit().await?);

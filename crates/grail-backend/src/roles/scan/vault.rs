@@ -5,13 +5,16 @@
 //! that the numbers hold whatever the books of settlements say, and come out the same from an empty
 //! database.
 
-use bitcoin::{Amount, OutPoint, Transaction};
+use bitcoin::{Amount, OutPoint, Transaction, Txid};
 use grail_flow::{Alarm, BlockRef};
 use grail_policy::adoption::AdoptedRoster;
 use grail_store::{VaultKind, VaultOutput};
 use grail_types::{Epoch, ParamsHash};
 
-use super::nft::{Effect, NftMove, NftWalk};
+use super::{
+    known::Known,
+    nft::{Effect, NftMove, NftWalk},
+};
 use crate::{backend::Backend, step::Step};
 
 /// Takes a transaction of `block` into account. Call it for every transaction of a block, in order.
@@ -19,14 +22,15 @@ pub(super) async fn connect(
     step: &mut Step<'_>,
     backend: &Backend,
     walk: &NftWalk,
-    transaction: &Transaction,
+    (txid, transaction): (Txid, &Transaction),
+    known: &mut Known,
     block: BlockRef,
 ) -> anyhow::Result<()> {
-    let txid = transaction.compute_txid();
     for input in &transaction.input {
-        step.tx
-            .spend_vault_output(&input.previous_output, &txid, block)
-            .await?;
+        let spent = &input.previous_output;
+        if known.may_hold(spent) {
+            step.tx.spend_vault_output(spent, &txid, block).await?;
+        }
     }
     let moved = walk.of(&txid);
     if let Some(moved) = moved {
@@ -57,6 +61,7 @@ pub(super) async fn connect(
             kind,
         };
         step.tx.record_vault_output(&output, block).await?;
+        known.note_made(txid);
     }
     Ok(())
 }
