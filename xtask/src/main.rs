@@ -85,6 +85,12 @@ enum Task {
         #[arg(long)]
         bless: bool,
     },
+    /// Write the Grafana board and the alerts to `docs/operators`.
+    Board {
+        /// Compare with the committed ones and write nothing.
+        #[arg(long)]
+        verify: bool,
+    },
     /// Write the HTTP API's description to `docs/api/openapi.json`.
     Openapi {
         /// Compare with the committed one and write nothing.
@@ -180,6 +186,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Production { programs } => production::check(&programs),
         Task::Check => verbs::check(),
         Task::Tidy { bless } => tidy::run(bless),
+        Task::Board { verify } => verbs::board(verify),
         Task::Openapi { verify } => verbs::openapi(verify),
     }
 }

@@ -12,6 +12,11 @@ use crate::{bitcoind, setup, tidy};
 
 /// The committed description of the HTTP API.
 const OPENAPI: &str = "docs/api/openapi.json";
+/// What the backend's board is written to, by what its writer calls it.
+const BOARD: [(&str, &str); 2] = [
+    ("grafana", "docs/operators/grafana.json"),
+    ("alerts", "docs/operators/alerts.yml"),
+];
 
 /// Runs the demonstration; `keep` leaves it running.
 pub fn demo(keep: bool) -> Result<()> {
@@ -73,16 +78,32 @@ pub fn openapi(verify: bool) -> Result<()> {
         "grail-openapi",
     ];
     let described = output_of(cargo().args(writer))?;
-    let path = root().join(OPENAPI);
+    write_or_verify(OPENAPI, &described, "openapi", verify)
+}
+
+/// Writes the Grafana board and the alerts, or compares them with the committed ones. A test of the
+/// backend compares them too.
+pub fn board(verify: bool) -> Result<()> {
+    for (what, path) in BOARD {
+        let mut writer = cargo();
+        writer.args(["run", "--quiet", "--package", "grail-backend"]);
+        let written = output_of(writer.args(["--bin", "grail-board", "--", what]))?;
+        write_or_verify(path, &written, "board", verify)?;
+    }
+    Ok(())
+}
+
+fn write_or_verify(name: &str, written: &str, verb: &str, verify: bool) -> Result<()> {
+    let path = root().join(name);
     if verify {
-        let committed = fs::read_to_string(&path).with_context(|| format!("reading {OPENAPI}"))?;
+        let committed = fs::read_to_string(&path).with_context(|| format!("reading {name}"))?;
         ensure!(
-            committed == described,
-            "{OPENAPI} is not what the code says: cargo xtask openapi"
+            committed == written,
+            "{name} is not what the code says: cargo xtask {verb}"
         );
         return Ok(());
     }
-    write_whole(&path, &described)
+    write_whole(&path, written)
 }
 
 fn write_whole(path: &Path, text: &str) -> Result<()> {

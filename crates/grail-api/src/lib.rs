@@ -46,7 +46,9 @@ pub use request::{
 };
 pub use reserves::{Reserves, VaultOutput};
 pub use restore::{RESTORE_BYTES_MAX, RestoreRequest};
-pub use roster::{ParamsAnswer, RosterAnswer, RosterRecord, RosterSummary, Signer, SpentOutput};
+pub use roster::{
+    FailSafe, ParamsAnswer, RosterAnswer, RosterRecord, RosterSummary, Signer, SpentOutput,
+};
 pub use settlement::{
     Settlement, SettlementInput, SettlementOutput, SettlementState, SignerAnswer, SignerOutcome,
 };

@@ -63,6 +63,19 @@ pub struct Signer {
     pub pcr0: String,
     /// When the evidence was made.
     pub attested_at: u64,
+    /// The brake of its operator's own that keeps it from signing, by its host's word when it was
+    /// asked last; absent when it told of none, or has signed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fail_safe: Option<FailSafe>,
+}
+
+/// A brake of an operator's own: it may only refuse, for itself. Nobody signs for it: it informs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FailSafe {
+    /// `operator-paused` or `operator-limit`; a newer operator may have others.
+    pub code: String,
+    /// When it was heard of, unix seconds.
+    pub at: u64,
 }
 
 /// A roster that the bridge has or had, with what shows that it was one: anybody can follow them

@@ -21,6 +21,8 @@ text_enum! {
 text_enum! {
     /// Why the bridge serves less than it should. Each belongs to one state.
     StatusCode {
+        /// Whoever runs the bridge paused it; the detail is what they say about it.
+        PausedByHand => "paused-by-hand",
         /// An alarm is open while which nothing is built and signed.
         AlarmOpen => "alarm-open",
         /// Fewer operators than must agree have been heard of lately.
@@ -60,7 +62,8 @@ impl StatusCode {
     /// The state that the bridge is in while this holds.
     pub const fn state(self) -> ServingState {
         match self {
-            Self::AlarmOpen
+            Self::PausedByHand
+            | Self::AlarmOpen
             | Self::QuorumAway
             | Self::NodeAway
             | Self::ScanBehind
@@ -83,7 +86,8 @@ impl StatusCode {
     pub const fn retry_after(self) -> u64 {
         match self {
             Self::NodeAway | Self::ScanBehind | Self::ScanLagging | Self::NoFeeRate => 15,
-            Self::AlarmOpen
+            Self::PausedByHand
+            | Self::AlarmOpen
             | Self::QuorumAway
             | Self::RosterUnsettled
             | Self::ProverAway

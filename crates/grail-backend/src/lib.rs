@@ -4,10 +4,12 @@
 //! settlements moving, asks operators and serves the API. Rows are the truth; what runs in memory
 //! can be lost at any moment.
 
+pub mod admin;
 mod alarm;
 pub mod api;
 mod approvals;
 pub mod backend;
+pub mod board;
 pub mod clock;
 pub mod commands;
 pub mod deployment;

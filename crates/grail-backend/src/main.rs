@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use grail_backend::commands::{
-    alarms, config, deploy,
+    admin, alarms, config, deploy,
     exit::{self, Fault},
     init, rebuild, run,
 };
@@ -26,7 +26,9 @@ enum Command {
     InitProtocol(init::InitArgs),
     /// Admit operators by evidence and create the roster NFT.
     Deploy(deploy::DeployArgs),
-    /// Show alarms, and acknowledge them.
+    /// Ask a backend that runs: pause, resume, cancel, alarms, jobs, rescan, log.
+    Admin(admin::AdminArgs),
+    /// Show all alarms of a database, also while no backend runs.
     Alarms(alarms::AlarmArgs),
     /// Make a new database from the chain and from users' receipts.
     Rebuild(rebuild::RebuildArgs),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         match command {
             Command::InitProtocol(args) => init::init_protocol(&args),
             Command::Deploy(args) => deploy::deploy(args).await,
+            Command::Admin(args) => admin::admin(args).await,
             Command::Alarms(args) => alarms::alarms(args).await,
             Command::Rebuild(args) => Box::pin(rebuild::rebuild(args)).await,
             Command::Run(args) => Box::pin(run::run(args)).await,

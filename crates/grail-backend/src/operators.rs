@@ -16,6 +16,7 @@ use grail_broker::{
 };
 use grail_store::{Reader, Store};
 use grail_types::Epoch;
+use grail_wire::FaultCode;
 
 use crate::{clock, deployment::SignerRecord};
 
@@ -30,10 +31,26 @@ const CHALLENGES_KEPT: usize = 60;
 /// Most signers remembered; a stranger with good evidence costs a whole enclave.
 const OPERATORS_MAX: usize = 4 * grail_types::SIGNERS_MAX;
 
+/// The brake of an operator's own that kept it from an answer, by its host's word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Brake {
+    /// Which.
+    pub code: FaultCode,
+    /// When we heard of it, unix seconds.
+    pub at: u64,
+}
+
+impl Brake {
+    /// The codes that tell of one: the rest are faults, which nobody wanted.
+    pub const CODES: [FaultCode; 2] = [FaultCode::OperatorPaused, FaultCode::OperatorLimit];
+}
+
 /// The operators that have shown evidence since we started.
 pub struct Operators {
     protocol: Protocol,
     known: Mutex<BTreeMap<XOnlyPublicKey, SignerRecord>>,
+    /// Of those in rosters that were asked, so that strangers cannot fill it.
+    brakes: Mutex<BTreeMap<XOnlyPublicKey, Brake>>,
 }
 
 impl Operators {
@@ -42,6 +59,7 @@ impl Operators {
         Arc::new(Self {
             protocol,
             known: Mutex::default(),
+            brakes: Mutex::default(),
         })
     }
 
@@ -53,6 +71,28 @@ impl Operators {
     /// How many.
     pub fn count(&self) -> usize {
         self.lock().len()
+    }
+
+    /// The brakes that operators told of last, and that no signature of theirs has ended since.
+    /// Anybody on the broker's network can say so in anybody's name: it informs.
+    pub fn brakes(&self) -> BTreeMap<XOnlyPublicKey, Brake> {
+        self.lock_brakes().clone()
+    }
+
+    /// A signer of a roster that was asked tells of its brake.
+    pub(crate) fn braked(&self, signer: XOnlyPublicKey, code: FaultCode) {
+        let at = clock::now();
+        self.lock_brakes().insert(signer, Brake { code, at });
+    }
+
+    /// A signer signed.
+    pub(crate) fn unbraked(&self, signer: &XOnlyPublicKey) {
+        self.lock_brakes().remove(signer);
+    }
+
+    fn lock_brakes(&self) -> MutexGuard<'_, BTreeMap<XOnlyPublicKey, Brake>> {
+        // As the other map.
+        self.brakes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<XOnlyPublicKey, SignerRecord>> {

@@ -37,6 +37,29 @@ fn the_roster_report_names_the_signer_whose_evidence_is_false() {
 }
 
 #[test]
+fn an_operator_that_refuses_by_its_own_brake_is_told_apart_from_the_rest() {
+    let scene = Scene::new();
+    scene.api.lie(|path, answer| {
+        if path == "/v1/roster" {
+            let brake = serde_json::json!({"code": "operator-paused\u{1b}", "at": 1});
+            answer["signers"][2]["fail_safe"] = brake;
+        }
+    });
+    let report = commands::roster(&mut scene.user.open()).unwrap();
+    let told: Vec<_> = report
+        .signers
+        .iter()
+        .map(|it| it.fail_safe.as_deref())
+        .collect();
+    assert_eq!(told, [None, None, Some("operator-paused"), None]);
+    assert!(
+        report
+            .to_string()
+            .contains("signs nothing now: operator-paused")
+    );
+}
+
+#[test]
 fn reserves_are_recomputed_from_the_chain_with_donations_apart() {
     let scene = Scene::new();
     let vault_script = vault(&roster(0));

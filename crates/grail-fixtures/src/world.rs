@@ -165,6 +165,8 @@ pub struct Setup<'a> {
     pub wasm: &'static [u8],
     pub signers: u16,
     pub threshold: u16,
+    /// A further signer, whose key nobody here has.
+    pub guest: Option<XOnlyPublicKey>,
     pub params: &'a dyn Fn(&mut ParamsValues),
     /// Alters the settlement that everything starts from.
     pub genesis: &'a dyn Fn(&World, &mut Draft),
@@ -177,6 +179,7 @@ impl Default for Setup<'_> {
             wasm: AGREES,
             signers: 16,
             threshold: 12,
+            guest: None,
             params: &|_| {},
             genesis: &|_, _| {},
         }
@@ -190,7 +193,7 @@ pub struct World {
     pub bridge: Bridge,
     pub images: Images,
     pub params: Params,
-    /// In roster order.
+    /// In roster order, but for a guest's.
     pub keys: Vec<Keypair>,
     pub roster: Roster,
     pub vault: VaultTree,
@@ -229,7 +232,8 @@ impl World {
         let secp = Secp256k1::new();
         let mut keys: Vec<_> = (1..=setup.signers).map(keypair).collect();
         keys.sort_by_key(|key| public(key).serialize());
-        let signers = keys.iter().map(public).collect();
+        let mut signers: Vec<_> = keys.iter().map(public).chain(setup.guest).collect();
+        signers.sort_by_key(XOnlyPublicKey::serialize);
         let roster = Roster::new(Epoch(0), signers, Threshold(setup.threshold)).unwrap();
         let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
 

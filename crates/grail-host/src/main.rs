@@ -6,14 +6,16 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
+use bitcoin::Amount;
 use grail_broker::RemoteBroker;
 use grail_host::{
-    config::{self, Config},
+    config::{self, Command, Config, Told},
     error::HostError,
+    fail_safe::{self, FailSafe},
     operator::{EnclaveSource, Operator},
     state::StateFolder,
 };
-use grail_program::options::{log_level, parse_with_variables};
+use grail_program::options::log_level;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -24,9 +26,19 @@ use tracing_subscriber::EnvFilter;
 // machine.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let config: Config = parse_with_variables(config::VARIABLES);
-    log_to_stderr(config.json);
-    match run(config).await {
+    let told = match Told::read() {
+        Ok(told) => told,
+        Err(error) => error.exit(),
+    };
+    log_to_stderr(matches!(&told, Told::Run(config) if config.json));
+    let ended = match told {
+        Told::Other(Command::Pause { state, reason }) => {
+            fail_safe::pause(&state, reason).map_err(Into::into)
+        }
+        Told::Other(Command::Resume { state }) => fail_safe::resume(&state).map_err(Into::into),
+        Told::Run(config) => run(*config).await,
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = format!("{error:#}"), "ended");
@@ -44,10 +56,13 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let state = StateFolder::open(&config.state)?;
     let source = enclave_source(&config)?;
     let broker = RemoteBroker::connect(config.broker);
+    let daily_max = config.daily_outflow_max_sat.map(Amount::from_sat);
+    let fail_safe = FailSafe::open(&state, *protocol.bridge(), daily_max)?;
     let operator = Operator::new(
         config.name,
         *protocol.bridge(),
         state,
+        fail_safe,
         source,
         broker,
         shutdown,

@@ -25,6 +25,7 @@ use crate::{
     boot,
     client::{EnclaveClient, LinkError},
     error::HostError,
+    fail_safe::{self, Braked, FailSafe, Supplies},
     process::EnclaveProcess,
     state::StateFolder,
 };
@@ -56,6 +57,7 @@ pub struct Operator {
     name: Name,
     bridge: Bridge,
     state: StateFolder,
+    fail_safe: FailSafe,
     source: EnclaveSource,
     broker: RemoteBroker,
     link: watch::Receiver<Link>,
@@ -94,6 +96,7 @@ impl Operator {
         name: Name,
         bridge: Bridge,
         state: StateFolder,
+        fail_safe: FailSafe,
         source: EnclaveSource,
         broker: RemoteBroker,
         shutdown: watch::Receiver<bool>,
@@ -102,6 +105,7 @@ impl Operator {
             name,
             bridge,
             state,
+            fail_safe,
             source,
             link: broker.link(),
             asks: broker.subscribe(Ask::subject()).await?,
@@ -300,11 +304,6 @@ impl Operator {
         };
         let Ask { attempt, proposal } = message;
         let id = ProposalId::of(&proposal);
-        if let Some(answer) = self.answers.recall(&id) {
-            tracing::debug!(proposal = %id, "asked again");
-            self.reply(epoch, &answered(answer)).await;
-            return Ok(());
-        }
         let fault = |code: FaultCode, details: &dyn std::fmt::Display| {
             tracing::warn!(proposal = %id, %code, %details, "no decision");
             Reply::Fault(FaultMessage {
@@ -315,14 +314,35 @@ impl Operator {
                 details: Text::cut(&details.to_string()),
             })
         };
+        // A pause is for what was signed before, too: nothing is said that helps.
+        if let Err(Braked { code, details }) = self.fail_safe.check_pause() {
+            self.reply(epoch, &fault(code, &details)).await;
+            return Ok(());
+        }
+        if let Some(answer) = self.answers.recall(&id) {
+            tracing::debug!(proposal = %id, "asked again");
+            self.reply(epoch, &answered(answer)).await;
+            return Ok(());
+        }
+        let supplies = match self.fail_safe.check_limit(&proposal, fail_safe::now()) {
+            Ok(supplies) => supplies,
+            Err(Braked { code, details }) => {
+                self.reply(epoch, &fault(code, &details)).await;
+                return Ok(());
+            }
+        };
         let (reply, outcome) = match client.call(Request::Decide { attempt, proposal }).await {
             Ok(Response::Decided(answer)) => {
                 log_verdict(&id, &answer);
                 match grail_wire::encode(epoch, &answer) {
-                    Ok(encoded) => {
-                        self.keep(id, &answer, &encoded);
-                        (answered(encoded), Ok(()))
-                    }
+                    // On disk before anybody has it, or nobody gets it.
+                    Ok(encoded) => match self.count(&answer, supplies) {
+                        Ok(()) => {
+                            self.keep(id, &answer, &encoded);
+                            (answered(encoded), Ok(()))
+                        }
+                        Err(error) => (fault(FaultCode::OperatorLimit, &error), Ok(())),
+                    },
                     Err(error) => (fault(FaultCode::AnswerUnencodable, &error), Ok(())),
                 }
             }
@@ -347,6 +367,16 @@ impl Operator {
         };
         self.reply(epoch, &reply).await;
         outcome
+    }
+
+    /// Counts what leaves the vault by what was signed.
+    fn count(&mut self, answer: &Answer, supplies: Option<Supplies>) -> Result<(), HostError> {
+        match (&answer.verdict, supplies) {
+            (Verdict::Contributed(_), Some(supplies)) => {
+                self.fail_safe.signed(supplies, fail_safe::now())
+            }
+            (Verdict::Contributed(_) | Verdict::Refused(_), _) => Ok(()),
+        }
     }
 
     /// A "no" is for its attempt and is not kept.

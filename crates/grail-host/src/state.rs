@@ -6,6 +6,8 @@
 //! | `signer.sealed` | the key, as only the same enclave on the same machine opens it |
 //! | `signer.pub` | its public key: a folder that has one never gets another key |
 //! | `hardware.id` | identity of the simulated machine (development TEE) |
+//! | `pause.json` | why the operator is paused; there only while it is |
+//! | `outflow.json` | what left the vault within a day (`fail_safe`) |
 //! | `lock` | held while a host runs |
 
 use std::{
@@ -152,21 +154,26 @@ impl StateFolder {
         Ok(path)
     }
 
-    /// Writes all or nothing, and returns when it would outlive a power cut.
+    /// Writes all of a file or nothing.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), HostError> {
-        let beside = path.with_extension("new");
-        let write = || {
-            let mut file = private().create(true).truncate(true).open(&beside)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&beside, path)?;
-            File::open(&self.path)?.sync_all()
-        };
-        write().map_err(|error| HostError::State {
-            path: path.to_owned(),
-            error,
-        })
+        write_whole(&self.path, path, bytes)
     }
+}
+
+/// Writes all of a file of a folder or nothing, and returns when it would outlive a power cut.
+pub(crate) fn write_whole(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), HostError> {
+    let beside = path.with_extension("new");
+    let write = || {
+        let mut file = private().create(true).truncate(true).open(&beside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|error| HostError::State {
+        path: path.to_owned(),
+        error,
+    })
 }
 
 fn private() -> OpenOptions {
@@ -176,7 +183,7 @@ fn private() -> OpenOptions {
 }
 
 /// A file's bytes; none if there is no such file.
-fn read_bounded(
+pub(crate) fn read_bounded(
     path: &Path,
     max: usize,
     expected: &'static str,

@@ -11,7 +11,9 @@ use bitcoin::{
 };
 use grail_ask::{FaultMessage, Reply, VerifiedAnswer};
 use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
-use grail_fixtures::world::{coin, funding, keypair, output, public, transaction};
+use grail_fixtures::world::{
+    Peg, Setup, World, coin, funding, keypair, output, peg_in, peg_out, public, transaction, world,
+};
 use grail_policy::judge;
 use grail_script::ProbeTree;
 use grail_txbuild::Collector;
@@ -282,6 +284,115 @@ async fn messages_that_are_none_are_ignored() {
         }
     }
     answer(backend.ask(attempt(1), absurd_proposal(&protocol)).await);
+}
+
+#[tokio::test]
+async fn a_paused_operator_says_so_signs_nothing_and_shows_its_evidence() {
+    let Introduced {
+        protocol,
+        folder,
+        mut backend,
+        host,
+        ready,
+    } = introduced().await;
+    // What it signed before is not said again either.
+    let signed = encode_proposal(&probe(&protocol, ready.public_key, &[0])).unwrap();
+    answer(backend.ask(attempt(0), signed.clone()).await);
+    assert_eq!(folder.command(&["pause", "--reason", "new disks"]), Some(0));
+    let paused = fault(backend.ask(attempt(1), signed.clone()).await);
+    assert_eq!(paused.code, FaultCode::OperatorPaused);
+    assert!(paused.details.as_str().ends_with(": new disks"));
+    assert_eq!(paused.public_key, ready.public_key);
+    backend.challenge([1; 32]).await;
+
+    host.terminate().await;
+    let mut host = folder.host(&backend);
+    host.ready().await;
+    backend.hello().await;
+    let paused = fault(backend.ask(attempt(2), signed.clone()).await);
+    assert_eq!(paused.code, FaultCode::OperatorPaused);
+    assert_eq!(folder.command(&["resume"]), Some(0));
+    answer(backend.ask(attempt(3), signed).await);
+    for wrong in [&["pause"][..], &["pause", "--reason", ""], &["stop"]] {
+        assert_eq!(folder.command(wrong), Some(2), "{wrong:?}");
+    }
+}
+
+/// A settlement of one request, told apart by `nonce`.
+fn settlement(world: &World, nonce: u64, peg: &Peg) -> Vec<u8> {
+    let deposits = world.deposits(nonce, std::slice::from_ref(peg));
+    let case = world.case_of(deposits, &|_| {});
+    encode_proposal(&case.draft.propose(world).wire()).unwrap()
+}
+
+#[tokio::test]
+async fn what_leaves_within_a_day_is_limited_by_the_nfts_states() {
+    // The bridge does not depend on its roster, which the operator's key is to be in.
+    let paper = world();
+    let protocol = Protocol::new(paper.bridge, paper.params.clone(), paper.images.clone()).unwrap();
+    let folder = Folder::new(&protocol);
+    let mut backend = Backend::start().await;
+    let program = enclave_program().to_str().unwrap();
+    let limited = [
+        "--enclave-exe",
+        program,
+        "--daily-outflow-max-sat",
+        "700000",
+    ];
+    let mut host = folder.host_with(&backend, &limited);
+    let guest = Some(host.ready().await.public_key);
+    backend.hello().await;
+    let world = World::new(Setup {
+        guest,
+        ..Setup::default()
+    });
+    let is_signed = |reply| {
+        let answer = answer(reply);
+        assert!(
+            matches!(answer.verdict, Verdict::Contributed(_)),
+            "{answer:?}"
+        );
+    };
+    // Two that spend the same state: one of them is mined at most.
+    for nonce in [1, 2] {
+        let proposal = settlement(&world, nonce, &peg_out(500_000));
+        is_signed(backend.ask(attempt(0), proposal).await);
+    }
+    let more = settlement(&world, 3, &peg_out(700_001));
+    let limit = fault(backend.ask(attempt(0), more).await);
+    assert_eq!(limit.code, FaultCode::OperatorLimit);
+    let kept = folder.state().join("outflow.json");
+    let counted: serde_json::Value = serde_json::from_slice(&fs::read(&kept).unwrap()).unwrap();
+    assert_eq!(counted.as_array().unwrap().len(), 1);
+    assert_eq!(counted[0]["supply_sat"], world.state.supply);
+
+    // Another 300,000 had left before.
+    host.terminate().await;
+    let mut before = counted;
+    before[0]["supply_sat"] = (world.state.supply + 300_000).into();
+    fs::write(&kept, before.to_string()).unwrap();
+    let mut host = folder.host_with(&backend, &limited);
+    host.ready().await;
+    backend.hello().await;
+    let proposal = settlement(&world, 4, &peg_out(500_000));
+    let limit = fault(backend.ask(attempt(0), proposal).await);
+    assert_eq!(limit.code, FaultCode::OperatorLimit);
+    assert_eq!(
+        limit.details.as_str(),
+        "expected at most 700000 sat to leave within a day, got 800000"
+    );
+    // What comes in is welcome.
+    let proposal = settlement(&world, 5, &peg_in(500_000));
+    is_signed(backend.ask(attempt(0), proposal).await);
+    // What is no settlement cannot be counted.
+    let absurd = fault(backend.ask(attempt(0), absurd_proposal(&protocol)).await);
+    assert_eq!(absurd.code, FaultCode::OperatorLimit);
+    host.terminate().await;
+    fs::write(&kept, "[").unwrap();
+    assert_eq!(
+        folder.host_with(&backend, &limited).end().await.code(),
+        Some(4)
+    );
 }
 
 #[tokio::test]

@@ -63,6 +63,15 @@ impl StoredCode {
     }
 }
 
+/// Which alarms a list is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlarmScope {
+    /// Those that nobody has acknowledged.
+    Open,
+    /// All that there ever were.
+    All,
+}
+
 /// How many alarms nobody has acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpenAlarms {
@@ -88,6 +97,41 @@ impl Reader {
         .fetch_all(self.connection())
         .await?;
         rows.iter().map(read).collect()
+    }
+
+    /// Alarms, the one first raised last in front, before number `before` (none: from the newest).
+    pub async fn newest_alarms(
+        &mut self,
+        scope: AlarmScope,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<StoredAlarm>, StoreError> {
+        let open = match scope {
+            AlarmScope::Open => "AND acknowledged_at IS NULL",
+            AlarmScope::All => "",
+        };
+        let rows = sqlx::query(sql(format!(
+            "SELECT id, at, code, subject, details, seen, last_at, acknowledged_at FROM alarms \
+             WHERE id < $1 {open} ORDER BY id DESC LIMIT $2"
+        )))
+        .bind(after(before.unwrap_or(u64::MAX)))
+        .bind(page(limit))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// How many alarms of each code nobody has acknowledged, by code as stored.
+    pub async fn open_alarms_by_code(&mut self) -> Result<Vec<(StoredCode, u64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT code, COUNT(*) AS total FROM alarms WHERE acknowledged_at IS NULL \
+             GROUP BY code ORDER BY code",
+        )
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter()
+            .map(|row| Ok((code(&row.text("code")?), row.u64("total")?)))
+            .collect()
     }
 
     /// How many alarms nobody has acknowledged, by severity. A code that this version does not

@@ -52,7 +52,7 @@ const OPEN_TRIES_MAX: u32 = 8;
 /// Pause after the first try; it grows with each.
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
-const MIGRATIONS: [(i64, &str, &str); 14] = [
+const MIGRATIONS: [(i64, &str, &str); 15] = [
     (
         1,
         "start",
@@ -117,6 +117,11 @@ const MIGRATIONS: [(i64, &str, &str); 14] = [
         13,
         "replacements",
         include_str!("../migrations/sqlite/0013_replacements.sql"),
+    ),
+    (
+        14,
+        "admin",
+        include_str!("../migrations/sqlite/0014_admin.sql"),
     ),
     (
         15,

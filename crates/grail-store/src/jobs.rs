@@ -85,6 +85,14 @@ impl JobState {
             Self::Done | Self::Dead => false,
         }
     }
+
+    /// Not done: there is work left, though for a dead one only once somebody revives it.
+    pub const fn is_left(self) -> bool {
+        match self {
+            Self::Ready | Self::Leased | Self::Dead => true,
+            Self::Done => false,
+        }
+    }
 }
 
 const READY: &str = JobState::Ready.name();
@@ -174,6 +182,19 @@ impl Reader {
             .bind(page(limit))
             .fetch_all(self.connection())
             .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Jobs that are not done, in order of creation, after `after_id` (0: from the start).
+    pub async fn jobs_left(&mut self, after_id: u64, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let rows = sqlx::query(sql(format!(
+            select!("WHERE state IN ({}) AND id > $1 ORDER BY id LIMIT $2"),
+            listed(JobState::those(JobState::is_left).map(JobState::name))
+        )))
+        .bind(after(after_id))
+        .bind(page(limit))
+        .fetch_all(self.connection())
+        .await?;
         rows.iter().map(read).collect()
     }
 
@@ -415,6 +436,29 @@ impl StoreTx {
         .await?
         .rows_affected();
         held(changed)
+    }
+
+    /// Ends a job that nobody is to do any more, whoever is at it: his lease is void. It counts as
+    /// done, so that it is neither revived nor put in again.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when it is done already.
+    pub async fn discard_job(&mut self, id: JobId, note: &str, now: u64) -> Result<(), StoreError> {
+        let changed = sqlx::query(sql(format!(
+            "UPDATE jobs SET state = '{DONE}', last_error = $2, updated_at = $3 \
+             WHERE id = $1 AND state <> '{DONE}'"
+        )))
+        .bind(after(id.0))
+        .bind(cut(note))
+        .bind(integer("now", now)?)
+        .execute(self.connection())
+        .await?
+        .rows_affected();
+        if changed == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::Stale { what: "job" })
+        }
     }
 
     /// Gives a dead job all its attempts back.

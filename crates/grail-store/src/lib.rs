@@ -10,6 +10,7 @@
 //! SQL is written for SQLite and PostgreSQL alike; what is particular to the first is in `db` and
 //! in `migrations/sqlite`.
 
+mod admin;
 mod alarms;
 mod answers;
 mod blocks;
@@ -36,7 +37,8 @@ mod transactions;
 mod vault;
 mod work;
 
-pub use alarms::{OpenAlarms, StoredAlarm, StoredCode};
+pub use admin::{AdminAction, DoneAction, NewAction, REASON_CHARS_MAX};
+pub use alarms::{AlarmScope, OpenAlarms, StoredAlarm, StoredCode};
 pub use answers::{
     Answer, DETAILS_BYTES_MAX, NewAnswer, Recorded, SIGNATURES_BYTES_MAX, Verdict, VerdictKind,
 };

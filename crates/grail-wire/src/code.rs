@@ -198,6 +198,10 @@ codes! {
         EnclaveProtocol = "enclave-protocol",
         /// The enclave is gone.
         EnclaveLost = "enclave-lost",
+        /// A person paused the operator.
+        OperatorPaused = "operator-paused",
+        /// More would leave the vault than the operator lets.
+        OperatorLimit = "operator-limit",
     }
 }
 

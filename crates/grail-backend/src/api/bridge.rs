@@ -8,7 +8,7 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use grail_api::{ParamsAnswer, Reserves, RosterAnswer, Signer, VaultOutput};
+use grail_api::{FailSafe, ParamsAnswer, Reserves, RosterAnswer, Signer, VaultOutput};
 
 use super::{
     Api,
@@ -54,7 +54,7 @@ pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAns
             .entry(admitted.public_key)
             .or_insert_with(|| admitted.clone());
     }
-    let signers = roster
+    let mut signers = roster
         .signers()
         .iter()
         .zip(0_u16..)
@@ -70,9 +70,17 @@ pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAns
                 nonce: Some(record.nonce.clone()),
                 pcr0: record.pcr0.clone(),
                 attested_at: record.attested_at,
+                fail_safe: None,
             })
         })
         .collect::<Answer<Vec<_>>>()?;
+    let brakes = backend.operators.brakes();
+    for signer in &mut signers {
+        signer.fail_safe = brakes.get(&signer.public_key).map(|brake| FailSafe {
+            code: brake.code.to_string(),
+            at: brake.at,
+        });
+    }
     let address = rosters::address(backend, vault)?;
     Ok(Json(RosterAnswer {
         epoch: roster.epoch(),

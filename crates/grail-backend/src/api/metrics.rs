@@ -10,21 +10,23 @@ use axum::{
 use grail_api::{BridgeStatus, ServingState, StatusCode};
 use grail_flow::{AlarmCode, RequestStage, SettlementStage, Severity};
 use grail_store::{OpenAlarms, ProofState, ProofTotals, StoredCode};
+use grail_wire::FaultCode;
 
-use super::{Api, answer::Answer, view::former_requests};
+use super::{
+    Api,
+    answer::Answer,
+    metric::{self, Metric},
+    view::former_requests,
+};
 use crate::{
     backend::Backend,
     clock,
+    operators::Brake,
     roles::{lane, retain::Gone},
 };
 
 /// Media type of the format.
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-
-const READY: &str = "grail_ready";
-const READY_HELP: &str = "Whether the backend serves; 0 while it starts.";
-const NODE_UP: &str = "grail_node_up";
-const NODE_UP_HELP: &str = "Whether the node answers.";
 
 /// Sums over everything that there ever was: what they cost grows with it, so they are made once in
 /// a while.
@@ -59,10 +61,16 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     let mut reader = backend.store.read().await?;
     let block = reader.last_block().await?;
     let open_alarms = reader.open_alarms().await?;
+    let open_by_code = reader.open_alarms_by_code().await?;
     let totals = reader.vault_totals().await?;
     let (ready, ready_since) = reader.ready_backlog().await?;
     let waiting_since = reader.proof_waiting_since().await?;
-    let epoch = backend.rosters(&mut reader).await?.newest().epoch();
+    let rosters = backend.rosters(&mut reader).await?;
+    let roster = rosters.newest().roster();
+    let epoch = roster.epoch();
+    let mut brakes = backend.operators.brakes();
+    brakes.retain(|signer, _| roster.position(signer).is_some());
+    let brakes: Vec<_> = brakes.into_values().map(|brake| brake.code).collect();
     let former = former_requests(&mut reader, epoch).await?;
     drop(reader);
     let view = api.node.view(backend).await.ok();
@@ -73,107 +81,57 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
     let age = |since: Option<u64>| since.map_or(0, |since| now.saturating_sub(since));
 
     let mut text = Text::default();
-    text.gauge("grail_requests", "Requests by state.");
+    text.head(&metric::REQUESTS);
     text.by_state(
-        "grail_requests",
+        &metric::REQUESTS,
         names(RequestStage::ALL, RequestStage::name),
         requests,
     );
-    text.gauge("grail_settlements", "Settlements by state.");
+    text.head(&metric::SETTLEMENTS);
     text.by_state(
-        "grail_settlements",
+        &metric::SETTLEMENTS,
         names(SettlementStage::ALL, SettlementStage::name),
         settlements,
     );
     if let Some(view) = view {
-        text.value(
-            "grail_node_tip_height",
-            "The node's best block.",
-            view.tip.height.into(),
-        );
+        text.value(&metric::NODE_TIP, view.tip.height.into());
     }
     if let Some(block) = block {
-        text.value(
-            "grail_scanned_height",
-            "The newest block read.",
-            block.height.into(),
-        );
+        text.value(&metric::SCANNED, block.height.into());
     }
-    text.value(READY, READY_HELP, 1);
-    text.value(NODE_UP, NODE_UP_HELP, u64::from(view.is_some()));
+    text.value(&metric::READY, 1);
+    text.value(&metric::NODE_UP, u64::from(view.is_some()));
     text.value(
-        "grail_operators",
-        "Operators that have shown evidence since the start.",
+        &metric::OPERATORS,
         u64::try_from(backend.operators.count()).unwrap_or(u64::MAX),
     );
-    text.value("grail_epoch", "Number of the newest roster.", epoch.0);
-    text.value(
-        "grail_former_requests",
-        "Requests that are not at an end and whose deposits only a former roster can spend.",
-        former,
-    );
-    text.alarms(open_alarms, alarm_totals);
-    text.value(
-        "grail_supply_sat",
-        "zkBTC in existence.",
-        totals.supply.to_sat(),
-    );
-    text.value(
-        "grail_vault_sat",
-        "Coins at vault outputs.",
-        totals.vault.to_sat(),
-    );
-    text.value(
-        "grail_donations_sat",
-        "Coins sent to the vault outside a settlement.",
-        totals.donations.to_sat(),
-    );
-    text.value(
-        "grail_former_vaults_sat",
-        "Coins left at addresses of former rosters.",
-        totals.former.to_sat(),
-    );
-    text.value(
-        "grail_ready_requests",
-        "Requests that wait for a settlement.",
-        ready,
-    );
-    text.value(
-        "grail_oldest_ready_request_age_seconds",
-        "How long the oldest of them has waited; 0 without one.",
-        age(ready_since),
-    );
+    text.value(&metric::EPOCH, epoch.0);
+    text.value(&metric::FORMER_REQUESTS, former);
+    text.alarms(open_alarms);
+    text.by_code(&metric::ALARMS_OPEN_BY_CODE, &open_by_code);
+    text.by_code(&metric::ALARMS_SEEN, alarm_totals);
+    text.brakes(&brakes);
+    text.value(&metric::SUPPLY, totals.supply.to_sat());
+    text.value(&metric::VAULT, totals.vault.to_sat());
+    text.value(&metric::DONATIONS, totals.donations.to_sat());
+    text.value(&metric::FORMER_VAULTS, totals.former.to_sat());
+    text.value(&metric::READY_REQUESTS, ready);
+    text.value(&metric::OLDEST_READY_REQUEST, age(ready_since));
     text.status(&status);
     text.lane(&ages);
     text.proofs(proofs);
-    text.value(
-        "grail_oldest_queued_proof_age_seconds",
-        "How long the oldest settlement without its proof has waited; 0 without one.",
-        age(waiting_since),
-    );
-    text.counter(
-        "grail_removed_total",
-        "What was let go since the start, by kind.",
-    );
+    text.value(&metric::OLDEST_QUEUED_PROOF, age(waiting_since));
+    text.head(&metric::REMOVED);
     for gone in Gone::ALL {
-        let count = backend.removed.count(*gone);
-        text.labelled("grail_removed_total", "what", gone.name(), count);
+        text.labelled(&metric::REMOVED, gone.name(), backend.removed.count(*gone));
     }
-    text.gauge("grail_role_up", "Whether a role runs.");
+    text.head(&metric::ROLE_UP);
     for (role, health) in &roles {
-        text.labelled("grail_role_up", "role", role, u64::from(!health.is_down));
+        text.labelled(&metric::ROLE_UP, role, u64::from(!health.is_down));
     }
-    text.counter(
-        "grail_role_failures_total",
-        "Failures of a role since the start.",
-    );
+    text.head(&metric::ROLE_FAILURES);
     for (role, health) in &roles {
-        text.labelled(
-            "grail_role_failures_total",
-            "role",
-            role,
-            health.failure_count,
-        );
+        text.labelled(&metric::ROLE_FAILURES, role, health.failure_count);
     }
     Ok(([(header::CONTENT_TYPE, MEDIA_TYPE)], text.0).into_response())
 }
@@ -181,8 +139,8 @@ pub(super) async fn metrics(State(api): State<Arc<Api>>) -> Answer<Response> {
 /// Metrics of a backend that does not serve yet: what there is to say before its rows can be read.
 pub(super) async fn of_a_start() -> Response {
     let mut text = Text::default();
-    text.value(READY, READY_HELP, 0);
-    text.value(NODE_UP, NODE_UP_HELP, 0);
+    text.value(&metric::READY, 0);
+    text.value(&metric::NODE_UP, 0);
     ([(header::CONTENT_TYPE, MEDIA_TYPE)], text.0).into_response()
 }
 
@@ -195,86 +153,53 @@ fn names<S: Copy>(states: &[S], name: fn(S) -> &'static str) -> impl Iterator<It
 struct Text(String);
 
 impl Text {
-    fn gauge(&mut self, name: &str, help: &str) {
-        self.head(name, help, "gauge");
-    }
-
-    fn counter(&mut self, name: &str, help: &str) {
-        self.head(name, help, "counter");
-    }
-
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
+    fn head(&mut self, metric: &Metric) {
+        let (name, help, kind) = (metric.name, metric.help, metric.kind.name());
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn value(&mut self, name: &str, help: &str, value: u64) {
-        self.gauge(name, help);
-        let _ = writeln!(self.0, "{name} {value}");
+    fn value(&mut self, metric: &Metric, value: u64) {
+        self.head(metric);
+        let _ = writeln!(self.0, "{} {value}", metric.name);
     }
 
-    fn total(&mut self, name: &str, help: &str, value: u64) {
-        self.counter(name, help);
-        let _ = writeln!(self.0, "{name} {value}");
-    }
-
-    fn labelled(&mut self, name: &str, label: &str, of: &str, value: u64) {
+    fn labelled(&mut self, metric: &Metric, of: &str, value: u64) {
+        let (name, label) = (metric.name, metric.label.unwrap_or("of"));
         let _ = writeln!(self.0, "{name}{{{label}=\"{of}\"}} {value}");
     }
 
     fn lane(&mut self, ages: &BTreeMap<SettlementStage, u64>) {
-        self.gauge(
-            "grail_settlement_age_seconds",
-            "How long the oldest settlement has stood where one waits; 0 without one.",
-        );
+        self.head(&metric::SETTLEMENT_AGE);
         for stage in SettlementStage::those(SettlementStage::is_unconfirmed) {
             let age = ages.get(&stage).copied().unwrap_or(0);
-            self.labelled("grail_settlement_age_seconds", "state", stage.name(), age);
+            self.labelled(&metric::SETTLEMENT_AGE, stage.name(), age);
         }
     }
 
     fn status(&mut self, status: &BridgeStatus) {
-        self.gauge("grail_bridge_state", "1 for the state that it is in.");
+        self.head(&metric::BRIDGE_STATE);
         for state in ServingState::ALL {
             let is_it = u64::from(*state == status.state);
-            self.labelled("grail_bridge_state", "state", state.name(), is_it);
+            self.labelled(&metric::BRIDGE_STATE, state.name(), is_it);
         }
-        self.gauge(
-            "grail_bridge_reasons",
-            "1 for each reason why the bridge serves less than it should.",
-        );
+        self.head(&metric::BRIDGE_REASONS);
         for code in StatusCode::ALL {
             let holds = status.reasons.iter().any(|reason| reason.code == *code);
-            self.labelled("grail_bridge_reasons", "code", code.name(), holds.into());
+            self.labelled(&metric::BRIDGE_REASONS, code.name(), holds.into());
         }
+        self.value(&metric::OPERATORS_HEARD, status.operators_heard.into());
         self.value(
-            "grail_operators_heard",
-            "Operators of the newest roster that were heard of lately.",
-            status.operators_heard.into(),
-        );
-        self.value(
-            "grail_unconfirmed_settlements",
-            "Settlements that are in no block.",
+            &metric::UNCONFIRMED_SETTLEMENTS,
             status.unconfirmed_settlements,
         );
     }
 
     /// Codes of newer versions are one label: what strangers could name is none.
-    fn alarms(&mut self, open: OpenAlarms, totals: &[(StoredCode, u64)]) {
-        self.gauge("grail_alarms_open", "Alarms nobody has acknowledged.");
-        for severity in Severity::ALL {
-            let count = match severity {
-                Severity::Stop => open.stop,
-                Severity::Look => open.look,
-            };
-            self.labelled("grail_alarms_open", "severity", severity.name(), count);
-        }
-        self.counter(
-            "grail_alarms_seen_total",
-            "Times that an alarm was raised, by code.",
-        );
+    fn by_code(&mut self, metric: &Metric, counts: &[(StoredCode, u64)]) {
+        self.head(metric);
         let mut other = 0_u64;
         let mut known = BTreeMap::new();
-        for (code, count) in totals {
+        for (code, count) in counts {
             match code {
                 StoredCode::Known(code) => {
                     known.insert(*code, *count);
@@ -284,15 +209,36 @@ impl Text {
         }
         for code in AlarmCode::ALL {
             let count = known.get(code).copied().unwrap_or(0);
-            self.labelled("grail_alarms_seen_total", "code", code.name(), count);
+            self.labelled(metric, code.name(), count);
         }
-        self.labelled("grail_alarms_seen_total", "code", "other", other);
+        self.labelled(metric, "other", other);
+    }
+
+    fn alarms(&mut self, open: OpenAlarms) {
+        self.head(&metric::ALARMS_OPEN);
+        for severity in Severity::ALL {
+            let count = match severity {
+                Severity::Stop => open.stop,
+                Severity::Look => open.look,
+            };
+            self.labelled(&metric::ALARMS_OPEN, severity.name(), count);
+        }
+    }
+
+    /// Of the newest roster's signers.
+    fn brakes(&mut self, codes: &[FaultCode]) {
+        self.head(&metric::OPERATORS_BRAKED);
+        for code in Brake::CODES {
+            let count = codes.iter().filter(|it| **it == code).count();
+            let count = u64::try_from(count).unwrap_or(u64::MAX);
+            self.labelled(&metric::OPERATORS_BRAKED, code.as_str(), count);
+        }
     }
 
     fn proofs(&mut self, proofs: &ProofTotals) {
-        self.gauge("grail_proofs_by_state", "Proofs of settlements by state.");
+        self.head(&metric::PROOFS_BY_STATE);
         self.by_state(
-            "grail_proofs_by_state",
+            &metric::PROOFS_BY_STATE,
             names(ProofState::ALL, ProofState::name),
             &proofs.by_state,
         );
@@ -303,10 +249,7 @@ impl Text {
                 .map_or(0, |(_, count)| *count)
         };
         let made = count(ProofState::Proven).saturating_sub(proofs.reused_count);
-        self.counter(
-            "grail_proofs_total",
-            "Proofs by outcome; interrupted are calls of a prover that ended without verdict.",
-        );
+        self.head(&metric::PROOFS);
         for (outcome, count) in [
             ("made", made),
             ("reused", proofs.reused_count),
@@ -314,29 +257,17 @@ impl Text {
             ("abandoned", count(ProofState::Abandoned)),
             ("interrupted", proofs.interrupted_count),
         ] {
-            self.labelled("grail_proofs_total", "outcome", outcome, count);
+            self.labelled(&metric::PROOFS, outcome, count);
         }
-        self.head(
-            "grail_proving_seconds",
-            "What making proofs took.",
-            "summary",
-        );
+        self.head(&metric::PROVING_SECONDS);
+        let name = metric::PROVING_SECONDS.name;
         let (seconds, ms) = (proofs.duration_ms / 1_000, proofs.duration_ms % 1_000);
-        let _ = writeln!(self.0, "grail_proving_seconds_sum {seconds}.{ms:03}");
-        let _ = writeln!(self.0, "grail_proving_seconds_count {}", proofs.timed_count);
-        self.total(
-            "grail_proving_fuel_total",
-            "Cycles that app contracts used in the proofs made.",
-            proofs.fuel,
-        );
-        self.total(
-            "grail_prover_fee_sat_total",
-            "What provers take for the proofs made.",
-            proofs.fee.to_sat(),
-        );
+        let _ = writeln!(self.0, "{name}_sum {seconds}.{ms:03}");
+        let _ = writeln!(self.0, "{name}_count {}", proofs.timed_count);
+        self.value(&metric::PROVING_FUEL, proofs.fuel);
+        self.value(&metric::PROVER_FEE, proofs.fee.to_sat());
         self.value(
-            "grail_proof_queue",
-            "Settlements without their proof yet.",
+            &metric::PROOF_QUEUE,
             count(ProofState::Queued).saturating_add(count(ProofState::Proving)),
         );
     }
@@ -344,7 +275,7 @@ impl Text {
     /// One line for each state that there is, also for those that nothing is in.
     fn by_state(
         &mut self,
-        name: &str,
+        metric: &Metric,
         states: impl IntoIterator<Item = &'static str>,
         counts: &[(String, u64)],
     ) {
@@ -354,7 +285,7 @@ impl Text {
             .collect();
         for state in states {
             let count = counts.get(state).copied().unwrap_or(0);
-            self.labelled(name, "state", state, count);
+            self.labelled(metric, state, count);
         }
     }
 }

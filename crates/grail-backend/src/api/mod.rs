@@ -15,6 +15,7 @@ mod events;
 mod fresh;
 mod guard;
 mod health;
+pub(crate) mod metric;
 mod metrics;
 mod node_view;
 mod places;

@@ -1,9 +1,8 @@
-//! `alarms`: shows what a person must see, and takes note that one has looked.
+//! `alarms`: shows what a person must see, from a database alone. To take note that one has looked,
+//! ask the backend that runs: `admin acknowledge`.
 
 use anyhow::Context;
 use grail_store::Store;
-
-use crate::clock;
 
 /// Rows read at a time.
 const PAGE: u32 = 500;
@@ -14,9 +13,6 @@ pub struct AlarmArgs {
     /// The database, `sqlite:PATH`.
     #[arg(long)]
     database: String,
-    /// Acknowledge these: a person has looked and signing may go on.
-    #[arg(long)]
-    acknowledge: Vec<u64>,
 }
 
 /// Runs `alarms`.
@@ -24,13 +20,6 @@ pub async fn alarms(args: AlarmArgs) -> anyhow::Result<()> {
     let store = Store::open(&args.database)
         .await
         .context("cannot open the database")?;
-    for id in args.acknowledge {
-        let mut tx = store.begin().await?;
-        tx.acknowledge_alarm(id, clock::now())
-            .await
-            .with_context(|| format!("alarm {id}"))?;
-        tx.commit().await?;
-    }
     let mut reader = store.read().await?;
     let mut after = 0;
     loop {

@@ -1,7 +1,7 @@
 //! Why the program ended, for whoever starts it again: exit codes.
 
 /// All exit codes, and what each says.
-pub const CODES: [(u8, &str); 6] = [
+pub const CODES: [(u8, &str); 8] = [
     (0, "done, or asked to end"),
     (1, "failure; starting again may do"),
     (2, "command line, or a variable"),
@@ -15,7 +15,15 @@ pub const CODES: [(u8, &str); 6] = [
     ),
     (
         Fault::Address.exit_code(),
-        "an address to listen on is taken or not this machine's",
+        "an address to listen on is taken or not this machine's, or the admin socket cannot be made",
+    ),
+    (
+        Fault::NotRunning.exit_code(),
+        "`admin` alone: no backend runs on this database",
+    ),
+    (
+        Fault::Refused.exit_code(),
+        "`admin` alone: refused; the answer has a code",
     ),
 ];
 
@@ -37,11 +45,23 @@ pub enum Fault {
     /// It is taken, or not ours.
     #[error("an address to listen on")]
     Address,
+    /// `admin` asks a backend that runs, and none does.
+    #[error("no backend runs")]
+    NotRunning,
+    /// The backend refused what `admin` asked for.
+    #[error("refused")]
+    Refused,
 }
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Self; 3] = [Self::Configuration, Self::Database, Self::Address];
+    pub const ALL: [Self; 5] = [
+        Self::Configuration,
+        Self::Database,
+        Self::Address,
+        Self::NotRunning,
+        Self::Refused,
+    ];
 
     /// The program's exit code. 2 is the command line's.
     pub const fn exit_code(self) -> u8 {
@@ -49,6 +69,8 @@ impl Fault {
             Self::Configuration => 3,
             Self::Database => 4,
             Self::Address => 5,
+            Self::NotRunning => 6,
+            Self::Refused => 7,
         }
     }
 
@@ -103,6 +125,6 @@ mod tests {
             assert!(codes.contains(&fault.exit_code()), "{fault}");
         }
         codes.dedup();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 }

@@ -1,5 +1,6 @@
 //! What the program can be told to do, a module for each.
 
+pub mod admin;
 pub mod alarms;
 pub mod config;
 pub mod deploy;

@@ -16,6 +16,7 @@ use grail_store::{JobKind, Store, StoreError};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
+    admin,
     api::{self, Starting},
     backend::{Backend, Config, Parts},
     commands::{deploy::load_wasm, exit::Fault},
@@ -93,6 +94,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         "api": format!("http://{}", doors.api.local_addr()?),
         "metrics": format!("http://{}/metrics", doors.metrics.local_addr()?),
         "broker": broker.to_string(),
+        "admin": doors.admin.as_ref().map(admin::Door::path),
     });
     println!("{ready}");
     notify.ready();
@@ -194,6 +196,13 @@ fn of_database(error: StoreError) -> anyhow::Error {
 async fn doors(args: &RunArgs) -> anyhow::Result<Doors> {
     let (api, metrics) = (args.api, args.metrics);
     Ok(Doors {
+        admin: match admin::socket_of(&args.database) {
+            Some(path) => Some(
+                (admin::Door::open(&path).await)
+                    .with_context(|| format!("cannot listen for admins on {}", path.display()))?,
+            ),
+            None => None,
+        },
         api: TcpListener::bind(api)
             .await
             .with_context(|| format!("cannot listen for the API on {api}"))?,
@@ -242,6 +251,8 @@ pub struct Doors {
     pub api: TcpListener,
     /// The one for whoever runs the backend.
     pub metrics: TcpListener,
+    /// The socket for whoever runs the backend; none with a database that is no file.
+    pub admin: Option<admin::Door>,
     /// Limits of the public one.
     pub limits: api::Limits,
 }
@@ -303,6 +314,9 @@ pub async fn serve(backend: Arc<Backend>, doors: Doors) -> anyhow::Result<()> {
             tracing::error!(error = %format!("{error:#}"), "metrics ended");
         }
     });
+    if let Some(door) = doors.admin {
+        roles.spawn(door.serve(Arc::clone(&backend)));
+    }
     // None ends by itself: whoever watches this process starts it anew.
     let ended = tokio::select! {
         biased;

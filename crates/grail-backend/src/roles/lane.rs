@@ -36,6 +36,20 @@ pub const fn deadline(stage: SettlementStage) -> Option<u64> {
     }
 }
 
+/// The part of a stage's deadline after which a settlement is slower than usual.
+const PART_USUAL: u64 = 3;
+
+/// Seconds for which a settlement usually stands at a stage at most; none where nothing waits for
+/// it.
+pub const fn usual(stage: SettlementStage) -> Option<u64> {
+    match deadline(stage) {
+        // One that is in the network waits for a block, which is nobody's fault.
+        Some(deadline) if stage.is_published() => Some(deadline),
+        Some(deadline) => Some(deadline / PART_USUAL),
+        None => None,
+    }
+}
+
 /// The settlements that hold the NFT one after the other, from this output of it on: those that
 /// wait for one another.
 pub async fn holders(reader: &mut Reader, nft: OutPoint) -> Result<Vec<Settlement>, StoreError> {
@@ -93,7 +107,8 @@ pub async fn ages(
     Ok(ages)
 }
 
-async fn under_way(backend: &Backend) -> Result<Vec<Settlement>, StoreError> {
+/// Settlements that are in no block.
+pub(crate) async fn under_way(backend: &Backend) -> Result<Vec<Settlement>, StoreError> {
     let mut reader = backend.store.read().await?;
     let mut found = Vec::new();
     for stage in SettlementStage::those(SettlementStage::is_unconfirmed) {

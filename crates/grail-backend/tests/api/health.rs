@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use grail_api::{Health, HealthStatus};
+use grail_backend::board;
 use grail_flow::{Alarm, RequestStage, SettlementStage};
 
 use super::{
@@ -122,7 +123,9 @@ async fn metrics_have_every_state_once_and_nothing_that_strangers_name() {
         "grail_operators 0",
         "grail_alarms_open{severity=\"stop\"} 0",
         "grail_alarms_open{severity=\"look\"} 0",
+        "grail_alarms_open_by_code{code=\"reorg-too-deep\"} 0",
         "grail_alarms_seen_total{code=\"reorg-too-deep\"} 0",
+        "grail_operators_braked{code=\"operator-paused\"} 0",
         "grail_alarms_seen_total{code=\"other\"} 0",
         "grail_supply_sat 0",
         "grail_vault_sat 0",
@@ -142,13 +145,14 @@ async fn metrics_have_every_state_once_and_nothing_that_strangers_name() {
     ] {
         assert!(has(line), "{line}\n{}", response.text);
     }
-    // Each metric is described once.
-    let mut described: Vec<_> = lines
-        .iter()
-        .filter(|line| line.starts_with("# TYPE"))
-        .collect();
-    let count = described.len();
+    // Each metric is described once, and all of them are on the board.
+    let described = lines.iter().filter_map(|line| line.strip_prefix("# TYPE "));
+    let mut described: Vec<_> = described.filter_map(|it| it.split(' ').next()).collect();
     described.sort_unstable();
-    described.dedup();
-    assert_eq!(described.len(), count);
+    let board: serde_json::Value = serde_json::from_str(&board::grafana()).unwrap();
+    let panels = board["panels"].as_array().unwrap().iter();
+    let shown = panels.filter(|panel| panel["type"] == "timeseries");
+    let mut shown: Vec<_> = shown.filter_map(|panel| panel["title"].as_str()).collect();
+    shown.sort_unstable();
+    assert_eq!(described, shown);
 }

@@ -2,7 +2,7 @@
 
 use bitcoin::{OutPoint, Txid, hashes::Hash};
 use grail_api::{BridgeStatus, ProblemCode, Request, ServingState, StatusCode};
-use grail_backend::clock;
+use grail_backend::{admin, api::Limits, clock};
 use grail_flow::Alarm;
 use grail_store::{NewSettlement, StoreTx};
 use grail_types::Epoch;
@@ -102,6 +102,35 @@ async fn an_alarm_pauses_or_warns_by_its_severity() {
     assert_eq!(t.get("/livez").await.status, 200);
     change(&t, async |tx| tx.acknowledge_alarm(1, 2).await.unwrap()).await;
     assert_eq!(status(&t).await.state, ServingState::Serving);
+}
+
+async fn by_hand(t: &TestBackend, request: admin::protocol::Request) {
+    admin::perform(&t.backend, 0, request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pause_by_hand_holds_at_once_says_why_and_ends_with_a_resume() {
+    use admin::protocol::Request::{Pause, Resume};
+    // With answers that may be two seconds old.
+    let chain = serving().await.chain;
+    let t = TestBackend::on(chain, Limits::default()).await;
+    t.scan().await;
+    assert_eq!(status(&t).await.reasons, []);
+    let created = t.post("/v1/peg-ins", "before", &peg_in()).await;
+    assert_eq!(created.status, 201);
+    let reason = "new disks until 18:00 UTC".parse().unwrap();
+    by_hand(&t, Pause { reason }).await;
+    check(&t, StatusCode::PausedByHand).await;
+    let shown = status(&t).await;
+    assert_eq!(shown.reasons[0].detail, "new disks until 18:00 UTC");
+    // What was asked for before is found, and so is the way out.
+    let again = t.post("/v1/peg-ins", "before", &peg_in()).await;
+    assert_eq!(again.status, 200);
+    assert_eq!(t.get("/readyz").await.status, 200);
+    by_hand(&t, Resume { reason: None }).await;
+    assert_eq!(status(&t).await.reasons, []);
+    let created = t.post("/v1/peg-ins", "after", &peg_in()).await;
+    assert_eq!(created.status, 201);
 }
 
 /// Forgets evidence of all signers but the first `count`.

@@ -246,10 +246,66 @@ fn it_waits_for_a_node_that_starts_and_then_serves() {
     assert_eq!(get(api, "/readyz").0, 200);
     let (_, text) = get(metrics, "/metrics");
     assert!(text.contains("\ngrail_ready 1\n"), "{text}");
-    for door in ["api", "metrics", "broker"] {
+    for door in ["api", "metrics", "broker", "admin"] {
         assert!(ready[door].is_string(), "{ready}");
     }
     assert_eq!(running.end().code(), Some(0));
+}
+
+/// `admin` on the site's database: exit code, standard output and standard error.
+fn admin(site: &Site, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_grail-backend"))
+        .args(["admin", "--database", "sqlite:grail.db"])
+        .args(arguments)
+        .current_dir(site.path())
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn a_second_command_asks_the_one_that_runs_and_says_when_none_does() {
+    let site = Site::new();
+    let (code, _, words) = admin(&site, &["status"]);
+    assert_eq!(code, Some(6));
+    assert!(
+        words.contains("no backend runs on this database"),
+        "{words}"
+    );
+
+    let mut running = site.run(node("regtest", &up()), &[]);
+    let mut output = BufReader::new(running.0.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    let mut log = running.0.stderr.take().unwrap();
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    let (code, words, _) = admin(&site, &["pause", "--reason", "new disks"]);
+    assert_eq!(code, Some(0));
+    assert!(words.starts_with("done (number 1 in the log)"), "{words}");
+    let (code, words, errors) = admin(&site, &["pause", "--reason", "again"]);
+    assert_eq!((code, words.as_str()), (Some(7), ""));
+    assert!(errors.contains("already-paused"), "{errors}");
+    let (code, words, _) = admin(&site, &["log", "--json"]);
+    let log: serde_json::Value = serde_json::from_str(&words).unwrap();
+    assert_eq!((code, &log["answer"]), (Some(0), &"log".into()));
+    assert_eq!(log["items"][0]["reason"], "new disks");
+    for wrong in [&["pause"][..], &["pause", "--reason", ""], &["sign"]] {
+        assert_eq!(admin(&site, wrong).0, Some(2), "{wrong:?}");
+    }
+    // It outlives the process, whose socket goes with it.
+    assert_eq!(running.end().code(), Some(0));
+    assert_eq!(admin(&site, &["status"]).0, Some(6));
+    let mut running = site.run(node("regtest", &up()), &[]);
+    let mut output = BufReader::new(running.0.stdout.take().unwrap());
+    output.read_line(&mut String::new()).unwrap();
+    let (_, words, _) = admin(&site, &["status"]);
+    assert!(words.starts_with("paused "), "{words}");
+    assert!(words.contains("new disks"), "{words}");
+    assert_eq!(admin(&site, &["resume"]).0, Some(0));
 }
 
 #[test]
@@ -270,6 +326,7 @@ fn what_a_person_must_mend_has_a_code_of_its_own() {
         "no database at all, but a text".repeat(99),
     )
     .unwrap();
+    std::fs::write(site.path().join("busy.db.admin.sock"), "somebody's").unwrap();
     std::fs::write(site.path().join("other.wasm"), "no contract").unwrap();
     let regtest = node("regtest", &up());
     for (code, port, option) in [
@@ -283,6 +340,7 @@ fn what_a_person_must_mend_has_a_code_of_its_own() {
         (5, regtest, ("--api", taken.as_str())),
         (5, regtest, ("--metrics", taken.as_str())),
         (5, regtest, ("--broker", taken.as_str())),
+        (5, regtest, ("--database", "sqlite:busy.db")),
     ] {
         let ended = site.run(port, &[option]).ended();
         assert_eq!(ended.code(), Some(code), "{option:?}");

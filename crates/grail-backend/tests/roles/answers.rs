@@ -1,14 +1,20 @@
 //! What operators answer: lies, refusals, silence, repetition. A lie is put on record and stops
 //! nobody else.
 
+use axum::{
+    body::{Body, to_bytes},
+    http::Request,
+};
 use bitcoin::secp256k1::schnorr::Signature;
+use grail_api::RosterAnswer;
 use grail_ask::{FaultMessage, Reply};
-use grail_backend::roles::build::Built;
+use grail_backend::{api::router, roles::build::Built};
 use grail_broker::messages::{BrokerMessage, encode};
 use grail_flow::{AbandonCode, Alarm, SettlementId, SettlementState};
 use grail_store::{JobKind, Verdict};
 use grail_types::Epoch;
 use grail_wire::{Answer, AskerId, Attempt, FaultCode, ProposalId, Text, Verdict as Said};
+use tower::ServiceExt as _;
 
 use super::{
     operators::key,
@@ -148,6 +154,58 @@ async fn answers_that_are_nobodys_or_about_something_else_are_ignored() {
     w.sign(&ask, &[1, 2]).await;
     w.answered(id).await;
     assert_eq!(w.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_brake_that_an_operator_tells_of_is_shown_until_it_signs() {
+    let w = World::new().await;
+    w.ready_peg_ins(1).await;
+    let ask = w.ask_operators().await;
+    let proposal = ProposalId::of(&ask.proposal);
+    let tell = async |seed: u8, code: FaultCode, proposal: ProposalId| {
+        let fault = FaultMessage {
+            proposal,
+            attempt: ask.attempt,
+            public_key: key(seed),
+            code,
+            details: Text::cut("since 1: new disks"),
+        };
+        let payload = encode(Epoch(0), &Reply::Fault(fault)).unwrap();
+        let broker = &w.backend.broker;
+        broker.publish(Reply::subject(), payload).await.unwrap();
+    };
+    // A fault that nobody wanted, somebody outside the roster, another proposal.
+    tell(1, FaultCode::EnclaveLost, proposal).await;
+    tell(30, FaultCode::OperatorPaused, proposal).await;
+    tell(2, FaultCode::OperatorPaused, ProposalId::of(b"another")).await;
+    tell(3, FaultCode::OperatorLimit, proposal).await;
+    tell(4, FaultCode::OperatorPaused, proposal).await;
+    let brakes = || w.backend.operators.brakes();
+    eventually(async || brakes().contains_key(&key(4))).await;
+    let told: Vec<_> = brakes()
+        .into_iter()
+        .map(|(signer, brake)| (signer, brake.code))
+        .collect();
+    let mut expected = [
+        (key(3), FaultCode::OperatorLimit),
+        (key(4), FaultCode::OperatorPaused),
+    ];
+    expected.sort_by_key(|(signer, _)| *signer);
+    assert_eq!(told, expected);
+    let request = Request::get("/v1/roster").body(Body::empty()).unwrap();
+    let response = router(w.backend.clone()).oneshot(request).await.unwrap();
+    let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+    let roster: RosterAnswer = serde_json::from_slice(&body).unwrap();
+    let shown = roster.signers.into_iter().filter_map(|signer| {
+        let code = FaultCode::from(signer.fail_safe?.code.as_str());
+        Some((signer.public_key, code))
+    });
+    assert_eq!(shown.collect::<Vec<_>>(), expected);
+    // It says no more than that: whoever signs is counted.
+    w.sign(&ask, &QUORUM).await;
+    w.answered(settlement_id(&ask)).await;
+    let told: Vec<_> = brakes().into_keys().collect();
+    assert_eq!(told, [key(4)]);
 }
 
 #[tokio::test]

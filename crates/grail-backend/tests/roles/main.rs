@@ -2,6 +2,7 @@
 //! on paper.
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod adoption;
 mod answers;
 #[path = "../support/bridge.rs"]

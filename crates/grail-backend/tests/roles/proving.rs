@@ -275,6 +275,7 @@ async fn a_slow_proof_keeps_no_other_role_waiting_and_no_stop_either() {
     let w = World::with_prover(gate.clone()).await;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let doors = run::Doors {
+        admin: None,
         api: listener,
         metrics: tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
         limits: grail_backend::api::Limits::default(),

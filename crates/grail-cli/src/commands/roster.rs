@@ -29,7 +29,8 @@ pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
     };
     let signers = check_evidence(&answer, &protocol, now())
         .into_iter()
-        .map(|signer| {
+        .zip(&answer.signers)
+        .map(|(signer, told)| {
             let (attested, refused) = match signer.verdict {
                 Ok(attested) => (Some(attested), None),
                 Err(refused) => (None, Some(refused)),
@@ -43,6 +44,7 @@ pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
                 pcr0: attested.map(|attested| attested.pcr0),
                 code: refused.as_ref().map(NotAttested::code),
                 reason: refused.map(|refused| refused.to_string()),
+                fail_safe: told.fail_safe.as_ref().map(|brake| printable(&brake.code)),
             }
         })
         .collect();

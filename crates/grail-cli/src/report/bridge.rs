@@ -123,6 +123,8 @@ pub struct SignerReport {
     pub code: Option<&'static str>,
     /// The same in words.
     pub reason: Option<String>,
+    /// The brake of its operator's own that keeps it from signing, by the server's word.
+    pub fail_safe: Option<String>,
 }
 
 /// `roster`.
@@ -170,6 +172,9 @@ impl Display for RosterReport {
                     reason.as_deref().unwrap_or("no reason"),
                     signer.code.unwrap_or("evidence-invalid")
                 )?,
+            }
+            if let Some(code) = &signer.fail_safe {
+                write!(f, ", signs nothing now: {code}")?;
             }
         }
         Ok(())

@@ -171,6 +171,7 @@ fn roster_answer(nft_outpoint: OutPoint, born: u64) -> RosterAnswer {
                 nonce: None,
                 pcr0: hex::encode(images().images()[0].measurement.pcr0),
                 attested_at: born,
+                fail_safe: None,
             })
             .collect(),
     }

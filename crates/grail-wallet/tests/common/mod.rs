@@ -108,6 +108,7 @@ pub fn roster_answer() -> RosterAnswer {
                 nonce: None,
                 pcr0: hex::encode(development_pcr0(PROGRAM)),
                 attested_at: BORN,
+                fail_safe: None,
             })
             .collect(),
     }

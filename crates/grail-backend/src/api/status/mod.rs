@@ -2,7 +2,8 @@
 //! for `/v1/status`, and for whoever asks before paying.
 //!
 //! Owns the limits of time beyond which waiting is no longer usual. Trusts rows and the node. Never
-//! tells the inside: counts, heights and times, no names and no texts of errors.
+//! tells the inside: counts, heights and times, no names and no texts of errors; and what whoever
+//! pauses the bridge writes for its users.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,8 +31,6 @@ const HEARD_SECONDS: u64 = 25 * 60;
 const PROOF_SECONDS_USUAL: u64 = 10 * 60;
 /// Wait after which something is broken.
 const PROOF_SECONDS_MAX: u64 = 60 * 60;
-/// The part of a stage's deadline after which a settlement is slower than usual.
-const LANE_PART_USUAL: u64 = 3;
 /// Proofs may take so many times what the last ones took, if that is longer.
 const PROOF_TIMES_USUAL: u64 = 3;
 const PROOF_TIMES_MAX: u64 = 10;
@@ -51,9 +50,15 @@ impl Api {
     pub(super) async fn bridge_status(&self) -> Answer<Arc<BridgeStatus>> {
         let known = self.status.get(look(self)).await;
         match &known {
-            Ok(status) if status.state != ServingState::Paused => known,
+            Ok(status) if status.state != ServingState::Paused && !self.is_paused().await? => known,
             _ => self.status.look_again(look(self)).await,
         }
+    }
+
+    /// Whether it is paused by hand, which holds from the moment that somebody asks for it.
+    async fn is_paused(&self) -> Answer<bool> {
+        let mut reader = self.backend.store.read().await?;
+        Ok(reader.pause().await?.is_some())
     }
 }
 
@@ -63,6 +68,8 @@ struct Facts {
     now: u64,
     node: Result<NodeView, &'static str>,
     height: u32,
+    /// Why it is paused by hand.
+    paused: Option<String>,
     alarms: OpenAlarms,
     totals: VaultTotals,
     issuing: Result<(), NotIssuing>,
@@ -102,6 +109,7 @@ async fn look(api: &Api) -> Answer<Arc<BridgeStatus>> {
         now,
         node,
         height,
+        paused: (reader.pause().await?).map(|pause| pause.reason.unwrap_or_default()),
         alarms: reader.open_alarms().await?,
         totals: reader.vault_totals().await?,
         issuing: issuing.map(|_| ()),
@@ -182,6 +190,9 @@ impl Facts {
     fn reasons(&self, params: &Params) -> Vec<StatusReason> {
         let mut reasons = Vec::new();
         let mut say = |code, detail: String| reasons.push(StatusReason::new(code, detail));
+        if let Some(reason) = &self.paused {
+            say(StatusCode::PausedByHand, reason.clone());
+        }
         let OpenAlarms { stop, look } = self.alarms;
         if stop > 0 {
             say(
@@ -248,22 +259,13 @@ impl Facts {
         } else if proof > limit(PROOF_SECONDS_USUAL, PROOF_TIMES_USUAL) {
             say(StatusCode::ProverSlow, detail);
         }
-        let stands = |is_over: fn(SettlementStage, u64, u64) -> bool| {
+        let stands_over = |limit: fn(SettlementStage) -> Option<u64>| {
             let mut ages = self.lane.iter();
-            ages.any(|(stage, age)| {
-                lane::deadline(*stage).is_some_and(|it| is_over(*stage, *age, it))
-            })
+            ages.any(|(stage, age)| limit(*stage).is_some_and(|limit| *age > limit))
         };
         // One that is in the network waits for a block, which is nobody's fault.
-        let is_stuck = stands(|stage, age, deadline| !stage.is_published() && age > deadline);
-        let is_slow = stands(|stage, age, deadline| {
-            let part = if stage.is_published() {
-                1
-            } else {
-                LANE_PART_USUAL
-            };
-            age > deadline / part
-        });
+        let is_stuck = stands_over(|it| lane::deadline(it).filter(|_| !it.is_published()));
+        let is_slow = stands_over(lane::usual);
         let oldest = self.lane.values().max().copied().unwrap_or(0);
         let detail = format!("a settlement has stood where it is for {oldest} s");
         if is_stuck {

@@ -19,6 +19,7 @@ fn well() -> Facts {
             fee_rate: Some(FeeRate::BROADCAST_MIN),
         }),
         height: 900_000,
+        paused: None,
         alarms: OpenAlarms { stop: 0, look: 0 },
         totals: VaultTotals {
             nft: None,
@@ -50,7 +51,8 @@ fn codes(facts: &Facts) -> Vec<StatusCode> {
 }
 
 /// What brings a code about at `n`, and not one below.
-const CASES: [(StatusCode, u64, Change); 16] = [
+const CASES: [(StatusCode, u64, Change); 17] = [
+    (StatusCode::PausedByHand, 1, by_hand),
     (StatusCode::AlarmOpen, 1, stopping),
     (StatusCode::AlarmToSee, 1, shown),
     (StatusCode::QuorumAway, 5, missing),
@@ -85,6 +87,10 @@ const CASES: [(StatusCode, u64, Change); 16] = [
     (StatusCode::LaneFull, 20, unconfirmed),
     (StatusCode::QueueLong, 199, ready),
 ];
+
+fn by_hand(facts: &mut Facts, n: u64) {
+    facts.paused = (n > 0).then(|| "moving house".to_owned());
+}
 
 fn stopping(facts: &mut Facts, n: u64) {
     facts.alarms.stop = n;

@@ -82,8 +82,8 @@ pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
 /// The same as of a time, unix seconds: what waits has waited until then.
 pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     let mut reader = backend.store.read().await?;
-    // While something is that cannot be, nothing new is begun.
-    if reader.open_alarms().await?.stop > 0 {
+    // While something is that cannot be, nothing new is begun; nor while a person asks for that.
+    if reader.open_alarms().await?.stop > 0 || reader.pause().await?.is_some() {
         return Ok(Built::Hold);
     }
     let rosters = backend.rosters(&mut reader).await?;
@@ -508,6 +508,9 @@ async fn is_current(
     tip: &Tip,
     items: &[SettlementItem],
 ) -> anyhow::Result<bool> {
+    if step.tx.pause().await?.is_some() {
+        return Ok(false);
+    }
     if nft_to_build_on(backend, &mut step.tx).await? != Some(tip.nft.outpoint) {
         return Ok(false);
     }

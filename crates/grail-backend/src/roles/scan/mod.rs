@@ -8,6 +8,7 @@ mod known;
 mod mempool;
 mod nft;
 mod reconcile;
+mod rescan;
 mod rivals;
 mod vault;
 
@@ -24,6 +25,7 @@ use adopt::Place;
 use deposits::note_replaced;
 use known::Known;
 use nft::{Effect, NftWalk};
+pub(crate) use rescan::{RescanError, rescan_base};
 
 /// Rows read at a time.
 const PAGE: u32 = 500;
@@ -52,6 +54,7 @@ pub struct Scanner<'a> {
 pub async fn run(backend: &Backend) -> anyhow::Result<()> {
     let mut scanner = Scanner::new(backend);
     loop {
+        scanner.rescan().await?;
         while scanner.take_block().await? {}
         scanner.look_at_mempool().await?;
         scanner.reconcile().await?;
@@ -311,8 +314,16 @@ impl<'a> Scanner<'a> {
 
     async fn rewind(&mut self, to: Option<BlockRef>) -> anyhow::Result<()> {
         let mut step = Step::begin(self.backend).await?;
-        let now = step.now();
         tracing::warn!(to = ?to, "reorg: blocks undone");
+        self.undo(&mut step, to).await?;
+        step.commit().await?;
+        self.mempool_seen.clear();
+        Ok(())
+    }
+
+    /// Undoes all blocks above `to` (none: all), and tells the machines.
+    async fn undo(&self, step: &mut Step<'_>, to: Option<BlockRef>) -> anyhow::Result<()> {
+        let now = step.now();
         let rewound = step.tx.rewind_blocks(to, now).await?;
         step.set_tip_height(to.map_or(self.backend.deployment.start_height, |block| block.height));
         for settlement in rewound.settlements {
@@ -321,7 +332,7 @@ impl<'a> Scanner<'a> {
         }
         // What only operators could bring on is not asked of a roster that never was.
         for nft in rewound.rotations {
-            tell_spender(&mut step, &nft, SettlementEvent::Cancelled).await?;
+            tell_spender(step, &nft, SettlementEvent::Cancelled).await?;
         }
         for deposit in rewound.reclaims {
             let Some(row) = step.tx.deposit(&deposit).await? else {
@@ -337,8 +348,6 @@ impl<'a> Scanner<'a> {
             step.tell_request(row.request, RequestEvent::DepositUnconfirmed { deposit })
                 .await?;
         }
-        step.commit().await?;
-        self.mempool_seen.clear();
         Ok(())
     }
 }

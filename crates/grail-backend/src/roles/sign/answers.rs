@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use bitcoin::secp256k1::{All, Secp256k1};
-use grail_ask::{Reply, VerifiedAnswer};
+use grail_ask::{FaultMessage, Reply, VerifiedAnswer};
 use grail_broker::messages::{BrokerMessage, decode};
 use grail_flow::{SettlementId, SettlementStage, SettlementState};
 use grail_policy::judge;
@@ -14,7 +14,7 @@ use grail_types::{Roster, SignerIndex};
 use grail_wire::{Answer, Attempt, ProposalId, Verdict as Said, decode_proposal};
 
 use super::quorum::try_to_finish;
-use crate::{backend::Backend, step::Step};
+use crate::{backend::Backend, operators::Brake, step::Step};
 
 /// Longest that an idle loop waits before it looks at rows by itself.
 const SIGN_POLL: Duration = Duration::from_secs(2);
@@ -178,7 +178,7 @@ async fn take(backend: &Backend, pending: &mut Pendings, payload: &[u8]) -> anyh
         Reply::Fault(fault) => {
             // Anybody can say this in anybody's name: it informs.
             tracing::warn!(proposal = %fault.proposal, signer = %fault.public_key, code = %fault.code, "operator reports a fault");
-            return Ok(());
+            return note_brake(backend, fault).await;
         }
     };
     let answer: Answer = grail_wire::decode(&message.answer)?.message;
@@ -200,6 +200,7 @@ async fn take(backend: &Backend, pending: &mut Pendings, payload: &[u8]) -> anyh
         (answer, verdict)
     })
     .await?;
+    let signer_key = answer.get().signer;
     let mut step = Step::begin(backend).await?;
     let id = current.id;
     let Some(attempt) = attempt_of(backend, &mut step, id, answer.get(), &verdict).await? else {
@@ -223,8 +224,33 @@ async fn take(backend: &Backend, pending: &mut Pendings, payload: &[u8]) -> anyh
     if recorded == Recorded::Known {
         return Ok(());
     }
+    if matches!(verdict, Verdict::Signed { .. }) {
+        backend.operators.unbraked(&signer_key);
+    }
     log(id, signer, &verdict);
     try_to_finish(backend, &current).await
+}
+
+/// Keeps in mind that an operator's own brake holds, for people to see: of a signer of the roster
+/// that is asked right now, for no other can have been asked.
+async fn note_brake(backend: &Backend, fault: FaultMessage) -> anyhow::Result<()> {
+    if !Brake::CODES.contains(&fault.code) {
+        return Ok(());
+    }
+    let mut reader = backend.store.read().await?;
+    let name = fault.proposal.to_string();
+    let Some(id) = reader.settlement_by_proposal(&name).await? else {
+        return Ok(());
+    };
+    let Some(settlement) = reader.settlement(id).await? else {
+        return Ok(());
+    };
+    let roster = backend.roster_of(&mut reader, settlement.epoch).await?;
+    let is_asked = settlement.state.stage() == SettlementStage::Asked;
+    if is_asked && roster.position(&fault.public_key).is_some() {
+        backend.operators.braked(fault.public_key, fault.code);
+    }
+    Ok(())
 }
 
 /// Which attempt an answer is recorded for; none if it does not count. A verified signature is a
