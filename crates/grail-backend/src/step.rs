@@ -256,6 +256,8 @@ impl<'a> Step<'a> {
             | RequestEvent::DepositVanished { .. }
             | RequestEvent::DepositSpentByUser { .. }
             | RequestEvent::ReclaimUnconfirmed { .. }
+            | RequestEvent::DepositTaken { .. }
+            | RequestEvent::TakingUnconfirmed { .. }
             | RequestEvent::DepositUnacceptable { .. }
             | RequestEvent::TooCloseToReclaim { .. }
             | RequestEvent::DeadlinePassed
@@ -347,6 +349,7 @@ impl<'a> Step<'a> {
             DepositState::Settling
             | DepositState::Settled
             | DepositState::Reclaimed
+            | DepositState::Taken
             | DepositState::Vanished => false,
         });
         rows.sort_by_key(|row| row.block.map_or(u32::MAX, |block| block.height));
@@ -381,6 +384,7 @@ impl<'a> Step<'a> {
             | RequestState::Paid { .. }
             | RequestState::Reclaimable { .. }
             | RequestState::Reclaimed { .. }
+            | RequestState::Taken { .. }
             | RequestState::Expired {} => {
                 self.tx.clear_suspect(&request.id).await?;
                 None
@@ -414,6 +418,7 @@ impl<'a> Step<'a> {
             RequestState::Paid { deposit, .. } => (*deposit, DepositState::Settled),
             RequestState::Reclaimable { deposit, .. } => (*deposit, DepositState::Reclaimable),
             RequestState::Reclaimed { deposit, .. } => (*deposit, DepositState::Reclaimed),
+            RequestState::Taken { deposit, .. } => (*deposit, DepositState::Taken),
         };
         self.tx
             .set_deposit_state(&deposit, state, after.code(), self.now)
@@ -567,13 +572,7 @@ impl<'a> Step<'a> {
                 }
                 for item in self.tx.known_items(id).await? {
                     let row = self.tx.deposit(&item.deposit).await?;
-                    let mined = row.and_then(|row| Some((row.block?, row.deposit.origin)));
-                    let standing = mined.map_or(DepositStanding::Unconfirmed, |(block, origin)| {
-                        DepositStanding::Confirmed {
-                            height: block.height,
-                            origin,
-                        }
-                    });
+                    let standing = row.map_or(DepositStanding::Unconfirmed, |row| row.standing());
                     let event = RequestEvent::SettlementAbandoned {
                         settlement: id,
                         deposit: item.deposit,

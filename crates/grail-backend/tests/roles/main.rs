@@ -35,6 +35,7 @@ mod retain;
 mod rivals;
 mod rotation;
 mod signers;
+mod taken;
 mod users;
 #[path = "../support/wait.rs"]
 mod wait;

@@ -61,6 +61,10 @@ impl RequestState {
             Event::DepositVanished { deposit } => self.deposit_vanished(deposit, situation),
             Event::DepositSpentByUser { deposit } => self.deposit_spent_by_user(deposit),
             Event::ReclaimUnconfirmed { deposit } => self.reclaim_unconfirmed(deposit),
+            Event::DepositTaken { deposit } => self.deposit_taken(deposit),
+            Event::TakingUnconfirmed { deposit, standing } => {
+                self.taking_unconfirmed(deposit, standing, situation)
+            }
             Event::DepositUnacceptable { deposit, code } => {
                 self.deposit_unacceptable(deposit, code)
             }
@@ -106,7 +110,8 @@ impl RequestState {
             | Self::Settling { .. }
             | Self::Paid { .. }
             | Self::Reclaimable { .. }
-            | Self::Reclaimed { .. } => Err(Superseded),
+            | Self::Reclaimed { .. }
+            | Self::Taken { .. } => Err(Superseded),
         }
     }
 
@@ -157,7 +162,8 @@ impl RequestState {
             | Self::Settling { .. }
             | Self::Paid { .. }
             | Self::Reclaimable { .. }
-            | Self::Reclaimed { .. } => {
+            | Self::Reclaimed { .. }
+            | Self::Taken { .. } => {
                 let offer = RequestDuty::OfferReclaim {
                     deposit: outpoint,
                     code: outcome.err().unwrap_or(ReclaimCode::DuplicateDeposit),
@@ -184,11 +190,12 @@ impl RequestState {
                 Ok((self, vec![RequestDuty::RecheckSettlement { settlement }]))
             }
             // Paid: the settlement's own reorg follows. Reclaimable and reclaimed: not served
-            // either way.
+            // either way. Taken: its spend's own reorg came before.
             Self::Unconfirmed { height: None, .. }
             | Self::Paid { .. }
             | Self::Reclaimable { .. }
             | Self::Reclaimed { .. }
+            | Self::Taken { .. }
             | Self::AwaitingDeposit {}
             | Self::Expired {} => Err(Superseded),
         }
@@ -203,7 +210,7 @@ impl RequestState {
             Self::Settling { settlement, .. } => {
                 Ok((self, vec![RequestDuty::RecheckSettlement { settlement }]))
             }
-            Self::Paid { .. } | Self::Reclaimed { .. } => Err(Impossible),
+            Self::Paid { .. } | Self::Reclaimed { .. } | Self::Taken { .. } => Err(Impossible),
             Self::AwaitingDeposit {} | Self::Expired {} => Err(Superseded),
         }
     }
@@ -221,7 +228,10 @@ impl RequestState {
             )),
             Self::Reclaimable { code, .. } => Ok((reclaimed(code), Vec::new())),
             Self::Reclaimed { .. } => Err(Superseded),
-            Self::Paid { .. } | Self::AwaitingDeposit {} | Self::Expired {} => Err(Impossible),
+            Self::Paid { .. }
+            | Self::Taken { .. }
+            | Self::AwaitingDeposit {}
+            | Self::Expired {} => Err(Impossible),
         }
     }
 
@@ -235,6 +245,49 @@ impl RequestState {
             | Self::Settling { .. }
             | Self::Paid { .. }
             | Self::Reclaimable { .. }
+            | Self::Taken { .. }
+            | Self::Expired {} => Err(Superseded),
+        }
+    }
+
+    /// Nothing may be planned with it any more, whoever says what of the transaction that took it.
+    fn deposit_taken(self, deposit: OutPoint) -> Step {
+        self.owns(deposit)?;
+        let taken = |code| State::Taken { deposit, code };
+        match self {
+            Self::Unconfirmed { .. } | Self::Ready { .. } => Ok((taken(None), Vec::new())),
+            Self::Settling { settlement, .. } => Ok((
+                taken(None),
+                vec![RequestDuty::AbandonSettlement { settlement }],
+            )),
+            Self::Reclaimable { code, .. } => Ok((taken(Some(code)), Vec::new())),
+            Self::Taken { .. } => Err(Superseded),
+            Self::Paid { .. }
+            | Self::Reclaimed { .. }
+            | Self::AwaitingDeposit {}
+            | Self::Expired {} => Err(Impossible),
+        }
+    }
+
+    fn taking_unconfirmed(
+        self,
+        deposit: OutPoint,
+        standing: DepositStanding,
+        situation: &RequestSituation<'_>,
+    ) -> Step {
+        self.owns(deposit)?;
+        match self {
+            Self::Taken { code: None, .. } => Ok(given_back(deposit, standing, situation)),
+            Self::Taken {
+                code: Some(code), ..
+            } => Ok(reclaimable(deposit, code)),
+            Self::AwaitingDeposit {}
+            | Self::Unconfirmed { .. }
+            | Self::Ready { .. }
+            | Self::Settling { .. }
+            | Self::Paid { .. }
+            | Self::Reclaimable { .. }
+            | Self::Reclaimed { .. }
             | Self::Expired {} => Err(Superseded),
         }
     }
@@ -250,6 +303,7 @@ impl RequestState {
             Self::Paid { .. }
             | Self::Reclaimable { .. }
             | Self::Reclaimed { .. }
+            | Self::Taken { .. }
             | Self::AwaitingDeposit {}
             | Self::Expired {} => Err(Superseded),
         }
@@ -274,6 +328,7 @@ impl RequestState {
             | Self::Paid { .. }
             | Self::Reclaimable { .. }
             | Self::Reclaimed { .. }
+            | Self::Taken { .. }
             | Self::Expired {} => Err(Superseded),
         }
     }
@@ -291,7 +346,11 @@ impl RequestState {
             }
             // Its own deposit is the user's already, in whatever way.
             Self::Reclaimable { .. } => Ok((settling, Vec::new())),
-            Self::Reclaimed { deposit: own, .. } if own != deposit => Ok((settling, Vec::new())),
+            Self::Reclaimed { deposit: own, .. } | Self::Taken { deposit: own, .. }
+                if own != deposit =>
+            {
+                Ok((settling, Vec::new()))
+            }
             Self::Settling {
                 settlement: own, ..
             }
@@ -309,6 +368,7 @@ impl RequestState {
             Self::Settling { .. }
             | Self::Paid { .. }
             | Self::Reclaimed { .. }
+            | Self::Taken { .. }
             | Self::AwaitingDeposit {}
             | Self::Expired {} => Err(Impossible),
         }
@@ -324,7 +384,11 @@ impl RequestState {
                 Ok((paid, left_over(own, deposit)))
             }
             Self::Reclaimable { .. } => Ok((paid, Vec::new())),
-            Self::Reclaimed { deposit: own, .. } if own != deposit => Ok((paid, Vec::new())),
+            Self::Reclaimed { deposit: own, .. } | Self::Taken { deposit: own, .. }
+                if own != deposit =>
+            {
+                Ok((paid, Vec::new()))
+            }
             Self::Settling {
                 deposit: own_deposit,
                 settlement: own,
@@ -341,6 +405,7 @@ impl RequestState {
             Self::Paid { deposit: own, .. } if own != deposit => Err(Superseded),
             Self::Paid { .. }
             | Self::Reclaimed { .. }
+            | Self::Taken { .. }
             | Self::AwaitingDeposit {}
             | Self::Expired {} => Err(Impossible),
         }
@@ -365,6 +430,7 @@ impl RequestState {
             | Self::Settling { .. }
             | Self::Reclaimable { .. }
             | Self::Reclaimed { .. }
+            | Self::Taken { .. }
             | Self::Expired {} => Err(Superseded),
         }
     }
@@ -379,20 +445,7 @@ impl RequestState {
             Self::Settling {
                 deposit,
                 settlement: own,
-            } if own == settlement => Ok(match standing {
-                // It was in time and acceptable when it was included.
-                DepositStanding::Confirmed { height, origin } => {
-                    confirming(deposit, origin, height, situation)
-                }
-                DepositStanding::Unconfirmed => (
-                    State::Unconfirmed {
-                        deposit,
-                        height: None,
-                    },
-                    Vec::new(),
-                ),
-                DepositStanding::Gone => (without_deposit(situation), vec![RequestDuty::Reelect]),
-            }),
+            } if own == settlement => Ok(given_back(deposit, standing, situation)),
             Self::Paid {
                 settlement: own, ..
             } if own == settlement => Err(Impossible),
@@ -403,6 +456,7 @@ impl RequestState {
             | Self::Ready { .. }
             | Self::Reclaimable { .. }
             | Self::Reclaimed { .. }
+            | Self::Taken { .. }
             | Self::Expired {} => Err(Superseded),
         }
     }
@@ -446,6 +500,28 @@ fn mined_deposit(
     match served(deposit, in_time, situation) {
         Ok(()) => confirming(deposit.outpoint, deposit.origin, height, situation),
         Err(code) => reclaimable(deposit.outpoint, code),
+    }
+}
+
+/// What follows when a spend of the deposit will not be, or is no more. It was in time and acceptable
+/// when it was spent.
+fn given_back(
+    deposit: OutPoint,
+    standing: DepositStanding,
+    situation: &RequestSituation<'_>,
+) -> (State, Vec<RequestDuty>) {
+    match standing {
+        DepositStanding::Confirmed { height, origin } => {
+            confirming(deposit, origin, height, situation)
+        }
+        DepositStanding::Unconfirmed => (
+            State::Unconfirmed {
+                deposit,
+                height: None,
+            },
+            Vec::new(),
+        ),
+        DepositStanding::Gone => (without_deposit(situation), vec![RequestDuty::Reelect]),
     }
 }
 

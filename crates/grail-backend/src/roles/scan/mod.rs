@@ -10,6 +10,7 @@ mod nft;
 mod reconcile;
 mod rescan;
 mod rivals;
+mod taken;
 mod vault;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -231,10 +232,7 @@ impl<'a> Scanner<'a> {
                     reason,
                 };
                 step.raise(&alarm).await?;
-                // Operators took the deposits that it spends, and no user did.
-                for input in &transaction.input {
-                    self.end_spender(step, &input.previous_output).await?;
-                }
+                taken::note(step, (txid, transaction), spent.known, at).await?;
             }
             Some(Effect::Rotates(rotation, _)) => {
                 // Whatever was to spend the same NFT can never be, nor what builds on it.
@@ -243,20 +241,14 @@ impl<'a> Scanner<'a> {
                 self.note_spends(step, (txid, transaction), spent, at)
                     .await?;
             }
-            Some(Effect::Deploys | Effect::NotAdopted { .. }) | None => {
+            // The alarm is raised where the roster changes.
+            Some(Effect::NotAdopted { .. }) => {
+                taken::note(step, (txid, transaction), spent.known, at).await?;
+            }
+            Some(Effect::Deploys) | None => {
                 self.note_spends(step, (txid, transaction), spent, at)
                     .await?;
             }
-        }
-        Ok(())
-    }
-
-    /// Ends the live settlement that was to spend a deposit, or the NFT.
-    async fn end_spender(&self, step: &mut Step<'_>, spent: &OutPoint) -> anyhow::Result<()> {
-        tell_spender(step, spent, SettlementEvent::ConflictFound).await?;
-        if let Some(live) = step.tx.settlement_using(spent).await? {
-            step.tell_settlement(live, SettlementEvent::ConflictFound)
-                .await?;
         }
         Ok(())
     }
@@ -338,8 +330,13 @@ impl<'a> Scanner<'a> {
             let Some(row) = step.tx.deposit(&deposit).await? else {
                 continue;
             };
-            step.tell_request(row.request, RequestEvent::ReclaimUnconfirmed { deposit })
-                .await?;
+            let event = if row.state == DepositState::Taken {
+                let standing = row.standing();
+                RequestEvent::TakingUnconfirmed { deposit, standing }
+            } else {
+                RequestEvent::ReclaimUnconfirmed { deposit }
+            };
+            taken::give_back(step, &row, event).await?;
         }
         for deposit in rewound.deposits {
             let Some(row) = step.tx.deposit(&deposit).await? else {
