@@ -2,7 +2,8 @@
 //!
 //! A run is a number of rounds. In each, users ask and pay while disturbances drawn from a seed
 //! befall the system: programs are killed, stand still or lose their database to an older copy,
-//! blocks are taken back, the node forgets, lags, lies or vanishes, fees leap, messages are lost.
+//! blocks are taken back, the node forgets, lags, lies or vanishes, the prover refuses, stands still,
+//! lies or vanishes, fees leap, messages are lost.
 //! Then calm comes: everything runs and is honest again, and a judge waits until each request of
 //! the round has its end, and compares what everybody got with the chain.
 //!
@@ -25,6 +26,7 @@ pub use report::Report;
 use crate::chaos::disturb::World;
 use crate::chaos::draw::Drawer;
 use crate::cluster::{BackendConfig, Cluster, ClusterConfig};
+use crate::prover::ProverServer;
 
 /// How much of it.
 #[derive(Debug, Clone)]
@@ -51,6 +53,7 @@ pub(crate) const BACKEND: BackendConfig = BackendConfig {
 /// # Errors
 /// What is wrong, with the round in which it was seen.
 pub fn run(config: &ChaosConfig, progress: &dyn Fn(&str)) -> Result<Report> {
+    let prover = ProverServer::start()?;
     let cluster = Cluster::start_with(
         &ClusterConfig {
             signers: 5,
@@ -58,6 +61,7 @@ pub fn run(config: &ChaosConfig, progress: &dyn Fn(&str)) -> Result<Report> {
             has_relay: true,
             has_gate: true,
             backend: BACKEND,
+            prover: prover.options(),
             // Deposits live through many reorgs, so that "too late" is no excuse here.
             params: |params| {
                 params.reclaim_delay_min = 1_008;
@@ -69,7 +73,7 @@ pub fn run(config: &ChaosConfig, progress: &dyn Fn(&str)) -> Result<Report> {
         progress,
     )?;
     let mut drawer = Drawer::new(config.seed);
-    let mut world = World::new(cluster);
+    let mut world = World::new(cluster, prover);
     for round in 1..=config.rounds {
         run_round(&mut world, &mut drawer, config)
             .with_context(|| format!("seed {}, round {round}", config.seed))
