@@ -25,6 +25,7 @@ mod life;
 #[allow(dead_code, reason = "shared with the tests of the API")]
 mod operators;
 mod proving;
+mod pruned;
 mod queue;
 mod races;
 mod rebuild;

@@ -5,6 +5,7 @@ pub(crate) mod adopt;
 pub(crate) mod deposits;
 mod height;
 mod known;
+mod lacking;
 mod mempool;
 mod nft;
 mod reconcile;
@@ -25,6 +26,7 @@ use crate::{alarm, backend::Backend, clock, node::POLL, step::Step};
 use adopt::Place;
 use deposits::note_replaced;
 use known::Known;
+pub(crate) use lacking::words as lacks_blocks;
 use nft::{Effect, NftWalk};
 pub(crate) use rescan::{RescanError, rescan_base};
 
@@ -77,6 +79,14 @@ impl<'a> Scanner<'a> {
 
     /// Takes or undoes one block; `false` when there is nothing to do.
     pub async fn take_block(&mut self) -> anyhow::Result<bool> {
+        let taken = self.take_next().await;
+        if let Err(error) = &taken {
+            lacking::note(self.backend, error).await?;
+        }
+        taken
+    }
+
+    async fn take_next(&mut self) -> anyhow::Result<bool> {
         let recent = self.backend.store.read().await?.recent_blocks().await?;
         let cursor = Cursor::restore(self.backend.deployment.start_height, recent)?;
         let next = self
