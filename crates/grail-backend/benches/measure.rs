@@ -310,11 +310,11 @@ async fn streams(router: &Router, samples: &Samples) -> Result<()> {
         "/v1/events?request=ID from the start",
     ] {
         let mut times = Vec::new();
-        for call in 0..CALLS / 10 {
+        for id in one.iter().take(CALLS / 10) {
             let (path, last) = match what {
                 "/v1/events, 900 missed" => ("/v1/events".to_owned(), newest - 900),
                 "/v1/events, all missed" => ("/v1/events".to_owned(), 1),
-                _ => (format!("/v1/events?request={}", one[call]), 0),
+                _ => (format!("/v1/events?request={id}"), 0),
             };
             let request = Request::get(path)
                 .header("last-event-id", last.to_string())

@@ -104,7 +104,7 @@ impl Past {
     pub fn asked(&self, index: u64) -> Asked {
         let fate = Fate::of(index);
         // Those that are to be planned must be what they say that they are.
-        let kind = if index % 2 == 0 || fate == Fate::Ready {
+        let kind = if index.is_multiple_of(2) || fate == Fate::Ready {
             Kind::PegIn
         } else {
             Kind::PegOut

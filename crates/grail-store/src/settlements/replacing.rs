@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use bitcoin::OutPoint;
-use grail_flow::{AbandonCode, SettlementId, SettlementState, replacement::Bundle};
+use grail_flow::{
+    AbandonCode, SettlementId, SettlementStage, SettlementState, replacement::Bundle,
+};
 
 use super::{NewSettlement, Settlement, holds, live, read, select};
 use crate::{
     Conflict, Reader, StoreError, StoreTx,
-    column::{Columns, after},
+    column::{Columns, after, listed},
     db::sql,
 };
 
@@ -54,11 +56,12 @@ impl Reader {
         &mut self,
         deposit: &OutPoint,
     ) -> Result<Option<SettlementId>, StoreError> {
+        // By their states, of which the database has few settlements, whatever there ever was.
+        let waiting = SettlementStage::those(|stage| stage.is_live() && !stage.is_published());
         let row = sqlx::query(sql(format!(
-            "SELECT s.id AS id FROM settlements s WHERE {} AND NOT {} AND EXISTS \
-             (SELECT 1 FROM settlement_items i WHERE i.settlement = s.id AND i.deposit = $1)",
-            live("s"),
-            holds("s")
+            "SELECT s.id AS id FROM settlements s WHERE s.state_name IN ({}) AND s.replaces IS NOT NULL \
+             AND EXISTS (SELECT 1 FROM settlement_items i WHERE i.settlement = s.id AND i.deposit = $1)",
+            listed(waiting.map(SettlementStage::name))
         )))
         .bind(deposit.to_string())
         .fetch_optional(self.connection())

@@ -13,7 +13,7 @@ use crate::commands::alarms::AlarmArgs;
 
 #[derive(Debug, Subcommand)]
 enum Sub {
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     Alarms(AlarmArgs),
 }
 
