@@ -1,5 +1,5 @@
-//! A prover server in the place of Charms': mock proofs, in the form that Charms' own server answers
-//! with; and everything that a prover may do wrong.
+//! A prover server in the place of Charms': mock proofs, in the form that Charms' own server
+//! answers with; and everything that a prover may do wrong.
 //!
 //! The proofs are those of the mock prover, with all of its checks. What is wrong is wrong by what
 //! is said about it, never by chance.
@@ -90,7 +90,7 @@ struct State {
     lie: Option<ProverLie>,
     /// Answered with last, and rightly.
     last: Option<Vec<u8>>,
-    /// Requests that came, those that were lied to included.
+    /// Requests that came, those that were lied to or turned away included.
     asked: u64,
     is_closed: bool,
 }
@@ -166,7 +166,7 @@ impl ProverServer {
         self.inner.changed.notify_all();
     }
 
-    /// Requests so far, those that were lied to included.
+    /// Requests so far, those that were lied to or turned away included.
     pub fn asked(&self) -> u64 {
         self.inner.lock().asked
     }
@@ -192,6 +192,7 @@ impl Inner {
         let (mut from, mut to) = (BufReader::new(caller), caller);
         let outcome = loop {
             if self.lock().lie == Some(ProverLie::Vanished) {
+                self.lock().asked += 1;
                 break Ok(());
             }
             let Some(call) = read_message(&mut from)? else {
