@@ -39,7 +39,8 @@ pub enum RequestEvent {
         /// The deposit.
         deposit: OutPoint,
     },
-    /// A block holds a spend of the deposit that operators signed and that breaks the bridge's rules.
+    /// A block holds a spend of the deposit that operators signed and that breaks the bridge's
+    /// rules.
     DepositTaken {
         /// The deposit.
         deposit: OutPoint,

@@ -2,10 +2,10 @@
 //!
 //! A run is a number of rounds. In each, users ask and pay while disturbances drawn from a seed
 //! befall the system: programs are killed, stand still or lose their database to an older copy,
-//! blocks are taken back, the node forgets, lags, lies or vanishes, the prover refuses, stands still,
-//! lies or vanishes, fees leap, messages are lost.
-//! Then calm comes: everything runs and is honest again, and a judge waits until each request of
-//! the round has its end, and compares what everybody got with the chain.
+//! blocks are taken back, the node forgets, lags, lies or vanishes, the prover refuses, stands
+//! still, lies or vanishes, fees leap, messages are lost. Then calm comes: everything runs and is
+//! honest again, and a judge waits until each request of the round has its end, and compares what
+//! everybody got with the chain.
 //!
 //! The same seed draws the same disturbances. When each of them strikes is up to the machine, so a
 //! run is not repeated to the letter.

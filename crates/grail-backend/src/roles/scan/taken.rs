@@ -1,7 +1,7 @@
 //! Deposits that operators spent in a transaction which breaks the bridge's rules.
 //!
-//! Owns what becomes of them: nothing is planned with them any more, whoever acknowledges the alarm,
-//! and they are shown as what they are. A reorg gives them back.
+//! Owns what becomes of them: nothing is planned with them any more, whoever acknowledges the
+//! alarm, and they are shown as what they are. A reorg gives them back.
 
 use anyhow::Context;
 use bitcoin::{Transaction, Txid};

@@ -4,7 +4,7 @@ use super::{DepositStanding, Duty, Event, ONE, State, apply, own, standing_at};
 use crate::ReclaimCode;
 
 #[test]
-fn a_deposit_taken_from_a_settlement_ends_both_and_comes_back_as_it_stands() {
+fn a_taken_deposit_ends_its_settlement_and_comes_back_as_it_stands() {
     let deposit = own();
     let state = State::Settling {
         deposit,
@@ -28,7 +28,7 @@ fn a_deposit_taken_from_a_settlement_ends_both_and_comes_back_as_it_stands() {
 }
 
 #[test]
-fn a_deposit_that_was_not_to_be_served_is_not_for_being_taken_and_given_back() {
+fn what_was_not_to_be_served_is_not_for_being_taken_and_given_back() {
     let deposit = own();
     let code = ReclaimCode::Refused;
     let state = State::Reclaimable { deposit, code };
