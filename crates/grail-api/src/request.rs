@@ -97,6 +97,9 @@ text_enum! {
         Reclaimable => "reclaimable",
         /// The user took the deposit back.
         Reclaimed => "reclaimed",
+        /// Operators spent the deposit in a transaction that breaks the bridge's rules: it is
+        /// neither to be served nor to be taken back.
+        Taken => "taken",
         /// No deposit came by the deadline.
         Expired => "expired",
     }
@@ -107,7 +110,7 @@ impl RequestState {
     pub const fn is_terminal(self) -> bool {
         match self {
             Self::AwaitingDeposit | Self::Unconfirmed | Self::Ready | Self::Settling => false,
-            Self::Paid | Self::Reclaimable | Self::Reclaimed | Self::Expired => true,
+            Self::Paid | Self::Reclaimable | Self::Reclaimed | Self::Taken | Self::Expired => true,
         }
     }
 }

@@ -44,7 +44,16 @@ pub enum NotRestored {
     Store(#[from] StoreError),
     /// Anything else.
     #[error(transparent)]
-    Other(#[from] anyhow::Error),
+    Other(anyhow::Error),
+}
+
+impl From<anyhow::Error> for NotRestored {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<ChainError>() {
+            Ok(error) => Self::Node(error),
+            Err(error) => Self::Other(error),
+        }
+    }
 }
 
 /// A deposit that the chain shows.

@@ -118,31 +118,35 @@ impl BitcoinCore {
                 code: CODE_MISC,
                 message,
                 ..
-            }) => Err(ChainError::Unavailable {
-                what: method.to_owned(),
-                detail: with_advice(message),
-            }),
+            }) => Err(not_there(method, message)),
             Err(other) => Err(other),
         }
     }
 }
 
-/// What a node says of a block that it has not, and what to do about it.
-fn with_advice(words: String) -> String {
-    let advice = [
-        (
-            "pruned data",
-            "it prunes, and this takes a node that keeps every block",
-        ),
+/// What a node says of a block that it has not, and what to do about it. The words are those of
+/// Bitcoin Core's `CheckBlockDataAvailability` and `getrawtransaction`.
+fn not_there(method: &str, words: String) -> ChainError {
+    const ADVICE: [(&str, &str); 2] = [
         (
             "not fully downloaded",
             "it was started from a snapshot, and still fetches what is older: try again later",
         ),
+        (
+            "not available",
+            "it prunes, and this takes a node that keeps every block",
+        ),
     ];
-    let found = advice.iter().find(|(said, _)| words.contains(said));
-    match found {
-        Some((_, advice)) => format!("{words}; {advice}"),
-        None => words,
+    let what = method.to_owned();
+    match ADVICE.iter().find(|(said, _)| words.contains(said)) {
+        Some((_, advice)) => ChainError::NotKept {
+            what,
+            detail: format!("{words}; {advice}"),
+        },
+        None => ChainError::Unavailable {
+            what,
+            detail: words,
+        },
     }
 }
 

@@ -31,13 +31,21 @@ pub enum ChainError {
         /// What the node said.
         detail: String,
     },
-    /// The node knows of the thing but cannot hand it over (pruned, not yet downloaded), or its
-    /// chain moved while it was being read.
+    /// The node names the thing and has it not, or its chain moved while it was being read.
     #[error("bitcoin node cannot give {what} now: {detail}")]
     Unavailable {
         /// What was asked for.
         what: String,
         /// What the node said.
+        detail: String,
+    },
+    /// The node does not have the block: it prunes, or has yet to fetch what is below its snapshot.
+    /// Another node has it, or this one later.
+    #[error("bitcoin node does not keep what {what} needs: {detail}")]
+    NotKept {
+        /// What was asked for.
+        what: String,
+        /// What the node said, and what to do about it.
         detail: String,
     },
     /// User, password or cookie not accepted, or the cookie file is unreadable.
@@ -102,6 +110,7 @@ impl ChainError {
             Self::Unreachable { .. }
             | Self::Busy { .. }
             | Self::Unavailable { .. }
+            | Self::NotKept { .. }
             | Self::Credentials { .. }
             // A block that comes decides; a node that is gone comes back.
             | Self::NodesDisagree { .. }
@@ -117,7 +126,7 @@ impl ChainError {
         match self {
             Self::Unreachable { .. } => "node-unreachable",
             Self::Busy { .. } => "node-busy",
-            Self::Unavailable { .. } => "node-data-unavailable",
+            Self::Unavailable { .. } | Self::NotKept { .. } => "node-data-unavailable",
             Self::Credentials { .. } => "node-credentials",
             Self::NotAllowed { .. } => "node-not-allowed",
             Self::Refused { .. } => "node-refused-call",

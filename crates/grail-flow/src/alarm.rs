@@ -60,6 +60,8 @@ named_enum! {
         ProverRefuses = "prover-refuses",
         /// [`Alarm::NodesDisagree`].
         NodesDisagree = "nodes-disagree",
+        /// [`Alarm::NodeLacksBlocks`].
+        NodeLacksBlocks = "node-lacks-blocks",
     }
 }
 
@@ -251,6 +253,15 @@ pub enum Alarm {
         /// What they say.
         words: String,
     },
+    /// The node does not keep a block that the books must read.
+    ///
+    /// Reason: a settlement that is not in the rows is read with the transactions behind it, and
+    /// the blocks that came while the backend was off are read one after another; the books stand
+    /// still until a node has what is missing, and time alone does not bring it to one that prunes.
+    NodeLacksBlocks {
+        /// What it says.
+        words: String,
+    },
 }
 
 /// What an alarm is about: two alarms of one code and subject are the same alarm, seen twice.
@@ -302,7 +313,9 @@ impl AlarmCode {
             // Others may still be proven.
             | Self::ProverRefuses
             // The next block decides.
-            | Self::NodesDisagree => Severity::Look,
+            | Self::NodesDisagree
+            // Books that stand still plan nothing: what they would build on is spent.
+            | Self::NodeLacksBlocks => Severity::Look,
         }
     }
 
@@ -337,6 +350,7 @@ impl Alarm {
             Self::LaneOutbid { .. } => AlarmCode::LaneOutbid,
             Self::ProverRefuses { .. } => AlarmCode::ProverRefuses,
             Self::NodesDisagree { .. } => AlarmCode::NodesDisagree,
+            Self::NodeLacksBlocks { .. } => AlarmCode::NodeLacksBlocks,
         }
     }
 
@@ -354,6 +368,7 @@ impl Alarm {
             // One lane, one prover, one chain: the newest is what is shown.
             | Self::LaneOverdue { .. }
             | Self::NodesDisagree { .. }
+            | Self::NodeLacksBlocks { .. }
             | Self::LaneOutbid { .. }
             | Self::ProverRefuses { .. } => AlarmSubject::Bridge,
             Self::ImpossibleEvent { subject, .. } => subject.clone(),
@@ -431,7 +446,7 @@ impl std::fmt::Display for Alarm {
                 write!(f, "settlement {settlement}: {cause}")
             }
             Self::DeadJob { job, error } => write!(f, "{job}: {error}"),
-            Self::NodesDisagree { words } => f.write_str(words),
+            Self::NodesDisagree { words } | Self::NodeLacksBlocks { words } => f.write_str(words),
             Self::LaneOverdue {
                 settlement,
                 stage,

@@ -2,7 +2,9 @@
 //! which is not served.
 
 use bitcoin::{Amount, OutPoint, Txid};
-use grail_flow::{BlockRef, Deposit, DepositCharms, DepositOrigin, ReclaimCode, SettlementId};
+use grail_flow::{
+    BlockRef, Deposit, DepositCharms, DepositOrigin, DepositStanding, ReclaimCode, SettlementId,
+};
 use grail_types::RequestId;
 
 use crate::{
@@ -26,7 +28,8 @@ pub struct DepositRow {
     pub settlement: Option<SettlementId>,
     /// Why it is not served.
     pub code: Option<ReclaimCode>,
-    /// The user's transaction that took it back, once mined.
+    /// The mined transaction that spent it and is no settlement: the user's, that took it back, or
+    /// operators', if it is [`DepositState::Taken`].
     pub reclaim: Option<Reclaim>,
     /// When it was first seen, unix seconds.
     pub created_at: u64,
@@ -34,7 +37,20 @@ pub struct DepositRow {
     pub updated_at: u64,
 }
 
-/// A mined reclaim.
+impl DepositRow {
+    /// What is known of it, if nothing in a block spends it.
+    pub fn standing(&self) -> DepositStanding {
+        match self.block {
+            Some(block) => DepositStanding::Confirmed {
+                height: block.height,
+                origin: self.deposit.origin,
+            },
+            None => DepositStanding::Unconfirmed,
+        }
+    }
+}
+
+/// A mined reclaim, or a taking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reclaim {
     /// The transaction.
@@ -58,19 +74,22 @@ pub enum DepositState {
     Reclaimable,
     /// Taken back.
     Reclaimed,
+    /// Spent by operators in a transaction that breaks the bridge's rules.
+    Taken,
     /// Neither in the chain nor in the mempool any more.
     Vanished,
 }
 
 impl DepositState {
     /// All states.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Unconfirmed,
         Self::Ready,
         Self::Settling,
         Self::Settled,
         Self::Reclaimable,
         Self::Reclaimed,
+        Self::Taken,
         Self::Vanished,
     ];
 
@@ -83,6 +102,7 @@ impl DepositState {
             Self::Settled => "settled",
             Self::Reclaimable => "reclaimable",
             Self::Reclaimed => "reclaimed",
+            Self::Taken => "taken",
             Self::Vanished => "vanished",
         }
     }
@@ -272,7 +292,7 @@ impl StoreTx {
         found(changed)
     }
 
-    /// Notes the mined transaction by which the user took a deposit back, or that none did.
+    /// Notes the mined transaction that spent a deposit and is no settlement, or that none did.
     pub async fn set_deposit_reclaim(
         &mut self,
         outpoint: &OutPoint,

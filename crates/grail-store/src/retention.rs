@@ -37,6 +37,7 @@ const FINAL: &str = SettlementStage::Final.name();
 const ABANDONED: &str = SettlementStage::Abandoned.name();
 const SETTLED: &str = DepositState::Settled.name();
 const RECLAIMED: &str = DepositState::Reclaimed.name();
+const TAKEN: &str = DepositState::Taken.name();
 const VANISHED: &str = DepositState::Vanished.name();
 
 impl StoreTx {
@@ -135,7 +136,7 @@ impl StoreTx {
              WHERE d.outpoint > transactions.txid || ':' AND d.outpoint < transactions.txid || ';') \
              AND NOT EXISTS (SELECT 1 FROM deposits d \
              WHERE d.outpoint > transactions.txid || ':' AND d.outpoint < transactions.txid || ';' \
-             AND NOT (d.state_name = '{RECLAIMED}' AND COALESCE(d.reclaim_height <= $3, FALSE)) \
+             AND NOT (d.state_name IN ('{RECLAIMED}', '{TAKEN}') AND COALESCE(d.reclaim_height <= $3, FALSE)) \
              AND NOT (d.state_name = '{VANISHED}' AND d.height IS NULL AND d.updated_at <= $4) \
              AND NOT (d.state_name = '{SETTLED}' AND EXISTS (SELECT 1 FROM settlement_items i \
              JOIN settlements s ON s.id = i.settlement WHERE i.deposit = d.outpoint AND i.active = 1 \

@@ -5,7 +5,7 @@
 //! right there. An answer of the gate's own is what a node says that lies, lags or errs.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufReader};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::http::{HttpMessage, read_message};
+
 /// Longest wait for a call to come.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// Larger than any call or answer of a test.
-const BODY_BYTES_MAX: usize = 64 << 20;
 /// Answers that are larger are blocks, which do not change.
 const REMEMBERED_BYTES_MAX: usize = 64 << 10;
 
@@ -221,7 +221,8 @@ impl Inner {
                 Some(result) => json!({ "result": result, "error": null, "id": id }),
             },
         };
-        Ok(Some(HttpMessage::of_json(&body)))
+        let body = body.to_string().into_bytes();
+        Ok(Some(HttpMessage::answer(200, "application/json", body)))
     }
 
     fn remember(&self, method: String, answer: &HttpMessage) {
@@ -261,58 +262,6 @@ impl Inner {
             Err(io::ErrorKind::ConnectionAborted.into())
         }
     }
-}
-
-/// An HTTP/1.1 message whose length is declared, as its sender wrote it.
-struct HttpMessage {
-    head: Vec<u8>,
-    body: Vec<u8>,
-}
-
-impl HttpMessage {
-    fn of_json(body: &Value) -> Self {
-        let body = body.to_string().into_bytes();
-        let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        Self {
-            head: head.into_bytes(),
-            body,
-        }
-    }
-
-    fn write(&self, to: &mut impl Write) -> io::Result<()> {
-        to.write_all(&self.head)?;
-        to.write_all(&self.body)?;
-        to.flush()
-    }
-}
-
-/// The next message; none at the end of the stream.
-fn read_message(from: &mut impl BufRead) -> io::Result<Option<HttpMessage>> {
-    let mut head = Vec::new();
-    let mut length = 0;
-    loop {
-        let mut line = Vec::new();
-        if from.read_until(b'\n', &mut line)? == 0 {
-            return Ok(None);
-        }
-        let text = String::from_utf8_lossy(&line).to_ascii_lowercase();
-        if let Some(value) = text.strip_prefix("content-length:") {
-            length = value.trim().parse().map_err(io::Error::other)?;
-        }
-        head.extend_from_slice(&line);
-        if text.trim().is_empty() {
-            break;
-        }
-    }
-    if length > BODY_BYTES_MAX {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    let mut body = vec![0; length];
-    from.read_exact(&mut body)?;
-    Ok(Some(HttpMessage { head, body }))
 }
 
 fn method_and_id(body: &[u8]) -> (String, Value) {

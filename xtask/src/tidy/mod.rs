@@ -4,6 +4,7 @@
 //! what they look at.
 
 mod bans;
+mod cases;
 mod closure;
 mod enclave_lines;
 mod markdown;
@@ -57,6 +58,7 @@ pub fn run(bless: bool) -> Result<()> {
         .map(|(name, content)| (name.as_str(), content.as_str()))
         .collect();
     complaints.extend(texts(&files)?);
+    complaints.extend(cases::check(&read(cases::PAGE)?, &files));
     let closure = closure::from_tree(&tree(ENCLAVE, "{p}")?);
     let enclave_lines = enclave_lines::count(&enclave_lines::sources(&metadata, &closure)?, &files);
     complaints.extend(enclave_lines::check(enclave_lines));

@@ -140,7 +140,7 @@ pub(super) async fn read(
         refusals,
         reclaim: own
             .as_ref()
-            .filter(|_| state != RequestState::Paid)
+            .filter(|_| !matches!(state, RequestState::Paid | RequestState::Taken))
             .map(|row| ReclaimInfo {
                 outpoint: row.deposit.outpoint,
                 delay: request.terms.reclaim_delay,
@@ -201,6 +201,7 @@ fn token_sat(row: &DepositRow) -> Option<u64> {
 fn reclaim_possible_at(row: &DepositRow, request: &Request) -> Option<u32> {
     let (delay, origin) = (request.terms.reclaim_delay, row.deposit.origin);
     row.block
+        .filter(|_| row.state != DepositState::Taken)
         .map(|block| reclaim_height(block.height, delay, origin))
 }
 

@@ -14,6 +14,7 @@ pub(super) const fn request_state(stage: RequestStage) -> RequestState {
         Flow::Paid => RequestState::Paid,
         Flow::Reclaimable => RequestState::Reclaimable,
         Flow::Reclaimed => RequestState::Reclaimed,
+        Flow::Taken => RequestState::Taken,
         Flow::Expired => RequestState::Expired,
     }
 }

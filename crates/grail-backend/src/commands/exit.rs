@@ -7,7 +7,7 @@ pub const CODES: [(u8, &str); 8] = [
     (2, "command line, or a variable"),
     (
         Fault::Configuration.exit_code(),
-        "configuration: the configuration file, the deployment, the contract or a prover's option is not right; a node is on another network or does not know the password",
+        "configuration: the configuration file, the deployment, the contract or a prover's option is not right; a node is on another network, does not know the password, or lacks blocks that `rebuild` must read",
     ),
     (
         Fault::Database.exit_code(),

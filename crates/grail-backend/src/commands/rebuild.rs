@@ -22,10 +22,11 @@ use grail_store::{Created, Store};
 
 use crate::{
     backend::{Backend, Config, Parts},
+    commands::exit::Fault,
     deployment::Deployment,
     node::{Node, NodeArgs},
     receipts::{NotRestored, restore},
-    roles::scan::Scanner,
+    roles::scan::{Scanner, lacks_blocks},
 };
 
 /// Blocks between two lines of progress.
@@ -112,6 +113,10 @@ pub async fn rebuild(args: RebuildArgs) -> anyhow::Result<()> {
 
 /// Reads the chain into an empty database, then makes the requests of receipts.
 pub async fn from_chain(backend: &Backend, receipts: Option<&Path>) -> anyhow::Result<Rebuilt> {
+    read(backend, receipts).await.map_err(of_node)
+}
+
+async fn read(backend: &Backend, receipts: Option<&Path>) -> anyhow::Result<Rebuilt> {
     let is_new = backend.store.read().await?.last_block().await?.is_none();
     ensure!(
         is_new,
@@ -140,6 +145,15 @@ pub async fn from_chain(backend: &Backend, receipts: Option<&Path>) -> anyhow::R
         .await?;
     }
     Ok(rebuilt)
+}
+
+/// A node that does not keep what must be read will not have it the next time either.
+fn of_node(error: anyhow::Error) -> anyhow::Error {
+    if lacks_blocks(&error).is_some() {
+        error.context(Fault::Configuration)
+    } else {
+        error
+    }
 }
 
 async fn report(backend: &Backend) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! That what the backend asks its database costs the same in old age: every statement of a life
 //! (requests, deposits, settlements, reorgs, adoption, the API, retention) is collected, and the
 //! database is asked how it would run it. A walk over a whole table that grows is a failure, and so
-//! is a block whose statements grow with its inputs.
+//! is a block whose statements grow with its inputs, or with those who wait.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/bridge.rs"]
@@ -33,7 +33,7 @@ use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid, hashes::Has
 use grail_backend::{
     api::{Limits, metrics_router, router},
     clock,
-    roles::retain::Retainer,
+    roles::{retain::Retainer, scan::Scanner},
 };
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
 use tower::ServiceExt as _;
@@ -224,12 +224,47 @@ async fn no_statement_of_a_life_walks_over_a_table_that_grows() {
     // A block of many inputs asks no more often than one of few.
     let mut counts = Vec::new();
     for inputs in [10, 2_000] {
-        world.chain.mine(foreign(inputs));
-        collected.clear();
-        world.scan().await;
-        counts.push(collected.count());
+        let block = async || {
+            world.chain.mine(foreign(inputs));
+            world.scan().await;
+        };
+        counts.push(asked_for(&collected, block).await);
     }
     assert!(counts[0] > 0 && counts[0] == counts[1], "{counts:?}");
+
+    // Nor does a block, or a look at a mempool that stands still, for the number of those who wait.
+    let few = asked_for_who_waits(&collected, 2).await;
+    assert!(few.0 > 0 && few.1 > 0, "{few:?}");
+    assert_eq!(asked_for_who_waits(&collected, 30).await, few);
+}
+
+/// Statements of an idle look at the mempool, and of an empty block, while so many requests are
+/// ready and as many have their deposit in the mempool.
+async fn asked_for_who_waits(collected: &Collected, count: usize) -> (usize, usize) {
+    let world = World::new().await;
+    world.ready_peg_ins(count).await;
+    for _ in 0..count {
+        let asked = world.ask_peg_in().await;
+        world.chain.relay(world.deposit(&asked, users::DEPOSIT_SAT));
+    }
+    let mut scanner = Scanner::new(&world.backend);
+    scanner.look_at_mempool().await.unwrap();
+    let idle = async || scanner.look_at_mempool().await.unwrap();
+    let idle = asked_for(collected, idle).await;
+    let block = async || world.mine_empty(1).await;
+    (idle, asked_for(collected, block).await)
+}
+
+/// Statements of something that is done: of three times the fewest, since other roles of the
+/// process ask now and then.
+async fn asked_for(collected: &Collected, mut done: impl AsyncFnMut()) -> usize {
+    let mut fewest = usize::MAX;
+    for _ in 0..3 {
+        collected.clear();
+        done().await;
+        fewest = fewest.min(collected.count());
+    }
+    fewest
 }
 
 /// Transactions that are nobody's, with so many inputs.

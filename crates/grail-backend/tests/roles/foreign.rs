@@ -218,7 +218,7 @@ async fn a_settlement_that_breaks_a_rule_stops_the_bridge_and_is_not_adopted() {
         assert!(details[0].contains(reason), "{details:?}");
         assert_eq!(old.settlements().await.len(), 1);
         // Operators took the deposit, and not its user.
-        assert_eq!(old.standing(&asked).await, ("ready", None));
+        assert_eq!(old.standing(&asked).await, ("taken", None));
         assert_eq!(old.build().await, Built::Hold);
         w.chain.fork_at(height);
     }
@@ -331,7 +331,7 @@ async fn a_settlement_that_pays_somebody_else_for_a_deposit_pays_nobody() {
     w.mine(vec![foreign.settlement()]).await;
     let details = details(&w).await;
     assert!(details[0].contains("does not pay request"), "{details:?}");
-    assert_eq!(w.standing(&asked).await, ("ready", None));
+    assert_eq!(w.standing(&asked).await, ("taken", None));
 }
 
 #[tokio::test]

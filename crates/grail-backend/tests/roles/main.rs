@@ -25,6 +25,7 @@ mod life;
 #[allow(dead_code, reason = "shared with the tests of the API")]
 mod operators;
 mod proving;
+mod pruned;
 mod queue;
 mod races;
 mod rebuild;
@@ -35,6 +36,7 @@ mod retain;
 mod rivals;
 mod rotation;
 mod signers;
+mod taken;
 mod users;
 #[path = "../support/wait.rs"]
 mod wait;

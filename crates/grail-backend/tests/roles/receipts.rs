@@ -302,6 +302,34 @@ async fn receipts_are_limited_as_new_requests_are_and_known_ones_are_not() {
 }
 
 #[tokio::test]
+async fn a_node_that_lost_the_block_of_a_settlement_makes_its_receipts_wait() {
+    let w = World::new().await;
+    let asked = w.ready_peg_ins(1).await.remove(0).0;
+    let receipt = receipt(&w, &asked).await;
+    w.settle().await;
+    let at = w.tip_height().await + 1;
+    let settlement = w.chain.mempool();
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    let new = w.emptied().await;
+    new.scan().await;
+    // The node has lost what it had not written when the power went.
+    w.chain.fork_at(at);
+    let unavailable = ProblemCode::Unavailable;
+    assert_eq!(refused(&new, &receipt, None).await, unavailable);
+    // Nor does it keep the deposit's block, for whoever asks.
+    w.chain.mine(settlement);
+    w.chain.mine(Vec::new());
+    new.scan().await;
+    w.chain.keep_from(at);
+    assert_eq!(refused(&new, &receipt, None).await, unavailable);
+    w.chain.keep_from(0);
+    let (status, _) = hand_in(&new, &receipt, None).await;
+    assert_eq!(status, StatusCode::CREATED);
+    assert_eq!(new.standing(&asked).await, ("paid", None));
+}
+
+#[tokio::test]
 async fn a_node_that_is_away_or_on_another_branch_makes_a_receipt_wait() {
     let w = World::new().await;
     let receipt = written(terms_of_nobody(&w, 1));

@@ -28,6 +28,8 @@ struct State {
     known: BTreeSet<Txid>,
     branch: u32,
     error: Option<ChainError>,
+    /// Blocks below this height are not kept.
+    kept_from: u32,
     fee_rate: Option<FeeRate>,
     maturity: usize,
     words: Option<&'static str>,
@@ -74,12 +76,28 @@ impl State {
             .cloned()
     }
 
-    /// A transaction of a block of the best chain.
-    fn in_block(&self, txid: &Txid, block: &BlockHash) -> Option<&Transaction> {
+    /// A block of the best chain, if the node keeps it.
+    fn block(&self, hash: &BlockHash) -> Result<Option<&Block>, ChainError> {
         let mut blocks = self.blocks.iter();
-        let found = blocks.find(|other| other.block_hash() == *block)?;
-        let mut transactions = found.txdata.iter();
-        transactions.find(|transaction| transaction.compute_txid() == *txid)
+        let Some(found) = blocks.find(|block| block.block_hash() == *hash) else {
+            return Ok(None);
+        };
+        if found.header.time < self.kept_from {
+            return Err(ChainError::NotKept {
+                what: "getblock".to_owned(),
+                detail: "Block not available (pruned data)".to_owned(),
+            });
+        }
+        Ok(Some(found))
+    }
+
+    /// A transaction of a block of the best chain.
+    fn in_block(&self, txid: &Txid, hash: &BlockHash) -> Result<Option<&Transaction>, ChainError> {
+        let Some(block) = self.block(hash)? else {
+            return Ok(None);
+        };
+        let mut transactions = block.txdata.iter();
+        Ok(transactions.find(|transaction| transaction.compute_txid() == *txid))
     }
 
     fn spent(&self, outpoint: &OutPoint) -> Option<Spent> {
@@ -222,6 +240,7 @@ impl PaperChain {
             known: BTreeSet::new(),
             branch: 0,
             error: None,
+            kept_from: 0,
             fee_rate: None,
             maturity: 100,
             words: None,
@@ -337,6 +356,11 @@ impl PaperChain {
         self.lock().error = error;
     }
 
+    /// The node drops blocks below this height, or has fetched them again.
+    pub fn keep_from(&self, height: u32) {
+        self.lock().kept_from = height;
+    }
+
     /// What the node says to every transaction from now on, in its own words.
     pub fn set_words(&self, words: Option<&'static str>) {
         self.lock().words = words;
@@ -391,12 +415,7 @@ impl BlockSource for PaperChain {
     }
 
     fn block(&self, hash: &BlockHash) -> Result<Option<Block>, ChainError> {
-        let state = self.answering()?;
-        let found = state
-            .blocks
-            .iter()
-            .find(|block| block.block_hash() == *hash);
-        Ok(found.cloned())
+        Ok(self.answering()?.block(hash)?.cloned())
     }
 }
 
@@ -474,7 +493,7 @@ impl Chain for PaperChain {
         txid: &Txid,
         block: &BlockHash,
     ) -> Result<Option<Transaction>, ChainError> {
-        Ok(self.answering()?.in_block(txid, block).cloned())
+        Ok(self.answering()?.in_block(txid, block)?.cloned())
     }
 
     fn spent_in_block(
@@ -483,7 +502,7 @@ impl Chain for PaperChain {
         block: &BlockHash,
     ) -> Result<Option<Vec<Spent>>, ChainError> {
         let state = self.answering()?;
-        let found = state.in_block(txid, block);
+        let found = state.in_block(txid, block)?;
         Ok(found.and_then(|transaction| {
             let inputs = transaction.input.iter();
             inputs

@@ -301,7 +301,7 @@ fn made_by(node: &BitcoinCore, unspent: &Unspent) -> Result<Option<Transaction>,
         return Ok(None);
     };
     match node.tx_in_block(&unspent.outpoint().txid, &block) {
-        Err(ChainError::Unavailable { .. }) => Ok(None),
+        Err(ChainError::Unavailable { .. } | ChainError::NotKept { .. }) => Ok(None),
         answer => Ok(answer?),
     }
 }

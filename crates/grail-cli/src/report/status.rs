@@ -107,6 +107,9 @@ fn paid_in(amount_sat: u64, token_sat: Option<u64>) -> String {
 
 fn explained(state: RequestState, code: Option<ReclaimCode>, is_unpaid: bool) -> String {
     match code {
+        _ if state == RequestState::Taken => {
+            " (operators spent its deposit against the bridge's rules)".to_owned()
+        }
         Some(code) => format!(" ({code})"),
         None if is_unpaid && state == RequestState::AwaitingDeposit => {
             " (pay it before the deadline)".to_owned()

@@ -147,6 +147,7 @@ fn may_have_arrived(error: &ChainError) -> bool {
         ChainError::Unreachable { .. }
         | ChainError::Busy { .. }
         | ChainError::Unavailable { .. }
+        | ChainError::NotKept { .. }
         | ChainError::BadAnswer { .. }
         // Of several nodes: a wallet has one.
         | ChainError::NodesDisagree { .. }

@@ -39,6 +39,19 @@ pub enum RequestEvent {
         /// The deposit.
         deposit: OutPoint,
     },
+    /// A block holds a spend of the deposit that operators signed and that breaks the bridge's
+    /// rules.
+    DepositTaken {
+        /// The deposit.
+        deposit: OutPoint,
+    },
+    /// A reorg took that spend's block away.
+    TakingUnconfirmed {
+        /// The deposit.
+        deposit: OutPoint,
+        /// What is known of it now.
+        standing: DepositStanding,
+    },
     /// The deposit cannot be served, for a reason found after it was accepted.
     DepositUnacceptable {
         /// The deposit.
@@ -87,7 +100,7 @@ pub enum RequestEvent {
     },
 }
 
-/// What is left of a deposit whose settlement was abandoned.
+/// What is left of a deposit whose spend will not be, or is no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DepositStanding {
     /// In the best chain at this height.
@@ -113,6 +126,8 @@ impl RequestEvent {
             Self::DepositVanished { .. } => "deposit-vanished",
             Self::DepositSpentByUser { .. } => "deposit-spent-by-user",
             Self::ReclaimUnconfirmed { .. } => "reclaim-unconfirmed",
+            Self::DepositTaken { .. } => "deposit-taken",
+            Self::TakingUnconfirmed { .. } => "taking-unconfirmed",
             Self::DepositUnacceptable { .. } => "deposit-unacceptable",
             Self::TooCloseToReclaim { .. } => "too-close-to-reclaim",
             Self::DeadlinePassed => "deadline-passed",

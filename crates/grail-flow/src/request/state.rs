@@ -52,6 +52,14 @@ pub enum RequestState {
         /// Why it was not served.
         code: ReclaimCode,
     },
+    /// Operators spent the deposit in a transaction that breaks the bridge's rules. Whether that
+    /// paid the user nobody can tell from here; there is nothing left to settle or to take back.
+    Taken {
+        /// The deposit.
+        deposit: OutPoint,
+        /// Why it was not to be served before; none where it was.
+        code: Option<ReclaimCode>,
+    },
     /// No deposit came by the deadline.
     Expired {},
 }
@@ -74,6 +82,8 @@ named_enum! {
         Reclaimable = "reclaimable",
         /// [`RequestState::Reclaimed`].
         Reclaimed = "reclaimed",
+        /// [`RequestState::Taken`].
+        Taken = "taken",
         /// [`RequestState::Expired`].
         Expired = "expired",
     }
@@ -89,6 +99,7 @@ impl RequestStage {
             | Self::Paid
             | Self::Reclaimable
             | Self::Reclaimed
+            | Self::Taken
             | Self::Expired => false,
         }
     }
@@ -97,7 +108,7 @@ impl RequestStage {
     pub const fn needs_roster(self) -> bool {
         match self {
             Self::AwaitingDeposit | Self::Unconfirmed | Self::Ready | Self::Settling => true,
-            Self::Paid | Self::Reclaimable | Self::Reclaimed | Self::Expired => false,
+            Self::Paid | Self::Reclaimable | Self::Reclaimed | Self::Taken | Self::Expired => false,
         }
     }
 
@@ -110,7 +121,7 @@ impl RequestStage {
             | Self::Ready
             | Self::Settling
             | Self::Reclaimable => false,
-            Self::Paid | Self::Reclaimed | Self::Expired => true,
+            Self::Paid | Self::Reclaimed | Self::Taken | Self::Expired => true,
         }
     }
 }
@@ -131,6 +142,7 @@ impl RequestState {
             Self::Paid { .. } => RequestStage::Paid,
             Self::Reclaimable { .. } => RequestStage::Reclaimable,
             Self::Reclaimed { .. } => RequestStage::Reclaimed,
+            Self::Taken { .. } => RequestStage::Taken,
             Self::Expired {} => RequestStage::Expired,
         }
     }
@@ -149,7 +161,8 @@ impl RequestState {
             | Self::Settling { deposit, .. }
             | Self::Paid { deposit, .. }
             | Self::Reclaimable { deposit, .. }
-            | Self::Reclaimed { deposit, .. } => Some(*deposit),
+            | Self::Reclaimed { deposit, .. }
+            | Self::Taken { deposit, .. } => Some(*deposit),
         }
     }
 
@@ -162,6 +175,7 @@ impl RequestState {
             | Self::Ready { .. }
             | Self::Reclaimable { .. }
             | Self::Reclaimed { .. }
+            | Self::Taken { .. }
             | Self::Expired {} => None,
         }
     }
@@ -170,6 +184,7 @@ impl RequestState {
     pub const fn code(&self) -> Option<ReclaimCode> {
         match self {
             Self::Reclaimable { code, .. } | Self::Reclaimed { code, .. } => Some(*code),
+            Self::Taken { code, .. } => *code,
             Self::AwaitingDeposit {}
             | Self::Unconfirmed { .. }
             | Self::Ready { .. }

@@ -235,7 +235,8 @@ async fn a_deposits_transaction_goes_with_its_end_and_never_before() {
             | DepositState::Settling
             | DepositState::Settled
             | DepositState::Reclaimable
-            | DepositState::Reclaimed => {
+            | DepositState::Reclaimed
+            | DepositState::Taken => {
                 assert_eq!(sweep(&mut tx, everything).await, 0, "{state:?}");
             }
         }
@@ -249,21 +250,21 @@ async fn a_deposits_transaction_goes_with_its_end_and_never_before() {
     assert_eq!(sweep(&mut tx, everything).await, 1);
     assert_eq!(tx.transaction(&old.txid).await.unwrap(), None);
 
-    // Taken back, by a block behind the horizon.
-    let back = paid(&mut tx, 2).await;
-    let reclaim = Reclaim {
-        txid: crate::support::txid(9),
-        block: block(HEIGHT, 0),
-    };
-    tx.set_deposit_reclaim(&back, Some(reclaim), NOW)
-        .await
-        .unwrap();
-    assert_eq!(sweep(&mut tx, everything).await, 0);
-    tx.set_deposit_state(&back, DepositState::Reclaimed, None, NOW)
-        .await
-        .unwrap();
-    assert_eq!(sweep(&mut tx, at(HEIGHT - 1)).await, 0);
-    assert_eq!(sweep(&mut tx, at(HEIGHT)).await, 1);
+    // Taken back, or by operators, in a block behind the horizon.
+    for (seed, state) in [(2, DepositState::Reclaimed), (3, DepositState::Taken)] {
+        let back = paid(&mut tx, seed).await;
+        let reclaim = Reclaim {
+            txid: crate::support::txid(9),
+            block: block(HEIGHT, 0),
+        };
+        tx.set_deposit_reclaim(&back, Some(reclaim), NOW)
+            .await
+            .unwrap();
+        assert_eq!(sweep(&mut tx, everything).await, 0);
+        tx.set_deposit_state(&back, state, None, NOW).await.unwrap();
+        assert_eq!(sweep(&mut tx, at(HEIGHT - 1)).await, 0);
+        assert_eq!(sweep(&mut tx, at(HEIGHT)).await, 1);
+    }
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ impl World {
     /// Ends all disturbances, waits until every request has its end, and compares with the chain.
     pub(super) fn calm(&mut self) -> Result<()> {
         self.be_honest()?;
+        self.prover.be_honest();
         self.set_weather(false)?;
         self.revive_operators()?;
         let began = Instant::now();

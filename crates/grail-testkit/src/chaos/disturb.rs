@@ -14,6 +14,7 @@ use super::report::Report;
 use super::requests::{Sums, Wanted};
 use crate::cluster::Cluster;
 use crate::gate::Tale;
+use crate::prover::ProverServer;
 use crate::relay::Weather;
 use crate::user::User;
 
@@ -27,6 +28,7 @@ const DATABASE_ENDS: [&str; 3] = ["", "-wal", "-shm"];
 /// A system under disturbance, and what is expected of it.
 pub(super) struct World {
     pub cluster: Cluster,
+    pub prover: ProverServer,
     pub report: Report,
     pub users: Vec<User>,
     /// Requests whose end a reorg may still change.
@@ -43,7 +45,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(cluster: Cluster) -> Self {
+    pub(super) fn new(cluster: Cluster, prover: ProverServer) -> Self {
         Self {
             floor: cluster.node.height(),
             report: Report::default(),
@@ -55,6 +57,7 @@ impl World {
             paused: BTreeSet::new(),
             backup: None,
             cluster,
+            prover,
         }
     }
 
@@ -105,6 +108,8 @@ impl World {
             }
             Disturbance::NodeLies(lie) => self.lie(lie)?,
             Disturbance::NodeIsHonest => self.be_honest()?,
+            Disturbance::ProverLies(lie) => self.prover.lie(lie),
+            Disturbance::ProverIsHonest => self.prover.be_honest(),
             Disturbance::FeeRate(rate) => self.set_fee_rate(rate)?,
             Disturbance::Weather(is_bad) => self.set_weather(is_bad)?,
         }

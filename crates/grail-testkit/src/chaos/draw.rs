@@ -5,6 +5,8 @@ use std::time::Duration;
 use bitcoin::Amount;
 use fastrand::Rng;
 
+use crate::prover::ProverLie;
+
 /// Longest pause after a disturbance: about as long as a settlement's life, so that each strikes
 /// somewhere in it.
 const PAUSE_MAX: Duration = Duration::from_millis(900);
@@ -57,6 +59,10 @@ pub enum Disturbance {
     NodeLies(NodeLie),
     /// The node tells the truth again.
     NodeIsHonest,
+    /// The prover refuses, stands still, lies or is gone.
+    ProverLies(ProverLie),
+    /// The prover proves again.
+    ProverIsHonest,
     /// The node estimates this fee rate, sat/vB.
     FeeRate(u32),
     /// Messages are lost, doubled and reordered, or no more.
@@ -105,8 +111,7 @@ impl Drawer {
     }
 
     pub(super) fn disturbance(&mut self) -> Disturbance {
-        // Of a hundred.
-        match self.rng.u32(0..100) {
+        match self.rng.u32(0..108) {
             0..14 => Disturbance::PegIns(self.rng.u32(1..=40)),
             14..17 => Disturbance::StrangersDust,
             17..32 => Disturbance::Blocks(self.rng.u32(1..=2)),
@@ -128,7 +133,9 @@ impl Drawer {
             88..92 => Disturbance::NodeLies(self.one_of(&NodeLie::ALL)),
             92..95 => Disturbance::NodeIsHonest,
             95..98 => Disturbance::FeeRate(self.one_of(&SPIKE_SAT_PER_VB)),
-            _ => Disturbance::Weather(self.rng.bool()),
+            98..100 => Disturbance::Weather(self.rng.bool()),
+            100..105 => Disturbance::ProverLies(self.one_of(&ProverLie::ALL)),
+            _ => Disturbance::ProverIsHonest,
         }
     }
 
@@ -182,6 +189,6 @@ mod tests {
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
         let kinds: HashSet<_> = draw(7).iter().map(discriminant).collect();
-        assert_eq!(kinds.len(), 19);
+        assert_eq!(kinds.len(), 21);
     }
 }

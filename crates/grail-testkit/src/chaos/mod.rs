@@ -2,9 +2,10 @@
 //!
 //! A run is a number of rounds. In each, users ask and pay while disturbances drawn from a seed
 //! befall the system: programs are killed, stand still or lose their database to an older copy,
-//! blocks are taken back, the node forgets, lags, lies or vanishes, fees leap, messages are lost.
-//! Then calm comes: everything runs and is honest again, and a judge waits until each request of
-//! the round has its end, and compares what everybody got with the chain.
+//! blocks are taken back, the node forgets, lags, lies or vanishes, the prover refuses, stands
+//! still, lies or vanishes, fees leap, messages are lost. Then calm comes: everything runs and is
+//! honest again, and a judge waits until each request of the round has its end, and compares what
+//! everybody got with the chain.
 //!
 //! The same seed draws the same disturbances. When each of them strikes is up to the machine, so a
 //! run is not repeated to the letter.
@@ -25,6 +26,7 @@ pub use report::Report;
 use crate::chaos::disturb::World;
 use crate::chaos::draw::Drawer;
 use crate::cluster::{BackendConfig, Cluster, ClusterConfig};
+use crate::prover::ProverServer;
 
 /// How much of it.
 #[derive(Debug, Clone)]
@@ -51,13 +53,15 @@ pub(crate) const BACKEND: BackendConfig = BackendConfig {
 /// # Errors
 /// What is wrong, with the round in which it was seen.
 pub fn run(config: &ChaosConfig, progress: &dyn Fn(&str)) -> Result<Report> {
-    let cluster = Cluster::start_with(
+    let prover = ProverServer::start()?;
+    let mut cluster = Cluster::start_with(
         &ClusterConfig {
             signers: 5,
             threshold: 3,
             has_relay: true,
             has_gate: true,
             backend: BACKEND,
+            prover: prover.options(),
             // Deposits live through many reorgs, so that "too late" is no excuse here.
             params: |params| {
                 params.reclaim_delay_min = 1_008;
@@ -68,8 +72,11 @@ pub fn run(config: &ChaosConfig, progress: &dyn Fn(&str)) -> Result<Report> {
         },
         progress,
     )?;
+    // An orderly end writes what the node has: no power cut takes back the deployment, which nobody
+    // would send again.
+    cluster.node.restart();
     let mut drawer = Drawer::new(config.seed);
-    let mut world = World::new(cluster);
+    let mut world = World::new(cluster, prover);
     for round in 1..=config.rounds {
         run_round(&mut world, &mut drawer, config)
             .with_context(|| format!("seed {}, round {round}", config.seed))

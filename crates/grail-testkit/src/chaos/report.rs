@@ -27,6 +27,8 @@ pub struct Report {
     pub reorgs: u64,
     /// Databases replaced by an older copy.
     pub restores: u64,
+    /// Times that the prover refused, stood still, lied or went away.
+    pub prover_faults: u64,
     /// Other disturbances.
     pub others: u64,
     /// Height at the end.
@@ -46,6 +48,7 @@ impl Report {
             | Disturbance::KillNode => self.kills += 1,
             Disturbance::Reorg { .. } => self.reorgs += 1,
             Disturbance::Restore => self.restores += 1,
+            Disturbance::ProverLies(_) => self.prover_faults += 1,
             Disturbance::PegIns(_)
             | Disturbance::StrangersDust
             | Disturbance::Blocks(_)
@@ -57,6 +60,7 @@ impl Report {
             | Disturbance::RestartNode
             | Disturbance::NodeLies(_)
             | Disturbance::NodeIsHonest
+            | Disturbance::ProverIsHonest
             | Disturbance::FeeRate(_)
             | Disturbance::Weather(_) => self.others += 1,
         }
@@ -71,13 +75,14 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} requests, {} paid for good, {} turned away; {} kills, {} reorgs, {} restores; longest calm {} ms",
+            "{} requests, {} paid for good, {} turned away; {} kills, {} reorgs, {} restores, {} faults of the prover; longest calm {} ms",
             self.requests,
             self.paid,
             self.turned_away,
             self.kills,
             self.reorgs,
             self.restores,
+            self.prover_faults,
             self.longest_calm_ms
         )
     }

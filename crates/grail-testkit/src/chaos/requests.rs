@@ -93,6 +93,7 @@ impl Wanted {
                 code => bail!("request {} is not served: {code:?}", status.id),
             },
             RequestState::Reclaimed => bail!("request {} was taken back by nobody", status.id),
+            RequestState::Taken => bail!("the deposit of request {} was taken", status.id),
         }
     }
 

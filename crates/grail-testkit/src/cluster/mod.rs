@@ -54,6 +54,8 @@ pub struct ClusterConfig {
     pub has_relay: bool,
     /// Whether the backend reaches the node through a [`Gate`].
     pub has_gate: bool,
+    /// More arguments for the node.
+    pub node_args: Vec<String>,
     /// The backend's settings.
     pub backend: BackendConfig,
     /// Options about the prover, for the deployment and the backend. Usual: none, so the mock
@@ -74,6 +76,7 @@ impl Default for ClusterConfig {
             lies: Vec::new(),
             has_relay: false,
             has_gate: false,
+            node_args: Vec::new(),
             backend: BackendConfig::default(),
             prover: Vec::new(),
             params: |_| {},
@@ -134,7 +137,7 @@ impl Cluster {
         let programs = Programs::take(&folder.join("programs"))?;
         let node = Node::start_with(NodeOptions {
             data_dir: Some(folder.join("node")),
-            ..NodeOptions::default()
+            extra_args: config.node_args.clone(),
         });
         progress(&format!("Bitcoin Core on regtest at {}", node.rpc_url()));
         let broker = SocketAddr::from((Ipv4Addr::LOCALHOST, quiet_port()?));

@@ -440,6 +440,7 @@ async fn are_free(
                 | RequestState::Paid { .. }
                 | RequestState::Reclaimable { .. }
                 | RequestState::Reclaimed { .. }
+                | RequestState::Taken { .. }
                 | RequestState::Expired {},
             )
             | None => false,

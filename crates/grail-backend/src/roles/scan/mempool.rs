@@ -6,7 +6,7 @@ use bitcoin::{Transaction, Txid};
 use grail_flow::{RequestEvent, RequestState};
 use grail_store::{Reader, Recorded, StoreError};
 
-use super::{PAGE, Scanner, known::Addresses};
+use super::{PAGE, Scanner, known::Addresses, lacking};
 use crate::{backend::Backend, clock, step::Step};
 
 /// Mempool transactions looked at in one go; the rest is looked at in the next.
@@ -98,7 +98,14 @@ impl Scanner<'_> {
         };
         while let Some(index) = next(&fresh, &made_nft) {
             let (txid, transaction) = fresh.swap_remove(index);
-            self.note_rival(&transaction).await?;
+            match self.note_rival(&transaction).await {
+                Ok(()) => {}
+                // It may never be in a block; what else is to be done must not wait for that.
+                Err(error) if lacking::words(&error).is_some() => {
+                    lacking::note(self.backend, &error).await?;
+                }
+                Err(error) => return Err(error),
+            }
             made_nft.insert(txid);
         }
         self.mempool_seen.extend(seen);

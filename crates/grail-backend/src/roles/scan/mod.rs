@@ -5,11 +5,13 @@ pub(crate) mod adopt;
 pub(crate) mod deposits;
 mod height;
 mod known;
+mod lacking;
 mod mempool;
 mod nft;
 mod reconcile;
 mod rescan;
 mod rivals;
+mod taken;
 mod vault;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +26,7 @@ use crate::{alarm, backend::Backend, clock, node::POLL, step::Step};
 use adopt::Place;
 use deposits::note_replaced;
 use known::Known;
+pub(crate) use lacking::words as lacks_blocks;
 use nft::{Effect, NftWalk};
 pub(crate) use rescan::{RescanError, rescan_base};
 
@@ -76,6 +79,14 @@ impl<'a> Scanner<'a> {
 
     /// Takes or undoes one block; `false` when there is nothing to do.
     pub async fn take_block(&mut self) -> anyhow::Result<bool> {
+        let taken = self.take_next().await;
+        if let Err(error) = &taken {
+            lacking::note(self.backend, error).await?;
+        }
+        taken
+    }
+
+    async fn take_next(&mut self) -> anyhow::Result<bool> {
         let recent = self.backend.store.read().await?.recent_blocks().await?;
         let cursor = Cursor::restore(self.backend.deployment.start_height, recent)?;
         let next = self
@@ -231,10 +242,7 @@ impl<'a> Scanner<'a> {
                     reason,
                 };
                 step.raise(&alarm).await?;
-                // Operators took the deposits that it spends, and no user did.
-                for input in &transaction.input {
-                    self.end_spender(step, &input.previous_output).await?;
-                }
+                taken::note(step, (txid, transaction), spent.known, at).await?;
             }
             Some(Effect::Rotates(rotation, _)) => {
                 // Whatever was to spend the same NFT can never be, nor what builds on it.
@@ -243,20 +251,14 @@ impl<'a> Scanner<'a> {
                 self.note_spends(step, (txid, transaction), spent, at)
                     .await?;
             }
-            Some(Effect::Deploys | Effect::NotAdopted { .. }) | None => {
+            // The alarm is raised where the roster changes.
+            Some(Effect::NotAdopted { .. }) => {
+                taken::note(step, (txid, transaction), spent.known, at).await?;
+            }
+            Some(Effect::Deploys) | None => {
                 self.note_spends(step, (txid, transaction), spent, at)
                     .await?;
             }
-        }
-        Ok(())
-    }
-
-    /// Ends the live settlement that was to spend a deposit, or the NFT.
-    async fn end_spender(&self, step: &mut Step<'_>, spent: &OutPoint) -> anyhow::Result<()> {
-        tell_spender(step, spent, SettlementEvent::ConflictFound).await?;
-        if let Some(live) = step.tx.settlement_using(spent).await? {
-            step.tell_settlement(live, SettlementEvent::ConflictFound)
-                .await?;
         }
         Ok(())
     }
@@ -338,8 +340,13 @@ impl<'a> Scanner<'a> {
             let Some(row) = step.tx.deposit(&deposit).await? else {
                 continue;
             };
-            step.tell_request(row.request, RequestEvent::ReclaimUnconfirmed { deposit })
-                .await?;
+            let event = if row.state == DepositState::Taken {
+                let standing = row.standing();
+                RequestEvent::TakingUnconfirmed { deposit, standing }
+            } else {
+                RequestEvent::ReclaimUnconfirmed { deposit }
+            };
+            taken::give_back(step, &row, event).await?;
         }
         for deposit in rewound.deposits {
             let Some(row) = step.tx.deposit(&deposit).await? else {

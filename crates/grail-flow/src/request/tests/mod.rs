@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod election;
+mod taken;
 
 use bitcoin::{Amount, OutPoint, Txid, hashes::Hash};
 use grail_types::{Kind, Params};
@@ -79,7 +80,7 @@ fn apply(
 
 /// One state of each kind, all about deposit `own` and settlement 1; `unconfirmed` in the mempool
 /// and in a block.
-fn states() -> [State; 9] {
+fn states() -> [State; 10] {
     let deposit = own();
     let code = ReclaimCode::BelowMinimum;
     [
@@ -103,6 +104,10 @@ fn states() -> [State; 9] {
         },
         State::Reclaimable { deposit, code },
         State::Reclaimed { deposit, code },
+        State::Taken {
+            deposit,
+            code: None,
+        },
         State::Expired {},
     ]
 }
@@ -121,9 +126,16 @@ fn settled(settlement: SettlementId, deposit: OutPoint) -> Event {
     }
 }
 
+fn standing_at(height: u32) -> DepositStanding {
+    DepositStanding::Confirmed {
+        height,
+        origin: DepositOrigin::Payment,
+    }
+}
+
 /// One event of each kind about what [`states`] are about, and those about another deposit or
 /// settlement.
-fn events() -> [Event; 24] {
+fn events() -> [Event; 27] {
     let deposit = own();
     [
         Event::DepositSeen {
@@ -146,6 +158,12 @@ fn events() -> [Event; 24] {
         Event::DepositSpentByUser { deposit },
         Event::DepositSpentByUser { deposit: other() },
         Event::ReclaimUnconfirmed { deposit },
+        Event::DepositTaken { deposit },
+        Event::DepositTaken { deposit: other() },
+        Event::TakingUnconfirmed {
+            deposit,
+            standing: standing_at(99),
+        },
         Event::DepositUnacceptable {
             deposit,
             code: ReclaimCode::FeeAboveCap,
@@ -180,33 +198,36 @@ fn events() -> [Event; 24] {
 /// What each event does in each state, at a tip where one confirmation is there and one is missing
 /// (but the deadline, told at its height). `.` superseded, `!` impossible, `=` stays and has a
 /// duty, else the state that follows: A awaiting-deposit, U unconfirmed, Y ready, S settling, P
-/// paid, L reclaimable, D reclaimed, X expired.
+/// paid, L reclaimable, D reclaimed, T taken, X expired.
 const TABLE: &str = "\
-event                    A m b Y S P L D X
-deposit-seen             U . . . . . . . U
-deposit-seen *           U . . . . . U . U
-deposit-confirmed        U U . . . . . . U
-deposit-confirmed *      U U = = = = U = U
-deposit-unconfirmed      . . U U = . . . .
-deposit-vanished         . A A A = ! A ! .
-deposit-vanished *       . . . . . . . . .
-deposit-spent-by-user    ! D D D D ! D . !
-deposit-spent-by-user *  ! . . . . . . . !
-reclaim-unconfirmed      . . . . . . . L .
-deposit-unacceptable     . L L L = . . . .
-too-close-to-reclaim     . L L L = . . . .
-deadline-passed          X L . . . . . . .
-included                 ! S S S . . S ! !
-included *               ! S S S ! ! S ! !
-included *               ! S S S . . S S !
-included *               ! S S S . . S S !
-settlement-confirmed     ! P P P P . P ! !
-settlement-confirmed *   ! P P P P ! P ! !
-settlement-confirmed *   ! P P P . . P P !
-settlement-confirmed *   ! P P P . . P P !
-settlement-unconfirmed   . . . . . S . . .
-settlement-abandoned     . . . . A ! . . .
-settlement-abandoned *   . . . . . . . . .
+event                    A m b Y S P L D T X
+deposit-seen             U . . . . . . . . U
+deposit-seen *           U . . . . . U . . U
+deposit-confirmed        U U . . . . . . . U
+deposit-confirmed *      U U = = = = U = = U
+deposit-unconfirmed      . . U U = . . . . .
+deposit-vanished         . A A A = ! A ! ! .
+deposit-vanished *       . . . . . . . . . .
+deposit-spent-by-user    ! D D D D ! D . ! !
+deposit-spent-by-user *  ! . . . . . . . . !
+reclaim-unconfirmed      . . . . . . . L . .
+deposit-taken            ! T T T T ! T ! . !
+deposit-taken *          ! . . . . . . . . !
+taking-unconfirmed       . . . . . . . . Y .
+deposit-unacceptable     . L L L = . . . . .
+too-close-to-reclaim     . L L L = . . . . .
+deadline-passed          X L . . . . . . . .
+included                 ! S S S . . S ! ! !
+included *               ! S S S ! ! S ! ! !
+included *               ! S S S . . S S S !
+included *               ! S S S . . S S S !
+settlement-confirmed     ! P P P P . P ! ! !
+settlement-confirmed *   ! P P P P ! P ! ! !
+settlement-confirmed *   ! P P P . . P P P !
+settlement-confirmed *   ! P P P . . P P P !
+settlement-unconfirmed   . . . . . S . . . .
+settlement-abandoned     . . . . A ! . . . .
+settlement-abandoned *   . . . . . . . . . .
 ";
 
 fn letter(state: &State) -> char {
@@ -218,13 +239,14 @@ fn letter(state: &State) -> char {
         State::Paid { .. } => 'P',
         State::Reclaimable { .. } => 'L',
         State::Reclaimed { .. } => 'D',
+        State::Taken { .. } => 'T',
         State::Expired {} => 'X',
     }
 }
 
 #[test]
 fn every_event_does_in_every_state_what_the_table_says() {
-    let mut lines = vec![format!("{:25}A m b Y S P L D X", "event")];
+    let mut lines = vec![format!("{:25}A m b Y S P L D T X", "event")];
     let mut before = "";
     for event in events() {
         let star = if event.name() == before { " *" } else { "" };
@@ -386,8 +408,8 @@ fn a_second_mined_deposit_is_offered_back_whatever_the_request_does() {
         code: ReclaimCode::DuplicateDeposit,
     };
     let states = states();
-    // In a block, ready, settling, paid, reclaimed.
-    for state in states[2..6].iter().chain(&states[7..8]) {
+    // In a block, ready, settling, paid, reclaimed, taken.
+    for state in states[2..6].iter().chain(&states[7..9]) {
         assert_eq!(apply(*state, confirmed, 101), Ok((*state, vec![offer])));
     }
 }
@@ -529,17 +551,13 @@ fn an_abandoned_settlement_gives_the_deposit_back_as_it_stands() {
         };
         apply(state, event, DEADLINE + 5).unwrap()
     };
-    let mined = |height| DepositStanding::Confirmed {
-        height,
-        origin: DepositOrigin::Payment,
-    };
     // A deposit once accepted stays accepted, also past the deadline.
     assert_eq!(
-        next(mined(DEADLINE)),
+        next(standing_at(DEADLINE)),
         (State::Ready { deposit }, vec![Duty::Build])
     );
     assert_eq!(
-        next(mined(DEADLINE + 5)).0,
+        next(standing_at(DEADLINE + 5)).0,
         State::Unconfirmed {
             deposit,
             height: Some(DEADLINE + 5)
@@ -590,7 +608,7 @@ fn a_settlement_may_pay_with_another_deposit_of_the_request() {
         let duties = match state {
             // The deposit that the request went by is left over.
             State::Unconfirmed { .. } | State::Ready { .. } => vec![offer],
-            State::Reclaimable { .. } | State::Reclaimed { .. } => vec![],
+            State::Reclaimable { .. } | State::Reclaimed { .. } | State::Taken { .. } => vec![],
             _ => continue,
         };
         let told = |event| apply(state, event, 100);
@@ -624,6 +642,7 @@ fn json_is_stable_and_refuses_unknown_fields() {
         format!(r#"{{"state":"paid","deposit":"{zeros}:1","settlement":1}}"#),
         format!(r#"{{"state":"reclaimable","deposit":"{zeros}:1","code":"below-minimum"}}"#),
         format!(r#"{{"state":"reclaimed","deposit":"{zeros}:1","code":"below-minimum"}}"#),
+        format!(r#"{{"state":"taken","deposit":"{zeros}:1","code":null}}"#),
         r#"{"state":"expired"}"#.to_owned(),
     ];
     for (state, expected) in states().iter().zip(&expected) {
@@ -691,8 +710,8 @@ proptest! {
         let params = params();
         let moves = matches!(event,
             Event::SettlementUnconfirmed { .. } | Event::ReclaimUnconfirmed { .. }
-            | Event::DepositSeen { .. } | Event::DepositConfirmed { .. })
-            // Another deposit of a reclaimed request may have been settled.
+            | Event::TakingUnconfirmed { .. } | Event::DepositSeen { .. } | Event::DepositConfirmed { .. })
+            // Another deposit of a reclaimed or taken request may have been settled.
             || matches!(event, Event::Included { deposit, .. }
                 | Event::SettlementConfirmed { deposit, .. } if Some(deposit) != state.deposit());
         let answer = state.apply(&event, &at(&params, tip_height));

@@ -112,9 +112,12 @@ async fn spent_and_made(
             Ok::<_, ChainError>(Some((spent, made)))
         })
         .await?;
-    answer.with_context(|| {
-        format!("the node does not tell what settlement {txid} in {block} spends; does it prune?")
-    })
+    // A reorg, or a crash of the node, took the block: another one comes.
+    let gone = || ChainError::Unavailable {
+        what: format!("what settlement {txid} in {block} spends"),
+        detail: "it does not know that block, or not all of it".to_owned(),
+    };
+    Ok(answer.ok_or_else(gone)?)
 }
 
 /// The transaction behind one input of a settlement in a block, in its own block.

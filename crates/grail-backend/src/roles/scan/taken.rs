@@ -1,0 +1,82 @@
+//! Deposits that operators spent in a transaction which breaks the bridge's rules.
+//!
+//! Owns what becomes of them: nothing is planned with them any more, whoever acknowledges the
+//! alarm, and they are shown as what they are. A reorg gives them back.
+
+use anyhow::Context;
+use bitcoin::{Transaction, Txid};
+use grail_flow::{BlockRef, ReclaimCode, RequestEvent, SettlementEvent};
+use grail_store::{DepositRow, DepositState, Reclaim};
+
+use super::{known::Known, tell_spender};
+use crate::step::Step;
+
+/// Takes note of all that a mined transaction spends: its deposits are taken, and whatever was to
+/// spend the same can never be.
+pub(super) async fn note(
+    step: &mut Step<'_>,
+    (txid, transaction): (Txid, &Transaction),
+    known: &Known,
+    at: BlockRef,
+) -> anyhow::Result<()> {
+    let conflict = SettlementEvent::ConflictFound;
+    for input in &transaction.input {
+        let spent = input.previous_output;
+        // First, so that what comes free of a settlement is not ready for a moment.
+        if known.may_hold(&spent)
+            && let Some(row) = step.tx.deposit(&spent).await?
+        {
+            take(step, &row, Reclaim { txid, block: at }).await?;
+        }
+        tell_spender(step, &spent, conflict).await?;
+        let live = step.tx.settlement_using(&spent).await?;
+        let stands_by = step.tx.replacement_using(&spent).await?;
+        for settlement in live.into_iter().chain(stands_by) {
+            step.tell_settlement(settlement, conflict).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn take(step: &mut Step<'_>, row: &DepositRow, by: Reclaim) -> anyhow::Result<()> {
+    let (deposit, now) = (row.deposit.outpoint, step.now());
+    step.tx.set_deposit_reclaim(&deposit, Some(by), now).await?;
+    if is_own(step, row).await? {
+        let event = RequestEvent::DepositTaken { deposit };
+        step.tell_request(row.request, event).await?;
+    } else {
+        step.tx
+            .set_deposit_state(&deposit, DepositState::Taken, row.code, now)
+            .await?;
+    }
+    Ok(())
+}
+
+/// A reorg took away the block that spent a deposit: its request is told if it goes by it, else the
+/// deposit is one beside the request's own, as before.
+pub(super) async fn give_back(
+    step: &mut Step<'_>,
+    row: &DepositRow,
+    event: RequestEvent,
+) -> anyhow::Result<()> {
+    if is_own(step, row).await? {
+        step.tell_request(row.request, event).await?;
+    } else {
+        let (deposit, now) = (row.deposit.outpoint, step.now());
+        let code = row.code.unwrap_or(ReclaimCode::DuplicateDeposit);
+        step.tx
+            .set_deposit_state(&deposit, DepositState::Reclaimable, Some(code), now)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Whether a deposit is the one that its request goes by.
+async fn is_own(step: &mut Step<'_>, row: &DepositRow) -> anyhow::Result<bool> {
+    let request = step
+        .tx
+        .request(&row.request)
+        .await?
+        .context("a deposit without its request")?;
+    Ok(request.state.deposit() == Some(row.deposit.outpoint))
+}
