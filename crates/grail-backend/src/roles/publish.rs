@@ -154,12 +154,15 @@ pub async fn find_the_missing<'a>(
     id: SettlementId,
     transaction: &Transaction,
 ) -> Result<Option<Step<'a>>, JobError<'a>> {
-    let Some(seen_before) = common_tip(backend).await? else {
-        return Ok(None);
-    };
+    let seen_before = common_tip(backend).await?;
+    // Whatever comes of it, what can come back is handed to the node again: blocks that come faster
+    // than they are read must not keep a deposit away.
     let verdict = look_for_the_missing(backend, transaction).await?;
+    if verdict != Missing::ForGood || seen_before.is_none() {
+        return Ok(None);
+    }
     // A block that came meanwhile may have changed every answer.
-    if verdict == Missing::ForGood && common_tip(backend).await? == Some(seen_before) {
+    if common_tip(backend).await? == seen_before {
         return conflict(backend, id).await.map(Some);
     }
     Ok(None)

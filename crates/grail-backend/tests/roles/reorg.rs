@@ -150,6 +150,41 @@ async fn a_deposit_that_a_reorg_only_delays_is_settled_by_the_same_settlement() 
 }
 
 #[tokio::test]
+async fn a_deposit_comes_back_also_while_blocks_come_faster_than_they_are_read() {
+    let two = two_deposits().await;
+    let w = &two.w;
+    let (id, signed) = w.settle().await;
+    w.chain.fork_at(two.goes_height);
+    w.chain.clear_mempool();
+    w.mine_empty(2).await;
+    // The node is a block ahead whenever the settlement is handed over.
+    w.chain.mine(vec![]);
+    w.jobs().await;
+    assert_eq!(w.chain.mempool(), std::slice::from_ref(&two.goes_tx));
+    w.chain.mine(vec![]);
+    w.job_later(JobKind::Publish).await;
+    assert_eq!(w.chain.mempool(), [two.goes_tx.clone(), signed]);
+    assert_eq!(w.settlement(id).await.state, SettlementState::Broadcast {});
+}
+
+#[tokio::test]
+async fn while_the_rows_lag_behind_the_node_no_missing_input_ends_a_settlement() {
+    let two = two_deposits().await;
+    let w = &two.w;
+    let (id, _) = w.settle().await;
+    w.chain.fork_at(two.goes_height);
+    w.chain.clear_mempool();
+    w.mine_empty(2).await;
+    w.chain.mine(vec![two.double_spend()]);
+    w.jobs().await;
+    assert_eq!(w.settlement(id).await.state, SettlementState::Broadcast {});
+    // Once they have the same, it ends.
+    w.look().await;
+    w.job_later(JobKind::Publish).await;
+    assert_eq!(w.settlement(id).await.state, INPUTS_SPENT);
+}
+
+#[tokio::test]
 async fn a_settlement_that_lost_its_block_is_published_again_and_becomes_final() {
     for depth in [1, 2] {
         let w = World::new().await;
