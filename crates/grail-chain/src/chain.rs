@@ -156,6 +156,11 @@ pub trait Chain: BlockSource + Send + Sync {
     /// Hands a transaction to the node for relay. Sending one that is in the mempool already is a
     /// success.
     fn send(&self, transaction: &Transaction) -> Result<Txid, SendError>;
+    /// Hands a transaction and one that builds on it to the node together, since the first pays too
+    /// little alone: the node reckons what both pay. What else they build on must be there already.
+    /// The first one's name when the node has both; no other answer is final about either of them.
+    /// An error of a node without the call (Bitcoin Core before 26) is a [`ChainError`].
+    fn send_package(&self, parent: &Transaction, child: &Transaction) -> Result<Txid, SendError>;
     /// The node's estimate to be mined within `target_blocks`; `None` when it has too little to go
     /// by.
     fn estimate_fee_rate(&self, target_blocks: u16) -> Result<Option<FeeRate>, ChainError>;

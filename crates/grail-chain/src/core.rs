@@ -21,6 +21,7 @@ use crate::chain::{
     BlockSource, Chain, HeaderAt, MempoolKin, Spent, Tested, TxOutStatus, Verdict, View,
 };
 use crate::nodes::{Best, Node};
+use crate::package;
 use crate::rpc::{Auth, RpcClient, bad_answer};
 use crate::{ChainError, Company, NodeState, SendError};
 
@@ -490,6 +491,20 @@ impl Chain for BitcoinCore {
             .call("sendrawtransaction", &[json!(serialize_hex(transaction))])
         {
             Ok(txid) => Ok(txid),
+            Err(ChainError::Refused {
+                code: code @ -27..=-25,
+                message,
+                ..
+            }) => Err(SendError::from_core(code, &message)),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn send_package(&self, parent: &Transaction, child: &Transaction) -> Result<Txid, SendError> {
+        let raw = [serialize_hex(parent), serialize_hex(child)];
+        match self.rpc.call(package::METHOD, &[json!(raw)]) {
+            Ok(answer) => package::read(&answer, parent, child),
+            // Bitcoin Core 26 says so of a package that it does not take.
             Err(ChainError::Refused {
                 code: code @ -27..=-25,
                 message,

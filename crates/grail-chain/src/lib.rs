@@ -12,6 +12,7 @@ mod core;
 mod error;
 mod node_state;
 mod nodes;
+mod package;
 mod reject;
 mod rpc;
 mod scanner;

@@ -340,6 +340,7 @@ impl World {
             vault: Some(self.vault_coin()),
             deposits,
             fee_rate: FEE_RATE,
+            deficit: Amount::ZERO,
             proof_bytes: PROOF_BYTES,
             prover_fee: None,
         }

@@ -14,6 +14,7 @@ mod names;
 pub mod replacement;
 mod request;
 mod settlement;
+pub mod surcharge;
 mod unexpected;
 mod viability;
 

@@ -88,6 +88,7 @@ fn bid(node: &Node, lane: &[(Transaction, Bundle)]) -> Bid {
         .collect();
     let lane = Lane {
         waiting: &waiting,
+        is_dropped: false,
         strangers: Bundle {
             fee: kin.descendants_fee - ours.fee,
             vsize: kin.descendants_vsize - ours.vsize,

@@ -10,6 +10,10 @@ use bitcoin::{
 };
 use grail_bridge_contract::RosterState;
 use grail_charms::{BuildError, SettlementItem, settlement_spell};
+use grail_flow::{
+    least_rest,
+    surcharge::{Payer, surcharges},
+};
 use grail_script::{DepositTree, InternalKey, VaultTree, weight};
 use grail_spell::{NormalizedSpell, encode_op_return};
 use grail_types::{Bridge, Kind, MockAllowed, Params, RequestId, Roster, Terms};
@@ -59,6 +63,10 @@ pub struct SettlementRequest<'a> {
     pub deposits: Vec<Deposit>,
     /// Fee rate to aim at; clamped to the parameters.
     pub fee_rate: FeeRate,
+    /// What those that wait for a block under it pay too little to be mined at that rate; zero
+    /// where there are none. Borne as far as [`surcharges`] says, and left where it is otherwise:
+    /// nobody is left out for it.
+    pub deficit: Amount,
     /// Bytes of the proof that the prover will make.
     pub proof_bytes: usize,
     /// The output that the prover may add, at its most; the requests pay for it.
@@ -82,6 +90,8 @@ pub struct SettlementPlan {
     pub left_out: Vec<LeftOut>,
     /// Sum of the shares, with what is set aside for the prover.
     pub fee: Amount,
+    /// The part of it that pays for those under it.
+    pub surcharge: Amount,
     /// What it weighs at most, once signed.
     pub weight: Weight,
 }
@@ -109,7 +119,7 @@ pub struct PlannedItem {
     pub deposit: OutPoint,
     /// Peg-in: zkBTC minted. Peg-out: BTC paid.
     pub amount_out: Amount,
-    /// Its part of the fee.
+    /// Its part of the fee, with what it pays for those under it.
     pub fee_share: Amount,
 }
 
@@ -202,6 +212,7 @@ struct Draft {
 struct Fit {
     draft: Draft,
     shares: Vec<Amount>,
+    surcharge: Amount,
     weight: Weight,
 }
 
@@ -307,15 +318,17 @@ impl SettlementRequest<'_> {
             .prover_fee
             .as_ref()
             .map_or(Amount::ZERO, |output| output.value);
+        let lightest = self.lightest(total, chosen.len());
         let fee_rate = rate_within(
             fee_rate,
             self.params.fee_rate_max,
             total,
-            self.lightest(total, chosen.len()),
+            lightest,
             chosen.len(),
             prover_fee,
         )
         .ok_or(PlanError::Overflow)?;
+        let to_miners = shares(fee_rate, shared, &own, Amount::ZERO).ok_or(PlanError::Overflow)?;
         let shares = shares(fee_rate, shared, &own, prover_fee).ok_or(PlanError::Overflow)?;
         let above_cap: BTreeSet<usize> = (0..)
             .zip(chosen.iter().zip(&shares))
@@ -328,11 +341,81 @@ impl SettlementRequest<'_> {
                 reason: LeftOutReason::FeeAboveCap,
             }));
         }
-        Ok(self.draft(vault, chosen, &shares)?.map(|draft| Fit {
+        let draft = match self.draft(vault, chosen, &shares)? {
+            Ok(draft) => draft,
+            Err(unfit) => return Ok(Err(unfit)),
+        };
+        // All of them are served. Only now, and only if nothing changes about that:
+        if let Some((shares, surcharge)) = self.raised(chosen, &to_miners, &shares, lightest)
+            && let Ok(draft) = self.draft(vault, chosen, &shares)?
+        {
+            return Ok(Ok(Fit {
+                draft,
+                shares,
+                surcharge,
+                weight: total,
+            }));
+        }
+        Ok(Ok(Fit {
             draft,
             shares,
+            surcharge: Amount::ZERO,
             weight: total,
         }))
+    }
+
+    /// The shares with what pays for those under it, and the sum of that; none where there is
+    /// nothing to pay for, or they cannot, or operators would not sign so high a fee. `to_miners`:
+    /// the shares without the prover's part.
+    fn raised(
+        &self,
+        chosen: &[Candidate],
+        to_miners: &[Amount],
+        shares: &[Amount],
+        lightest: Weight,
+    ) -> Option<(Vec<Amount>, Amount)> {
+        let payers: Vec<Payer> = chosen
+            .iter()
+            .zip(to_miners.iter().zip(shares))
+            .map(|(candidate, (to_miners, share))| Payer {
+                share: *to_miners,
+                room: self.room(&candidate.deposit, *share),
+            })
+            .collect();
+        let surcharges = surcharges(self.deficit, &payers)?;
+        let sum = |amounts: &[Amount]| {
+            let mut amounts = amounts.iter().copied();
+            amounts.try_fold(Amount::ZERO, Amount::checked_add)
+        };
+        let raised: Option<Vec<Amount>> = shares
+            .iter()
+            .zip(&surcharges)
+            .map(|(share, surcharge)| share.checked_add(*surcharge))
+            .collect();
+        let raised = raised?;
+        let most = self
+            .params
+            .fee_rate_max
+            .to_sat_per_kwu()
+            .checked_mul(lightest.to_wu())?
+            .checked_div(1_000)?;
+        let surcharge = sum(&surcharges)?;
+        (sum(&raised)?.to_sat() <= most).then_some((raised, surcharge))
+    }
+
+    /// What a request can pay beside its share: within its cap, and so that it still gets the
+    /// least.
+    fn room(&self, deposit: &Deposit, share: Amount) -> Amount {
+        let Deposit {
+            terms, coin, token, ..
+        } = deposit;
+        let least = least_rest(self.params, terms);
+        let spare = Amount::from_sat(*token)
+            .checked_add(coin.output.value)
+            .and_then(|worth| worth.checked_sub(least)?.checked_sub(share));
+        let within_cap = terms.fee_cap.checked_sub(share);
+        let room = spare.zip(within_cap);
+        room.map_or(Amount::ZERO, |(spare, within_cap)| spare.min(within_cap))
     }
 
     fn draft(
@@ -533,6 +616,7 @@ impl SettlementRequest<'_> {
         let Fit {
             draft,
             shares,
+            surcharge,
             weight,
         } = fit;
         let spell = settlement_spell(
@@ -577,6 +661,7 @@ impl SettlementRequest<'_> {
                 .collect(),
             left_out,
             fee,
+            surcharge,
             weight,
         })
     }

@@ -64,9 +64,15 @@ struct Planned {
 
 /// Plans and proves; none when nothing can be served.
 fn planned(world: &World, pegs: &[Peg], rate: FeeRate) -> Option<Planned> {
+    planned_on(world, pegs, rate, Amount::ZERO)
+}
+
+/// The same on top of a lane that lacks so much.
+fn planned_on(world: &World, pegs: &[Peg], rate: FeeRate, deficit: Amount) -> Option<Planned> {
     let (deposits, made): (Vec<_>, Vec<_>) = world.deposits(1, pegs).into_iter().unzip();
     let request = SettlementRequest {
         fee_rate: rate,
+        deficit,
         ..world.request(deposits)
     };
     let plan = match request.plan(&world.secp) {
@@ -143,6 +149,34 @@ fn check(world: &World, planned: &Planned) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// All that is lacking is borne or nothing of it, by the same who are served without, within their
+/// caps.
+fn check_surcharge(
+    world: &World,
+    plain: &SettlementPlan,
+    helps: &Planned,
+    lacking: Amount,
+) -> Result<(), TestCaseError> {
+    let plan = &helps.plan;
+    prop_assert_eq!(&plan.left_out, &plain.left_out);
+    prop_assert_eq!(plan.items.len(), plain.items.len());
+    prop_assert!(plan.surcharge == Amount::ZERO || plan.surcharge >= lacking);
+    prop_assert_eq!(plan.fee, plain.fee + plan.surcharge);
+    for ((item, before), terms) in plan.items.iter().zip(&plain.items).zip(&plan.requests) {
+        prop_assert_eq!(item.request, before.request);
+        let surcharge = item.fee_share - before.fee_share;
+        prop_assert!(surcharge * 2 <= before.fee_share);
+        prop_assert_eq!(item.amount_out + surcharge, before.amount_out);
+        prop_assert!(item.fee_share <= terms.fee_cap);
+    }
+    let approved = world.approve(&helps.proposal);
+    let approved =
+        approved.map_err(|refusal| TestCaseError::fail(format!("refused: {refusal}")))?;
+    let settlement = approved.get().as_settlement().unwrap();
+    prop_assert_eq!(settlement.signing.fee, plan.fee);
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: 120,
@@ -159,6 +193,22 @@ proptest! {
         let world = world();
         if let Some(planned) = planned(world, &pegs, rate) {
             check(world, &planned)?;
+        }
+    }
+
+    #[test]
+    fn whatever_is_lacking_below_nobody_is_left_out_and_operators_sign(
+        pegs in prop::collection::vec(peg(), 1..=12),
+        rate in rate(),
+        lacking in prop_oneof![1..5_000_u64, 1..3_000_000_u64],
+    ) {
+        let world = world();
+        let lacking = Amount::from_sat(lacking);
+        let plain = planned(world, &pegs, rate);
+        let helps = planned_on(world, &pegs, rate, lacking);
+        prop_assert_eq!(plain.is_some(), helps.is_some());
+        if let Some((plain, helps)) = plain.zip(helps) {
+            check_surcharge(world, &plain.plan, &helps, lacking)?;
         }
     }
 }

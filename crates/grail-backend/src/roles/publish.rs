@@ -6,6 +6,7 @@ use grail_chain::{SendError, View};
 use grail_flow::{
     Alarm, BlockRef, SettlementEvent, SettlementId, SettlementStage, SettlementState,
 };
+use grail_store::{Reader, StoreError};
 
 use crate::{
     backend::Backend,
@@ -68,13 +69,82 @@ pub async fn publish(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
             step.raise(&alarm).await?;
             Err(JobError::RetryWith(Box::new(step), anyhow!("{alarm}")))
         }
+        Err(error @ SendError::FeeTooLow { .. }) => {
+            drop(step);
+            with_its_child(backend, id, (transaction, tip_height), error).await
+        }
         Err(
-            error @ (SendError::Conflict { .. }
-            | SendError::FeeTooLow { .. }
-            | SendError::TooEarly { .. }
-            | SendError::Chain(_)),
+            error @ (SendError::Conflict { .. } | SendError::TooEarly { .. } | SendError::Chain(_)),
         ) => Err(JobError::Retry(error.into())),
     }
+}
+
+/// Publishes a settlement that pays too little alone together with the one that builds on it
+/// (ADR 25). `alone`: what the node said to it. Whatever it says to both but yes, is no verdict on
+/// either: each of them gets its own when it is handed over alone.
+async fn with_its_child(
+    backend: &Backend,
+    id: SettlementId,
+    (parent, tip_height): (Transaction, u32),
+    alone: SendError,
+) -> JobOutcome<'_> {
+    let mut reader = backend.store.read().await?;
+    let Some(child) = signed_child(backend, &mut reader, id, tip_height).await? else {
+        return Err(JobError::Retry(alone.into()));
+    };
+    let signed = reader.signed_transaction(child).await?;
+    let signed = signed.context("a signed settlement without its transaction")?;
+    drop(reader);
+    let sent = backend
+        .node
+        .call(move |chain| chain.send_package(&parent, &signed))
+        .await;
+    match sent {
+        Ok(_) => {
+            let mut step = Step::begin(backend).await?;
+            step.take_place(id, SettlementEvent::NodeAccepted).await?;
+            // It is there already, as its own job will find.
+            step.enqueue_publish(child).await?;
+            Ok(step)
+        }
+        Err(SendError::Rejected { code, reason }) => {
+            let alarm = Alarm::UnknownRejection {
+                settlement: id,
+                words: format!("with its child: {reason} (code {code})"),
+            };
+            let mut step = Step::begin(backend).await?;
+            step.raise(&alarm).await?;
+            Err(JobError::RetryWith(Box::new(step), anyhow!("{alarm}")))
+        }
+        Err(_) => Err(JobError::Retry(alone.into())),
+    }
+}
+
+/// The settlement that builds on this one, if it may be handed to the network.
+async fn signed_child(
+    backend: &Backend,
+    reader: &mut Reader,
+    parent: SettlementId,
+    tip_height: u32,
+) -> Result<Option<SettlementId>, StoreError> {
+    let row = reader.settlement(parent).await?;
+    let Some(nft) = row.and_then(|row| row.nft_output) else {
+        return Ok(None);
+    };
+    let child = reader.settlement_spending_nft(&nft).await?;
+    let published = |state| {
+        matches!(
+            state,
+            SettlementState::Signed {} | SettlementState::Broadcast {}
+        )
+    };
+    let Some(child) = child.filter(|child| published(child.state)) else {
+        return Ok(None);
+    };
+    // Its users' reclaims are not to be outbid by what is fed to mempools, by no way.
+    let params = backend.params();
+    let is_reclaimable = sweep::any_reclaimable(params, reader, child.id, tip_height).await?;
+    Ok((!is_reclaimable).then_some(child.id))
 }
 
 /// Which input is missing, and whether it can come back. Unknown is not invalid: only a spend in

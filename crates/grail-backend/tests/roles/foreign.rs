@@ -97,6 +97,7 @@ impl Foreign<'_> {
                 previous_bytes: 100,
             }],
             fee_rate: backend.params().fee_rate_min,
+            deficit: Amount::ZERO,
             proof_bytes: backend.prover.proof_bytes(),
             prover_fee: None,
         };

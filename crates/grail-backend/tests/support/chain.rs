@@ -33,6 +33,9 @@ struct State {
     fee_rate: Option<FeeRate>,
     maturity: usize,
     words: Option<&'static str>,
+    package_words: Option<&'static str>,
+    /// Parents that were handed over with a child.
+    packages: usize,
     /// Below this the node takes nothing, and drops what it has.
     floor: FeeRate,
 }
@@ -244,6 +247,8 @@ impl PaperChain {
             fee_rate: None,
             maturity: 100,
             words: None,
+            package_words: None,
+            packages: 0,
             floor: FeeRate::from_sat_per_vb_u32(1),
         }));
         chain.mine(Vec::new());
@@ -364,6 +369,16 @@ impl PaperChain {
     /// What the node says to every transaction from now on, in its own words.
     pub fn set_words(&self, words: Option<&'static str>) {
         self.lock().words = words;
+    }
+
+    /// What the node says to every parent with its child from now on, in its own words.
+    pub fn set_package_words(&self, words: Option<&'static str>) {
+        self.lock().package_words = words;
+    }
+
+    /// How many parents were handed over with a child.
+    pub fn packages(&self) -> usize {
+        self.lock().packages
     }
 
     /// Blocks after which a coinbase may be spent, from now on.
@@ -584,6 +599,43 @@ impl Chain for PaperChain {
                 reason: fault.reason().to_owned(),
             }),
         }
+    }
+
+    /// As Bitcoin Core: what both pay counts for both, and nothing else is forgiven.
+    fn send_package(&self, parent: &Transaction, child: &Transaction) -> Result<Txid, SendError> {
+        let mut state = self.answering()?;
+        state.packages += 1;
+        if let Some(words) = state.package_words.or(state.words) {
+            return Err(SendError::Rejected {
+                code: -26,
+                reason: words.to_owned(),
+            });
+        }
+        let floor = state.floor;
+        // Neither has to pay for itself.
+        state.floor = FeeRate::ZERO;
+        let before = state.mempool.clone();
+        let fees = [parent, child].map(|transaction| {
+            let fault = state.fault(transaction);
+            let fee = state.fee(transaction).unwrap_or(Amount::ZERO);
+            state.known.insert(transaction.compute_txid());
+            if !before.contains(transaction) {
+                state.mempool.push(transaction.clone());
+            }
+            fault
+                .is_none_or(|fault| matches!(fault, Fault::InMempool))
+                .then_some(fee)
+        });
+        state.floor = floor;
+        let vsize = (parent.vsize() + child.vsize()) as u64;
+        let pays = fees[0].zip(fees[1]).map(|(parent, child)| parent + child);
+        if pays < floor.fee_vb(vsize) {
+            state.mempool = before;
+            return Err(SendError::FeeTooLow {
+                reason: Fault::FeeTooLow.reason().to_owned(),
+            });
+        }
+        Ok(parent.compute_txid())
     }
 
     fn estimate_fee_rate(&self, _: u16) -> Result<Option<FeeRate>, ChainError> {

@@ -173,6 +173,33 @@ impl<N: Node> Nodes<N> {
         followed.ok_or_else(|| silent(state))
     }
 
+    /// Hands something to every node, and takes the answers together.
+    fn to_all(
+        &self,
+        hand: impl Fn(&N) -> Result<Txid, SendError> + Sync,
+    ) -> Result<Txid, SendError> {
+        let hand = &hand;
+        let (leaders, resting) = self.with(FRESH, |state| {
+            (state.agreement.leaders().to_vec(), state.resting.clone())
+        });
+        let asked = (0..).zip(self.all.iter().zip(resting));
+        let answers = thread::scope(|scope| {
+            let sending: Vec<_> = asked
+                // Whoever did not answer a moment ago gets it with the next rebroadcast.
+                .filter(|(index, (_, rest))| rest.is_none() || leaders.contains(index))
+                .map(|(index, (node, _))| {
+                    (leaders.contains(&index), scope.spawn(move || hand(node)))
+                })
+                .collect();
+            let sent = sending.into_iter().filter_map(|(leads, it)| {
+                let outcome = it.join().ok()?;
+                Some(Sent { leads, outcome })
+            });
+            sent.collect()
+        });
+        merge(answers).unwrap_or_else(|| Err(self.with(FRESH, silent).into()))
+    }
+
     /// Passes an answer on; a node that does not give one is looked at again.
     fn heard<T>(&self, answer: Result<T, ChainError>) -> Result<T, ChainError> {
         if matches!(answer, Err(ChainError::Unreachable { .. })) {
@@ -258,28 +285,12 @@ impl<N: Node> Chain for Nodes<N> {
 
     /// To every node: the more have it, the likelier it is mined.
     fn send(&self, transaction: &Transaction) -> Result<Txid, SendError> {
-        let (leaders, resting) = self.with(FRESH, |state| {
-            (state.agreement.leaders().to_vec(), state.resting.clone())
-        });
-        let asked = (0..).zip(self.all.iter().zip(resting));
-        let answers = thread::scope(|scope| {
-            let sending: Vec<_> = asked
-                // Whoever did not answer a moment ago gets it with the next rebroadcast.
-                .filter(|(index, (_, rest))| rest.is_none() || leaders.contains(index))
-                .map(|(index, (node, _))| {
-                    (
-                        leaders.contains(&index),
-                        scope.spawn(|| node.send(transaction)),
-                    )
-                })
-                .collect();
-            let sent = sending.into_iter().filter_map(|(leads, it)| {
-                let outcome = it.join().ok()?;
-                Some(Sent { leads, outcome })
-            });
-            sent.collect()
-        });
-        merge(answers).unwrap_or_else(|| Err(self.with(FRESH, silent).into()))
+        self.to_all(|node| node.send(transaction))
+    }
+
+    /// To every node, as what is sent alone.
+    fn send_package(&self, parent: &Transaction, child: &Transaction) -> Result<Txid, SendError> {
+        self.to_all(|node| node.send_package(parent, child))
     }
 
     fn estimate_fee_rate(&self, target_blocks: u16) -> Result<Option<FeeRate>, ChainError> {

@@ -6,7 +6,10 @@ use std::convert::Infallible;
 use proptest::{collection::vec, prelude::*};
 
 use super::*;
-use crate::request::tests_support::params;
+use crate::{
+    request::tests_support::params,
+    surcharge::{Payer, deficit, surcharges},
+};
 
 /// Weight of what all requests of a settlement share.
 const SHARED: u64 = 8_000;
@@ -93,21 +96,28 @@ impl World {
         waiting.collect()
     }
 
+    /// What each pays, in order.
+    fn shares(&self, users: &[usize], rate: FeeRate) -> Vec<u64> {
+        let base = SHARED / u64::try_from(users.len()).unwrap() + 1;
+        let weights = users.iter().map(|user| self.users[*user].weight + base);
+        let fees = weights.map(|weight| rate.fee_wu(Weight::from_wu(weight)).unwrap());
+        fees.map(Amount::to_sat).collect()
+    }
+
     /// Serves those whose caps bear it, at a rate; drops all others at once, until nobody is left.
     fn plan(&self, mut users: Vec<usize>, rate: FeeRate) -> Option<(Settlement, Planned)> {
         loop {
-            let payers = u64::try_from(users.len()).unwrap();
-            let base = SHARED.checked_div(payers)? + 1;
-            let share = |user: usize| {
-                let weight = Weight::from_wu(self.users[user].weight + base);
-                rate.fee_wu(weight).unwrap().to_sat()
-            };
+            if users.is_empty() {
+                return None;
+            }
+            let shares = self.shares(&users, rate);
             let before = users.len();
-            users.retain(|user| share(*user) <= self.users[*user].cap);
+            let mut share = shares.iter();
+            users.retain(|user| *share.next().unwrap() <= self.users[*user].cap);
             if users.len() < before {
                 continue;
             }
-            let fee = Amount::from_sat(users.iter().map(|user| share(*user)).sum());
+            let fee = Amount::from_sat(shares.iter().sum());
             let own: u64 = users.iter().map(|user| self.users[*user].weight).sum();
             let weight = Weight::from_wu(own + SHARED);
             let bundle = Bundle {
@@ -188,6 +198,7 @@ impl World {
     fn view<'a>(&self, waiting: &'a [Waiting], rivals: &'a [Bundle]) -> Lane<'a> {
         Lane {
             waiting,
+            is_dropped: false,
             strangers: self.strangers,
             rivals,
             begun: self.begun,
@@ -273,9 +284,51 @@ impl World {
             return;
         }
         let users: Vec<usize> = self.ready().collect();
-        if let Some((made, _)) = self.plan(users, sat_per_vb(block.target)) {
+        let target = sat_per_vb(block.target);
+        if let Some((mut made, _)) = self.plan(users, target) {
+            self.help(&mut made, target);
             self.set(&made.users, Standing::Settling);
             self.lane.push(made);
+        }
+    }
+
+    /// A new one pays for those under it, if it can.
+    fn help(&self, made: &mut Settlement, target: FeeRate) {
+        let waiting = self.waiting();
+        let mut lane = self.view(&waiting, &[]);
+        let owed = deficit(&lane, target);
+        let shares = self.shares(&made.users, target);
+        let payers: Vec<Payer> = made
+            .users
+            .iter()
+            .zip(&shares)
+            .map(|(user, share)| Payer {
+                share: Amount::from_sat(*share),
+                room: Amount::from_sat(self.users[*user].cap - share),
+            })
+            .collect();
+        let Some(parts) = surcharges(owed, &payers) else {
+            return;
+        };
+        for ((user, share), part) in made.users.iter().zip(&shares).zip(&parts) {
+            assert!(2 * part.to_sat() <= *share);
+            assert!(share + part.to_sat() <= self.users[*user].cap);
+        }
+        made.bundle.fee += parts.iter().copied().sum();
+        assert!(made.bundle.fee.to_sat() * 2 <= shares.iter().sum::<u64>() * 3);
+        // Whoever comes next finds nothing left to pay for, and no miner a reason to wait.
+        let mut waiting = waiting.clone();
+        waiting.push(Waiting {
+            bundle: made.bundle,
+            age: 0,
+            is_late: false,
+        });
+        lane.waiting = &waiting;
+        assert_eq!(deficit(&lane, target), Amount::ZERO);
+        for oldest in 0..waiting.len() {
+            let rest = waiting[oldest..].iter().map(|waiting| waiting.bundle);
+            let rest = rest.fold(Bundle::default(), Bundle::with);
+            assert!(rest.fee >= target.fee_vb(rest.vsize).unwrap());
         }
     }
 

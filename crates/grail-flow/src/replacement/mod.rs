@@ -25,6 +25,8 @@ pub const REPLACEMENTS_MAX: u32 = 6;
 /// The time of the blocks that a settlement's fee is meant for, seconds: until then it counts
 /// neither as outbid nor as dropped.
 pub const PATIENCE_SECONDS: u64 = 60 * 60;
+/// Settlements that are handed to a node together at most: a parent and its child.
+const PACKAGE: usize = 2;
 /// Rates tried for one replacement: each that does not suffice drops payers, or is the last.
 const TRIES_MAX: u32 = 32;
 
@@ -75,6 +77,9 @@ pub struct Waiting {
 pub struct Lane<'a> {
     /// Oldest first; each builds on the one before.
     pub waiting: &'a [Waiting],
+    /// The node has not the oldest: it comes back alone, or with the one that builds on it
+    /// (ADR 25).
+    pub is_dropped: bool,
     /// What others have built on them, as far as a node knows.
     pub strangers: Bundle,
     /// Other signed settlements that spend the same NFT: any node may have one of them instead.
@@ -163,7 +168,7 @@ pub fn decide(lane: &Lane<'_>, market: &Market, params: &Params) -> Decision {
         .rivals
         .iter()
         .fold(total(lane).fee, |most, rival| most.max(rival.fee));
-    let rate = a_quarter_above(highest_rate(lane))
+    let rate = rate_min(lane)
         .max(market.floor)
         .max(market.target)
         .max(params.fee_rate_min);
@@ -191,7 +196,12 @@ pub fn cause(lane: &Lane<'_>, market: &Market) -> Option<Cause> {
         return None;
     }
     let front = front_rate(lane);
-    if front < market.floor {
+    let taken = if lane.is_dropped {
+        prefixes(lane).take(PACKAGE).max()
+    } else {
+        Some(front)
+    };
+    if taken < Some(market.floor) {
         return Some(Cause::BelowFloor);
     }
     let half_more = FeeRate::from_sat_per_kwu(front.to_sat_per_kwu().saturating_mul(3) / 2);
@@ -205,24 +215,33 @@ fn total(lane: &Lane<'_>) -> Bundle {
 
 /// The rate at which miners take the oldest: its own, or with those behind it that pay for it.
 fn front_rate(lane: &Lane<'_>) -> FeeRate {
-    let prefixes = lane.waiting.iter().scan(Bundle::default(), |sum, waiting| {
+    let all = prefixes(lane).chain([total(lane).rate()]);
+    all.max().unwrap_or(FeeRate::ZERO)
+}
+
+/// The rates of the oldest, of the two oldest, and so on.
+fn prefixes(lane: &Lane<'_>) -> impl Iterator<Item = FeeRate> {
+    let sums = lane.waiting.iter().scan(Bundle::default(), |sum, waiting| {
         *sum = sum.with(waiting.bundle);
         Some(*sum)
     });
-    prefixes
-        .chain([total(lane)])
-        .map(Bundle::rate)
-        .max()
-        .unwrap_or(FeeRate::ZERO)
+    sums.map(Bundle::rate)
 }
 
-/// What a replacement's rate must exceed: that of each transaction which it conflicts with, and of
-/// each group of them that miners would take together (Bitcoin Core's rules of before and since
-/// version 31).
-fn highest_rate(lane: &Lane<'_>) -> FeeRate {
-    let single = lane.waiting.iter().map(|waiting| waiting.bundle.rate());
+/// The least rate of a replacement. A step above what miners see, and above what was to replace the
+/// same; and above that of each transaction which it conflicts with, which is what nodes ask for
+/// until Bitcoin Core 31 and no reason for a step: one may pay for those under it.
+fn rate_min(lane: &Lane<'_>) -> FeeRate {
     let rivals = lane.rivals.iter().map(|rival| rival.rate());
-    single.chain(rivals).fold(front_rate(lane), FeeRate::max)
+    let seen = rivals.fold(front_rate(lane), FeeRate::max);
+    let singles = lane.waiting.iter().map(|waiting| waiting.bundle.rate());
+    singles
+        .map(just_above)
+        .fold(a_quarter_above(seen), FeeRate::max)
+}
+
+fn just_above(rate: FeeRate) -> FeeRate {
+    FeeRate::from_sat_per_kwu(rate.to_sat_per_kwu().saturating_add(1))
 }
 
 /// A step that is worth a proof, and that no node takes for none.

@@ -24,6 +24,7 @@ fn waiting(fee: u64, vsize: u64) -> Waiting {
 fn lane(waiting: &[Waiting]) -> Lane<'_> {
     Lane {
         waiting,
+        is_dropped: false,
         strangers: Bundle::default(),
         rivals: &[],
         begun: 0,
@@ -81,6 +82,40 @@ fn what_nodes_drop_is_replaced_though_it_is_outbid_by_little() {
         decide(&lane(&paid), &market(10, 10), &params()),
         Decision::Keep
     );
+}
+
+#[test]
+fn what_is_gone_and_needs_more_than_a_child_is_below_the_floor() {
+    let paid = [
+        waiting(1_000, 1_000),
+        waiting(3_000, 1_000),
+        waiting(14_000, 1_000),
+    ];
+    let mut lane = lane(&paid);
+    assert_eq!(decide(&lane, &market(6, 6), &params()), Decision::Keep);
+    lane.is_dropped = true;
+    assert_eq!(decide(&lane, &market(2, 2), &params()), Decision::Keep);
+    // Other nodes may have all three.
+    let bid = bid(&lane, &market(8, 3));
+    assert_eq!(
+        (bid.cause, bid.rate),
+        (Cause::BelowFloor, just_above(rate(14)))
+    );
+}
+
+#[test]
+fn one_that_pays_for_those_under_it_is_exceeded_and_no_more() {
+    // 5 and 15 sat/vB, and 10 together.
+    let paid = [waiting(5_000, 1_000), waiting(15_000, 1_000)];
+    assert_eq!(bid(&lane(&paid), &market(16, 1)).rate, rate(16));
+    let mut late = paid;
+    late[0].is_late = true;
+    assert_eq!(bid(&lane(&late), &market(10, 1)).rate, just_above(rate(15)));
+    // A rival is another one's try: above that is a step.
+    let rivals = [bundle(15_000, 1_000)];
+    let mut lane = lane(&paid);
+    lane.rivals = &rivals;
+    assert_eq!(bid(&lane, &market(16, 1)).rate, a_quarter_above(rate(15)));
 }
 
 #[test]

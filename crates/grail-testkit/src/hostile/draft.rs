@@ -69,6 +69,7 @@ impl Draft {
             vault: audit.vault.keys().find_map(|at| coin(*at)),
             deposits,
             fee_rate: FEE_RATE,
+            deficit: Amount::ZERO,
             proof_bytes: PROOF_BYTES,
             prover_fee: None,
         };

@@ -121,6 +121,7 @@ impl Attacker<'_> {
                 previous_bytes: made.total_size(),
             }],
             fee_rate: FEE_RATE,
+            deficit: Amount::ZERO,
             proof_bytes: PROOF_BYTES,
             prover_fee: None,
         })?;

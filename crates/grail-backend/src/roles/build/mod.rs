@@ -1,12 +1,13 @@
 //! Role *build*: ready requests to a settlement draft.
 
 pub(crate) mod fee_cap;
+mod parents;
 pub mod replace;
 mod room;
 mod turns;
 
 use anyhow::{Context, ensure};
-use bitcoin::{FeeRate, OutPoint, Transaction, Txid, Weight};
+use bitcoin::{Amount, FeeRate, OutPoint, Transaction, Txid, Weight};
 use grail_bridge_contract::RosterState;
 use grail_chain::View;
 use grail_charms::{PrevTx, roster_state};
@@ -74,6 +75,14 @@ struct Tip {
     transaction: Transaction,
 }
 
+/// What a settlement has to pay.
+#[derive(Clone, Copy)]
+struct Price {
+    fee_rate: FeeRate,
+    /// What those under it pay too little by.
+    deficit: Amount,
+}
+
 /// Looks once whether a settlement can be built, or what waits be replaced, and drafts it.
 pub async fn build_once(backend: &Backend) -> anyhow::Result<Built> {
     build_at(backend, clock::now()).await
@@ -128,10 +137,12 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
         let nobody = batch.is_empty() && anybody_waits;
         return Ok(if nobody { Built::Hold } else { Built::Nothing });
     }
+    let deficit = parents::deficit(backend, fee_rate).await?;
+    let price = Price { fee_rate, deficit };
     // What cannot be planned must not stand in the way of what can: those after it get their turn
     // in the same look.
     while !batch.is_empty() {
-        let (planned, previous) = plan(backend, &tip, batch.clone(), fee_rate).await?;
+        let (planned, previous) = plan(backend, &tip, batch.clone(), price).await?;
         let left_out = match planned {
             Ok(plan) => {
                 fee_cap::note(backend, &plan.left_out).await?;
@@ -168,7 +179,7 @@ async fn plan(
     backend: &Backend,
     tip: &Tip,
     batch: Vec<Request>,
-    fee_rate: FeeRate,
+    price: Price,
 ) -> anyhow::Result<(
     Result<SettlementPlan, PlanError>,
     BTreeMap<Txid, Transaction>,
@@ -193,7 +204,8 @@ async fn plan(
             nft,
             vault,
             deposits,
-            fee_rate,
+            fee_rate: price.fee_rate,
+            deficit: price.deficit,
             proof_bytes,
             prover_fee,
         };
@@ -455,6 +467,7 @@ async fn draft(
         settlement = id.0,
         requests = items.len(),
         fee_sat = plan.fee.to_sat(),
+        surcharge_sat = plan.surcharge.to_sat(),
         "settlement drafted"
     );
     Ok(Built::Draft)

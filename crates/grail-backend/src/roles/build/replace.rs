@@ -80,7 +80,7 @@ pub async fn look(backend: &Backend, rosters: &Rosters, now: u64) -> anyhow::Res
         height: tip.height,
     };
     let rivals = reader.signed_rivals(&nft).await?;
-    let waiting = waiting(backend, &mut reader, &seen, now).await?;
+    let waiting = waiting(backend, &mut reader, &holders, (tip.height, now)).await?;
     drop(reader);
     let (Some(market), Some(strangers)) = (
         market(backend, tip.height).await?,
@@ -90,6 +90,7 @@ pub async fn look(backend: &Backend, rosters: &Rosters, now: u64) -> anyhow::Res
     };
     let view = Lane {
         waiting: &waiting,
+        is_dropped: strangers.is_oldest_gone,
         strangers: strangers.of_others,
         rivals: &rivals,
         begun: seen.tried.count,
@@ -209,15 +210,16 @@ async fn market(backend: &Backend, tip_height: u32) -> anyhow::Result<Option<Mar
     }))
 }
 
-async fn waiting(
+/// Signed settlements as they wait, as of a tip's height and a time, unix seconds.
+pub(super) async fn waiting(
     backend: &Backend,
     reader: &mut Reader,
-    seen: &See,
-    now: u64,
+    holders: &[Settlement],
+    (height, now): (u32, u64),
 ) -> anyhow::Result<Vec<Waiting>> {
-    let mut waiting = Vec::with_capacity(seen.holders.len());
-    for holder in &seen.holders {
-        let is_late = sweep::any_late(backend.params(), reader, holder.id, seen.height).await?;
+    let mut waiting = Vec::with_capacity(holders.len());
+    for holder in holders {
+        let is_late = sweep::any_late(backend.params(), reader, holder.id, height).await?;
         let (fee, vsize) = holder.fee.zip(holder.vsize).context("signed without fee")?;
         waiting.push(Waiting {
             bundle: Bundle { fee, vsize },
@@ -229,14 +231,19 @@ async fn waiting(
 }
 
 /// What others have built on those that wait.
-struct Strangers {
-    of_others: Bundle,
+pub(super) struct Strangers {
+    pub(super) of_others: Bundle,
+    /// The oldest is not in the node's mempool.
+    is_oldest_gone: bool,
     /// Something spends the newest NFT that is no settlement of the rows.
     is_nft_spent: bool,
 }
 
 /// None when the lane moved while the node was asked.
-async fn strangers(backend: &Backend, holders: &[Settlement]) -> anyhow::Result<Option<Strangers>> {
+pub(super) async fn strangers(
+    backend: &Backend,
+    holders: &[Settlement],
+) -> anyhow::Result<Option<Strangers>> {
     let txids: Vec<Txid> = holders.iter().filter_map(|holder| holder.txid).collect();
     let newest = holders.last().and_then(|holder| holder.nft_output);
     let (kin, nft) = backend
@@ -260,6 +267,7 @@ async fn strangers(backend: &Backend, holders: &[Settlement]) -> anyhow::Result<
     };
     Ok(Some(Strangers {
         of_others,
+        is_oldest_gone: kin.first().is_some_and(Option::is_none),
         is_nft_spent: is_newest_there && nft.is_none(),
     }))
 }
@@ -397,6 +405,8 @@ async fn plan(
             vault,
             deposits,
             fee_rate: bid.rate,
+            // What it spends is in a block.
+            deficit: Amount::ZERO,
             proof_bytes,
             prover_fee,
         };

@@ -1,0 +1,37 @@
+//! What the settlements under a new one pay too little to be mined soon (ADR 25), by the rows and
+//! the node. Who pays it, if anybody, the plan says.
+
+use bitcoin::{Amount, FeeRate};
+use grail_flow::{replacement::Lane, surcharge};
+
+use super::{chain_nft, replace};
+use crate::{backend::Backend, clock, roles::lane};
+
+/// What those that wait for a block, all of them published, lack to be mined at `rate`.
+///
+/// # Errors
+/// What rows and node answer.
+pub(super) async fn deficit(backend: &Backend, rate: FeeRate) -> anyhow::Result<Amount> {
+    let mut reader = backend.store.read().await?;
+    let nft = chain_nft(backend, &mut reader).await?;
+    let holders = lane::holders(&mut reader, nft).await?;
+    if holders.is_empty() {
+        return Ok(Amount::ZERO);
+    }
+    let height = reader.last_block().await?.map_or(0, |block| block.height);
+    let as_of = (height, clock::now());
+    let waiting = replace::waiting(backend, &mut reader, &holders, as_of).await?;
+    drop(reader);
+    let Some(strangers) = replace::strangers(backend, &holders).await? else {
+        return Ok(Amount::ZERO);
+    };
+    let lane = Lane {
+        waiting: &waiting,
+        is_dropped: false,
+        strangers: strangers.of_others,
+        rivals: &[],
+        begun: 0,
+        begun_at: None,
+    };
+    Ok(surcharge::deficit(&lane, rate))
+}
