@@ -66,7 +66,7 @@ impl World {
                     Some(End::Unpaid) => self
                         .payments
                         .retain(|payment| payment.compute_txid() != wanted.deposit.txid),
-                    Some(End::Paid { .. } | End::FeeAboveCap) => {}
+                    Some(End::Paid { .. } | End::PaidForAnother | End::FeeAboveCap) => {}
                     None => open.push(wanted.asked.id),
                 }
             }
@@ -98,13 +98,21 @@ impl World {
         let alarms = self.alarms()?;
         ensure!(alarms.is_empty(), "alarms that stop the bridge: {alarms:?}");
 
+        let ledger = self.cluster.ledger()?;
         let mut sums = self.settled;
         for (wanted, end) in self.wanted.iter().zip(ends) {
-            if let End::Paid { amount_out, .. } = end {
-                sums.add(wanted, *amount_out);
+            match end {
+                End::Paid { amount_out, .. } => sums.add(wanted, *amount_out),
+                // Of two deposits that were served the API tells one.
+                End::PaidForAnother => sums.minted += self.minted_for(&ledger, &wanted.deposit)?,
+                End::Unpaid | End::FeeAboveCap => {}
             }
         }
-        let audit = self.cluster.ledger()?.audit(&self.cluster.deployment)?;
+        // What strangers paid is nobody's request, and is told by the chain alone.
+        for dust in &self.dust {
+            sums.minted += self.minted_for(&ledger, dust)?;
+        }
+        let audit = ledger.audit(&self.cluster.deployment)?;
         audit.check().context("the books by the chain")?;
         // Nobody got twice, and nobody's money is anywhere else.
         ensure!(
@@ -153,6 +161,7 @@ impl World {
         for wanted in &self.wanted {
             match wanted.end(&self.cluster)?.context("an end")? {
                 End::Paid { amount_out, .. } => sums.add(wanted, amount_out),
+                End::PaidForAnother => self.report.paid_for_another += 1,
                 End::Unpaid => self.report.unpaid += 1,
                 End::FeeAboveCap => self.report.fee_above_cap += 1,
             }

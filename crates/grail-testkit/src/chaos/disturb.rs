@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use bitcoin::{ScriptBuf, Transaction};
+use bitcoin::{OutPoint, ScriptBuf, Transaction};
 use grail_chain::BlockSource as _;
 use serde_json::json;
 
@@ -37,6 +37,8 @@ pub(super) struct World {
     pub settled: Sums,
     /// Payments of this round and the ones before that reorgs reach.
     pub payments: Vec<Transaction>,
+    /// Payments of strangers to addresses of others.
+    pub dust: Vec<OutPoint>,
     pub has_high_fees: bool,
     /// No block up to here is taken back: the deployment is in it.
     floor: u32,
@@ -53,6 +55,7 @@ impl World {
             wanted: Vec::new(),
             settled: Sums::default(),
             payments: Vec::new(),
+            dust: Vec::new(),
             has_high_fees: false,
             paused: BTreeSet::new(),
             backup: None,

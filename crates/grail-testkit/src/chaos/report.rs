@@ -17,6 +17,8 @@ pub struct Report {
     pub turned_away: u64,
     /// Requests paid, beyond the reach of reorgs.
     pub paid: u64,
+    /// Requests for which a stranger's payment was served, since it was in a block first.
+    pub paid_for_another: u64,
     /// Requests whose payment came into no block.
     pub unpaid: u64,
     /// Requests whose part of the fee was above their cap for too long.

@@ -1,16 +1,19 @@
 //! What users asked for and paid, and what became of it.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use bitcoin::consensus::encode::deserialize_hex;
 use bitcoin::{Amount, OutPoint, Transaction, TxOut, Txid};
 use grail_api::client::ClientError;
 use grail_api::{Kind, ProblemCode, RequestState, RequestStatus, RestoreRequest};
 use grail_chain::{Chain as _, View};
+use grail_charms::token_amount;
+use grail_spell::token_app;
 use serde_json::json;
 
 use super::disturb::World;
 use super::draw::Drawer;
 use crate::cluster::Cluster;
+use crate::ledger::Ledger;
 use crate::user::{Asked, User};
 
 /// Peg-outs of a round, at most.
@@ -39,6 +42,9 @@ pub(super) struct Wanted {
 pub(super) enum End {
     /// Paid: so much was minted (peg-in) or paid out (peg-out).
     Paid { amount_out: u64, confirmations: u32 },
+    /// A stranger's payment was served, which came first. The user's own, if it is in a block, is
+    /// the user's to take back, or was served as well.
+    PaidForAnother,
     /// The payment is in no block and can be in none.
     Unpaid,
     /// Its part of the fee was above its cap for too long.
@@ -50,7 +56,7 @@ impl End {
     pub(super) const fn is_for_good(self) -> bool {
         match self {
             Self::Paid { confirmations, .. } => confirmations >= BEYOND_REORGS,
-            Self::Unpaid | Self::FeeAboveCap => false,
+            Self::PaidForAnother | Self::Unpaid | Self::FeeAboveCap => false,
         }
     }
 }
@@ -73,15 +79,13 @@ impl Wanted {
             RequestState::Paid => {
                 let settlement = status.settlement.as_ref().context("paid by nothing")?;
                 let deposit = status.deposit.as_ref().context("paid for nothing")?;
-                ensure!(
-                    deposit.outpoint == self.deposit,
-                    "request {} was paid for {}, which is not its user's deposit",
-                    status.id,
-                    deposit.outpoint
-                );
-                Ok(Some(End::Paid {
-                    amount_out: settlement.amount_out_sat,
-                    confirmations: settlement.confirmations,
+                Ok(Some(if deposit.outpoint == self.deposit {
+                    End::Paid {
+                        amount_out: settlement.amount_out_sat,
+                        confirmations: settlement.confirmations,
+                    }
+                } else {
+                    End::PaidForAnother
                 }))
             }
             RequestState::Unconfirmed | RequestState::Ready | RequestState::Settling => Ok(None),
@@ -205,7 +209,35 @@ impl World {
         };
         let least = self.cluster.params().deposit_min;
         let coin = self.cluster.node.fund(&wanted.asked.deposit_script, least);
+        self.dust.push(coin);
         self.remember_payment(coin.txid)
+    }
+
+    /// What was minted for this deposit, by the chain; nothing while no settlement spends it.
+    pub(super) fn minted_for(&self, ledger: &Ledger, deposit: &OutPoint) -> Result<u64> {
+        let Some(settlement) = ledger.spender(deposit) else {
+            return Ok(0);
+        };
+        let mut inputs = settlement.input.iter();
+        let input = inputs.position(|input| input.previous_output == *deposit);
+        let input = input.context("a spender that does not spend")?;
+        // By position (ADR 3): behind NFT and vault, which have one script, deposits and what is
+        // paid for them are in the same order.
+        let house = &settlement.output[0].script_pubkey;
+        let spent = settlement
+            .input
+            .iter()
+            .filter_map(|input| ledger.output(&input.previous_output));
+        let inputs_before = spent
+            .take_while(|output| output.script_pubkey == *house)
+            .count();
+        let mut outputs = settlement.output.iter();
+        let outputs_before = outputs
+            .position(|output| output.script_pubkey != *house)
+            .context("a settlement that pays nobody")?;
+        let vout = u32::try_from(input + outputs_before - inputs_before)?;
+        let paid = ledger.charms(&OutPoint::new(settlement.compute_txid(), vout));
+        Ok(token_amount(&paid, &token_app(&self.cluster.bridge().app))?)
     }
 
     /// Whoever pays hands the payment to the node again, should it be forgotten.
