@@ -188,10 +188,11 @@ async fn a_parent_dropped_while_its_child_is_signed_is_published_with_it() {
     assert_eq!((w.chain.mempool(), w.chain.packages()), (vec![], 0));
     w.sign(&ask, &QUORUM).await;
     w.answered(second).await;
-    w.jobs().await;
-    w.job_later(JobKind::Publish).await;
-    w.jobs().await;
-    w.job_later_if_any(JobKind::Publish).await;
+    // On a busy machine what is due later may be done already.
+    for _ in 0..2 {
+        w.jobs().await;
+        w.job_later_if_any(JobKind::Publish).await;
+    }
     assert_eq!(w.chain.mempool(), [old, w.signed(second).await]);
     for id in [first, second] {
         assert_eq!(w.settlement(id).await.state, BROADCAST);

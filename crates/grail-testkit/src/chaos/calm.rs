@@ -9,7 +9,7 @@ use grail_flow::Severity;
 use super::disturb::World;
 use super::draw::Drawer;
 use super::report::Report;
-use super::requests::{End, Sums};
+use super::requests::{End, Sums, passing};
 
 /// Everybody has an end by then; on a busy machine it takes a tenth.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -49,11 +49,17 @@ impl World {
                 self.cluster.node.mine(1);
                 last_block = Instant::now();
             }
+            let is_quiet = self.is_quiet()?;
             let mut open = Vec::new();
             // Each end is asked for once: the API hears only so many receipts a second.
             for (wanted, end) in self.wanted.iter().zip(&mut ends) {
                 if end.is_none() {
                     *end = wanted.end(&self.cluster)?;
+                }
+                // A backend that still reads the chain says of a coin that is spent already that it
+                // has never seen it, and a restored one knows no settlement that waits.
+                if !is_quiet && *end == Some(End::Unpaid) {
+                    *end = None;
                 }
                 match end {
                     // Nobody tries any more, or it might be paid after all, and not be counted.
@@ -76,6 +82,16 @@ impl World {
             );
             std::thread::sleep(LOOK_INTERVAL);
         }
+    }
+
+    /// Whether the backend has read all blocks, and nothing waits for one.
+    fn is_quiet(&self) -> Result<bool> {
+        let height = match self.cluster.api().reserves() {
+            Ok(reserves) => reserves.height,
+            Err(error) => return passing(error).map(|()| false),
+        };
+        let node = &self.cluster.node;
+        Ok(height >= node.height() && node.chain().mempool_txids()?.is_empty())
     }
 
     fn judge(&mut self, ends: &[End]) -> Result<()> {
