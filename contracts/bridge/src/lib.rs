@@ -19,7 +19,7 @@ pub use rules::{
     Action, ROSTER_TAG, TOKEN_TAG, app_contract, check, identity_of, nft_app, token_app,
 };
 pub use state::{
-    MAX_SIGNERS, MAX_SUPPLY_SAT, MIN_SIGNERS, RosterState, STATE_FORMAT, StateError,
+    MAX_SIGNERS, MAX_SUPPLY_SAT, MIN_SIGNERS, Next, RosterState, STATE_FORMAT, StateError,
     VAULT_SCRIPT_LEN,
 };
 pub use violation::{Side, Violation};

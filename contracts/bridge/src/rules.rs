@@ -5,12 +5,14 @@
 //!
 //! What the rules keep true, by induction over the life of the NFT: **the coins at `vault_script` are worth at
 //! least `supply`**. It holds at deployment (nothing exists). A settlement changes tokens, counted vault coins
-//! and `supply` by one and the same amount. A rotation to another script must bring at least `supply` along.
+//! and `supply` by one and the same amount; announcing, cancelling and executing a rotation change none of them.
+//! A rotation to another script must bring at least `supply` along.
 //! Coins that reach the vault in any other way are donations: they count when spent, so they can only go back
 //! into the vault.
 //!
 //! What they cannot see, and a signer's policy must judge: outputs past those of the spell, beamed outputs, a
-//! spend of vault coins by a transaction that does not run this contract.
+//! spend of vault coins by a transaction that does not run this contract; time, and with it whether a rotation
+//! has waited and how much may leave; who consents. They say nothing of coins and charms of other apps.
 
 use charms_data::{App, B32, Charms, Data, Transaction, UtxoId};
 use sha2::{Digest, Sha256};
@@ -34,16 +36,34 @@ pub const TOKEN_TAG: char = 'z';
 pub enum Action {
     /// Create the NFT.
     Deploy,
-    /// Move vault coins, mint and burn; also rotates the roster when the epoch grows by one.
+    /// Move vault coins, mint and burn.
     Settle,
+    /// Say which roster is to be the next one.
+    Announce,
+    /// Take that back.
+    Cancel,
+    /// Hand over to the roster that was announced.
+    Execute,
 }
 
 impl Action {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Deploy,
+        Self::Settle,
+        Self::Announce,
+        Self::Cancel,
+        Self::Execute,
+    ];
+
     /// The text that stands for the action.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Deploy => "deploy",
             Self::Settle => "settle",
+            Self::Announce => "announce",
+            Self::Cancel => "cancel",
+            Self::Execute => "execute",
         }
     }
 
@@ -54,9 +74,8 @@ impl Action {
 
     /// Reads a public input; only the exact text of an action counts.
     pub fn from_data(data: &Data) -> Option<Self> {
-        [Self::Deploy, Self::Settle]
-            .into_iter()
-            .find(|action| action.to_data() == *data)
+        let mut all = Self::ALL.into_iter();
+        all.find(|action| action.to_data() == *data)
     }
 }
 
@@ -84,7 +103,7 @@ pub fn check(app: &App, tx: &Transaction, x: &Data, w: &Data) -> Result<(), Viol
     match app.tag {
         ROSTER_TAG => match Action::from_data(x) {
             Some(Action::Deploy) => check_deployment(app, tx),
-            Some(Action::Settle) => check_settlement(app, tx),
+            Some(action) => check_move(app, tx, action),
             None => Err(Violation::UnknownAction),
         },
         TOKEN_TAG => check_token(app, tx, x),
@@ -99,20 +118,14 @@ pub fn identity_of(first_input: &UtxoId) -> B32 {
 
 /// The roster NFT's app of the same bridge.
 pub fn nft_app(app: &App) -> App {
-    App {
-        tag: ROSTER_TAG,
-        identity: app.identity.clone(),
-        vk: app.vk.clone(),
-    }
+    let tag = ROSTER_TAG;
+    App { tag, ..app.clone() }
 }
 
 /// The zkBTC app of the same bridge.
 pub fn token_app(app: &App) -> App {
-    App {
-        tag: TOKEN_TAG,
-        identity: app.identity.clone(),
-        vk: app.vk.clone(),
-    }
+    let tag = TOKEN_TAG;
+    App { tag, ..app.clone() }
 }
 
 fn check_deployment(nft: &App, tx: &Transaction) -> Result<(), Violation> {
@@ -142,6 +155,11 @@ fn check_deployment(nft: &App, tx: &Transaction) -> Result<(), Violation> {
     if placed.state.supply != 0 {
         return Err(Violation::DeploySupply(placed.state.supply));
     }
+    let state = placed.state;
+    // Nothing is announced either: no announcement has serial 0.
+    if state.attempt != 0 || state.outflow != 0 {
+        return Err(Violation::DeployLimits);
+    }
     let token = token_app(nft);
     if ins.carries(&token) || outs.carries(&token) {
         return Err(Violation::DeployTokens);
@@ -149,12 +167,13 @@ fn check_deployment(nft: &App, tx: &Transaction) -> Result<(), Violation> {
     Ok(())
 }
 
-fn check_settlement(nft: &App, tx: &Transaction) -> Result<(), Violation> {
+/// A spell that spends the NFT and makes it anew.
+fn check_move(nft: &App, tx: &Transaction, action: Action) -> Result<(), Violation> {
     check_history(nft, tx)?;
     let (ins, outs) = sides(tx)?;
     let old = ins.the_nft(nft)?.state;
     let new = outs.the_nft(nft)?.state;
-    check_succession(&old, &new)?;
+    check_succession(&old, &new, action)?;
 
     let token = token_app(nft);
     for side in [&ins, &outs] {
@@ -176,41 +195,62 @@ fn check_settlement(nft: &App, tx: &Transaction) -> Result<(), Violation> {
         return Err(Violation::VaultDelta { supply, vault });
     }
     if old.vault_script != new.vault_script {
-        check_move(&ins, &outs, &old, &new, vault_out)?;
+        check_new_vault(&ins, &outs, &old, &new, vault_out)?;
     }
     Ok(())
 }
 
-/// From one state to the next: the serial counts, all else stays within an epoch, and epochs are not skipped.
+/// From one state to the next: the serial counts, and nothing changes but what the action is for.
 ///
 /// The serial tells one settlement from the next: whoever follows the NFT can name a missing one, and a state never
 /// comes back. (Were the tag one that Charms moves by itself, it would also be what makes the contract run.)
-fn check_succession(old: &RosterState, new: &RosterState) -> Result<(), Violation> {
-    if old.serial.checked_add(1) != Some(new.serial) {
-        return Err(Violation::Serial {
-            from: old.serial,
-            to: new.serial,
-        });
+fn check_succession(old: &RosterState, new: &RosterState, action: Action) -> Result<(), Violation> {
+    let (from, to) = (old.serial, new.serial);
+    if from.checked_add(1) != Some(to) {
+        return Err(Violation::Serial { from, to });
     }
-    if old.epoch.checked_add(1) == Some(new.epoch) {
-        return Ok(());
+    let epochs = u64::from(action == Action::Execute);
+    let (from, to) = (old.epoch, new.epoch);
+    if from.checked_add(epochs) != Some(to) {
+        return Err(Violation::Epoch { from, to });
     }
-    if old.epoch != new.epoch {
-        return Err(Violation::Epoch {
-            from: old.epoch,
-            to: new.epoch,
-        });
+    // What may differ is taken over from the new state. Then nothing may.
+    let mut expected = RosterState {
+        epoch: new.epoch,
+        serial: new.serial,
+        ..old.clone()
+    };
+    match action {
+        Action::Deploy | Action::Settle => {
+            expected.supply = new.supply;
+            expected.outflow = new.outflow;
+        }
+        Action::Announce => {
+            let announced = new.next.as_ref().map(|next| next.serial);
+            if old.next.is_some() || announced != Some(new.serial) {
+                return Err(Violation::Announcement);
+            }
+            expected.attempt = old.attempt.checked_add(1).ok_or(Violation::Announcement)?;
+            expected.next.clone_from(&new.next);
+        }
+        Action::Cancel | Action::Execute => {
+            let next = expected.next.take().ok_or(Violation::NotAnnounced)?;
+            if action == Action::Execute {
+                if next.hash != new.next_hash() {
+                    return Err(Violation::AnotherRoster);
+                }
+                // All that the hash covers.
+                expected = RosterState {
+                    supply: old.supply,
+                    attempt: old.attempt,
+                    next: None,
+                    outflow: old.outflow,
+                    ..new.clone()
+                };
+            }
+        }
     }
-    let changed = [
-        ("signers", old.signers != new.signers),
-        ("threshold", old.threshold != new.threshold),
-        ("vault_script", old.vault_script != new.vault_script),
-        ("params_hash", old.params_hash != new.params_hash),
-    ];
-    match changed.into_iter().find(|(_, changed)| *changed) {
-        Some((field, _)) => Err(Violation::ChangedInEpoch { field }),
-        None => Ok(()),
-    }
+    (*new == expected).then_some(()).ok_or(Violation::Changed)
 }
 
 /// A rotation to another vault script moves the whole backing, one way.
@@ -223,7 +263,7 @@ fn check_succession(old: &RosterState, new: &RosterState) -> Result<(), Violatio
 /// In the same transaction, coins already at the new script are not vault coins yet: spending one would let its
 /// value be minted against although nobody pegged it in. And a coin paid to the old script would count for
 /// neither vault. Both are refused.
-fn check_move(
+fn check_new_vault(
     ins: &Items<'_>,
     outs: &Items<'_>,
     old: &RosterState,
@@ -262,16 +302,12 @@ fn check_token(token: &App, tx: &Transaction, x: &Data) -> Result<(), Violation>
         return Ok(());
     }
     let nft = nft_app(token);
-    let nfts_in = tx
-        .ins
-        .iter()
-        .filter(|(_, charms)| charms.contains_key(&nft))
-        .count();
-    let nfts_out = tx
-        .outs
-        .iter()
-        .filter(|charms| charms.contains_key(&nft))
-        .count();
+    let holds = |charms: &&Charms| charms.contains_key(&nft);
+    let spent = tx.ins.iter().map(|(_, charms)| charms);
+    let (nfts_in, nfts_out) = (
+        spent.filter(holds).count(),
+        tx.outs.iter().filter(holds).count(),
+    );
     for (side, got) in [(Side::In, nfts_in), (Side::Out, nfts_out)] {
         if got != 1 {
             return Err(Violation::NftCount {

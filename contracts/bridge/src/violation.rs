@@ -37,7 +37,7 @@ pub enum Violation {
     #[error("expected no public input for zkBTC")]
     TokenPublicInput,
     /// The NFT's public input is not the text of an action.
-    #[error("expected the action \"deploy\" or \"settle\"")]
+    #[error("expected the text of an action")]
     UnknownAction,
     /// The amounts and scripts of one side were not given.
     #[error("{0} coins are missing")]
@@ -118,6 +118,9 @@ pub enum Violation {
     /// Deployment with zkBTC on the books.
     #[error("expected deployment with supply 0, got {0}")]
     DeploySupply(u64),
+    /// Deployment with a rotation announced, or with outflow.
+    #[error("deployment with an announcement or with outflow")]
+    DeployLimits,
     /// Deployment that moves zkBTC.
     #[error("deployment moves zkBTC")]
     DeployTokens,
@@ -129,7 +132,7 @@ pub enum Violation {
         /// Serial of the new state.
         to: u64,
     },
-    /// An epoch that is neither the same nor the next.
+    /// An epoch that is not the one that the action leads to.
     #[error("epoch goes from {from} to {to}")]
     Epoch {
         /// Epoch of the spent state.
@@ -137,12 +140,18 @@ pub enum Violation {
         /// Epoch of the new state.
         to: u64,
     },
-    /// A field that only a rotation may change.
-    #[error("{field} changes within the epoch")]
-    ChangedInEpoch {
-        /// Name of the field.
-        field: &'static str,
-    },
+    /// More of the state changes than the action is for, or less.
+    #[error("the new state is not what the action makes of the old one")]
+    Changed,
+    /// An announcement of nothing, over another one, or with another serial than its own.
+    #[error("expected a first announcement, by the serial that it is made at")]
+    Announcement,
+    /// Nothing was announced that could be taken back or executed.
+    #[error("no rotation is announced")]
+    NotAnnounced,
+    /// Executed is another rotation than the one announced.
+    #[error("the new state has not the hash that was announced")]
+    AnotherRoster,
     /// zkBTC on a vault coin.
     #[error("an {0} at the vault script carries zkBTC")]
     TokensAtVault(Side),
@@ -214,10 +223,14 @@ impl Violation {
             Self::DeployEpoch(_) => "deploy-epoch",
             Self::DeploySerial(_) => "deploy-serial",
             Self::DeploySupply(_) => "deploy-supply",
+            Self::DeployLimits => "deploy-limits",
             Self::DeployTokens => "deploy-tokens",
             Self::Serial { .. } => "serial",
             Self::Epoch { .. } => "epoch",
-            Self::ChangedInEpoch { .. } => "changed-in-epoch",
+            Self::Changed => "state-changed",
+            Self::Announcement => "announcement",
+            Self::NotAnnounced => "not-announced",
+            Self::AnotherRoster => "another-roster",
             Self::TokensAtVault(_) => "tokens-at-vault",
             Self::RotationSpendsNewVault => "rotation-spends-new-vault",
             Self::RotationPaysOldVault => "rotation-pays-old-vault",

@@ -1,12 +1,12 @@
 //! `GET /v1/params`, `GET /v1/roster` and `GET /v1/rosters`.
 
 use bitcoin::{BlockHash, OutPoint, Txid, XOnlyPublicKey};
-use grail_attest::Images;
+use grail_attest::{Governance, Images};
 use grail_types::{Bridge, Epoch, Params, ParamsHash, Roster, RosterError, Threshold};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::schema::{BridgeSchema, ImagesSchema, ParamsSchema};
+use crate::schema::{BridgeSchema, GovernanceSchema, ImagesSchema, ParamsSchema};
 
 /// What a client pins: the bridge, its protocol parameters, the images that these name, and the
 /// hash over all.
@@ -22,6 +22,9 @@ pub struct ParamsAnswer {
     /// recomputes it.
     #[schema(value_type = ImagesSchema)]
     pub images: Images,
+    /// The administrators that the bridge was deployed with. Their hash is in the NFT's state.
+    #[schema(value_type = GovernanceSchema)]
+    pub governance: Governance,
     /// Hash of bridge and parameters; a client recomputes it.
     #[schema(value_type = String)]
     pub params_hash: ParamsHash,

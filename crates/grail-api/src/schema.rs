@@ -40,6 +40,14 @@ pub(crate) struct ParamsSchema {
     prover_fee_max: u64,
     /// Hash of the document of enclave images, hex.
     images: String,
+    /// Most zkBTC that may leave at once, on balance, satoshis.
+    outflow_cap: u64,
+    /// What may leave besides with every block, satoshis.
+    outflow_rate: u64,
+    /// Most zkBTC that may exist, satoshis.
+    supply_max: u64,
+    /// Fewest blocks between the announcement of a rotation and its execution.
+    notice: u16,
 }
 
 /// A Bitcoin network.
@@ -82,6 +90,17 @@ pub(crate) struct ImagesSchema {
     counter: u64,
     /// Strictly ascending.
     images: Vec<ImageSchema>,
+}
+
+/// The operators' administrators.
+#[derive(ToSchema)]
+#[schema(as = Governance)]
+#[expect(dead_code, reason = "a description, never a value")]
+pub(crate) struct GovernanceSchema {
+    /// X-only public keys, hex, strictly ascending.
+    administrators: Vec<String>,
+    /// How many must agree.
+    threshold: u16,
 }
 
 /// An enclave image.

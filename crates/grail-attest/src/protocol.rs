@@ -1,10 +1,11 @@
-//! What a bridge's evidence is held against: the bridge, its parameters, and the images that these
-//! pin.
+//! What a bridge's evidence is held against: the bridge, its parameters, the images that these pin,
+//! and the administrators.
 
 use grail_types::{Bridge, Params, ParamsHash};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    governance::Governance,
     images::Images,
     pinned::{ImagesNotPinned, PinnedImages},
 };
@@ -12,7 +13,7 @@ use crate::{
 /// Most bytes of the JSON of a [`Protocol`]: [`grail_attest::IMAGES_MAX`] images take under half.
 pub const PROTOCOL_JSON_BYTES_MAX: usize = 128 * 1024;
 
-/// What everybody who takes part in a bridge must agree on, in one document of three objects.
+/// What everybody who takes part in a bridge must agree on, in one document of four objects.
 /// Always consistent: made only where the parameters name the images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawProtocol", into = "RawProtocol")]
@@ -20,6 +21,7 @@ pub struct Protocol {
     bridge: Bridge,
     params: Params,
     images: PinnedImages,
+    governance: Governance,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -28,16 +30,23 @@ struct RawProtocol {
     bridge: Bridge,
     params: Params,
     images: Images,
+    governance: Governance,
 }
 
 impl Protocol {
-    /// The three parts, if they belong together.
-    pub fn new(bridge: Bridge, params: Params, images: Images) -> Result<Self, ImagesNotPinned> {
+    /// The parts, if they belong together.
+    pub fn new(
+        bridge: Bridge,
+        params: Params,
+        images: Images,
+        governance: Governance,
+    ) -> Result<Self, ImagesNotPinned> {
         let images = PinnedImages::new(images, &params)?;
         Ok(Self {
             bridge,
             params,
             images,
+            governance,
         })
     }
 
@@ -56,7 +65,12 @@ impl Protocol {
         &self.images
     }
 
-    /// Names all three: the hash of the bridge and its parameters, which hold the hash of the
+    /// The administrators that the bridge was deployed with.
+    pub const fn governance(&self) -> &Governance {
+        &self.governance
+    }
+
+    /// Names the first three: the hash of the bridge and its parameters, which hold the hash of the
     /// images.
     pub fn hash(&self) -> ParamsHash {
         self.params.hash(&self.bridge)
@@ -67,7 +81,7 @@ impl TryFrom<RawProtocol> for Protocol {
     type Error = ImagesNotPinned;
 
     fn try_from(raw: RawProtocol) -> Result<Self, ImagesNotPinned> {
-        Self::new(raw.bridge, raw.params, raw.images)
+        Self::new(raw.bridge, raw.params, raw.images, raw.governance)
     }
 }
 
@@ -77,6 +91,7 @@ impl From<Protocol> for RawProtocol {
             bridge: protocol.bridge,
             params: protocol.params,
             images: protocol.images.into_inner(),
+            governance: protocol.governance,
         }
     }
 }
@@ -84,6 +99,7 @@ impl From<Protocol> for RawProtocol {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use bitcoin::secp256k1::{Keypair, Secp256k1};
     use grail_types::{BridgeApp, Measurement, Network};
 
     use super::*;
@@ -108,7 +124,10 @@ mod tests {
         };
         let network = Network::Regtest;
         let params = Params::preset(network, images.hash());
-        Protocol::new(Bridge { network, app }, params, images).unwrap()
+        let secp = Secp256k1::new();
+        let key = Keypair::from_seckey_slice(&secp, &[9; 32]).unwrap();
+        let governance = Governance::new(vec![key.x_only_public_key().0], 1).unwrap();
+        Protocol::new(Bridge { network, app }, params, images, governance).unwrap()
     }
 
     #[test]
@@ -129,7 +148,7 @@ mod tests {
 
     #[test]
     fn refuses_fields_that_it_does_not_know() {
-        for object in ["/bridge", "/params", "/images", ""] {
+        for object in ["/bridge", "/params", "/images", "/governance", ""] {
             let mut json = serde_json::to_value(protocol(1)).unwrap();
             json.pointer_mut(object).unwrap()["extra"] = 1.into();
             assert!(

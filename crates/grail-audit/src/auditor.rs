@@ -209,6 +209,8 @@ impl Auditor {
             ("epoch", state.epoch),
             ("serial", state.serial),
             ("supply", state.supply),
+            ("attempt", state.attempt),
+            ("outflow", state.outflow),
         ] {
             if got != 0 {
                 step.findings.push(Finding::DeploymentState { field, got });

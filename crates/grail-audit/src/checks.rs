@@ -87,9 +87,24 @@ pub(crate) fn check_succession(old: &RosterState, new: &RosterState, findings: &
         findings.push(Finding::Epoch { from, to });
     }
     if from != to {
+        check_execution(old, new, findings);
         return;
     }
+    let step = match (&old.next, &new.next) {
+        // Nothing is announced or taken back: a settlement.
+        (before, after) if before == after => old.attempt == new.attempt,
+        (None, Some(next)) => {
+            let counted = old.attempt.checked_add(1) == Some(new.attempt);
+            counted && next.serial == new.serial && is_quiet(old, new)
+        }
+        (Some(_), None) => old.attempt == new.attempt && is_quiet(old, new),
+        _ => false,
+    };
     let changed = [
+        ("next", !step),
+        ("governance", old.governance != new.governance),
+        ("spell_min", old.spell_min != new.spell_min),
+        ("spell_max", old.spell_max != new.spell_max),
         ("signers", old.signers != new.signers),
         ("threshold", old.threshold != new.threshold),
         ("vault_script", old.vault_script != new.vault_script),
@@ -98,6 +113,22 @@ pub(crate) fn check_succession(old: &RosterState, new: &RosterState, findings: &
     findings.extend(changed.into_iter().filter_map(|(field, changed)| {
         changed.then_some(Finding::ChangedInEpoch { field, epoch: from })
     }));
+}
+
+/// Announced is what is executed, and nothing else changes with it.
+fn check_execution(old: &RosterState, new: &RosterState, findings: &mut Vec<Finding>) {
+    let announced = old.next.as_ref().map(|next| next.hash);
+    let is_announced = announced == Some(new.next_hash());
+    let is_kept = old.attempt == new.attempt && new.next.is_none() && is_quiet(old, new);
+    if old.epoch.checked_add(1) == Some(new.epoch) && !(is_announced && is_kept) {
+        let epoch = new.epoch;
+        findings.push(Finding::RotationNotAnnounced { epoch });
+    }
+}
+
+/// Only a settlement changes these.
+fn is_quiet(old: &RosterState, new: &RosterState) -> bool {
+    old.supply == new.supply && old.outflow == new.outflow
 }
 
 pub(crate) fn roster_of(state: &RosterState) -> Option<Roster> {

@@ -84,6 +84,12 @@ pub enum Finding {
         /// The epoch.
         epoch: u64,
     },
+    /// A rotation to another state than was announced, or that changes more than a rotation does.
+    #[error("the rotation to epoch {epoch} is not the one that was announced")]
+    RotationNotAnnounced {
+        /// The epoch.
+        epoch: u64,
+    },
     /// The vault is not the address of the state's signers and threshold.
     #[error("the state's vault script is not the address of its signers and threshold")]
     VaultScript,
@@ -200,6 +206,7 @@ impl Finding {
             Self::Serial { .. } => "audit-serial",
             Self::Epoch { .. } => "audit-epoch",
             Self::ChangedInEpoch { .. } => "audit-changed-in-epoch",
+            Self::RotationNotAnnounced { .. } => "audit-rotation-not-announced",
             Self::VaultScript => "audit-vault-script",
             Self::ParamsHash { .. } => "audit-params-hash",
             Self::TokenDelta { .. } => "audit-token-delta",

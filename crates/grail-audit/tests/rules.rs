@@ -10,7 +10,7 @@ use common::{
     state, user_script, vault, watch,
 };
 use grail_audit::{Anchor, Severity, StepKind, Watch};
-use grail_bridge_contract::RosterState;
+use grail_bridge_contract::{Next, RosterState};
 use grail_types::{Network, ParamsHash};
 
 /// What a spoiled peg-in of 100,000 sat adds, on top of an honest one.
@@ -130,6 +130,57 @@ fn refuses_a_roster_that_changes_within_its_epoch() {
         spoiled(|_, state| state.params_hash = common::PARAMS.0.map(|byte| byte ^ 1)),
         ["audit-changed-in-epoch", "audit-params-hash"]
     );
+}
+
+#[test]
+fn refuses_a_rotation_that_was_not_announced_or_changes_more() {
+    let spoil: [fn(&mut RosterState); 4] = [
+        |state| state.attempt -= 1,
+        |state| state.outflow += 1,
+        |state| state.next = Some(next(state.serial)),
+        |state| state.supply += 1,
+    ];
+    for change in spoil {
+        let mut world = World::new();
+        world.mint(50_000);
+        let codes = codes(&world.rotate_with(11, |_, state| change(state)));
+        assert!(codes.contains(&"audit-rotation-not-announced"), "{codes:?}");
+    }
+    // Nothing was announced at all.
+    let codes = spoiled(|_, state| state.epoch += 1);
+    assert!(codes.contains(&"audit-rotation-not-announced"), "{codes:?}");
+}
+
+fn next(serial: u64) -> Next {
+    Next {
+        hash: [7; 32],
+        serial,
+        wait: 1,
+    }
+}
+
+#[test]
+fn refuses_steps_of_a_rotation_that_are_none() {
+    let spoil: [fn(&mut RosterState); 7] = [
+        |state| state.attempt += 1,
+        |state| state.next = Some(next(state.serial)),
+        |state| {
+            state.attempt += 1;
+            state.next = Some(next(state.serial - 1));
+        },
+        |state| state.governance = [1; 32],
+        |state| (state.spell_min, state.spell_max) = (16, 16),
+        |state| state.spell_max = 16,
+        |state| {
+            // A mint beside an announcement.
+            state.attempt += 1;
+            state.next = Some(next(state.serial));
+        },
+    ];
+    for change in spoil {
+        let codes = spoiled(|_, state| change(state));
+        assert!(codes.contains(&"audit-changed-in-epoch"), "{codes:?}");
+    }
 }
 
 #[test]
@@ -433,7 +484,9 @@ fn zkbtc_that_its_owner_destroys_is_a_note_and_stays_backed() {
 
 #[test]
 fn refuses_a_deployment_that_does_not_start_at_zero() {
-    let changes: [fn(&mut RosterState); 3] = [
+    let changes: [fn(&mut RosterState); 5] = [
+        |state| state.attempt = 1,
+        |state| state.outflow = 1,
         |state| state.epoch = 1,
         |state| state.serial = 1,
         |state| state.supply = 1,

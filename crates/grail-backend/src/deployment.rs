@@ -129,10 +129,15 @@ impl Deployment {
     pub fn check(&self) -> anyhow::Result<()> {
         let secp = bitcoin::secp256k1::Secp256k1::verification_only();
         let vault = VaultTree::new(&secp, InternalKey::Nums, &self.roster);
-        let expected = first_state(self.protocol.hash(), &self.roster, &vault);
+        let expected = first_state(
+            self.protocol.hash(),
+            self.protocol.governance().hash(),
+            &self.roster,
+            &vault,
+        );
         ensure!(
             self.state()? == expected,
-            "the NFT's state is not that of these parameters and this roster"
+            "the NFT's state is not that of these parameters, administrators and this roster"
         );
         ensure!(
             self.signers

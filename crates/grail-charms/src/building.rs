@@ -58,8 +58,19 @@ pub fn deployment_spell(
 
 /// The spell of a settlement: output 0 the NFT with its new `state`, then one output per item (the
 /// vault, where there is one, is the first of them).
-/// Also the spell of a rotation, whose state is of the next epoch.
 pub fn settlement_spell(
+    tx: &Transaction,
+    bridge: &BridgeApp,
+    state: &RosterState,
+    items: &[SettlementItem],
+) -> Result<NormalizedSpell, BuildError> {
+    step_spell(Action::Settle, tx, bridge, state, items)
+}
+
+/// The same of any action that moves the NFT: where it is a step of a rotation, every item is
+/// plain.
+pub fn step_spell(
+    action: Action,
     tx: &Transaction,
     bridge: &BridgeApp,
     state: &RosterState,
@@ -68,7 +79,7 @@ pub fn settlement_spell(
     state.validate()?;
     let (nft, token) = (nft_app(bridge), token_app(bridge));
     let apps = [
-        (nft.clone(), Action::Settle.to_data()),
+        (nft.clone(), action.to_data()),
         (token.clone(), Data::empty()),
     ];
     proving_form(tx, apps, |apps| {

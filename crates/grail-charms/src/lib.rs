@@ -15,7 +15,7 @@ mod reading;
 
 pub use bridge::{BRIDGE_SPELL_VERSION_MIN, BridgeCharmError, roster_state, token_amount};
 pub use building::{
-    BuildError, SettlementItem, deployment_spell, settlement_spell, transfer_spell,
+    BuildError, SettlementItem, deployment_spell, settlement_spell, step_spell, transfer_spell,
 };
 pub use form::{FormError, FormFault, ScriptByte, StrictFault, explain_strict, strict_fault};
 pub use reading::{

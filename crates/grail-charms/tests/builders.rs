@@ -65,6 +65,12 @@ fn state() -> RosterState {
         vault_script: output(0).script_pubkey.into_bytes(),
         supply: 70,
         params_hash: [7; 32],
+        governance: [6; 32],
+        attempt: 0,
+        next: None,
+        outflow: 0,
+        spell_min: 15,
+        spell_max: 15,
     }
 }
 

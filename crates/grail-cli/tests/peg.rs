@@ -311,6 +311,7 @@ fn pinned_parameters_are_not_exchanged() {
         .with(|values| values.deposit_min = sat(1_000))
         .unwrap();
     let answer = grail_api::ParamsAnswer {
+        governance: grail_fixtures::world::governance(),
         params_hash: other.hash(protocol().bridge()),
         bridge: *protocol().bridge(),
         params: other,

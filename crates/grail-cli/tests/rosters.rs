@@ -21,9 +21,9 @@ use grail_chain::{Auth, BitcoinCore, BlockSource, CALL_TIMEOUT, Chain, RejectRea
 use grail_cli::arguments::Init;
 use grail_cli::commands;
 use grail_cli::progress::Quiet;
-use grail_fixtures::house::{House, Rotation};
-use grail_fixtures::world::{self, BRIDGE, images, keypair, public};
-use grail_policy::adoption::{Genesis, Handover, adopt_genesis, adopt_next};
+use grail_fixtures::house::{House, Rotated, Rotation};
+use grail_fixtures::world::{self, BRIDGE, governance, images, keypair, public};
+use grail_policy::adoption::{Genesis, adopt_genesis, adopt_next};
 use grail_prover::{MockProver, ProveRequest, Prover};
 use grail_spell::deployment_identity;
 use grail_store::Store;
@@ -65,11 +65,12 @@ impl World {
             },
         };
         let params = Params::preset(bridge.network, images().hash());
-        let protocol = Protocol::new(bridge, params, images()).unwrap();
+        let protocol = Protocol::new(bridge, params, images(), governance()).unwrap();
         let builder = Plan {
             bridge: protocol.bridge(),
             params: protocol.params(),
             roster: &houses[0].roster,
+            governance: governance().hash(),
             funding,
             fee_rate: FeeRate::from_sat_per_vb_u32(2),
         };
@@ -91,7 +92,7 @@ impl World {
     }
 
     /// The rotation from one house to the next, by so many signers; a coin of its own pays for it.
-    fn rotation(&self, made: &Transaction, from: usize, signers: usize) -> Handover {
+    fn rotation(&self, made: &Transaction, from: usize, signers: usize) -> Rotated {
         let ((paid, vout), key) = (pay(&self.node, 10_000), keypair(FUNDING));
         let rotation = Rotation {
             bridge: self.protocol.bridge(),
@@ -178,14 +179,16 @@ fn a_rotation_under_consensus_is_followed_by_backend_wallet_and_auditor() {
     let w = World::new();
     let first = w.rotation(&w.deployment, 0, 3);
     // A quorum is what the chain itself asks for.
-    let short = w.rotation(&w.deployment, 0, 2).transaction;
+    let short = w.rotation(&w.deployment, 0, 2).announcement;
     let Verdict::Rejected { reason, .. } = w.node.test_accept(&short) else {
         panic!("two of three signed");
     };
     assert_eq!(reason, RejectReason::ScriptVerify);
+    w.node.send(&first.announcement);
     w.node.send(&first.transaction);
     let block = w.node.mine(1)[0];
     let second = w.rotation(&first.transaction, 1, 3);
+    w.node.send(&second.announcement);
     w.node.send(&second.transaction);
     w.node.mine(6);
 
@@ -267,6 +270,7 @@ fn a_rotation_under_consensus_is_followed_by_backend_wallet_and_auditor() {
 fn each_lie_about_the_history_of_rosters_has_a_code() {
     let w = World::new();
     let first = w.rotation(&w.deployment, 0, 3);
+    w.node.send(&first.announcement);
     w.node.send(&first.transaction);
     w.node.mine(3);
     let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -10,8 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use grail_attest::{Image, ImageClass, Images, TeeKind};
-use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
+use grail_attest::{
+    Governance, Image, ImageClass, Images, Protocol, SignerExpectation, TeeKind, UnixTime,
+    verify_signer_evidence,
+};
 use grail_attest_dev::development_pcr0;
 use grail_enclave::hardening;
 use grail_link::framing;
@@ -49,7 +51,14 @@ fn protocol(network: Network) -> Protocol {
     };
     let images = Images::new(1, vec![image]).unwrap();
     let params = Params::preset(network, images.hash());
-    Protocol::new(Bridge { network, app }, params, images).unwrap()
+    Protocol::new(Bridge { network, app }, params, images, governance()).unwrap()
+}
+
+/// One administrator: the curve's generator is everybody's key.
+fn governance() -> Governance {
+    let key = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+    let document = serde_json::json!({ "administrators": [key], "threshold": 1 });
+    serde_json::from_value(document).unwrap()
 }
 
 /// A running enclave; its folder outlives it.
@@ -246,7 +255,12 @@ fn a_key_is_born_once_and_opens_again_on_the_same_machine_alone() {
     let mut bridge = *protocol(Network::Regtest).bridge();
     bridge.app.identity[0] ^= 1;
     let other = protocol(Network::Regtest);
-    let other = Protocol::new(bridge, other.params().clone(), other.images().get().clone());
+    let other = Protocol::new(
+        bridge,
+        other.params().clone(),
+        other.images().get().clone(),
+        governance(),
+    );
     assert_eq!(
         boot(&mut stream, &other.unwrap(), Some(sealed.clone())),
         Err(FaultCode::SealForeign)

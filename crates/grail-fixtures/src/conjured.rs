@@ -4,15 +4,19 @@
 use std::collections::BTreeMap;
 
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, XOnlyPublicKey};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut};
 use charms_data::{App, B32, Data};
 use grail_bridge_contract::{Action, RosterState};
 use grail_prover::{MockProver, ProveRequest, Prover as _};
 use grail_script::{InternalKey, VaultTree};
 use grail_spell::{NormalizedCharms, NormalizedSpell, NormalizedTransaction, nft_app, token_app};
+use grail_txbuild::first_state;
 use grail_types::{Bridge, BridgeApp, Network, ParamsHash, Roster};
 
-use crate::paper::{AGREES, mock_allowed, transaction, vk_of};
+use crate::{
+    paper::{AGREES, mock_allowed, transaction, vk_of},
+    world::governance,
+};
 
 /// The bridges are told apart by `identity`.
 pub fn bridge_app(identity: u8) -> BridgeApp {
@@ -34,18 +38,10 @@ pub fn vault(roster: &Roster) -> ScriptBuf {
 }
 
 pub fn roster_state(roster: &Roster, params_hash: ParamsHash, supply: u64) -> RosterState {
+    let tree = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster);
     RosterState {
-        epoch: roster.epoch().0,
-        serial: 0,
-        signers: roster
-            .signers()
-            .iter()
-            .map(XOnlyPublicKey::serialize)
-            .collect(),
-        threshold: roster.threshold().0,
-        vault_script: vault(roster).to_bytes(),
         supply,
-        params_hash: params_hash.0,
+        ..first_state(params_hash, governance().hash(), roster, &tree)
     }
 }
 

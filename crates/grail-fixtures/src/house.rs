@@ -1,14 +1,16 @@
 //! Rosters with their keys, and rotations from one to the next: proven under the real contract,
 //! signed by whoever holds the keys. No program makes a rotation yet; the chain may hold one.
 
+use std::ops::Deref;
+
 use bitcoin::{
-    Amount, Transaction, TxOut, Witness, XOnlyPublicKey,
+    Amount, ScriptBuf, Transaction, TxOut, Witness, XOnlyPublicKey,
     key::TapTweak,
     secp256k1::{All, Keypair, Message, Secp256k1},
     sighash::{Prevouts, SighashCache, TapSighashType},
 };
-use grail_bridge_contract::RosterState;
-use grail_charms::{PrevTx, SettlementItem, roster_state, settlement_spell};
+use grail_bridge_contract::{Action, Next, RosterState};
+use grail_charms::{PrevTx, SettlementItem, roster_state, step_spell};
 use grail_policy::adoption::Handover;
 use grail_prover::{MockProver, ProveRequest, Prover};
 use grail_script::{InternalKey, Sighashes, Spend, VaultTree};
@@ -77,63 +79,154 @@ pub fn signature(key: &Keypair, digest: &Message) -> Vec<u8> {
     signature.as_ref().to_vec()
 }
 
-/// The state of `house`'s roster after `before`.
+/// The state of `house`'s roster after `before` was announced to hand over, and did.
 pub fn state_of(house: &House, before: &RosterState) -> RosterState {
-    let state = first_state(ParamsHash(before.params_hash), &house.roster, &house.vault);
+    let params_hash = ParamsHash(before.params_hash);
+    let state = first_state(params_hash, before.governance, &house.roster, &house.vault);
     RosterState {
-        serial: before.serial + 1,
+        serial: before.serial + 2,
         supply: before.supply,
+        attempt: before.attempt + 1,
+        outflow: before.outflow,
         ..state
     }
 }
 
-/// A rotation of what `made` left at the vault of one house to the next.
+/// The state between: `before` with the rotation to `after` announced.
+pub fn announced(before: &RosterState, after: &RosterState) -> RosterState {
+    let serial = before.serial + 1;
+    RosterState {
+        serial,
+        attempt: before.attempt + 1,
+        next: Some(Next {
+            hash: after.next_hash(),
+            serial,
+            wait: 1,
+        }),
+        ..before.clone()
+    }
+}
+
+/// A rotation of what `made` left at the vault of one house to the next: announced and executed.
 pub struct Rotation<'a> {
     pub bridge: &'a Bridge,
     /// The contract of the bridge's app.
     pub wasm: &'a [u8],
     /// The transaction that holds NFT and vault.
     pub made: &'a Transaction,
-    /// A coin of a single key that pays the fee, all of it: the transaction that holds it, which
+    /// A coin of a single key that pays the fees, all of it: the transaction that holds it, which
     /// output it is, and the key.
-    pub funding: Option<(&'a Transaction, u32, &'a Keypair)>,
+    pub funding: Option<Funding<'a>>,
     pub from: &'a House,
     pub to: &'a House,
 }
 
+type Funding<'a> = (&'a Transaction, u32, &'a Keypair);
+
+/// What a rotation makes.
+pub struct Rotated {
+    pub announcement: Transaction,
+    pub execution: Handover,
+}
+
+impl Deref for Rotated {
+    type Target = Handover;
+
+    fn deref(&self) -> &Handover {
+        &self.execution
+    }
+}
+
+impl Rotated {
+    /// Both, as a block holds them.
+    pub fn in_block(&self) -> Vec<Transaction> {
+        vec![self.announcement.clone(), self.transaction.clone()]
+    }
+}
+
+/// One of the two.
+struct Step<'a> {
+    action: Action,
+    made: &'a Transaction,
+    funding: Option<Funding<'a>>,
+    state: &'a RosterState,
+    to: &'a ScriptBuf,
+}
+
 impl Rotation<'_> {
     /// Signed by the first so many of the house that hands over.
-    pub fn signed_by(&self, signers: usize) -> Handover {
+    pub fn signed_by(&self, signers: usize) -> Rotated {
         self.with_state(signers, |_| {})
     }
 
-    /// The same to another state than it should be.
-    pub fn with_state(&self, signers: usize, change: impl FnOnce(&mut RosterState)) -> Handover {
+    /// The same to another state than it should be, which is announced.
+    pub fn with_state(&self, signers: usize, change: impl FnOnce(&mut RosterState)) -> Rotated {
         let mock = MockAllowed::on(self.bridge.network);
         let read = PrevTx::read_committed(self.made, mock);
         let before = roster_state(&read.charms_at(0), &nft_app(&self.bridge.app));
-        let mut state = state_of(self.to, &before.unwrap().unwrap());
-        change(&mut state);
+        let before = before.unwrap().unwrap();
+        let mut after = state_of(self.to, &before);
+        change(&mut after);
+        let announcement = self.step(
+            &Step {
+                action: Action::Announce,
+                made: self.made,
+                funding: self.funding,
+                state: &announced(&before, &after),
+                to: &self.from.vault.script_pubkey,
+            },
+            signers,
+        );
+        let announcement = announcement.transaction;
+        // What is left of the coin that pays comes before the spell.
+        let funding = self.funding.map(|(_, _, key)| {
+            let vout = u32::try_from(announcement.output.len() - 2).unwrap();
+            (&announcement, vout, key)
+        });
+        let execution = self.step(
+            &Step {
+                action: Action::Execute,
+                made: &announcement,
+                funding,
+                state: &after,
+                to: &self.to.vault.script_pubkey,
+            },
+            signers,
+        );
+        Rotated {
+            announcement,
+            execution,
+        }
+    }
+
+    fn step(&self, step: &Step<'_>, signers: usize) -> Handover {
+        let made = step.made;
         let own = |vout: &u32| {
-            let output = self.made.output.get(usize::try_from(*vout).unwrap());
+            let output = made.output.get(usize::try_from(*vout).unwrap());
             output.is_some_and(|output| output.script_pubkey == self.from.vault.script_pubkey)
         };
-        let mut coins: Vec<Coin> = (0..2)
-            .filter(own)
-            .map(|vout| coin(self.made, vout))
-            .collect();
+        let mut coins: Vec<Coin> = (0..2).filter(own).map(|vout| coin(made, vout)).collect();
         let moved = coins.iter().map(|coin| TxOut {
             value: coin.output.value,
-            script_pubkey: self.to.vault.script_pubkey.clone(),
+            script_pubkey: step.to.clone(),
         });
-        let outputs: Vec<TxOut> = moved.collect();
+        let mut outputs: Vec<TxOut> = moved.collect();
+        coins.extend(step.funding.map(|(made, vout, _)| coin(made, vout)));
+        if let (Action::Announce, Some((paying, vout, _))) = (step.action, step.funding) {
+            let left = coin(paying, vout).output;
+            outputs.push(TxOut {
+                value: left.value / 2,
+                ..left
+            });
+        }
         let items = vec![SettlementItem::Plain; outputs.len() - 1];
-        coins.extend(self.funding.map(|(made, vout, _)| coin(made, vout)));
         let inputs: Vec<_> = coins.iter().map(|coin| coin.outpoint).collect();
         let mut unsigned = transaction(&inputs, outputs);
-        let spell = settlement_spell(&unsigned, &self.bridge.app, &state, &items).unwrap();
-        let mut previous = vec![self.made];
-        previous.extend(self.funding.map(|(made, ..)| made));
+        let app = &self.bridge.app;
+        let spell = step_spell(step.action, &unsigned, app, step.state, &items).unwrap();
+        let mut previous = vec![made];
+        previous.extend(step.funding.map(|(made, ..)| made));
+        let mock = MockAllowed::on(self.bridge.network);
         let request = ProveRequest::of_bridge(spell, previous, self.wasm.to_vec());
         let proven = MockProver::new(mock.unwrap()).prove(&request).unwrap();
         unsigned.output.push(TxOut {

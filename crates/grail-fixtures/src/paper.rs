@@ -10,7 +10,7 @@ use charms_data::B32;
 use grail_bridge_contract::RosterState;
 use grail_charms::{SettlementItem, deployment_spell, settlement_spell};
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
-use grail_spell::{NormalizedSpell, deployment_identity, without_witnesses};
+use grail_spell::{NormalizedSpell, PROTOCOL_VERSION, deployment_identity, without_witnesses};
 use grail_types::{BridgeApp, MockAllowed, Network};
 use sha2::{Digest as _, Sha256};
 
@@ -139,6 +139,12 @@ pub fn roster(serial: u64, supply: u64) -> RosterState {
         vault_script: script(VAULT).into_bytes(),
         supply,
         params_hash: [7; 32],
+        governance: [6; 32],
+        attempt: 0,
+        next: None,
+        outflow: 0,
+        spell_min: PROTOCOL_VERSION,
+        spell_max: PROTOCOL_VERSION,
     }
 }
 

@@ -19,7 +19,7 @@ use bitcoin::{
     transaction::Version,
 };
 use charms_data::B32;
-use grail_attest::{Image, ImageClass, Images, TeeKind};
+use grail_attest::{Governance, Image, ImageClass, Images, TeeKind};
 use grail_bridge_contract::RosterState;
 use grail_charms::transfer_spell;
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
@@ -204,6 +204,13 @@ pub struct World {
     pub state: RosterState,
 }
 
+/// Four administrators, of whom three must agree.
+pub fn governance() -> Governance {
+    let mut keys: Vec<_> = (901..905).map(|seed| public(&keypair(seed))).collect();
+    keys.sort_by_key(XOnlyPublicKey::serialize);
+    Governance::new(keys, 3).unwrap()
+}
+
 /// The usual world, whose contract agrees to everything.
 pub fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
@@ -255,6 +262,7 @@ impl World {
             bridge: &bridge,
             params: &params,
             roster: &roster,
+            governance: governance().hash(),
             funding: coin(&source, 0),
             fee_rate: FEE_RATE,
         };
@@ -337,6 +345,7 @@ impl World {
             roster: &self.roster,
             state: &self.state,
             nft: self.nft(),
+            nft_confirmations: 0,
             vault: Some(self.vault_coin()),
             deposits,
             fee_rate: FEE_RATE,

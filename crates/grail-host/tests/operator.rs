@@ -329,7 +329,13 @@ fn settlement(world: &World, nonce: u64, peg: &Peg) -> Vec<u8> {
 async fn what_leaves_within_a_day_is_limited_by_the_nfts_states() {
     // The bridge does not depend on its roster, which the operator's key is to be in.
     let paper = world();
-    let protocol = Protocol::new(paper.bridge, paper.params.clone(), paper.images.clone()).unwrap();
+    let protocol = Protocol::new(
+        paper.bridge,
+        paper.params.clone(),
+        paper.images.clone(),
+        grail_fixtures::world::governance(),
+    )
+    .unwrap();
     let folder = Folder::new(&protocol);
     let mut backend = Backend::start().await;
     let program = enclave_program().to_str().unwrap();
@@ -457,7 +463,13 @@ fn changed(
     let mut other = *protocol.bridge();
     bridge(&mut other);
     let params = protocol.params().with(params).unwrap();
-    Protocol::new(other, params, protocol.images().get().clone()).unwrap()
+    Protocol::new(
+        other,
+        params,
+        protocol.images().get().clone(),
+        grail_fixtures::world::governance(),
+    )
+    .unwrap()
 }
 
 #[tokio::test]

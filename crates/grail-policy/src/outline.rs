@@ -2,12 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use bitcoin::{
-    Amount, OutPoint, Sequence, Transaction, TxOut, absolute::LockTime, transaction::Version,
-};
+use bitcoin::{Amount, OutPoint, Transaction, TxOut, absolute::LockTime, transaction::Version};
 use charms_data::{App, Data};
 use grail_spell::{BridgeCharms, ProofError, SpellError, SpentOutput, VerifiedSpell, read_strict};
-use grail_types::{Bridge, Destination, MockAllowed, Params};
+use grail_types::{Age, Bridge, Destination, MockAllowed, Params};
 use grail_wire::{ActionKind, Proposal};
 
 use crate::{previous::Previous, refusal::Refusal};
@@ -129,8 +127,10 @@ fn check_form(transaction: &Transaction, params: &Params) -> Result<(), Refusal>
         return Err(Refusal::MalformedTransaction("lock time must be 0"));
     }
     let mut seen = BTreeSet::new();
-    for input in &transaction.input {
-        if input.sequence != Sequence::ENABLE_RBF_NO_LOCKTIME {
+    for (index, input) in transaction.input.iter().enumerate() {
+        // Input 0 may claim the age of its coin, which consensus holds it to.
+        let age = Age::from_sequence(input.sequence);
+        if age.is_none_or(|age| index > 0 && age > Age(0)) {
             return Err(Refusal::MalformedTransaction("sequence must be 0xfffffffd"));
         }
         if !input.script_sig.is_empty() || !input.witness.is_empty() {

@@ -1,7 +1,7 @@
 //! Why the operator says no.
 
 use bitcoin::{Amount, FeeRate, OutPoint, Weight};
-use grail_types::{Epoch, ParamsHash, RequestId};
+use grail_types::{Epoch, OutflowAboveCap, ParamsHash, RequestId};
 use grail_wire::{ActionKind, RefusalCode, RefusalRecord, Text};
 
 /// A policy's no. Closed: backend, operators, API and UI use the same codes.
@@ -85,9 +85,12 @@ pub enum Refusal {
         /// The serial found.
         got: u64,
     },
-    /// The settlement changes more of the NFT's state than serial and supply.
+    /// The settlement changes more of the NFT's state than serial, supply and outflow.
     #[error("a settlement may not change the roster")]
     RosterChanged,
+    /// The spell is of a version that the NFT's state does not allow.
+    #[error("spells of version {0} are not the bridge's")]
+    SpellVersion(u32),
     /// The operator's key is not in the roster.
     #[error("this signer is not in the roster of epoch {0}")]
     NotInRoster(Epoch),
@@ -218,6 +221,20 @@ pub enum Refusal {
         /// By the new state.
         got: u64,
     },
+    /// More zkBTC would exist than the parameters allow.
+    #[error("a supply of {0} sat is above what may exist")]
+    SupplyAboveMax(u64),
+    /// The NFT's outflow does not follow from mints, burns and the age that input 0 claims.
+    #[error("expected an outflow of {expected} sat, got {got} sat")]
+    OutflowMismatch {
+        /// By what leaves and by the age.
+        expected: u64,
+        /// By the new state.
+        got: u64,
+    },
+    /// More would leave than may. It passes with time.
+    #[error(transparent)]
+    OutflowAboveCap(#[from] OutflowAboveCap),
     /// The output that no proof commits to is not what a prover may be paid.
     #[error("an output of {got} to the prover: {reason}")]
     ProverFee {
@@ -255,51 +272,27 @@ pub enum Refusal {
     Overflow,
 }
 
+/// The code of each refusal has its name.
+macro_rules! codes_by_name {
+    ($refusal:ident: $($name:ident)*) => {
+        match $refusal {
+            $(Self::$name { .. } => RefusalCode::$name,)*
+        }
+    };
+}
+
 impl Refusal {
     /// The stable code: what machines compare and people search for.
     pub const fn code(&self) -> RefusalCode {
-        match self {
-            Self::WrongEpoch { .. } => RefusalCode::WrongEpoch,
-            Self::WrongAction { .. } => RefusalCode::WrongAction,
-            Self::MalformedTransaction(_) => RefusalCode::MalformedTransaction,
-            Self::TooManyInputs { .. } => RefusalCode::TooManyInputs,
-            Self::RepeatedInput(_) => RefusalCode::RepeatedInput,
-            Self::PreviousMissing { .. } => RefusalCode::PreviousMissing,
-            Self::PreviousExcess => RefusalCode::PreviousExcess,
-            Self::PreviousMalformed(_) => RefusalCode::PreviousMalformed,
-            Self::SpellInvalid(_) => RefusalCode::SpellInvalid,
-            Self::MockSpell => RefusalCode::MockSpell,
-            Self::WrongApps => RefusalCode::WrongApps,
-            Self::NftMissing => RefusalCode::NftMissing,
-            Self::NftStateInvalid(_) => RefusalCode::NftStateInvalid,
-            Self::NftParams { .. } => RefusalCode::NftParams,
-            Self::NftOutput(_) => RefusalCode::NftOutput,
-            Self::SerialMismatch { .. } => RefusalCode::SerialMismatch,
-            Self::RosterChanged => RefusalCode::RosterChanged,
-            Self::NotInRoster(_) => RefusalCode::NotInRoster,
-            Self::UnknownTemplate { .. } => RefusalCode::UnknownTemplate,
-            Self::UnexpectedCharms { .. } => RefusalCode::UnexpectedCharms,
-            Self::WrongCount { .. } => RefusalCode::WrongCount,
-            Self::Unclaimed { .. } => RefusalCode::Unclaimed,
-            Self::Empty => RefusalCode::Empty,
-            Self::RepeatedRequest(_) => RefusalCode::RepeatedRequest,
-            Self::TermsUnfit { .. } => RefusalCode::TermsUnfit,
-            Self::DepositMismatch { .. } => RefusalCode::DepositMismatch,
-            Self::DepositAmount { .. } => RefusalCode::DepositAmount,
-            Self::WrongDestination { .. } => RefusalCode::WrongDestination,
-            Self::WrongOutput { .. } => RefusalCode::WrongOutput,
-            Self::FeeAboveCap { .. } => RefusalCode::FeeAboveCap,
-            Self::Overpaid { .. } => RefusalCode::Overpaid,
-            Self::VaultMissing(_) => RefusalCode::VaultMissing,
-            Self::VaultNotSpent => RefusalCode::VaultNotSpent,
-            Self::VaultDust(_) => RefusalCode::VaultDust,
-            Self::VaultMismatch { .. } => RefusalCode::VaultMismatch,
-            Self::SupplyMismatch { .. } => RefusalCode::SupplyMismatch,
-            Self::ProverFee { .. } => RefusalCode::ProverFee,
-            Self::FeeRateTooLow { .. } => RefusalCode::FeeRateTooLow,
-            Self::FeeRateTooHigh { .. } => RefusalCode::FeeRateTooHigh,
-            Self::TooHeavy { .. } => RefusalCode::TooHeavy,
-            Self::Overflow => RefusalCode::Overflow,
+        codes_by_name! { self:
+            WrongEpoch WrongAction MalformedTransaction TooManyInputs RepeatedInput
+            PreviousMissing PreviousExcess PreviousMalformed SpellInvalid MockSpell WrongApps
+            NftMissing NftStateInvalid NftParams NftOutput SerialMismatch RosterChanged
+            SpellVersion NotInRoster UnknownTemplate UnexpectedCharms WrongCount Unclaimed Empty
+            RepeatedRequest TermsUnfit DepositMismatch DepositAmount WrongDestination WrongOutput
+            FeeAboveCap Overpaid VaultMissing VaultNotSpent VaultDust VaultMismatch SupplyMismatch
+            SupplyAboveMax OutflowMismatch OutflowAboveCap ProverFee FeeRateTooLow FeeRateTooHigh
+            TooHeavy Overflow
         }
     }
 

@@ -7,7 +7,7 @@ mod common;
 
 use bitcoin::secp256k1::Keypair;
 use common::{Script, Signer, adoption, fault, signer_with};
-use grail_fixtures::house::{House, Rotation};
+use grail_fixtures::house::{House, Rotated, Rotation};
 use grail_fixtures::world::{BRIDGE, World, keypair, real_world};
 use grail_policy::adoption::Handover;
 use grail_types::Epoch;
@@ -41,9 +41,9 @@ fn steps(world: &World, signers: usize) -> [Handover; 2] {
         };
         rotation.signed_by(signers)
     };
-    let one = rotate(&world.genesis, &first, &second);
+    let one: Rotated = rotate(&world.genesis, &first, &second);
     let two = rotate(&one.transaction, &second, &third);
-    [one, two]
+    [one.execution, two.execution]
 }
 
 fn told(signer: &mut Signer, shown: Adopt) -> Response {

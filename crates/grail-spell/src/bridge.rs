@@ -2,9 +2,7 @@
 
 use bitcoin::OutPoint;
 use charms_data::{App, B32, Charms, Data};
-use grail_bridge_contract::{
-    ROSTER_TAG, RosterState, StateError, TOKEN_TAG, Violation, identity_of,
-};
+use grail_bridge_contract::{ROSTER_TAG, RosterState, StateError, Violation, identity_of};
 use grail_types::BridgeApp;
 
 use crate::claimed::Claimed;
@@ -24,11 +22,7 @@ pub fn nft_app(bridge: &BridgeApp) -> App {
 
 /// The app of zkBTC.
 pub fn token_app(bridge: &BridgeApp) -> App {
-    App {
-        tag: TOKEN_TAG,
-        identity: B32(bridge.identity),
-        vk: B32(bridge.vk),
-    }
+    grail_bridge_contract::token_app(&nft_app(bridge))
 }
 
 /// The identity of a bridge whose deployment spends `first_input` first.
@@ -56,8 +50,8 @@ pub fn bridge_charms(charms: &Charms, bridge: &BridgeApp) -> BridgeCharms {
     read_exactly(charms.iter(), bridge)
 }
 
-/// A roster state is a list of eight values. What has more values than this is not a state, and is
-/// not copied to find out why.
+/// A roster state is a list of 14 values, one of them a list of three. What has more values than
+/// this is not a state, and is not copied to find out why.
 const STATE_VALUES_MAX: usize = 64;
 
 fn read_exactly<'a>(

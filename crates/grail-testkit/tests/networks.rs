@@ -36,6 +36,10 @@ impl Place {
         let printed = run(Command::new(self.programs.enclave()).arg("measurement"));
         std::fs::write(&measurement, printed.stdout).unwrap();
         let protocol = self.path().join(format!("{network}.json"));
+        let governance = self.path().join("governance.json");
+        let key = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+        let document = format!(r#"{{"administrators":["{key}"],"threshold":1}}"#);
+        std::fs::write(&governance, document).unwrap();
         let written = run(Command::new(self.programs.backend())
             .args(["init-protocol", "--network", &network.to_string()])
             .args(["--funding", &format!("{}:0", "ab".repeat(32))])
@@ -43,6 +47,8 @@ impl Place {
             .arg(bridge_wasm())
             .arg("--measurement")
             .arg(&measurement)
+            .arg("--governance")
+            .arg(&governance)
             .arg("--out")
             .arg(&protocol));
         assert!(written.status.success(), "{written:?}");

@@ -12,7 +12,7 @@ use bitcoin::{
 use grail_bridge_contract::RosterState;
 use grail_charms::{BuildError, deployment_spell};
 use grail_script::{InternalKey, VaultTree, weight};
-use grail_spell::{NormalizedSpell, deployment_identity};
+use grail_spell::{NormalizedSpell, PROTOCOL_VERSION, deployment_identity};
 use grail_types::{Bridge, Params, ParamsHash, Roster};
 
 use crate::settlement::Coin;
@@ -51,6 +51,8 @@ pub struct Deployment<'a> {
     pub params: &'a Params,
     /// The first roster.
     pub roster: &'a Roster,
+    /// Hash of the administrators' keys and threshold.
+    pub governance: [u8; 32],
     /// A taproot key-path output (BIP-86) of the funding key.
     pub funding: Coin,
     /// Fee rate.
@@ -71,8 +73,13 @@ pub struct DeploymentPlan {
 }
 
 /// The state that the roster NFT is deployed with: of `roster`, whose vault is `vault`, under the
-/// parameters of that hash.
-pub fn first_state(params_hash: ParamsHash, roster: &Roster, vault: &VaultTree) -> RosterState {
+/// parameters and the administrators of those hashes.
+pub fn first_state(
+    params_hash: ParamsHash,
+    governance: [u8; 32],
+    roster: &Roster,
+    vault: &VaultTree,
+) -> RosterState {
     RosterState {
         epoch: roster.epoch().0,
         serial: 0,
@@ -85,6 +92,13 @@ pub fn first_state(params_hash: ParamsHash, roster: &Roster, vault: &VaultTree) 
         vault_script: vault.script_pubkey.to_bytes(),
         supply: 0,
         params_hash: params_hash.0,
+        governance,
+        attempt: 0,
+        next: None,
+        outflow: 0,
+        // The one version that is written and read here.
+        spell_min: PROTOCOL_VERSION,
+        spell_max: PROTOCOL_VERSION,
     }
 }
 
@@ -98,7 +112,12 @@ impl Deployment<'_> {
             return Err(DeployError::WrongIdentity(self.funding.outpoint));
         }
         let vault = VaultTree::new(secp, InternalKey::Nums, self.roster);
-        let state = first_state(self.params.hash(self.bridge), self.roster, &vault);
+        let state = first_state(
+            self.params.hash(self.bridge),
+            self.governance,
+            self.roster,
+            &vault,
+        );
         let transaction = Transaction {
             version: Version::TWO,
             lock_time: LockTime::ZERO,

@@ -6,6 +6,7 @@
 mod complete;
 mod deploy;
 mod fees;
+pub mod limits;
 mod settlement;
 
 pub use complete::{CheckedSignatures, Collector, CompleteError, FaultyContributions, Standing};

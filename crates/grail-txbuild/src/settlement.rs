@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bitcoin::{
-    Amount, FeeRate, OutPoint, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
+    Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxIn, TxOut, Weight, Witness,
     absolute::LockTime,
     secp256k1::{Secp256k1, Verification},
     transaction::Version,
@@ -16,10 +16,11 @@ use grail_flow::{
 };
 use grail_script::{DepositTree, InternalKey, VaultTree, weight};
 use grail_spell::{NormalizedSpell, encode_op_return};
-use grail_types::{Bridge, Kind, MockAllowed, Params, RequestId, Roster, Terms};
+use grail_types::{Age, Bridge, Kind, MockAllowed, Params, RequestId, Roster, Terms};
 use grail_wire::PREVIOUS_MAX_BYTES;
 
 use crate::fees::{rate_within, shares};
+use crate::limits::{age_to_claim, claim};
 
 /// An unspent output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +57,9 @@ pub struct SettlementRequest<'a> {
     pub state: &'a RosterState,
     /// The NFT's output.
     pub nft: Coin,
+    /// Blocks that it has, the one that holds it included: its age, by which the outflow decays.
+    /// None as long as it is in no block.
+    pub nft_confirmations: u32,
     /// The vault's coin: output 1 of the transaction that made the NFT's, where it is the vault's.
     /// Operators take that coin and no other at its address.
     pub vault: Option<Coin>,
@@ -145,6 +149,10 @@ pub enum LeftOutReason {
     VaultDust,
     /// More zkBTC than the vault holds: the books do not fit, somebody must look.
     VaultShort,
+    /// More would leave than may by now; it comes with time.
+    OutflowLimit,
+    /// More zkBTC would exist than may; it comes when some has left.
+    SupplyLimit,
 }
 
 impl LeftOutReason {
@@ -156,6 +164,8 @@ impl LeftOutReason {
             Self::TooSmall => "too-small",
             Self::VaultDust => "vault-dust",
             Self::VaultShort => "vault-short",
+            Self::OutflowLimit => "outflow-limit",
+            Self::SupplyLimit => "supply-limit",
         }
     }
 }
@@ -206,6 +216,22 @@ struct Draft {
     state: RosterState,
     spell_items: Vec<SettlementItem>,
     vault_out: Option<u64>,
+}
+
+fn is_peg_in(item: &SettlementItem) -> bool {
+    matches!(item, SettlementItem::PegIn { .. })
+}
+
+/// The peg-outs for which so much room is not enough, when it is given in order: one that does not
+/// fit leaves it to those behind.
+fn above_room(chosen: &[Candidate], mut room: u64) -> BTreeSet<usize> {
+    let burned = chosen.iter().map(|candidate| candidate.deposit.token);
+    let above = burned.enumerate().filter(|(_, burned)| {
+        let left = room.checked_sub(*burned);
+        room = left.unwrap_or(room);
+        left.is_none()
+    });
+    above.map(|(index, _)| index).collect()
 }
 
 /// A way to serve them that keeps every rule.
@@ -473,6 +499,21 @@ impl SettlementRequest<'_> {
         if vault_out > 0 && vault_out < vault.script_pubkey.minimal_non_dust().to_sat() {
             return Ok(Err(Unfit::one(last_peg_out, LeftOutReason::VaultDust)));
         }
+        if minted > burned && supply > self.params.supply_max.to_sat() {
+            let last_peg_in = items.iter().rposition(is_peg_in).unwrap_or_default();
+            return Ok(Err(Unfit::one(last_peg_in, LeftOutReason::SupplyLimit)));
+        }
+        let limit = self.params.outflow_limit();
+        let age = age_to_claim(&limit, self.state.outflow, self.nft_confirmations);
+        let outflow = limit.after(self.state.outflow, age, minted, burned);
+        if limit.check(outflow, minted, burned).is_err() {
+            let level = limit.after(self.state.outflow, age, 0, 0);
+            let room = limit.cap.to_sat().saturating_add(minted);
+            let room = room.saturating_sub(level).max(minted);
+            let indexes = above_room(chosen, room);
+            let reason = LeftOutReason::OutflowLimit;
+            return Ok(Err(Unfit { indexes, reason }));
+        }
         let vault_out = (vault_out > 0).then_some(vault_out);
         let vault_output = vault_out.map(|value| TxOut {
             value: Amount::from_sat(value),
@@ -484,15 +525,16 @@ impl SettlementRequest<'_> {
             .serial
             .checked_add(1)
             .ok_or(PlanError::Overflow)?;
-        let input = std::iter::once(&self.nft)
-            .chain(&self.vault)
-            .chain(chosen.iter().map(|candidate| &candidate.deposit.coin))
-            .map(|coin| TxIn {
-                previous_output: coin.outpoint,
-                script_sig: ScriptBuf::new(),
-                sequence: Sequence::ENABLE_RBF_NO_LOCKTIME,
-                witness: Witness::new(),
-            })
+        let spend = |coin: &Coin, age| TxIn {
+            previous_output: coin.outpoint,
+            script_sig: ScriptBuf::new(),
+            sequence: claim(age),
+            witness: Witness::new(),
+        };
+        let deposits = chosen.iter().map(|candidate| &candidate.deposit.coin);
+        let others = self.vault.iter().chain(deposits);
+        let input = std::iter::once(spend(&self.nft, age))
+            .chain(others.map(|coin| spend(coin, Age::default())))
             .collect();
         let transaction = Transaction {
             version: Version::TWO,
@@ -508,6 +550,7 @@ impl SettlementRequest<'_> {
             state: RosterState {
                 serial,
                 supply,
+                outflow,
                 ..self.state.clone()
             },
             spell_items: vault_item.into_iter().chain(items).collect(),

@@ -4,7 +4,8 @@
 
 use grail_fixtures::world as support;
 
-use bitcoin::{Amount, OutPoint, Txid, Weight, hashes::Hash};
+use bitcoin::{Amount, OutPoint, Sequence, Txid, Weight, hashes::Hash};
+use grail_bridge_contract::RosterState;
 use grail_txbuild::{Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementRequest};
 use grail_wire::PREVIOUS_MAX_BYTES;
 use support::{FEE_RATE, Peg, Setup, World, output, peg_in, peg_out, world};
@@ -151,7 +152,7 @@ fn more_zkbtc_than_the_vault_holds_is_not_paid() {
     });
     assert_eq!(short, [(1, LeftOutReason::VaultShort)]);
     // Nor more than the supply says that there is.
-    let state = grail_bridge_contract::RosterState {
+    let state = RosterState {
         supply: 50_000,
         ..world.state.clone()
     };
@@ -206,6 +207,109 @@ fn a_vault_coin_that_overflows_leaves_everybody_out() {
     ));
 }
 
+/// A world of these limits: so much at once, so much with every block, and no more than that.
+fn limited() -> World {
+    World::new(Setup {
+        params: &|params| {
+            params.deposit_max = Amount::from_sat(600_000_000);
+            params.outflow_cap = Amount::from_sat(600_000_000);
+            params.outflow_rate = Amount::from_sat(10_000);
+            params.supply_max = Amount::from_sat(510_000_000);
+        },
+        ..Setup::default()
+    })
+}
+
+fn at_level(world: &World, outflow: u64) -> RosterState {
+    RosterState {
+        outflow,
+        ..world.state.clone()
+    }
+}
+
+#[test]
+fn what_may_not_leave_yet_waits_and_holds_up_nobody_behind() {
+    let world = limited();
+    let pegs = [
+        peg_out(200_000_000),
+        peg_out(100_000_000),
+        peg_in(1_000_000),
+        peg_out(150_000_000),
+    ];
+    let left = |level: u64, confirmations: u32| {
+        let state = at_level(&world, level);
+        let deposits = deposits(&world, &pegs);
+        let names: Vec<_> = deposits.iter().map(|it| it.terms.id()).collect();
+        let request = SettlementRequest {
+            state: &state,
+            nft_confirmations: confirmations,
+            ..world.request(deposits)
+        };
+        let plan = request.plan(&world.secp).unwrap();
+        let position = |left: &LeftOut| names.iter().position(|it| *it == left.request).unwrap();
+        let left: Vec<_> = plan.left_out.iter().map(position).collect();
+        let limited = |it: &LeftOut| it.reason == LeftOutReason::OutflowLimit;
+        assert!(plan.left_out.iter().all(limited));
+        (left, plan)
+    };
+    // Room for all, for two, for one.
+    assert_eq!(left(149_000_000, 0).0, [0_usize; 0]);
+    assert_eq!(left(200_000_000, 0).0, [3]);
+    assert_eq!(left(350_000_000, 0).0, [1, 3]);
+    // What nets in needs no room.
+    let (out, plan) = left(600_000_000, 0);
+    assert_eq!(out, [0, 1, 3]);
+    assert!(plan.state.outflow < 600_000_000);
+    // With age there is more, and no more is claimed than there is.
+    let (out, plan) = left(200_000_000, 5_000);
+    assert_eq!(out, [0_usize; 0]);
+    assert_eq!(
+        plan.transaction.input[0].sequence,
+        Sequence::from_height(5_000)
+    );
+}
+
+#[test]
+fn the_age_is_the_nfts_alone_and_no_more_than_empties_the_level() {
+    let world = limited();
+    let planned = |level, nft_confirmations| {
+        let state = at_level(&world, level);
+        let request = SettlementRequest {
+            state: &state,
+            nft_confirmations,
+            ..world.request(deposits(&world, &[peg_out(1_000_000)]))
+        };
+        request.plan(&world.secp).unwrap()
+    };
+    let none = Sequence::ENABLE_RBF_NO_LOCKTIME;
+    for (level, confirmations, expected, outflow) in [
+        (0, 9, none, 1_000_000),
+        (25_000, 0, none, 1_025_000),
+        (25_000, 2, Sequence::from_height(2), 1_005_000),
+        (25_000, 9, Sequence::from_height(3), 1_000_000),
+    ] {
+        let plan = planned(level, confirmations);
+        let sequences: Vec<_> = plan
+            .transaction
+            .input
+            .iter()
+            .map(|it| it.sequence)
+            .collect();
+        assert_eq!(sequences, [expected, none, none]);
+        assert_eq!(plan.state.outflow, outflow);
+    }
+}
+
+#[test]
+fn what_may_not_exist_is_not_minted_and_comes_when_some_has_left() {
+    let world = limited();
+    let pegs = [peg_in(9_000_000), peg_in(9_000_000)];
+    let reason = LeftOutReason::SupplyLimit;
+    assert_eq!(left_out(&world, &pegs, unchanged), [(1, reason)]);
+    let with_room = [peg_in(9_000_000), peg_in(9_000_000), peg_out(20_000_000)];
+    assert_eq!(left_out(&world, &with_room, unchanged), []);
+}
+
 #[test]
 fn left_out_codes_are_distinct() {
     let reasons = [
@@ -214,6 +318,8 @@ fn left_out_codes_are_distinct() {
         LeftOutReason::TooSmall,
         LeftOutReason::VaultDust,
         LeftOutReason::VaultShort,
+        LeftOutReason::OutflowLimit,
+        LeftOutReason::SupplyLimit,
     ];
     let codes = reasons.map(LeftOutReason::code);
     assert_eq!(
@@ -223,7 +329,9 @@ fn left_out_codes_are_distinct() {
             "fee-above-cap",
             "too-small",
             "vault-dust",
-            "vault-short"
+            "vault-short",
+            "outflow-limit",
+            "supply-limit"
         ]
     );
     assert_eq!(FEE_RATE.to_sat_per_kwu(), 1_000);

@@ -9,6 +9,7 @@ mod bytes;
 mod hash;
 mod measurement;
 mod network;
+mod outflow;
 mod params;
 mod roster;
 mod terms;
@@ -18,6 +19,7 @@ pub use bridge::{Bridge, BridgeApp};
 pub use hash::TaggedHasher;
 pub use measurement::Measurement;
 pub use network::{DevelopmentAllowed, MockAllowed, Network, UnknownNetwork};
+pub use outflow::{Age, OutflowAboveCap, OutflowLimit};
 pub use params::{
     ImagesHash, PARAMS_MAX_BYTES, Params, ParamsError, ParamsHash, ParamsValues, SectionsError,
 };

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use bitcoin::{Amount, FeeRate, Weight};
 use serde::{Deserialize, Serialize};
 
-use crate::{Bridge, Network, SUPPLY_MAX_SAT, TaggedHasher, bytes::hex32_newtype};
+use crate::{Bridge, Network, OutflowLimit, SUPPLY_MAX_SAT, TaggedHasher, bytes::hex32_newtype};
 
 mod sections;
 
@@ -26,6 +26,8 @@ hex32_newtype! {
 const STANDARD_WEIGHT_MAX: Weight = Weight::from_wu(400_000);
 /// Relay's dust limit for a P2TR output at the default dust rate; above Charms' own 300 sat.
 const DUST_P2TR: Amount = Amount::from_sat(330);
+/// Longest age that an input can be held to (BIP 68).
+const BLOCKS_MAX: u64 = 65_535;
 /// No proof is worth more; above it a typing error is likelier.
 const PROVER_FEE_MAX: Amount = Amount::from_sat(10_000_000);
 
@@ -81,6 +83,17 @@ pub struct ParamsValues {
     pub prover_fee_max: Amount,
     /// Names the document that lists the enclave images which may hold a signer's key.
     pub images: ImagesHash,
+    /// Most zkBTC that may leave at once, on balance (ADR 24).
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
+    pub outflow_cap: Amount,
+    /// What may leave besides with every block.
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
+    pub outflow_rate: Amount,
+    /// Most zkBTC that may exist: what nets in stops there.
+    #[serde(with = "bitcoin::amount::serde::as_sat")]
+    pub supply_max: Amount,
+    /// Fewest blocks between the announcement of a rotation and its execution.
+    pub notice: u16,
 }
 
 /// Why values are no protocol parameters.
@@ -149,6 +162,16 @@ impl Params {
     }
 }
 
+/// The first rule that does not hold.
+macro_rules! rules {
+    ($($holds:expr => $rule:literal;)*) => {{
+        $(if !($holds) {
+            return Err(ParamsError($rule));
+        })*
+        Ok(())
+    }};
+}
+
 impl ParamsValues {
     /// The preset of a network, for the enclave images that may sign.
     pub fn preset(network: Network, images: ImagesHash) -> Self {
@@ -178,77 +201,52 @@ impl ParamsValues {
             settlements_unconfirmed_max: 20,
             prover_fee_max: Amount::ZERO,
             images,
+            // A thousand bitcoin at once, and as many again in a day.
+            outflow_cap: Amount::from_sat(100_000_000_000),
+            outflow_rate: Amount::from_sat(700_000_000),
+            supply_max: Amount::from_sat(45_000_000_000_000),
+            notice: if is_regtest { 6 } else { 1_008 },
         }
+    }
+
+    /// How much may leave.
+    pub fn outflow_limit(&self) -> OutflowLimit {
+        let (cap, rate) = (self.outflow_cap, self.outflow_rate);
+        OutflowLimit { cap, rate }
     }
 
     /// Whether the values make sense together.
     fn check(&self) -> Result<(), ParamsError> {
-        let rules = [
-            (self.carrier >= DUST_P2TR, "carrier is below the dust limit"),
-            (
-                self.nft_carrier >= DUST_P2TR,
-                "NFT carrier is below the dust limit",
-            ),
-            (
-                self.deposit_min > self.carrier,
-                "smallest deposit must exceed the carrier",
-            ),
-            (
-                self.deposit_min <= self.deposit_max,
-                "smallest deposit exceeds the largest",
-            ),
-            (
-                self.deposit_max.to_sat() <= SUPPLY_MAX_SAT,
-                "largest deposit exceeds all bitcoin",
-            ),
-            (
-                self.fee_rate_min <= self.fee_rate_max,
-                "lowest fee rate exceeds the highest",
-            ),
-            (
-                self.fee_rate_max.to_sat_per_kwu() <= 2_500_000,
-                "highest fee rate is absurd",
-            ),
-            (
-                self.reclaim_delay_min > self.sweep_margin,
-                "reclaim delay must exceed the sweep margin",
-            ),
-            (
-                self.reclaim_delay_min <= self.reclaim_delay_max,
-                "shortest reclaim delay exceeds the longest",
-            ),
-            (
-                self.roster_inputs_max >= 2,
-                "a settlement needs at least two roster inputs",
-            ),
-            (
-                self.roster_inputs_max <= 200,
-                "a settlement with over 200 roster inputs may not relay",
-            ),
-            (
-                self.settlement_weight_max <= STANDARD_WEIGHT_MAX,
-                "settlement weight exceeds what relay accepts",
-            ),
-            (
-                self.settlements_unconfirmed_max >= 1 && self.settlements_unconfirmed_max <= 20,
-                "unconfirmed settlements must be 1 to 20",
-            ),
-            (
-                self.deposit_confirmations >= 1,
-                "deposits need a confirmation",
-            ),
-            (
-                self.prover_fee_max == Amount::ZERO || self.prover_fee_max >= DUST_P2TR,
-                "a prover's fee below the dust limit can never be paid",
-            ),
-            (
-                self.prover_fee_max <= PROVER_FEE_MAX,
-                "a prover's fee is absurd",
-            ),
-        ];
-        rules
-            .into_iter()
-            .try_for_each(|(holds, rule)| holds.then_some(()).ok_or(ParamsError(rule)))
+        let all_bitcoin = Amount::from_sat(SUPPLY_MAX_SAT);
+        let most_that_can_leave = self.outflow_rate.to_sat().saturating_mul(BLOCKS_MAX);
+        rules! {
+            self.carrier >= DUST_P2TR => "carrier is below the dust limit";
+            self.nft_carrier >= DUST_P2TR => "NFT carrier is below the dust limit";
+            self.deposit_min > self.carrier => "smallest deposit must exceed the carrier";
+            self.deposit_min <= self.deposit_max => "smallest deposit exceeds the largest";
+            self.deposit_max <= all_bitcoin => "largest deposit exceeds all bitcoin";
+            self.fee_rate_min <= self.fee_rate_max => "lowest fee rate exceeds the highest";
+            self.fee_rate_max.to_sat_per_kwu() <= 2_500_000 => "highest fee rate is absurd";
+            self.reclaim_delay_min > self.sweep_margin => "reclaim delay must exceed the sweep margin";
+            self.reclaim_delay_min <= self.reclaim_delay_max =>
+                "shortest reclaim delay exceeds the longest";
+            self.roster_inputs_max >= 2 => "a settlement needs at least two roster inputs";
+            self.roster_inputs_max <= 200 =>
+                "a settlement with over 200 roster inputs may not relay";
+            self.settlement_weight_max <= STANDARD_WEIGHT_MAX =>
+                "settlement weight exceeds what relay accepts";
+            (1..=20).contains(&self.settlements_unconfirmed_max) =>
+                "unconfirmed settlements must be 1 to 20";
+            self.deposit_confirmations >= 1 => "deposits need a confirmation";
+            self.prover_fee_max == Amount::ZERO || self.prover_fee_max >= DUST_P2TR =>
+                "a prover's fee below the dust limit can never be paid";
+            self.prover_fee_max <= PROVER_FEE_MAX => "a prover's fee is absurd";
+            self.deposit_max <= self.outflow_cap => "the largest deposit could never leave";
+            self.outflow_cap <= all_bitcoin => "more than all bitcoin could leave at once";
+            self.supply_max.to_sat() <= most_that_can_leave =>
+                "the largest supply could not leave within the longest wait";
+            self.notice > 0 => "a rotation needs notice";
+        }
     }
 }
 

@@ -72,7 +72,12 @@ impl PegError {
 /// What the API goes by, if its images are those that its parameters name, and the hash over all is
 /// the one that it names.
 pub fn checked_protocol(answer: ParamsAnswer) -> Result<Protocol, PegError> {
-    let protocol = Protocol::new(answer.bridge, answer.params, answer.images)?;
+    let protocol = Protocol::new(
+        answer.bridge,
+        answer.params,
+        answer.images,
+        answer.governance,
+    )?;
     let expected = protocol.hash();
     if expected == answer.params_hash {
         Ok(protocol)

@@ -172,6 +172,7 @@ fn served(images: Images) -> ParamsAnswer {
         bridge: bridge(),
         params: params(),
         images,
+        governance: grail_fixtures::world::governance(),
         params_hash: protocol().hash(),
     }
 }
@@ -202,7 +203,13 @@ fn images_that_the_parameters_do_not_name_are_refused() {
 #[test]
 fn what_is_pinned_is_not_exchanged() {
     assert_eq!(agreed_protocol(protocol(), &protocol()), Ok(protocol()));
-    let other = Protocol::new(bridge(), other_params(), images()).unwrap();
+    let other = Protocol::new(
+        bridge(),
+        other_params(),
+        images(),
+        grail_fixtures::world::governance(),
+    )
+    .unwrap();
     let refused = agreed_protocol(protocol(), &other).unwrap_err();
     assert_eq!(refused.code(), "params-changed");
 }

@@ -253,7 +253,13 @@ fn a_bridge_of_ones_own_does_not_lend_its_nft() {
         app: bridge_app(2),
         ..bridge()
     };
-    let other = Protocol::new(other, params(), images()).unwrap();
+    let other = Protocol::new(
+        other,
+        params(),
+        images(),
+        grail_fixtures::world::governance(),
+    )
+    .unwrap();
     let transaction = honest_nft();
     let unspent = UnspentOutput {
         confirmations: 3,

@@ -96,8 +96,10 @@ codes! {
         NftOutput = "nft-output",
         /// The NFT's serial is not the next.
         SerialMismatch = "serial-mismatch",
-        /// A settlement changes more of the NFT's state than serial and supply.
+        /// A settlement changes more of the NFT's state than serial, supply and outflow.
         RosterChanged = "roster-changed",
+        /// The spell is of a version that the NFT's state does not allow.
+        SpellVersion = "spell-version",
         /// The signer is in no roster that the transaction spends from.
         NotInRoster = "not-in-roster",
         /// An input is of no template that the action knows.
@@ -136,6 +138,12 @@ codes! {
         VaultMismatch = "vault-mismatch",
         /// The NFT's supply does not follow mints and burns.
         SupplyMismatch = "supply-mismatch",
+        /// More zkBTC would exist than the parameters allow.
+        SupplyAboveMax = "supply-above-max",
+        /// The NFT's outflow does not follow from what leaves and from the age of its coin.
+        OutflowMismatch = "outflow-mismatch",
+        /// More would leave than may by now: it passes with time.
+        OutflowAboveCap = "outflow-above-cap",
         /// The output that no proof commits to is not what a prover may be paid.
         ProverFee = "prover-fee",
         /// The fee rate is below the clamp.

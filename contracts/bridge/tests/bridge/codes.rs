@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use grail_bridge_contract::{Side, StateError, Violation};
 
-fn state_errors() -> [(StateError, &'static str); 9] {
+fn state_errors() -> [(StateError, &'static str); 12] {
     let field = StateError::Field {
         field: "epoch",
         expected: "a number",
     };
     [
         (StateError::NotAnArray, "state-not-an-array"),
-        (StateError::Length { got: 7 }, "state-length"),
-        (StateError::Format { got: 2 }, "state-format"),
+        (StateError::Length(7), "state-length"),
+        (StateError::Format(1), "state-format"),
         (field, "state-field"),
-        (StateError::SignerCount { got: 3 }, "state-signer-count"),
+        (StateError::SignerCount(3), "state-signer-count"),
         (
             StateError::SignersNotAscending,
             "state-signers-not-ascending",
@@ -27,7 +27,10 @@ fn state_errors() -> [(StateError, &'static str); 9] {
             "state-threshold",
         ),
         (StateError::VaultScript, "state-vault-script"),
-        (StateError::Supply { got: 1 }, "state-supply"),
+        (StateError::Supply(1), "state-supply"),
+        (StateError::Next(9, 0), "state-next"),
+        (StateError::Outflow(1), "state-outflow"),
+        (StateError::SpellVersions(14, 15), "state-spell-versions"),
     ]
 }
 

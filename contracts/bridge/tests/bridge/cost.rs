@@ -128,7 +128,7 @@ fn deployment() -> Spell {
 }
 
 fn rotation() -> Spell {
-    let spell = Spell::settlement(&state(5_000), &rotated(5_000))
+    let spell = Spell::execution(&state(5_000), &rotated(5_000))
         .input(VAULT, 5_000)
         .output(NEXT_VAULT, 5_000);
     from_last_settlement(spell)

@@ -3,7 +3,7 @@
 use charms_data::{App, B32, Data};
 use grail_bridge_contract::{Action, RosterState, Side, StateError, Violation, identity_of};
 
-use crate::spell::{DUST, Spell, USER, VAULT, nft, script, state, token, utxo};
+use crate::spell::{DUST, Spell, USER, VAULT, announced, nft, rotated, script, state, token, utxo};
 
 fn first_state() -> RosterState {
     RosterState {
@@ -146,6 +146,26 @@ fn refuses_a_deployment_with_supply() {
         ..first_state()
     })
     .refused(&Violation::DeploySupply(1));
+}
+
+#[test]
+fn refuses_a_deployment_with_an_announcement_or_with_outflow() {
+    let changes: [fn(&mut RosterState); 2] = [|it| it.attempt = 1, |it| it.outflow = 1];
+    for change in changes {
+        let mut state = first_state();
+        change(&mut state);
+        deployment(&state).refused(&Violation::DeployLimits);
+    }
+    // At serial 0 no announcement can have been made.
+    let announced = RosterState {
+        serial: 0,
+        ..announced(&state(0), &rotated(0))
+    };
+    let error = StateError::Next(5, 144);
+    deployment(&announced).refused(&Violation::State {
+        side: Side::Out,
+        error,
+    });
 }
 
 #[test]

@@ -25,4 +25,5 @@ mod single_fault;
 mod spec;
 mod spell;
 mod state;
+mod steps;
 mod tokens;

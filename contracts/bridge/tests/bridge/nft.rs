@@ -2,10 +2,10 @@
 //! may ask for.
 
 use charms_data::{App, B32, Data, is_simple_transfer};
-use grail_bridge_contract::{Action, RosterState, Side, StateError, Violation};
+use grail_bridge_contract::{Action, MAX_SUPPLY_SAT, RosterState, Side, StateError, Violation};
 
 use crate::spell::{
-    DUST, NEXT_VAULT, Spell, USER, VAULT, nft, peg_in, rotated, script, state, token,
+    DUST, NEXT_VAULT, Spell, USER, VAULT, announced, nft, peg_in, rotated, script, state, token,
 };
 
 #[test]
@@ -72,49 +72,60 @@ fn refuses_the_nft_on_another_script() {
 #[test]
 fn refuses_a_roster_changed_in_the_same_epoch() {
     let other = rotated(0);
-    let changes: [(&str, RosterState); 4] = [
-        (
-            "signers",
-            RosterState {
-                signers: other.signers,
-                ..state(0)
-            },
-        ),
-        (
-            "threshold",
-            RosterState {
-                threshold: 13,
-                ..state(0)
-            },
-        ),
-        (
-            "vault_script",
-            RosterState {
-                vault_script: other.vault_script,
-                ..state(0)
-            },
-        ),
-        (
-            "params_hash",
-            RosterState {
-                params_hash: other.params_hash,
-                ..state(0)
-            },
-        ),
+    let changes: [fn(&mut RosterState, &RosterState); 9] = [
+        |it, other| it.signers.clone_from(&other.signers),
+        |it, _| it.threshold = 13,
+        |it, other| it.vault_script.clone_from(&other.vault_script),
+        |it, other| it.params_hash = other.params_hash,
+        |it, other| it.governance = other.governance,
+        |it, _| it.attempt += 1,
+        |it, other| it.next = announced(it, other).next,
+        |it, _| (it.spell_min, it.spell_max) = (16, 16),
+        |it, _| it.spell_max = 16,
     ];
-    for (field, new) in changes {
-        Spell::settlement(&state(0), &new).refused(&Violation::ChangedInEpoch { field });
+    for change in changes {
+        let mut new = state(0);
+        change(&mut new, &other);
+        Spell::settlement(&state(0), &new).refused(&Violation::Changed);
+    }
+    // Nor is an announcement taken back on the way.
+    let silent = RosterState {
+        next: None,
+        ..announced(&state(0), &other)
+    };
+    Spell::settlement(&announced(&state(0), &other), &silent).refused(&Violation::Changed);
+}
+
+#[test]
+fn a_settlement_may_leave_any_outflow_and_keeps_an_announcement() {
+    let old = announced(&state(5_000), &rotated(5_000));
+    for outflow in [0, 1, MAX_SUPPLY_SAT] {
+        let new = RosterState {
+            outflow,
+            ..old.clone()
+        };
+        Spell::settlement(&old, &new).accepted();
+        Spell::settlement(&new, &old).accepted();
     }
 }
 
 /// A settlement and a rotation, each netted, from serial `from` to serial `to`.
 fn from_serial_to(from: u64, to: u64) -> [Spell; 2] {
-    [(state(5_000), VAULT), (rotated(5_000), NEXT_VAULT)].map(|(new, vault)| {
-        let old = RosterState {
-            serial: from,
-            ..state(5_000)
-        };
-        Spell::succession(&old, &RosterState { serial: to, ..new })
+    let old = RosterState {
+        serial: from,
+        ..state(5_000)
+    };
+    let announced = announced(&old, &rotated(5_000));
+    let executed = RosterState {
+        attempt: announced.attempt,
+        ..rotated(5_000)
+    };
+    [
+        (Action::Settle, old, state(5_000), VAULT),
+        (Action::Execute, announced, executed, NEXT_VAULT),
+    ]
+    .map(|(action, old, new, vault)| {
+        Spell::step(action, &old, &RosterState { serial: to, ..new })
             .input(VAULT, 5_000)
             .tokens_in(700)
             .output(vault, 5_000)
@@ -124,7 +135,7 @@ fn from_serial_to(from: u64, to: u64) -> [Spell; 2] {
 
 #[test]
 fn accepts_the_next_serial() {
-    for from in [0, 8, u64::MAX - 1] {
+    for from in [1, 8, u64::MAX - 1] {
         for spell in from_serial_to(from, from + 1) {
             spell.accepted();
         }
@@ -133,7 +144,7 @@ fn accepts_the_next_serial() {
 
 #[test]
 fn refuses_a_serial_that_stays() {
-    for serial in [0, 8] {
+    for serial in [1, 8] {
         let violation = Violation::Serial {
             from: serial,
             to: serial,

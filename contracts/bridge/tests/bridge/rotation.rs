@@ -3,11 +3,14 @@
 use charms_data::Data;
 use grail_bridge_contract::{RosterState, Side, StateError, Violation};
 
-use crate::spell::{DUST, NEXT_VAULT, Spell, USER, VAULT, rotated, script, state, token};
+use crate::{
+    spell::{DUST, NEXT_VAULT, Spell, USER, VAULT, rotated, script, state, token},
+    steps::moves,
+};
 
 /// A rotation that brings along a vault worth `vault`, of which `supply` is zkBTC.
 fn rotation(supply: u64, vault: u64) -> Spell {
-    Spell::settlement(&state(supply), &rotated(supply))
+    Spell::execution(&state(supply), &rotated(supply))
         .input(VAULT, vault)
         .output(NEXT_VAULT, vault)
 }
@@ -20,19 +23,32 @@ fn accepts_a_rotation_that_moves_the_whole_vault() {
 
 #[test]
 fn accepts_a_rotation_of_an_empty_bridge() {
-    Spell::settlement(&state(0), &rotated(0)).accepted();
+    Spell::execution(&state(0), &rotated(0)).accepted();
 }
 
 #[test]
-fn accepts_a_rotation_that_mints_and_burns() {
-    Spell::settlement(&state(5_000), &rotated(5_500))
+fn refuses_a_rotation_that_mints_or_burns() {
+    Spell::execution(&state(5_000), &rotated(5_500))
         .input(VAULT, 5_000)
         .input(USER, 2_000)
-        .tokens_in(400)
         .output(NEXT_VAULT, 5_500)
-        .tokens_out(900)
-        .output(USER, 400)
-        .accepted();
+        .tokens_out(500)
+        .refused(&Violation::Changed);
+    // Nor under the same supply, where nobody's books would show it.
+    rotation(5_000, 5_000)
+        .tokens_out(500)
+        .refused(&Violation::TokenDelta {
+            supply: 0,
+            tokens: 500,
+        });
+    rotation(5_000, 5_000)
+        .tokens_out(500)
+        .judged_as(token())
+        .refused(&Violation::UnbalancedWithoutSettlement {
+            tokens_in: 0,
+            tokens_out: 500,
+        });
+    rotation(5_000, 5_000).tokens_in(5).tokens_out(5).accepted();
 }
 
 #[test]
@@ -42,8 +58,8 @@ fn accepts_new_params_for_the_same_roster_without_moving_the_vault() {
         params_hash: [1; 32],
         ..state(5_000)
     };
-    Spell::settlement(&state(5_000), &new).accepted();
-    Spell::settlement(&state(5_000), &new)
+    Spell::execution(&state(5_000), &new).accepted();
+    Spell::execution(&state(5_000), &new)
         .input(VAULT, 100)
         .output(VAULT, 100)
         .accepted();
@@ -51,7 +67,7 @@ fn accepts_new_params_for_the_same_roster_without_moving_the_vault() {
 
 #[test]
 fn refuses_a_rotation_that_leaves_backing_behind() {
-    Spell::settlement(&state(5_000), &rotated(5_000)).refused(&Violation::RotationUnbacked {
+    Spell::execution(&state(5_000), &rotated(5_000)).refused(&Violation::RotationUnbacked {
         vault: 0,
         supply: 5_000,
     });
@@ -77,7 +93,7 @@ fn refuses_a_rotation_that_pays_the_old_vault() {
 
 #[test]
 fn refuses_a_rotation_that_loses_a_satoshi() {
-    Spell::settlement(&state(5_000), &rotated(5_000))
+    Spell::execution(&state(5_000), &rotated(5_000))
         .input(VAULT, 5_001)
         .output(NEXT_VAULT, 5_000)
         .refused(&Violation::VaultDelta {
@@ -95,12 +111,17 @@ fn refuses_a_rotation_whose_nft_stays_at_the_old_vault() {
 
 #[test]
 fn refuses_an_epoch_that_is_skipped_or_falls() {
-    for to in [0, 2, 5, u64::MAX] {
+    for to in [0, 2, 3, 5, u64::MAX] {
         let new = RosterState {
             epoch: to,
             ..state(0)
         };
-        Spell::settlement(&state(0), &new).refused(&Violation::Epoch { from: 3, to });
+        Spell::execution(&state(0), &new).refused(&Violation::Epoch { from: 3, to });
+    }
+    // Every other action stays in its epoch, or it would be an execution without its rules.
+    for (action, old, new) in moves() {
+        let new = RosterState { epoch: 4, ..new };
+        Spell::step(action, &old, &new).refused(&Violation::Epoch { from: 3, to: 4 });
     }
 }
 
@@ -115,7 +136,7 @@ fn refuses_to_wrap_the_epoch() {
         epoch: 0,
         ..state(0)
     };
-    Spell::settlement(&last, &wrapped).refused(&Violation::Epoch {
+    Spell::execution(&last, &wrapped).refused(&Violation::Epoch {
         from: u64::MAX,
         to: 0,
     });
@@ -136,7 +157,7 @@ fn refuses_a_rotation_to_an_invalid_roster() {
     };
     let cases = [
         (twice, StateError::SignersNotAscending),
-        (few, StateError::SignerCount { got: 3 }),
+        (few, StateError::SignerCount(3)),
         (
             split,
             StateError::Threshold {
@@ -146,7 +167,7 @@ fn refuses_a_rotation_to_an_invalid_roster() {
         ),
     ];
     for (new, error) in cases {
-        Spell::settlement(&state(0), &new).refused(&Violation::State {
+        Spell::execution(&state(0), &new).refused(&Violation::State {
             side: Side::Out,
             error,
         });

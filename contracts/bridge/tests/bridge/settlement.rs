@@ -82,7 +82,7 @@ fn accepts_a_supply_up_to_all_bitcoin_and_not_beyond() {
     for got in [MAX_SUPPLY_SAT + 1, u64::MAX] {
         mint(got).refused(&Violation::State {
             side: Side::Out,
-            error: StateError::Supply { got },
+            error: StateError::Supply(got),
         });
     }
 }

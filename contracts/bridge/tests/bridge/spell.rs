@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use charms_app_runner::AppRunner;
 use charms_data::{App, B32, Charms, Data, NativeOutput, Transaction, TxId, UtxoId};
 use grail_bridge_contract::{
-    Action, ROSTER_TAG, RosterState, Violation, app_contract, check, identity_of, nft_app,
-    token_app,
+    Action, Next, ROSTER_TAG, RosterState, SPELL_VERSION_MIN, Violation, app_contract, check,
+    identity_of, nft_app, token_app,
 };
 
 /// The committed wasm: what proofs run.
@@ -44,6 +44,12 @@ pub fn state(supply: u64) -> RosterState {
         vault_script: script(VAULT),
         supply,
         params_hash: [0x77; 32],
+        governance: [0x66; 32],
+        attempt: 0,
+        next: None,
+        outflow: 0,
+        spell_min: SPELL_VERSION_MIN,
+        spell_max: SPELL_VERSION_MIN,
     }
 }
 
@@ -54,7 +60,22 @@ pub fn rotated(supply: u64) -> RosterState {
         signers: (2..=17).map(|seed| [seed; 32]).collect(),
         vault_script: script(NEXT_VAULT),
         params_hash: [0x78; 32],
+        governance: [0x67; 32],
+        spell_max: SPELL_VERSION_MIN + 1,
         ..state(supply)
+    }
+}
+
+/// `old` with the rotation to `new` announced some settlements ago.
+pub fn announced(old: &RosterState, new: &RosterState) -> RosterState {
+    RosterState {
+        attempt: old.attempt + 1,
+        next: Some(Next {
+            hash: new.next_hash(),
+            serial: old.serial.min(5),
+            wait: 144,
+        }),
+        ..old.clone()
     }
 }
 
@@ -119,8 +140,26 @@ impl Spell {
 
     /// A settlement with both NFTs, judged by the NFT's rules: input 0 and output 0 are the NFT.
     pub fn succession(old: &RosterState, new: &RosterState) -> Self {
+        Self::step(Action::Settle, old, new)
+    }
+
+    /// The execution of a rotation from `old`, where it is announced, to `new`, which gets the next
+    /// serial and what stays in a rotation.
+    pub fn execution(old: &RosterState, new: &RosterState) -> Self {
+        let old = announced(old, new);
+        let next = RosterState {
+            serial: old.serial + 1,
+            attempt: old.attempt,
+            outflow: old.outflow,
+            ..new.clone()
+        };
+        Self::step(Action::Execute, &old, &next)
+    }
+
+    /// The same of any action.
+    pub fn step(action: Action, old: &RosterState, new: &RosterState) -> Self {
         Self::new(nft())
-            .action(Action::Settle)
+            .action(action)
             .input_at(old.vault_script.clone(), DUST, [(nft(), old.to_data())])
             .output_at(new.vault_script.clone(), DUST, [(nft(), new.to_data())])
     }

@@ -2,7 +2,7 @@
 
 use charms_data::Data;
 use ciborium::Value;
-use grail_bridge_contract::{MAX_SUPPLY_SAT, RosterState, StateError};
+use grail_bridge_contract::{MAX_SUPPLY_SAT, Next, RosterState, StateError};
 
 use crate::spell::state;
 
@@ -17,6 +17,15 @@ fn with_item(index: usize, item: Value) -> Data {
     let mut items = items(&state(7));
     items[index] = item;
     Data::from(&Value::Array(items))
+}
+
+/// At serial 8.
+fn announcing(serial: u64, wait: u16) -> RosterState {
+    let hash = [9; 32];
+    RosterState {
+        next: Some(Next { hash, serial, wait }),
+        ..state(1)
+    }
 }
 
 fn signers(count: u8) -> Vec<[u8; 32]> {
@@ -42,9 +51,19 @@ fn encodes_to_these_bytes() {
         vault_script: [&[0x51, 0x20][..], &[0xaa; 32]].concat(),
         supply: MAX_SUPPLY_SAT,
         params_hash: [0x77; 32],
+        governance: [0x66; 32],
+        attempt: 24,
+        next: Some(Next {
+            hash: [0x55; 32],
+            serial: 65_535,
+            wait: 1_008,
+        }),
+        outflow: 255,
+        spell_min: 15,
+        spell_max: 256,
     };
     let expected = [
-        "88011901021a00010000".to_owned(),
+        "8e021901021a00010000".to_owned(),
         format!(
             "5880{}{}{}{}",
             "01".repeat(32),
@@ -54,11 +73,101 @@ fn encodes_to_these_bytes() {
         ),
         format!("0358225120{}", "aa".repeat(32)),
         format!("1b000775f05a0740005820{}", "77".repeat(32)),
+        format!("5820{}1818", "66".repeat(32)),
+        format!("835820{}19ffff1903f0", "55".repeat(32)),
+        "18ff0f190100".to_owned(),
     ]
     .concat();
     assert_eq!(hex::encode(state.to_data().bytes()), expected);
     let decoded = Data::try_from_bytes(&hex::decode(expected).unwrap()).unwrap();
-    assert_eq!(RosterState::from_data(&decoded), Ok(state));
+    assert_eq!(RosterState::from_data(&decoded), Ok(state.clone()));
+    // Nothing announced: an empty array, one byte.
+    let silent = RosterState {
+        next: None,
+        ..state
+    };
+    let bytes = hex::encode(silent.to_data().bytes());
+    assert!(bytes.contains(&format!("{}18188018ff0f", "66".repeat(32))));
+}
+
+#[test]
+fn the_state_grows_by_less_than_120_bytes_over_format_1_whatever_it_counts() {
+    // Sixteen administrators are a hash, like any number of them.
+    let largest = RosterState {
+        attempt: 65_535,
+        outflow: MAX_SUPPLY_SAT,
+        ..state(MAX_SUPPLY_SAT)
+    };
+    let waiting = RosterState {
+        serial: u64::from(u32::MAX),
+        next: Some(Next {
+            hash: [9; 32],
+            serial: u64::from(u32::MAX),
+            wait: u16::MAX,
+        }),
+        ..largest.clone()
+    };
+    let grown = |state: &RosterState| {
+        let mut format_1 = items(state);
+        format_1.truncate(8);
+        let before = Data::from(&Value::Array(format_1)).bytes().len();
+        state.to_data().bytes().len() - before
+    };
+    let grown = [state(7), largest, waiting].map(|state| grown(&state));
+    println!("bytes more than format 1: idle, at its largest, announced: {grown:?}");
+    assert!(grown.iter().all(|bytes| *bytes < 120), "{grown:?}");
+}
+
+#[test]
+fn the_hash_of_the_next_roster_is_of_these_bytes() {
+    use sha2::{Digest, Sha256};
+    let next = crate::spell::rotated(5_000);
+    let tag = Sha256::digest(b"grail/next-roster/v1");
+    let body = [
+        &16_u64.to_be_bytes()[..],
+        &next.signers.concat(),
+        &12_u16.to_be_bytes(),
+        &next.vault_script,
+        &next.params_hash,
+        &next.governance,
+        &15_u32.to_be_bytes(),
+        &16_u32.to_be_bytes(),
+    ]
+    .concat();
+    let hash: [u8; 32] = Sha256::digest([&tag[..], &tag, &body].concat()).into();
+    assert_eq!(next.next_hash(), hash);
+}
+
+#[test]
+fn the_hash_of_the_next_roster_covers_what_a_rotation_changes_and_nothing_else() {
+    let hash = |change: fn(&mut RosterState)| {
+        let mut state = state(7);
+        change(&mut state);
+        state.next_hash()
+    };
+    let covered: [fn(&mut RosterState); 7] = [
+        |it| it.signers[3][31] ^= 1,
+        |it| it.threshold += 1,
+        |it| it.vault_script[33] ^= 1,
+        |it| it.params_hash[0] ^= 1,
+        |it| it.governance[31] ^= 1,
+        |it| it.spell_min += 1,
+        |it| it.spell_max += 1,
+    ];
+    for change in covered {
+        assert_ne!(hash(change), state(7).next_hash());
+    }
+    let beside: [fn(&mut RosterState); 6] = [
+        |it| it.epoch += 1,
+        |it| it.serial += 1,
+        |it| it.supply += 1,
+        |it| it.attempt += 1,
+        |it| it.next = crate::spell::announced(it, it).next,
+        |it| it.outflow += 1,
+    ];
+    for change in beside {
+        assert_eq!(hash(change), state(7).next_hash());
+    }
 }
 
 #[test]
@@ -93,6 +202,15 @@ fn decodes_what_it_encodes_at_the_limits() {
             threshold: 100,
             ..state(1)
         },
+        RosterState {
+            attempt: u64::MAX,
+            outflow: MAX_SUPPLY_SAT,
+            spell_max: u32::MAX,
+            spell_min: u32::MAX,
+            ..state(1)
+        },
+        announcing(1, 1),
+        announcing(8, u16::MAX),
     ];
     for state in cases {
         assert_eq!(RosterState::from_data(&state.to_data()), Ok(state));
@@ -100,7 +218,7 @@ fn decodes_what_it_encodes_at_the_limits() {
 }
 
 #[test]
-fn refuses_what_is_not_an_array_of_eight() {
+fn refuses_what_is_not_an_array_of_fourteen() {
     for data in [
         Data::empty(),
         Data::from(&7),
@@ -111,20 +229,11 @@ fn refuses_what_is_not_an_array_of_eight() {
     }
     let mut short = items(&state(7));
     short.pop();
-    refused(
-        &Data::from(&Value::Array(short)),
-        &StateError::Length { got: 7 },
-    );
+    refused(&Data::from(&Value::Array(short)), &StateError::Length(13));
     let mut long = items(&state(7));
     long.push(Value::Null);
-    refused(
-        &Data::from(&Value::Array(long)),
-        &StateError::Length { got: 9 },
-    );
-    refused(
-        &Data::from(&Value::Array(vec![])),
-        &StateError::Length { got: 0 },
-    );
+    refused(&Data::from(&Value::Array(long)), &StateError::Length(15));
+    refused(&Data::from(&Value::Array(vec![])), &StateError::Length(0));
 }
 
 #[test]
@@ -135,8 +244,8 @@ fn refuses_a_tagged_array() {
 
 #[test]
 fn refuses_another_format() {
-    for got in [0, 2, u64::MAX] {
-        refused(&with_item(0, got.into()), &StateError::Format { got });
+    for got in [0, 1, 3, u64::MAX] {
+        refused(&with_item(0, got.into()), &StateError::Format(got));
     }
 }
 
@@ -153,6 +262,12 @@ fn refuses_items_of_another_type() {
         ("vault_script", bytes),
         ("supply", integer),
         ("params_hash", bytes),
+        ("governance", bytes),
+        ("attempt", integer),
+        ("next", "an array of hash, serial and wait, or of nothing"),
+        ("outflow", integer),
+        ("spell_min", integer),
+        ("spell_max", integer),
     ];
     for (index, (field, expected)) in expected.into_iter().enumerate() {
         let mut wrong = vec![
@@ -160,7 +275,7 @@ fn refuses_items_of_another_type() {
             Value::Bool(true),
             Value::Float(1.0),
             Value::Text("1".into()),
-            Value::Array(vec![]),
+            Value::Array(vec![Value::Null]),
             Value::Tag(2, Box::new(Value::Bytes(vec![1]))),
             Value::from(-1),
         ];
@@ -186,28 +301,81 @@ fn refuses_byte_strings_of_another_length() {
         let data = with_item(3, Value::Bytes(vec![1; len]));
         refused(&data, &StateError::Field { field, expected });
     }
-    for len in [0, 31, 33] {
-        let data = with_item(7, Value::Bytes(vec![1; len]));
-        refused(
-            &data,
-            &StateError::Field {
-                field: "params_hash",
-                expected: "32 bytes",
-            },
-        );
+    let expected = "32 bytes";
+    for (index, field) in [(7, "params_hash"), (8, "governance")] {
+        for len in [0, 31, 33] {
+            let data = with_item(index, Value::Bytes(vec![1; len]));
+            refused(&data, &StateError::Field { field, expected });
+        }
     }
 }
 
 #[test]
-fn refuses_a_threshold_over_16_bits() {
-    let data = with_item(4, Value::from(65_536 + 12));
-    refused(
-        &data,
-        &StateError::Field {
-            field: "threshold",
-            expected: "16 bits",
-        },
-    );
+fn refuses_numbers_wider_than_their_fields() {
+    let fields = [
+        (4, "threshold", "16 bits", 65_536_u64 + 12),
+        (12, "spell_min", "32 bits", (1 << 32) + 15),
+        (13, "spell_max", "32 bits", (1 << 32) + 15),
+    ];
+    for (index, field, expected, number) in fields {
+        let data = with_item(index, Value::from(number));
+        refused(&data, &StateError::Field { field, expected });
+    }
+}
+
+#[test]
+fn refuses_an_announcement_that_none_can_be() {
+    let hash = || Value::Bytes(vec![9; 32]);
+    let field = |field, expected| StateError::Field { field, expected };
+    let shape = field("next", "an array of hash, serial and wait, or of nothing");
+    let integer = "an unsigned 64-bit integer";
+    let cases = [
+        (vec![hash()], shape.clone()),
+        (vec![hash(), 5.into()], shape.clone()),
+        (vec![hash(), 5.into(), 6.into(), 7.into()], shape),
+        (
+            vec![Value::Bytes(vec![9; 31]), 5.into(), 6.into()],
+            field("next.hash", "32 bytes"),
+        ),
+        (
+            vec![hash(), Value::Null, 6.into()],
+            field("next.serial", integer),
+        ),
+        (
+            vec![hash(), 5.into(), 65_536.into()],
+            field("next.wait", "16 bits"),
+        ),
+        // At a serial that was not yet, or that the deployment has; waiting for nothing.
+        (vec![hash(), 9.into(), 6.into()], StateError::Next(9, 6)),
+        (vec![hash(), 0.into(), 6.into()], StateError::Next(0, 6)),
+        (vec![hash(), 8.into(), 0.into()], StateError::Next(8, 0)),
+    ];
+    for (items, error) in cases {
+        refused(&with_item(10, Value::Array(items)), &error);
+    }
+}
+
+#[test]
+fn refuses_more_outflow_than_bitcoin() {
+    for outflow in [MAX_SUPPLY_SAT + 1, u64::MAX] {
+        let state = RosterState {
+            outflow,
+            ..state(7)
+        };
+        invalid(&state, &StateError::Outflow(outflow));
+    }
+}
+
+#[test]
+fn refuses_spell_versions_from_before_the_bridge_and_none_at_all() {
+    for (spell_min, spell_max) in [(14, 15), (0, 15), (14, 14), (16, 15), (u32::MAX, 15)] {
+        let state = RosterState {
+            spell_min,
+            spell_max,
+            ..state(7)
+        };
+        invalid(&state, &StateError::SpellVersions(spell_min, spell_max));
+    }
 }
 
 #[test]
@@ -218,7 +386,7 @@ fn refuses_too_few_and_too_many_signers() {
             threshold: 3,
             ..state(7)
         };
-        invalid(&state, &StateError::SignerCount { got: got.into() });
+        invalid(&state, &StateError::SignerCount(got.into()));
     }
 }
 
@@ -277,7 +445,7 @@ fn refuses_vault_scripts_that_are_not_taproot() {
 #[test]
 fn refuses_a_supply_above_all_bitcoin() {
     for got in [MAX_SUPPLY_SAT + 1, u64::MAX] {
-        invalid(&state(got), &StateError::Supply { got });
+        invalid(&state(got), &StateError::Supply(got));
     }
 }
 

@@ -14,7 +14,7 @@ use bitcoin::{
 };
 use charms_data::{App, Data};
 use grail_audit::{Anchor, Auditor, Finding, Step, Watch};
-use grail_bridge_contract::{Action, RosterState};
+use grail_bridge_contract::{Action, Next, RosterState};
 use grail_prover::MockProver;
 use grail_script::{InternalKey, VaultTree};
 use grail_spell::{
@@ -30,6 +30,7 @@ const NFT_COIN: u64 = 1_000;
 const CARRIER: u64 = 330;
 
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a handful of a test's outputs")]
 pub enum Charm {
     Nothing,
     Token(u64),
@@ -103,6 +104,12 @@ pub fn state(roster: &Roster) -> RosterState {
         vault_script: vault(roster).to_bytes(),
         supply: 0,
         params_hash: PARAMS.0,
+        governance: [0x66; 32],
+        attempt: 0,
+        next: None,
+        outflow: 0,
+        spell_min: 15,
+        spell_max: 15,
     }
 }
 
@@ -353,16 +360,47 @@ impl World {
         let new = roster(self.state.epoch + 1, first);
         let (mut draft, next) = self.draft(0, &[], 0);
         let mut next = RosterState {
-            serial: next.serial,
+            serial: next.serial + 1,
             supply: next.supply,
+            attempt: next.attempt + 1,
+            outflow: next.outflow,
             ..state(&new)
         };
         for (output, _) in draft.outputs.iter_mut().take(2) {
             output.script_pubkey = vault(&new);
         }
         change(&mut draft, &mut next);
+        let places = |world: &Self| [Some(world.nft), world.vault.map(|(at, _)| at)];
+        let before = places(self);
+        let announcement = self.announce(next.next_hash());
+        assert_eq!(codes(&announcement), [""; 0]);
+        // What was drafted spends what the announcement left.
+        for input in &mut draft.inputs {
+            let moved = before.iter().zip(places(self));
+            let mut moved = moved.filter(|(at, _)| **at == Some(input.previous_output));
+            if let Some((_, Some(now))) = moved.next() {
+                input.previous_output = now;
+            }
+        }
         draft.outputs[0].1 = Charm::State(next);
         self.roster = new;
+        self.settle_with(draft).0
+    }
+
+    /// Announces a rotation to a state of that hash.
+    pub fn announce(&mut self, hash: [u8; 32]) -> Step {
+        let (mut draft, next) = self.draft(0, &[], 0);
+        let serial = next.serial;
+        let next = RosterState {
+            attempt: next.attempt + 1,
+            next: Some(Next {
+                hash,
+                serial,
+                wait: 1,
+            }),
+            ..next
+        };
+        draft.outputs[0].1 = Charm::State(next);
         self.settle_with(draft).0
     }
 

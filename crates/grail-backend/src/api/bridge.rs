@@ -27,6 +27,7 @@ pub(super) async fn params(State(api): State<Arc<Api>>) -> Json<ParamsAnswer> {
         bridge: *protocol.bridge(),
         params: protocol.params().clone(),
         images: protocol.images().get().clone(),
+        governance: protocol.governance().clone(),
         params_hash: protocol.hash(),
     })
 }

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use bitcoin::{Amount, OutPoint};
-use grail_attest::{Image, ImageClass, Images};
-use grail_attest::{Protocol, TrustAnchor};
+use grail_attest::{Governance, Image, ImageClass, Images, Protocol, TrustAnchor};
 use grail_spell::deployment_identity;
 use grail_types::{Bridge, BridgeApp, Measurement, Network, Params};
 use sha2::{Digest, Sha256};
@@ -13,6 +12,9 @@ use super::deploy::WASM_BYTES_MAX;
 
 /// A measurement is three hashes.
 const MEASUREMENT_BYTES_MAX: usize = 16 * 1024;
+
+/// A hundred keys and a threshold.
+const GOVERNANCE_BYTES_MAX: usize = 16 * 1024;
 
 /// Arguments of `init-protocol`.
 #[derive(Clone, Debug, clap::Args)]
@@ -29,6 +31,10 @@ pub struct InitArgs {
     /// Enclave images that may sign: JSON files as `grail-enclave measurement` prints them.
     #[arg(long, required = true)]
     measurement: Vec<PathBuf>,
+    /// The operators' administrators: a JSON file with `administrators`, their X-only keys in
+    /// ascending order, and `threshold`, how many of them must agree that a roster hands over.
+    #[arg(long)]
+    governance: PathBuf,
     /// Most satoshis that a settlement may pay its prover, in an output of its own; none by
     /// default.
     #[arg(long, default_value_t = 0)]
@@ -67,7 +73,8 @@ pub fn init_protocol(args: &InitArgs) -> anyhow::Result<()> {
     let images = Images::new(1, list)?;
     let params = Params::preset(args.network, images.hash())
         .with(|values| values.prover_fee_max = Amount::from_sat(args.prover_fee_max))?;
-    let protocol = Protocol::new(bridge, params, images)?;
+    let governance: Governance = grail_files::read_json(&args.governance, GOVERNANCE_BYTES_MAX)?;
+    let protocol = Protocol::new(bridge, params, images, governance)?;
     std::fs::write(&args.out, serde_json::to_vec_pretty(&protocol)?)?;
     println!(
         "{}",

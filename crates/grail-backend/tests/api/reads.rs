@@ -16,7 +16,13 @@ use super::{
 async fn parameters_come_with_the_hash_that_they_have() {
     let t = TestBackend::new().await;
     let answer: ParamsAnswer = t.get("/v1/params").await.parse();
-    let protocol = Protocol::new(answer.bridge, answer.params, answer.images).unwrap();
+    let protocol = Protocol::new(
+        answer.bridge,
+        answer.params,
+        answer.images,
+        answer.governance,
+    )
+    .unwrap();
     assert_eq!(protocol, *t.backend.protocol());
     assert_eq!(answer.params_hash, protocol.hash());
 }

@@ -89,6 +89,7 @@ impl Foreign<'_> {
             roster: &house.roster,
             state: &state(self.w, self.made),
             nft: coin(self.made, 0),
+            nft_confirmations: 0,
             vault: vault.filter(|it| it.output.script_pubkey == house.vault.script_pubkey),
             deposits: vec![Deposit {
                 terms: terms.clone(),

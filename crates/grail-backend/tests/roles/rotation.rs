@@ -5,7 +5,7 @@ use axum::{body::Body, http::Request as HttpRequest};
 use bitcoin::{Address, Network, OutPoint, Transaction, Txid, hashes::Hash};
 use grail_api::{Page, Request, RosterAnswer, RosterRecord, RosterSummary, Settlement};
 use grail_backend::{api::router, roles::build::Built};
-use grail_fixtures::house::{House, Rotation};
+use grail_fixtures::house::{House, Rotated, Rotation};
 use grail_policy::adoption::{Genesis, Handover, adopt_genesis, adopt_next};
 use grail_types::{Epoch, ParamsHash};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn house(world: &World, epoch: u64, seeds: &[u8]) -> House {
 }
 
 /// A rotation of what `made` left, as a block would hold it.
-fn rotation(world: &World, made: &Transaction, from: &House, to: &House) -> Handover {
+fn rotation(world: &World, made: &Transaction, from: &House, to: &House) -> Rotated {
     rotate(world, made, from, to).signed_by(3)
 }
 
@@ -56,8 +56,8 @@ async fn epoch(world: &World) -> Epoch {
 }
 
 /// Mines a rotation and the blocks after which addresses are made with its roster.
-async fn mine_settled(world: &World, step: &Handover) {
-    world.mine(vec![step.transaction.clone()]).await;
+async fn mine_settled(world: &World, step: &Rotated) {
+    world.mine(step.in_block()).await;
     let needed = world.backend.params().settlement_confirmations;
     world.mine_empty(needed - 1).await;
 }
@@ -109,7 +109,7 @@ async fn a_rotation_in_a_block_is_adopted_and_the_bridge_goes_on_under_it() {
     let (made, minted) = settled(&w).await;
     let second = house(&w, 1, &SECOND);
     let step = rotation(&w, &made, &first_house(), &second);
-    w.mine(vec![step.transaction.clone()]).await;
+    w.mine(step.in_block()).await;
     assert_eq!(epoch(&w).await, Epoch(1));
     assert_eq!(w.alarms().await, [""; 0]);
     w.check_reserves(minted).await;
@@ -176,6 +176,39 @@ async fn a_rotation_in_a_block_is_adopted_and_the_bridge_goes_on_under_it() {
 }
 
 #[tokio::test]
+async fn settlements_go_on_while_a_rotation_is_announced_and_it_follows() {
+    let w = World::new().await;
+    let (made, minted) = settled(&w).await;
+    let (first, second) = (first_house(), house(&w, 1, &SECOND));
+    let waiting = w.ready_peg_ins(1).await.remove(0).0;
+    // A settlement on the same NFT is under way, and gives way.
+    let question = w.ask_operators().await;
+    let step = rotation(&w, &made, &first, &second);
+    w.mine(vec![step.announcement.clone()]).await;
+    assert_eq!(epoch(&w).await, Epoch(0));
+    assert_eq!(w.alarms().await, [""; 0]);
+    w.check_reserves(minted).await;
+    let state = w.settlement(settlement_id(&question)).await.state;
+    assert_eq!(state.name(), "abandoned");
+    assert_eq!(w.standing(&waiting).await.0, "ready");
+
+    // The next one builds on what the announcement left.
+    let (_, signed) = w.settle().await;
+    let spent = &signed.input[0].previous_output;
+    assert_eq!(*spent, OutPoint::new(step.announcement.compute_txid(), 0));
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    assert_eq!(w.standing(&waiting).await, ("paid", None));
+    let more: u64 = w.tokens(&signed).values().sum();
+    w.check_reserves(minted + more).await;
+    // And a new database reads the same from the chain.
+    let rebuilt = w.rebuilt().await;
+    rebuilt.check_reserves(minted + more).await;
+    assert_eq!(rebuilt.alarms().await, [""; 0]);
+    assert_eq!(w.alarms().await, [""; 0]);
+}
+
+#[tokio::test]
 async fn the_api_shows_every_roster_with_evidence_that_anybody_can_adopt() {
     let mut w = World::new().await;
     let (made, _) = settled(&w).await;
@@ -183,7 +216,7 @@ async fn the_api_shows_every_roster_with_evidence_that_anybody_can_adopt() {
     let one = rotation(&w, &made, &houses[0], &houses[1]);
     let two = rotation(&w, &one.transaction, &houses[1], &houses[2]);
     // Both in one block.
-    let block = vec![one.transaction.clone(), two.transaction.clone()];
+    let block = [one.in_block(), two.in_block()].concat();
     w.mine(block).await;
     assert_eq!(epoch(&w).await, Epoch(2));
 
@@ -412,7 +445,7 @@ async fn a_mined_handover_that_does_not_follow_stops_the_bridge() {
     let second = house(&w, 1, &SECOND);
     let first = first_house();
     let short = rotate(&w, &made, &first, &second).signed_by(2);
-    w.mine(vec![short.transaction]).await;
+    w.mine(short.in_block()).await;
     assert_eq!(w.alarms().await, ["rotation-not-adopted"]);
     assert_eq!(epoch(&w).await, Epoch(0));
     assert_eq!(w.build().await, Built::Hold);
@@ -490,7 +523,7 @@ async fn a_rotation_that_a_reorg_moves_to_another_block_changes_nothing() {
     let signed = w.signed(settlement_id(&question)).await;
     w.chain.fork_at(height + 1);
     w.chain.mine(Vec::new());
-    w.chain.mine(vec![step.transaction.clone(), deposit]);
+    w.chain.mine([step.in_block(), vec![deposit]].concat());
     w.scan().await;
     w.mine_empty(3).await;
     assert_eq!(epoch(&w).await, Epoch(1));
@@ -512,7 +545,7 @@ async fn a_settlement_and_a_rotation_in_one_block_are_taken_in_order() {
     let step = rotation(&w, &made, &first_house(), &second);
     // Somebody pays to the address before it is the vault's, in the same block.
     let gift = payment(w.next_number(), second.vault.script_pubkey.clone(), 777);
-    w.mine(vec![gift, made, step.transaction]).await;
+    w.mine([vec![gift, made], step.in_block()].concat()).await;
     assert_eq!(epoch(&w).await, Epoch(1));
     w.check_reserves(minted).await;
     let mut reader = w.backend.store.read().await.unwrap();

@@ -8,8 +8,8 @@ use bitcoin::{
 };
 use grail_attest::Protocol;
 use grail_backend::deployment::Deployment;
-use grail_fixtures::house::House;
 pub use grail_fixtures::world::transaction;
+use grail_fixtures::{house::House, world::governance};
 use grail_prover::{MockProver, ProveRequest, Prover};
 use grail_spell::{NormalizedSpell, deployment_identity};
 use grail_txbuild::{Coin, Deployment as Plan};
@@ -65,7 +65,7 @@ static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(|| {
     };
     let images = images();
     let params = Params::preset(bridge.network, images.hash());
-    let protocol = Protocol::new(bridge, params, images).unwrap();
+    let protocol = Protocol::new(bridge, params, images, governance()).unwrap();
     let mut signers: Vec<_> = (1..=SIGNER_COUNT)
         .map(|seed| record(seed, protocol.bridge()))
         .collect();
@@ -75,6 +75,7 @@ static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(|| {
         bridge: protocol.bridge(),
         params: protocol.params(),
         roster: &roster,
+        governance: governance().hash(),
         funding: coin,
         fee_rate: FeeRate::from_sat_per_vb_u32(2),
     };

@@ -240,6 +240,14 @@ pub struct BooksView {
     pub address: Option<String>,
     /// Hash of the parameters.
     pub params_hash: String,
+    /// Hash of the administrators' keys and threshold.
+    pub governance: String,
+    /// Rotations that were ever announced.
+    pub attempt: u64,
+    /// The one that is announced now, if any.
+    pub announced: Option<AnnouncedView>,
+    /// zkBTC burned on balance, less what time has let go of.
+    pub outflow_sat: u64,
     /// zkBTC in existence, by the NFT.
     pub supply_sat: u64,
     /// Coins that settlements left at the vault.
@@ -256,6 +264,17 @@ pub struct BooksView {
     pub circulating_output_count: usize,
     /// zkBTC that owners destroyed outside settlements.
     pub burnt_sat: u64,
+}
+
+/// A rotation that is announced.
+#[derive(Debug, Serialize)]
+pub struct AnnouncedView {
+    /// Hash of the roster to come and its rules.
+    pub hash: String,
+    /// Serial of the announcement.
+    pub serial: u64,
+    /// Blocks that it has to wait.
+    pub wait_blocks: u16,
 }
 
 impl BooksView {
@@ -277,6 +296,14 @@ impl BooksView {
                 .ok()
                 .map(|address| address.to_string()),
             params_hash: hex::encode(state.params_hash),
+            governance: hex::encode(state.governance),
+            attempt: state.attempt,
+            announced: state.next.as_ref().map(|next| AnnouncedView {
+                hash: hex::encode(next.hash),
+                serial: next.serial,
+                wait_blocks: next.wait,
+            }),
+            outflow_sat: state.outflow,
             supply_sat: state.supply,
             vault_sat: books.locked().to_sat(),
             vault_output_count: books.vault.len(),

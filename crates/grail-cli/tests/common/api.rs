@@ -148,6 +148,7 @@ fn params_answer() -> ParamsAnswer {
         bridge: bridge(),
         params: params(),
         images: images(),
+        governance: grail_fixtures::world::governance(),
         params_hash: protocol().hash(),
     }
 }

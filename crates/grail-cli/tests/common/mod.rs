@@ -19,7 +19,7 @@ use grail_cli::arguments;
 use grail_cli::progress::Quiet;
 use grail_cli::report::{Created, Sent};
 use grail_cli::{Failure, Session, Settings, commands};
-use grail_fixtures::{conjured, paper::AGREES};
+use grail_fixtures::{conjured, paper::AGREES, world::governance};
 use grail_tee::attest_signer;
 use grail_testkit::{Node, sign_key_spend};
 use grail_types::{Bridge, DevelopmentAllowed, Epoch, Network, Params, Roster, Threshold};
@@ -77,7 +77,7 @@ pub fn params() -> Params {
 }
 
 pub fn protocol() -> Protocol {
-    Protocol::new(bridge(), params(), images()).unwrap()
+    Protocol::new(bridge(), params(), images(), governance()).unwrap()
 }
 
 /// Three of four signers.

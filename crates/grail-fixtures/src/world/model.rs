@@ -57,15 +57,17 @@ pub fn judge(world: &World, proposal: &Proposal) -> Result<(), String> {
     }
     let (before, after) = (before.ok_or("no NFT in")?, after.ok_or("no NFT out")?);
 
-    // Only serial and supply follow.
+    // Only serial, supply and outflow follow.
     let expected = RosterState {
         serial: before.serial + 1,
         supply: after.supply,
+        outflow: after.outflow,
         ..before.clone()
     };
     if after != expected || before != world.state {
         return Err("the roster changes".to_owned());
     }
+    outflow(world, transaction, &before, &after)?;
     let total = |purses: &BTreeMap<ScriptBuf, Purse>, of: fn(&Purse) -> u64| {
         purses.values().map(of).map(i128::from).sum::<i128>()
     };
@@ -142,6 +144,40 @@ pub fn judge(world: &World, proposal: &Proposal) -> Result<(), String> {
         }
         check(app, &view, public_input, &Data::empty())
             .map_err(|violation| violation.to_string())?;
+    }
+    Ok(())
+}
+
+/// The level follows from what left and from the age that input 0 claims, and is within bounds.
+fn outflow(
+    world: &World,
+    transaction: &Transaction,
+    before: &RosterState,
+    after: &RosterState,
+) -> Result<(), String> {
+    let mut ages = transaction.input.iter().map(|input| {
+        let number = input.sequence.to_consensus_u32();
+        match number {
+            0xffff_fffd => Ok(0),
+            1..=0xffff => Ok(i128::from(number)),
+            _ => Err("an age that is none"),
+        }
+    });
+    let age = ages.next().ok_or("no inputs")??;
+    if ages.any(|other| other != Ok(0)) {
+        return Err("another input than the NFT's claims an age".to_owned());
+    }
+    let left = i128::from(before.supply) - i128::from(after.supply);
+    let rate = i128::from(world.params.outflow_rate.to_sat());
+    let decayed = (i128::from(before.outflow) - age * rate).max(0);
+    if i128::from(after.outflow) != (decayed + left).max(0) {
+        return Err("an outflow that does not follow".to_owned());
+    }
+    if left > 0 && after.outflow > world.params.outflow_cap.to_sat() {
+        return Err("more leaves than may".to_owned());
+    }
+    if left < 0 && after.supply > world.params.supply_max.to_sat() {
+        return Err("more exists than may".to_owned());
     }
     Ok(())
 }

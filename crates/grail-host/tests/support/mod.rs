@@ -73,7 +73,13 @@ pub fn protocol(network: Network) -> Protocol {
     };
     let images = Images::new(1, vec![image]).unwrap();
     let params = Params::preset(network, images.hash());
-    Protocol::new(Bridge { network, app }, params, images).unwrap()
+    Protocol::new(
+        Bridge { network, app },
+        params,
+        images,
+        grail_fixtures::world::governance(),
+    )
+    .unwrap()
 }
 
 /// The backend's side.

@@ -2,8 +2,9 @@
 
 use bitcoin::Amount;
 use grail_bridge_contract::RosterState;
+use grail_types::Age;
 
-use super::ItemOutcome;
+use super::{Case, ItemOutcome};
 use crate::refusal::Refusal;
 
 /// What a request, or all of them, do to the books, satoshis.
@@ -67,4 +68,30 @@ pub(super) fn check_books(
         });
     }
     Ok(())
+}
+
+/// How much zkBTC may exist, and how much may leave by now: the level follows from what leaves and
+/// from the age that the NFT's input claims (ADR 24).
+pub(super) fn check_limits(
+    case: &Case<'_>,
+    before: &RosterState,
+    after: &RosterState,
+    Effect { minted, burned, .. }: Effect,
+) -> Result<(), Refusal> {
+    let params = &case.proposal.params;
+    if minted > burned && after.supply > params.supply_max.to_sat() {
+        return Err(Refusal::SupplyAboveMax(after.supply));
+    }
+    let sequence = case.transaction.input.first().map(|input| input.sequence);
+    // The outline has let no other sequences through.
+    let age = sequence.and_then(Age::from_sequence).unwrap_or_default();
+    let limit = params.outflow_limit();
+    let (expected, got) = (
+        limit.after(before.outflow, age, minted, burned),
+        after.outflow,
+    );
+    if got != expected {
+        return Err(Refusal::OutflowMismatch { expected, got });
+    }
+    Ok(limit.check(got, minted, burned)?)
 }

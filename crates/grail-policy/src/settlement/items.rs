@@ -40,23 +40,18 @@ pub(super) fn check_terms(
             return Err(Refusal::RepeatedRequest(request));
         }
         let delays = params.reclaim_delay_min..=params.reclaim_delay_max;
+        let to = terms.destination.script();
+        let is_served = delays.contains(&terms.reclaim_delay);
+        let is_user = to != vault.script_pubkey.as_script();
+        let holds_carrier = to.minimal_non_dust() <= params.carrier;
+        let can_carry = terms.kind == Kind::PegOut || holds_carrier;
         let rules = [
             (terms.network == bridge.network, "another network"),
             (terms.bridge == bridge.app, "another bridge"),
             (terms.epoch == roster.epoch(), "another epoch"),
-            (
-                delays.contains(&terms.reclaim_delay),
-                "reclaim delay out of range",
-            ),
-            (
-                terms.destination.script() != vault.script_pubkey.as_script(),
-                "the destination is the vault",
-            ),
-            (
-                terms.kind == Kind::PegOut
-                    || terms.destination.script().minimal_non_dust() <= params.carrier,
-                "the carrier is dust at the destination",
-            ),
+            (is_served, "reclaim delay out of range"),
+            (is_user, "the destination is the vault"),
+            (can_carry, "the carrier is dust at the destination"),
         ];
         for (holds, reason) in rules {
             if !holds {

@@ -26,7 +26,7 @@ mod items;
 mod nft;
 mod vault;
 
-use books::{Effect, check_books};
+use books::{Effect, check_books, check_limits};
 use items::{Item, check_deposit, check_terms};
 
 /// A settlement that obeys the rules.
@@ -167,6 +167,7 @@ impl Case<'_> {
         }
         let total = Effect::total(&items)?;
         check_books(&before, &after, vault_in, vault_out, total)?;
+        check_limits(&self, &before, &after, total)?;
         let (fee, prover_fee) = self.split_shares(&tree, total)?;
         let weight = check_fee(self.transaction, params, &inputs, fee)?;
         Ok(Settlement {

@@ -83,7 +83,7 @@ pub(super) fn check_vault_script(
 }
 
 /// The NFT on output 0: at the vault, with its coin, one serial on, and nothing else changed but
-/// the supply.
+/// supply and outflow, by a spell of a version that the state before allows.
 pub(super) fn output(
     case: &Case<'_>,
     before: &RosterState,
@@ -117,10 +117,15 @@ pub(super) fn output(
         != (RosterState {
             serial: after.serial,
             supply: after.supply,
+            outflow: after.outflow,
             ..before.clone()
         })
     {
         return Err(Refusal::RosterChanged);
+    }
+    let version = case.framed.spell.version();
+    if !(before.spell_min..=before.spell_max).contains(&version) {
+        return Err(Refusal::SpellVersion(version));
     }
     Ok(after)
 }

@@ -76,6 +76,7 @@ fn second_deployment(world: &World) -> Transaction {
         bridge: &world.bridge,
         params: &world.params,
         roster: &House::new(&world.secp, 0, (700..704).map(keypair).collect(), 3).roster,
+        governance: [9; 32],
         funding: coin(&source, 0),
         fee_rate: FEE_RATE,
     };

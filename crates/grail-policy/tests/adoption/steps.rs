@@ -1,12 +1,13 @@
 //! Rosters, and the rotations from one to the next, proven and signed.
 
-use bitcoin::{OutPoint, Transaction, TxIn, TxOut};
-use grail_bridge_contract::RosterState;
-use grail_charms::{SettlementItem, settlement_spell};
+use bitcoin::{OutPoint, ScriptBuf, Transaction, TxIn, TxOut};
+use grail_bridge_contract::{Action, RosterState};
+use grail_charms::{SettlementItem, step_spell};
 use grail_policy::adoption::{
     AdoptedRoster, AdoptionError, Genesis, Handover, adopt_genesis, adopt_next,
 };
 
+use grail_fixtures::house::announced;
 pub use grail_fixtures::house::{House, signature, state_of};
 
 use crate::support::{Draft, World, coin, keypair, output, transaction, world};
@@ -30,16 +31,35 @@ pub fn rotation(
     next: &House,
     change: impl FnOnce(&mut Draft),
 ) -> Handover {
-    let to = || next.vault.script_pubkey.clone();
+    let after = state_of(next, before);
+    let between = announced(before, &after);
+    let here = &made.output[0].script_pubkey;
+    let announcement = draft(world, made, Action::Announce, &between, here);
+    let announcement = announcement.propose(world).transaction;
+    let there = &next.vault.script_pubkey;
+    let mut draft = draft(world, &announcement, Action::Execute, &after, there);
+    change(&mut draft);
+    let transaction = draft.propose(world).transaction;
+    let spent = spent(&transaction, &draft.previous);
+    Handover { transaction, spent }
+}
+
+/// NFT and vault that `made` left, moved to a script under another state.
+fn draft(
+    world: &World,
+    made: &Transaction,
+    action: Action,
+    state: &RosterState,
+    to: &ScriptBuf,
+) -> Draft {
     let outputs = vec![
-        output(1_000, to()),
-        output(made.output[1].value.to_sat(), to()),
+        output(1_000, to.clone()),
+        output(made.output[1].value.to_sat(), to.clone()),
     ];
     let unsigned = transaction(&[coin(made, 0).outpoint, coin(made, 1).outpoint], outputs);
-    let state = state_of(next, before);
     let items = [SettlementItem::Plain];
-    let spell = settlement_spell(&unsigned, &world.bridge.app, &state, &items).unwrap();
-    let mut draft = Draft {
+    let spell = step_spell(action, &unsigned, &world.bridge.app, state, &items).unwrap();
+    Draft {
         epoch: world.roster.epoch(),
         params: world.params.clone(),
         transaction: unsigned,
@@ -48,11 +68,7 @@ pub fn rotation(
         after_spell: Vec::new(),
         previous: vec![made.clone()],
         requests: Vec::new(),
-    };
-    change(&mut draft);
-    let transaction = draft.propose(world).transaction;
-    let spent = spent(&transaction, &draft.previous);
-    Handover { transaction, spent }
+    }
 }
 
 /// What the inputs of a transaction spend.

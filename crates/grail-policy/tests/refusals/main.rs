@@ -9,6 +9,7 @@
 use grail_fixtures::world as support;
 
 mod books;
+mod limits;
 mod nft;
 mod outline;
 mod probe;
@@ -64,6 +65,7 @@ fn every_code_is_produced_by_a_test() {
         nft::CODES,
         requests::CODES,
         books::CODES,
+        limits::CODES,
         prover::CODES,
         probe::CODES,
     ]

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use bitcoin::secp256k1::{Keypair, Secp256k1};
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, consensus};
-use grail_attest::{PROTOCOL_JSON_BYTES_MAX, Protocol};
+use bitcoin::secp256k1::{All, Keypair, Secp256k1};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, XOnlyPublicKey, consensus};
+use grail_attest::{Governance, PROTOCOL_JSON_BYTES_MAX, Protocol};
 use grail_types::{Network, ParamsValues, Roster};
 use serde::Deserialize;
 
@@ -20,6 +20,9 @@ use crate::programs::{Programs, bridge_wasm};
 const FUNDING: Amount = Amount::from_sat(1_000_000);
 /// Not secret: it guards regtest money only.
 const FUNDING_SECRET: [u8; 32] = [0x22; 32];
+/// Nor are these: the administrators' keys, of whom three of four must agree.
+const ADMINISTRATOR_SECRETS: [[u8; 32]; 4] = [[0x31; 32], [0x32; 32], [0x33; 32], [0x34; 32]];
+const ADMINISTRATORS_THRESHOLD: u16 = 3;
 
 /// What the deployment file says, as far as anybody but the backend needs it.
 #[derive(Debug, Clone, Deserialize)]
@@ -59,6 +62,20 @@ pub(super) struct Site<'a> {
     pub broker: SocketAddr,
 }
 
+/// The administrators of a development bridge.
+fn administrators(secp: &Secp256k1<All>) -> Result<Governance> {
+    let mut keys = ADMINISTRATOR_SECRETS
+        .iter()
+        .map(|secret| {
+            Ok(Keypair::from_seckey_slice(secp, secret)?
+                .x_only_public_key()
+                .0)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    keys.sort_by_key(XOnlyPublicKey::serialize);
+    Ok(Governance::new(keys, ADMINISTRATORS_THRESHOLD)?)
+}
+
 /// What is there before anybody can be asked.
 pub(super) struct Prepared {
     pub protocol: Protocol,
@@ -75,6 +92,9 @@ impl Site<'_> {
         std::fs::write(&measurement, printed)?;
 
         let secp = Secp256k1::new();
+        let governance = self.folder.join("governance.json");
+        let administrators = administrators(&secp)?;
+        std::fs::write(&governance, serde_json::to_vec_pretty(&administrators)?)?;
         let key = Keypair::from_seckey_slice(&secp, &FUNDING_SECRET)?;
         let funding_key = self.folder.join("funding.key");
         std::fs::write(&funding_key, key.display_secret().to_string())?;
@@ -93,13 +113,16 @@ impl Site<'_> {
                 .arg(bridge_wasm())
                 .arg("--measurement")
                 .arg(&measurement)
+                .arg("--governance")
+                .arg(&governance)
                 .arg("--out")
                 .arg(&protocol_file),
         )?;
         let written: Protocol = grail_files::read_json(&protocol_file, PROTOCOL_JSON_BYTES_MAX)?;
         let params = written.params().with(change)?;
         let images = written.images().get().clone();
-        let protocol = Protocol::new(*written.bridge(), params, images)?;
+        let governance = written.governance().clone();
+        let protocol = Protocol::new(*written.bridge(), params, images, governance)?;
         std::fs::write(&protocol_file, serde_json::to_vec_pretty(&protocol)?)?;
         Ok(Prepared {
             protocol,

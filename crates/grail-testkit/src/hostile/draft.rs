@@ -66,6 +66,7 @@ impl Draft {
             roster: &deployment.roster,
             state: &audit.state,
             nft: coin(audit.nft).context("the NFT's output")?,
+            nft_confirmations: 0,
             vault: audit.vault.keys().find_map(|at| coin(*at)),
             deposits,
             fee_rate: FEE_RATE,

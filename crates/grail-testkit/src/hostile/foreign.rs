@@ -101,7 +101,12 @@ impl Attacker<'_> {
             destination: self.to.clone().try_into()?,
             ..peg_in.context("a peg-in")?.clone()
         };
-        let state = first_state(params.hash(&bridge), roster, &self.vault);
+        let state = first_state(
+            params.hash(&bridge),
+            self.state()?.governance,
+            roster,
+            &self.vault,
+        );
         let deposit = TxOut {
             value: DEPOSIT,
             script_pubkey: DepositTree::new(&secp, InternalKey::Nums, &terms, roster).script_pubkey,
@@ -113,6 +118,7 @@ impl Attacker<'_> {
             roster,
             state: &state,
             nft: coin(&made, 0)?,
+            nft_confirmations: 0,
             vault: None,
             deposits: vec![Deposit {
                 terms,

@@ -17,6 +17,7 @@ const DEPOSITS: u8 = 1;
 const SETTLEMENTS: u8 = 2;
 const PROVER_FEE: u8 = 3;
 const IMAGES: u8 = 4;
+const LIMITS: u8 = 5;
 
 /// The version of each section that this code writes and reads.
 const VERSION: u8 = 1;
@@ -128,58 +129,39 @@ impl Params {
 
     /// The sections, ascending.
     pub(super) fn sections(&self) -> Vec<Section> {
-        // Destructured, so that a new field cannot be forgotten here.
-        let ParamsValues {
-            reclaim_delay_min,
-            reclaim_delay_max,
-            sweep_margin,
-            deposit_confirmations,
-            deposit_min,
-            deposit_max,
-            settlement_confirmations,
-            carrier,
-            nft_carrier,
-            fee_rate_min,
-            fee_rate_max,
-            roster_inputs_max,
-            settlement_weight_max,
-            settlements_unconfirmed_max,
-            prover_fee_max,
-            images,
-        } = &**self;
-        let mut sections = vec![
-            Section::of_integers(
-                DEPOSITS,
-                &[
-                    u64::from(*reclaim_delay_min),
-                    u64::from(*reclaim_delay_max),
-                    u64::from(*sweep_margin),
-                    u64::from(*deposit_confirmations),
-                    deposit_min.to_sat(),
-                    deposit_max.to_sat(),
-                ],
-            ),
-            Section::of_integers(
-                SETTLEMENTS,
-                &[
-                    u64::from(*settlement_confirmations),
-                    carrier.to_sat(),
-                    nft_carrier.to_sat(),
-                    fee_rate_min.to_sat_per_kwu(),
-                    fee_rate_max.to_sat_per_kwu(),
-                    u64::from(*roster_inputs_max),
-                    settlement_weight_max.to_wu(),
-                    u64::from(*settlements_unconfirmed_max),
-                ],
-            ),
+        // A field that is forgotten here fails `every_value_changes_the_hash`.
+        let it = &self.0;
+        let deposits = [
+            u64::from(it.reclaim_delay_min),
+            u64::from(it.reclaim_delay_max),
+            u64::from(it.sweep_margin),
+            u64::from(it.deposit_confirmations),
+            it.deposit_min.to_sat(),
+            it.deposit_max.to_sat(),
         ];
-        if *prover_fee_max > Amount::ZERO {
-            sections.push(Section::of_integers(PROVER_FEE, &[prover_fee_max.to_sat()]));
+        let settlements = [
+            u64::from(it.settlement_confirmations),
+            it.carrier.to_sat(),
+            it.nft_carrier.to_sat(),
+            it.fee_rate_min.to_sat_per_kwu(),
+            it.fee_rate_max.to_sat_per_kwu(),
+            u64::from(it.roster_inputs_max),
+            it.settlement_weight_max.to_wu(),
+            u64::from(it.settlements_unconfirmed_max),
+        ];
+        let mut sections = vec![
+            Section::of_integers(DEPOSITS, &deposits),
+            Section::of_integers(SETTLEMENTS, &settlements),
+        ];
+        if it.prover_fee_max > Amount::ZERO {
+            let fee = it.prover_fee_max.to_sat();
+            sections.push(Section::of_integers(PROVER_FEE, &[fee]));
         }
-        sections.push(Section {
-            id: IMAGES,
-            body: images.0.to_vec(),
-        });
+        let body = it.images.0.to_vec();
+        sections.push(Section { id: IMAGES, body });
+        let limits = [it.outflow_cap, it.outflow_rate, it.supply_max].map(Amount::to_sat);
+        let limits = [&limits[..], &[u64::from(it.notice)]].concat();
+        sections.push(Section::of_integers(LIMITS, &limits));
         sections
     }
 }
@@ -191,6 +173,7 @@ struct Found {
     settlements: Option<[u64; 8]>,
     prover_fee: Option<[u64; 1]>,
     images: Option<ImagesHash>,
+    limits: Option<[u64; 4]>,
 }
 
 impl Found {
@@ -199,6 +182,7 @@ impl Found {
             (DEPOSITS, VERSION) => self.deposits = Some(integers(id, body)?),
             (SETTLEMENTS, VERSION) => self.settlements = Some(integers(id, body)?),
             (PROVER_FEE, VERSION) => self.prover_fee = Some(integers(id, body)?),
+            (LIMITS, VERSION) => self.limits = Some(integers(id, body)?),
             (IMAGES, VERSION) => {
                 let hash = body.try_into().map_err(|_| SectionsError::Malformed(id))?;
                 self.images = Some(ImagesHash(hash));
@@ -209,49 +193,49 @@ impl Found {
     }
 
     fn values(self) -> Result<ParamsValues, SectionsError> {
-        let [
-            reclaim_delay_min,
-            reclaim_delay_max,
-            sweep_margin,
-            deposit_confirmations,
-            deposit_min,
-            deposit_max,
-        ] = self.deposits.ok_or(SectionsError::Missing(DEPOSITS))?;
-        let [
-            settlement_confirmations,
-            carrier,
-            nft_carrier,
-            fee_rate_min,
-            fee_rate_max,
-            roster_inputs_max,
-            settlement_weight_max,
-            settlements_unconfirmed_max,
-        ] = self
-            .settlements
-            .ok_or(SectionsError::Missing(SETTLEMENTS))?;
+        let deposits = self.deposits.ok_or(SectionsError::Missing(DEPOSITS))?;
+        let settlements = self.settlements;
+        let settlements = settlements.ok_or(SectionsError::Missing(SETTLEMENTS))?;
+        let limits = self.limits.ok_or(SectionsError::Missing(LIMITS))?;
+        let [cap, rate, supply_max, notice] = limits;
         let prover_fee_max = match self.prover_fee {
             // No fee has one encoding: without the section.
             Some([0]) => return Err(SectionsError::Malformed(PROVER_FEE)),
             Some([fee]) => fee,
             None => 0,
         };
+        let [delay_min, delay_max, margin, confirmations, min, max] = deposits;
+        let [
+            finality,
+            carrier,
+            nft_carrier,
+            rate_min,
+            rate_max,
+            inputs,
+            weight,
+            unconfirmed,
+        ] = settlements;
         Ok(ParamsValues {
-            reclaim_delay_min: narrow(DEPOSITS, reclaim_delay_min)?,
-            reclaim_delay_max: narrow(DEPOSITS, reclaim_delay_max)?,
-            sweep_margin: narrow(DEPOSITS, sweep_margin)?,
-            deposit_confirmations: narrow(DEPOSITS, deposit_confirmations)?,
-            deposit_min: Amount::from_sat(deposit_min),
-            deposit_max: Amount::from_sat(deposit_max),
-            settlement_confirmations: narrow(SETTLEMENTS, settlement_confirmations)?,
+            reclaim_delay_min: narrow(DEPOSITS, delay_min)?,
+            reclaim_delay_max: narrow(DEPOSITS, delay_max)?,
+            sweep_margin: narrow(DEPOSITS, margin)?,
+            deposit_confirmations: narrow(DEPOSITS, confirmations)?,
+            deposit_min: Amount::from_sat(min),
+            deposit_max: Amount::from_sat(max),
+            settlement_confirmations: narrow(SETTLEMENTS, finality)?,
             carrier: Amount::from_sat(carrier),
             nft_carrier: Amount::from_sat(nft_carrier),
-            fee_rate_min: FeeRate::from_sat_per_kwu(fee_rate_min),
-            fee_rate_max: FeeRate::from_sat_per_kwu(fee_rate_max),
-            roster_inputs_max: narrow(SETTLEMENTS, roster_inputs_max)?,
-            settlement_weight_max: Weight::from_wu(settlement_weight_max),
-            settlements_unconfirmed_max: narrow(SETTLEMENTS, settlements_unconfirmed_max)?,
+            fee_rate_min: FeeRate::from_sat_per_kwu(rate_min),
+            fee_rate_max: FeeRate::from_sat_per_kwu(rate_max),
+            roster_inputs_max: narrow(SETTLEMENTS, inputs)?,
+            settlement_weight_max: Weight::from_wu(weight),
+            settlements_unconfirmed_max: narrow(SETTLEMENTS, unconfirmed)?,
             prover_fee_max: Amount::from_sat(prover_fee_max),
             images: self.images.ok_or(SectionsError::Missing(IMAGES))?,
+            outflow_cap: Amount::from_sat(cap),
+            outflow_rate: Amount::from_sat(rate),
+            supply_max: Amount::from_sat(supply_max),
+            notice: narrow(LIMITS, notice)?,
         })
     }
 }

@@ -32,13 +32,13 @@ fn every_preset_is_valid() {
 #[test]
 fn every_value_changes_the_hash() {
     let base = with_prover_fee();
-    let changes: [fn(&mut ParamsValues); 16] = [
+    let changes: [fn(&mut ParamsValues); 20] = [
         |p| p.reclaim_delay_min += 1,
         |p| p.reclaim_delay_max += 1,
         |p| p.sweep_margin += 1,
         |p| p.deposit_confirmations += 1,
         |p| p.deposit_min += Amount::ONE_SAT,
-        |p| p.deposit_max += Amount::ONE_SAT,
+        |p| p.deposit_max -= Amount::ONE_SAT,
         |p| p.settlement_confirmations += 1,
         |p| p.carrier += Amount::ONE_SAT,
         |p| p.nft_carrier += Amount::ONE_SAT,
@@ -49,6 +49,10 @@ fn every_value_changes_the_hash() {
         |p| p.settlements_unconfirmed_max -= 1,
         |p| p.prover_fee_max += Amount::ONE_SAT,
         |p| p.images.0[0] ^= 1,
+        |p| p.outflow_cap += Amount::ONE_SAT,
+        |p| p.outflow_rate += Amount::ONE_SAT,
+        |p| p.supply_max -= Amount::ONE_SAT,
+        |p| p.notice += 1,
     ];
     for (index, change) in changes.iter().enumerate() {
         let other = base.with(change).unwrap();
@@ -60,6 +64,18 @@ fn every_value_changes_the_hash() {
         assert_eq!(Params::from_bytes(&other.to_bytes()), Ok(other));
     }
     assert_ne!(base.hash(&bridge()), params().hash(&bridge()));
+}
+
+#[test]
+fn what_may_leave_at_once_is_the_largest_deposit_or_more() {
+    let edges: [fn(&mut ParamsValues); 3] = [
+        |p| p.outflow_cap = p.deposit_max,
+        |p| p.outflow_cap = Amount::from_sat(SUPPLY_MAX_SAT),
+        |p| p.supply_max = Amount::from_sat(p.outflow_rate.to_sat() * 65_535),
+    ];
+    for change in edges {
+        assert!(params().with(change).is_ok());
+    }
 }
 
 #[test]
@@ -78,7 +94,7 @@ fn network_and_bridge_change_the_hash() {
 
 #[test]
 fn refuses_values_that_contradict_each_other() {
-    let changes: [fn(&mut ParamsValues); 17] = [
+    let changes: [fn(&mut ParamsValues); 22] = [
         |p| p.carrier = Amount::from_sat(329),
         |p| p.nft_carrier = Amount::from_sat(329),
         |p| p.deposit_min = p.carrier,
@@ -96,6 +112,11 @@ fn refuses_values_that_contradict_each_other() {
         |p| p.prover_fee_max = Amount::ONE_SAT,
         |p| p.prover_fee_max = Amount::from_sat(329),
         |p| p.prover_fee_max = PROVER_FEE_MAX + Amount::ONE_SAT,
+        |p| p.outflow_cap = p.deposit_max - Amount::ONE_SAT,
+        |p| p.outflow_cap = Amount::from_sat(SUPPLY_MAX_SAT + 1),
+        |p| p.supply_max = Amount::from_sat(p.outflow_rate.to_sat() * 65_535 + 1),
+        |p| p.outflow_rate = Amount::ZERO,
+        |p| p.notice = 0,
     ];
     for (index, change) in changes.iter().enumerate() {
         assert!(params().with(change).is_err(), "change {index}");
@@ -158,14 +179,14 @@ fn bytes_have_one_form_only() {
     );
     let unknown = |id, version| SectionsError::Unknown { id, version };
     assert_eq!(broken(&|s| s[0].1 = 2), unknown(1, 2));
-    assert_eq!(broken(&|s| s.push((5, 1, vec![]))), unknown(5, 1));
-    for (index, id) in [(0, 1), (1, 2), (3, 4)] {
+    assert_eq!(broken(&|s| s.push((6, 1, vec![]))), unknown(6, 1));
+    for (index, id) in [(0, 1), (1, 2), (3, 4), (4, 5)] {
         let error = broken(&|s| {
             s.remove(index);
         });
         assert_eq!(error, SectionsError::Missing(id));
     }
-    for (index, id) in [(0, 1), (1, 2), (2, 3), (3, 4)] {
+    for (index, id) in [(0, 1), (1, 2), (2, 3), (3, 4), (4, 5)] {
         let longer = broken(&|s| s[index].2.push(0));
         let shorter = broken(&|s| {
             s[index].2.pop();
@@ -201,5 +222,7 @@ const BYTES: &str = "\
     00004e20000000174876e800020100400000000000000002000000000000014a00000000000003e8\
     00000000000000fa00000000000124f800000000000000c80000000000061a800000000000000014\
     040100200606060606060606060606060606060606060606060606060606060606060606\
+    05010020000000174876e8000000000029b92700\
+    000028ed6103d0000000000000000006\
 ";
-const HASH: &str = "90cc5ba8910dec1861f267747fd89aa994116d656eb7f314772284ba3415996d";
+const HASH: &str = "8509e9f01255d06f86948a79252efa106e7eedb3c9021b47fa13e1ad3b25bebf";

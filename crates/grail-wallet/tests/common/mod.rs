@@ -13,7 +13,7 @@ use grail_attest::{Image, ImageClass, Images, TeeKind};
 use grail_attest::{Protocol, UnixTime};
 use grail_attest_dev::{InsecureDevTee, development_pcr0};
 use grail_bridge_contract::RosterState;
-use grail_fixtures::conjured;
+use grail_fixtures::{conjured, world::governance};
 use grail_tee::attest_signer;
 use grail_types::{Bridge, DevelopmentAllowed, Epoch, Network, Params, Roster, Threshold};
 use grail_wallet::charms::CharmReader;
@@ -70,7 +70,7 @@ pub fn params() -> Params {
 }
 
 pub fn protocol() -> Protocol {
-    Protocol::new(bridge(), params(), images()).unwrap()
+    Protocol::new(bridge(), params(), images(), governance()).unwrap()
 }
 
 /// Three of four signers.

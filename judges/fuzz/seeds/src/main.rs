@@ -31,7 +31,12 @@ fn main() {
             .expect("a folder"),
     );
     let world = real_world();
-    let protocol = Protocol::new(world.bridge, world.params.clone(), world.images.clone())
+    let protocol = Protocol::new(
+        world.bridge,
+        world.params.clone(),
+        world.images.clone(),
+        grail_fixtures::world::governance(),
+    )
         .expect("a world's parameters name its images");
     corpus.fixture(
         "protocol.json",

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::model::{
-    App, Ask, Charm, Coin, Garble, Ledger, Outpoint, Place, Proposal, Record, Shown, SpellPlace,
-    Spent, Table, Wrapping,
+    Announced, App, Ask, Charm, Coin, Garble, Ledger, Outpoint, Place, Proposal, Record, Shown,
+    SpellPlace, Spent, Table, Wrapping,
 };
 
 use super::plan::{Pick, amount, charmed, coins, complete, home, pick, plain, user};
@@ -67,6 +67,16 @@ pub enum Page {
     Home(Spot),
     NoTaproot,
     Params,
+    Governance,
+    Attempt(Number),
+    Outflow(Number),
+    SpellMin(Number),
+    SpellMax(Number),
+    Silent,
+    NextSerial(Number),
+    NextWait(Number),
+    NextHome(Spot),
+    Announced,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +114,10 @@ pub enum Hostile {
     HistorySurplus(Pick),
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one line for each thing that can be off"
+)]
 pub fn hostile() -> impl Strategy<Value = Hostile> {
     let side = || prop_oneof![Just(Side::In), Just(Side::Out)];
     let number = || {
@@ -138,6 +152,16 @@ pub fn hostile() -> impl Strategy<Value = Hostile> {
         1 => spot().prop_map(Page::Home),
         1 => Just(Page::NoTaproot),
         1 => Just(Page::Params),
+        1 => Just(Page::Governance),
+        1 => number().prop_map(Page::Attempt),
+        2 => number().prop_map(Page::Outflow),
+        1 => number().prop_map(Page::SpellMin),
+        1 => number().prop_map(Page::SpellMax),
+        1 => Just(Page::Silent),
+        1 => number().prop_map(Page::NextSerial),
+        1 => number().prop_map(Page::NextWait),
+        1 => spot().prop_map(Page::NextHome),
+        1 => Just(Page::Announced),
     ];
     let garble = prop_oneof![
         Just(Garble::Text),
@@ -156,6 +180,9 @@ pub fn hostile() -> impl Strategy<Value = Hostile> {
         Just(Ask::Nothing),
         Just(Ask::Deploy),
         Just(Ask::Settle),
+        Just(Ask::Announce),
+        Just(Ask::Cancel),
+        Just(Ask::Execute),
         Just(Ask::Else),
     ];
     let wrapping = prop_oneof![
@@ -443,6 +470,10 @@ fn rename(it: &mut Proposal, ledger: &Ledger, bridge: Outpoint) -> Option<()> {
     Some(())
 }
 
+fn narrow(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 impl Page {
     fn turn(self, record: &mut Record, place: impl Fn(Spot) -> Place) {
         match self {
@@ -470,6 +501,34 @@ impl Page {
             Self::Home(spot) => record.home = place(spot),
             Self::NoTaproot => record.home.0[0] = 0x52,
             Self::Params => record.params ^= 0x80,
+            Self::Governance => record.governance ^= 0x80,
+            Self::Attempt(number) => record.attempt = number.of(record.attempt),
+            Self::Outflow(number) => record.outflow = number.of(record.outflow),
+            Self::SpellMin(number) => record.spells.0 = narrow(number.of(record.spells.0.into())),
+            Self::SpellMax(number) => record.spells.1 = narrow(number.of(record.spells.1.into())),
+            Self::Silent => record.next = None,
+            Self::NextSerial(number) => {
+                if let Some(next) = &mut record.next {
+                    next.serial = number.of(next.serial);
+                }
+            }
+            Self::NextWait(number) => {
+                if let Some(next) = &mut record.next {
+                    next.wait = number.of(next.wait);
+                }
+            }
+            Self::NextHome(spot) => {
+                if let Some(next) = &mut record.next {
+                    next.promise.home = place(spot);
+                }
+            }
+            Self::Announced => {
+                record.next = Some(Announced {
+                    promise: record.promise(),
+                    serial: record.serial,
+                    wait: 1,
+                });
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use crate::model::{
-    App, Ask, Charm, Coin, Ledger, Outpoint, Place, Proposal, Record, Shown, Spent, Table, Wrapping,
+    Announced, App, Ask, Charm, Coin, Ledger, Outpoint, Place, Proposal, Record, Shown, Spent,
+    Table, Wrapping,
 };
 
 /// Satoshis under a charm.
@@ -43,13 +44,15 @@ pub fn pick() -> impl Strategy<Value = Pick> {
     any::<u16>().prop_map(Pick)
 }
 
-/// How far a settlement rotates.
+/// How far a rotation goes, which is announced where none is, and executed where one is.
 #[derive(Clone, Copy, Debug)]
 pub enum Rotation {
     None,
     Params,
     Roster,
     Move,
+    /// The one that is announced is taken back.
+    Cancel,
 }
 
 /// Where a donation goes.
@@ -107,7 +110,8 @@ pub fn plan() -> impl Strategy<Value = Plan> {
         6 => Just(Rotation::None),
         1 => Just(Rotation::Params),
         1 => Just(Rotation::Roster),
-        2 => Just(Rotation::Move),
+        4 => Just(Rotation::Move),
+        1 => Just(Rotation::Cancel),
     ];
     let gift = prop_oneof![
         Just(Gift::Home),
@@ -295,6 +299,11 @@ fn deploy(ledger: &Ledger, coin: Pick) -> Option<Proposal> {
         home: home.clone(),
         supply: 0,
         params: 1,
+        governance: 1,
+        attempt: 0,
+        next: None,
+        outflow: 0,
+        spells: (15, 15),
     };
     let rest = first.coin.sats - DUST - FEE;
     let outs = vec![
@@ -330,15 +339,27 @@ impl Settlement {
         let old = &books.record;
         let number = ledger.bridges.keys().position(|it| *it == bridge)?;
 
+        let ask = match (self.rotation, &old.next) {
+            (Rotation::None, _) | (Rotation::Cancel, None) => Ask::Settle,
+            (_, None) => Ask::Announce,
+            (Rotation::Cancel, Some(_)) => Ask::Cancel,
+            (_, Some(_)) => Ask::Execute,
+        };
+        // Only a settlement serves anybody.
+        let served = |picks: &[Pick]| {
+            if ask == Ask::Settle {
+                picks.to_vec()
+            } else {
+                vec![]
+            }
+        };
         let mut free = plain_coins(ledger);
-        let peg_ins: Vec<Spent> = self
-            .peg_ins
+        let peg_ins: Vec<Spent> = served(&self.peg_ins)
             .iter()
             .filter_map(|it| it.take(&mut free))
             .collect();
         let mut held = token_coins(ledger, bridge);
-        let peg_outs: Vec<Spent> = self
-            .peg_outs
+        let peg_outs: Vec<Spent> = served(&self.peg_outs)
             .iter()
             .filter_map(|it| it.take(&mut held))
             .collect();
@@ -346,7 +367,13 @@ impl Settlement {
         let burned: u64 = peg_outs.iter().map(|it| amount(&it.coin, token)).sum();
         let supply = (old.supply + minted).checked_sub(burned)?;
 
-        let new = self.next_record(old, supply, || home(number, books.homes.len()));
+        let mut new = self.next_record(old, ask, || home(number, books.homes.len()));
+        if ask == Ask::Settle {
+            new.supply = supply;
+            new.outflow = (old.outflow + burned)
+                .saturating_sub(minted)
+                .min(ALL_BITCOIN);
+        }
         let mut vault = coins(ledger, |coin| {
             coin.at == old.home
                 && !coin.charms.contains_key(&token)
@@ -384,7 +411,7 @@ impl Settlement {
         }));
         let ins = [vec![nft], swept, peg_ins, peg_outs].concat();
         let mut proposal = proposal(ins, outs);
-        proposal.asks.insert(App::Nft(bridge), Ask::Settle);
+        proposal.asks.insert(App::Nft(bridge), ask);
         if self.foreign {
             ride_along(&mut proposal, ledger);
         }
@@ -392,18 +419,49 @@ impl Settlement {
         Some(complete(proposal, ledger))
     }
 
-    fn next_record(&self, old: &Record, supply: u64, next_home: impl Fn() -> Place) -> Record {
+    fn next_record(&self, old: &Record, ask: Ask, next_home: impl Fn() -> Place) -> Record {
         let mut new = Record {
             serial: old.serial + 1,
-            supply,
             ..old.clone()
         };
-        if !matches!(self.rotation, Rotation::None) {
-            new.epoch += 1;
+        match ask {
+            Ask::Announce => {
+                let promise = self.rotated(old, next_home).promise();
+                new.attempt += 1;
+                new.next = Some(Announced {
+                    promise,
+                    serial: new.serial,
+                    wait: 1 + u64::from(self.sweep),
+                });
+            }
+            Ask::Cancel => new.next = None,
+            Ask::Execute => {
+                let promised = new.next.take().unwrap().promise;
+                new = Record {
+                    epoch: old.epoch + 1,
+                    signers: promised.signers,
+                    threshold: promised.threshold,
+                    home: promised.home,
+                    params: promised.params,
+                    governance: promised.governance,
+                    spells: promised.spells,
+                    ..new
+                };
+            }
+            _ => {}
         }
+        new
+    }
+
+    /// The record of the roster to come, in what a promise has of it.
+    fn rotated(&self, old: &Record, next_home: impl Fn() -> Place) -> Record {
+        let mut new = old.clone();
         match self.rotation {
-            Rotation::None => {}
-            Rotation::Params => new.params = new.params.wrapping_add(1),
+            Rotation::None | Rotation::Cancel => {}
+            Rotation::Params => {
+                new.params = new.params.wrapping_add(1);
+                new.spells.1 += 1;
+            }
             Rotation::Roster => new
                 .signers
                 .push(new.signers.last().unwrap().saturating_add(1)),
@@ -412,11 +470,11 @@ impl Settlement {
                 new.signers
                     .push(new.signers.last().unwrap().saturating_add(1));
                 new.home = next_home();
+                new.governance = new.governance.wrapping_add(1);
             }
         }
-        new.threshold = u16::try_from(new.signers.len() / 2 + 1).unwrap();
-        if matches!(self.rotation, Rotation::None | Rotation::Params) {
-            new.threshold = old.threshold;
+        if matches!(self.rotation, Rotation::Roster | Rotation::Move) {
+            new.threshold = u16::try_from(new.signers.len() / 2 + 1).unwrap();
         }
         new
     }

@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     model::{
-        App, Ask, Charm, Coin, Garble, Ledger, Outpoint, Place, Proposal, Published, Record, Shown,
-        SpellPlace, Spent, Table, Wrapping,
+        App, Ask, Charm, Coin, Garble, Ledger, Outpoint, Place, Promise, Proposal, Published,
+        Record, Shown, SpellPlace, Spent, Table, Wrapping,
     },
     spell::runner_vk,
 };
@@ -234,6 +234,9 @@ fn asked(ask: Ask) -> Data {
         Ask::Nothing => Data::empty(),
         Ask::Deploy => Data::from(&"deploy"),
         Ask::Settle => Data::from(&"settle"),
+        Ask::Announce => Data::from(&"announce"),
+        Ask::Cancel => Data::from(&"cancel"),
+        Ask::Execute => Data::from(&"execute"),
         Ask::Else => Data::from(&"withdraw"),
     }
 }
@@ -253,10 +256,15 @@ fn charm_value(charm: &Charm) -> Value {
                 home: Place([&[0x51, 0x20][..], &[9; 32]].concat()),
                 supply: 0,
                 params: 0,
+                governance: 0,
+                attempt: 0,
+                next: None,
+                outflow: 0,
+                spells: (15, 15),
             });
             match garble {
                 Garble::ShortArray => _ = items.pop(),
-                Garble::OtherFormat => items[0] = Value::from(2),
+                Garble::OtherFormat => items[0] = Value::from(1),
                 _ => items[1] = Value::Text("0".into()),
             }
             Value::Array(items)
@@ -265,21 +273,46 @@ fn charm_value(charm: &Charm) -> Value {
 }
 
 fn record_items(record: &Record) -> Vec<Value> {
-    let keys = record.signers.iter().flat_map(|seed| {
-        let mut key = [0x11; 32];
-        key[0] = *seed;
-        key
+    let next = record.next.as_ref().map_or(vec![], |next| {
+        let hash = Value::Bytes(promise_hash(&next.promise));
+        vec![hash, Value::from(next.serial), Value::from(next.wait)]
     });
     vec![
-        Value::from(1),
+        Value::from(2),
         Value::from(record.epoch),
         Value::from(record.serial),
-        Value::Bytes(keys.collect()),
+        Value::Bytes(keys(&record.signers)),
         Value::from(record.threshold),
         Value::Bytes(record.home.0.clone()),
         Value::from(record.supply),
         Value::Bytes(vec![record.params; 32]),
+        Value::Bytes(vec![record.governance; 32]),
+        Value::from(record.attempt),
+        Value::Array(next),
+        Value::from(record.outflow),
+        Value::from(record.spells.0),
+        Value::from(record.spells.1),
     ]
+}
+
+fn keys(signers: &[u8]) -> Vec<u8> {
+    let key = |seed: &u8| [&[*seed][..], &[0x11; 31]].concat();
+    signers.iter().flat_map(key).collect()
+}
+
+/// The hash that stands for what a rotation promises.
+fn promise_hash(promise: &Promise) -> Vec<u8> {
+    let tag = Sha256::digest("grail/next-roster/v1");
+    let mut bytes = [&tag[..], &tag[..]].concat();
+    bytes.extend((promise.signers.len() as u64).to_be_bytes());
+    bytes.extend(keys(&promise.signers));
+    bytes.extend(promise.threshold.to_be_bytes());
+    bytes.extend(&promise.home.0);
+    bytes.extend([promise.params; 32]);
+    bytes.extend([promise.governance; 32]);
+    bytes.extend(promise.spells.0.to_be_bytes());
+    bytes.extend(promise.spells.1.to_be_bytes());
+    Sha256::digest(&bytes).to_vec()
 }
 
 fn table<'a>(table: Table, coins: impl Iterator<Item = &'a Coin>) -> Option<Vec<NativeOutput>> {

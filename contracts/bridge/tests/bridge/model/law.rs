@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{
-    App, Ask, Charm, Coin, No, Outpoint, Place, Proposal, Record, SpellPlace, Table, Wrapping,
+    Announced, App, Ask, Charm, Coin, No, Outpoint, Place, Proposal, Record, SpellPlace, Table,
+    Wrapping,
     ledger::{Coins, Ledger, reserve, tokens},
 };
 
@@ -38,7 +39,9 @@ impl Ledger {
         match ask {
             Ask::Else => Err("an unknown request"),
             Ask::Deploy => deployed(proposal, bridge),
-            Ask::Settle => self.settled(proposal, bridge),
+            Ask::Settle | Ask::Announce | Ask::Cancel | Ask::Execute => {
+                self.moved(proposal, bridge, ask)
+            }
             Ask::Nothing => Err("the NFT does nothing without being asked"),
         }
     }
@@ -64,7 +67,7 @@ impl Ledger {
         Err("zkBTC appears or disappears outside a settlement")
     }
 
-    fn settled(&self, proposal: &Proposal, bridge: Outpoint) -> Result<(), No> {
+    fn moved(&self, proposal: &Proposal, bridge: Outpoint, ask: Ask) -> Result<(), No> {
         known_history(proposal, App::Nft(bridge))?;
         full_tables(proposal)?;
         let (ins, outs) = (notes_in(proposal, bridge), notes_out(proposal, bridge));
@@ -77,14 +80,8 @@ impl Ledger {
         if old.serial == u64::MAX || new.serial != old.serial + 1 {
             return Err("not the next serial");
         }
-        let next_epoch = old.epoch != u64::MAX && new.epoch == old.epoch + 1;
-        let same_but_for_supply = Record {
-            serial: new.serial,
-            supply: new.supply,
-            ..old.clone()
-        };
-        if !next_epoch && *new != same_but_for_supply {
-            return Err("more than the supply changed within the epoch");
+        if *new != due(old, new, ask)? {
+            return Err("more changed than was asked for");
         }
 
         let touched = || {
@@ -155,6 +152,42 @@ impl Ledger {
     }
 }
 
+/// The record that has to follow, with what the new one is free to say.
+fn due(old: &Record, new: &Record, ask: Ask) -> Result<Record, No> {
+    let mut due = old.clone();
+    due.serial = new.serial;
+    match ask {
+        Ask::Announce => {
+            if old.next.is_some() || new.next.as_ref().map(|it| it.serial) != Some(new.serial) {
+                return Err("not the first word of a rotation");
+            }
+            due.next.clone_from(&new.next);
+            due.attempt = due.attempt.checked_add(1).ok_or("attempts are used up")?;
+        }
+        Ask::Cancel => {
+            due.next.take().ok_or("nothing to take back")?;
+        }
+        Ask::Execute => {
+            let promised = due.next.take().ok_or("nothing was promised")?.promise;
+            due.epoch = due.epoch.checked_add(1).ok_or("epochs are used up")?;
+            if promised != new.promise() {
+                return Err("not what was promised");
+            }
+            due.signers = promised.signers;
+            due.threshold = promised.threshold;
+            due.home = promised.home;
+            due.params = promised.params;
+            due.governance = promised.governance;
+            due.spells = promised.spells;
+        }
+        _ => {
+            due.supply = new.supply;
+            due.outflow = new.outflow;
+        }
+    }
+    Ok(due)
+}
+
 fn stray(proposal: &Proposal, app: App, tag: char, ask: Ask) -> Result<(), No> {
     // Charms knows two tags that move without a contract: `t` where it balances, `n` where it stays
     // the same.
@@ -202,6 +235,9 @@ fn deployed(proposal: &Proposal, bridge: Outpoint) -> Result<(), No> {
     let record = at_home(*born)?;
     if (record.epoch, record.serial, record.supply) != (0, 0, 0) {
         return Err("a new book is empty");
+    }
+    if (record.attempt, record.outflow) != (0, 0) {
+        return Err("a new book counts nothing");
     }
     let spent = proposal.ins.iter().map(|it| &it.coin);
     if spent
@@ -292,8 +328,16 @@ fn at_home((at, charm): Note<'_>) -> Result<&Record, No> {
     if !(4..=100).contains(&count) || !ordered || !majority || !reachable || !taproot {
         return Err("the record cannot be true");
     }
-    if record.supply > ALL_BITCOIN {
+    if record.supply > ALL_BITCOIN || record.outflow > ALL_BITCOIN {
         return Err("more zkBTC than bitcoin");
+    }
+    if record.spells.0 < 15 || record.spells.1 < record.spells.0 {
+        return Err("spells that nobody should write");
+    }
+    if let Some(Announced { serial, wait, .. }) = record.next
+        && (!(1..=record.serial).contains(&serial) || !(1..=65_535).contains(&wait))
+    {
+        return Err("an announcement that cannot have been");
     }
     if *at != record.home {
         return Err("the NFT is away from home");

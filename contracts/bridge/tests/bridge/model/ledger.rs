@@ -55,16 +55,33 @@ impl Ledger {
         Ok(())
     }
 
-    /// Would honest signers sign? They spend from a home only in a settlement of its bridge, and
-    /// only from the present one.
+    /// Would honest signers sign? They spend from a home only where its bridge's NFT moves, only
+    /// from the present one, and they announce no rotation to a place that is none: of what a hash
+    /// promises the contract sees nothing.
     pub fn signed(&self, proposal: &Proposal) -> Result<(), No> {
+        for (bridge, _) in asked_nfts(proposal)
+            .iter()
+            .filter(|it| it.1 == Ask::Announce)
+        {
+            let notes = proposal.outs.iter();
+            let mut notes = notes.filter_map(|coin| coin.charms.get(&App::Nft(*bridge)));
+            let Some((Charm::Record(record), books)) = notes.next().zip(self.bridges.get(bridge))
+            else {
+                continue;
+            };
+            let to = record.next.as_ref().map(|next| &next.promise.home);
+            let is_new = |home: &&Place| home.0.len() == 34 && !books.homes.contains(*home);
+            if to.is_none_or(|home| *home != books.record.home && !is_new(&home)) {
+                return Err("an announcement that nobody can execute");
+            }
+        }
         for spent in &proposal.ins {
             for (bridge, books) in &self.bridges {
                 if !books.homes.contains(&spent.coin.at) {
                     continue;
                 }
-                if !proposal.settles(*bridge) {
-                    return Err("a home's coin leaves outside a settlement");
+                if !proposal.moves(*bridge) {
+                    return Err("a home's coin leaves where its NFT does not move");
                 }
                 if spent.coin.at != books.record.home {
                     return Err("a former home's coin is spent");
@@ -101,7 +118,7 @@ impl Ledger {
             }
         }
         for (bridge, books) in &mut self.bridges {
-            let settled = proposal.settles(*bridge);
+            let settled = proposal.moves(*bridge);
             let gifts = proposal.outs.iter().filter(|coin| {
                 books.homes.contains(&coin.at)
                     && !coin.charms.contains_key(&App::Nft(*bridge))

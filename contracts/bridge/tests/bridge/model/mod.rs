@@ -81,6 +81,45 @@ pub struct Record {
     pub home: Place,
     pub supply: u64,
     pub params: u8,
+    pub governance: u8,
+    pub attempt: u64,
+    pub next: Option<Announced>,
+    pub outflow: u64,
+    /// Least and highest.
+    pub spells: (u32, u32),
+}
+
+/// What a rotation changes: who, where, by which rules.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promise {
+    pub signers: Vec<u8>,
+    pub threshold: u16,
+    pub home: Place,
+    pub params: u8,
+    pub governance: u8,
+    pub spells: (u32, u32),
+}
+
+/// A rotation that is announced. The model keeps what was promised where the NFT has a hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announced {
+    pub promise: Promise,
+    pub serial: u64,
+    pub wait: u64,
+}
+
+impl Record {
+    /// What an announcement of this record would have promised.
+    pub fn promise(&self) -> Promise {
+        Promise {
+            signers: self.signers.clone(),
+            threshold: self.threshold,
+            home: self.home.clone(),
+            params: self.params,
+            governance: self.governance,
+            spells: self.spells,
+        }
+    }
 }
 
 /// What a charm holds.
@@ -133,6 +172,9 @@ pub enum Ask {
     Nothing,
     Deploy,
     Settle,
+    Announce,
+    Cancel,
+    Execute,
     Else,
 }
 
@@ -225,6 +267,13 @@ impl Proposal {
 
     pub fn settles(&self, bridge: Outpoint) -> bool {
         self.asks.get(&App::Nft(bridge)) == Some(&Ask::Settle)
+    }
+
+    /// Whether the NFT's own rules judge what happens to the vault.
+    pub fn moves(&self, bridge: Outpoint) -> bool {
+        let moves = [Ask::Settle, Ask::Announce, Ask::Cancel, Ask::Execute];
+        let asked = self.asks.get(&App::Nft(bridge));
+        asked.is_some_and(|ask| moves.contains(ask))
     }
 }
 

@@ -74,7 +74,11 @@ pub async fn note(backend: &Backend, left_out: &[LeftOut]) -> Result<(), StoreEr
         match left.reason {
             LeftOutReason::BatchFull => {}
             LeftOutReason::FeeAboveCap => note_too_dear(backend, &mut step, left).await?,
-            LeftOutReason::TooSmall | LeftOutReason::VaultDust | LeftOutReason::VaultShort => {
+            LeftOutReason::TooSmall
+            | LeftOutReason::VaultDust
+            | LeftOutReason::VaultShort
+            | LeftOutReason::OutflowLimit
+            | LeftOutReason::SupplyLimit => {
                 step.tx.end_fee_wait(&left.request).await?;
             }
         }

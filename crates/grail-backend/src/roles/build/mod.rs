@@ -17,7 +17,9 @@ use grail_flow::{
 };
 use grail_spell::nft_app;
 use grail_store::{NewSettlement, Reader, Request, SettlementItem, StoreError};
-use grail_txbuild::{Coin, Deposit, LeftOutReason, PlanError, SettlementPlan, SettlementRequest};
+use grail_txbuild::{
+    Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementPlan, SettlementRequest,
+};
 use grail_types::{BoundedVec, Epoch, Network, Params, Roster};
 use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, time::Duration};
@@ -70,6 +72,8 @@ struct Tip {
     weight_max: Weight,
     roster: Roster,
     nft: Coin,
+    /// Blocks that the NFT's coin has: none while it is in no block.
+    nft_confirmations: u32,
     state: RosterState,
     vault: Option<Coin>,
     transaction: Transaction,
@@ -146,6 +150,9 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
         let left_out = match planned {
             Ok(plan) => {
                 fee_cap::note(backend, &plan.left_out).await?;
+                if waits_for_a_block(tip.nft_confirmations, &plan.left_out) {
+                    return Ok(Built::Hold);
+                }
                 return draft(backend, &tip, &plan, &previous).await;
             }
             Err(PlanError::Nothing { left_out }) => left_out,
@@ -173,6 +180,14 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     Ok(Built::Hold)
 }
 
+/// Whether to go on only once a block holds the NFT's coin. The outflow falls with the age of a
+/// coin in a block, and a chain of unconfirmed ones has none: whoever waits for it to fall would
+/// wait for ever behind such a chain.
+fn waits_for_a_block(nft_confirmations: u32, left_out: &[LeftOut]) -> bool {
+    let is_limited = |left: &LeftOut| left.reason == LeftOutReason::OutflowLimit;
+    nft_confirmations == 0 && left_out.iter().any(is_limited)
+}
+
 /// Plans a settlement of a batch, away from the threads that serve everybody: signed weights and
 /// spells of hundreds of requests are counted in many milliseconds.
 async fn plan(
@@ -191,7 +206,7 @@ async fn plan(
     let (bridge, params) = (*backend.bridge(), backend.params().clone());
     let (roster, state) = (tip.roster.clone(), tip.state.clone());
     let (nft, vault) = (tip.nft.clone(), tip.vault.clone());
-    let weight_max = tip.weight_max;
+    let (nft_confirmations, weight_max) = (tip.nft_confirmations, tip.weight_max);
     let proof_bytes = backend.prover.proof_bytes();
     let prover_fee = backend.prover.fee_output_max();
     let secp = backend.secp.clone();
@@ -202,6 +217,7 @@ async fn plan(
             roster: &roster,
             state: &state,
             nft,
+            nft_confirmations,
             vault,
             deposits,
             fee_rate: price.fee_rate,
@@ -319,10 +335,16 @@ async fn tip_at(
     let vault = coin(1).filter(|coin| {
         coin.output.script_pubkey == newest.vault().script_pubkey && read.charms_at(1).is_empty()
     });
+    // What only waits in the mempool has no age.
+    let in_block = backend
+        .node
+        .call(move |chain| chain.tx_out(&nft, View::Confirmed))
+        .await?;
     Ok(Some(Tip {
         weight_max,
         roster: newest.roster().clone(),
         nft: nft_coin,
+        nft_confirmations: in_block.map_or(0, |status| status.confirmations),
         state,
         vault,
         transaction,
@@ -542,12 +564,28 @@ async fn is_current(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use grail_types::ImagesHash;
+    use grail_types::{ImagesHash, RequestId};
 
     use super::*;
 
     fn params(network: Network) -> Params {
         Params::preset(network, ImagesHash([1; 32]))
+    }
+
+    #[test]
+    fn who_waits_for_the_outflow_is_not_kept_waiting_by_unconfirmed_ones() {
+        let left = |reason| LeftOut {
+            request: RequestId([1; 32]),
+            reason,
+        };
+        let limited = [
+            left(LeftOutReason::BatchFull),
+            left(LeftOutReason::OutflowLimit),
+        ];
+        assert!(waits_for_a_block(0, &limited));
+        assert!(!waits_for_a_block(1, &limited));
+        assert!(!waits_for_a_block(0, &limited[..1]));
+        assert!(!waits_for_a_block(0, &[]));
     }
 
     #[test]

@@ -389,6 +389,7 @@ async fn plan(
     let (bridge, params, bid) = (*backend.bridge(), backend.params().clone(), *bid);
     let (roster, state) = (tip.roster.clone(), tip.state.clone());
     let (nft, vault, weight_max) = (tip.nft.clone(), tip.vault.clone(), tip.weight_max);
+    let nft_confirmations = tip.nft_confirmations;
     let proof_bytes = backend.prover.proof_bytes();
     let prover_fee = backend.prover.fee_output_max();
     let for_prover = prover_fee
@@ -402,6 +403,7 @@ async fn plan(
             roster: &roster,
             state: &state,
             nft,
+            nft_confirmations,
             vault,
             deposits,
             fee_rate: bid.rate,

@@ -244,10 +244,12 @@ impl<'a> Scanner<'a> {
                 step.raise(&alarm).await?;
                 taken::note(step, (txid, transaction), spent.known, at).await?;
             }
-            Some(Effect::Rotates(rotation, _)) => {
+            Some(Effect::Rotates(..) | Effect::Announces(_)) => {
                 // Whatever was to spend the same NFT can never be, nor what builds on it.
-                let conflict = SettlementEvent::ConflictFound;
-                tell_spender(step, &rotation.nft_input, conflict).await?;
+                if let Some(nft_input) = effect.and_then(Effect::nft_input) {
+                    let conflict = SettlementEvent::ConflictFound;
+                    tell_spender(step, nft_input, conflict).await?;
+                }
                 self.note_spends(step, (txid, transaction), spent, at)
                     .await?;
             }

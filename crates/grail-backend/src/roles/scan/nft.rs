@@ -37,7 +37,10 @@ pub(super) enum Effect {
     Deploys,
     /// Nothing: the NFT stays in its epoch, or vanishes, in a settlement of the rows.
     Settles,
-    /// The same in a transaction that is not in the rows.
+    /// Announces a rotation, or takes that back: the NFT, from there, and the vault's coin move on,
+    /// and nobody is served.
+    Announces(OutPoint),
+    /// The same as settling, in a transaction that is not in the rows.
     Adopts(Box<Settled>),
     /// The same, and it breaks a rule of settlements.
     Breaks(Strange),
@@ -50,6 +53,21 @@ pub(super) enum Effect {
         /// What does not hold.
         reason: String,
     },
+}
+
+impl Effect {
+    /// The NFT's output that a step of a rotation spends.
+    pub(super) fn nft_input(&self) -> Option<&OutPoint> {
+        match self {
+            Self::Rotates(rotation, _) => Some(&rotation.nft_input),
+            Self::Announces(nft_input) => Some(nft_input),
+            Self::Deploys
+            | Self::Settles
+            | Self::Adopts(_)
+            | Self::Breaks(_)
+            | Self::NotAdopted { .. } => None,
+        }
+    }
 }
 
 impl NftWalk {
@@ -123,6 +141,13 @@ impl NftWalk {
         drop(reader);
         let before = nft_output(backend, made).filter(|(vout, _)| *vout == nft.vout);
         let (_, before) = before.context("the NFT's output does not carry the NFT")?;
+        if let Some((0, after)) = after
+            && is_announcement(&before, after)
+            && carries_vault(transaction, made)
+        {
+            tracing::warn!(%txid, attempt = after.attempt, "a rotation is announced or cancelled");
+            return Ok(Effect::Announces(nft));
+        }
         let moved = Move {
             made,
             nft,
@@ -174,6 +199,29 @@ impl NftWalk {
             },
         })
     }
+}
+
+/// Whether all that changes is what is announced. The contract lets nothing else of it change with
+/// that, and a block holds the quorum's signatures.
+fn is_announcement(before: &RosterState, after: &RosterState) -> bool {
+    let moved_on = RosterState {
+        serial: before.serial.saturating_add(1),
+        attempt: after.attempt,
+        next: after.next.clone(),
+        ..before.clone()
+    };
+    *after == moved_on && before.next != after.next
+}
+
+/// Whether output 1 is the vault's coin again, where the NFT's transaction left one: the next
+/// settlement finds it there or nowhere.
+fn carries_vault(transaction: &Transaction, made: &Transaction) -> bool {
+    let vault = made.output.first().map(|nft| &nft.script_pubkey);
+    let coin = |transaction: &Transaction| {
+        let output = transaction.output.get(1).cloned();
+        output.filter(|output| Some(&output.script_pubkey) == vault)
+    };
+    coin(made).is_none_or(|left| coin(transaction) == Some(left))
 }
 
 /// The transaction that made the NFT's output. Rows of before they kept every such transaction may
@@ -231,4 +279,80 @@ pub(super) fn nft_output(
             state.supply <= Amount::MAX_MONEY.to_sat() && i64::try_from(state.epoch).is_ok();
         is_storable.then_some((vout, state))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bitcoin::{ScriptBuf, absolute::LockTime, transaction::Version};
+    use grail_bridge_contract::Next;
+    use grail_fixtures::paper::roster;
+
+    use super::*;
+
+    fn announced() -> RosterState {
+        RosterState {
+            attempt: 1,
+            next: Some(Next {
+                hash: [1; 32],
+                serial: 9,
+                wait: 3,
+            }),
+            ..roster(9, 50)
+        }
+    }
+
+    #[test]
+    fn an_announcement_changes_what_is_announced_and_nothing_else() {
+        assert!(is_announcement(&roster(8, 50), &announced()));
+        let cancelled = RosterState {
+            attempt: 1,
+            ..roster(10, 50)
+        };
+        assert!(is_announcement(&announced(), &cancelled));
+        assert!(!is_announcement(&roster(8, 50), &roster(9, 50)));
+        let spoil: [fn(&mut RosterState); 5] = [
+            |it| it.serial += 1,
+            |it| it.supply -= 1,
+            |it| it.outflow += 1,
+            |it| it.threshold += 1,
+            |it| it.governance[0] ^= 1,
+        ];
+        for change in spoil {
+            let mut after = announced();
+            change(&mut after);
+            assert!(!is_announcement(&roster(8, 50), &after));
+        }
+    }
+
+    fn paying(outputs: &[(u64, u8)]) -> Transaction {
+        let output = |(sats, script): &(u64, u8)| TxOut {
+            value: Amount::from_sat(*sats),
+            script_pubkey: ScriptBuf::from_bytes(vec![*script]),
+        };
+        Transaction {
+            version: Version::TWO,
+            lock_time: LockTime::ZERO,
+            input: Vec::new(),
+            output: outputs.iter().map(output).collect(),
+        }
+    }
+
+    #[test]
+    fn the_vaults_coin_is_carried_along_where_there_is_one() {
+        let made = paying(&[(330, 1), (5_000, 1), (7, 2)]);
+        assert!(carries_vault(&paying(&[(330, 1), (5_000, 1)]), &made));
+        for other in [
+            paying(&[(330, 1), (4_999, 1)]),
+            paying(&[(330, 1), (5_000, 2)]),
+            paying(&[(330, 1), (7, 2), (5_000, 1)]),
+            paying(&[(330, 1)]),
+        ] {
+            assert!(!carries_vault(&other, &made));
+        }
+        // A bridge without zkBTC has no vault.
+        let empty = paying(&[(330, 1), (7, 2)]);
+        assert!(carries_vault(&paying(&[(330, 1), (330, 3)]), &empty));
+        assert!(!carries_vault(&paying(&[(330, 1), (330, 1)]), &made));
+    }
 }

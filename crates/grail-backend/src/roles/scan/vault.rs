@@ -76,7 +76,11 @@ async fn change_roster(
 ) -> anyhow::Result<()> {
     let txid = transaction.compute_txid();
     match &moved.effect {
-        Effect::Deploys | Effect::Settles | Effect::Adopts(_) | Effect::Breaks(_) => {}
+        Effect::Deploys
+        | Effect::Settles
+        | Effect::Announces(_)
+        | Effect::Adopts(_)
+        | Effect::Breaks(_) => {}
         Effect::Rotates(rotation, handover) => {
             step.tx.record_rotation(rotation, handover).await?;
             let epoch = rotation.epoch;

@@ -113,6 +113,7 @@ impl Frame {
         let carried_on = RosterState {
             serial: after.serial,
             supply: after.supply,
+            outflow: after.outflow,
             ..moved.before.clone()
         };
         let vault_script = &moved.roster.vault().script_pubkey;
