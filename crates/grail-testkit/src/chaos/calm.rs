@@ -17,6 +17,10 @@ const PATIENCE: Duration = Duration::from_mins(4);
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// Without anything in the mempool a block comes so often.
 const IDLE_BLOCK_INTERVAL: Duration = Duration::from_secs(1);
+/// Blocks that must be read before a request is taken for unpaid: until then a coin that the backend
+/// has not seen may be one that a settlement has spent, in a block that is yet to be read or in the
+/// mempool, which a restored backend does not know.
+const BLOCKS_UNPAID: u32 = 2;
 /// Payments kept: those of a few rounds.
 const PAYMENTS_MAX: usize = 120;
 
@@ -42,6 +46,7 @@ impl World {
     fn until_all_have_ended(&mut self, deadline: Instant) -> Result<Vec<End>> {
         let mut last_block = Instant::now();
         let mut ends: Vec<Option<End>> = vec![None; self.wanted.len()];
+        let mut unpaid_since: Vec<Option<u32>> = vec![None; self.wanted.len()];
         loop {
             self.pay_again();
             let has_waiting = !self.cluster.node.chain().mempool_txids()?.is_empty();
@@ -49,17 +54,19 @@ impl World {
                 self.cluster.node.mine(1);
                 last_block = Instant::now();
             }
-            let is_quiet = self.is_quiet()?;
+            let height_read = self.height_read()?;
+            let height = self.cluster.node.height();
             let mut open = Vec::new();
             // Each end is asked for once: the API hears only so many receipts a second.
-            for (wanted, end) in self.wanted.iter().zip(&mut ends) {
+            for ((wanted, end), since) in self.wanted.iter().zip(&mut ends).zip(&mut unpaid_since) {
                 if end.is_none() {
                     *end = wanted.end(&self.cluster)?;
-                }
-                // A backend that still reads the chain says of a coin that is spent already that it
-                // has never seen it, and a restored one knows no settlement that waits.
-                if !is_quiet && *end == Some(End::Unpaid) {
-                    *end = None;
+                    if *end == Some(End::Unpaid) {
+                        let since = *since.get_or_insert(height);
+                        *end = end.filter(|_| height_read >= since + BLOCKS_UNPAID);
+                    } else {
+                        *since = None;
+                    }
                 }
                 match end {
                     // Nobody tries any more, or it might be paid after all, and not be counted.
@@ -84,14 +91,12 @@ impl World {
         }
     }
 
-    /// Whether the backend has read all blocks, and nothing waits for one.
-    fn is_quiet(&self) -> Result<bool> {
-        let height = match self.cluster.api().reserves() {
-            Ok(reserves) => reserves.height,
-            Err(error) => return passing(error).map(|()| false),
-        };
-        let node = &self.cluster.node;
-        Ok(height >= node.height() && node.chain().mempool_txids()?.is_empty())
+    /// The height that the backend has read; 0 while it does not say.
+    fn height_read(&self) -> Result<u32> {
+        match self.cluster.api().reserves() {
+            Ok(reserves) => Ok(reserves.height),
+            Err(error) => passing(error).map(|()| 0),
+        }
     }
 
     fn judge(&mut self, ends: &[End]) -> Result<()> {
