@@ -57,15 +57,13 @@ impl World {
             let height_read = self.height_read()?;
             let height = self.cluster.node.height();
             let mut open = Vec::new();
-            // Each end is asked for once: the API hears only so many receipts a second.
+            // No end is asked for more often than it must be: the API hears only so many receipts.
             for ((wanted, end), since) in self.wanted.iter().zip(&mut ends).zip(&mut unpaid_since) {
-                if end.is_none() {
+                let is_due = since.is_none_or(|since| height_read >= since + BLOCKS_UNPAID);
+                if end.is_none() && is_due {
                     *end = wanted.end(&self.cluster)?;
-                    if *end == Some(End::Unpaid) {
-                        let since = *since.get_or_insert(height);
-                        *end = end.filter(|_| height_read >= since + BLOCKS_UNPAID);
-                    } else {
-                        *since = None;
+                    if *end == Some(End::Unpaid) && since.is_none() {
+                        (*since, *end) = (Some(height), None);
                     }
                 }
                 match end {
