@@ -17,9 +17,9 @@ const PATIENCE: Duration = Duration::from_mins(4);
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 /// Without anything in the mempool a block comes so often.
 const IDLE_BLOCK_INTERVAL: Duration = Duration::from_secs(1);
-/// Blocks that must be read before a request is taken for unpaid: until then a coin that the backend
-/// has not seen may be one that a settlement has spent, in a block that is yet to be read or in the
-/// mempool, which a restored backend does not know.
+/// Blocks that must be read before a request is taken for unpaid: until then a coin that the
+/// backend has not seen may be one that a settlement has spent, in a block that is yet to be read
+/// or in the mempool, which a restored backend does not know.
 const BLOCKS_UNPAID: u32 = 2;
 /// Payments kept: those of a few rounds.
 const PAYMENTS_MAX: usize = 120;
