@@ -41,41 +41,8 @@ const REASON_CHARS_MAX: usize = 200;
 const PAUSE_FILE: &str = "pause.json";
 const OUTFLOW_FILE: &str = "outflow.json";
 
-/// Why a person paused an operator: 1 to 200 printable characters. The backend is told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Reason(String);
-
-/// The text is no reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a reason of 1 to {REASON_CHARS_MAX} printable characters")]
-pub struct ReasonError;
-
-impl TryFrom<String> for Reason {
-    type Error = ReasonError;
-
-    fn try_from(text: String) -> Result<Self, ReasonError> {
-        let is_short = text.chars().count() <= REASON_CHARS_MAX;
-        if text.trim().is_empty() || !is_short || text.chars().any(char::is_control) {
-            return Err(ReasonError);
-        }
-        Ok(Self(text))
-    }
-}
-
-impl std::str::FromStr for Reason {
-    type Err = ReasonError;
-
-    fn from_str(text: &str) -> Result<Self, ReasonError> {
-        text.to_owned().try_into()
-    }
-}
-
-impl From<Reason> for String {
-    fn from(reason: Reason) -> Self {
-        reason.0
-    }
-}
+/// Why a person paused an operator. The backend is told.
+pub type Reason = grail_program::reason::Reason<REASON_CHARS_MAX>;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -165,7 +132,7 @@ impl FailSafe {
         match read_bounded(&path, FILE_BYTES_MAX, "a pause") {
             Ok(None) => Ok(()),
             Ok(Some(bytes)) => match serde_json::from_slice::<Pause>(&bytes) {
-                Ok(pause) => paused(format!("since {}: {}", pause.at, pause.reason.0)),
+                Ok(pause) => paused(format!("since {}: {}", pause.at, pause.reason.as_str())),
                 Err(_) => paused("the pause cannot be read".to_owned()),
             },
             Err(_) => paused("the pause cannot be read".to_owned()),
@@ -277,6 +244,8 @@ impl Highs {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use grail_program::reason::ReasonError;
+
     use super::*;
 
     const DAY: u64 = WINDOW_SECONDS;
@@ -371,7 +340,10 @@ mod tests {
         resume(&folder).unwrap();
         assert_eq!(brakes.check_pause(), Ok(()));
         for wrong in ["", " ", "a\nb", &"a".repeat(REASON_CHARS_MAX + 1)] {
-            assert_eq!(wrong.parse::<Reason>(), Err(ReasonError));
+            let refused = ReasonError {
+                chars_max: REASON_CHARS_MAX,
+            };
+            assert_eq!(wrong.parse::<Reason>(), Err(refused));
         }
     }
 

@@ -7,3 +7,4 @@
 
 pub mod notify;
 pub mod options;
+pub mod reason;

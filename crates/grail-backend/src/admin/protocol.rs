@@ -14,48 +14,8 @@ pub const PAGE_DEFAULT: u16 = 50;
 /// Most items of a page.
 pub const PAGE_MAX: u16 = 200;
 
-/// Why a person asks for something: 1 to 500 characters, none of control.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Reason(String);
-
-/// The text is no reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a reason of 1 to {REASON_CHARS_MAX} printable characters")]
-pub struct ReasonError;
-
-impl Reason {
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for Reason {
-    type Error = ReasonError;
-
-    fn try_from(text: String) -> Result<Self, ReasonError> {
-        let is_short = text.chars().count() <= REASON_CHARS_MAX;
-        if text.trim().is_empty() || !is_short || text.chars().any(char::is_control) {
-            return Err(ReasonError);
-        }
-        Ok(Self(text))
-    }
-}
-
-impl std::str::FromStr for Reason {
-    type Err = ReasonError;
-
-    fn from_str(text: &str) -> Result<Self, ReasonError> {
-        text.to_owned().try_into()
-    }
-}
-
-impl From<Reason> for String {
-    fn from(reason: Reason) -> Self {
-        reason.0
-    }
-}
+/// Why a person asks for something.
+pub type Reason = grail_program::reason::Reason<REASON_CHARS_MAX>;
 
 /// Which part of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -330,6 +290,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::json;
 
+    use grail_program::reason::ReasonError;
+
     use super::*;
 
     #[test]
@@ -344,7 +306,10 @@ mod tests {
             "a\u{1b}[2J",
             &"é".repeat(REASON_CHARS_MAX + 1),
         ] {
-            assert_eq!(wrong.parse::<Reason>(), Err(ReasonError), "{wrong:?}");
+            let refused = ReasonError {
+                chars_max: REASON_CHARS_MAX,
+            };
+            assert_eq!(wrong.parse::<Reason>(), Err(refused), "{wrong:?}");
         }
     }
 

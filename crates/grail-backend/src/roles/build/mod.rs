@@ -7,7 +7,10 @@ mod room;
 mod turns;
 
 use anyhow::{Context, ensure};
-use bitcoin::{Amount, FeeRate, OutPoint, Transaction, Txid, Weight};
+use bitcoin::{
+    Amount, FeeRate, OutPoint, Transaction, TxOut, Txid, Weight,
+    secp256k1::{All, Secp256k1},
+};
 use grail_bridge_contract::RosterState;
 use grail_chain::View;
 use grail_charms::{PrevTx, roster_state};
@@ -20,7 +23,7 @@ use grail_store::{NewSettlement, Reader, Request, SettlementItem, StoreError};
 use grail_txbuild::{
     Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementPlan, SettlementRequest,
 };
-use grail_types::{BoundedVec, Epoch, Network, Params, Roster};
+use grail_types::{BoundedVec, Bridge, Epoch, Network, Params, Roster};
 use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -200,35 +203,72 @@ async fn plan(
     BTreeMap<Txid, Transaction>,
 )> {
     let mut reader = backend.store.read().await?;
-    let (deposits, mut previous) = deposits(backend, &mut reader, batch).await?;
+    let (materials, previous) = Materials::gather(backend, &mut reader, tip, batch).await?;
     drop(reader);
-    previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
-    let (bridge, params) = (*backend.bridge(), backend.params().clone());
-    let (roster, state) = (tip.roster.clone(), tip.state.clone());
-    let (nft, vault) = (tip.nft.clone(), tip.vault.clone());
-    let (nft_confirmations, weight_max) = (tip.nft_confirmations, tip.weight_max);
-    let proof_bytes = backend.prover.proof_bytes();
-    let prover_fee = backend.prover.fee_output_max();
-    let secp = backend.secp.clone();
-    let planned = tokio::task::spawn_blocking(move || {
-        let request = SettlementRequest {
-            bridge: &bridge,
-            params: &params,
-            roster: &roster,
-            state: &state,
-            nft,
-            nft_confirmations,
-            vault,
+    let planned = tokio::task::spawn_blocking(move || materials.plan(price)).await?;
+    Ok((planned, previous))
+}
+
+/// All that a plan is made of but its price. Owned, so that it can go to another thread.
+struct Materials {
+    bridge: Bridge,
+    params: Params,
+    roster: Roster,
+    state: RosterState,
+    nft: Coin,
+    nft_confirmations: u32,
+    vault: Option<Coin>,
+    deposits: Vec<Deposit>,
+    weight_max: Weight,
+    proof_bytes: usize,
+    prover_fee: Option<TxOut>,
+    secp: Secp256k1<All>,
+}
+
+impl Materials {
+    /// For a settlement of these requests on the tip, with the transactions that it spends from.
+    async fn gather(
+        backend: &Backend,
+        reader: &mut Reader,
+        tip: &Tip,
+        requests: Vec<Request>,
+    ) -> anyhow::Result<(Self, BTreeMap<Txid, Transaction>)> {
+        let (deposits, mut previous) = deposits(backend, reader, requests).await?;
+        previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
+        let materials = Self {
+            bridge: *backend.bridge(),
+            params: backend.params().clone(),
+            roster: tip.roster.clone(),
+            state: tip.state.clone(),
+            nft: tip.nft.clone(),
+            nft_confirmations: tip.nft_confirmations,
+            vault: tip.vault.clone(),
             deposits,
+            weight_max: tip.weight_max,
+            proof_bytes: backend.prover.proof_bytes(),
+            prover_fee: backend.prover.fee_output_max(),
+            secp: backend.secp.clone(),
+        };
+        Ok((materials, previous))
+    }
+
+    fn plan(&self, price: Price) -> Result<SettlementPlan, PlanError> {
+        let request = SettlementRequest {
+            bridge: &self.bridge,
+            params: &self.params,
+            roster: &self.roster,
+            state: &self.state,
+            nft: self.nft.clone(),
+            nft_confirmations: self.nft_confirmations,
+            vault: self.vault.clone(),
+            deposits: self.deposits.clone(),
             fee_rate: price.fee_rate,
             deficit: price.deficit,
-            proof_bytes,
-            prover_fee,
+            proof_bytes: self.proof_bytes,
+            prover_fee: self.prover_fee.clone(),
         };
-        request.plan_within(&secp, weight_max)
-    })
-    .await?;
-    Ok((planned, previous))
+        request.plan_within(&self.secp, self.weight_max)
+    }
 }
 
 /// Requests wait for company: the oldest long enough, or as many as fit.

@@ -18,9 +18,9 @@ use grail_store::{
     NewSettlement, QueueCursor, Reader, Replaces, Request, Settlement, SettlementItem, StoreError,
     Tried,
 };
-use grail_txbuild::{PlanError, SettlementPlan, SettlementRequest};
+use grail_txbuild::{PlanError, SettlementPlan};
 
-use super::{Built, Tip, chain_nft, deposits, encode_draft, fee_rate, items_of, tip_at};
+use super::{Built, Materials, Price, Tip, chain_nft, encode_draft, fee_rate, items_of, tip_at};
 use crate::{
     backend::Backend,
     roles::{lane, publish::common_tip},
@@ -383,41 +383,16 @@ async fn plan(
     (over, mut reader): (Vec<Request>, Reader),
     bid: &Bid,
 ) -> anyhow::Result<Result<Plan, WaitReason>> {
-    let (deposits, mut previous) = deposits(backend, &mut reader, over).await?;
+    let (materials, previous) = Materials::gather(backend, &mut reader, tip, over).await?;
     drop(reader);
-    previous.insert(tip.transaction.compute_txid(), tip.transaction.clone());
-    let (bridge, params, bid) = (*backend.bridge(), backend.params().clone(), *bid);
-    let (roster, state) = (tip.roster.clone(), tip.state.clone());
-    let (nft, vault, weight_max) = (tip.nft.clone(), tip.vault.clone(), tip.weight_max);
-    let nft_confirmations = tip.nft_confirmations;
-    let proof_bytes = backend.prover.proof_bytes();
-    let prover_fee = backend.prover.fee_output_max();
-    let for_prover = prover_fee
-        .as_ref()
-        .map_or(Amount::ZERO, |output| output.value);
-    let secp = backend.secp.clone();
+    let prover_fee = materials.prover_fee.as_ref();
+    let for_prover = prover_fee.map_or(Amount::ZERO, |output| output.value);
+    let bid = *bid;
     let planned = tokio::task::spawn_blocking(move || {
-        let request = SettlementRequest {
-            bridge: &bridge,
-            params: &params,
-            roster: &roster,
-            state: &state,
-            nft,
-            nft_confirmations,
-            vault,
-            deposits,
-            fee_rate: bid.rate,
-            // What it spends is in a block.
-            deficit: Amount::ZERO,
-            proof_bytes,
-            prover_fee,
-        };
         let at_rate = |fee_rate| {
-            let request = SettlementRequest {
-                fee_rate,
-                ..request.clone()
-            };
-            match request.plan_within(&secp, weight_max) {
+            // What it spends is in a block.
+            let deficit = Amount::ZERO;
+            match materials.plan(Price { fee_rate, deficit }) {
                 Ok(plan) => Ok(Some(plan)),
                 Err(PlanError::Nothing { .. }) => Ok(None),
                 Err(error) => Err(error),
