@@ -19,7 +19,7 @@ use bitcoin::{
     transaction::Version,
 };
 use charms_data::B32;
-use grail_attest::{Governance, Image, ImageClass, Images, TeeKind};
+use grail_attest::{Image, ImageClass, Images, TeeKind};
 use grail_bridge_contract::RosterState;
 use grail_charms::transfer_spell;
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
@@ -27,8 +27,8 @@ use grail_script::{DepositTree, InternalKey, VaultTree};
 use grail_spell::{NormalizedSpell, deployment_identity, without_witnesses};
 use grail_txbuild::{Coin, Deployment, Deposit, SettlementPlan, SettlementRequest};
 use grail_types::{
-    Bridge, BridgeApp, Epoch, Kind, Measurement, MockAllowed, Network, Params, ParamsHash,
-    ParamsValues, Roster, TaggedHasher, Terms, Threshold,
+    Bridge, BridgeApp, Epoch, Governance, Kind, Measurement, MockAllowed, Network, Params,
+    ParamsHash, ParamsValues, Roster, TaggedHasher, Terms, Threshold,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -193,6 +193,7 @@ pub struct World {
     pub bridge: Bridge,
     pub images: Images,
     pub params: Params,
+    pub governance: Governance,
     /// In roster order, but for a guest's.
     pub keys: Vec<Keypair>,
     pub roster: Roster,
@@ -279,6 +280,7 @@ impl World {
             bridge,
             images,
             params,
+            governance: governance(),
             keys,
             roster,
             vault,
@@ -400,7 +402,10 @@ impl World {
             .zip(terms)
             .map(|(peg, terms)| {
                 let (made, coin, token) = match peg.kind {
-                    Kind::PegIn => {
+                    Kind::PegIn
+                    | Kind::SponsorAnnounce
+                    | Kind::SponsorCancel
+                    | Kind::SponsorExecute => {
                         let script = self.deposit_script(&terms);
                         let seed = u64::from_be_bytes(terms.nonce[..8].try_into().unwrap()) + 1_000;
                         let made = funding(seed, vec![output(peg.amount, script)]);
