@@ -41,7 +41,7 @@ fn deploy(sats: u64, rate: FeeRate) -> Result<(Transaction, Coin, Bridge), Deplo
         bridge: &bridge,
         params: &world().params,
         roster: &world().roster,
-        governance: [9; 32],
+        governance: &world().governance,
         funding: coin.clone(),
         fee_rate: rate,
     };
@@ -114,7 +114,7 @@ fn deploy_with_spell_of(bytes: u8, sats: u64) -> Result<Transaction, DeployError
         bridge: &bridge,
         params: &world().params,
         roster: &world().roster,
-        governance: [9; 32],
+        governance: &world().governance,
         funding: coin,
         fee_rate: FEE_RATE,
     };
@@ -157,7 +157,7 @@ fn another_output_deploys_another_bridge() {
         bridge: &bridge,
         params: &world().params,
         roster: &world().roster,
-        governance: [9; 32],
+        governance: &world().governance,
         funding: other.clone(),
         fee_rate: FEE_RATE,
     };
@@ -175,7 +175,7 @@ fn another_key_does_not_fund_it() {
         bridge: &bridge,
         params: &world().params,
         roster: &world().roster,
-        governance: [9; 32],
+        governance: &world().governance,
         funding: coin,
         fee_rate: FEE_RATE,
     };

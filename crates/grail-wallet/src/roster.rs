@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Address, Amount, OutPoint, Transaction};
+use bitcoin::{Address, Amount, OutPoint, ScriptBuf, Transaction};
 use grail_api::{RosterAnswer, Signer};
 use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
 use grail_charms::{PrevTx, roster_state};
@@ -244,9 +244,9 @@ pub fn believe_roster(
 /// The roster, if its address is the one that the API names; says nothing about evidence.
 pub fn checked_roster(answer: &RosterAnswer, protocol: &Protocol) -> Result<Roster, RosterFailure> {
     let roster = answer.roster()?;
-    let vault = VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, &roster);
+    let vault = vault_of(&roster, protocol);
     let network = bitcoin::Network::from(protocol.bridge().network);
-    let expected = Address::from_script(&vault.script_pubkey, network)
+    let expected = Address::from_script(&vault, network)
         .map_or_else(|error| error.to_string(), |address| address.to_string());
     if answer.address == expected {
         Ok(roster)
@@ -256,6 +256,12 @@ pub fn checked_roster(answer: &RosterAnswer, protocol: &Protocol) -> Result<Rost
             got: printable(&answer.address),
         })
     }
+}
+
+/// The Grail address of a roster under the protocol's administrators.
+pub fn vault_of(roster: &Roster, protocol: &Protocol) -> ScriptBuf {
+    let secp = Secp256k1::verification_only();
+    VaultTree::new(&secp, InternalKey::Nums, roster, protocol.governance()).script_pubkey
 }
 
 /// The roster NFT as found on chain.
@@ -329,8 +335,7 @@ pub fn nft_supply(
     let state = roster_state(&charms, &nft_app(&bridge.app))
         .map_err(|error| no_nft(error.to_string()))?
         .ok_or_else(other)?;
-    let vault =
-        VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, roster).script_pubkey;
+    let vault = vault_of(roster, protocol);
     let at_vault = previous
         .output(outpoint.vout)
         .is_some_and(|output| output.script_pubkey == vault);
@@ -343,6 +348,10 @@ pub fn nft_supply(
         ("list of signers", signers.eq(state.signers.iter().copied())),
         ("threshold", state.threshold == roster.threshold().0),
         ("params hash", state.params_hash == protocol.hash().0),
+        (
+            "administrators",
+            state.governance == protocol.governance().hash(),
+        ),
         ("vault script", state.vault_script == vault.as_bytes()),
         ("place", at_vault),
     ];

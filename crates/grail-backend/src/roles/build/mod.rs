@@ -23,7 +23,7 @@ use grail_store::{NewSettlement, Reader, Request, SettlementItem, StoreError};
 use grail_txbuild::{
     Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementPlan, SettlementRequest,
 };
-use grail_types::{BoundedVec, Bridge, Epoch, Network, Params, Roster};
+use grail_types::{BoundedVec, Bridge, Epoch, Governance, Network, Params, Roster};
 use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, time::Duration};
 
@@ -74,6 +74,7 @@ struct Tip {
     /// The largest settlement that nodes relay on top of those that wait for a block.
     weight_max: Weight,
     roster: Roster,
+    governance: Governance,
     nft: Coin,
     /// Blocks that the NFT's coin has: none while it is in no block.
     nft_confirmations: u32,
@@ -214,6 +215,7 @@ struct Materials {
     bridge: Bridge,
     params: Params,
     roster: Roster,
+    governance: Governance,
     state: RosterState,
     nft: Coin,
     nft_confirmations: u32,
@@ -239,6 +241,7 @@ impl Materials {
             bridge: *backend.bridge(),
             params: backend.params().clone(),
             roster: tip.roster.clone(),
+            governance: tip.governance.clone(),
             state: tip.state.clone(),
             nft: tip.nft.clone(),
             nft_confirmations: tip.nft_confirmations,
@@ -257,6 +260,7 @@ impl Materials {
             bridge: &self.bridge,
             params: &self.params,
             roster: &self.roster,
+            governance: &self.governance,
             state: &self.state,
             nft: self.nft.clone(),
             nft_confirmations: self.nft_confirmations,
@@ -383,6 +387,7 @@ async fn tip_at(
     Ok(Some(Tip {
         weight_max,
         roster: newest.roster().clone(),
+        governance: newest.governance().clone(),
         nft: nft_coin,
         nft_confirmations: in_block.map_or(0, |status| status.confirmations),
         state,
@@ -554,7 +559,7 @@ fn encode_draft(
     let proposal = Proposal::new(
         tip.roster.epoch(),
         backend.params().clone(),
-        backend.protocol().governance().clone(),
+        tip.governance.clone(),
         plan.transaction.clone(),
         needed.iter().filter_map(|txid| previous.get(txid)),
         action,

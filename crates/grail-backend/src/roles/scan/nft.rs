@@ -177,6 +177,9 @@ impl NftWalk {
         let handover = Handover {
             transaction: without_other_witnesses(transaction),
             spent,
+            // The chain tells their hash alone. No program changes them yet: a rotation to others
+            // is not adopted, and an alarm.
+            governance: self.rosters.newest().governance().clone(),
         };
         let bytes = handover.to_bytes();
         if bytes.len() > HANDOVER_MAX_BYTES {
