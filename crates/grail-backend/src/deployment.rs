@@ -129,6 +129,9 @@ impl Deployment {
     pub fn check(&self) -> anyhow::Result<()> {
         let secp = bitcoin::secp256k1::Secp256k1::verification_only();
         let governance = self.protocol.governance();
+        governance
+            .check_share(&self.roster)
+            .context("governance-share")?;
         let vault = VaultTree::new(&secp, InternalKey::Nums, &self.roster, governance);
         let expected = first_state(
             self.protocol.hash(),

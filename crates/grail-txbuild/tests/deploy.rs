@@ -13,7 +13,7 @@ use bitcoin::{
 use grail_charms::roster_state;
 use grail_spell::{nft_app, read_strict};
 use grail_txbuild::{Coin, DeployError, Deployment};
-use grail_types::{Bridge, MockAllowed, Network};
+use grail_types::{Bridge, Governance, MockAllowed, Network};
 use support::{BRIDGE, FEE_RATE, coin, funding, keypair, output, prove, public, world};
 
 const DEPLOYER: u16 = 500;
@@ -165,6 +165,25 @@ fn another_output_deploys_another_bridge() {
         deployment.plan(&world().secp).unwrap_err(),
         DeployError::WrongIdentity(other.outpoint)
     );
+}
+
+#[test]
+fn administrators_of_a_smaller_share_than_the_rosters_are_refused() {
+    let (_, coin) = source(1_000_000);
+    let bridge = bridge(&coin);
+    let few = &world().governance.administrators()[..3];
+    let two_of_three = Governance::new(few.to_vec(), 2).unwrap();
+    let deployment = Deployment {
+        bridge: &bridge,
+        params: &world().params,
+        roster: &world().roster,
+        governance: &two_of_three,
+        funding: coin,
+        fee_rate: FEE_RATE,
+    };
+    let refused = deployment.plan(&world().secp).unwrap_err();
+    assert!(matches!(refused, DeployError::Share(_)));
+    assert!(refused.to_string().starts_with("governance-share: 2 of 3"));
 }
 
 #[test]

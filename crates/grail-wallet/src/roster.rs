@@ -9,7 +9,7 @@ use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence
 use grail_charms::{PrevTx, roster_state};
 use grail_script::{InternalKey, VaultTree};
 use grail_spell::{BridgeCharms, nft_app};
-use grail_types::{MockAllowed, Roster, RosterError};
+use grail_types::{GovernanceError, MockAllowed, Roster, RosterError};
 
 /// How late this computer's clock may be: clocks of phones and virtual machines are off by minutes.
 const CLOCK_LATE_MAX_SECS: u64 = 300;
@@ -22,6 +22,9 @@ pub enum RosterFailure {
     /// Keys and threshold are no roster.
     #[error("roster: {0}")]
     Invalid(#[from] RosterError),
+    /// Fewer administrators could hand the bridge over than signers it takes to spend.
+    #[error("administrators: {0}")]
+    Share(#[from] GovernanceError),
     /// Roster and address do not belong together.
     #[error("the roster's address is {expected}, the API names {got}")]
     Address {
@@ -76,6 +79,7 @@ impl RosterFailure {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "roster-invalid",
+            Self::Share(_) => "governance-share",
             Self::Address { .. } => "roster-address",
             Self::Evidence { .. } => "evidence-invalid",
             Self::Clock { .. } => ClockLate::CODE,
@@ -241,9 +245,11 @@ pub fn believe_roster(
     Ok(roster)
 }
 
-/// The roster, if its address is the one that the API names; says nothing about evidence.
+/// The roster, if its address is the one that the API names, and its administrators' share is no
+/// smaller than its own; says nothing about evidence.
 pub fn checked_roster(answer: &RosterAnswer, protocol: &Protocol) -> Result<Roster, RosterFailure> {
     let roster = answer.roster()?;
+    protocol.governance().check_share(&roster)?;
     let vault = vault_of(&roster, protocol);
     let network = bitcoin::Network::from(protocol.bridge().network);
     let expected = Address::from_script(&vault, network)

@@ -11,7 +11,8 @@ use common::{
 use grail_api::RosterAnswer;
 use grail_attest::Protocol;
 use grail_bridge_contract::RosterState;
-use grail_types::Bridge;
+use grail_fixtures::world::governance;
+use grail_types::{Bridge, Governance};
 use grail_wallet::roster::{
     NftOnChain, RosterFailure, UnspentOutput, believe_roster, check_evidence, check_nft, printable,
 };
@@ -139,6 +140,15 @@ fn evidence_from_the_future_is_refused_and_a_late_clock_suspected() {
     let mut forged = roster_answer();
     forged.signers[0].evidence = forged.signers[1].evidence.clone();
     assert_eq!(code_at(&forged, BORN - 3_600), Some("evidence-invalid"));
+}
+
+#[test]
+fn a_roster_that_fewer_administrators_could_replace_is_refused() {
+    let few = governance().administrators()[..3].to_vec();
+    let two_of_three = Governance::new(few, 2).unwrap();
+    let protocol = Protocol::new(bridge(), params(), images(), two_of_three).unwrap();
+    let refused = believe_roster(&roster_answer(), &protocol, NOW).unwrap_err();
+    assert_eq!(refused.code(), "governance-share");
 }
 
 fn nft(state: RosterState) -> Transaction {
