@@ -52,9 +52,9 @@ impl Vaults {
             Some(roster) => match self.check_address(state, &roster, &script) {
                 Err(finding) if finding.severity() == Severity::Alarm => findings.push(finding),
                 checked => {
-                    findings.extend(checked.err());
                     let current = self.rosters.last().map(KnownRoster::roster);
                     if current != Some(&roster) {
+                        findings.extend(checked.err());
                         self.rosters.push(KnownRoster::new(roster));
                     }
                 }

@@ -249,19 +249,18 @@ pub fn believe_roster(
 /// smaller than its own; says nothing about evidence.
 pub fn checked_roster(answer: &RosterAnswer, protocol: &Protocol) -> Result<Roster, RosterFailure> {
     let roster = answer.roster()?;
-    protocol.governance().check_share(&roster)?;
     let vault = vault_of(&roster, protocol);
     let network = bitcoin::Network::from(protocol.bridge().network);
     let expected = Address::from_script(&vault, network)
         .map_or_else(|error| error.to_string(), |address| address.to_string());
-    if answer.address == expected {
-        Ok(roster)
-    } else {
-        Err(RosterFailure::Address {
+    if answer.address != expected {
+        return Err(RosterFailure::Address {
             expected,
             got: printable(&answer.address),
-        })
+        });
     }
+    protocol.governance().check_share(&roster)?;
+    Ok(roster)
 }
 
 /// The Grail address of a roster under the protocol's administrators.

@@ -3,7 +3,7 @@
 
 mod common;
 
-use bitcoin::{OutPoint, Transaction, TxOut};
+use bitcoin::{Address, OutPoint, Transaction, TxOut};
 use common::{
     BORN, Charm, NOW, PROGRAM, bridge, bridge_app, conjure, evidence, funding, images, params,
     protocol, public_key, roster, roster_answer, roster_of, roster_state, sat, vault,
@@ -15,6 +15,7 @@ use grail_fixtures::world::governance;
 use grail_types::{Bridge, Governance};
 use grail_wallet::roster::{
     NftOnChain, RosterFailure, UnspentOutput, believe_roster, check_evidence, check_nft, printable,
+    vault_of,
 };
 
 fn refused(lie: impl FnOnce(&mut RosterAnswer)) -> RosterFailure {
@@ -147,7 +148,12 @@ fn a_roster_that_fewer_administrators_could_replace_is_refused() {
     let few = governance().administrators()[..3].to_vec();
     let two_of_three = Governance::new(few, 2).unwrap();
     let protocol = Protocol::new(bridge(), params(), images(), two_of_three).unwrap();
-    let refused = believe_roster(&roster_answer(), &protocol, NOW).unwrap_err();
+    let mut answer = roster_answer();
+    let refused = believe_roster(&answer, &protocol, NOW).unwrap_err();
+    assert_eq!(refused.code(), "roster-address");
+    let address = Address::from_script(&vault_of(&roster(0), &protocol), bitcoin::Network::Regtest);
+    answer.address = address.unwrap().to_string();
+    let refused = believe_roster(&answer, &protocol, NOW).unwrap_err();
     assert_eq!(refused.code(), "governance-share");
 }
 
@@ -193,13 +199,14 @@ fn the_nft_tells_supply_and_place() {
 #[test]
 fn each_part_of_the_nfts_state_must_agree() {
     type Lie = fn(&mut RosterState);
-    let lies: [(&str, Lie); 5] = [
+    let lies: [(&str, Lie); 6] = [
         ("epoch", |state| state.epoch = 1),
         ("list of signers", |state| {
             state.signers[0] = public_key(99).serialize();
         }),
         ("threshold", |state| state.threshold = 4),
         ("params hash", |state| state.params_hash = [9; 32]),
+        ("administrators", |state| state.governance = [9; 32]),
         ("vault script", |state| {
             state.vault_script = vault(&roster_of(0, 5..=8)).to_bytes();
         }),
