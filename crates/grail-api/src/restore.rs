@@ -36,8 +36,9 @@ impl RestoreRequest {
 
 impl Receipt {
     /// Checks a receipt that somebody hands in, for a bridge: it must fit itself, be of the bridge,
-    /// name the verified `roster` of its epoch with its administrators (none when there is none), and have terms that a new
-    /// request could have. Anybody can make one for which all of this holds.
+    /// name the verified `roster` of its epoch (with its administrators; none when there is none),
+    /// and have terms that a new request could have. Anybody can make one for which all of this
+    /// holds.
     pub fn check_for(
         &self,
         bridge: &Bridge,

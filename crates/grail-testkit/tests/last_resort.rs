@@ -86,7 +86,7 @@ fn age(node: &Node, count: u32) {
 const BLOCKS_AT_ONCE: u32 = 10_000;
 
 #[test]
-fn fourteen_administrators_take_a_coin_after_a_year_and_not_a_block_before() {
+fn administrators_take_a_coin_after_a_year_and_not_a_block_before() {
     let (secp, node) = (Secp256k1::new(), Node::start());
     let (signers, roster) = roster();
     let (administrators, governance) = governance_with(16, 12);

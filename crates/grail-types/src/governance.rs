@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_resort_takes_half_of_the_rest_besides_and_never_more_than_all() {
+    fn the_last_resort_takes_half_of_the_rest_besides_and_at_most_all() {
         for (count, threshold, expected) in [(16, 12, 14), (4, 3, 4), (1, 1, 1), (5, 3, 4)] {
             let governance = Governance::new(keys(count), threshold).unwrap();
             assert_eq!(governance.last_resort(), expected);

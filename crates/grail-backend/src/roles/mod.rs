@@ -2,7 +2,8 @@
 //!
 //! `scan` follows chain and mempool, `build` drafts settlements, `prove` has them proven and
 //! judged, `sign` asks operators and combines their signatures, `publish` hands them to the
-//! network, `lane` ends what stands still, `last_resort` tells of coins that grow old, `retain` lets go of what nobody can need any more.
+//! network, `lane` ends what stands still, `last_resort` tells of coins that grow old, `retain`
+//! lets go of what nobody can need any more.
 
 pub mod build;
 pub mod lane;
