@@ -126,7 +126,7 @@ impl Ledger {
         let watch = Watch {
             network: Network::Regtest,
             anchor: Anchor::Bridge(deployment.protocol.bridge().app),
-            params_hash: Some(deployment.protocol.hash()),
+            params: Some(deployment.protocol.params().clone()),
             vault_scripts: [].into(),
         };
         let (mut auditor, mut steps) = self.audit_once(watch)?;

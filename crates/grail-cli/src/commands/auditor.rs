@@ -64,7 +64,7 @@ pub fn audit(
         watch: Watch {
             network,
             anchor,
-            params_hash: protocol.map(|protocol| protocol.hash()),
+            params: protocol.map(|protocol| protocol.params().clone()),
             vault_scripts: [].into(),
         },
         from_height: asked.from_height,
