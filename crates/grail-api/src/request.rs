@@ -5,7 +5,7 @@ use grail_types::{RequestId, Terms};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Proving, Receipt, SettlementState, StatusReason, schema::TermsSchema};
+use crate::{OutflowWait, Proving, Receipt, SettlementState, StatusReason, schema::TermsSchema};
 
 /// The text names nothing of its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -221,6 +221,9 @@ pub struct RequestStatus {
     /// Present while its part of a settlement's fee is above its cap, so that it waits for lower
     /// fees.
     pub fee_wait: Option<FeeWait>,
+    /// Present while a peg-out's zkBTC is more than may leave by now, so that it waits for blocks.
+    #[serde(default)]
+    pub outflow_wait: Option<OutflowWait>,
     /// What operators refused of it, latest first.
     pub refusals: Vec<Refused>,
     /// How to take the deposit back; present while there is one that is not paid for.

@@ -10,9 +10,9 @@ use axum::{
 };
 use bitcoin::{Amount, FeeRate, TxOut, Weight, secp256k1::Secp256k1};
 use grail_api::{
-    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind,
-    ParsedRequest, Problem, ProblemCode, Receipt, Request, ServingState, StatusReason, bip21,
-    deposit_min,
+    BODY_BYTES_MAX, BridgeStatus, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER,
+    IdempotencyKey, Kind, ParsedRequest, Problem, ProblemCode, Receipt, Request, ServingState,
+    StatusReason, bip21, deposit_min,
 };
 use grail_flow::deposit_deadline_height;
 use grail_script::{DepositTree, InternalKey, VaultTree, weight};
@@ -26,6 +26,7 @@ use super::{
     Api,
     answer::{Answer, Failure},
     caller::Caller,
+    outflow,
     query::only,
     states::{reclaim_code, request_state},
 };
@@ -109,11 +110,26 @@ async fn create(
         .unwrap_or(backend.params().fee_rate_min);
     let ready_count = bridge.ready_requests;
     let share = estimated_fee_share(backend, newest.vault(), &stored, rate, ready_count);
-    let warnings = bridge.reasons.clone();
+    let warnings = warnings(&bridge, kind, amount);
     Ok((
         status,
         Json(answer(backend, stored, amount, share, warnings)),
     ))
+}
+
+/// Why a request may take longer than usual. Of what may leave only peg-outs are told, and of the
+/// own amount where that is known.
+fn warnings(bridge: &BridgeStatus, kind: Kind, amount: Option<Amount>) -> Vec<StatusReason> {
+    let limit = grail_api::StatusCode::OutflowLimit;
+    let (about_all, of_limit): (Vec<_>, Vec<_>) =
+        (bridge.reasons.iter().cloned()).partition(|reason| reason.code != limit);
+    if kind == Kind::PegIn {
+        return about_all;
+    }
+    let own = bridge.outflow.zip(amount);
+    let own = own.and_then(|(outflow, amount)| outflow::warning(&outflow, amount));
+    let of_limit = own.map_or(of_limit, |own| vec![own]);
+    about_all.into_iter().chain(of_limit).collect()
 }
 
 async fn create_new(

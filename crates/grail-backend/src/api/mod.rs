@@ -18,6 +18,7 @@ mod health;
 pub(crate) mod metric;
 mod metrics;
 mod node_view;
+mod outflow;
 mod places;
 mod proofs;
 mod query;

@@ -82,7 +82,8 @@ impl World {
         self.create(self.call("/v1/peg-outs", &body)).await
     }
 
-    fn call(&self, path: &str, body: &Value) -> HttpRequest<Body> {
+    /// A call that creates something.
+    pub fn call(&self, path: &str, body: &Value) -> HttpRequest<Body> {
         HttpRequest::post(path)
             .header("content-type", "application/json")
             .header("idempotency-key", format!("key-{}", self.next_number()))

@@ -17,7 +17,12 @@ use grail_flow::SettlementStage;
 use grail_store::{OpenAlarms, Reader, VaultTotals};
 use grail_types::{Params, Roster};
 
-use super::{Api, answer::Answer, node_view::NodeView};
+use super::{
+    Api,
+    answer::Answer,
+    node_view::NodeView,
+    outflow::{Leaving, leaving},
+};
 use crate::{backend::Backend, clock, operators, roles::lane, rosters::NotIssuing};
 
 /// Blocks behind the node that are nothing to worry about.
@@ -84,6 +89,8 @@ struct Facts {
     proof_waiting_since: Option<u64>,
     /// What a proof takes, seconds.
     proof_seconds: u64,
+    /// What may leave; none while that cannot be said.
+    leaving: Option<Leaving>,
 }
 
 async fn look(api: &Api) -> Answer<Arc<BridgeStatus>> {
@@ -122,6 +129,7 @@ async fn look(api: &Api) -> Answer<Arc<BridgeStatus>> {
         lane: ages,
         proof_waiting_since: reader.proof_waiting_since().await?,
         proof_seconds: estimate.unwrap_or(0) / 1_000,
+        leaving: leaving(backend, &mut reader).await?,
     };
     Ok(Arc::new(
         facts.status(backend.params(), backend.config.batch_seconds),
@@ -184,6 +192,7 @@ impl Facts {
             fee_rate_sat_per_kvb: node
                 .and_then(|view| view.fee_rate)
                 .map(|rate| FeeRate::to_sat_per_kwu(rate).saturating_mul(4)),
+            outflow: self.leaving.as_ref().map(Leaving::shown),
         }
     }
 
@@ -245,6 +254,7 @@ impl Facts {
         }
         self.waits(&mut say);
         self.queue(params, &mut say);
+        reasons.extend(self.leaving.and_then(|leaving| leaving.is_shut(params)));
         reasons
     }
 

@@ -311,6 +311,21 @@ async fn nft_to_build_on(
     Ok(newest)
 }
 
+/// The newest output of the NFT that is published: what the network has, wherever the settlements
+/// stand that are on their way there.
+pub(crate) async fn published_nft(
+    backend: &Backend,
+    reader: &mut Reader,
+) -> Result<OutPoint, StoreError> {
+    let nft = chain_nft(backend, reader).await?;
+    let holders = lane::holders(reader, nft).await?;
+    let published = holders.iter().map_while(|holder| {
+        let is_published = holder.state.stage().is_published();
+        holder.nft_output.filter(|_| is_published)
+    });
+    Ok(published.last().unwrap_or(nft))
+}
+
 /// The NFT's unspent output by the chain. In no block yet: then the deployment is on its way.
 async fn chain_nft(backend: &Backend, reader: &mut Reader) -> Result<OutPoint, StoreError> {
     let chain = reader.vault_totals().await?.nft;
