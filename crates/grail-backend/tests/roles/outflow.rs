@@ -2,17 +2,25 @@
 //! a request away.
 
 use axum::{body::Body, http::Request as HttpRequest};
-use bitcoin::{OutPoint, Sequence};
+use bitcoin::{Amount, OutPoint, Sequence, Transaction, secp256k1::Secp256k1};
 use grail_api::{BridgeStatus, LimitCode, OutflowWait, Request, RequestStatus, StatusCode};
-use grail_backend::{api::router, roles::build::Built};
+use grail_backend::{api::router, draft::Draft, roles::build::Built, step::Step};
+use grail_charms::{PrevTx, roster_state};
+use grail_flow::{AbandonCode, RequestEvent, SettlementId, SettlementState};
+use grail_spell::nft_app;
+use grail_store::{JobKind, NewSettlement, SettlementItem};
+use grail_txbuild::{Coin, Deposit, SettlementRequest};
+use grail_types::{BoundedVec, ParamsValues};
+use grail_wire::{Action, Proposal};
 use serde_json::json;
 use tower::ServiceExt;
 
 use super::{
     bridge::own_script,
     operators::key,
+    signers::refusing_as,
     users::{Asked, FEE_CAP_SAT, USER_KEY, address},
-    world::World,
+    world::{QUORUM, World, settlement_id},
 };
 
 /// The parameters of these tests: most that may leave at once, and besides with each block.
@@ -28,6 +36,8 @@ struct Waiting {
     w: World,
     first: Asked,
     second: Asked,
+    /// The transfer that deposits it: to each of them, in order.
+    transfer: Transaction,
 }
 
 /// Both deposits are in a block, and nothing is planned yet.
@@ -51,8 +61,13 @@ async fn waiting() -> Waiting {
         (own_script(USER_KEY), rest),
     ];
     let transfer = w.transfer(std::slice::from_ref(&minted), &inputs, &to);
-    w.mine(vec![transfer]).await;
-    Waiting { w, first, second }
+    w.mine(vec![transfer.clone()]).await;
+    Waiting {
+        w,
+        first,
+        second,
+        transfer,
+    }
 }
 
 async fn get<T: serde::de::DeserializeOwned>(w: &World, path: &str) -> T {
@@ -159,4 +174,208 @@ async fn a_peg_out_above_what_may_leave_is_warned_of_before_it_is_paid() {
     // Of a peg-in nothing leaves.
     let peg_in: Request = parsed(&w, w.peg_in_call(FEE_CAP_SAT)).await;
     assert_eq!(peg_in.warnings, []);
+}
+
+/// The first two of four signers, of whom three must sign, say no.
+async fn refused(w: &World, codes: [&str; 2]) -> SettlementId {
+    let ask = w.ask_operators().await;
+    let id = settlement_id(&ask);
+    for (seed, code) in (1..).zip(codes) {
+        w.send(&refusing_as(seed, &ask, code)).await;
+    }
+    w.answered(id).await;
+    let state = w.settlement(id).await.state;
+    let code = AbandonCode::QuorumRefused;
+    assert_eq!(state, SettlementState::Abandoned { code });
+    id
+}
+
+/// Nothing is planned before the next block; then all of them at once, as if nothing had been.
+async fn planned_anew(w: &World, requests: &[(Asked, OutPoint)]) {
+    for (asked, _) in requests {
+        assert_eq!(w.standing(asked).await, ("ready", None));
+    }
+    assert_eq!(w.build().await, Built::Hold);
+    w.mine_empty(1).await;
+    let (id, _) = w.settle().await;
+    let mut reader = w.backend.store.read().await.unwrap();
+    let items = reader.settlement_items(id).await.unwrap();
+    assert_eq!(items.len(), requests.len());
+    drop(reader);
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    for (asked, _) in requests {
+        assert_eq!(w.standing(asked).await, ("paid", None));
+    }
+}
+
+#[tokio::test]
+async fn operators_that_refuse_for_a_limit_turn_nobody_away_and_suspect_nobody() {
+    for codes in [
+        ["outflow-above-cap"; 2],
+        ["supply-above-max", "outflow-above-cap"],
+        // Without the limit's there would still be a quorum.
+        ["outflow-above-cap", "bad-mood"],
+    ] {
+        let w = World::new().await;
+        let requests = w.ready_peg_ins(3).await;
+        refused(&w, codes).await;
+        assert_eq!(w.alarms().await, [""; 0], "{codes:?}");
+        planned_anew(&w, &requests).await;
+    }
+    // Anything else is a person's to look at.
+    let w = World::new().await;
+    w.ready_peg_ins(3).await;
+    refused(&w, ["outflow-mismatch"; 2]).await;
+    assert_eq!(w.alarms().await, ["quorum-refused"]);
+}
+
+#[tokio::test]
+async fn refusals_for_a_limit_that_do_not_end_are_told_of_before_more_is_paid() {
+    let w = World::new().await;
+    let requests = w.ready_peg_ins(2).await;
+    for _ in 0..2 {
+        refused(&w, ["outflow-above-cap"; 2]).await;
+        assert_eq!(w.alarms().await, [""; 0]);
+        w.mine_empty(1).await;
+    }
+    refused(&w, ["outflow-above-cap"; 2]).await;
+    assert_eq!(w.alarms().await, ["quorum-refused"]);
+    w.mine_empty(1).await;
+    assert_eq!(w.build().await, Built::Hold);
+    w.acknowledge_alarms().await;
+    w.settle().await;
+    for (asked, _) in &requests {
+        assert_eq!(w.standing(asked).await.0, "settling");
+    }
+}
+
+/// A settlement of the second peg-out alone, planned as if the cap were higher: the contract lets
+/// it through, the policy does not.
+async fn draft_above_cap(it: &Waiting, made: &Transaction) {
+    let w = &it.w;
+    let backend = &w.backend;
+    let coin = |transaction: &Transaction, vout: u32| Coin {
+        outpoint: OutPoint::new(transaction.compute_txid(), vout),
+        output: transaction.output[usize::try_from(vout).unwrap()].clone(),
+    };
+    let read = PrevTx::read(made.clone(), backend.mock());
+    let app = nft_app(&backend.bridge().app);
+    let state = roster_state(&read.charms_at(0), &app).unwrap().unwrap();
+    let mut reader = backend.store.read().await.unwrap();
+    let second = reader.request(&it.second.id).await.unwrap().unwrap();
+    drop(reader);
+    let higher = |values: &mut ParamsValues| values.outflow_cap = Amount::from_sat(2 * CAP);
+    let planned = SettlementRequest {
+        bridge: backend.bridge(),
+        params: &backend.params().with(higher).unwrap(),
+        roster: &backend.deployment.roster,
+        state: &state,
+        nft: coin(made, 0),
+        nft_confirmations: 1,
+        vault: Some(coin(made, 1)),
+        deposits: vec![Deposit {
+            terms: second.terms.clone(),
+            coin: coin(&it.transfer, 1),
+            token: SECOND,
+            previous_bytes: it.transfer.base_size(),
+        }],
+        fee_rate: backend.params().fee_rate_min,
+        deficit: Amount::ZERO,
+        proof_bytes: backend.prover.proof_bytes(),
+        prover_fee: None,
+    };
+    let plan = planned.plan(&Secp256k1::new()).unwrap();
+    let requests = BoundedVec::new(plan.requests.clone()).unwrap();
+    let proposal = Proposal::new(
+        backend.deployment.roster.epoch(),
+        backend.params().clone(),
+        plan.transaction.clone(),
+        [made, &it.transfer].into_iter(),
+        Action::Settlement(grail_wire::SettlementRequest { requests }),
+    );
+    let draft = Draft {
+        proposal: proposal.unwrap(),
+        spell: plan.spell.clone(),
+    };
+    let item = plan.items[0];
+    let mut step = Step::begin(backend).await.unwrap();
+    let new = NewSettlement {
+        epoch: backend.deployment.roster.epoch(),
+        nft_input: OutPoint::new(made.compute_txid(), 0),
+        draft: &draft.encode().unwrap(),
+        items: &[SettlementItem {
+            request: item.request,
+            deposit: item.deposit,
+            amount_out: item.amount_out,
+            fee_share: item.fee_share,
+        }],
+        now: step.now(),
+    };
+    let id = step.tx.create_settlement(&new).await.unwrap();
+    let included = RequestEvent::Included {
+        settlement: id,
+        deposit: item.deposit,
+    };
+    step.tell_request(item.request, included).await.unwrap();
+    step.enqueue_proving(id).await.unwrap();
+    step.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_draft_above_the_cap_turns_nobody_away_although_it_is_alone() {
+    let it = waiting().await;
+    let (_, made) = it.w.settle().await;
+    it.w.mine_mempool().await;
+    draft_above_cap(&it, &made).await;
+    assert_eq!(it.w.standing(&it.second).await.0, "settling");
+    it.w.jobs().await;
+    let newest = it.w.settlements().await.pop().unwrap();
+    let code = AbandonCode::DryRunRefused;
+    assert_eq!(newest.state, SettlementState::Abandoned { code });
+    // Neither condemned nor suspected, and planned as soon as it may leave.
+    assert_eq!(it.w.standing(&it.second).await, ("ready", None));
+    assert_eq!(it.w.alarms().await, [""; 0]);
+    let needed = u32::try_from(EXCESS.div_ceil(RATE)).unwrap();
+    it.w.mine_empty(needed - 2).await;
+    assert_eq!(it.w.build().await, Built::Hold);
+    it.w.mine_empty(1).await;
+    it.w.settle().await;
+    assert_eq!(it.w.standing(&it.second).await.0, "settling");
+}
+
+/// After a reorg the NFT's coin is younger than what was signed claims: the node says so, and takes
+/// it once blocks have come.
+#[tokio::test]
+async fn what_claims_more_age_than_a_reorg_left_is_tried_until_its_time() {
+    let it = waiting().await;
+    let w = &it.w;
+    let (_, made) = w.settle().await;
+    w.mine_mempool().await;
+    let height = w.tip_height().await;
+    let needed = u32::try_from(EXCESS.div_ceil(RATE)).unwrap();
+    w.mine_empty(needed - 1).await;
+    let ask = w.ask_operators().await;
+    let id = settlement_id(&ask);
+    w.sign(&ask, &QUORUM).await;
+    w.answered(id).await;
+
+    w.chain.fork_at(height);
+    for _ in 0..needed {
+        w.chain.mine(Vec::new());
+    }
+    w.mine(vec![made]).await;
+    w.jobs().await;
+    for _ in 1..needed {
+        w.job_later_if_any(JobKind::Publish).await;
+        assert_eq!(w.settlement(id).await.state, SettlementState::Signed {});
+        assert_eq!(w.standing(&it.second).await.0, "settling");
+        w.mine_empty(1).await;
+    }
+    assert_eq!(w.alarms().await, [""; 0]);
+    w.job_later_if_any(JobKind::Publish).await;
+    assert_eq!(w.settlement(id).await.state, SettlementState::Broadcast {});
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    assert_eq!(w.standing(&it.second).await, ("paid", None));
 }

@@ -25,7 +25,7 @@ use grail_txbuild::{
 };
 use grail_types::{BoundedVec, Bridge, Epoch, Network, Params, Roster};
 use grail_wire::{Action, Proposal};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use crate::{
     alarm, backend::Backend, clock, draft::Draft, roles::lane, rosters::Rosters, step::Step,
@@ -121,6 +121,11 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     }
     if !reader.is_anybody_ready(epoch).await? {
         return Ok(Built::Nothing);
+    }
+    // What was refused for a limit passes with blocks, and would be refused again before.
+    let height = reader.last_block().await?.map_or(0, |block| block.height);
+    if backend.limited_at.load(Relaxed) == height {
+        return Ok(Built::Hold);
     }
     // Settlements spend each other's outputs, and nodes relay only so long a chain without a block.
     let unconfirmed = reader.unconfirmed_settlement_count().await?;
