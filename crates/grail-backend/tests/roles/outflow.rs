@@ -291,7 +291,7 @@ async fn draft_above_cap(it: &Waiting, made: &Transaction) {
         backend.deployment.roster.epoch(),
         backend.params().clone(),
         plan.transaction.clone(),
-        [made, &it.transfer].into_iter(),
+        [made, &it.transfer],
         Action::Settlement(grail_wire::SettlementRequest { requests }),
     );
     let draft = Draft {
