@@ -186,6 +186,10 @@ pub struct Request {
     pub carrier_sat: u64,
     /// What the fee share would be now. The cap is what binds.
     pub estimated_fee_share_sat: u64,
+    /// The part of it that pays for settlements under the own one that wait for a block: at most
+    /// half as much as the rest.
+    #[serde(default)]
+    pub estimated_surcharge_sat: u64,
     /// Why the request may take longer than usual: read them before you pay. Empty while the
     /// bridge serves as it should.
     #[serde(default)]

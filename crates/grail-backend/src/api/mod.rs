@@ -11,6 +11,7 @@ mod bridge;
 mod buckets;
 mod caller;
 mod create;
+mod estimate;
 mod events;
 mod fresh;
 mod guard;

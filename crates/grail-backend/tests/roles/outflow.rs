@@ -4,7 +4,7 @@
 use axum::{body::Body, http::Request as HttpRequest};
 use bitcoin::{Amount, OutPoint, Sequence, Transaction, secp256k1::Secp256k1};
 use grail_api::{BridgeStatus, LimitCode, OutflowWait, Request, RequestStatus, StatusCode};
-use grail_backend::{api::router, draft::Draft, roles::build::Built, step::Step};
+use grail_backend::{draft::Draft, roles::build::Built, step::Step};
 use grail_charms::{PrevTx, roster_state};
 use grail_flow::{AbandonCode, RequestEvent, SettlementId, SettlementState};
 use grail_spell::nft_app;
@@ -13,7 +13,6 @@ use grail_txbuild::{Coin, Deposit, SettlementRequest};
 use grail_types::{BoundedVec, ParamsValues};
 use grail_wire::{Action, Proposal};
 use serde_json::json;
-use tower::ServiceExt;
 
 use super::{
     bridge::own_script,
@@ -72,14 +71,7 @@ async fn waiting() -> Waiting {
 
 async fn get<T: serde::de::DeserializeOwned>(w: &World, path: &str) -> T {
     let request = HttpRequest::get(path).body(Body::empty()).unwrap();
-    parsed(w, request).await
-}
-
-async fn parsed<T: serde::de::DeserializeOwned>(w: &World, request: HttpRequest<Body>) -> T {
-    let response = router(w.backend.clone()).oneshot(request).await.unwrap();
-    assert!(response.status().is_success(), "{response:?}");
-    let body = axum::body::to_bytes(response.into_body(), 1 << 20).await;
-    serde_json::from_slice(&body.unwrap()).unwrap()
+    w.answer(request).await
 }
 
 async fn waits(w: &World, asked: &Asked) -> Option<OutflowWait> {
@@ -155,7 +147,7 @@ async fn warnings(w: &World, amount: Option<u64>) -> Vec<(StatusCode, String)> {
         "fee_cap_sat": FEE_CAP_SAT,
         "amount_sat": amount,
     });
-    let request: Request = parsed(w, w.call("/v1/peg-outs", &body)).await;
+    let request: Request = w.answer(w.call("/v1/peg-outs", &body)).await;
     let warnings = request.warnings.into_iter();
     warnings.map(|it| (it.code, it.detail)).collect()
 }
@@ -172,7 +164,7 @@ async fn a_peg_out_above_what_may_leave_is_warned_of_before_it_is_paid() {
     let words = "40000000000 sat may leave by now, 43000000000 sat in 5 blocks at the earliest";
     assert_eq!(above, [(StatusCode::OutflowLimit, words.to_owned())]);
     // Of a peg-in nothing leaves.
-    let peg_in: Request = parsed(&w, w.peg_in_call(FEE_CAP_SAT)).await;
+    let peg_in: Request = w.answer(w.peg_in_call(FEE_CAP_SAT)).await;
     assert_eq!(peg_in.warnings, []);
 }
 

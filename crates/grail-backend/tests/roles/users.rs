@@ -16,6 +16,7 @@ use grail_charms::{PrevTx, token_amount, transfer_spell};
 use grail_prover::{ProveRequest, Prover};
 use grail_spell::{NormalizedSpell, token_app};
 use grail_types::RequestId;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -107,6 +108,14 @@ impl World {
                 .script_pubkey(),
             deadline_height: request.deadline_height,
         }
+    }
+
+    /// What the API answers.
+    pub async fn answer<T: DeserializeOwned>(&self, request: HttpRequest<Body>) -> T {
+        let response = router(self.backend.clone()).oneshot(request).await.unwrap();
+        assert!(response.status().is_success(), "{response:?}");
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await;
+        serde_json::from_slice(&body.unwrap()).unwrap()
     }
 
     /// A deposit out of nowhere.

@@ -17,6 +17,7 @@ fn well() -> Facts {
                 hash: BlockHash::all_zeros(),
             },
             fee_rate: Some(FeeRate::BROADCAST_MIN),
+            deficit: Amount::ZERO,
         }),
         height: 900_000,
         paused: None,

@@ -30,6 +30,7 @@ use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration
 use crate::{
     alarm, backend::Backend, clock, draft::Draft, roles::lane, rosters::Rosters, step::Step,
 };
+pub(crate) use parents::deficit;
 use turns::Turns;
 
 /// Blocks within which a settlement should be mined.
