@@ -6,6 +6,7 @@
 mod bitcoind;
 mod cache;
 mod contracts;
+mod disk;
 mod fuzz;
 mod mutants;
 mod production;

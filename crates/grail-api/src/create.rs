@@ -215,6 +215,12 @@ pub(crate) fn check_terms(
 ) -> Result<(), Problem> {
     let secp = Secp256k1::verification_only();
     let vault = VaultTree::new(&secp, InternalKey::Nums, roster);
+    if terms.kind.is_sponsor() {
+        return Err(Problem::new(
+            ProblemCode::MalformedBody,
+            "sponsors of rotations are not served",
+        ));
+    }
     check_destination(&terms.destination, &vault)?;
     check_still_spendable(&terms.destination)?;
     if Kind::from(terms.kind) == Kind::PegIn {
@@ -355,6 +361,7 @@ pub fn deposit_min(params: &Params, deposit: &DepositTree, terms: &Terms) -> Amo
             .checked_sub(params.carrier)
             .unwrap_or(Amount::ZERO)
             .max(Amount::ONE_SAT),
+        Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => least,
     }
 }
 

@@ -71,12 +71,18 @@ macro_rules! text_enum {
 pub(crate) use text_enum;
 
 text_enum! {
-    /// Direction of a request.
+    /// What a request is for.
     Kind {
         /// BTC to zkBTC.
         PegIn => "peg-in",
         /// zkBTC to BTC.
         PegOut => "peg-out",
+        /// Pays for the announcement of the next roster.
+        SponsorAnnounce => "sponsor-announce",
+        /// Pays for taking an announcement back.
+        SponsorCancel => "sponsor-cancel",
+        /// Pays for handing over to the next roster.
+        SponsorExecute => "sponsor-execute",
     }
 }
 
@@ -142,6 +148,9 @@ impl From<grail_types::Kind> for Kind {
         match kind {
             grail_types::Kind::PegIn => Self::PegIn,
             grail_types::Kind::PegOut => Self::PegOut,
+            grail_types::Kind::SponsorAnnounce => Self::SponsorAnnounce,
+            grail_types::Kind::SponsorCancel => Self::SponsorCancel,
+            grail_types::Kind::SponsorExecute => Self::SponsorExecute,
         }
     }
 }
@@ -151,6 +160,9 @@ impl From<Kind> for grail_types::Kind {
         match kind {
             Kind::PegIn => Self::PegIn,
             Kind::PegOut => Self::PegOut,
+            Kind::SponsorAnnounce => Self::SponsorAnnounce,
+            Kind::SponsorCancel => Self::SponsorCancel,
+            Kind::SponsorExecute => Self::SponsorExecute,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `GET /v1/params`, `GET /v1/roster` and `GET /v1/rosters`.
 
 use bitcoin::{BlockHash, OutPoint, Txid, XOnlyPublicKey};
-use grail_attest::{Governance, Images};
-use grail_types::{Bridge, Epoch, Params, ParamsHash, Roster, RosterError, Threshold};
+use grail_attest::Images;
+use grail_types::{Bridge, Epoch, Governance, Params, ParamsHash, Roster, RosterError, Threshold};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 

@@ -20,7 +20,6 @@ mod cose;
 mod document;
 mod error;
 mod evidence;
-mod governance;
 mod images;
 mod pinned;
 mod protocol;
@@ -35,7 +34,6 @@ pub use document::{
 };
 pub use error::{CertificateFault, EvidenceError, Position};
 pub use evidence::{AttestedSigner, SignerExpectation, verify_signer_evidence};
-pub use governance::{ADMINISTRATORS_MAX, Governance, GovernanceError};
 pub use images::{IMAGES_MAX, Image, ImageClass, Images, ImagesError, TeeKind};
 pub use pinned::{ImagesNotPinned, PinnedImages};
 pub use protocol::{PROTOCOL_JSON_BYTES_MAX, Protocol};

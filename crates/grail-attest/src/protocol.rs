@@ -1,11 +1,10 @@
 //! What a bridge's evidence is held against: the bridge, its parameters, the images that these pin,
 //! and the administrators.
 
-use grail_types::{Bridge, Params, ParamsHash};
+use grail_types::{Bridge, Governance, Params, ParamsHash};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    governance::Governance,
     images::Images,
     pinned::{ImagesNotPinned, PinnedImages},
 };

@@ -277,8 +277,8 @@ impl<'a> Filler<'a> {
             self.height(index / GROUP) - 1
         };
         let (charms, token) = match asked.kind {
-            Kind::PegIn => ("none", None),
             Kind::PegOut => ("zkbtc", Some(DEPOSIT_SAT)),
+            _ => ("none", None),
         };
         let (state, code) = match asked.fate {
             Fate::Paid => ("settled", None),
@@ -506,5 +506,6 @@ const fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::PegIn => "peg-in",
         Kind::PegOut => "peg-out",
+        _ => panic!("no bench has others"),
     }
 }

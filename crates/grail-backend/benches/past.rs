@@ -111,11 +111,11 @@ impl Past {
         };
         let unique = number("request", index);
         let destination = match kind {
-            Kind::PegIn => ScriptBuf::new_p2tr(&self.secp, key(50), None),
             Kind::PegOut => {
                 let hash = WPubkeyHash::from_slice(&unique[..20]).unwrap();
                 ScriptBuf::new_p2wpkh(&hash)
             }
+            _ => ScriptBuf::new_p2tr(&self.secp, key(50), None),
         };
         let terms = Terms {
             kind,

@@ -11,13 +11,15 @@ use std::{
 };
 
 use grail_attest::{
-    Governance, Image, ImageClass, Images, Protocol, SignerExpectation, TeeKind, UnixTime,
+    Image, ImageClass, Images, Protocol, SignerExpectation, TeeKind, UnixTime,
     verify_signer_evidence,
 };
 use grail_attest_dev::development_pcr0;
 use grail_enclave::hardening;
 use grail_link::framing;
-use grail_types::{BoundedBytes, Bridge, BridgeApp, Epoch, Measurement, Network, Params};
+use grail_types::{
+    BoundedBytes, Bridge, BridgeApp, Epoch, Governance, Measurement, Network, Params,
+};
 use grail_wire::{
     Attempt, Boot, Booted, ENCLAVE_MESSAGE_MAX_BYTES, FaultCode, Request, Response, decode, encode,
 };

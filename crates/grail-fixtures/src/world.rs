@@ -7,6 +7,7 @@
 pub mod draft;
 pub mod model;
 mod proposal;
+pub mod steps;
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -19,7 +20,7 @@ use bitcoin::{
     transaction::Version,
 };
 use charms_data::B32;
-use grail_attest::{Governance, Image, ImageClass, Images, TeeKind};
+use grail_attest::{Image, ImageClass, Images, TeeKind};
 use grail_bridge_contract::RosterState;
 use grail_charms::transfer_spell;
 use grail_prover::{MockProver, ProveRequest, Proven, Prover, ProverError};
@@ -27,13 +28,14 @@ use grail_script::{DepositTree, InternalKey, VaultTree};
 use grail_spell::{NormalizedSpell, deployment_identity, without_witnesses};
 use grail_txbuild::{Coin, Deployment, Deposit, SettlementPlan, SettlementRequest};
 use grail_types::{
-    Bridge, BridgeApp, Epoch, Kind, Measurement, MockAllowed, Network, Params, ParamsHash,
-    ParamsValues, Roster, TaggedHasher, Terms, Threshold,
+    Bridge, BridgeApp, Epoch, Governance, Kind, Measurement, MockAllowed, Network, Params,
+    ParamsHash, ParamsValues, Roster, TaggedHasher, Terms, Threshold,
 };
 use sha2::{Digest as _, Sha256};
 
 pub use draft::Draft;
 pub use proposal::{Proposal, code};
+pub use steps::StepDraft;
 
 /// The bridge's own contract.
 pub const BRIDGE: &[u8] = include_bytes!("../../../contracts/bridge.wasm");
@@ -193,6 +195,7 @@ pub struct World {
     pub bridge: Bridge,
     pub images: Images,
     pub params: Params,
+    pub governance: Governance,
     /// In roster order, but for a guest's.
     pub keys: Vec<Keypair>,
     pub roster: Roster,
@@ -236,6 +239,28 @@ pub struct Case {
 
 impl World {
     pub fn new(setup: Setup<'_>) -> Self {
+        let source = funding(0, vec![output(1_000_000, Self::deployer())]);
+        let mut world = Self::deployed(setup, &source, 0);
+        let deposit = world.deposits(0, &[peg_in(CIRCULATING)]);
+        let request = SettlementRequest {
+            vault: None,
+            ..world.request(deposit.iter().map(|(deposit, _)| deposit.clone()).collect())
+        };
+        let plan = request.plan(&world.secp).unwrap();
+        let mut draft = Draft::of_plan(&world, &plan, &[deposit[0].1.clone()]);
+        (setup.genesis)(&world, &mut draft);
+        world.state = plan.state;
+        world.genesis = draft.propose(&world).transaction;
+        world
+    }
+
+    /// Where the deployer's coin lies.
+    pub fn deployer() -> ScriptBuf {
+        ScriptBuf::new_p2tr(&Secp256k1::new(), public(&keypair(500)), None)
+    }
+
+    /// A deployed bridge without zkBTC, made of an output at [`Self::deployer`].
+    pub fn deployed(setup: Setup<'_>, source: &Transaction, vout: u32) -> Self {
         let secp = Secp256k1::new();
         let mut keys: Vec<_> = (1..=setup.signers).map(keypair).collect();
         keys.sort_by_key(|key| public(key).serialize());
@@ -245,12 +270,10 @@ impl World {
         let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
 
         let deployer = keypair(500);
-        let own = ScriptBuf::new_p2tr(&secp, public(&deployer), None);
-        let source = funding(0, vec![output(1_000_000, own)]);
         let bridge = Bridge {
             network: setup.network,
             app: BridgeApp {
-                identity: deployment_identity(coin(&source, 0).outpoint),
+                identity: deployment_identity(coin(source, vout).outpoint),
                 vk: hash_of(setup.wasm),
             },
         };
@@ -263,40 +286,30 @@ impl World {
             params: &params,
             roster: &roster,
             governance: governance().hash(),
-            funding: coin(&source, 0),
+            funding: coin(source, vout),
             fee_rate: FEE_RATE,
         };
         let plan = deployment.plan(&secp).unwrap();
         let state = plan.state.clone();
-        let proven = prove(setup.wasm, plan.spell.clone(), &[&source]);
+        let proven = prove(setup.wasm, plan.spell.clone(), &[source]);
         let deployed = deployment
             .finish(&secp, plan, proven.op_return, &deployer)
             .unwrap();
 
-        let mut world = Self {
+        Self {
             secp,
             wasm: setup.wasm,
             bridge,
             images,
             params,
+            governance: governance(),
             keys,
             roster,
             vault,
             deployment: deployed.clone(),
             genesis: deployed,
             state,
-        };
-        let deposit = world.deposits(0, &[peg_in(CIRCULATING)]);
-        let request = SettlementRequest {
-            vault: None,
-            ..world.request(deposit.iter().map(|(deposit, _)| deposit.clone()).collect())
-        };
-        let plan = request.plan(&world.secp).unwrap();
-        let mut draft = Draft::of_plan(&world, &plan, &[deposit[0].1.clone()]);
-        (setup.genesis)(&world, &mut draft);
-        world.state = plan.state;
-        world.genesis = draft.propose(&world).transaction;
-        world
+        }
     }
 
     /// Terms of a request, told apart by `nonce`.
@@ -400,7 +413,10 @@ impl World {
             .zip(terms)
             .map(|(peg, terms)| {
                 let (made, coin, token) = match peg.kind {
-                    Kind::PegIn => {
+                    Kind::PegIn
+                    | Kind::SponsorAnnounce
+                    | Kind::SponsorCancel
+                    | Kind::SponsorExecute => {
                         let script = self.deposit_script(&terms);
                         let seed = u64::from_be_bytes(terms.nonce[..8].try_into().unwrap()) + 1_000;
                         let made = funding(seed, vec![output(peg.amount, script)]);

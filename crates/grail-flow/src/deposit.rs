@@ -140,7 +140,12 @@ pub fn acceptable(
     let (amount, min) = match (kind, deposit.charms) {
         (Kind::PegIn, DepositCharms::None) => (deposit.value, params.deposit_min),
         (Kind::PegOut, DepositCharms::ZkBtc(amount)) => (amount, Amount::ONE_SAT),
-        (Kind::PegIn | Kind::PegOut, _) => return Err(ReclaimCode::WrongCharms),
+        // Its whole coin goes to the miners: no least but dust, which no wallet can pay.
+        (
+            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute,
+            DepositCharms::None,
+        ) => (deposit.value, Amount::ONE_SAT),
+        _ => return Err(ReclaimCode::WrongCharms),
     };
     if amount < min || worth(deposit) < least {
         Err(ReclaimCode::BelowMinimum)

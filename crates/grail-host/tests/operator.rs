@@ -44,7 +44,8 @@ fn absurd_proposal(protocol: &Protocol) -> Vec<u8> {
         requests: BoundedVec::default(),
     });
     let params = protocol.params().clone();
-    let proposal = Proposal::new(Epoch(0), params, transaction, [], action).unwrap();
+    let governance = protocol.governance().clone();
+    let proposal = Proposal::new(Epoch(0), params, governance, transaction, [], action).unwrap();
     encode_proposal(&proposal).unwrap()
 }
 
@@ -180,7 +181,8 @@ fn probe(protocol: &Protocol, operator: XOnlyPublicKey, paddings: &[usize]) -> P
     let moved = transaction(&spent, vec![output(coins - 10_000, script)]);
     let action = Action::Probe(ProbeRequest { roster });
     let params = protocol.params().clone();
-    Proposal::new(Epoch(9), params, moved, &made, action).unwrap()
+    let governance = protocol.governance().clone();
+    Proposal::new(Epoch(9), params, governance, moved, &made, action).unwrap()
 }
 
 /// What an action is, only the policy knows: an action that neither host nor broker was written for

@@ -12,7 +12,12 @@ use grail_wire::{Action, Proposal};
 
 #[cfg(feature = "test-action")]
 use crate::probe::Probe;
-use crate::{outline::Outline, refusal::Refusal, settlement::Settlement};
+use crate::{
+    outline::Outline,
+    refusal::Refusal,
+    rotation::{Rotation, Step},
+    settlement::Settlement,
+};
 
 /// What passed [`approve`] for one signer: alone what a key signs.
 #[must_use]
@@ -49,6 +54,8 @@ impl<A> Judged<A> {
 pub enum Decision {
     /// Mints and burns for requests.
     Settlement(Box<Settlement>),
+    /// A step from one roster to the next.
+    Rotation(Box<Rotation>),
     /// Moves probe coins. For tests alone.
     #[cfg(feature = "test-action")]
     Probe(Probe),
@@ -59,6 +66,7 @@ impl Decision {
     pub fn as_settlement(&self) -> Option<&Settlement> {
         match self {
             Self::Settlement(settlement) => Some(settlement),
+            Self::Rotation(_) => None,
             #[cfg(feature = "test-action")]
             Self::Probe(_) => None,
         }
@@ -68,6 +76,7 @@ impl Decision {
     pub fn signing(&self) -> &Signing {
         match self {
             Self::Settlement(settlement) => &settlement.signing,
+            Self::Rotation(rotation) => &rotation.signing,
             #[cfg(feature = "test-action")]
             Self::Probe(probe) => &probe.signing,
         }
@@ -130,17 +139,18 @@ pub fn judge<C: Verification>(
     let outline = Outline::read(proposal, bridge)?;
     // Signatures cover the transaction and not what somebody calls it, so the transaction itself
     // has to say what it is.
-    let declared = proposal.action.kind();
-    if let Some(shown) = outline.action_shown()
-        && shown != declared
-    {
-        return Err(Refusal::WrongAction { declared, shown });
-    }
+    outline.check_action(proposal.action.kind())?;
+    let rotation = |step: Step<'_>, outline| {
+        Rotation::judge(secp, proposal, &step, bridge, outline).map(Box::new)
+    };
     let decision = match &proposal.action {
         Action::Settlement(request) => {
             let settlement = Settlement::judge(secp, proposal, request, bridge, outline)?;
             Decision::Settlement(Box::new(settlement))
         }
+        Action::Announcement(it) => Decision::Rotation(rotation(Step::Announce(it), outline)?),
+        Action::Cancellation(it) => Decision::Rotation(rotation(Step::Cancel(it), outline)?),
+        Action::Execution(it) => Decision::Rotation(rotation(Step::Execute(it), outline)?),
         #[cfg(feature = "test-action")]
         Action::Probe(request) => Decision::Probe(Probe::judge(secp, proposal, request, outline)?),
     };

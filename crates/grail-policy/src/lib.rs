@@ -10,13 +10,15 @@
 //! nothing else: if it is not real, neither is the spend.
 //!
 //! One folder per action over one outline: `outline` reads form, previous outputs and spell,
-//! `settlement` the books of the bridge. Only [`Approved`] can be signed, and only [`approve`]
+//! `bridge` what all transactions of the bridge have, `settlement` its books, `rotation` the steps
+//! from one roster to the next. Only [`Approved`] can be signed, and only [`approve`]
 //! makes one; [`judge`] is the dry run.
 //!
 //! Whatever believes a roster for another purpose than such a signature adopts it: [`adoption`].
 
 pub mod adoption;
 mod approve;
+mod bridge;
 mod claims;
 mod fee;
 mod outline;
@@ -25,10 +27,14 @@ mod previous;
 mod probe;
 mod refusal;
 mod roster;
+mod rotation;
 mod settlement;
 
 pub use approve::{Approved, Decision, Judged, Signing, SigningInput, approve, judge};
 #[cfg(feature = "test-action")]
 pub use probe::Probe;
 pub use refusal::Refusal;
+pub use rotation::{
+    ConsentError, NOTICE_COIN, Rotation, check_consents, check_succession, successor, wait_of,
+};
 pub use settlement::{ItemOutcome, Settlement};

@@ -19,6 +19,8 @@ pub(crate) struct Outline {
     pub spent: Vec<Spent>,
     /// The output after the one that input 0 spends: where a settlement leaves the vault.
     pub after_first: Option<(OutPoint, Spent)>,
+    /// By input, output 0 of the transaction that it spends from, for those that are looked at.
+    first_outputs: Vec<Option<Spent>>,
     mock: Option<MockAllowed>,
 }
 
@@ -33,7 +35,8 @@ pub(crate) struct Framed {
 
 impl Outline {
     pub(crate) fn read(proposal: &Proposal, bridge: &Bridge) -> Result<Self, Refusal> {
-        check_form(&proposal.transaction, &proposal.params)?;
+        let is_execution = proposal.action.kind() == ActionKind::Execution;
+        check_form(&proposal.transaction, &proposal.params, is_execution)?;
         // From birth, never from a proposal: a proposal that could say "regtest" could bring mock
         // proofs anywhere.
         let mock = MockAllowed::on(bridge.network);
@@ -56,21 +59,34 @@ impl Outline {
             let outpoint = Previous::vault_of(first.previous_output)?;
             Some((outpoint, previous.look(outpoint)?))
         });
+        let looked_at = if is_execution { 3 } else { 0 };
+        let inputs = proposal.transaction.input.iter().take(looked_at);
+        let first_outputs = inputs
+            .map(|input| previous.look(OutPoint::new(input.previous_output.txid, 0)))
+            .collect();
         Ok(Self {
             spent,
             after_first,
+            first_outputs,
             mock,
         })
     }
 
-    /// The action that the transaction itself shows, where it shows one. Whoever spends the roster
-    /// NFT moves the bridge, whatever the proposal calls it.
-    pub(crate) fn action_shown(&self) -> Option<ActionKind> {
-        let is_bridge = self
-            .spent
-            .iter()
-            .any(|spent| matches!(spent.carried, BridgeCharms::Nft(_)));
-        is_bridge.then_some(ActionKind::Settlement)
+    /// Holds the declared action against the transaction itself: whoever spends the roster NFT
+    /// moves the bridge, whatever the proposal calls it. Which of the bridge's actions it is, the
+    /// spell says.
+    pub(crate) fn check_action(&self, declared: ActionKind) -> Result<(), Refusal> {
+        let is_nft = |spent: &Spent| matches!(spent.carried, BridgeCharms::Nft(_));
+        if !declared.is_of_bridge() && self.spent.iter().any(is_nft) {
+            let shown = ActionKind::Settlement;
+            return Err(Refusal::WrongAction { declared, shown });
+        }
+        Ok(())
+    }
+
+    /// Output 0 of the transaction that made what input `index` spends, where a decision needs it.
+    pub(crate) fn first_of(&self, index: usize) -> Option<&Spent> {
+        self.first_outputs.get(index)?.as_ref()
     }
 
     /// The spell, which must name exactly `apps`.
@@ -101,7 +117,11 @@ impl Outline {
 }
 
 /// The unsigned transaction's own fields, before anything costly.
-fn check_form(transaction: &Transaction, params: &Params) -> Result<(), Refusal> {
+fn check_form(
+    transaction: &Transaction,
+    params: &Params,
+    is_execution: bool,
+) -> Result<(), Refusal> {
     // These parameters are not yet the bridge's: nobody has compared their hash. Valid ones only
     // tighten constants.
     let allowed = usize::from(params.roster_inputs_max);
@@ -128,9 +148,11 @@ fn check_form(transaction: &Transaction, params: &Params) -> Result<(), Refusal>
     }
     let mut seen = BTreeSet::new();
     for (index, input) in transaction.input.iter().enumerate() {
-        // Input 0 may claim the age of its coin, which consensus holds it to.
+        // Input 0 may claim the age of its coin, which consensus holds it to. Which input of an
+        // execution claims one is for its rules to say.
         let age = Age::from_sequence(input.sequence);
-        if age.is_none_or(|age| index > 0 && age > Age(0)) {
+        let may_claim = index == 0 || is_execution;
+        if age.is_none_or(|age| !may_claim && age > Age(0)) {
             return Err(Refusal::MalformedTransaction("sequence must be 0xfffffffd"));
         }
         if !input.script_sig.is_empty() || !input.witness.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bitcoin::{OutPoint, Txid};
 use grail_spell::{PreviousBatch, SpentOutput};
 use grail_types::{Bridge, MockAllowed};
-use grail_wire::{PREVIOUS_MAX_BYTES, Proposal};
+use grail_wire::{ActionKind, PREVIOUS_MAX_BYTES, Proposal};
 
 use crate::refusal::Refusal;
 
@@ -76,14 +76,18 @@ impl Previous {
     }
 }
 
-/// The outputs that a decision looks at, by transaction: all that are spent, and the vault's beside
-/// the NFT.
+/// The outputs that a decision looks at, by transaction: all that are spent, the vault's beside the
+/// NFT, and of an execution those that may be the NFT beside the notice coin, which comes behind
+/// NFT and vault.
 fn needed_outputs(proposal: &Proposal) -> BTreeMap<Txid, Vec<u32>> {
     let inputs = &proposal.transaction.input;
     let spent = inputs.iter().map(|input| input.previous_output);
     let nft = inputs.first().map(|input| input.previous_output);
     let mut needed = BTreeMap::<Txid, BTreeSet<u32>>::new();
-    for outpoint in spent.chain(nft.and_then(Previous::vault_of)) {
+    let is_execution = proposal.action.kind() == ActionKind::Execution;
+    let behind_nft = inputs.iter().skip(1).take(if is_execution { 2 } else { 0 });
+    let makers = behind_nft.map(|input| OutPoint::new(input.previous_output.txid, 0));
+    for outpoint in spent.chain(nft.and_then(Previous::vault_of)).chain(makers) {
         needed
             .entry(outpoint.txid)
             .or_default()

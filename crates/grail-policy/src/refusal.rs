@@ -1,8 +1,10 @@
 //! Why the operator says no.
 
 use bitcoin::{Amount, FeeRate, OutPoint, Weight};
-use grail_types::{Epoch, OutflowAboveCap, ParamsHash, RequestId};
+use grail_types::{Epoch, GovernanceError, OutflowAboveCap, ParamsHash, RequestId};
 use grail_wire::{ActionKind, RefusalCode, RefusalRecord, Text};
+
+use crate::rotation::ConsentError;
 
 /// A policy's no. Closed: backend, operators, API and UI use the same codes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +76,14 @@ pub enum Refusal {
         /// The NFT's.
         got: ParamsHash,
     },
+    /// The roster NFT names other administrators than the proposal shows.
+    #[error("the roster NFT is bound to governance {}, expected {}", ParamsHash(*.got), ParamsHash(*.expected))]
+    NftGovernance {
+        /// Hash of the proposal's.
+        expected: [u8; 32],
+        /// The NFT's.
+        got: [u8; 32],
+    },
     /// Output 0 is not the roster NFT at the vault with its coin.
     #[error("output 0 is not the roster NFT: {0}")]
     NftOutput(&'static str),
@@ -85,9 +95,39 @@ pub enum Refusal {
         /// The serial found.
         got: u64,
     },
-    /// The settlement changes more of the NFT's state than serial, supply and outflow.
-    #[error("a settlement may not change the roster")]
+    /// More of the NFT's state changes than the action may change.
+    #[error("the action may not change so much of the NFT's state")]
     RosterChanged,
+    /// A step of a rotation that does not follow from the state.
+    #[error("{0}")]
+    RotationState(&'static str),
+    /// The roster that is announced cannot take over.
+    #[error("the roster to come is unfit: {0}")]
+    SuccessionUnfit(&'static str),
+    /// Fewer of its administrators than of its signers would have to agree.
+    #[error(transparent)]
+    SuccessionShare(#[from] GovernanceError),
+    /// The announced roster is not the one that the proposal shows.
+    #[error("another roster is announced than the proposal shows")]
+    NextMismatch,
+    /// So much zkBTC exists that it could not leave within the longest wait.
+    #[error("zkBTC in circulation takes {0} blocks to leave, more than any coin can wait")]
+    WaitTooLong(u64),
+    /// The administrators did not consent.
+    #[error(transparent)]
+    Consent(#[from] ConsentError),
+    /// Not exactly the new administrators signed that they hold their keys.
+    #[error("expected the signatures of exactly those administrators who are new")]
+    NewcomerSilent,
+    /// The coin that counts the notice is not as it must be.
+    #[error("notice coin: {0}")]
+    NoticeCoin(&'static str),
+    /// The execution claims another age of the notice coin than was announced.
+    #[error("the notice coin must claim exactly {wait} blocks")]
+    NoticeAge {
+        /// The age.
+        wait: u16,
+    },
     /// The spell is of a version that the NFT's state does not allow.
     #[error("spells of version {0} are not the bridge's")]
     SpellVersion(u32),
@@ -287,7 +327,9 @@ impl Refusal {
         codes_by_name! { self:
             WrongEpoch WrongAction MalformedTransaction TooManyInputs RepeatedInput
             PreviousMissing PreviousExcess PreviousMalformed SpellInvalid MockSpell WrongApps
-            NftMissing NftStateInvalid NftParams NftOutput SerialMismatch RosterChanged
+            NftMissing NftStateInvalid NftParams NftGovernance NftOutput SerialMismatch
+            RosterChanged RotationState SuccessionUnfit SuccessionShare NextMismatch WaitTooLong
+            Consent NewcomerSilent NoticeCoin NoticeAge
             SpellVersion NotInRoster UnknownTemplate UnexpectedCharms WrongCount Unclaimed Empty
             RepeatedRequest TermsUnfit DepositMismatch DepositAmount WrongDestination WrongOutput
             FeeAboveCap Overpaid VaultMissing VaultNotSpent VaultDust VaultMismatch SupplyMismatch

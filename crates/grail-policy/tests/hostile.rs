@@ -152,6 +152,7 @@ fn off_chain(world: &World) -> World {
         bridge: world.bridge,
         images: world.images.clone(),
         params: world.params.clone(),
+        governance: world.governance.clone(),
         deployment: world.deployment.clone(),
         genesis: without_witnesses(&rotation.signed_by(0).transaction),
         state: state_of(&house, &world.state),

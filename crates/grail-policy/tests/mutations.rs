@@ -235,10 +235,9 @@ fn flip(bytes: &mut [u8], at: Index, bit: u8) {
 fn reworded(terms: &mut Terms, field: u8, bit: u8) {
     match field {
         0 => {
-            terms.kind = match terms.kind {
-                grail_types::Kind::PegIn => grail_types::Kind::PegOut,
-                grail_types::Kind::PegOut => grail_types::Kind::PegIn,
-            }
+            let all = grail_types::Kind::ALL;
+            let at = all.iter().position(|kind| *kind == terms.kind).unwrap();
+            terms.kind = all[(at + 1 + usize::from(bit) % (all.len() - 1)) % all.len()];
         }
         1 => terms.network = Network::Mainnet,
         2 => terms.bridge.identity[usize::from(bit)] ^= 1 << (bit % 8),

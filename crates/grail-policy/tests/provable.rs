@@ -190,8 +190,8 @@ fn settle(peg: &Peg, spell: Option<&Spell>) -> (BridgeCharms, Option<Result<(), 
     let world = real_world();
     let terms = world.terms(peg, 1);
     let coin_value = match peg.kind {
-        Kind::PegIn => peg.amount,
         Kind::PegOut => world.params.carrier.to_sat(),
+        _ => peg.amount,
     };
     let deposit = output(coin_value, world.deposit_script(&terms));
     let mut made = funding(9_000, vec![output(330, p2wpkh(1)), deposit]);
@@ -206,16 +206,16 @@ fn settle(peg: &Peg, spell: Option<&Spell>) -> (BridgeCharms, Option<Result<(), 
         .carried
         .clone();
     let acceptable = match peg.kind {
-        Kind::PegIn => carried == BridgeCharms::Nothing,
         Kind::PegOut => carried == BridgeCharms::Token(peg.amount),
+        _ => carried == BridgeCharms::Nothing,
     };
     let outcome = acceptable.then(|| {
         let deposit = Deposit {
             terms,
             coin: coin(&made, DEPOSIT),
             token: match peg.kind {
-                Kind::PegIn => 0,
                 Kind::PegOut => peg.amount,
+                _ => 0,
             },
             previous_bytes: made.total_size(),
         };

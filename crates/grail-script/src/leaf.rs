@@ -28,6 +28,18 @@ pub fn deposit_request(leaf: &Script, roster: &Roster) -> Option<RequestId> {
     (*deposit_leaf(roster, request) == *leaf).then_some(request)
 }
 
+/// `<wait> CSV DROP <commitment> DROP multi_a(...)`: the roster's, after `wait` blocks. Another
+/// wait is another script, so nothing but the announced one opens it.
+pub(crate) fn notice_leaf(roster: &Roster, wait: u16, commitment: [u8; 32]) -> ScriptBuf {
+    let start = Builder::new()
+        .push_int(i64::from(wait))
+        .push_opcode(OP_CSV)
+        .push_opcode(OP_DROP)
+        .push_slice(commitment)
+        .push_opcode(OP_DROP);
+    quorum(start, roster).into_script()
+}
+
 /// `<delay> CSV DROP <user key> CHECKSIG`: the user's way out.
 pub(crate) fn reclaim_leaf(terms: &Terms) -> ScriptBuf {
     Builder::new()

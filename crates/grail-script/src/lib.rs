@@ -6,6 +6,7 @@
 
 mod internal_key;
 mod leaf;
+mod notice;
 mod sighash;
 mod spend;
 mod tree;
@@ -13,6 +14,7 @@ pub mod weight;
 
 pub use internal_key::{GroupKey, InternalKey, NumsAsGroupKey, nums_key};
 pub use leaf::{deposit_request, quorum_leaf};
+pub use notice::NoticeTree;
 pub use sighash::{SighashError, Sighashes};
 pub use spend::{KeySpend, Leaf, LeafSpend, Spend};
 #[cfg(feature = "test-action")]

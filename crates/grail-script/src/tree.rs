@@ -110,16 +110,16 @@ impl ProbeTree {
 }
 
 /// An output and its leaves in the order given.
-struct Tree<const LEAVES: usize> {
-    script_pubkey: ScriptBuf,
+pub(crate) struct Tree<const LEAVES: usize> {
+    pub(crate) script_pubkey: ScriptBuf,
     key: Option<KeySpend>,
-    leaves: [Leaf; LEAVES],
+    pub(crate) leaves: [Leaf; LEAVES],
 }
 
 impl<const LEAVES: usize> Tree<LEAVES> {
     /// From leaves with their depths, left to right. The depths are this module's own and make a
     /// complete binary tree; all leaves are different.
-    fn new<C: Verification>(
+    pub(crate) fn new<C: Verification>(
         secp: &Secp256k1<C>,
         internal_key: InternalKey,
         leaves: [(u8, ScriptBuf); LEAVES],

@@ -329,11 +329,14 @@ impl StoreTx {
     }
 }
 
-/// Name of a direction, as in JSON.
+/// Name of a kind, as in JSON.
 pub(crate) const fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::PegIn => "peg-in",
         Kind::PegOut => "peg-out",
+        Kind::SponsorAnnounce => "sponsor-announce",
+        Kind::SponsorCancel => "sponsor-cancel",
+        Kind::SponsorExecute => "sponsor-execute",
     }
 }
 

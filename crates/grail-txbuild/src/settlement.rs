@@ -591,6 +591,8 @@ impl SettlementRequest<'_> {
                 };
                 (value >= dust).then_some((output, SettlementItem::Plain))
             }
+            // They pay for a step of a rotation, and get nothing in a settlement.
+            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => None,
         }
     }
 

@@ -6,6 +6,8 @@
 mod bounded;
 mod bridge;
 mod bytes;
+mod consent;
+mod governance;
 mod hash;
 mod measurement;
 mod network;
@@ -16,6 +18,10 @@ mod terms;
 
 pub use bounded::{BoundExceeded, BoundedBytes, BoundedVec};
 pub use bridge::{Bridge, BridgeApp};
+pub use consent::{Consent, ConsentStep, notice_commitment};
+pub use governance::{
+    ADMINISTRATORS_MAX, GOVERNANCE_MAX_BYTES, Governance, GovernanceBytesError, GovernanceError,
+};
 pub use hash::TaggedHasher;
 pub use measurement::Measurement;
 pub use network::{DevelopmentAllowed, MockAllowed, Network, UnknownNetwork};

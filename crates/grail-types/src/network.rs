@@ -21,6 +21,16 @@ impl Network {
     /// All networks.
     pub const ALL: [Self; 4] = [Self::Regtest, Self::Signet, Self::Testnet4, Self::Mainnet];
 
+    /// Fewest blocks between the announcement of a rotation and its execution, whatever the
+    /// parameters say: compiled in, so that no quorum can shorten it under an honest enclave.
+    pub const fn notice_min(self) -> u16 {
+        match self {
+            Self::Regtest => 1,
+            Self::Signet | Self::Testnet4 => 36,
+            Self::Mainnet => 1_008,
+        }
+    }
+
     /// One byte that stands for the network in hashes.
     pub const fn tag(self) -> u8 {
         match self {

@@ -11,7 +11,7 @@ hex32_newtype! {
     RequestId
 }
 
-/// Direction of a request.
+/// What a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -19,6 +19,36 @@ pub enum Kind {
     PegIn,
     /// zkBTC to BTC.
     PegOut,
+    /// Pays the miners of the announcement of the next roster, with the whole coin.
+    SponsorAnnounce,
+    /// Pays the miners of taking an announcement back.
+    SponsorCancel,
+    /// Pays the miners of handing over.
+    SponsorExecute,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::PegIn,
+        Self::PegOut,
+        Self::SponsorAnnounce,
+        Self::SponsorCancel,
+        Self::SponsorExecute,
+    ];
+
+    /// Whether its deposit carries zkBTC.
+    pub const fn is_peg_out(self) -> bool {
+        matches!(self, Self::PegOut)
+    }
+
+    /// Whether it pays for a step of a rotation, and gets nothing.
+    pub const fn is_sponsor(self) -> bool {
+        matches!(
+            self,
+            Self::SponsorAnnounce | Self::SponsorCancel | Self::SponsorExecute
+        )
+    }
 }
 
 /// A script that Grail pays to: one of the standard address types, nothing that could be
@@ -66,13 +96,14 @@ impl From<Destination> for ScriptBuf {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Terms {
-    /// Direction.
+    /// What for.
     pub kind: Kind,
     /// Network the deposit is made on.
     pub network: Network,
     /// Bridge that serves it.
     pub bridge: BridgeApp,
-    /// Peg-in: who receives the zkBTC. Peg-out: who receives the BTC.
+    /// Peg-in: who receives the zkBTC. Peg-out: who receives the BTC. A sponsor gets nothing, and
+    /// no rule reads it.
     pub destination: Destination,
     /// Most that the request may contribute to a settlement's fee.
     #[serde(with = "bitcoin::amount::serde::as_sat")]
@@ -96,6 +127,9 @@ impl Terms {
                 .u8(match self.kind {
                     Kind::PegIn => 0,
                     Kind::PegOut => 1,
+                    Kind::SponsorAnnounce => 2,
+                    Kind::SponsorCancel => 3,
+                    Kind::SponsorExecute => 4,
                 })
                 .u8(self.network.tag())
                 .bytes(&self.bridge.identity)
@@ -170,6 +204,12 @@ mod tests {
             change(&mut other);
             assert_ne!(base.id(), other.id(), "change {index}");
         }
+    }
+
+    #[test]
+    fn each_kind_is_another_request() {
+        let ids = Kind::ALL.map(|kind| Terms { kind, ..terms() }.id());
+        assert_eq!(std::collections::BTreeSet::from(ids).len(), ids.len());
     }
 
     #[test]

@@ -151,7 +151,10 @@ impl Deposit {
         amount: Amount,
     ) -> Result<Self, ReclaimFailure> {
         match receipt.receipt().kind {
-            grail_api::Kind::PegIn => Ok(Self {
+            grail_api::Kind::PegIn
+            | grail_api::Kind::SponsorAnnounce
+            | grail_api::Kind::SponsorCancel
+            | grail_api::Kind::SponsorExecute => Ok(Self {
                 outpoint,
                 output: TxOut {
                     value: amount,

@@ -92,12 +92,32 @@ codes! {
         NftStateInvalid = "nft-state-invalid",
         /// The roster NFT is bound to other parameters than the proposal shows.
         NftParams = "nft-params",
+        /// The roster NFT names other administrators than the proposal shows.
+        NftGovernance = "nft-governance",
         /// Output 0 is not the roster NFT at the vault with its coin.
         NftOutput = "nft-output",
         /// The NFT's serial is not the next.
         SerialMismatch = "serial-mismatch",
-        /// A settlement changes more of the NFT's state than serial, supply and outflow.
+        /// More of the NFT's state changes than the action may change.
         RosterChanged = "roster-changed",
+        /// A step of a rotation that does not follow from the NFT's state.
+        RotationState = "rotation-state",
+        /// The roster that is announced cannot take over.
+        SuccessionUnfit = "succession-unfit",
+        /// A smaller share of its administrators than of its signers would have to agree.
+        SuccessionShare = "succession-share",
+        /// The announced roster is not the one that the proposal shows.
+        NextMismatch = "next-mismatch",
+        /// More zkBTC exists than could leave within the longest wait.
+        WaitTooLong = "wait-too-long",
+        /// Too few administrators consent, or a signature is not theirs.
+        Consent = "consent",
+        /// Not exactly the new administrators signed that they hold their keys.
+        NewcomerSilent = "newcomer-silent",
+        /// The coin that counts the notice is not as it must be.
+        NoticeCoin = "notice-coin",
+        /// The execution claims another age of the notice coin than was announced.
+        NoticeAge = "notice-age",
         /// The spell is of a version that the NFT's state does not allow.
         SpellVersion = "spell-version",
         /// The signer is in no roster that the transaction spends from.

@@ -16,6 +16,7 @@ mod code;
 mod codec;
 mod enclave;
 mod proposal;
+mod rotation;
 mod text;
 
 pub use answer::{
@@ -34,5 +35,9 @@ pub use proposal::{
     Action, ActionKind, INPUTS_MAX, PREVIOUS_MAX_BYTES, PREVIOUS_TX_MAX_BYTES, PROPOSAL_MAX_BYTES,
     PreviousTx, PreviousTxError, Proposal, ProposalId, SettlementRequest, decode_proposal,
     encode_proposal,
+};
+pub use rotation::{
+    Announcement, Cancellation, ConsentSignature, Consents, Execution, SPONSORS_MAX, Sponsors,
+    Succession, SuccessionError,
 };
 pub use text::{DETAILS_MAX_BYTES, Text};

@@ -4,10 +4,16 @@ use bitcoin::{
     Transaction, Txid, Witness,
     consensus::{self, encode},
 };
-use grail_types::{BoundedBytes, BoundedVec, Epoch, PARAMS_MAX_BYTES, Params, TaggedHasher, Terms};
+use grail_types::{
+    BoundedBytes, BoundedVec, Epoch, GOVERNANCE_MAX_BYTES, Governance, PARAMS_MAX_BYTES, Params,
+    TaggedHasher, Terms,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{self, Kind, WireError, WireMessage};
+use crate::{
+    codec::{self, Kind, WireError, WireMessage},
+    rotation::{Announcement, Cancellation, Execution},
+};
 
 /// Most roster inputs of a transaction: its witnesses must fit into what relay takes. Bounds every
 /// list that is as long as the inputs.
@@ -37,7 +43,7 @@ impl ProposalId {
     /// The name of an encoded proposal.
     pub fn of(encoded: &[u8]) -> Self {
         Self(
-            TaggedHasher::new("grail/proposal/v2")
+            TaggedHasher::new("grail/proposal/v3")
                 .bytes(encoded)
                 .finish(),
         )
@@ -59,14 +65,16 @@ impl std::fmt::Debug for ProposalId {
 /// A transaction to sign, with everything that the decision needs. All of it is the asker's word:
 /// untrusted.
 ///
-/// Neither network nor bridge is in it: a signer knows both from birth. Parameters are, and count
-/// only when their hash is what the roster NFT's state says.
+/// Neither network nor bridge is in it: a signer knows both from birth. Parameters and governance
+/// are, and count only when their hashes are what the roster NFT's state says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
     /// The epoch of the roster that it is for.
     pub epoch: Epoch,
     /// The parameters that the asker goes by.
     pub params: Params,
+    /// The administrators that the asker goes by.
+    pub governance: Governance,
     /// The unsigned transaction, lock time, sequences and spell included.
     pub transaction: Transaction,
     /// The transaction behind every input, each once, ascending by id.
@@ -83,6 +91,12 @@ pub struct Proposal {
 pub enum Action {
     /// Mints and burns for requests.
     Settlement(SettlementRequest),
+    /// Announces the next roster.
+    Announcement(Box<Announcement>),
+    /// Takes an announcement back.
+    Cancellation(Cancellation),
+    /// Hands over to the next roster.
+    Execution(Box<Execution>),
     /// Moves a roster's probe coin. For tests alone.
     #[cfg(feature = "test-action")]
     Probe(ProbeRequest),
@@ -93,15 +107,35 @@ pub enum Action {
 pub enum ActionKind {
     /// [`Action::Settlement`].
     Settlement,
+    /// [`Action::Announcement`].
+    Announcement,
+    /// [`Action::Cancellation`].
+    Cancellation,
+    /// [`Action::Execution`].
+    Execution,
     /// [`Action::Probe`].
     #[cfg(feature = "test-action")]
     Probe,
+}
+
+impl ActionKind {
+    /// Whether it moves the roster NFT.
+    pub const fn is_of_bridge(self) -> bool {
+        match self {
+            Self::Settlement | Self::Announcement | Self::Cancellation | Self::Execution => true,
+            #[cfg(feature = "test-action")]
+            Self::Probe => false,
+        }
+    }
 }
 
 impl std::fmt::Display for ActionKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Settlement => "settlement",
+            Self::Announcement => "announcement",
+            Self::Cancellation => "cancellation",
+            Self::Execution => "execution",
             #[cfg(feature = "test-action")]
             Self::Probe => "probe",
         })
@@ -113,6 +147,9 @@ impl Action {
     pub const fn kind(&self) -> ActionKind {
         match self {
             Self::Settlement(_) => ActionKind::Settlement,
+            Self::Announcement(_) => ActionKind::Announcement,
+            Self::Cancellation(_) => ActionKind::Cancellation,
+            Self::Execution(_) => ActionKind::Execution,
             #[cfg(feature = "test-action")]
             Self::Probe(_) => ActionKind::Probe,
         }
@@ -214,6 +251,7 @@ impl Proposal {
     pub fn new<'a>(
         epoch: Epoch,
         params: Params,
+        governance: Governance,
         transaction: Transaction,
         previous: impl IntoIterator<Item = &'a Transaction>,
         action: Action,
@@ -227,6 +265,7 @@ impl Proposal {
         Ok(Self {
             epoch,
             params,
+            governance,
             transaction,
             previous: by_id.into_iter().map(|(_, previous)| previous).collect(),
             action,
@@ -239,6 +278,7 @@ impl Proposal {
 #[serde(deny_unknown_fields)]
 struct WireProposal {
     params: BoundedBytes<PARAMS_MAX_BYTES>,
+    governance: BoundedBytes<GOVERNANCE_MAX_BYTES>,
     transaction: BoundedBytes<TRANSACTION_MAX_BYTES>,
     previous: BoundedVec<PreviousTx, INPUTS_MAX>,
     action: Action,
@@ -254,6 +294,8 @@ pub fn encode_proposal(proposal: &Proposal) -> Result<Vec<u8>, WireError> {
     let too_many = |what: &str| WireError::Malformed(format!("too many bytes or items: {what}"));
     let wire = WireProposal {
         params: BoundedBytes::new(proposal.params.to_bytes()).map_err(|_| too_many("params"))?,
+        governance: BoundedBytes::new(proposal.governance.to_bytes())
+            .map_err(|_| too_many("governance"))?,
         transaction: BoundedBytes::new(consensus::serialize(&proposal.transaction))
             .map_err(|_| too_many("transaction"))?,
         previous: BoundedVec::new(proposal.previous.clone()).map_err(|_| too_many("previous"))?,
@@ -271,6 +313,7 @@ pub fn decode_proposal(bytes: &[u8]) -> Result<Proposal, WireError> {
     codec::check_canonical(bytes, epoch, &message)?;
     let WireProposal {
         params,
+        governance,
         transaction,
         previous,
         action,
@@ -286,6 +329,7 @@ pub fn decode_proposal(bytes: &[u8]) -> Result<Proposal, WireError> {
     Ok(Proposal {
         epoch,
         params: Params::from_bytes(&params).map_err(|error| malformed(&error))?,
+        governance: Governance::from_bytes(&governance).map_err(|error| malformed(&error))?,
         transaction: unsigned,
         previous: previous.into_inner(),
         action,

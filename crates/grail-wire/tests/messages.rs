@@ -16,14 +16,15 @@ use grail_ask::{
     AnswerMessage, Ask, Challenge, Evidence, FaultMessage, Hello, Reply, VerifiedAnswer,
 };
 use grail_types::{
-    BoundedBytes, BoundedVec, Bridge, BridgeApp, Epoch, ImagesHash, Kind as TermsKind, Network,
-    Params, Terms,
+    BoundedBytes, BoundedVec, Bridge, BridgeApp, Epoch, Governance, ImagesHash, Kind as TermsKind,
+    Network, Params, Roster, Terms, Threshold,
 };
 use grail_wire::{
-    Action, Adopt, Adopted, Answer, AskerId, Attempt, Boot, Booted, Contribution, Contributions,
-    Fault, FaultCode, Identity, Kind, PreviousTx, PreviousTxError, Proposal, ProposalId,
-    RefusalCode, RefusalRecord, Request, Response, SettlementRequest, Text, VERSION, Verdict,
-    WireError, WireMessage, decode, decode_proposal, encode, encode_proposal,
+    Action, Adopt, Adopted, Announcement, Answer, AskerId, Attempt, Boot, Booted, Cancellation,
+    ConsentSignature, Contribution, Contributions, Execution, Fault, FaultCode, Identity, Kind,
+    PreviousTx, PreviousTxError, Proposal, ProposalId, RefusalCode, RefusalRecord, Request,
+    Response, SettlementRequest, Succession, Text, VERSION, Verdict, WireError, WireMessage,
+    decode, decode_proposal, encode, encode_proposal,
 };
 
 fn pair() -> Keypair {
@@ -140,7 +141,90 @@ fn proposal() -> Proposal {
         requests: BoundedVec::new(vec![terms(1), terms(2)]).unwrap(),
     });
     let params = Params::preset(Network::Regtest, ImagesHash([6; 32]));
-    Proposal::new(Epoch(7), params, transaction(9), &previous, action).unwrap()
+    let governance = governance();
+    let transaction = transaction(9);
+    Proposal::new(Epoch(7), params, governance, transaction, &previous, action).unwrap()
+}
+
+fn governance() -> Governance {
+    Governance::new(vec![key()], 1).unwrap()
+}
+
+fn succession() -> Succession {
+    let secp = Secp256k1::new();
+    let mut keys: Vec<_> = (1..=4)
+        .map(|seed| Keypair::from_seckey_slice(&secp, &[seed; 32]).unwrap())
+        .map(|pair| pair.x_only_public_key().0)
+        .collect();
+    keys.sort_by_key(bitcoin::XOnlyPublicKey::serialize);
+    Succession {
+        roster: Roster::new(Epoch(8), keys, Threshold(3)).unwrap(),
+        governance: governance(),
+        params: Params::preset(Network::Regtest, ImagesHash([6; 32])),
+        spell_min: 15,
+        spell_max: 16,
+    }
+}
+
+/// A proposal of each step of a rotation.
+fn steps() -> [(&'static str, Proposal); 3] {
+    let consents = || {
+        let signed = ConsentSignature {
+            administrator: 0,
+            signature: signature(),
+        };
+        BoundedVec::new(vec![signed]).unwrap()
+    };
+    let sponsor = |kind| {
+        let terms = Terms { kind, ..terms(1) };
+        BoundedVec::new(vec![terms]).unwrap()
+    };
+    let announcement = Announcement {
+        succession: succession(),
+        evidence: [5; 32],
+        consents: consents(),
+        newcomers: BoundedVec::new(vec![]).unwrap(),
+        sponsors: sponsor(TermsKind::SponsorAnnounce),
+    };
+    let cancellation = Cancellation {
+        consents: consents(),
+        sponsors: sponsor(TermsKind::SponsorCancel),
+    };
+    let execution = Execution {
+        succession: succession(),
+        sponsors: sponsor(TermsKind::SponsorExecute),
+    };
+    let of = |action| Proposal {
+        action,
+        ..proposal()
+    };
+    [
+        (
+            "proposal announcement",
+            of(Action::Announcement(Box::new(announcement))),
+        ),
+        (
+            "proposal cancellation",
+            of(Action::Cancellation(cancellation)),
+        ),
+        (
+            "proposal execution",
+            of(Action::Execution(Box::new(execution))),
+        ),
+    ]
+}
+
+fn step_encoded(index: usize) -> (&'static str, Vec<u8>) {
+    let (name, proposal) = &steps()[index];
+    (name, encode_proposal(proposal).unwrap())
+}
+
+#[test]
+fn the_steps_of_a_rotation_read_back() {
+    for (name, proposal) in steps() {
+        let bytes = encode_proposal(&proposal).unwrap();
+        assert_eq!(decode_proposal(&bytes), Ok(proposal), "{name}");
+    }
 }
 
 /// Every message once, by name, as bytes.
@@ -266,6 +350,9 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
             .unwrap(),
         ),
         ("proposal settlement", encode_proposal(&proposal()).unwrap()),
+        step_encoded(0),
+        step_encoded(1),
+        step_encoded(2),
         (
             "answer contributed",
             encode(Epoch(7), &answer(yes())).unwrap(),
@@ -379,7 +466,7 @@ fn reads_back<M: WireMessage + PartialEq + std::fmt::Debug>(bytes: &[u8]) {
     for end in 0..bytes.len() {
         decode::<M>(&bytes[..end]).unwrap_err();
     }
-    for version in [0, 1, VERSION + 1, 255] {
+    for version in [0, 1, VERSION - 1, VERSION + 1, 255] {
         let mut other = bytes.to_vec();
         other[0] = version;
         assert_eq!(decode::<M>(&other), Err(WireError::Version(version)));
@@ -408,7 +495,8 @@ fn reads_back_and_nothing_shorter_longer_or_of_another_kind_does() {
             kind if kind == Kind::Hello as u8 => reads_back::<Hello>(&bytes),
             kind if kind == Kind::Answer as u8 => reads_back::<Answer>(&bytes),
             kind if kind == Kind::Proposal as u8 => {
-                assert_eq!(decode_proposal(&bytes), Ok(proposal()));
+                let read = decode_proposal(&bytes).unwrap();
+                assert_eq!(encode_proposal(&read).unwrap(), bytes);
             }
             kind => panic!("{name}: nobody reads kind {kind}"),
         }
@@ -515,6 +603,7 @@ fn a_proposal_has_one_encoding_and_so_one_name() {
     let made_of_it = Proposal::new(
         Epoch(7),
         proposal().params,
+        proposal().governance,
         transaction(9),
         &other_order,
         proposal().action,
@@ -522,9 +611,9 @@ fn a_proposal_has_one_encoding_and_so_one_name() {
     .unwrap();
     assert_eq!(encode_proposal(&made_of_it).unwrap(), bytes);
     // The same CBOR in a longer form: the map's head with an explicit length.
-    assert_eq!(bytes[10], 0xa4);
+    assert_eq!(bytes[10], 0xa5);
     let mut longer = bytes.clone();
-    longer.splice(10..11, [0xb8, 4]);
+    longer.splice(10..11, [0xb8, 5]);
     assert_eq!(decode_proposal(&longer), Err(WireError::NotCanonical));
     // Epoch, params, terms: whatever is in it is in its name.
     let mut other_epoch = bytes.clone();

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::shard::{Part, Shard};
 use super::state::{self, State};
 use super::{SUITES, Suite, Tier, budget};
+use crate::disk;
 use crate::shell::root;
 
 /// What somebody asks for.
@@ -30,6 +31,7 @@ pub fn run(order: &Order) -> Result<()> {
         order.part.is_none() || suites.len() == 1,
         "--shard takes the name of one suite"
     );
+    disk::check()?;
     let mut failed = Vec::new();
     for suite in suites {
         failed.extend(run_suite(suite, order)?);

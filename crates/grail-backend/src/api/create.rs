@@ -122,7 +122,7 @@ fn warnings(bridge: &BridgeStatus, kind: Kind, amount: Option<Amount>) -> Vec<St
     let limit = grail_api::StatusCode::OutflowLimit;
     let (about_all, of_limit): (Vec<_>, Vec<_>) =
         (bridge.reasons.iter().cloned()).partition(|reason| reason.code != limit);
-    if kind == Kind::PegIn {
+    if kind != Kind::PegOut {
         return about_all;
     }
     let own = bridge.outflow.zip(amount);

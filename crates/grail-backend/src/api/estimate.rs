@@ -102,9 +102,11 @@ fn room(params: &Params, request: &Request, amount: Option<Amount>, own: Amount)
         return within_cap;
     };
     let under = match terms.kind {
-        Kind::PegIn => Amount::ZERO,
         // The coin under its zkBTC.
         Kind::PegOut => params.carrier,
+        Kind::PegIn | Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => {
+            Amount::ZERO
+        }
     };
     let least = least_rest(params, terms).checked_add(own);
     let spare = amount

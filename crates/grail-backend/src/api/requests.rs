@@ -273,8 +273,10 @@ fn summary(backend: &Backend, request: &ListedRequest) -> Answer<RequestSummary>
     let address = Address::from_script(&request.deposit_script, network)
         .map_err(|error| Failure::internal(&error))?;
     let amount = match kind {
-        Kind::PegIn => request.deposit_amount,
         Kind::PegOut => request.deposit_token,
+        Kind::PegIn | Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => {
+            request.deposit_amount
+        }
     };
     Ok(RequestSummary {
         id: request.id,

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use bitcoin::{Amount, OutPoint};
-use grail_attest::{Governance, Image, ImageClass, Images, Protocol, TrustAnchor};
+use grail_attest::{Image, ImageClass, Images, Protocol, TrustAnchor};
 use grail_spell::deployment_identity;
-use grail_types::{Bridge, BridgeApp, Measurement, Network, Params};
+use grail_types::{Bridge, BridgeApp, Governance, Measurement, Network, Params};
 use sha2::{Digest, Sha256};
 
 use super::deploy::WASM_BYTES_MAX;

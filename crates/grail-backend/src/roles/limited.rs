@@ -1,9 +1,9 @@
 //! Settlements that are refused for a limit (ADR 24): more would leave, or exist, than may by now.
 //!
 //! That passes with blocks, so nobody's request is at fault and none is turned away, suspected or
-//! tried alone: the settlement is given up, and all of it is planned anew once a block has come. The
-//! builder plans within the limits, so this is never to be seen while backend and operators go by
-//! the same policy; some in a row are a person's to look at, before more proofs are paid for.
+//! tried alone: the settlement is given up, and all of it is planned anew once a block has come.
+//! The builder plans within the limits, so this is never to be seen while backend and operators go
+//! by the same policy; some in a row are a person's to look at, before more proofs are paid for.
 
 use std::sync::atomic::Ordering::Relaxed;
 

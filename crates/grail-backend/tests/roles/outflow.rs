@@ -282,6 +282,7 @@ async fn draft_above_cap(it: &Waiting, made: &Transaction) {
     let proposal = Proposal::new(
         backend.deployment.roster.epoch(),
         backend.params().clone(),
+        backend.protocol().governance().clone(),
         plan.transaction.clone(),
         [made, &it.transfer],
         Action::Settlement(grail_wire::SettlementRequest { requests }),

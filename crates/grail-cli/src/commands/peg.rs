@@ -93,6 +93,9 @@ fn make(
     match kind {
         Kind::PegIn => can_pay_btc(session, peg.amount, fee_rate)?,
         Kind::PegOut => can_pay_zkbtc(session, peg.amount, fee_rate)?,
+        Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => {
+            return Err(no_peg(kind));
+        }
     }
 
     let (own, parsed, answer) = ask(session, peg, kind, &believed, progress)?;
@@ -308,8 +311,13 @@ impl Asking<'_> {
                 let parsed = create.parse(protocol.bridge(), protocol.params(), roster)?;
                 Ok((parsed, client.create_peg_out(&create, &key)?))
             }
+            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => Err(no_peg(kind)),
         }
     }
+}
+
+fn no_peg(kind: Kind) -> Failure {
+    Failure::new("no-peg", format!("a {kind} is not a peg"))
 }
 
 fn deposit(

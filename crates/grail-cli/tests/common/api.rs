@@ -236,8 +236,8 @@ impl Served {
         self.bodies.push(String::from_utf8_lossy(body).into_owned());
         let (params, roster) = (params(), roster(0));
         let parsed = match kind {
-            Kind::PegIn => CreatePegIn::from_json(body)?.parse(&bridge(), &params, &roster)?,
             Kind::PegOut => CreatePegOut::from_json(body)?.parse(&bridge(), &params, &roster)?,
+            _ => CreatePegIn::from_json(body)?.parse(&bridge(), &params, &roster)?,
         };
         self.nonce += 1;
         let terms = parsed.into_terms([self.nonce; 16]);

@@ -7,7 +7,7 @@ use charms_data::{App, Data};
 use grail_bridge_contract::RosterState;
 use grail_spell::{NormalizedCharms, NormalizedSpell, nft_app, token_app};
 use grail_txbuild::SettlementPlan;
-use grail_types::{Epoch, Params, Terms};
+use grail_types::{Epoch, Governance, Params, Terms};
 
 use super::{Proposal, World, output, try_prove};
 
@@ -15,6 +15,7 @@ use super::{Proposal, World, output, try_prove};
 pub struct Draft {
     pub epoch: Epoch,
     pub params: Params,
+    pub governance: Governance,
     /// Without the spell's output.
     pub transaction: Transaction,
     /// In wire form.
@@ -45,6 +46,7 @@ impl Draft {
         Self {
             epoch: world.roster.epoch(),
             params: world.params.clone(),
+            governance: world.governance.clone(),
             transaction: plan.transaction.clone(),
             spell: plan.spell.to_wire(),
             uncommitted: Vec::new(),
@@ -74,6 +76,7 @@ impl Draft {
         Ok(Proposal {
             epoch: self.epoch,
             params: self.params.clone(),
+            governance: self.governance.clone(),
             transaction,
             previous,
             requests: self.requests.clone(),
@@ -155,6 +158,8 @@ impl Draft {
     /// Drops the previous transactions that no input spends any more.
     pub fn tidy_previous(&mut self) {
         let inputs = &self.transaction.input;
+        self.previous.sort_by_key(Transaction::compute_txid);
+        self.previous.dedup();
         self.previous.retain(|made| {
             let txid = made.compute_txid();
             inputs

@@ -2,7 +2,7 @@
 
 use bitcoin::{Transaction, XOnlyPublicKey};
 use grail_policy::{Approved, Decision, Judged, Refusal};
-use grail_types::{BoundedVec, Bridge, Epoch, Params, Terms};
+use grail_types::{BoundedVec, Bridge, Epoch, Governance, Params, Terms};
 use grail_wire::{Action, PreviousTx, RefusalCode, SettlementRequest};
 
 use super::World;
@@ -12,6 +12,7 @@ use super::World;
 pub struct Proposal {
     pub epoch: Epoch,
     pub params: Params,
+    pub governance: Governance,
     pub transaction: Transaction,
     pub previous: Vec<Transaction>,
     pub requests: Vec<Terms>,
@@ -24,6 +25,7 @@ impl Proposal {
         grail_wire::Proposal {
             epoch: self.epoch,
             params: self.params.clone(),
+            governance: self.governance.clone(),
             transaction: self.transaction.clone(),
             previous: self
                 .previous

@@ -4,8 +4,8 @@ use bitcoin::Amount;
 use grail_bridge_contract::RosterState;
 use grail_types::Age;
 
-use super::{Case, ItemOutcome};
-use crate::refusal::Refusal;
+use super::ItemOutcome;
+use crate::{bridge::Case, refusal::Refusal};
 
 /// What a request, or all of them, do to the books, satoshis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,6 +13,9 @@ use grail_types::{Bridge, Kind, Params, RequestId, Roster, Terms};
 use super::books::Effect;
 use crate::{outline::Spent, refusal::Refusal};
 
+/// A sponsor pays for the step of a rotation that its terms name, and for nothing else.
+const SPONSOR: &str = "it pays for another action";
+
 /// One request as the transaction serves it.
 pub(super) struct Item<'a> {
     pub terms: &'a Terms,
@@ -45,7 +48,9 @@ pub(super) fn check_terms(
         let is_user = to != vault.script_pubkey.as_script();
         let holds_carrier = to.minimal_non_dust() <= params.carrier;
         let can_carry = terms.kind == Kind::PegOut || holds_carrier;
+        let pegs = !terms.kind.is_sponsor();
         let rules = [
+            (pegs, SPONSOR),
             (terms.network == bridge.network, "another network"),
             (terms.bridge == bridge.app, "another bridge"),
             (terms.epoch == roster.epoch(), "another epoch"),
@@ -94,6 +99,10 @@ impl Item<'_> {
         let effect = match self.terms.kind {
             Kind::PegIn => self.peg_in(params),
             Kind::PegOut => self.peg_out(params),
+            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => {
+                let reason = SPONSOR;
+                Err(Refusal::TermsUnfit { request, reason })
+            }
         }?;
         if effect.share > self.terms.fee_cap {
             return Err(Refusal::FeeAboveCap {

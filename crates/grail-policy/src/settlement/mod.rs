@@ -3,28 +3,23 @@
 use std::sync::Arc;
 
 use bitcoin::{
-    Amount, Transaction, TxOut,
+    Amount, TxOut,
     secp256k1::{Secp256k1, Verification},
 };
-use charms_data::{App, Data};
-use grail_bridge_contract::{Action as ContractAction, RosterState};
-use grail_script::{InternalKey, Spend, VaultTree};
-use grail_spell::{BridgeCharms, bridge_charms, nft_app, token_app};
-use grail_types::{Bridge, RequestId, Roster};
+use grail_bridge_contract::{Action, RosterState};
+use grail_script::{Spend, VaultTree};
+use grail_types::{Bridge, RequestId, Roster, Terms};
 use grail_wire::{Proposal, SettlementRequest};
 
 use crate::{
     approve::{Signing, SigningInput},
-    claims::{Claims, Section},
-    fee::check_fee,
-    outline::{Framed, Outline, Spent},
+    bridge::{Case, Held, nft, vault},
+    outline::{Outline, Spent},
     refusal::Refusal,
 };
 
 mod books;
 mod items;
-mod nft;
-mod vault;
 
 use books::{Effect, check_books, check_limits};
 use items::{Item, check_deposit, check_terms};
@@ -60,23 +55,10 @@ pub struct ItemOutcome {
     pub fee_share: Amount,
 }
 
-/// What every step of the decision looks at.
-struct Case<'a> {
-    transaction: &'a Transaction,
-    requests: &'a SettlementRequest,
-    outline: Outline,
-    framed: Framed,
-    proposal: &'a Proposal,
-    bridge: &'a Bridge,
-}
-
-/// Exactly the apps and public inputs of a settlement. That the contract ran is not shown by the
-/// action but by the NFT's serial (ADR 2).
-fn apps(bridge: &Bridge) -> [(App, Data); 2] {
-    [
-        (nft_app(&bridge.app), ContractAction::Settle.to_data()),
-        (token_app(&bridge.app), Data::empty()),
-    ]
+/// A settlement, and what every transaction of the bridge has.
+struct Requested<'a> {
+    case: Case<'a>,
+    requests: &'a [Terms],
 }
 
 impl Settlement {
@@ -87,63 +69,55 @@ impl Settlement {
         bridge: &Bridge,
         outline: Outline,
     ) -> Result<Self, Refusal> {
-        let framed = outline.framed(&proposal.transaction, &proposal.params, &apps(bridge))?;
-        let case = Case {
-            transaction: &proposal.transaction,
-            requests,
-            outline,
-            framed,
-            proposal,
-            bridge,
+        let requested = Requested {
+            case: Case::read(proposal, bridge, outline, Action::Settle)?,
+            requests: &requests.requests,
         };
-        case.judge(secp)
+        requested.judge(secp)
     }
 }
 
-impl Case<'_> {
+impl Requested<'_> {
     fn judge<C: Verification>(self, secp: &Secp256k1<C>) -> Result<Settlement, Refusal> {
-        let params = &self.proposal.params;
-        let before = nft::state(&self)?;
-        let roster = Arc::new(nft::roster(&before, self.proposal.epoch)?);
-        let tree = VaultTree::new(secp, InternalKey::Nums, &roster);
-        nft::check_vault_script(&self.outline, &before, &tree)?;
-        check_terms(&self.requests.requests, self.bridge, params, &roster, &tree)?;
-        let after = nft::output(&self, &before, &tree)?;
+        let Self { case, requests } = &self;
+        let (params, bridge) = (&case.proposal.params, case.bridge);
+        let held = case.held(secp)?;
+        let Held {
+            before,
+            roster,
+            tree,
+        } = &held;
+        check_terms(requests, bridge, params, roster, tree)?;
+        let after = nft::output(case, before, tree)?;
+        if after
+            != (RosterState {
+                serial: after.serial,
+                supply: after.supply,
+                outflow: after.outflow,
+                ..before.clone()
+            })
+        {
+            return Err(Refusal::RosterChanged);
+        }
 
-        let vault_coin = vault::coin(&self.outline, &tree);
-        if self.requests.requests.is_empty() {
+        let vault_coin = vault::coin(&case.outline, tree);
+        if requests.is_empty() {
             return Err(Refusal::Empty);
         }
-        vault::check_spent(&self, &before, &tree)?;
+        vault::check_spent(case, before, tree)?;
         let deposits = self.deposits(vault_coin.is_some())?;
         let vault_in = vault_coin.map_or(Amount::ZERO, |spent| spent.output.value);
-        let vault_out = vault::output(&self, &tree)?;
+        let vault_out = vault::output(case, tree, requests.len())?;
         let item_outputs = self.item_outputs(vault_out.is_some())?;
 
-        let mut claims = Claims::on(self.transaction);
-        claims.inputs(Section::Bridge, 0..self.transaction.input.len())?;
-        claims.outputs(Section::Bridge, 0..self.framed.committed)?;
-        claims.outputs(
-            Section::Frame,
-            self.framed.committed..self.transaction.output.len(),
-        )?;
-        claims.finish()?;
+        case.claim_all()?;
 
-        let roster_input = || SigningInput {
-            spend: Spend::Leaf(tree.leaf.clone()),
-            roster: Arc::clone(&roster),
-        };
-        let mut inputs = vec![roster_input()];
-        inputs.extend(vault_coin.map(|_| roster_input()));
-        let mut items = Vec::with_capacity(self.requests.requests.len());
-        let pairs = self
-            .requests
-            .requests
-            .iter()
-            .zip(deposits)
-            .zip(item_outputs);
+        let mut inputs = vec![held.vault_input()];
+        inputs.extend(vault_coin.map(|_| held.vault_input()));
+        let mut items = Vec::with_capacity(requests.len());
+        let pairs = requests.iter().zip(deposits).zip(item_outputs);
         for ((terms, (input_index, spent)), (output_index, output)) in pairs {
-            let tree = check_deposit(secp, terms, &roster, input_index, spent)?;
+            let tree = check_deposit(secp, terms, roster, input_index, spent)?;
             let item = Item {
                 terms,
                 tree,
@@ -151,7 +125,7 @@ impl Case<'_> {
                 spent,
                 output_index,
                 output,
-                carried: self.output_charms(output_index)?,
+                carried: case.output_charms(output_index)?,
             };
             let effect = item.check(params)?;
             items.push(ItemOutcome {
@@ -162,29 +136,17 @@ impl Case<'_> {
             });
             inputs.push(SigningInput {
                 spend: Spend::Leaf(item.tree.leaf),
-                roster: Arc::clone(&roster),
+                roster: Arc::clone(roster),
             });
         }
         let total = Effect::total(&items)?;
-        check_books(&before, &after, vault_in, vault_out, total)?;
-        check_limits(&self, &before, &after, total)?;
-        let (fee, prover_fee) = self.split_shares(&tree, total)?;
-        let weight = check_fee(self.transaction, params, &inputs, fee)?;
+        check_books(before, &after, vault_in, vault_out, total)?;
+        check_limits(case, before, &after, total)?;
+        let (fee, prover_fee) = self.split_shares(tree, total)?;
         Ok(Settlement {
-            signing: Signing {
-                transaction: self.transaction.clone(),
-                prevouts: self
-                    .outline
-                    .spent
-                    .into_iter()
-                    .map(|spent| spent.output)
-                    .collect(),
-                inputs,
-                fee,
-                weight,
-            },
-            roster,
-            before,
+            signing: self.case.signing(inputs, fee)?,
+            roster: held.roster,
+            before: held.before,
             after,
             items,
             prover_fee,
@@ -194,9 +156,16 @@ impl Case<'_> {
     /// The deposits with their positions: all inputs after the NFT and the vault's coin, one per
     /// request.
     fn deposits(&self, has_vault: bool) -> Result<Vec<(usize, &Spent)>, Refusal> {
-        let requests = self.requests.requests.len();
+        let requests = self.requests.len();
         let first = if has_vault { 2 } else { 1 };
-        let deposits: Vec<_> = self.outline.spent.iter().enumerate().skip(first).collect();
+        let deposits: Vec<_> = self
+            .case
+            .outline
+            .spent
+            .iter()
+            .enumerate()
+            .skip(first)
+            .collect();
         if deposits.len() == requests {
             return Ok(deposits);
         }
@@ -213,14 +182,15 @@ impl Case<'_> {
     fn item_outputs(&self, has_vault: bool) -> Result<Vec<(usize, &TxOut)>, Refusal> {
         let first = if has_vault { 2 } else { 1 };
         let outputs: Vec<_> = self
+            .case
             .transaction
             .output
             .iter()
             .enumerate()
-            .take(self.framed.committed)
+            .take(self.case.framed.committed)
             .skip(first)
             .collect();
-        let expected = self.requests.requests.len();
+        let expected = self.requests.len();
         if outputs.len() == expected {
             return Ok(outputs);
         }
@@ -236,8 +206,8 @@ impl Case<'_> {
         // With the NFT's coin unchanged and the books balanced, inputs less the outputs that the
         // spell commits to are exactly the shares: the prover is paid out of them, and so
         // within the requests' caps.
-        let prover_fee = self.framed.prover_fee.unwrap_or(Amount::ZERO);
-        let uncommitted = self.transaction.output.get(self.framed.committed);
+        let prover_fee = self.case.framed.prover_fee.unwrap_or(Amount::ZERO);
+        let uncommitted = self.case.transaction.output.get(self.case.framed.committed);
         if uncommitted.is_some_and(|output| output.script_pubkey == vault.script_pubkey) {
             return Err(Refusal::ProverFee {
                 got: prover_fee,
@@ -252,13 +222,5 @@ impl Case<'_> {
                 reason: "the requests pay less in all",
             })?;
         Ok((fee, prover_fee))
-    }
-
-    fn output_charms(&self, output_index: usize) -> Result<BridgeCharms, Refusal> {
-        let vout = u32::try_from(output_index).map_err(|_| Refusal::Overflow)?;
-        Ok(bridge_charms(
-            &self.framed.spell.charms_at(vout),
-            &self.bridge.app,
-        ))
     }
 }

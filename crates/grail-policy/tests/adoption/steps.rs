@@ -62,6 +62,7 @@ fn draft(
     Draft {
         epoch: world.roster.epoch(),
         params: world.params.clone(),
+        governance: world.governance.clone(),
         transaction: unsigned,
         spell: spell.to_wire(),
         uncommitted: Vec::new(),

@@ -68,6 +68,7 @@ fn lenient(world: &World) -> World {
         bridge: world.bridge,
         images: world.images.clone(),
         params: world.params.with(without).unwrap(),
+        governance: world.governance.clone(),
         keys: world.keys.clone(),
         roster: world.roster.clone(),
         vault: world.vault.clone(),

@@ -27,6 +27,7 @@ fn proposal_of(world: &World, moved: Transaction, made: &[Transaction]) -> Propo
     Proposal::new(
         world.roster.epoch(),
         world.params.clone(),
+        world.governance.clone(),
         moved,
         made,
         Action::Probe(request),

@@ -135,6 +135,7 @@ fn peg_out_of(change: fn(&World, &mut Draft)) -> &'static str {
     let mut remade = Draft {
         epoch: case.draft.epoch,
         params: case.draft.params.clone(),
+        governance: case.draft.governance.clone(),
         transaction: bitcoin::Transaction {
             output: transfer.output[..transfer.output.len() - 1].to_vec(),
             ..transfer
@@ -401,6 +402,7 @@ pub fn remake_transfer(
     let remade = Draft {
         epoch: draft.epoch,
         params: draft.params.clone(),
+        governance: draft.governance.clone(),
         transaction: transfer,
         spell,
         uncommitted: Vec::new(),

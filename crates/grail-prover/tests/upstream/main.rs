@@ -90,6 +90,7 @@ fn verdict(world: &World, case: &Case, proven: &Proven) -> &'static str {
     world.refusal(&Proposal {
         epoch: world.roster.epoch(),
         params: world.params.clone(),
+        governance: world.governance.clone(),
         transaction: completed(case.plan.transaction.clone(), proven),
         previous,
         requests: case.draft.requests.clone(),

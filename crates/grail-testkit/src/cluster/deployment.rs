@@ -7,8 +7,8 @@ use std::process::Command;
 use anyhow::{Context, Result, anyhow, ensure};
 use bitcoin::secp256k1::{All, Keypair, Secp256k1};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, XOnlyPublicKey, consensus};
-use grail_attest::{Governance, PROTOCOL_JSON_BYTES_MAX, Protocol};
-use grail_types::{Network, ParamsValues, Roster};
+use grail_attest::{PROTOCOL_JSON_BYTES_MAX, Protocol};
+use grail_types::{Governance, Network, ParamsValues, Roster};
 use serde::Deserialize;
 
 use super::ClusterConfig;

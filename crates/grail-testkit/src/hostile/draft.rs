@@ -12,7 +12,9 @@ use grail_charms::{PrevTx, token_amount};
 use grail_prover::{MockProver, charms_transaction};
 use grail_spell::{NormalizedCharms, NormalizedSpell, nft_app, token_app};
 use grail_txbuild::{Coin, Deposit, SettlementPlan, SettlementRequest};
-use grail_types::{BoundedVec, Bridge, Kind, MockAllowed, Network, Params, Roster, Terms};
+use grail_types::{
+    BoundedVec, Bridge, Governance, Kind, MockAllowed, Network, Params, Roster, Terms,
+};
 use grail_wire::{Action, Proposal};
 
 use crate::cluster::Deployment;
@@ -31,6 +33,8 @@ pub struct Draft {
     pub bridge: Bridge,
     /// Protocol parameters.
     pub params: Params,
+    /// Who administers the bridge.
+    pub governance: Governance,
     /// The roster that is asked.
     pub roster: Roster,
     /// The transaction.
@@ -74,14 +78,17 @@ impl Draft {
             proof_bytes: PROOF_BYTES,
             prover_fee: None,
         };
-        let mut draft = Self::of_request(request)?;
+        let mut draft = Self::of_request(request, deployment.protocol.governance())?;
         draft.gather_previous(ledger);
         Ok(draft)
     }
 
     /// What a request for a settlement is planned to be, without the transactions behind its
     /// inputs.
-    pub(super) fn of_request(request: SettlementRequest<'_>) -> Result<Self> {
+    pub(super) fn of_request(
+        request: SettlementRequest<'_>,
+        governance: &Governance,
+    ) -> Result<Self> {
         let (bridge, params) = (*request.bridge, request.params.clone());
         let roster = request.roster.clone();
         let SettlementPlan {
@@ -95,6 +102,7 @@ impl Draft {
         Ok(Self {
             bridge,
             params,
+            governance: governance.clone(),
             roster,
             transaction,
             spell: spell.to_wire(),
@@ -126,6 +134,7 @@ impl Draft {
         Ok(Proposal::new(
             self.roster.epoch(),
             self.params.clone(),
+            self.governance.clone(),
             transaction,
             &self.previous,
             Action::Settlement(grail_wire::SettlementRequest { requests }),

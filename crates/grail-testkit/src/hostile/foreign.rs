@@ -16,7 +16,7 @@ use grail_policy::judge;
 use grail_script::{DepositTree, InternalKey, VaultTree};
 use grail_spell::deployment_identity;
 use grail_txbuild::{Coin, Deposit, SettlementRequest, first_state};
-use grail_types::{Bridge, BridgeApp, Kind, Network, Terms};
+use grail_types::{Bridge, BridgeApp, Governance, Kind, Network, Terms};
 use grail_wire::RefusalCode;
 
 use super::attacks::{Attack, input};
@@ -62,6 +62,11 @@ pub(super) fn attacks(
             "parameters of one's own",
             RefusalCode::NftParams,
             &attacker.own_params()?,
+        )?,
+        Attack::of(
+            "administrators of one's own",
+            RefusalCode::NftGovernance,
+            &attacker.own_administrators()?,
         )?,
         Attack::of(
             "an NFT that lies at one's own address",
@@ -112,7 +117,7 @@ impl Attacker<'_> {
             script_pubkey: DepositTree::new(&secp, InternalKey::Nums, &terms, roster).script_pubkey,
         };
         let made = self.forge(&bridge.app, &state, vec![self.nft_output(), deposit])?;
-        let mut draft = Draft::of_request(SettlementRequest {
+        let request = SettlementRequest {
             bridge: &bridge,
             params,
             roster,
@@ -130,7 +135,8 @@ impl Attacker<'_> {
             deficit: Amount::ZERO,
             proof_bytes: PROOF_BYTES,
             prover_fee: None,
-        })?;
+        };
+        let mut draft = Draft::of_request(request, &self.honest.governance)?;
         draft.previous.push(made);
         let judged = judge(&secp, &draft.propose()?, &bridge);
         ensure!(judged.is_ok(), "not in order there: {judged:?}");
@@ -148,6 +154,16 @@ impl Attacker<'_> {
         draft.spend(0, OutPoint::new(made.compute_txid(), 0))?;
         self.show(&mut draft, made);
         Ok(draft)
+    }
+
+    /// Administrators of the attacker's, who would consent to anything.
+    fn own_administrators(&self) -> Result<Draft> {
+        let keys = self.honest.governance.administrators();
+        let first = keys.first().context("an administrator")?;
+        Ok(Draft {
+            governance: Governance::new(vec![*first], 1)?,
+            ..self.honest.clone()
+        })
     }
 
     /// Only a mock proof shows such an NFT of the real bridge.

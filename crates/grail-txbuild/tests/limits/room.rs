@@ -49,7 +49,7 @@ proptest! {
     }
 
     #[test]
-    fn more_may_leave_after_as_many_blocks_as_are_told_and_all_of_it_when_empty(
+    fn more_may_leave_after_so_many_blocks_and_all_of_it_when_empty(
         level in 0..3 * CAP, confirmations in 0_u32..300
     ) {
         let now = room(level, confirmations);

@@ -206,7 +206,7 @@ fn proofs_may_take_a_few_times_what_they_took_before() {
 }
 
 #[test]
-fn what_may_leave_is_the_cap_less_what_the_nfts_age_has_left_of_the_level() {
+fn what_may_leave_is_the_cap_less_what_is_left_of_the_level() {
     let mut facts = well();
     let shown = |facts: &Facts| facts.status(&params(), 30).outflow.unwrap();
     let (cap, rate) = (100_000_000_000, 700_000_000);

@@ -575,6 +575,7 @@ fn encode_draft(
     let proposal = Proposal::new(
         tip.roster.epoch(),
         backend.params().clone(),
+        backend.protocol().governance().clone(),
         plan.transaction.clone(),
         needed.iter().filter_map(|txid| previous.get(txid)),
         action,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bitcoin::{Amount, TxOut};
 use grail_api::{Kind, RequestState, RequestStatus, Settlement};
 use grail_testkit::cluster::BackendConfig;
@@ -245,6 +245,7 @@ impl Story<'_> {
             match kind {
                 Kind::PegIn => user.peg_in(amount),
                 Kind::PegOut => user.peg_out(amount),
+                other => bail!("a {other} is no peg"),
             }
         })?;
         let list: Vec<String> = pegs

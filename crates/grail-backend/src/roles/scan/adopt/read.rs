@@ -203,7 +203,7 @@ impl Frame {
         let put_in = match (kind, deposit.charms) {
             (Kind::PegIn, DepositCharms::None) => Some(deposit.value),
             (Kind::PegOut, DepositCharms::ZkBtc(burned)) => burned.checked_add(deposit.value),
-            (Kind::PegIn | Kind::PegOut, _) => None,
+            _ => None,
         };
         let share = put_in
             .zip(worth)

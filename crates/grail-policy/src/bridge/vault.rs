@@ -15,7 +15,7 @@ use crate::{
 /// the vault's script and without charms. *That* coin, not any coin at that address: a stray coin
 /// could stand in for it, settlement after settlement, until the backing lay in more pieces than
 /// anybody can pay to move.
-pub(super) fn coin<'a>(outline: &'a Outline, vault: &VaultTree) -> Option<&'a Spent> {
+pub(crate) fn coin<'a>(outline: &'a Outline, vault: &VaultTree) -> Option<&'a Spent> {
     let (_, spent) = coin_at(outline, vault)?;
     Some(spent)
 }
@@ -28,7 +28,7 @@ fn coin_at<'a>(outline: &'a Outline, vault: &VaultTree) -> Option<(OutPoint, &'a
 }
 
 /// Input 1 is the vault's coin wherever there is one, and there is one wherever there is supply.
-pub(super) fn check_spent(
+pub(crate) fn check_spent(
     case: &Case<'_>,
     before: &RosterState,
     vault: &VaultTree,
@@ -48,9 +48,13 @@ pub(super) fn check_spent(
 }
 
 /// The vault's output, if the transaction has one: output 1 exactly when the spell commits to one
-/// more output than the NFT and the requests need.
-pub(super) fn output(case: &Case<'_>, vault: &VaultTree) -> Result<Option<Amount>, Refusal> {
-    let without_vault = case.requests.requests.len().saturating_add(1);
+/// more output than the NFT and the `others` need.
+pub(crate) fn output(
+    case: &Case<'_>,
+    vault: &VaultTree,
+    others: usize,
+) -> Result<Option<Amount>, Refusal> {
+    let without_vault = others.saturating_add(1);
     let got = case.framed.committed;
     if got == without_vault {
         return Ok(None);

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The state on the NFT that input 0 spends, bound to the parameters that the proposal shows.
-pub(super) fn state(case: &Case<'_>) -> Result<RosterState, Refusal> {
+pub(crate) fn state(case: &Case<'_>) -> Result<RosterState, Refusal> {
     let Some(Spent {
         output,
         carried: BridgeCharms::Nft(state),
@@ -31,6 +31,11 @@ pub(super) fn state(case: &Case<'_>) -> Result<RosterState, Refusal> {
     let got = ParamsHash(state.params_hash);
     if got != expected {
         return Err(Refusal::NftParams { expected, got });
+    }
+    // So do the administrators.
+    let (expected, got) = (case.proposal.governance.hash(), state.governance);
+    if got != expected {
+        return Err(Refusal::NftGovernance { expected, got });
     }
     // Its coin neither grows nor shrinks, so it takes no part in the books.
     if output.value != case.proposal.params.nft_carrier {
@@ -51,7 +56,7 @@ fn invalid(error: StateError) -> Refusal {
 }
 
 /// The roster that a state names, which must be of the declared epoch.
-pub(super) fn roster(state: &RosterState, declared: Epoch) -> Result<Roster, Refusal> {
+pub(crate) fn roster(state: &RosterState, declared: Epoch) -> Result<Roster, Refusal> {
     let roster = roster_of(state).map_err(Refusal::NftStateInvalid)?;
     // The declared epoch is in the proposal's name, and so in every answer: an answer of one epoch
     // says nothing in another.
@@ -66,7 +71,7 @@ pub(super) fn roster(state: &RosterState, declared: Epoch) -> Result<Roster, Ref
 
 /// The contract does no curve arithmetic: that its `vault_script` is the roster's address is
 /// checked here.
-pub(super) fn check_vault_script(
+pub(crate) fn check_vault_script(
     outline: &Outline,
     state: &RosterState,
     vault: &VaultTree,
@@ -82,9 +87,9 @@ pub(super) fn check_vault_script(
     }
 }
 
-/// The NFT on output 0: at the vault, with its coin, one serial on, and nothing else changed but
-/// supply and outflow, by a spell of a version that the state before allows.
-pub(super) fn output(
+/// The NFT on output 0: at the vault, with its coin and one serial on, by a spell of a version that
+/// the state before allows. What else of its state changes is for the action to say.
+pub(crate) fn output(
     case: &Case<'_>,
     before: &RosterState,
     vault: &VaultTree,
@@ -112,16 +117,6 @@ pub(super) fn output(
             expected,
             got: after.serial,
         });
-    }
-    if after
-        != (RosterState {
-            serial: after.serial,
-            supply: after.supply,
-            outflow: after.outflow,
-            ..before.clone()
-        })
-    {
-        return Err(Refusal::RosterChanged);
     }
     let version = case.framed.spell.version();
     if !(before.spell_min..=before.spell_max).contains(&version) {

@@ -1,12 +1,16 @@
 //! The operators' administrators: who must agree, besides the enclaves, that a roster hands over.
 
 use bitcoin::XOnlyPublicKey;
-use grail_types::{BoundedVec, TaggedHasher};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::{BoundedVec, Roster, TaggedHasher};
+
 /// Most administrators: as many as a roster may have signers.
 pub const ADMINISTRATORS_MAX: usize = 100;
+
+/// Most bytes of [`Governance::to_bytes`].
+pub const GOVERNANCE_MAX_BYTES: usize = 2 + 32 * ADMINISTRATORS_MAX;
 
 /// Keys of the administrators and how many of them must agree. Always valid: made only by
 /// [`Governance::new`]. The NFT's state carries its hash; the keys are offline, and travel in what
@@ -42,6 +46,35 @@ pub enum GovernanceError {
         /// Number of administrators.
         administrators: usize,
     },
+    /// A smaller share of the administrators than of the roster's signers.
+    #[error(
+        "{threshold} of {administrators} administrators are a smaller share than \
+         {roster_threshold} of {signers} signers"
+    )]
+    Share {
+        /// Administrators that must agree.
+        threshold: u16,
+        /// Number of administrators.
+        administrators: usize,
+        /// Signers that must agree.
+        roster_threshold: u16,
+        /// Number of signers.
+        signers: usize,
+    },
+}
+
+/// Why bytes are no governance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum GovernanceBytesError {
+    /// Not a threshold and a whole number of keys, or more than there may be.
+    #[error("governance of {0} bytes")]
+    Length(usize),
+    /// Not the x coordinate of a point.
+    #[error("an administrator's key is no key")]
+    Key,
+    /// Keys and threshold do not fit together.
+    #[error(transparent)]
+    Values(#[from] GovernanceError),
 }
 
 impl Governance {
@@ -78,6 +111,59 @@ impl Governance {
     /// How many must agree.
     pub const fn threshold(&self) -> u16 {
         self.threshold
+    }
+
+    /// How many must agree to take an announcement back: so many that those left are too few to
+    /// announce.
+    pub fn cancel_threshold(&self) -> usize {
+        let rest = self.administrators.len();
+        rest.saturating_sub(usize::from(self.threshold))
+            .saturating_add(1)
+    }
+
+    /// Whether it takes at least as large a share of the administrators to replace `roster` as it
+    /// takes of its signers to spend: 12 of 16 are not replaced by 2 of 3.
+    pub fn check_share(&self, roster: &Roster) -> Result<(), GovernanceError> {
+        let (administrators, signers) = (self.administrators.len(), roster.signers().len());
+        let ours = u64::from(self.threshold).saturating_mul(signers as u64);
+        let theirs = u64::from(roster.threshold().0).saturating_mul(administrators as u64);
+        if ours >= theirs {
+            Ok(())
+        } else {
+            Err(GovernanceError::Share {
+                threshold: self.threshold,
+                administrators,
+                roster_threshold: roster.threshold().0,
+                signers,
+            })
+        }
+    }
+
+    /// The canonical bytes: threshold (u16, big-endian), then 32 bytes a key.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let keys = self.administrators.iter();
+        let keys = keys.flat_map(XOnlyPublicKey::serialize);
+        self.threshold
+            .to_be_bytes()
+            .into_iter()
+            .chain(keys)
+            .collect()
+    }
+
+    /// Reads canonical bytes; each governance has one encoding.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, GovernanceBytesError> {
+        let (threshold, keys) = bytes
+            .split_first_chunk::<2>()
+            .ok_or(GovernanceBytesError::Length(bytes.len()))?;
+        let (keys, rest) = keys.as_chunks::<32>();
+        if !rest.is_empty() || keys.len() > ADMINISTRATORS_MAX {
+            return Err(GovernanceBytesError::Length(bytes.len()));
+        }
+        let keys = keys
+            .iter()
+            .map(|key| XOnlyPublicKey::from_slice(key).map_err(|_| GovernanceBytesError::Key))
+            .collect::<Result<_, _>>()?;
+        Ok(Self::new(keys, u16::from_be_bytes(*threshold))?)
     }
 
     /// What the NFT's state carries of it.
@@ -164,6 +250,58 @@ mod tests {
         other.pop();
         let other = Governance::new(other, 3).unwrap();
         assert_eq!(other.hash() == base, other.administrators() == keys(4));
+    }
+
+    #[test]
+    fn so_many_cancel_that_the_rest_cannot_announce() {
+        for (count, threshold, expected) in [(16, 12, 5), (4, 3, 2), (1, 1, 1), (5, 5, 1)] {
+            let governance = Governance::new(keys(count), threshold).unwrap();
+            assert_eq!(governance.cancel_threshold(), expected);
+            let rest = usize::from(count) - expected;
+            assert!(rest < usize::from(threshold));
+        }
+    }
+
+    #[test]
+    fn a_smaller_share_than_the_rosters_is_refused() {
+        let roster = |count, threshold| {
+            let threshold = crate::Threshold(threshold);
+            Roster::new(crate::Epoch(0), keys(count), threshold).unwrap()
+        };
+        let governance = Governance::new(keys(4), 3).unwrap();
+        assert_eq!(governance.check_share(&roster(16, 12)), Ok(()));
+        assert_eq!(governance.check_share(&roster(17, 12)), Ok(()));
+        let error = GovernanceError::Share {
+            threshold: 3,
+            administrators: 4,
+            roster_threshold: 13,
+            signers: 17,
+        };
+        assert_eq!(governance.check_share(&roster(17, 13)), Err(error));
+    }
+
+    #[test]
+    fn bytes_read_back_and_other_bytes_do_not() {
+        let governance = Governance::new(keys(4), 3).unwrap();
+        let bytes = governance.to_bytes();
+        assert_eq!(Governance::from_bytes(&bytes), Ok(governance));
+        for length in [0, 1, bytes.len() - 1] {
+            let error = GovernanceBytesError::Length(length);
+            assert_eq!(Governance::from_bytes(&bytes[..length]), Err(error));
+        }
+        let long = vec![0; GOVERNANCE_MAX_BYTES + 32];
+        let error = GovernanceBytesError::Length(long.len());
+        assert_eq!(Governance::from_bytes(&long), Err(error));
+        let mut off_curve = bytes.clone();
+        off_curve[2..34].fill(0xff);
+        let error = GovernanceBytesError::Key;
+        assert_eq!(Governance::from_bytes(&off_curve), Err(error));
+        let mut low = bytes;
+        low[1] = 2;
+        assert!(matches!(
+            Governance::from_bytes(&low),
+            Err(GovernanceBytesError::Values(_))
+        ));
     }
 
     #[test]

@@ -1,0 +1,285 @@
+//! A rotation on a real node: only Bitcoin counts the wait, and pegs go on during it.
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+
+use bitcoin::{Amount, FeeRate, Transaction, TxOut, Txid, secp256k1::Keypair};
+use grail_bridge_contract::RosterState;
+use grail_chain::{RejectReason, Verdict};
+use grail_fixtures::world::{
+    BRIDGE, Draft, FEE_RATE, PROOF_BYTES, Peg, Setup, World, coin, p2tr, peg_in,
+    steps::{
+        EVIDENCE, StepDraft, administrators, administrators_to_come, consents, signers_to_come,
+        succession,
+    },
+};
+use grail_policy::{Approved, Decision, Signing};
+use grail_script::{InternalKey, Sighashes, VaultTree};
+use grail_testkit::Node;
+use grail_txbuild::{Deposit, RotationRequest, RotationStep, SettlementRequest};
+use grail_types::{Kind, SignerIndex};
+use grail_witness::quorum_witness;
+
+/// A bridge on a node, its roster's keys at hand.
+struct Bridge {
+    node: Node,
+    world: World,
+    nonce: u64,
+}
+
+impl Bridge {
+    fn deployed() -> Self {
+        let node = Node::start();
+        let outpoint = node.fund(&World::deployer(), Amount::from_sat(1_000_000));
+        let source = waiting(&node, outpoint.txid);
+        node.mine(1);
+        let setup = Setup {
+            wasm: BRIDGE,
+            ..Setup::default()
+        };
+        let world = World::deployed(setup, &source, outpoint.vout);
+        node.send(&world.deployment);
+        node.mine(1);
+        Self {
+            node,
+            world,
+            nonce: 0,
+        }
+    }
+
+    /// Pays deposits for these pegs, and waits for a block.
+    fn deposits(&mut self, pegs: &[Peg]) -> Vec<(Deposit, Transaction)> {
+        let deposits = pegs
+            .iter()
+            .map(|peg| {
+                self.nonce += 1;
+                let terms = self.world.terms(peg, self.nonce);
+                let script = self.world.deposit_script(&terms);
+                let outpoint = self.node.fund(&script, Amount::from_sat(peg.amount));
+                let made = waiting(&self.node, outpoint.txid);
+                let deposit = Deposit {
+                    terms,
+                    coin: coin(&made, outpoint.vout),
+                    token: 0,
+                    previous_bytes: made.total_size(),
+                };
+                (deposit, made)
+            })
+            .collect();
+        self.node.mine(1);
+        deposits
+    }
+
+    /// Settles a deposit, in a transaction that waits for a block.
+    fn settle(&mut self, deposit: (Deposit, Transaction)) {
+        let (deposit, made) = deposit;
+        let world = &self.world;
+        let request = SettlementRequest {
+            vault: (world.state.supply > 0).then(|| world.vault_coin()),
+            ..world.request(vec![deposit])
+        };
+        let plan = request.plan(&world.secp).unwrap();
+        assert_eq!(plan.left_out, []);
+        let draft = Draft::of_plan(world, &plan, &[made]);
+        let approved = world.approve(&draft.propose(world)).unwrap();
+        let signed = signed(&world.keys, &approved);
+        self.node.send(&signed);
+        self.world = world.on(signed, plan.state);
+    }
+
+    /// A step of a rotation paid by this sponsor, signed by a quorum and not sent.
+    fn step(
+        &self,
+        step: RotationStep,
+        sponsor: (Deposit, Transaction),
+        made: &[Transaction],
+    ) -> Step {
+        let (deposit, paid) = sponsor;
+        let world = &self.world;
+        let request = RotationRequest {
+            bridge: &world.bridge,
+            params: &world.params,
+            roster: &world.roster,
+            state: &world.state,
+            nft: world.nft(),
+            vault: Some(world.vault_coin()),
+            step,
+            sponsors: vec![deposit],
+            fee_rate: FEE_RATE,
+            proof_bytes: PROOF_BYTES,
+        };
+        let plan = request.plan(&world.secp).unwrap();
+        let mut draft = Draft {
+            epoch: world.roster.epoch(),
+            params: world.params.clone(),
+            governance: world.governance.clone(),
+            transaction: plan.transaction,
+            spell: plan.spell.to_wire(),
+            uncommitted: Vec::new(),
+            after_spell: Vec::new(),
+            previous: [&[world.genesis.clone(), paid], made].concat(),
+            requests: Vec::new(),
+        };
+        draft.tidy_previous();
+        let step = StepDraft {
+            draft,
+            action: plan.action,
+            state: plan.state.clone(),
+        };
+        let approved = step.approve(world).unwrap();
+        Step {
+            signed: signed(&world.keys, &approved),
+            signing: approved.get().signing().clone(),
+            state: plan.state,
+        }
+    }
+}
+
+struct Step {
+    signed: Transaction,
+    signing: Signing,
+    state: RosterState,
+}
+
+/// A transaction that is in no block yet.
+fn waiting(node: &Node, txid: Txid) -> Transaction {
+    let hex: String = node
+        .rpc()
+        .call("getrawtransaction", &[txid.to_string().into()])
+        .unwrap();
+    bitcoin::consensus::encode::deserialize_hex(&hex).unwrap()
+}
+
+/// The witnesses of a quorum of `keys`, which are in roster order.
+fn signed(keys: &[Keypair], approved: &Approved<Decision>) -> Transaction {
+    let signing = approved.get().signing();
+    let secp = bitcoin::secp256k1::Secp256k1::new();
+    let mut sighashes = Sighashes::new(&signing.transaction, &signing.prevouts);
+    let mut transaction = signing.transaction.clone();
+    for (index, input) in signing.inputs.iter().enumerate() {
+        let digest = sighashes.of(index, &input.spend).unwrap();
+        let signatures: BTreeMap<_, _> = (0..)
+            .map(SignerIndex)
+            .zip(keys)
+            .take(usize::from(input.roster.threshold().0))
+            .map(|(signer, key)| (signer, secp.sign_schnorr_no_aux_rand(&digest, key)))
+            .collect();
+        transaction.input[index].witness = quorum_witness(&input.spend, &signatures).unwrap();
+    }
+    transaction
+}
+
+/// NFT and vault of `transaction`, satoshis.
+fn backing(transaction: &Transaction) -> (u64, u64) {
+    let sat = |output: &TxOut| output.value.to_sat();
+    (sat(&transaction.output[0]), sat(&transaction.output[1]))
+}
+
+#[test]
+fn a_rotation_waits_for_its_coin_while_twenty_settlements_pass_by() {
+    let mut bridge = Bridge::deployed();
+    let mut pegs = vec![
+        peg_in(5_000_000),
+        sponsor(Kind::SponsorAnnounce),
+        sponsor(Kind::SponsorExecute),
+    ];
+    pegs.extend(vec![peg_in(1_000_000); 20]);
+    let mut deposits = bridge.deposits(&pegs).into_iter();
+    let mut deposit = || deposits.next().unwrap();
+    bridge.settle(deposit());
+    bridge.node.mine(1);
+
+    // Announced, by consent of the administrators.
+    let succession = succession(&bridge.world);
+    let consent = bridge.world.announcement_consent(&succession);
+    let new = newcomer(&bridge.world);
+    let announcement = bridge.step(
+        RotationStep::Announce {
+            succession: Box::new(succession.clone()),
+            evidence: EVIDENCE,
+            consents: consents(&administrators(), &[0, 1, 2], &consent),
+            newcomers: consents(&administrators_to_come(), &new, &consent),
+        },
+        deposit(),
+        &[],
+    );
+    bridge.node.send(&announcement.signed);
+    bridge.node.mine(1);
+    let (announcement, state) = (announcement.signed, announcement.state);
+    let wait = u32::from(state.next.as_ref().unwrap().wait);
+    bridge.world = bridge.world.on(announcement.clone(), state);
+
+    // The block after the next is the first that may hold the execution.
+    bridge.node.mine(wait - 2);
+    let sponsor = deposit();
+    for _ in 0..20 {
+        bridge.settle(deposit());
+    }
+    let execution = bridge.step(
+        RotationStep::Execute {
+            succession: Box::new(succession.clone()),
+            notice: coin(&announcement, 2),
+        },
+        sponsor,
+        &[announcement],
+    );
+    let refused = bridge.node.test_accept(&execution.signed);
+    assert!(
+        matches!(
+            &refused,
+            Verdict::Rejected {
+                reason: RejectReason::NonFinal,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    bridge.node.mine_empty();
+    bridge.node.send(&execution.signed);
+    // One block takes all that waited.
+    let block = bridge.node.mine(1).remove(0);
+    assert_eq!(bridge.node.block(&block).txdata.len(), 1 + 20 + 1);
+
+    // The vault's coin is at the next roster's, and as much as exists.
+    let before = execution.signing.prevouts[1].value.to_sat();
+    assert_eq!(backing(&execution.signed), (1_000, before));
+    assert_eq!(execution.state.supply, before);
+    let next = VaultTree::new(&bridge.world.secp, InternalKey::Nums, &succession.roster);
+    assert_eq!(execution.signed.output[1].script_pubkey, next.script_pubkey);
+
+    // And the next roster goes on.
+    let mut world = bridge.world.on(execution.signed, execution.state);
+    world.roster = succession.roster.clone();
+    world.governance = succession.governance.clone();
+    world.params = succession.params.clone();
+    world.keys = signers_to_come(&bridge.world);
+    world.vault = next;
+    bridge.world = world;
+    let deposit = bridge.deposits(&[peg_in(2_000_000)]).remove(0);
+    bridge.settle(deposit);
+    bridge.node.mine(1);
+    let (_, vault) = backing(&bridge.world.genesis);
+    assert_eq!(vault, bridge.world.state.supply);
+    assert!(vault > before);
+    let rate = FeeRate::from_sat_per_kwu(250);
+    assert!(execution.signing.fee >= rate.fee_wu(execution.signing.weight).unwrap());
+}
+
+fn sponsor(kind: Kind) -> Peg {
+    Peg {
+        kind,
+        amount: 30_000,
+        fee_cap: 30_000,
+        destination: p2tr(9),
+    }
+}
+
+fn newcomer(world: &World) -> Vec<u16> {
+    let today = world.governance.administrators();
+    let keys = administrators_to_come();
+    (0..)
+        .zip(&keys)
+        .filter(|(_, key)| !today.contains(&key.x_only_public_key().0))
+        .map(|(position, _)| position)
+        .collect()
+}

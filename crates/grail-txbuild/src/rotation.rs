@@ -1,0 +1,361 @@
+//! Plans the steps of a rotation: announce, cancel, execute (ADR 27).
+
+use bitcoin::{
+    Amount, FeeRate, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
+    absolute::LockTime,
+    secp256k1::{Secp256k1, Verification},
+    transaction::Version,
+};
+use grail_bridge_contract::{Action as ContractAction, Next, RosterState};
+use grail_charms::{BuildError, SettlementItem, step_spell};
+use grail_policy::{NOTICE_COIN, Refusal, successor, wait_of};
+use grail_script::{DepositTree, InternalKey, NoticeTree, VaultTree, weight};
+use grail_spell::{NormalizedSpell, encode_op_return};
+use grail_types::{
+    BoundExceeded, BoundedVec, Bridge, MockAllowed, Params, Roster, notice_commitment,
+};
+use grail_wire::{Action, Announcement, Cancellation, Consents, Execution, Succession};
+
+use crate::settlement::{Coin, Deposit};
+
+/// A step, with what its consent consists of.
+#[derive(Clone, Debug)]
+pub enum RotationStep {
+    /// Says which roster comes next.
+    Announce {
+        /// The roster to come.
+        succession: Box<Succession>,
+        /// Hash of the evidence that the administrators went by.
+        evidence: [u8; 32],
+        /// The administrators' signatures.
+        consents: Consents,
+        /// Those of the administrators to come who are new.
+        newcomers: Consents,
+    },
+    /// Takes that back.
+    Cancel {
+        /// The administrators' signatures.
+        consents: Consents,
+    },
+    /// Hands over.
+    Execute {
+        /// The roster to come, as announced.
+        succession: Box<Succession>,
+        /// The coin that the announcement made.
+        notice: Coin,
+    },
+}
+
+/// All that a step is planned from.
+#[derive(Clone, Debug)]
+pub struct RotationRequest<'a> {
+    /// The bridge.
+    pub bridge: &'a Bridge,
+    /// Protocol parameters of today.
+    pub params: &'a Params,
+    /// The roster that signs.
+    pub roster: &'a Roster,
+    /// State on the NFT.
+    pub state: &'a RosterState,
+    /// The NFT's output.
+    pub nft: Coin,
+    /// The vault's coin, as for a settlement.
+    pub vault: Option<Coin>,
+    /// Which step.
+    pub step: RotationStep,
+    /// Deposits of sponsors of this step; as many are taken, in order, as the fee rate needs.
+    pub sponsors: Vec<Deposit>,
+    /// Fee rate to aim at; clamped to the parameters.
+    pub fee_rate: FeeRate,
+    /// Bytes of the proof that the prover will make.
+    pub proof_bytes: usize,
+}
+
+/// A planned step, ready to be proven.
+#[derive(Clone, Debug)]
+pub struct RotationPlan {
+    /// The transaction without the spell's output, which comes last.
+    pub transaction: Transaction,
+    /// The spell, in proving form.
+    pub spell: NormalizedSpell,
+    /// The NFT's state after.
+    pub state: RosterState,
+    /// What operators are asked with beside the transaction.
+    pub action: Action,
+    /// The sponsors that pay, in order.
+    pub sponsors: Vec<Deposit>,
+    /// What the miners get.
+    pub fee: Amount,
+    /// What it weighs at most, once signed.
+    pub weight: Weight,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RotationPlanError {
+    /// The sponsors do not pay what the fee rate needs.
+    #[error("sponsors of {got} pay less than the {needed} that the miners need")]
+    TooLittle {
+        /// Fee at the rate, with what the notice coin takes.
+        needed: Amount,
+        /// What all that may take part have.
+        got: Amount,
+    },
+    /// Another state than the step begins at, or a roster that cannot be announced.
+    #[error(transparent)]
+    Step(#[from] Refusal),
+    /// Sums leave the range of amounts.
+    #[error("amounts overflow")]
+    Overflow,
+    /// More sponsors or signatures than a message holds.
+    #[error(transparent)]
+    Bound(#[from] BoundExceeded),
+    /// The spell cannot be built.
+    #[error(transparent)]
+    Spell(#[from] BuildError),
+    /// The spell cannot be encoded.
+    #[error("spell: {0}")]
+    Envelope(String),
+}
+
+/// The notice coin's output for a state whose rotation is announced, held by the roster of that
+/// state.
+pub fn notice_tree<C: Verification>(
+    secp: &Secp256k1<C>,
+    bridge: &Bridge,
+    roster: &Roster,
+    next: &Next,
+) -> NoticeTree {
+    let commitment = notice_commitment(bridge, roster.epoch(), next.serial, &next.hash);
+    NoticeTree::new(secp, roster, next.wait, commitment)
+}
+
+impl RotationRequest<'_> {
+    /// Plans the step with the fewest first sponsors that pay for it.
+    pub fn plan<C: Verification>(
+        self,
+        secp: &Secp256k1<C>,
+    ) -> Result<RotationPlan, RotationPlanError> {
+        let fee_rate = self
+            .fee_rate
+            .clamp(self.params.fee_rate_min, self.params.fee_rate_max);
+        let state = self.state_after(secp)?;
+        let mut last = None;
+        for count in 1..=self.sponsors.len().min(grail_wire::SPONSORS_MAX) {
+            let sponsors = self.sponsors.get(..count).unwrap_or_default();
+            let (plan, needed) = self.attempt(secp, &state, sponsors, fee_rate)?;
+            if plan.fee >= needed {
+                return Ok(plan);
+            }
+            last = Some((needed, plan.fee));
+        }
+        let (needed, got) = last.unwrap_or((NOTICE_COIN, Amount::ZERO));
+        Err(RotationPlanError::TooLittle { needed, got })
+    }
+
+    /// The state that the step leads to, as operators will have it.
+    fn state_after<C: Verification>(
+        &self,
+        secp: &Secp256k1<C>,
+    ) -> Result<RosterState, RotationPlanError> {
+        let before = self.state;
+        let serial = before.serial.checked_add(1);
+        let serial = serial.ok_or(RotationPlanError::Overflow)?;
+        Ok(match &self.step {
+            RotationStep::Announce { succession, .. } => {
+                let hash = successor(secp, self.bridge, before, succession)?.next_hash();
+                let wait = wait_of(self.bridge.network, self.params, before.supply)?;
+                let attempt = before.attempt.checked_add(1);
+                RosterState {
+                    serial,
+                    attempt: attempt.ok_or(RotationPlanError::Overflow)?,
+                    next: Some(Next { hash, serial, wait }),
+                    ..before.clone()
+                }
+            }
+            RotationStep::Cancel { .. } => RosterState {
+                serial,
+                next: None,
+                ..before.clone()
+            },
+            RotationStep::Execute { succession, .. } => {
+                successor(secp, self.bridge, before, succession)?
+            }
+        })
+    }
+
+    /// The step paid by exactly these, and the fee that it needs at this rate.
+    fn attempt<C: Verification>(
+        &self,
+        secp: &Secp256k1<C>,
+        state: &RosterState,
+        sponsors: &[Deposit],
+        fee_rate: FeeRate,
+    ) -> Result<(RotationPlan, Amount), RotationPlanError> {
+        let Sides {
+            transaction,
+            witnesses,
+            items,
+            put_in,
+            put_out,
+        } = self.sides(secp, state, sponsors)?;
+        let spell = step_spell(
+            self.contract_action(),
+            &transaction,
+            &self.bridge.app,
+            state,
+            &items,
+        )?;
+        let mut wire = spell.to_wire();
+        // A mock spell says so, in a few bytes more; regtest has no others.
+        wire.mock = MockAllowed::on(self.bridge.network).is_some();
+        let op_return = encode_op_return(&wire, &vec![0xff; self.proof_bytes])
+            .map_err(|error| RotationPlanError::Envelope(error.to_string()))?;
+        let mut whole = transaction.clone();
+        whole.output.push(TxOut {
+            value: Amount::ZERO,
+            script_pubkey: op_return,
+        });
+        let weight = weight::signed(&whole, witnesses).map_err(|_| RotationPlanError::Overflow)?;
+        let fee = put_in.checked_sub(put_out).unwrap_or(Amount::ZERO);
+        let needed = fee_rate.fee_wu(weight).ok_or(RotationPlanError::Overflow)?;
+        let plan = RotationPlan {
+            transaction,
+            spell,
+            state: state.clone(),
+            action: self.action(sponsors)?,
+            sponsors: sponsors.to_vec(),
+            fee,
+            weight,
+        };
+        Ok((plan, needed))
+    }
+
+    fn contract_action(&self) -> ContractAction {
+        match self.step {
+            RotationStep::Announce { .. } => ContractAction::Announce,
+            RotationStep::Cancel { .. } => ContractAction::Cancel,
+            RotationStep::Execute { .. } => ContractAction::Execute,
+        }
+    }
+
+    fn action(&self, sponsors: &[Deposit]) -> Result<Action, BoundExceeded> {
+        let sponsors = sponsors.iter().map(|deposit| deposit.terms.clone());
+        let sponsors = BoundedVec::new(sponsors.collect())?;
+        Ok(match self.step.clone() {
+            RotationStep::Announce {
+                succession,
+                evidence,
+                consents,
+                newcomers,
+            } => Action::Announcement(Box::new(Announcement {
+                succession: *succession,
+                evidence,
+                consents,
+                newcomers,
+                sponsors,
+            })),
+            RotationStep::Cancel { consents } => {
+                Action::Cancellation(Cancellation { consents, sponsors })
+            }
+            RotationStep::Execute { succession, .. } => Action::Execution(Box::new(Execution {
+                succession: *succession,
+                sponsors,
+            })),
+        })
+    }
+
+    fn sides<C: Verification>(
+        &self,
+        secp: &Secp256k1<C>,
+        state: &RosterState,
+        sponsors: &[Deposit],
+    ) -> Result<Sides, RotationPlanError> {
+        let here = VaultTree::new(secp, InternalKey::Nums, self.roster);
+        let there = ScriptBuf::from_bytes(state.vault_script.clone());
+        let mut sides = Sides::default();
+        for coin in std::iter::once(&self.nft).chain(&self.vault) {
+            sides.spend(coin, 0, here.leaf.witness_weight());
+            sides.pay(coin.output.value, there.clone());
+        }
+        match &self.step {
+            RotationStep::Announce { .. } => {
+                let next = state.next.as_ref();
+                let next = next.ok_or(Refusal::RotationState("no roster is announced"))?;
+                let tree = notice_tree(secp, self.bridge, self.roster, next);
+                sides.pay(NOTICE_COIN, tree.script_pubkey);
+                sides.put_out = NOTICE_COIN;
+            }
+            RotationStep::Cancel { .. } => {}
+            RotationStep::Execute { notice, .. } => {
+                let next = self.state.next.as_ref();
+                let next = next.ok_or(Refusal::RotationState("no roster is announced"))?;
+                let tree = notice_tree(secp, self.bridge, self.roster, next);
+                sides.spend(notice, next.wait, tree.leaf.witness_weight());
+                sides.put_in = notice.output.value;
+            }
+        }
+        for deposit in sponsors {
+            let tree = DepositTree::new(secp, InternalKey::Nums, &deposit.terms, self.roster);
+            sides.spend(&deposit.coin, 0, tree.leaf.witness_weight());
+            let put_in = sides.put_in.checked_add(deposit.coin.output.value);
+            sides.put_in = put_in.ok_or(RotationPlanError::Overflow)?;
+        }
+        Ok(sides)
+    }
+}
+
+/// A transaction as it grows.
+struct Sides {
+    transaction: Transaction,
+    witnesses: Vec<Weight>,
+    /// What the outputs after the NFT's carry.
+    items: Vec<SettlementItem>,
+    /// What comes in beside NFT and vault.
+    put_in: Amount,
+    /// What goes out beside them.
+    put_out: Amount,
+}
+
+impl Default for Sides {
+    fn default() -> Self {
+        Self {
+            transaction: Transaction {
+                version: Version::TWO,
+                lock_time: LockTime::ZERO,
+                input: Vec::new(),
+                output: Vec::new(),
+            },
+            witnesses: Vec::new(),
+            items: Vec::new(),
+            put_in: Amount::ZERO,
+            put_out: Amount::ZERO,
+        }
+    }
+}
+
+impl Sides {
+    fn spend(&mut self, coin: &Coin, age: u16, witness: Weight) {
+        self.transaction.input.push(TxIn {
+            previous_output: coin.outpoint,
+            script_sig: ScriptBuf::new(),
+            sequence: if age == 0 {
+                Sequence::ENABLE_RBF_NO_LOCKTIME
+            } else {
+                Sequence::from_height(age)
+            },
+            witness: Witness::new(),
+        });
+        self.witnesses.push(witness);
+    }
+
+    fn pay(&mut self, value: Amount, script_pubkey: ScriptBuf) {
+        if !self.transaction.output.is_empty() {
+            self.items.push(SettlementItem::Plain);
+        }
+        self.transaction.output.push(TxOut {
+            value,
+            script_pubkey,
+        });
+    }
+}
