@@ -55,10 +55,14 @@ async fn ask(backend: &Backend) -> Result<NodeView, &'static str> {
     })?;
     // Whatever cannot be told of it now is not worth an answer less.
     let deficit = match fee_rate {
-        Some(rate) => build::deficit(backend, rate).await.unwrap_or_else(|error| {
-            tracing::warn!(error = %format!("{error:#}"), "no deficit");
-            Amount::ZERO
-        }),
+        Some(rate) => {
+            // On the heap: it holds much of the lane, and every caller would carry it.
+            let deficit = Box::pin(build::deficit(backend, rate)).await;
+            deficit.unwrap_or_else(|error| {
+                tracing::warn!(error = %format!("{error:#}"), "no deficit");
+                Amount::ZERO
+            })
+        }
         None => Amount::ZERO,
     };
     Ok(NodeView {
