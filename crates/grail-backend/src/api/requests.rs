@@ -11,8 +11,8 @@ use axum::{
 };
 use bitcoin::{Address, Amount};
 use grail_api::{
-    Deposit, FeeWait, Kind, OtherDeposit, Page, ProblemCode, Receipt, ReclaimCode, ReclaimInfo,
-    Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
+    Deposit, FeeWait, Kind, OtherDeposit, OutflowWait, Page, ProblemCode, Receipt, ReclaimCode,
+    ReclaimInfo, Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
 };
 use grail_flow::{
     DepositCharms, RequestStage, confirmations, confirmations_needed, reclaim_height,
@@ -23,7 +23,7 @@ use grail_store::{DepositRow, DepositState, ListedRequest, Reader, Request};
 use super::{
     Api,
     answer::{Answer, Failure},
-    proofs,
+    outflow, proofs,
     query::{ListQuery, bad_query, parse_after, parse_id},
     states::{reclaim_code, request_state, settlement_state},
     view::{output_index_of_item, required, tip_height},
@@ -113,6 +113,7 @@ pub(super) async fn read(
                 .saturating_add(wait_blocks(backend.params(), request.terms.reclaim_delay)),
         });
     let state = request_state(request.state.stage());
+    let outflow_wait = outflow_wait(backend, reader, &request, own.as_ref()).await?;
     let receipt = Receipt::new(
         InternalKey::Nums,
         request.terms.clone(),
@@ -137,6 +138,7 @@ pub(super) async fn read(
         settlement,
         proving,
         fee_wait,
+        outflow_wait,
         refusals,
         reclaim: own
             .as_ref()
@@ -151,6 +153,27 @@ pub(super) async fn read(
         created_at: request.created_at,
         updated_at: request.updated_at,
     })
+}
+
+/// What a peg-out that could be settled otherwise waits for, if more would leave with it than may.
+async fn outflow_wait(
+    backend: &Backend,
+    reader: &mut Reader,
+    request: &Request,
+    deposit: Option<&DepositRow>,
+) -> Answer<Option<OutflowWait>> {
+    let waits = matches!(
+        request.state.stage(),
+        RequestStage::Unconfirmed | RequestStage::Ready
+    );
+    let token = deposit.and_then(token_sat).filter(|_| waits);
+    let (Some(token), grail_types::Kind::PegOut) = (token, request.terms.kind) else {
+        return Ok(None);
+    };
+    let leaving = outflow::leaving(backend, reader).await?;
+    // Deposits of former rosters wait for their users, whatever may leave.
+    let leaving = leaving.filter(|leaving| leaving.epoch == request.roster.epoch());
+    Ok(leaving.and_then(|leaving| leaving.wait(Amount::from_sat(token))))
 }
 
 /// The settlement from the request's side, once it has a transaction.
