@@ -20,6 +20,7 @@ mod request;
 mod reserves;
 mod restore;
 mod roster;
+mod rotation;
 mod schema;
 mod settlement;
 mod status;
@@ -48,6 +49,11 @@ pub use reserves::{Reserves, VaultOutput};
 pub use restore::{RESTORE_BYTES_MAX, RestoreRequest};
 pub use roster::{
     FailSafe, ParamsAnswer, RosterAnswer, RosterRecord, RosterSummary, Signer, SpentOutput,
+};
+pub use rotation::{
+    AdministratorSignature, AnnouncedRoster, CheckedRotation, EvidenceHash, Hash32, ProposedRoster,
+    ROTATION_BYTES_MAX, ROTATION_VERSION, RotationBasis, RotationDocument, RotationError,
+    RotationPaper, RotationStage, RotationStatus, Rotations,
 };
 pub use settlement::{
     Settlement, SettlementInput, SettlementOutput, SettlementState, SignerAnswer, SignerOutcome,
