@@ -31,8 +31,8 @@ pub mod client;
 mod proxy;
 
 pub use create::{
-    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER, IDEMPOTENCY_KEY_LENGTH_MAX,
-    IdempotencyKey, ParsedRequest, bip21, deposit_min, fee_cap_min,
+    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, CreateSponsor, IDEMPOTENCY_KEY_HEADER,
+    IDEMPOTENCY_KEY_LENGTH_MAX, IdempotencyKey, ParsedRequest, bip21, deposit_min, fee_cap_min,
 };
 pub use event::Event;
 pub use health::{Component, Health, HealthStatus};

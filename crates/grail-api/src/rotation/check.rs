@@ -139,9 +139,7 @@ impl ProposedRoster {
         self.evidence
             .iter()
             .fold(head, |hasher, it| {
-                hasher
-                    .bytes(&it.public_key.serialize())
-                    .bytes(&it.sha256.0)
+                hasher.bytes(&it.public_key.serialize()).bytes(&it.sha256.0)
             })
             .finish()
     }
@@ -172,7 +170,9 @@ impl ProposedRoster {
         }
         let known = |key| self.roster.signers().contains(key);
         if !self.evidence.iter().all(|it| known(&it.public_key)) {
-            return Err(RotationError::Evidence("a key is not in the roster to come"));
+            return Err(RotationError::Evidence(
+                "a key is not in the roster to come",
+            ));
         }
         Ok(())
     }
@@ -429,7 +429,10 @@ impl CheckedRotation {
 }
 
 fn position(governance: &Governance, key: &XOnlyPublicKey) -> Option<u16> {
-    let found = governance.administrators().iter().position(|it| it == key)?;
+    let found = governance
+        .administrators()
+        .iter()
+        .position(|it| it == key)?;
     u16::try_from(found).ok()
 }
 

@@ -7,7 +7,9 @@ use std::str::FromStr;
 use bitcoin::XOnlyPublicKey;
 use bitcoin::secp256k1::schnorr::Signature;
 use grail_attest::Images;
-use grail_types::{ADMINISTRATORS_MAX, BoundedVec, Bridge, Governance, Params, Roster, SIGNERS_MAX};
+use grail_types::{
+    ADMINISTRATORS_MAX, BoundedVec, Bridge, Governance, Params, Roster, SIGNERS_MAX,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -158,7 +160,9 @@ impl RotationDocument {
         }
         // A struct would be read from an array too, field by field.
         if bytes.trim_ascii_start().first() != Some(&b'{') {
-            return Err(RotationError::Malformed("expected a JSON object".to_owned()));
+            return Err(RotationError::Malformed(
+                "expected a JSON object".to_owned(),
+            ));
         }
         serde_json::from_slice(bytes).map_err(|error| RotationError::Malformed(error.to_string()))
     }
