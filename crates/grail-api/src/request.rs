@@ -179,9 +179,9 @@ pub struct Request {
     pub state: RequestState,
     /// Why it is not served, if it is not.
     pub code: Option<ReclaimCode>,
-    /// Where the deposit goes: BTC for a peg-in, zkBTC for a peg-out.
+    /// Where the deposit goes: zkBTC for a peg-out, BTC for all others.
     pub deposit_address: String,
-    /// Payment URI of a peg-in (BIP-21), with the amount if one was named.
+    /// Payment URI of a peg-in or sponsor (BIP-21), with the amount if one was named.
     pub bip21: Option<String>,
     /// The terms that the address commits to.
     #[schema(value_type = TermsSchema)]
@@ -320,8 +320,9 @@ pub struct RequestSettlement {
     pub amount_out_sat: u64,
     /// What the user pays of the fee.
     pub fee_share_sat: u64,
-    /// Output that pays the user.
-    pub output_index: u32,
+    /// Output that pays the user; absent for a sponsor, which pays the miners and gets nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_index: Option<u32>,
 }
 
 /// A wait for lower fees.

@@ -10,9 +10,9 @@ use axum::{
 };
 use bitcoin::{Amount, FeeRate, TxOut, Weight, secp256k1::Secp256k1};
 use grail_api::{
-    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER, IdempotencyKey, Kind,
-    ParsedRequest, Problem, ProblemCode, Receipt, Request, ServingState, StatusReason, bip21,
-    deposit_min,
+    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, CreateSponsor, IDEMPOTENCY_KEY_HEADER,
+    IdempotencyKey, Kind, ParsedRequest, Problem, ProblemCode, Receipt, Request, ServingState,
+    StatusReason, bip21, deposit_min,
 };
 use grail_flow::deposit_deadline_height;
 use grail_script::{DepositTree, InternalKey, VaultTree, weight};
@@ -45,7 +45,7 @@ pub(super) async fn peg_in(
     let parse = |body: &[u8], backend: &Backend, roster: &Roster| {
         CreatePegIn::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
     };
-    create(&api, Kind::PegIn, caller, &headers, body, parse).await
+    create(&api, Kind::PegIn.name(), caller, &headers, body, parse).await
 }
 
 pub(super) async fn peg_out(
@@ -57,12 +57,24 @@ pub(super) async fn peg_out(
     let parse = |body: &[u8], backend: &Backend, roster: &Roster| {
         CreatePegOut::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
     };
-    create(&api, Kind::PegOut, caller, &headers, body, parse).await
+    create(&api, Kind::PegOut.name(), caller, &headers, body, parse).await
+}
+
+pub(super) async fn sponsor(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<(StatusCode, Json<Request>)> {
+    let parse = |body: &[u8], backend: &Backend, roster: &Roster| {
+        CreateSponsor::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
+    };
+    create(&api, "sponsor", caller, &headers, body, parse).await
 }
 
 async fn create(
     api: &Api,
-    kind: Kind,
+    kind: &str,
     caller: Caller,
     headers: &HeaderMap,
     body: Body,
@@ -242,7 +254,7 @@ fn answer(
         state: request_state(request.state.stage()),
         code: request.state.code().map(reclaim_code),
         deposit_address: receipt.deposit_address.clone(),
-        bip21: (kind == Kind::PegIn).then(|| bip21(&receipt.deposit_address, amount)),
+        bip21: (kind != Kind::PegOut).then(|| bip21(&receipt.deposit_address, amount)),
         terms: request.terms,
         receipt,
         deadline_height: request.deadline_height,
@@ -294,9 +306,9 @@ pub(super) fn unread(rejection: &BytesRejection, bytes_max: usize) -> Failure {
     }
 }
 
-fn body_hash(kind: Kind, body: &[u8]) -> [u8; 32] {
+fn body_hash(kind: &str, body: &[u8]) -> [u8; 32] {
     Sha256::new()
-        .chain_update(kind.name())
+        .chain_update(kind)
         .chain_update([0])
         .chain_update(body)
         .finalize()

@@ -39,19 +39,28 @@ pub(super) async fn peg_in(
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Answer<Json<RequestStatus>> {
-    status(&api.backend, Kind::PegIn, id).await
+    status(&api.backend, "peg-in", |kind| kind == Kind::PegIn, id).await
 }
 
 pub(super) async fn peg_out(
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Answer<Json<RequestStatus>> {
-    status(&api.backend, Kind::PegOut, id).await
+    status(&api.backend, "peg-out", |kind| kind == Kind::PegOut, id).await
+}
+
+pub(super) async fn sponsor(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer<Json<RequestStatus>> {
+    let is_one = |kind| grail_types::Kind::from(kind).is_sponsor();
+    status(&api.backend, "sponsor", is_one, id).await
 }
 
 async fn status(
     backend: &Backend,
-    kind: Kind,
+    what: &str,
+    is_one: impl Fn(Kind) -> bool,
     id: Result<Path<String>, PathRejection>,
 ) -> Answer<Json<RequestStatus>> {
     let id = parse_id(id.map(|Path(id)| id).unwrap_or_default().as_str())?;
@@ -59,8 +68,8 @@ async fn status(
     let request = reader
         .request(&id)
         .await?
-        .filter(|request| Kind::from(request.terms.kind) == kind)
-        .ok_or_else(|| Failure::not_found(format!("no {kind} {id}")))?;
+        .filter(|request| is_one(request.terms.kind.into()))
+        .ok_or_else(|| Failure::not_found(format!("no {what} {id}")))?;
     Ok(Json(read(backend, &mut reader, request).await?))
 }
 
@@ -172,7 +181,13 @@ async fn settlement(
     let position = items.iter().position(|item| item.request == request.id);
     let item = position.and_then(|position| items.get(position).map(|item| (position, item)));
     let (position, item) = required(item, "a request in its settlement")?;
-    let output_index = output_index_of_item(&transaction, items.len(), position);
+    // A sponsor pays, and is paid nothing.
+    let output_index = if request.terms.kind.is_sponsor() {
+        None
+    } else {
+        let index = output_index_of_item(&transaction, items.len(), position);
+        Some(required(index, "an output of a settlement")?)
+    };
     Ok(Some(RequestSettlement {
         txid,
         state: settlement_state(settlement.state.stage()),
@@ -182,7 +197,7 @@ async fn settlement(
         confirmations_needed: backend.params().settlement_confirmations,
         amount_out_sat: item.amount_out.to_sat(),
         fee_share_sat: item.fee_share.to_sat(),
-        output_index: required(output_index, "an output of a settlement")?,
+        output_index,
     }))
 }
 

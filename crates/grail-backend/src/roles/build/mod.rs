@@ -4,6 +4,7 @@ pub(crate) mod fee_cap;
 mod parents;
 pub mod replace;
 mod room;
+mod rotation;
 mod turns;
 
 use anyhow::{Context, ensure};
@@ -23,12 +24,13 @@ use grail_store::{NewSettlement, Reader, Request, SettlementItem, StoreError};
 use grail_txbuild::{
     Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementPlan, SettlementRequest,
 };
-use grail_types::{BoundedVec, Bridge, Epoch, Network, Params, Roster};
+use grail_types::{BoundedVec, Bridge, Epoch, Governance, Network, Params, Roster};
 use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    alarm, backend::Backend, clock, draft::Draft, roles::lane, rosters::Rosters, step::Step,
+    alarm, backend::Backend, clock, draft::Draft, roles::lane, rosters::Rosters, rotations,
+    step::Step,
 };
 use turns::Turns;
 
@@ -78,6 +80,8 @@ struct Tip {
     /// Blocks that the NFT's coin has: none while it is in no block.
     nft_confirmations: u32,
     state: RosterState,
+    /// Whose hash the state has.
+    governance: Governance,
     vault: Option<Coin>,
     transaction: Transaction,
 }
@@ -117,6 +121,9 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     let epoch = newest.epoch();
     // Whoever waits for a block comes before whoever waits for a settlement.
     if let Some(built) = replace::look(backend, &rosters, now).await? {
+        return Ok(built);
+    }
+    if let Some(built) = rotation::look(backend, &rosters, now).await? {
         return Ok(built);
     }
     if !reader.is_anybody_ready(epoch).await? {
@@ -380,7 +387,9 @@ async fn tip_at(
         .node
         .call(move |chain| chain.tx_out(&nft, View::Confirmed))
         .await?;
+    let governance = rotations::governance(backend, reader, &state.governance).await?;
     Ok(Some(Tip {
+        governance,
         weight_max,
         roster: newest.roster().clone(),
         nft: nft_coin,
@@ -554,7 +563,7 @@ fn encode_draft(
     let proposal = Proposal::new(
         tip.roster.epoch(),
         backend.params().clone(),
-        backend.protocol().governance().clone(),
+        tip.governance.clone(),
         plan.transaction.clone(),
         needed.iter().filter_map(|txid| previous.get(txid)),
         action,
