@@ -7,6 +7,7 @@
 pub mod draft;
 pub mod model;
 mod proposal;
+pub mod steps;
 
 use std::{collections::BTreeMap, sync::OnceLock};
 
@@ -34,6 +35,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use draft::Draft;
 pub use proposal::{Proposal, code};
+pub use steps::StepDraft;
 
 /// The bridge's own contract.
 pub const BRIDGE: &[u8] = include_bytes!("../../../contracts/bridge.wasm");

@@ -34,5 +34,7 @@ pub use approve::{Approved, Decision, Judged, Signing, SigningInput, approve, ju
 #[cfg(feature = "test-action")]
 pub use probe::Probe;
 pub use refusal::Refusal;
-pub use rotation::{ConsentError, NOTICE_COIN, Rotation, check_consents, successor, wait_of};
+pub use rotation::{
+    ConsentError, NOTICE_COIN, Rotation, check_consents, check_succession, successor, wait_of,
+};
 pub use settlement::{ItemOutcome, Settlement};

@@ -158,6 +158,8 @@ impl Draft {
     /// Drops the previous transactions that no input spends any more.
     pub fn tidy_previous(&mut self) {
         let inputs = &self.transaction.input;
+        self.previous.sort_by_key(Transaction::compute_txid);
+        self.previous.dedup();
         self.previous.retain(|made| {
             let txid = made.compute_txid();
             inputs

@@ -5,6 +5,8 @@
 //! and execution lies time, which Bitcoin counts by the age of a coin that the announcement makes
 //! (ADR 27).
 
+use std::sync::Arc;
+
 use bitcoin::{
     Amount,
     secp256k1::{Secp256k1, Verification},
@@ -28,7 +30,7 @@ mod succession;
 
 pub use consent::{ConsentError, check_consents};
 pub use notice::{NOTICE_COIN, wait_of};
-pub use succession::successor;
+pub use succession::{check_succession, successor};
 
 /// A step of a rotation that obeys the rules.
 #[derive(Clone, Debug)]
@@ -94,6 +96,8 @@ impl Step<'_> {
     ) -> Result<Outcome, Refusal> {
         let before = &held.before;
         let serial = before.serial.checked_add(1).ok_or(Refusal::Overflow)?;
+        let (network, today) = (case.bridge.network, &case.proposal.params);
+        let check = |succession| check_succession(network, before, today, succession);
         let stays = |state: RosterState| Outcome {
             after: RosterState { serial, ..state },
             tree: held.tree.clone(),
@@ -103,7 +107,7 @@ impl Step<'_> {
                 if before.next.is_some() {
                     return Err(Refusal::RotationState("a roster is announced already"));
                 }
-                succession::check(case, held, &it.succession)?;
+                check(&it.succession)?;
                 let hash = successor(secp, case.bridge, before, &it.succession)?.next_hash();
                 let attempt = before.attempt.checked_add(1).ok_or(Refusal::Overflow)?;
                 let step = ConsentStep::Announce {
@@ -111,7 +115,7 @@ impl Step<'_> {
                 };
                 let consent = consent_of(case, before, step, attempt, hash);
                 consent::check_announcement(secp, case, &consent, it)?;
-                let wait = wait_of(case.bridge.network, &case.proposal.params, before.supply)?;
+                let wait = wait_of(network, today, before.supply)?;
                 let next = Some(Next { hash, serial, wait });
                 Ok(stays(RosterState {
                     attempt,
@@ -133,7 +137,7 @@ impl Step<'_> {
             }
             Self::Execute(it) => {
                 let next = announced(before)?;
-                succession::check(case, held, &it.succession)?;
+                check(&it.succession)?;
                 let after = successor(secp, case.bridge, before, &it.succession)?;
                 if after.next_hash() != next.hash {
                     return Err(Refusal::NextMismatch);
@@ -234,7 +238,7 @@ impl Rotation {
             sponsors.push((request, share));
             inputs.push(SigningInput {
                 spend,
-                roster: std::sync::Arc::clone(&held.roster),
+                roster: Arc::clone(&held.roster),
             });
         }
         let fee = put_in.checked_sub(put_out).ok_or(Refusal::Overflow)?;

@@ -1,8 +1,10 @@
 //! The notice coin: Bitcoin counts its age, so that nobody who signs or builds can shorten the
 //! wait, and no settlement in between can lengthen it.
 
+use std::sync::Arc;
+
 use bitcoin::{
-    Amount, Transaction,
+    Amount, Transaction, TxIn,
     secp256k1::{Secp256k1, Verification},
 };
 use grail_bridge_contract::{Next, RosterState};
@@ -95,7 +97,7 @@ pub(super) fn check_input<C: Verification>(
     }
     Ok(SigningInput {
         spend: Spend::Leaf(tree.leaf),
-        roster: std::sync::Arc::clone(&held.roster),
+        roster: Arc::clone(&held.roster),
     })
 }
 
@@ -120,7 +122,7 @@ fn check_maker(outline: &Outline, index: usize, next: &Next) -> Result<(), Refus
 
 /// No other input claims an age than the notice coin, where there is one.
 pub(super) fn check_ages(transaction: &Transaction, aged: Option<usize>) -> Result<(), Refusal> {
-    let claims = |(index, input): (usize, &bitcoin::TxIn)| {
+    let claims = |(index, input): (usize, &TxIn)| {
         Some(index) != aged && Age::from_sequence(input.sequence) != Some(Age(0))
     };
     if transaction.input.iter().enumerate().any(claims) {

@@ -1,14 +1,15 @@
 //! The roster to come: what is announced must be something that can take over, and go on.
 
-use bitcoin::secp256k1::{Secp256k1, Verification};
+use bitcoin::{
+    XOnlyPublicKey,
+    secp256k1::{Secp256k1, Verification},
+};
 use grail_bridge_contract::RosterState;
 use grail_script::{InternalKey, VaultTree};
+use grail_types::{Bridge, Network, Params};
 use grail_wire::Succession;
 
-use crate::{
-    bridge::{Case, Held},
-    refusal::Refusal,
-};
+use crate::refusal::Refusal;
 
 /// The state after the execution: of the roster to come, one serial and one epoch on, with nothing
 /// announced. Its vault is derived and not believed: an address of somebody's own under a genuine
@@ -16,7 +17,7 @@ use crate::{
 /// supply, outflow, attempts.
 pub fn successor<C: Verification>(
     secp: &Secp256k1<C>,
-    bridge: &grail_types::Bridge,
+    bridge: &Bridge,
     before: &RosterState,
     succession: &Succession,
 ) -> Result<RosterState, Refusal> {
@@ -32,7 +33,7 @@ pub fn successor<C: Verification>(
     Ok(RosterState {
         epoch: roster.epoch().0,
         serial: before.serial.checked_add(1).ok_or(Refusal::Overflow)?,
-        signers: keys.map(bitcoin::XOnlyPublicKey::serialize).collect(),
+        signers: keys.map(XOnlyPublicKey::serialize).collect(),
         threshold: roster.threshold().0,
         vault_script: vault.script_pubkey.into_bytes(),
         supply: before.supply,
@@ -47,8 +48,12 @@ pub fn successor<C: Verification>(
 }
 
 /// Rules about a roster to come that a state by itself does not show.
-pub(super) fn check(case: &Case<'_>, held: &Held, succession: &Succession) -> Result<(), Refusal> {
-    let (before, today) = (&held.before, &case.proposal.params);
+pub fn check_succession(
+    network: Network,
+    before: &RosterState,
+    today: &Params,
+    succession: &Succession,
+) -> Result<(), Refusal> {
     let Succession {
         roster,
         governance,
@@ -57,7 +62,7 @@ pub(super) fn check(case: &Case<'_>, held: &Held, succession: &Succession) -> Re
         spell_max,
     } = succession;
     let follows = before.epoch.checked_add(1) == Some(roster.epoch().0);
-    let notice = params.notice >= case.bridge.network.notice_min();
+    let notice = params.notice >= network.notice_min();
     let rules = [
         (follows, "its epoch is not the next"),
         // The NFT's coin never changes, and its next holders would take it for another's.

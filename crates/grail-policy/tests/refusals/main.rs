@@ -15,6 +15,7 @@ mod outline;
 mod probe;
 mod prover;
 mod requests;
+mod rotation;
 
 use std::collections::BTreeSet;
 
@@ -68,6 +69,7 @@ fn every_code_is_produced_by_a_test() {
         limits::CODES,
         prover::CODES,
         probe::CODES,
+        &rotation::codes(),
     ]
     .concat()
     .into_iter()
