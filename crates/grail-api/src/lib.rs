@@ -51,9 +51,9 @@ pub use roster::{
     FailSafe, ParamsAnswer, RosterAnswer, RosterRecord, RosterSummary, Signer, SpentOutput,
 };
 pub use rotation::{
-    AdministratorSignature, AnnouncedRoster, CheckedRotation, EvidenceHash, Hash32, ProposedRoster,
-    ROTATION_BYTES_MAX, ROTATION_VERSION, RotationBasis, RotationDocument, RotationError,
-    RotationPaper, RotationStage, RotationStatus, Rotations,
+    AdministratorSignature, AnnouncedRoster, Attestation, Candidate, CheckedRotation, EvidenceHash,
+    Hash32, ProposedRoster, ROTATION_BYTES_MAX, ROTATION_VERSION, RotationBasis, RotationDocument,
+    RotationError, RotationPaper, RotationStage, RotationStatus, Rotations,
 };
 pub use settlement::{
     Settlement, SettlementInput, SettlementOutput, SettlementState, SignerAnswer, SignerOutcome,

@@ -10,4 +10,7 @@ pub use document::{
     AdministratorSignature, EvidenceHash, Hash32, ProposedRoster, ROTATION_BYTES_MAX,
     ROTATION_VERSION, RotationDocument, RotationPaper,
 };
-pub use view::{AnnouncedRoster, RotationBasis, RotationStage, RotationStatus, Rotations};
+pub use view::{
+    AnnouncedRoster, Attestation, Candidate, RotationBasis, RotationStage, RotationStatus,
+    Rotations,
+};

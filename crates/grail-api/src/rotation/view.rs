@@ -1,6 +1,6 @@
 //! `GET /v1/rotations`.
 
-use bitcoin::Txid;
+use bitcoin::{Txid, XOnlyPublicKey};
 use grail_attest::Images;
 use grail_types::{Bridge, Governance, Params, Roster};
 use serde::{Deserialize, Serialize};
@@ -109,6 +109,34 @@ pub struct RotationStatus {
     pub execute_txid: Option<Txid>,
 }
 
+/// An enclave that shows evidence and is in no roster of today: it can be proposed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// Its key.
+    #[schema(value_type = String)]
+    pub public_key: XOnlyPublicKey,
+    /// The operator's name for itself; says nothing.
+    #[serde(default)]
+    pub name: String,
+    /// Its evidence; whoever proposes it verifies that.
+    #[serde(default)]
+    pub attestation: Option<Attestation>,
+}
+
+/// Evidence of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attestation {
+    /// The attestation document, base64 with padding.
+    pub evidence: String,
+    /// The challenge that it answers, hex; absent when it answers none.
+    #[serde(default)]
+    pub nonce: Option<String>,
+    /// When it was made, unix seconds.
+    pub attested_at: u64,
+}
+
 /// `GET /v1/rotations`: what a proposal begins with, and the rotations so far, newest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Rotations {
@@ -116,4 +144,7 @@ pub struct Rotations {
     pub basis: RotationBasis,
     /// Newest first, as many as are kept.
     pub rotations: Vec<RotationStatus>,
+    /// Enclaves that the backend has heard of lately and that today's roster does not have, at most
+    /// as many as a roster holds.
+    pub candidates: Vec<Candidate>,
 }

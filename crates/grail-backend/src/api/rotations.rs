@@ -9,10 +9,11 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use grail_api::{
-    AnnouncedRoster, Hash32, ProblemCode, ROTATION_BYTES_MAX, RotationBasis, RotationDocument,
-    RotationError, RotationStatus, Rotations,
+    AnnouncedRoster, Attestation, Candidate, Hash32, ProblemCode, ROTATION_BYTES_MAX,
+    RotationBasis, RotationDocument, RotationError, RotationStatus, Rotations,
 };
 use grail_store::Reader;
+use grail_types::SIGNERS_MAX;
 
 use super::{
     Api,
@@ -37,10 +38,32 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Answer<Json<Rotations>>
         let known = rotations::read(backend, row)?;
         all.push(rotations::status(backend, &mut reader, &rosters, &nft, &known).await?);
     }
+    let candidates = candidates(backend, &rosters);
     Ok(Json(Rotations {
         basis,
         rotations: all,
+        candidates,
     }))
+}
+
+/// Whoever was heard of and is not in the roster of today. Their evidence is verified already, and
+/// anew by whoever proposes them.
+fn candidates(backend: &Backend, rosters: &Rosters) -> Vec<Candidate> {
+    let today = rosters.newest().roster();
+    let known = backend.operators.known().into_iter();
+    let others = known.filter(|it| today.position(&it.public_key).is_none());
+    others
+        .take(SIGNERS_MAX)
+        .map(|it| Candidate {
+            public_key: it.public_key,
+            name: it.name,
+            attestation: Some(Attestation {
+                evidence: it.evidence,
+                nonce: Some(it.nonce),
+                attested_at: it.attested_at,
+            }),
+        })
+        .collect()
 }
 
 async fn basis(

@@ -54,13 +54,15 @@ impl Display for StatusReport {
         if let Some(settlement) = &status.settlement {
             write!(
                 f,
-                "\nsettlement    {} ({}), {} of {} confirmations\npays          {} at output {}, fee share {}",
+                "\nsettlement    {} ({}), {} of {} confirmations\npays          {}{}, fee share {}",
                 settlement.txid,
                 settlement.state,
                 settlement.confirmations,
                 settlement.confirmations_needed,
                 amount_out(settlement.amount_out_sat),
-                settlement.output_index,
+                settlement
+                    .output_index
+                    .map_or_else(String::new, |index| format!(" at output {index}")),
                 btc(settlement.fee_share_sat)
             )?;
         }

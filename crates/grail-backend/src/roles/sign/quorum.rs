@@ -48,13 +48,24 @@ pub(super) async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyho
 async fn give_up(backend: &Backend, pending: &Pending, tally: &Tally) -> anyhow::Result<()> {
     let id = pending.id;
     let mut step = Step::begin(backend).await?;
-    // The dry run approved the same bytes, so building them anew would end the same way.
-    let alarm = Alarm::QuorumRefused {
-        settlement: id,
-        unwilling: tally.unwilling.len(),
-        threshold: pending.roster.threshold().0,
-    };
-    step.raise(&alarm).await?;
+    if let Some(name) = step.tx.rotation_step(id).await? {
+        // Settlements go on: who does not want a rotation stops no peg.
+        let (name, unwilling) = (name.name(), tally.unwilling.len());
+        tracing::error!(
+            settlement = id.0,
+            step = name,
+            unwilling,
+            "a step is refused"
+        );
+    } else {
+        // The dry run approved the same bytes, so building them anew would end the same way.
+        let alarm = Alarm::QuorumRefused {
+            settlement: id,
+            unwilling: tally.unwilling.len(),
+            threshold: pending.roster.threshold().0,
+        };
+        step.raise(&alarm).await?;
+    }
     // It may be one deposit that operators do not like: smaller batches tell.
     suspect_all(&mut step, id).await?;
     step.tell_settlement(id, SettlementEvent::QuorumRefused)

@@ -4,7 +4,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bitcoin::hashes::{Hash as _, sha256};
 use bitcoin::{OutPoint, XOnlyPublicKey};
-use grail_api::{EvidenceHash, Hash32, ProposedRoster, RosterAnswer, Signer};
+use grail_api::{
+    Attestation, Candidate, EvidenceHash, Hash32, ProposedRoster, RosterAnswer, Signer,
+};
 use grail_attest::Protocol;
 use grail_types::{BoundedVec, Bridge, Epoch, Roster, SIGNERS_MAX, Threshold};
 use grail_wallet::roster::check_evidence;
@@ -19,32 +21,8 @@ use crate::session::now;
 pub(super) struct RosterFile {
     /// How many must agree.
     threshold: Threshold,
-    /// Who, in any order.
-    signers: BoundedVec<SignerInFile, SIGNERS_MAX>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SignerInFile {
-    public_key: XOnlyPublicKey,
-    /// The operator's name for itself.
-    #[serde(default)]
-    name: String,
-    /// Absent where today's roster has the key.
-    #[serde(default)]
-    attestation: Option<Attestation>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Attestation {
-    /// The attestation document, base64 with padding.
-    evidence: String,
-    /// The challenge that it answers, hex.
-    #[serde(default)]
-    nonce: Option<String>,
-    /// When it was made, unix seconds.
-    attested_at: u64,
+    /// Who, in any order; with evidence where today's roster does not have the key.
+    signers: BoundedVec<Candidate, SIGNERS_MAX>,
 }
 
 impl RosterFile {
@@ -71,7 +49,7 @@ impl RosterFile {
         Ok(hashes)
     }
 
-    fn with_evidence(&self) -> impl Iterator<Item = (&SignerInFile, &Attestation)> {
+    fn with_evidence(&self) -> impl Iterator<Item = (&Candidate, &Attestation)> {
         let signers = self.signers.iter();
         signers.filter_map(|it| it.attestation.as_ref().map(|found| (it, found)))
     }
@@ -149,7 +127,7 @@ fn missing(key: &XOnlyPublicKey, who: &str) -> Failure {
     )
 }
 
-fn hash(signer: &SignerInFile, attestation: &Attestation) -> Result<Hash32, Failure> {
+fn hash(signer: &Candidate, attestation: &Attestation) -> Result<Hash32, Failure> {
     let document = BASE64.decode(&attestation.evidence).map_err(|error| {
         Failure::new(
             "evidence-invalid",
@@ -159,7 +137,7 @@ fn hash(signer: &SignerInFile, attestation: &Attestation) -> Result<Hash32, Fail
     Ok(Hash32(sha256::Hash::hash(&document).to_byte_array()))
 }
 
-fn shown(index: u16, signer: &SignerInFile, attestation: &Attestation) -> Signer {
+fn shown(index: u16, signer: &Candidate, attestation: &Attestation) -> Signer {
     Signer {
         index,
         public_key: signer.public_key,
