@@ -42,8 +42,8 @@ pub use problem::{Problem, ProblemCode};
 pub use proving::{Proof, Proving, ProvingState};
 pub use receipt::{CheckedReceipt, RECEIPT_BYTES_MAX, RECEIPT_VERSION, Receipt, ReceiptError};
 pub use request::{
-    Deposit, FeeWait, Kind, OtherDeposit, ReclaimCode, ReclaimInfo, Refused, Request,
-    RequestSettlement, RequestState, RequestStatus, RequestSummary, UnknownName,
+    Deposit, FeeWait, HoldingRoster, Kind, OtherDeposit, ReclaimCode, ReclaimInfo, Refused,
+    Request, RequestSettlement, RequestState, RequestStatus, RequestSummary, UnknownName,
 };
 pub use reserves::{Reserves, VaultOutput};
 pub use restore::{RESTORE_BYTES_MAX, RestoreRequest};

@@ -143,6 +143,19 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// What the roster that holds a request's deposit can still do.
+    HoldingRoster {
+        /// It is the roster of now.
+        Holds => "holds",
+        /// It is the roster of now, and another one is announced: what is not settled when that
+        /// takes over is the user's to take back.
+        Leaving => "leaving",
+        /// It has handed over: what was not settled before is the user's to take back.
+        Former => "former",
+    }
+}
+
 impl From<grail_types::Kind> for Kind {
     fn from(kind: grail_types::Kind) -> Self {
         match kind {
@@ -237,6 +250,9 @@ pub struct RequestStatus {
     pub refusals: Vec<Refused>,
     /// How to take the deposit back; present while there is one that is not paid for.
     pub reclaim: Option<ReclaimInfo>,
+    /// What the roster that holds the deposit can still do; absent from older servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding_roster: Option<HoldingRoster>,
     /// All that is needed, with the user's key, to take the deposit back.
     pub receipt: Receipt,
     /// When it was made.

@@ -24,6 +24,7 @@ use crate::{
     queue,
     roles::retain::Removed,
     rosters::{LastAdopted, Rosters},
+    rotations,
 };
 
 /// Name of the fact that holds the database's [`AskerId`].
@@ -58,6 +59,8 @@ pub struct Hints {
 pub struct Backend {
     /// The deployed bridge.
     pub deployment: Deployment,
+    /// What the newest roster goes by: the deployment's, or what a rotation announced.
+    protocol: Protocol,
     /// Its deployment transaction.
     pub deployment_tx: Transaction,
     /// Rows.
@@ -146,10 +149,11 @@ impl Backend {
             .context("the deployment makes no roster")?;
         let mut instance = [0; 8];
         getrandom::fill(&mut instance)?;
-        let backend = Arc::new(Self {
+        let mut backend = Self {
             adopted: LastAdopted::new(first),
             unreplaceable_at: AtomicU32::new(0),
             operators: Operators::new(deployment.protocol.clone()),
+            protocol: deployment.protocol.clone(),
             deployment,
             deployment_tx,
             store,
@@ -166,9 +170,26 @@ impl Backend {
             instance: hex::encode(instance),
             asker,
             stop: watch::Sender::new(false),
-        });
+        };
+        backend.take_protocol_of_now().await?;
+        let backend = Arc::new(backend);
         queue::fill(&backend).await?;
         Ok(backend)
+    }
+
+    /// Goes by what the newest roster in the rows goes by, where a rotation brought other parameters
+    /// than the deployment's. The file of the deployment stays as it is.
+    async fn take_protocol_of_now(&mut self) -> anyhow::Result<()> {
+        let mut reader = self.store.read().await?;
+        let hash = self.rosters(&mut reader).await?.newest().params_hash();
+        if let Some(protocol) = rotations::protocol_of(self, &mut reader, hash).await?
+            && protocol.hash() != self.protocol.hash()
+        {
+            tracing::info!(%hash, "the parameters are those of a rotation");
+            self.operators = Operators::new(protocol.clone());
+            self.protocol = protocol;
+        }
+        Ok(())
     }
 
     /// Asks workers to give their jobs back and end. There is no way back: the process is to end.
@@ -189,7 +210,7 @@ impl Backend {
 
     /// Bridge, parameters and images.
     pub const fn protocol(&self) -> &Protocol {
-        &self.deployment.protocol
+        &self.protocol
     }
 
     /// The bridge.

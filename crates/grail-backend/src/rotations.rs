@@ -8,6 +8,7 @@
 use anyhow::Context;
 use bitcoin::{OutPoint, Transaction, Txid};
 use grail_api::{CheckedRotation, RotationDocument, RotationError, RotationStage, RotationStatus};
+use grail_attest::Protocol;
 use grail_bridge_contract::RosterState;
 use grail_chain::View;
 use grail_charms::{PrevTx, roster_state};
@@ -16,7 +17,7 @@ use grail_policy::{Refusal, wait_of};
 use grail_spell::nft_app;
 use grail_store::{Reader, RotationRow, RotationStep, RotationStepRow, SignedRotation, StoreError};
 use grail_txbuild::notice_tree;
-use grail_types::{Governance, Roster};
+use grail_types::{Governance, ParamsHash, Roster};
 
 use crate::{backend::Backend, clock, rosters::Rosters};
 
@@ -120,6 +121,39 @@ pub async fn governance(
         "the administrators with the hash {} are not known: hand the rotation in that made them",
         hex::encode(hash)
     )
+}
+
+/// What a roster with this hash of parameters goes by: the deployment's, or what a rotation
+/// announced. None where neither has that hash.
+pub async fn protocol_of(
+    backend: &Backend,
+    reader: &mut Reader,
+    hash: ParamsHash,
+) -> anyhow::Result<Option<Protocol>> {
+    let first = &backend.deployment.protocol;
+    if first.hash() == hash {
+        return Ok(Some(first.clone()));
+    }
+    for row in reader.signed_rotations(ROTATIONS_MAX).await? {
+        let known = read(backend, row)?;
+        let Some(proposed) = known
+            .announcement
+            .as_ref()
+            .and_then(CheckedRotation::proposed)
+        else {
+            continue;
+        };
+        let protocol = Protocol::new(
+            *first.bridge(),
+            proposed.params.clone(),
+            proposed.images.clone(),
+            proposed.governance.clone(),
+        )?;
+        if protocol.hash() == hash {
+            return Ok(Some(protocol));
+        }
+    }
+    Ok(None)
 }
 
 /// A row's documents, verified anew.

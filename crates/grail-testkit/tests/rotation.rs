@@ -13,9 +13,10 @@ use std::{
 
 use bitcoin::{Amount, XOnlyPublicKey};
 use grail_api::{
-    Kind, ProblemCode, RequestState, RotationDocument, RotationStage, RotationStatus, Rotations,
-    client::ClientError,
+    HoldingRoster, Kind, ProblemCode, RequestState, RotationDocument, RotationStage,
+    RotationStatus, Rotations, client::ClientError,
 };
+use grail_testkit::cluster::BackendConfig;
 use grail_testkit::{ADMINISTRATOR_SECRETS, Cluster, ClusterConfig, User};
 use serde_json::{Value, json};
 
@@ -72,6 +73,15 @@ fn approve(cluster: &Cluster, file: &Path, roster: Option<&Path>, who: &[usize])
 
 /// Writes a proposal: all of today's roster but the first signers, and whoever came.
 fn propose(cluster: &Cluster, name: &str, leaving: usize) -> (PathBuf, PathBuf) {
+    propose_with(cluster, name, leaving, &[])
+}
+
+fn propose_with(
+    cluster: &Cluster,
+    name: &str,
+    leaving: usize,
+    more: &[&str],
+) -> (PathBuf, PathBuf) {
     let told = cluster.api().rotations().unwrap();
     let mut signers: Vec<Value> = told.basis.roster.signers()[leaving..]
         .iter()
@@ -85,7 +95,7 @@ fn propose(cluster: &Cluster, name: &str, leaving: usize) -> (PathBuf, PathBuf) 
     fs::write(&roster, file.to_string()).unwrap();
     let proposal = path(cluster, &format!("{name}.json"));
     let arguments = ["--roster", text(&roster), "--to", text(&proposal)];
-    let told = grail(cluster, &[&["propose"], &arguments[..]].concat()).unwrap();
+    let told = grail(cluster, &[&["propose"], &arguments[..], more].concat()).unwrap();
     assert_eq!(told["approvals_missing"], 3);
     (proposal, roster)
 }
@@ -100,7 +110,7 @@ fn newest(rotations: &Rotations) -> RotationStatus {
     rotations.rotations[0].clone()
 }
 
-/// Mines a block at a time until the newest rotation stands at a stage.
+/// Waits until the newest rotation stands at a stage.
 fn until_stage(cluster: &Cluster, stage: RotationStage) -> RotationStatus {
     cluster
         .until(&format!("the rotation to be {stage}"), || {
@@ -244,5 +254,46 @@ fn an_announcement_is_taken_back_and_its_signatures_are_worth_nothing() {
     assert_eq!(problem(refused), ProblemCode::ForeignRotation);
     peg_in(&cluster, &alice);
     assert_eq!(cluster.api().roster().unwrap().epoch.0, 0);
+    common::no_alarm(&cluster);
+}
+
+#[test]
+fn a_rotation_brings_other_parameters_and_a_restart_takes_them() {
+    let mut cluster = Cluster::start(&ClusterConfig::default());
+    let (alice, payer) = (User::new("alice"), User::new("payer"));
+    let changed = path(&cluster, "changed.json");
+    fs::write(&changed, json!({ "notice": 7 }).to_string()).unwrap();
+    let (proposal, _) = propose_with(&cluster, "other", 0, &["--params", text(&changed)]);
+    let signed = approve(&cluster, &proposal, None, &[0, 1, 3]);
+    submit(&cluster, &signed).unwrap();
+    let announce = sponsor(&cluster, &payer, Kind::SponsorAnnounce);
+    cluster.node.mine(1);
+    cluster
+        .until_published(Kind::SponsorAnnounce, &announce.id)
+        .unwrap();
+    cluster.node.mine(1);
+    let left = until_stage(&cluster, RotationStage::Announced).blocks_left;
+    let execute = sponsor(&cluster, &payer, Kind::SponsorExecute);
+    // Who does not come in time is told.
+    let (late, _) = common::deposit(&cluster, &alice, 100_000);
+    let told = cluster.request(Kind::PegIn, &late.id).unwrap();
+    assert_eq!(told.holding_roster, Some(HoldingRoster::Leaving));
+    cluster.node.mine(left.unwrap());
+    cluster
+        .until_published(Kind::SponsorExecute, &execute.id)
+        .unwrap();
+    cluster.node.mine(cluster.params().settlement_confirmations);
+    cluster
+        .until("the backend to end", || {
+            Ok((!cluster.backend.is_running()).then_some(()))
+        })
+        .unwrap();
+    cluster.backend.stop().unwrap();
+    cluster.start_backend(&BackendConfig::default()).unwrap();
+    until_stage(&cluster, RotationStage::Executed);
+    assert_eq!(cluster.api().params().unwrap().params.notice, 7);
+    peg_in(&cluster, &alice);
+    let told = cluster.request(Kind::SponsorExecute, &execute.id).unwrap();
+    assert_eq!(told.holding_roster, Some(HoldingRoster::Former));
     common::no_alarm(&cluster);
 }

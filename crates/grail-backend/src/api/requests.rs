@@ -11,8 +11,8 @@ use axum::{
 };
 use bitcoin::{Address, Amount};
 use grail_api::{
-    Deposit, FeeWait, Kind, OtherDeposit, Page, ProblemCode, Receipt, ReclaimCode, ReclaimInfo,
-    Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
+    Deposit, FeeWait, HoldingRoster, Kind, OtherDeposit, Page, ProblemCode, Receipt, ReclaimCode,
+    ReclaimInfo, Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
 };
 use grail_flow::{
     DepositCharms, RequestStage, confirmations, confirmations_needed, reclaim_height,
@@ -28,7 +28,7 @@ use super::{
     states::{reclaim_code, request_state, settlement_state},
     view::{output_index_of_item, required, tip_height},
 };
-use crate::{backend::Backend, roles::build::fee_cap::wait_blocks};
+use crate::{backend::Backend, roles::build::fee_cap::wait_blocks, rotations};
 
 /// Deposits of a request that are listed. Anybody who knows the address can make more.
 const DEPOSITS_MAX: u32 = 100;
@@ -122,6 +122,7 @@ pub(super) async fn read(
                 .saturating_add(wait_blocks(backend.params(), request.terms.reclaim_delay)),
         });
     let state = request_state(request.state.stage());
+    let holding_roster = Some(holding_roster(backend, reader, &request).await?);
     let receipt = Receipt::new(
         InternalKey::Nums,
         request.terms.clone(),
@@ -156,9 +157,31 @@ pub(super) async fn read(
                 possible_at_height: reclaim_possible_at(row, &request),
                 reclaimed_by: row.reclaim.map(|reclaim| reclaim.txid),
             }),
+        holding_roster,
         receipt,
         created_at: request.created_at,
         updated_at: request.updated_at,
+    })
+}
+
+/// What becomes of a request whose roster is not to stay.
+async fn holding_roster(
+    backend: &Backend,
+    reader: &mut Reader,
+    request: &Request,
+) -> Answer<HoldingRoster> {
+    let rosters = backend.rosters(reader).await?;
+    if request.terms.epoch < rosters.newest().epoch() {
+        return Ok(HoldingRoster::Former);
+    }
+    // Reading a state takes milliseconds: not where nobody ever rotated.
+    if reader.signed_rotations(1).await?.is_empty() {
+        return Ok(HoldingRoster::Holds);
+    }
+    let nft = rotations::chain_nft(backend, reader).await?;
+    Ok(match nft.state.next {
+        Some(_) => HoldingRoster::Leaving,
+        None => HoldingRoster::Holds,
     })
 }
 

@@ -37,6 +37,7 @@ mod retain;
 mod rivals;
 mod rotation;
 mod signers;
+mod steps;
 mod taken;
 mod users;
 #[path = "../support/wait.rs"]
