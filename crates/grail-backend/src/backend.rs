@@ -1,6 +1,9 @@
 //! What all roles share.
 
-use std::sync::{Arc, atomic::AtomicU32};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
 
 use anyhow::Context;
 use bitcoin::{
@@ -97,6 +100,7 @@ pub struct Backend {
     /// Names all processes on this database to operators, who answer one asker apart from another.
     pub asker: AskerId,
     stop: watch::Sender<bool>,
+    is_outdated: AtomicBool,
 }
 
 /// Parts that `Backend::new` needs.
@@ -170,6 +174,7 @@ impl Backend {
             instance: hex::encode(instance),
             asker,
             stop: watch::Sender::new(false),
+            is_outdated: AtomicBool::new(false),
         };
         backend.take_protocol_of_now().await?;
         let backend = Arc::new(backend);
@@ -200,6 +205,19 @@ impl Backend {
     /// Whether workers have been asked to end.
     pub fn is_stopping(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// Asks workers to end because a rotation brought other parameters: what is made of them
+    /// everywhere is made at the start, and whoever watches this process starts it anew.
+    pub fn stop_for_other_parameters(&self) {
+        tracing::warn!("the roster goes by other parameters now: ending, to begin with them");
+        self.is_outdated.store(true, Ordering::Relaxed);
+        self.stop();
+    }
+
+    /// Whether the process ends because its parameters are outdated.
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::Relaxed)
     }
 
     /// Waits until workers are asked to end.

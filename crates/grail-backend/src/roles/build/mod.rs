@@ -111,13 +111,13 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     let newest = rosters.newest();
     let (expected, got) = (newest.params_hash(), backend.protocol().hash());
     if got != expected {
-        // What is made of the parameters everywhere is made at the start.
-        let is_known = rotations::protocol_of(backend, &mut reader, expected).await?;
-        ensure!(
-            is_known.is_none(),
-            "the roster of epoch {} goes by other parameters: a restart takes them",
-            newest.epoch()
-        );
+        if rotations::protocol_of(backend, &mut reader, expected)
+            .await?
+            .is_some()
+        {
+            backend.stop_for_other_parameters();
+            return Ok(Built::Hold);
+        }
         drop(reader);
         let alarm = Alarm::ParamsUnknown { expected, got };
         let mut tx = backend.store.begin().await?;
