@@ -190,3 +190,66 @@ async fn a_step_that_a_quorum_refuses_stops_nothing_else() {
     w.settle().await;
     assert_eq!(w.standing(&pegs[0].0).await, ("settling", None));
 }
+
+#[tokio::test]
+async fn a_new_database_is_told_what_it_lacks_and_hands_over() {
+    let w = World::new().await;
+    let document = signed(proposal(&w), 3);
+    take(&w, document.clone()).await.unwrap();
+    sponsored(&w, "sponsor-announce").await;
+    let (announcement, _) = w.settle().await;
+    w.mine_mempool().await;
+    assert_eq!(stage(&w).await, RotationStage::Announced);
+    assert_eq!(w.settlement(announcement).await.state.name(), "confirmed");
+    // Twice the same is known; another one for the number comes too late.
+    assert!(!take(&w, document.clone()).await.unwrap());
+    let mut other = proposal(&w);
+    if let RotationPaper::Announce(proposed) = &mut other.paper {
+        proposed.spell_max = 16;
+    }
+    let other = signed(other, 3);
+    assert_eq!(refusal(take(&w, other.clone()).await), "rotation-step");
+
+    let w = w.rebuilt().await;
+    assert!(take(&w, document.clone()).await.unwrap());
+    assert_eq!(stage(&w).await, RotationStage::Announced);
+    sponsored(&w, "sponsor-execute").await;
+    // Two blocks old: it may be executed from the sixth on.
+    w.mine_empty(3).await;
+    assert_eq!(w.build().await, Built::Nothing);
+    w.mine_empty(1).await;
+    let (execution, transaction) = w.settle().await;
+    let notice = &transaction.input[1];
+    assert_eq!(notice.sequence.to_consensus_u32(), 6);
+    w.mine_mempool().await;
+    assert_eq!(stage(&w).await, RotationStage::Executed);
+    assert_eq!(w.settlement(execution).await.state.name(), "confirmed");
+
+    let w = w.rebuilt().await;
+    assert_eq!(refusal(take(&w, other).await), "rotation-epoch");
+    assert!(take(&w, document.clone()).await.unwrap());
+    assert!(!take(&w, document).await.unwrap());
+    assert_eq!(stage(&w).await, RotationStage::Executed);
+}
+
+#[tokio::test]
+async fn a_reorg_takes_a_step_back_and_it_is_published_again() {
+    let w = World::new().await;
+    take(&w, signed(proposal(&w), 3)).await.unwrap();
+    let sponsor = sponsored(&w, "sponsor-announce").await;
+    let (id, signed_step) = w.settle().await;
+    assert_eq!(stage(&w).await, RotationStage::Announcing);
+    w.mine_mempool().await;
+    assert_eq!(stage(&w).await, RotationStage::Announced);
+    w.chain.fork_at(w.tip_height().await);
+    w.chain.clear_mempool();
+    w.mine_empty(2).await;
+    assert_eq!(stage(&w).await, RotationStage::Announcing);
+    assert_eq!(w.settlement(id).await.state.name(), "broadcast");
+    assert_eq!(w.standing(&sponsor).await, ("settling", None));
+    w.jobs().await;
+    assert_eq!(w.chain.mempool(), [signed_step]);
+    w.mine_mempool().await;
+    assert_eq!(stage(&w).await, RotationStage::Announced);
+    assert_eq!(w.alarms().await, [""; 0]);
+}
