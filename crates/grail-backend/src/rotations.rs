@@ -6,7 +6,7 @@
 //! again when they are used: a damaged row leads to no step.
 
 use anyhow::Context;
-use bitcoin::{OutPoint, Transaction, Txid};
+use bitcoin::{OutPoint, Transaction};
 use grail_api::{CheckedRotation, RotationDocument, RotationError, RotationStage, RotationStatus};
 use grail_attest::Protocol;
 use grail_bridge_contract::RosterState;
@@ -373,13 +373,8 @@ pub async fn status(
         blocks_left,
         announce_txid: txid(RotationStep::Announce),
         cancel_txid: txid(RotationStep::Cancel),
-        execute_txid: published(&steps, RotationStep::Execute),
+        execute_txid: txid(RotationStep::Execute),
     })
-}
-
-/// The transaction of a step, once it has one.
-fn published(steps: &[RotationStepRow], step: RotationStep) -> Option<Txid> {
-    live(steps, step).and_then(|it| it.settlement.txid)
 }
 
 fn stage(rosters: &Rosters, nft: &Nft, known: &Known, steps: &[RotationStepRow]) -> RotationStage {

@@ -208,7 +208,7 @@ async fn a_new_database_is_told_what_it_lacks_and_hands_over() {
         proposed.spell_max = 16;
     }
     let other = signed(other, 3);
-    assert_eq!(refusal(take(&w, other.clone()).await), "rotation-step");
+    assert_eq!(refusal(take(&w, other.clone()).await), "rotation-attempt");
 
     let w = w.rebuilt().await;
     assert!(take(&w, document.clone()).await.unwrap());
