@@ -239,6 +239,28 @@ pub struct Case {
 
 impl World {
     pub fn new(setup: Setup<'_>) -> Self {
+        let source = funding(0, vec![output(1_000_000, Self::deployer())]);
+        let mut world = Self::deployed(setup, &source, 0);
+        let deposit = world.deposits(0, &[peg_in(CIRCULATING)]);
+        let request = SettlementRequest {
+            vault: None,
+            ..world.request(deposit.iter().map(|(deposit, _)| deposit.clone()).collect())
+        };
+        let plan = request.plan(&world.secp).unwrap();
+        let mut draft = Draft::of_plan(&world, &plan, &[deposit[0].1.clone()]);
+        (setup.genesis)(&world, &mut draft);
+        world.state = plan.state;
+        world.genesis = draft.propose(&world).transaction;
+        world
+    }
+
+    /// Where the deployer's coin lies.
+    pub fn deployer() -> ScriptBuf {
+        ScriptBuf::new_p2tr(&Secp256k1::new(), public(&keypair(500)), None)
+    }
+
+    /// A deployed bridge without zkBTC, made of an output at [`Self::deployer`].
+    pub fn deployed(setup: Setup<'_>, source: &Transaction, vout: u32) -> Self {
         let secp = Secp256k1::new();
         let mut keys: Vec<_> = (1..=setup.signers).map(keypair).collect();
         keys.sort_by_key(|key| public(key).serialize());
@@ -248,12 +270,10 @@ impl World {
         let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
 
         let deployer = keypair(500);
-        let own = ScriptBuf::new_p2tr(&secp, public(&deployer), None);
-        let source = funding(0, vec![output(1_000_000, own)]);
         let bridge = Bridge {
             network: setup.network,
             app: BridgeApp {
-                identity: deployment_identity(coin(&source, 0).outpoint),
+                identity: deployment_identity(coin(source, vout).outpoint),
                 vk: hash_of(setup.wasm),
             },
         };
@@ -266,17 +286,17 @@ impl World {
             params: &params,
             roster: &roster,
             governance: governance().hash(),
-            funding: coin(&source, 0),
+            funding: coin(source, vout),
             fee_rate: FEE_RATE,
         };
         let plan = deployment.plan(&secp).unwrap();
         let state = plan.state.clone();
-        let proven = prove(setup.wasm, plan.spell.clone(), &[&source]);
+        let proven = prove(setup.wasm, plan.spell.clone(), &[source]);
         let deployed = deployment
             .finish(&secp, plan, proven.op_return, &deployer)
             .unwrap();
 
-        let mut world = Self {
+        Self {
             secp,
             wasm: setup.wasm,
             bridge,
@@ -289,18 +309,7 @@ impl World {
             deployment: deployed.clone(),
             genesis: deployed,
             state,
-        };
-        let deposit = world.deposits(0, &[peg_in(CIRCULATING)]);
-        let request = SettlementRequest {
-            vault: None,
-            ..world.request(deposit.iter().map(|(deposit, _)| deposit.clone()).collect())
-        };
-        let plan = request.plan(&world.secp).unwrap();
-        let mut draft = Draft::of_plan(&world, &plan, &[deposit[0].1.clone()]);
-        (setup.genesis)(&world, &mut draft);
-        world.state = plan.state;
-        world.genesis = draft.propose(&world).transaction;
-        world
+        }
     }
 
     /// Terms of a request, told apart by `nonce`.

@@ -1,300 +1,285 @@
-//! Rotations, end to end: proposed, approved, paid for, announced, waited for, executed; taken back;
-//! and refused without consent.
+//! A rotation on a real node: only Bitcoin counts the wait, and pegs go on during it.
 #![allow(clippy::unwrap_used)]
 
-mod common;
+use std::collections::BTreeMap;
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
+use bitcoin::{Amount, FeeRate, Transaction, TxOut, Txid, secp256k1::Keypair};
+use grail_bridge_contract::RosterState;
+use grail_chain::{RejectReason, Verdict};
+use grail_fixtures::world::{
+    BRIDGE, Draft, FEE_RATE, PROOF_BYTES, Peg, Setup, World, coin, p2tr, peg_in,
+    steps::{
+        EVIDENCE, StepDraft, administrators, administrators_to_come, consents, signers_to_come,
+        succession,
+    },
 };
+use grail_policy::{Approved, Decision, Signing};
+use grail_script::{InternalKey, Sighashes, VaultTree};
+use grail_testkit::Node;
+use grail_txbuild::{Deposit, RotationRequest, RotationStep, SettlementRequest};
+use grail_types::{Kind, SignerIndex};
+use grail_witness::quorum_witness;
 
-use bitcoin::{Amount, XOnlyPublicKey};
-use grail_api::{
-    HoldingRoster, Kind, ProblemCode, RequestState, RotationDocument, RotationStage,
-    RotationStatus, Rotations, client::ClientError,
-};
-use grail_testkit::cluster::BackendConfig;
-use grail_testkit::{ADMINISTRATOR_SECRETS, Cluster, ClusterConfig, User};
-use serde_json::{Value, json};
-
-/// What a sponsor pays: several times the fee of a step at regtest's rate.
-const SPONSORED: Amount = Amount::from_sat(20_000);
-
-/// What the tool of the administrators answers.
-fn grail(cluster: &Cluster, arguments: &[&str]) -> Result<Value, String> {
-    let output = Command::new(cluster.programs.cli())
-        .args(["--json", "--api", &cluster.backend.url(), "operator"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    if output.status.success() {
-        return Ok(serde_json::from_slice(&output.stdout).unwrap());
-    }
-    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
-    Err(error["error"]["code"].as_str().unwrap().to_owned())
+/// A bridge on a node, its roster's keys at hand.
+struct Bridge {
+    node: Node,
+    world: World,
+    nonce: u64,
 }
 
-fn path(cluster: &Cluster, name: &str) -> PathBuf {
-    cluster.folder().join(name)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// The key file of an administrator of the development bridge.
-fn key(cluster: &Cluster, number: usize) -> PathBuf {
-    let file = path(cluster, &format!("administrator-{number}.key"));
-    fs::write(&file, hex::encode(ADMINISTRATOR_SECRETS[number])).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    file
-}
-
-/// Has administrators sign a file, one after the other; the last file.
-fn approve(cluster: &Cluster, file: &Path, roster: Option<&Path>, who: &[usize]) -> PathBuf {
-    let protocol = path(cluster, "protocol.json");
-    let mut last = file.to_owned();
-    for number in who {
-        let next = last.with_extension(format!("{number}.json"));
-        let key = key(cluster, *number);
-        let mut arguments = vec!["approve", text(&last), "--key", text(&key)];
-        arguments.extend(["--protocol", text(&protocol), "--to", text(&next)]);
-        if let Some(roster) = roster {
-            arguments.extend(["--roster", text(roster)]);
+impl Bridge {
+    fn deployed() -> Self {
+        let node = Node::start();
+        let outpoint = node.fund(&World::deployer(), Amount::from_sat(1_000_000));
+        let source = waiting(&node, outpoint.txid);
+        node.mine(1);
+        let setup = Setup {
+            wasm: BRIDGE,
+            ..Setup::default()
+        };
+        let world = World::deployed(setup, &source, outpoint.vout);
+        node.send(&world.deployment);
+        node.mine(1);
+        Self {
+            node,
+            world,
+            nonce: 0,
         }
-        grail(cluster, &arguments).unwrap();
-        last = next;
     }
-    last
-}
 
-/// Writes a proposal: all of today's roster but the first signers, and whoever came.
-fn propose(cluster: &Cluster, name: &str, leaving: usize) -> (PathBuf, PathBuf) {
-    propose_with(cluster, name, leaving, &[])
-}
-
-fn propose_with(
-    cluster: &Cluster,
-    name: &str,
-    leaving: usize,
-    more: &[&str],
-) -> (PathBuf, PathBuf) {
-    let told = cluster.api().rotations().unwrap();
-    let mut signers: Vec<Value> = told.basis.roster.signers()[leaving..]
-        .iter()
-        .map(|key| json!({ "public_key": key.to_string() }))
-        .collect();
-    for candidate in &told.candidates {
-        signers.push(serde_json::to_value(candidate).unwrap());
+    /// Pays deposits for these pegs, and waits for a block.
+    fn deposits(&mut self, pegs: &[Peg]) -> Vec<(Deposit, Transaction)> {
+        let deposits = pegs
+            .iter()
+            .map(|peg| {
+                self.nonce += 1;
+                let terms = self.world.terms(peg, self.nonce);
+                let script = self.world.deposit_script(&terms);
+                let outpoint = self.node.fund(&script, Amount::from_sat(peg.amount));
+                let made = waiting(&self.node, outpoint.txid);
+                let deposit = Deposit {
+                    terms,
+                    coin: coin(&made, outpoint.vout),
+                    token: 0,
+                    previous_bytes: made.total_size(),
+                };
+                (deposit, made)
+            })
+            .collect();
+        self.node.mine(1);
+        deposits
     }
-    let roster = path(cluster, &format!("{name}.roster.json"));
-    let file = json!({ "threshold": told.basis.roster.threshold(), "signers": signers });
-    fs::write(&roster, file.to_string()).unwrap();
-    let proposal = path(cluster, &format!("{name}.json"));
-    let arguments = ["--roster", text(&roster), "--to", text(&proposal)];
-    let told = grail(cluster, &[&["propose"], &arguments[..], more].concat()).unwrap();
-    assert_eq!(told["approvals_missing"], 3);
-    (proposal, roster)
-}
 
-fn sponsor(cluster: &Cluster, user: &User, kind: Kind) -> grail_testkit::Asked {
-    let asked = user.ask_sponsor(&cluster.api(), kind, SPONSORED).unwrap();
-    cluster.node.fund(&asked.deposit_script, SPONSORED);
-    asked
-}
+    /// Settles a deposit, in a transaction that waits for a block.
+    fn settle(&mut self, deposit: (Deposit, Transaction)) {
+        let (deposit, made) = deposit;
+        let world = &self.world;
+        let request = SettlementRequest {
+            vault: (world.state.supply > 0).then(|| world.vault_coin()),
+            ..world.request(vec![deposit])
+        };
+        let plan = request.plan(&world.secp).unwrap();
+        assert_eq!(plan.left_out, []);
+        let draft = Draft::of_plan(world, &plan, &[made]);
+        let approved = world.approve(&draft.propose(world)).unwrap();
+        let signed = signed(&world.keys, &approved);
+        self.node.send(&signed);
+        self.world = world.on(signed, plan.state);
+    }
 
-fn newest(rotations: &Rotations) -> RotationStatus {
-    rotations.rotations[0].clone()
-}
-
-/// Waits until the newest rotation stands at a stage.
-fn until_stage(cluster: &Cluster, stage: RotationStage) -> RotationStatus {
-    cluster
-        .until(&format!("the rotation to be {stage}"), || {
-            let told = newest(&cluster.api().rotations()?);
-            Ok((told.stage == stage).then_some(told))
-        })
-        .unwrap()
-}
-
-fn submit(cluster: &Cluster, file: &Path) -> Result<RotationStatus, ClientError> {
-    let document = RotationDocument::from_json(&fs::read(file).unwrap()).unwrap();
-    cluster.api().submit_rotation(&document)
-}
-
-fn problem(error: ClientError) -> ProblemCode {
-    match error {
-        ClientError::Problem(problem) => problem.code,
-        other => panic!("expected a problem, got {other}"),
+    /// A step of a rotation paid by this sponsor, signed by a quorum and not sent.
+    fn step(
+        &self,
+        step: RotationStep,
+        sponsor: (Deposit, Transaction),
+        made: &[Transaction],
+    ) -> Step {
+        let (deposit, paid) = sponsor;
+        let world = &self.world;
+        let request = RotationRequest {
+            bridge: &world.bridge,
+            params: &world.params,
+            roster: &world.roster,
+            state: &world.state,
+            nft: world.nft(),
+            vault: Some(world.vault_coin()),
+            step,
+            sponsors: vec![deposit],
+            fee_rate: FEE_RATE,
+            proof_bytes: PROOF_BYTES,
+        };
+        let plan = request.plan(&world.secp).unwrap();
+        let mut draft = Draft {
+            epoch: world.roster.epoch(),
+            params: world.params.clone(),
+            governance: world.governance.clone(),
+            transaction: plan.transaction,
+            spell: plan.spell.to_wire(),
+            uncommitted: Vec::new(),
+            after_spell: Vec::new(),
+            previous: [&[world.genesis.clone(), paid], made].concat(),
+            requests: Vec::new(),
+        };
+        draft.tidy_previous();
+        let step = StepDraft {
+            draft,
+            action: plan.action,
+            state: plan.state.clone(),
+        };
+        let approved = step.approve(world).unwrap();
+        Step {
+            signed: signed(&world.keys, &approved),
+            signing: approved.get().signing().clone(),
+            state: plan.state,
+        }
     }
 }
 
-/// A peg-in, to its end.
-fn peg_in(cluster: &Cluster, user: &User) {
-    let (asked, _) = common::deposit(cluster, user, 100_000);
-    cluster.node.mine(1);
-    cluster.settle(Kind::PegIn, &[asked.id]).unwrap();
+struct Step {
+    signed: Transaction,
+    signing: Signing,
+    state: RosterState,
+}
+
+/// A transaction that is in no block yet.
+fn waiting(node: &Node, txid: Txid) -> Transaction {
+    let hex: String = node
+        .rpc()
+        .call("getrawtransaction", &[txid.to_string().into()])
+        .unwrap();
+    bitcoin::consensus::encode::deserialize_hex(&hex).unwrap()
+}
+
+/// The witnesses of a quorum of `keys`, which are in roster order.
+fn signed(keys: &[Keypair], approved: &Approved<Decision>) -> Transaction {
+    let signing = approved.get().signing();
+    let secp = bitcoin::secp256k1::Secp256k1::new();
+    let mut sighashes = Sighashes::new(&signing.transaction, &signing.prevouts);
+    let mut transaction = signing.transaction.clone();
+    for (index, input) in signing.inputs.iter().enumerate() {
+        let digest = sighashes.of(index, &input.spend).unwrap();
+        let signatures: BTreeMap<_, _> = (0..)
+            .map(SignerIndex)
+            .zip(keys)
+            .take(usize::from(input.roster.threshold().0))
+            .map(|(signer, key)| (signer, secp.sign_schnorr_no_aux_rand(&digest, key)))
+            .collect();
+        transaction.input[index].witness = quorum_witness(&input.spend, &signatures).unwrap();
+    }
+    transaction
+}
+
+/// NFT and vault of `transaction`, satoshis.
+fn backing(transaction: &Transaction) -> (u64, u64) {
+    let sat = |output: &TxOut| output.value.to_sat();
+    (sat(&transaction.output[0]), sat(&transaction.output[1]))
 }
 
 #[test]
-fn a_roster_hands_over_and_pegs_go_on_all_the_while() {
-    let mut cluster = Cluster::start(&ClusterConfig::default());
-    let (alice, payer) = (User::new("alice"), User::new("payer"));
-    peg_in(&cluster, &alice);
-    let added = cluster.add_operator().unwrap();
-    cluster
-        .until("the newcomer to be a candidate", || {
-            let told = cluster.api().rotations()?;
-            let mut all = told.candidates.iter();
-            Ok(all.any(|it| it.public_key == added).then_some(()))
-        })
-        .unwrap();
+fn a_rotation_waits_for_its_coin_while_twenty_settlements_pass_by() {
+    let mut bridge = Bridge::deployed();
+    let mut pegs = vec![
+        peg_in(5_000_000),
+        sponsor(Kind::SponsorAnnounce),
+        sponsor(Kind::SponsorExecute),
+    ];
+    pegs.extend(vec![peg_in(1_000_000); 20]);
+    let mut deposits = bridge.deposits(&pegs).into_iter();
+    let mut deposit = || deposits.next().unwrap();
+    bridge.settle(deposit());
+    bridge.node.mine(1);
 
-    // Without a quorum's consent nothing is taken, from the tool or from anybody.
-    let (proposal, roster) = propose(&cluster, "first", 1);
-    let two = approve(&cluster, &proposal, Some(&roster), &[0, 1]);
-    assert_eq!(
-        grail(&cluster, &["send", text(&two)]),
-        Err("consent-too-few".into())
+    // Announced, by consent of the administrators.
+    let succession = succession(&bridge.world);
+    let consent = bridge.world.announcement_consent(&succession);
+    let new = newcomer(&bridge.world);
+    let announcement = bridge.step(
+        RotationStep::Announce {
+            succession: Box::new(succession.clone()),
+            evidence: EVIDENCE,
+            consents: consents(&administrators(), &[0, 1, 2], &consent),
+            newcomers: consents(&administrators_to_come(), &new, &consent),
+        },
+        deposit(),
+        &[],
     );
-    let refused = submit(&cluster, &two).unwrap_err();
-    assert_eq!(problem(refused), ProblemCode::NotConsented);
-    // New keys are not signed for without their evidence.
-    let (key_file, to) = (key(&cluster, 2), path(&cluster, "blind.json"));
-    let protocol = path(&cluster, "protocol.json");
-    let mut blind = vec!["approve", text(&two), "--key", text(&key_file)];
-    blind.extend(["--protocol", text(&protocol), "--to", text(&to)]);
-    assert_eq!(grail(&cluster, &blind), Err("evidence-missing".into()));
+    bridge.node.send(&announcement.signed);
+    bridge.node.mine(1);
+    let (announcement, state) = (announcement.signed, announcement.state);
+    let wait = u32::from(state.next.as_ref().unwrap().wait);
+    bridge.world = bridge.world.on(announcement.clone(), state);
 
-    let three = approve(&cluster, &two, Some(&roster), &[2]);
-    let sent = grail(&cluster, &["send", text(&three)]).unwrap();
-    assert_eq!(sent["standing"]["stage"], "consented");
-    let paid = sponsor(&cluster, &payer, Kind::SponsorAnnounce);
-    cluster.node.mine(1);
-    let told = until_stage(&cluster, RotationStage::Announcing);
-    assert_eq!((told.new_keys, told.approvals), (1, 3));
-    cluster
-        .until_published(Kind::SponsorAnnounce, &paid.id)
-        .unwrap();
-    cluster.node.mine(1);
-    let told = until_stage(&cluster, RotationStage::Announced);
-    let wait = told.blocks_left.unwrap();
-    assert!(wait > 0);
+    // The block after the next is the first that may hold the execution.
+    bridge.node.mine(wait - 2);
+    let sponsor = deposit();
+    for _ in 0..20 {
+        bridge.settle(deposit());
+    }
+    let execution = bridge.step(
+        RotationStep::Execute {
+            succession: Box::new(succession.clone()),
+            notice: coin(&announcement, 2),
+        },
+        sponsor,
+        &[announcement],
+    );
+    let refused = bridge.node.test_accept(&execution.signed);
+    assert!(
+        matches!(
+            &refused,
+            Verdict::Rejected {
+                reason: RejectReason::NonFinal,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    bridge.node.mine_empty();
+    bridge.node.send(&execution.signed);
+    // One block takes all that waited.
+    let block = bridge.node.mine(1).remove(0);
+    assert_eq!(bridge.node.block(&block).txdata.len(), 1 + 20 + 1);
 
-    // Pegs go on meanwhile.
-    let execute = sponsor(&cluster, &payer, Kind::SponsorExecute);
-    peg_in(&cluster, &alice);
-    cluster
-        .until_request(Kind::SponsorAnnounce, &paid.id, RequestState::Paid)
-        .unwrap();
-    let told = newest(&cluster.api().rotations().unwrap());
-    assert_eq!(told.stage, RotationStage::Announced);
-    let left = told.blocks_left.unwrap();
-    assert!(left > 0 && left < wait);
-    cluster.node.mine(left - 1);
-    let told = until_stage(&cluster, RotationStage::Announced);
-    assert_eq!(told.blocks_left, Some(1));
-    cluster.node.mine(1);
-    cluster
-        .until_published(Kind::SponsorExecute, &execute.id)
-        .unwrap();
-    cluster.node.mine(cluster.params().settlement_confirmations);
-    until_stage(&cluster, RotationStage::Executed);
-    cluster
-        .until_request(Kind::SponsorExecute, &execute.id, RequestState::Paid)
-        .unwrap();
+    // The vault's coin is at the next roster's, and as much as exists.
+    let before = execution.signing.prevouts[1].value.to_sat();
+    assert_eq!(backing(&execution.signed), (1_000, before));
+    assert_eq!(execution.state.supply, before);
+    let next = VaultTree::new(&bridge.world.secp, InternalKey::Nums, &succession.roster);
+    assert_eq!(execution.signed.output[1].script_pubkey, next.script_pubkey);
 
-    // The new roster serves, with the newcomer in it.
-    let keys = |cluster: &Cluster| -> Vec<XOnlyPublicKey> {
-        let roster = cluster.api().roster().unwrap();
-        assert_eq!(roster.epoch.0, 1);
-        roster.signers.iter().map(|it| it.public_key).collect()
-    };
-    assert!(keys(&cluster).contains(&added));
-    peg_in(&cluster, &alice);
-    common::no_alarm(&cluster);
+    // And the next roster goes on.
+    let mut world = bridge.world.on(execution.signed, execution.state);
+    world.roster = succession.roster.clone();
+    world.governance = succession.governance.clone();
+    world.params = succession.params.clone();
+    world.keys = signers_to_come(&bridge.world);
+    world.vault = next;
+    bridge.world = world;
+    let deposit = bridge.deposits(&[peg_in(2_000_000)]).remove(0);
+    bridge.settle(deposit);
+    bridge.node.mine(1);
+    let (_, vault) = backing(&bridge.world.genesis);
+    assert_eq!(vault, bridge.world.state.supply);
+    assert!(vault > before);
+    let rate = FeeRate::from_sat_per_kwu(250);
+    assert!(execution.signing.fee >= rate.fee_wu(execution.signing.weight).unwrap());
 }
 
-#[test]
-fn an_announcement_is_taken_back_and_its_signatures_are_worth_nothing() {
-    let cluster = Cluster::start(&ClusterConfig::default());
-    let (alice, payer) = (User::new("alice"), User::new("payer"));
-    // The same signers again: what changes is a parameter of none, so no evidence is needed.
-    let (proposal, _) = propose(&cluster, "again", 0);
-    let signed = approve(&cluster, &proposal, None, &[0, 1, 3]);
-    submit(&cluster, &signed).unwrap();
-    let announce = sponsor(&cluster, &payer, Kind::SponsorAnnounce);
-    cluster.node.mine(1);
-    cluster
-        .until_published(Kind::SponsorAnnounce, &announce.id)
-        .unwrap();
-    cluster.node.mine(1);
-    until_stage(&cluster, RotationStage::Announced);
-
-    let cancel = path(&cluster, "cancel.json");
-    let told = grail(&cluster, &["cancel", "--to", text(&cancel)]).unwrap();
-    assert_eq!(told["approvals_missing"], 2);
-    let cancel = approve(&cluster, &cancel, None, &[2, 3]);
-    submit(&cluster, &cancel).unwrap();
-    let paid = sponsor(&cluster, &payer, Kind::SponsorCancel);
-    cluster.node.mine(1);
-    cluster
-        .until_published(Kind::SponsorCancel, &paid.id)
-        .unwrap();
-    cluster.node.mine(1);
-    until_stage(&cluster, RotationStage::Cancelled);
-
-    // What was signed for the first attempt is not good for another.
-    let refused = submit(&cluster, &signed).unwrap_err();
-    assert_eq!(problem(refused), ProblemCode::ForeignRotation);
-    let refused = submit(&cluster, &cancel).unwrap_err();
-    assert_eq!(problem(refused), ProblemCode::ForeignRotation);
-    peg_in(&cluster, &alice);
-    assert_eq!(cluster.api().roster().unwrap().epoch.0, 0);
-    common::no_alarm(&cluster);
+fn sponsor(kind: Kind) -> Peg {
+    Peg {
+        kind,
+        amount: 30_000,
+        fee_cap: 30_000,
+        destination: p2tr(9),
+    }
 }
 
-#[test]
-fn a_rotation_brings_other_parameters_and_a_restart_takes_them() {
-    let mut cluster = Cluster::start(&ClusterConfig::default());
-    let (alice, payer) = (User::new("alice"), User::new("payer"));
-    let changed = path(&cluster, "changed.json");
-    fs::write(&changed, json!({ "notice": 7 }).to_string()).unwrap();
-    let (proposal, _) = propose_with(&cluster, "other", 0, &["--params", text(&changed)]);
-    let signed = approve(&cluster, &proposal, None, &[0, 1, 3]);
-    submit(&cluster, &signed).unwrap();
-    let announce = sponsor(&cluster, &payer, Kind::SponsorAnnounce);
-    cluster.node.mine(1);
-    cluster
-        .until_published(Kind::SponsorAnnounce, &announce.id)
-        .unwrap();
-    cluster.node.mine(1);
-    let left = until_stage(&cluster, RotationStage::Announced).blocks_left;
-    let execute = sponsor(&cluster, &payer, Kind::SponsorExecute);
-    // Who does not come in time is told.
-    let (late, _) = common::deposit(&cluster, &alice, 100_000);
-    let told = cluster.request(Kind::PegIn, &late.id).unwrap();
-    assert_eq!(told.holding_roster, Some(HoldingRoster::Leaving));
-    cluster.node.mine(left.unwrap());
-    cluster
-        .until_published(Kind::SponsorExecute, &execute.id)
-        .unwrap();
-    cluster.node.mine(cluster.params().settlement_confirmations);
-    cluster
-        .until("the backend to end", || {
-            Ok((!cluster.backend.is_running()).then_some(()))
-        })
-        .unwrap();
-    // Not as one that was asked to end: whoever watches it starts it again.
-    assert!(cluster.backend.stop().is_err());
-    cluster.start_backend(&BackendConfig::default()).unwrap();
-    until_stage(&cluster, RotationStage::Executed);
-    assert_eq!(cluster.api().params().unwrap().params.notice, 7);
-    peg_in(&cluster, &alice);
-    let told = cluster.request(Kind::SponsorExecute, &execute.id).unwrap();
-    assert_eq!(told.holding_roster, Some(HoldingRoster::Former));
-    common::no_alarm(&cluster);
+fn newcomer(world: &World) -> Vec<u16> {
+    let today = world.governance.administrators();
+    let keys = administrators_to_come();
+    (0..)
+        .zip(&keys)
+        .filter(|(_, key)| !today.contains(&key.x_only_public_key().0))
+        .map(|(position, _)| position)
+        .collect()
 }

@@ -14,9 +14,9 @@ use super::names::is_rust;
 use super::production::FEATURES;
 
 /// Most such lines. More of them are more to audit for everybody who trusts an operator: whatever
-/// only users, builders or the backend need lies below the line (ADR 16). It was 7,900 before state
-/// format 2 (ADR 24).
-const LINES_MAX: usize = 7_995;
+/// only users, builders or the backend need lies below the line (ADR 16). It was 7,995 before the
+/// steps of a rotation (ADR 27).
+const LINES_MAX: usize = 9_100;
 
 const TEST: &str = "#[cfg(test)]";
 
