@@ -7,7 +7,7 @@ use anyhow::Context;
 use bitcoin::{Amount, Transaction, Txid};
 use grail_flow::SettlementStage;
 use grail_store::{
-    NewSettlement, Reader, RotationStep as StepName, RotationStepRow, SettlementItem,
+    NewSettlement, Reader, RotationStep as StepName, RotationStepRow, SettlementItem, StoreError,
 };
 use grail_txbuild::{
     Coin, Deposit, RotationPlan, RotationPlanError, RotationRequest, RotationStep,
@@ -48,7 +48,7 @@ pub(super) async fn look(
 ) -> anyhow::Result<Option<Built>> {
     let mut reader = backend.store.read().await?;
     // Nobody asked for a rotation: that is how it is most of the time, and it costs one look.
-    if reader.signed_rotations(1).await?.is_empty() {
+    if reader.signed_rotations(1).await?.is_empty() || !is_paid_for(&mut reader, rosters).await? {
         return Ok(None);
     }
     let unconfirmed = reader.unconfirmed_settlement_count().await?;
@@ -118,6 +118,17 @@ pub(super) async fn look(
     let mut previous = due.previous.clone();
     previous.extend(made);
     draft(backend, &tip, &due, &plan, &previous).await.map(Some)
+}
+
+/// Whether anybody pays for any step: else the node need not be asked.
+async fn is_paid_for(reader: &mut Reader, rosters: &Rosters) -> Result<bool, StoreError> {
+    let epoch = rosters.newest().epoch();
+    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_sponsor()) {
+        if !reader.ready_sponsors(epoch, kind, 1).await?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The step that is to be made next on the tip, if one is.
