@@ -1,5 +1,5 @@
-//! Rotations, end to end: proposed, approved, paid for, announced, waited for, executed; taken back;
-//! and refused without consent.
+//! Rotations, end to end: proposed, approved, paid for, announced, waited for, executed; taken
+//! back; and refused without consent.
 #![allow(clippy::unwrap_used)]
 
 mod common;

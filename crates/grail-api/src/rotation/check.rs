@@ -443,9 +443,8 @@ fn add<const MAX: usize>(
     signature: Signature,
 ) -> bool {
     let mut signatures = list.to_vec();
-    let at = match signatures.binary_search_by_key(&administrator, |it| it.administrator) {
-        Ok(_) => return false,
-        Err(at) => at,
+    let Err(at) = signatures.binary_search_by_key(&administrator, |it| it.administrator) else {
+        return false;
     };
     signatures.insert(
         at,
