@@ -13,6 +13,8 @@ use grail_api::{
 use grail_bridge_contract::{Next, RosterState};
 use grail_types::{BoundedVec, Epoch, Governance, Roster, Threshold};
 
+type Change<T> = fn(&mut T);
+
 fn secp() -> Secp256k1<All> {
     Secp256k1::new()
 }
@@ -183,8 +185,7 @@ fn foreign_and_repeated_signatures_are_refused() {
 #[test]
 fn whatever_is_altered_after_a_signature_voids_it() {
     let rotation = signed(announcement(|_| ()), &[101, 102, 103]);
-    type Change = fn(&mut RotationDocument);
-    let changes: [Change; 5] = [
+    let changes: [Change<RotationDocument>; 5] = [
         |it| it.attempt += 1,
         |it| it.bridge.app.identity[0] ^= 1,
         |it| of(it).spell_max += 1,
@@ -228,8 +229,7 @@ fn what_could_not_take_over_is_refused_before_anybody_signs() {
         image.measurement.pcr0[0] ^= 1;
         grail_attest::Images::new(1, vec![image]).unwrap()
     };
-    type Change = fn(&mut ProposedRoster);
-    let changes: [(Change, &str); 4] = [
+    let changes: [(Change<ProposedRoster>, &str); 4] = [
         (|it| it.spell_min = 16, "rotation-unfit"),
         (
             |it| it.governance = governance(101..=105, 3),
@@ -299,8 +299,7 @@ fn only_the_bridge_and_the_state_that_it_begins_at_take_it() {
         serial: 21,
         wait: 6,
     };
-    type Change = fn(&mut RosterState);
-    let changes: [(Change, &str); 6] = [
+    let changes: [(Change<RosterState>, &str); 6] = [
         (|it| it.epoch = 4, "rotation-epoch"),
         (|it| it.attempt = 7, "rotation-attempt"),
         (|it| it.attempt = 5, "rotation-attempt"),

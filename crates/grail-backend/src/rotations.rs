@@ -168,9 +168,9 @@ pub fn read(backend: &Backend, row: RotationRow) -> anyhow::Result<Known> {
     let announcement = check(&row.announcement)?;
     let cancellation = check(&row.cancellation)?;
     Ok(Known {
+        row,
         announcement,
         cancellation,
-        row,
     })
 }
 

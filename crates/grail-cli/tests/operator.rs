@@ -23,6 +23,8 @@ use grail_types::Governance;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+type Change = fn(&mut Value);
+
 /// The scene: four administrators with key files, the bridge's basis, a new signer.
 struct Desk {
     folder: TempDir,
@@ -256,7 +258,6 @@ fn a_hostile_document_is_signed_by_nobody() {
     desk.propose_with(|_| ()).unwrap();
     desk.approve_with(("proposal.json", "1.key", "one.json"), |_| ())
         .unwrap();
-    type Change = fn(&mut Value);
     let changes: [(Change, &str); 6] = [
         (
             |it| it["bridge"]["app"]["vk"] = json!("11".repeat(32)),

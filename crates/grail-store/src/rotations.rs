@@ -1,13 +1,13 @@
 //! Rotations that enough administrators have signed, and the settlements that are their steps.
 //!
-//! Owns that a document is not replaced once a step of it is on record. What a document says is its
+//! Owns that a document is not replaced while a step of it lives. What a document says is its
 //! callers' to verify.
 
-use grail_flow::{SettlementId, named_enum};
+use grail_flow::{SettlementId, SettlementStage, named_enum};
 use grail_types::Epoch;
 
 use crate::{
-    Reader, Settlement, StoreError, StoreTx,
+    PAGE_ROWS_MAX, Reader, Settlement, StoreError, StoreTx,
     column::{Columns, after, at_most, integer, page},
     db::{DbRow, sql},
 };
@@ -57,6 +57,17 @@ pub struct SignedRotation<'a> {
     pub document: &'a str,
     /// The time, unix seconds.
     pub now: u64,
+}
+
+impl SignedRotation<'_> {
+    /// The document as announcement and as cancellation: it is one of them.
+    const fn columns(&self) -> (Option<&str>, Option<&str>) {
+        if self.cancels {
+            (None, Some(self.document))
+        } else {
+            (Some(self.document), None)
+        }
+    }
 }
 
 /// A settlement that is a step.
@@ -141,11 +152,11 @@ impl Reader {
 }
 
 impl StoreTx {
-    /// Keeps a document, in place of the one of the same number and kind that nothing was done with
-    /// yet. Whether it was new.
+    /// Keeps a document, in place of another one's of the same number that nothing came of. Whether
+    /// it was new.
     ///
     /// # Errors
-    /// [`StoreError::Stale`] when a step is on record that another document of the number led to;
+    /// [`StoreError::Stale`] when a step lives that another document of the number led to;
     /// [`StoreError::OutOfRange`].
     pub async fn keep_rotation(&mut self, signed: &SignedRotation<'_>) -> Result<bool, StoreError> {
         at_most(
@@ -163,23 +174,11 @@ impl StoreTx {
             if same.as_deref() == Some(signed.document) {
                 return Ok(false);
             }
-            let is_other = known.next != signed.next || known.epoch != signed.epoch;
-            let steps = self.rotation_steps(signed.attempt, 1).await?;
-            if is_other && !steps.is_empty() {
-                return Err(StoreError::Stale { what: "rotation" });
-            }
-            if is_other {
-                sqlx::query("DELETE FROM rotations WHERE attempt = $1")
-                    .bind(after(signed.attempt))
-                    .execute(self.connection())
-                    .await?;
+            if known.next != signed.next || known.epoch != signed.epoch {
+                return self.replace_rotation(signed).await.map(|()| true);
             }
         }
-        let (announcement, cancellation) = if signed.cancels {
-            (None, Some(signed.document))
-        } else {
-            (Some(signed.document), None)
-        };
+        let (announcement, cancellation) = signed.columns();
         sqlx::query(
             "INSERT INTO rotations \
              (attempt, epoch, next, announcement, cancellation, created_at, updated_at) \
@@ -197,6 +196,29 @@ impl StoreTx {
         .execute(self.connection())
         .await?;
         Ok(true)
+    }
+
+    /// Puts a document in place of another one's with its number, unless a step of that lives.
+    async fn replace_rotation(&mut self, signed: &SignedRotation<'_>) -> Result<(), StoreError> {
+        let steps = self.rotation_steps(signed.attempt, PAGE_ROWS_MAX).await?;
+        let mut stages = steps.iter().map(|it| it.settlement.state.stage());
+        if stages.any(SettlementStage::is_live) {
+            return Err(StoreError::Stale { what: "rotation" });
+        }
+        let (announcement, cancellation) = signed.columns();
+        sqlx::query(
+            "UPDATE rotations SET epoch = $2, next = $3, announcement = $4, cancellation = $5, \
+             updated_at = $6 WHERE attempt = $1",
+        )
+        .bind(after(signed.attempt))
+        .bind(integer("epoch", signed.epoch.0)?)
+        .bind(signed.next)
+        .bind(announcement)
+        .bind(cancellation)
+        .bind(integer("now", signed.now)?)
+        .execute(self.connection())
+        .await?;
+        Ok(())
     }
 
     /// Takes note, in the step that makes it, that a settlement is a step of a rotation.

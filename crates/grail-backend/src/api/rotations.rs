@@ -107,10 +107,10 @@ pub(super) async fn create(
     let body = body.map_err(|rejection| unread(&rejection, ROTATION_BYTES_MAX))?;
     // A hundred signatures are checked for whoever asks.
     api.creations.take(caller)?;
-    let document = RotationDocument::from_json(&body).map_err(refused)?;
+    let document = RotationDocument::from_json(&body).map_err(|error| refused(&error))?;
     let (known, is_new) = match rotations::take(backend, document).await {
         Ok(taken) => taken,
-        Err(NotTaken::Rotation(error)) => return Err(refused(error)),
+        Err(NotTaken::Rotation(error)) => return Err(refused(&error)),
         Err(error @ NotTaken::Conflict) => {
             return Err(Failure::new(
                 ProblemCode::RotationConflict,
@@ -138,8 +138,8 @@ pub(super) async fn create(
 }
 
 /// The code of the rotation's own stands in front of the words.
-fn refused(error: RotationError) -> Failure {
-    let code = match &error {
+fn refused(error: &RotationError) -> Failure {
+    let code = match error {
         RotationError::TooLong(_) => ProblemCode::BodyTooLarge,
         RotationError::Malformed(_) => ProblemCode::MalformedBody,
         RotationError::Bridge

@@ -1,5 +1,6 @@
 //! Rotations that were handed in, and the settlements that are their steps.
 
+use grail_flow::{AbandonCode, SettlementState};
 use grail_store::{RotationStep, SignedRotation, StoreError};
 use grail_types::Epoch;
 
@@ -17,7 +18,7 @@ fn signed<'a>(next: &'a str, document: &'a str, cancels: bool) -> SignedRotation
 }
 
 #[tokio::test]
-async fn another_document_takes_the_place_until_a_step_is_on_record() {
+async fn another_document_takes_the_place_unless_a_step_of_the_first_lives() {
     let store = new_store().await;
     let mut tx = store.begin().await.unwrap();
     assert!(
@@ -89,4 +90,42 @@ async fn a_step_is_of_a_known_rotation_and_a_document_is_not_endless() {
     let long = "x".repeat(grail_store::ROTATION_DOCUMENT_BYTES_MAX + 1);
     let kept = tx.keep_rotation(&signed("aa", &long, false)).await;
     assert_eq!(code(kept), "out-of-range");
+}
+
+#[tokio::test]
+async fn a_step_that_came_to_nothing_binds_its_number_to_nobody() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    tx.keep_rotation(&signed("aa", "first", false))
+        .await
+        .unwrap();
+    tx.keep_rotation(&signed("aa", "cancel", true))
+        .await
+        .unwrap();
+    add_deposit(&mut tx, 1).await;
+    let id = create_settlement(&mut tx, outpoint(51), &[item(1)])
+        .await
+        .unwrap();
+    tx.note_rotation_step(id, 4, RotationStep::Announce)
+        .await
+        .unwrap();
+    let draft = SettlementState::Draft {};
+    let gone = SettlementState::Abandoned {
+        code: AbandonCode::Cancelled,
+    };
+    tx.set_settlement_state(id, &draft, &gone, NOW)
+        .await
+        .unwrap();
+    assert!(
+        tx.keep_rotation(&signed("cc", "third", false))
+            .await
+            .unwrap()
+    );
+    let row = tx.signed_rotation(4).await.unwrap().unwrap();
+    assert_eq!(
+        (row.next.as_str(), row.announcement.as_deref()),
+        ("cc", Some("third"))
+    );
+    assert_eq!(row.cancellation, None);
+    assert_eq!(tx.rotation_steps(4, 10).await.unwrap().len(), 1);
 }
