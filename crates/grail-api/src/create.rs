@@ -5,7 +5,7 @@ use bitcoin::{
 };
 use grail_flow::{least_fee, least_rest, least_weight, least_worth};
 use grail_script::{DepositTree, InternalKey, VaultTree};
-use grail_types::{Bridge, Destination, Params, Roster, Terms};
+use grail_types::{Bridge, Destination, Governance, Params, Roster, Terms};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
@@ -134,6 +134,7 @@ impl CreatePegIn {
         bridge: &Bridge,
         params: &Params,
         roster: &Roster,
+        governance: &Governance,
     ) -> Result<ParsedRequest, Problem> {
         Fields {
             kind: Kind::PegIn,
@@ -144,7 +145,7 @@ impl CreatePegIn {
             amount_sat: self.amount_sat,
             nonce: self.nonce.as_deref(),
         }
-        .parse(bridge, params, roster)
+        .parse(bridge, params, roster, governance)
     }
 }
 
@@ -160,6 +161,7 @@ impl CreatePegOut {
         bridge: &Bridge,
         params: &Params,
         roster: &Roster,
+        governance: &Governance,
     ) -> Result<ParsedRequest, Problem> {
         Fields {
             kind: Kind::PegOut,
@@ -170,7 +172,7 @@ impl CreatePegOut {
             amount_sat: self.amount_sat,
             nonce: self.nonce.as_deref(),
         }
-        .parse(bridge, params, roster)
+        .parse(bridge, params, roster, governance)
     }
 }
 
@@ -319,22 +321,20 @@ pub fn bip21(deposit_address: &str, amount: Option<Amount>) -> String {
     )
 }
 
-/// Checks terms that were made before against what the bridge serves with `roster`, as new ones
-/// are.
+/// Checks terms that were made before against what the bridge serves with the roster of `vault`, as
+/// new ones are.
 pub(crate) fn check_terms(
     terms: &Terms,
     deposit: &DepositTree,
     params: &Params,
-    roster: &Roster,
+    vault: &VaultTree,
 ) -> Result<(), Problem> {
-    let secp = Secp256k1::verification_only();
-    let vault = VaultTree::new(&secp, InternalKey::Nums, roster);
     if terms.kind.is_sponsor() {
         parse_delay(Some(terms.reclaim_delay), params)?;
         let min = deposit_min(params, deposit, terms);
         return check_sponsor_cap(terms, None, min, params);
     }
-    check_destination(&terms.destination, &vault)?;
+    check_destination(&terms.destination, vault)?;
     check_still_spendable(&terms.destination)?;
     if Kind::from(terms.kind) == Kind::PegIn {
         check_carries_zkbtc(&terms.destination, params)?;
@@ -400,12 +400,13 @@ impl Fields<'_> {
         bridge: &Bridge,
         params: &Params,
         roster: &Roster,
+        governance: &Governance,
     ) -> Result<ParsedRequest, Problem> {
         let secp = Secp256k1::verification_only();
         let destination = parse_address(self.address, bridge.network)?;
         check_destination(
             &destination,
-            &VaultTree::new(&secp, InternalKey::Nums, roster),
+            &VaultTree::new(&secp, InternalKey::Nums, roster, governance),
         )?;
         if self.kind == Kind::PegIn {
             check_carries_zkbtc(&destination, params)?;

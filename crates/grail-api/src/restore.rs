@@ -2,8 +2,8 @@
 //! looks at the chain.
 
 use bitcoin::{OutPoint, secp256k1::Secp256k1};
-use grail_script::{DepositTree, InternalKey};
-use grail_types::{Bridge, Params, Roster};
+use grail_script::{DepositTree, InternalKey, VaultTree};
+use grail_types::{Bridge, Governance, Params, Roster};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -36,13 +36,14 @@ impl RestoreRequest {
 
 impl Receipt {
     /// Checks a receipt that somebody hands in, for a bridge: it must fit itself, be of the bridge,
-    /// name the verified `roster` of its epoch (none when there is none), and have terms that a new
-    /// request could have. Anybody can make one for which all of this holds.
+    /// name the verified `roster` of its epoch (with its administrators; none when there is none),
+    /// and have terms that a new request could have. Anybody can make one for which all of this
+    /// holds.
     pub fn check_for(
         &self,
         bridge: &Bridge,
         params: &Params,
-        roster: Option<&Roster>,
+        roster: Option<(&Roster, &Governance)>,
     ) -> Result<CheckedReceipt, Problem> {
         let checked = self.check().map_err(|error| {
             Problem::new(
@@ -58,13 +59,14 @@ impl Receipt {
         if checked.internal_key() != InternalKey::Nums {
             return Err(foreign("expected a receipt without a group key"));
         }
-        let roster = roster.filter(|roster| *roster == checked.roster());
-        let roster = roster.ok_or_else(|| {
+        let roster = roster.filter(|(roster, _)| *roster == checked.roster());
+        let (roster, governance) = roster.ok_or_else(|| {
             foreign("expected the roster that held the NFT in the epoch of the terms")
         })?;
         let secp = Secp256k1::verification_only();
         let deposit = DepositTree::new(&secp, InternalKey::Nums, terms, roster);
-        check_terms(terms, &deposit, params, roster)?;
+        let vault = VaultTree::new(&secp, InternalKey::Nums, roster, governance);
+        check_terms(terms, &deposit, params, &vault)?;
         Ok(checked)
     }
 }

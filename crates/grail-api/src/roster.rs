@@ -96,6 +96,9 @@ pub struct RosterRecord {
     pub public_keys: Vec<XOnlyPublicKey>,
     /// The Grail address of the epoch.
     pub address: String,
+    /// Its administrators. Their hash is in the NFT's state, and their keys in its vault's script.
+    #[schema(value_type = GovernanceSchema)]
+    pub governance: Governance,
     /// Hash of bridge and parameters, as the NFT's state has it.
     #[schema(value_type = String)]
     pub params_hash: ParamsHash,

@@ -53,6 +53,9 @@ text_enum! {
         LaneSlow => "lane-slow",
         /// As many settlements as there may be wait for a block; the next one waits with them.
         LaneFull => "lane-full",
+        /// Nothing was settled for half a year: in as long again the administrators can take what
+        /// is in the vault. Any settlement ends it.
+        LastResortNear => "last-resort-near",
         /// More requests are ready than one settlement holds.
         QueueLong => "queue-long",
     }
@@ -78,6 +81,7 @@ impl StatusCode {
             | Self::ProverSlow
             | Self::LaneSlow
             | Self::LaneFull
+            | Self::LastResortNear
             | Self::QueueLong => ServingState::Degraded,
         }
     }
@@ -98,6 +102,7 @@ impl StatusCode {
             | Self::ProverSlow
             | Self::LaneSlow
             | Self::LaneFull
+            | Self::LastResortNear
             | Self::QueueLong => 60,
         }
     }

@@ -5,7 +5,7 @@ mod common;
 
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, Amount, CompressedPublicKey, Network, WitnessProgram, WitnessVersion};
-use common::{bridge, key, params, roster, taproot_address};
+use common::{bridge, governance, key, params, roster, taproot_address};
 use grail_api::{
     BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IdempotencyKey, ParsedRequest, Problem, ProblemCode,
     bip21,
@@ -37,7 +37,7 @@ fn peg_out() -> CreatePegOut {
 fn parse(change: impl FnOnce(&mut CreatePegIn)) -> Result<ParsedRequest, Problem> {
     let mut body = peg_in();
     change(&mut body);
-    body.parse(&bridge(), &params(), &roster())
+    body.parse(&bridge(), &params(), &roster(), &governance())
 }
 
 fn code(change: impl FnOnce(&mut CreatePegIn)) -> ProblemCode {
@@ -83,7 +83,7 @@ fn a_peg_out_pays_to_any_standard_address() {
     let mut body = peg_out();
     body.payout_address = p2pkh.to_string();
     let terms = body
-        .parse(&bridge(), &params(), &roster())
+        .parse(&bridge(), &params(), &roster(), &governance())
         .unwrap()
         .into_terms([0; 16]);
     assert_eq!(terms.kind, grail_types::Kind::PegOut);
@@ -125,7 +125,13 @@ fn refuses_a_witness_version_to_come_and_the_vault_itself() {
         code(|body| body.recipient_address = future.to_string()),
         ProblemCode::UnsupportedAddress
     );
-    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster()).script_pubkey;
+    let vault = VaultTree::new(
+        &Secp256k1::new(),
+        InternalKey::Nums,
+        &roster(),
+        &governance(),
+    )
+    .script_pubkey;
     let vault = Address::from_script(&vault, Network::Regtest).unwrap();
     assert_eq!(
         code(|body| body.recipient_address = vault.to_string()),
@@ -140,7 +146,7 @@ fn refuses_addresses_that_nobody_can_spend_from() {
         let nobodys = Address::from_witness_program(program, Network::Regtest).to_string();
         let mut pegged_out = peg_out();
         pegged_out.payout_address.clone_from(&nobodys);
-        let refused = pegged_out.parse(&bridge(), &params(), &roster());
+        let refused = pegged_out.parse(&bridge(), &params(), &roster(), &governance());
         assert_eq!(refused.unwrap_err().code, ProblemCode::UnspendableAddress);
         assert_eq!(
             code(|body| body.recipient_address = nobodys),

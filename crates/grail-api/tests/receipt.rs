@@ -9,7 +9,7 @@ use bitcoin::{
     Amount, FeeRate, OutPoint, ScriptBuf, TxOut, Weight,
     secp256k1::{Keypair, Secp256k1},
 };
-use common::{bridge, key, params, roster, terms};
+use common::{bridge, governance, key, params, roster, terms};
 use grail_api::{Kind, ProblemCode, RECEIPT_BYTES_MAX, Receipt, ReceiptError};
 use grail_script::{GroupKey, InternalKey, nums_key};
 use grail_types::{Epoch, Roster, Terms, Threshold};
@@ -181,7 +181,9 @@ fn a_receipt_that_pays_the_key_that_nobody_has_is_still_taken() {
         };
         Receipt::new(InternalKey::Nums, terms, roster())
     };
-    let taken = |receipt: &Receipt| receipt.check_for(&bridge(), &params(), Some(&roster()));
+    let taken = |receipt: &Receipt| {
+        receipt.check_for(&bridge(), &params(), Some((&roster(), &governance())))
+    };
     assert!(taken(&to(nums_key().serialize())).is_ok());
     let off_curve = taken(&to([0xff; 32])).unwrap_err();
     assert_eq!(off_curve.code, ProblemCode::UnspendableAddress);

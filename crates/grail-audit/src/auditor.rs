@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Amount, Block, BlockHash, OutPoint, ScriptBuf, Transaction, Txid};
 use grail_spell::deployment_identity;
-use grail_types::{BridgeApp, MockAllowed, Network, ParamsHash};
+use grail_types::{BridgeApp, Governance, MockAllowed, Network, ParamsHash};
 
 use crate::books::{Books, Spent};
 use crate::checks::{
@@ -36,6 +36,9 @@ pub struct Watch {
     pub anchor: Anchor,
     /// The parameters that every state must name, if known.
     pub params_hash: Option<ParamsHash>,
+    /// Administrators that states may name, by their hash. Without any, no state's address can be
+    /// checked, which is a note; with some, a state that names others is an alarm.
+    pub governances: Vec<Governance>,
     /// Vault scripts to watch before the chain tells them: see [`Auditor::second_look`].
     pub vault_scripts: BTreeSet<ScriptBuf>,
 }
@@ -76,7 +79,7 @@ impl Auditor {
     /// An auditor that has seen no block.
     pub fn new(watch: Watch) -> Self {
         Self {
-            vaults: Vaults::new(watch.vault_scripts.clone()),
+            vaults: Vaults::new(watch.vault_scripts.clone(), watch.governances.clone()),
             watch,
             last: None,
             is_deployed: false,

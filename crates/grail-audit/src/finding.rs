@@ -90,9 +90,15 @@ pub enum Finding {
         /// The epoch.
         epoch: u64,
     },
-    /// The vault is not the address of the state's signers and threshold.
-    #[error("the state's vault script is not the address of its signers and threshold")]
+    /// The vault is not the address of the state's roster and administrators.
+    #[error("the state's vault script is not the address of its roster and administrators")]
     VaultScript,
+    /// The address of a vault depends on the administrators' keys, and none were told.
+    #[error("the vault's address was not checked: the administrators are not known")]
+    AddressUnchecked,
+    /// Not the administrators that the auditor was told.
+    #[error("the state names other administrators than those that the auditor knows")]
+    Administrators,
     /// Not the parameters that the auditor was told.
     #[error("the state names params {got}, expected {expected}")]
     ParamsHash {
@@ -208,6 +214,8 @@ impl Finding {
             Self::ChangedInEpoch { .. } => "audit-changed-in-epoch",
             Self::RotationNotAnnounced { .. } => "audit-rotation-not-announced",
             Self::VaultScript => "audit-vault-script",
+            Self::AddressUnchecked => "audit-address-unchecked",
+            Self::Administrators => "audit-administrators",
             Self::ParamsHash { .. } => "audit-params-hash",
             Self::TokenDelta { .. } => "audit-token-delta",
             Self::VaultDelta { .. } => "audit-vault-delta",
@@ -229,7 +237,9 @@ impl Finding {
     /// How bad it is.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::TokensBurnt { .. } | Self::StraySpent(_) => Severity::Note,
+            Self::TokensBurnt { .. } | Self::StraySpent(_) | Self::AddressUnchecked => {
+                Severity::Note
+            }
             _ => Severity::Alarm,
         }
     }

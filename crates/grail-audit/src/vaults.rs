@@ -7,16 +7,20 @@ use std::mem;
 use bitcoin::secp256k1::{Secp256k1, VerifyOnly};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, Txid};
 use grail_bridge_contract::RosterState;
+use grail_script::{InternalKey, VaultTree};
+use grail_types::{Governance, Roster};
 
 use crate::books::Books;
 use crate::checks::roster_of;
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::witness::{KnownRoster, Role, SignedInput};
 
 /// Every vault that there was, is, or is known to come.
 #[derive(Debug)]
 pub(crate) struct Vaults {
     secp: Secp256k1<VerifyOnly>,
+    /// Administrators that the auditor was told of.
+    governances: Vec<Governance>,
     /// Every roster so far, the current one last.
     rosters: Vec<KnownRoster>,
     /// Scripts of all vaults known.
@@ -26,10 +30,11 @@ pub(crate) struct Vaults {
 }
 
 impl Vaults {
-    /// With scripts that are known to become vaults.
-    pub(crate) fn new(scripts: BTreeSet<ScriptBuf>) -> Self {
+    /// With scripts that are known to become vaults, and the administrators that are known.
+    pub(crate) fn new(scripts: BTreeSet<ScriptBuf>, governances: Vec<Governance>) -> Self {
         Self {
             secp: Secp256k1::verification_only(),
+            governances,
             rosters: Vec::new(),
             scripts,
             strays: BTreeMap::new(),
@@ -43,17 +48,42 @@ impl Vaults {
     /// Notes the roster of a state, if its address is the vault that the state names.
     pub(crate) fn learn_roster(&mut self, state: &RosterState, findings: &mut Vec<Finding>) {
         let script = ScriptBuf::from_bytes(state.vault_script.clone());
-        let known = roster_of(state).map(|roster| KnownRoster::new(&self.secp, roster));
-        match known {
-            Some(known) if known.script_pubkey == script => {
-                let current = self.rosters.last().map(KnownRoster::roster);
-                if current != Some(known.roster()) {
-                    self.rosters.push(known);
+        match roster_of(state) {
+            Some(roster) => match self.check_address(state, &roster, &script) {
+                Err(finding) if finding.severity() == Severity::Alarm => findings.push(finding),
+                checked => {
+                    let current = self.rosters.last().map(KnownRoster::roster);
+                    if current != Some(&roster) {
+                        findings.extend(checked.err());
+                        self.rosters.push(KnownRoster::new(roster));
+                    }
                 }
-            }
-            _ => findings.push(Finding::VaultScript),
+            },
+            None => findings.push(Finding::VaultScript),
         }
         self.scripts.insert(script);
+    }
+
+    /// The address has the administrators' keys in it, and the state only their hash.
+    fn check_address(
+        &self,
+        state: &RosterState,
+        roster: &Roster,
+        script: &ScriptBuf,
+    ) -> Result<(), Finding> {
+        if self.governances.is_empty() {
+            return Err(Finding::AddressUnchecked);
+        }
+        let mut told = self.governances.iter();
+        let governance = told
+            .find(|it| it.hash() == state.governance)
+            .ok_or(Finding::Administrators)?;
+        let tree = VaultTree::new(&self.secp, InternalKey::Nums, roster, governance);
+        if tree.script_pubkey == *script {
+            Ok(())
+        } else {
+            Err(Finding::VaultScript)
+        }
     }
 
     /// Who signed the roster's inputs. The NFT's own input must be one.

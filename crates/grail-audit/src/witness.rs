@@ -6,10 +6,9 @@
 
 use bitcoin::opcodes::all::{OP_CHECKSIG, OP_CSV, OP_DROP};
 use bitcoin::script::Instruction;
-use bitcoin::secp256k1::{Secp256k1, VerifyOnly};
 use bitcoin::taproot::{ControlBlock, TAPROOT_ANNEX_PREFIX};
 use bitcoin::{Script, ScriptBuf, TxIn, Witness};
-use grail_script::{InternalKey, VaultTree, nums_key};
+use grail_script::{nums_key, quorum_leaf};
 use grail_types::{Roster, SignerIndex};
 
 /// `<32 bytes> DROP` in front of a quorum: a deposit's commitment.
@@ -38,20 +37,17 @@ pub struct SignedInput {
     pub threshold: usize,
 }
 
-/// A roster and the scripts that follow from it.
+/// A roster and the leaf that follows from it.
 #[derive(Clone, Debug)]
 pub(crate) struct KnownRoster {
     roster: Roster,
     leaf: ScriptBuf,
-    pub(crate) script_pubkey: ScriptBuf,
 }
 
 impl KnownRoster {
-    pub(crate) fn new(secp: &Secp256k1<VerifyOnly>, roster: Roster) -> Self {
-        let tree = VaultTree::new(secp, InternalKey::Nums, &roster);
+    pub(crate) fn new(roster: Roster) -> Self {
         Self {
-            leaf: tree.leaf.script().clone(),
-            script_pubkey: tree.script_pubkey,
+            leaf: quorum_leaf(&roster),
             roster,
         }
     }
@@ -145,9 +141,9 @@ fn is_reclaim_leaf(script: &Script) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use bitcoin::Sequence;
-    use bitcoin::secp256k1::Keypair;
+    use bitcoin::secp256k1::{Keypair, Secp256k1};
     use bitcoin::taproot::{LeafVersion, TaprootBuilder};
-    use grail_script::{DepositTree, quorum_leaf};
+    use grail_script::{DepositTree, InternalKey};
     use grail_types::{Epoch, Kind, Network, RequestId, Terms, Threshold};
 
     use super::*;
@@ -199,7 +195,7 @@ mod tests {
     }
 
     fn indexes(input: &TxIn) -> Option<(Role, Vec<u16>)> {
-        let known = KnownRoster::new(&Secp256k1::verification_only(), roster());
+        let known = KnownRoster::new(roster());
         let signed = known.signed(0, input)?;
         Some((signed.role, signed.signers.iter().map(|s| s.0).collect()))
     }

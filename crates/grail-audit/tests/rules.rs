@@ -11,7 +11,7 @@ use common::{
 };
 use grail_audit::{Anchor, Severity, StepKind, Watch};
 use grail_bridge_contract::{Next, RosterState};
-use grail_types::{Network, ParamsHash};
+use grail_types::{Governance, Network, ParamsHash};
 
 /// What a spoiled peg-in of 100,000 sat adds, on top of an honest one.
 fn spoiled(change: impl FnOnce(&mut Draft, &mut RosterState)) -> Vec<&'static str> {
@@ -522,6 +522,30 @@ fn refuses_other_parameters_than_the_pinned() {
         ..watch()
     });
     assert_eq!(codes(&world.deploy(|_| {})), [""; 0]);
+}
+
+/// Keys of administrators are in the address, and the chain tells their hash alone.
+#[test]
+fn an_address_is_checked_by_administrators_that_were_told() {
+    let mut world = World::empty(Watch {
+        governances: Vec::new(),
+        ..watch()
+    });
+    let step = world.deploy(|_| {});
+    assert_eq!(codes(&step), ["audit-address-unchecked"]);
+    assert_eq!(step.alarms().count(), 0);
+    // The roster's leaf does not depend on them: who signed is told.
+    let (draft, _) = world.draft(100_000, &[], 0);
+    assert_eq!(codes(&world.settle_with(draft).0), [""; 0]);
+
+    let other = Governance::new(roster(0, 50).signers().to_vec(), 4).unwrap();
+    let mut world = World::empty(Watch {
+        governances: vec![other],
+        ..watch()
+    });
+    let step = world.deploy(|_| {});
+    assert_eq!(codes(&step), ["audit-administrators"]);
+    assert_eq!(step.alarms().count(), 1);
 }
 
 #[test]

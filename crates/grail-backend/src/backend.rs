@@ -12,6 +12,7 @@ use bitcoin::{
 };
 use grail_attest::Protocol;
 use grail_broker::Broker;
+use grail_policy::adoption::Handover;
 use grail_prover::Prover;
 use grail_store::{Store, StoreTx};
 use grail_types::{Bridge, MockAllowed, Params};
@@ -149,7 +150,12 @@ impl Backend {
         let asker = asker(&mut tx).await?;
         tx.commit().await?;
         let secp = Secp256k1::new();
-        let first = Rosters::first(&secp, deployment.protocol.bridge(), &deployment_tx)
+        let deployed = Handover {
+            transaction: deployment_tx.clone(),
+            spent: Vec::new(),
+            governance: deployment.protocol.governance().clone(),
+        };
+        let first = Rosters::first(&secp, deployment.protocol.bridge(), &deployed)
             .context("the deployment makes no roster")?;
         let mut instance = [0; 8];
         getrandom::fill(&mut instance)?;

@@ -128,10 +128,14 @@ impl Deployment {
     /// of its own time.
     pub fn check(&self) -> anyhow::Result<()> {
         let secp = bitcoin::secp256k1::Secp256k1::verification_only();
-        let vault = VaultTree::new(&secp, InternalKey::Nums, &self.roster);
+        let governance = self.protocol.governance();
+        governance
+            .check_share(&self.roster)
+            .context("governance-share")?;
+        let vault = VaultTree::new(&secp, InternalKey::Nums, &self.roster, governance);
         let expected = first_state(
             self.protocol.hash(),
-            self.protocol.governance().hash(),
+            governance.hash(),
             &self.roster,
             &vault,
         );

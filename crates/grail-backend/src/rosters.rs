@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use bitcoin::{
-    OutPoint, Script, Transaction,
+    OutPoint, Script,
     secp256k1::{Secp256k1, Verification},
 };
 use grail_flow::{BlockRef, confirmations};
@@ -63,9 +63,9 @@ impl Rosters {
     pub fn first<C: Verification>(
         secp: &Secp256k1<C>,
         bridge: &Bridge,
-        deployment: &Transaction,
+        deployment: &Handover,
     ) -> Result<Self, AdoptionError> {
-        let pin = Genesis(deployment.compute_txid());
+        let pin = Genesis(deployment.transaction.compute_txid());
         let first = adopt_genesis(secp, bridge, &pin, deployment)?;
         let later = Vec::new();
         Ok(Self { first, later })

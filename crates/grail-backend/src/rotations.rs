@@ -94,33 +94,28 @@ pub async fn chain_nft(backend: &Backend, reader: &mut Reader) -> anyhow::Result
     })
 }
 
-/// The administrators whose hash is in a state: of the deployment, or of a roster that was
-/// announced with them.
+/// The administrators with this hash: today's, or those of a rotation that was handed in.
 pub async fn governance(
     backend: &Backend,
     reader: &mut Reader,
+    today: &Governance,
     hash: &[u8; 32],
-) -> anyhow::Result<Governance> {
-    let first = backend.protocol().governance();
-    if first.hash() == *hash {
-        return Ok(first.clone());
+) -> anyhow::Result<Option<Governance>> {
+    if today.hash() == *hash {
+        return Ok(Some(today.clone()));
     }
     for row in reader.signed_rotations(ROTATIONS_MAX).await? {
         let known = read(backend, row)?;
-        let documents = [&known.announcement, &known.cancellation];
-        for rotation in documents.into_iter().flatten() {
-            let to_come = rotation.proposed().map(|it| &it.governance);
-            let all = [Some(&rotation.document().governance), to_come];
-            let mut found = all.into_iter().flatten();
-            if let Some(found) = found.find(|it| it.hash() == *hash) {
-                return Ok(found.clone());
-            }
+        let proposed = known
+            .announcement
+            .as_ref()
+            .and_then(CheckedRotation::proposed);
+        let to_come = proposed.map(|it| &it.governance);
+        if let Some(found) = to_come.filter(|it| it.hash() == *hash) {
+            return Ok(Some(found.clone()));
         }
     }
-    anyhow::bail!(
-        "the administrators with the hash {} are not known: hand the rotation in that made them",
-        hex::encode(hash)
-    )
+    Ok(None)
 }
 
 /// What a roster with this hash of parameters goes by: the deployment's, or what a rotation

@@ -352,7 +352,7 @@ fn a_folder_of_before_has_its_receipts_and_begins_with_the_next_window() {
 fn record(roster: &Roster) -> RosterRecord {
     let deposit = json!({
         "epoch": roster.epoch(), "threshold": roster.threshold(), "public_keys": roster.signers(),
-        "address": "", "params_hash": protocol().hash(), "txid": "11".repeat(32),
+        "address": "", "governance": protocol().governance(), "params_hash": protocol().hash(), "txid": "11".repeat(32),
         "height": null, "block_hash": null, "transaction": "", "spent": []
     });
     serde_json::from_value(deposit).unwrap()

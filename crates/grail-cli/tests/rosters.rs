@@ -23,7 +23,7 @@ use grail_cli::commands;
 use grail_cli::progress::Quiet;
 use grail_fixtures::house::{House, Rotated, Rotation};
 use grail_fixtures::world::{self, BRIDGE, governance, images, keypair, public};
-use grail_policy::adoption::{Genesis, adopt_genesis, adopt_next};
+use grail_policy::adoption::{Genesis, Handover, adopt_genesis, adopt_next};
 use grail_prover::{MockProver, ProveRequest, Prover};
 use grail_spell::deployment_identity;
 use grail_store::Store;
@@ -70,7 +70,7 @@ impl World {
             bridge: protocol.bridge(),
             params: protocol.params(),
             roster: &houses[0].roster,
-            governance: governance().hash(),
+            governance: protocol.governance(),
             funding,
             fee_rate: FeeRate::from_sat_per_vb_u32(2),
         };
@@ -211,7 +211,12 @@ fn a_rotation_under_consensus_is_followed_by_backend_wallet_and_auditor() {
     assert_eq!(chain.spent_in_block(&nobody, &block).unwrap(), None);
     let bridge = w.protocol.bridge();
     let pin = Genesis(w.deployment.compute_txid());
-    let genesis = adopt_genesis(&w.secp, bridge, &pin, &w.deployment).unwrap();
+    let deployed = Handover {
+        transaction: w.deployment.clone(),
+        spent: Vec::new(),
+        governance: w.protocol.governance().clone(),
+    };
+    let genesis = adopt_genesis(&w.secp, bridge, &pin, &deployed).unwrap();
     let adopted = adopt_next(&w.secp, bridge, &genesis, &first).unwrap();
     assert_eq!(adopted.roster(), &w.houses[1].roster);
 
@@ -245,6 +250,7 @@ fn a_rotation_under_consensus_is_followed_by_backend_wallet_and_auditor() {
         network: bridge.network,
         anchor: Anchor::Bridge(bridge.app),
         params_hash: Some(w.protocol.hash()),
+        governances: vec![w.protocol.governance().clone()],
         vault_scripts: w
             .houses
             .iter()

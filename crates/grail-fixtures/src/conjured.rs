@@ -34,11 +34,11 @@ pub fn bridge() -> Bridge {
 }
 
 pub fn vault(roster: &Roster) -> ScriptBuf {
-    VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster).script_pubkey
+    VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster, &governance()).script_pubkey
 }
 
 pub fn roster_state(roster: &Roster, params_hash: ParamsHash, supply: u64) -> RosterState {
-    let tree = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster);
+    let tree = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster, &governance());
     RosterState {
         supply,
         ..first_state(params_hash, governance().hash(), roster, &tree)

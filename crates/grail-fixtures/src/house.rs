@@ -18,7 +18,7 @@ use grail_spell::nft_app;
 use grail_txbuild::{Coin, first_state};
 use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, Threshold};
 
-use crate::world::{coin, public, transaction};
+use crate::world::{coin, governance, public, transaction};
 
 /// The holders of a roster.
 pub struct House {
@@ -33,7 +33,7 @@ impl House {
         keys.sort_by_key(|key| public(key).serialize());
         let signers: Vec<XOnlyPublicKey> = keys.iter().map(public).collect();
         let roster = Roster::new(Epoch(epoch), signers, Threshold(threshold)).unwrap();
-        let vault = VaultTree::new(secp, InternalKey::Nums, &roster);
+        let vault = VaultTree::new(secp, InternalKey::Nums, &roster, &governance());
         Self {
             keys,
             roster,
@@ -252,7 +252,11 @@ impl Rotation<'_> {
         for (input, witness) in transaction.input.iter_mut().zip(witnesses) {
             input.witness = witness;
         }
-        Handover { transaction, spent }
+        Handover {
+            transaction,
+            spent,
+            governance: governance(),
+        }
     }
 }
 

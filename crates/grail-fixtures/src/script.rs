@@ -12,7 +12,7 @@ use bitcoin::{
     hashes::Hash,
     secp256k1::{Keypair, Secp256k1},
 };
-use grail_types::{BridgeApp, Epoch, Kind, Network, Roster, Terms, Threshold};
+use grail_types::{BridgeApp, Epoch, Governance, Kind, Network, Roster, Terms, Threshold};
 
 /// A key pair told apart by `seed`, which is not zero.
 pub fn keypair(seed: u16) -> Keypair {
@@ -37,6 +37,19 @@ pub fn roster_with(epoch: u64, signers: u16, threshold: u16) -> (Vec<Keypair>, R
 /// Twelve of sixteen at epoch 0.
 pub fn roster() -> (Vec<Keypair>, Roster) {
     roster_with(0, 16, 12)
+}
+
+/// Key pairs of administrators in their order, and their governance.
+pub fn governance_with(count: u16, threshold: u16) -> (Vec<Keypair>, Governance) {
+    let mut keys: Vec<_> = (0x4001..=0x4000 + count).map(keypair).collect();
+    keys.sort_by_key(|key| public(key).serialize());
+    let administrators = keys.iter().map(public).collect();
+    (keys, Governance::new(administrators, threshold).unwrap())
+}
+
+/// Twelve of sixteen administrators.
+pub fn governance() -> Governance {
+    governance_with(16, 12).1
 }
 
 /// The user whose key [`terms`] name.

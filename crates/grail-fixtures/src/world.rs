@@ -267,7 +267,7 @@ impl World {
         let mut signers: Vec<_> = keys.iter().map(public).chain(setup.guest).collect();
         signers.sort_by_key(XOnlyPublicKey::serialize);
         let roster = Roster::new(Epoch(0), signers, Threshold(setup.threshold)).unwrap();
-        let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
+        let vault = VaultTree::new(&secp, InternalKey::Nums, &roster, &governance());
 
         let deployer = keypair(500);
         let bridge = Bridge {
@@ -285,7 +285,7 @@ impl World {
             bridge: &bridge,
             params: &params,
             roster: &roster,
-            governance: governance().hash(),
+            governance: &governance(),
             funding: coin(source, vout),
             fee_rate: FEE_RATE,
         };
@@ -356,6 +356,7 @@ impl World {
             bridge: &self.bridge,
             params: &self.params,
             roster: &self.roster,
+            governance: &self.governance,
             state: &self.state,
             nft: self.nft(),
             nft_confirmations: 0,

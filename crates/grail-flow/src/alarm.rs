@@ -56,6 +56,8 @@ named_enum! {
         LaneOverdue = "lane-overdue",
         /// [`Alarm::LaneOutbid`].
         LaneOutbid = "lane-outbid",
+        /// [`Alarm::LastResortNear`].
+        LastResortNear = "last-resort-near",
         /// [`Alarm::ProverRefuses`].
         ProverRefuses = "prover-refuses",
         /// [`Alarm::NodesDisagree`].
@@ -235,6 +237,17 @@ pub enum Alarm {
         /// Why it is not.
         reason: WaitReason,
     },
+    /// The coins of NFT and vault have lain untouched for half of the time after which the
+    /// administrators can take them.
+    ///
+    /// Reason: a bridge that is used makes them anew with each settlement, so nobody uses it, or a
+    /// quorum is gone; any settlement ends it, and users who want to leave must do so before.
+    LastResortNear {
+        /// Blocks of age.
+        age: u32,
+        /// Age at which the administrators can take them, blocks.
+        opens_at: u32,
+    },
     /// The prover says no, or answers wrongly, to what our own check finds right.
     ///
     /// Reason: its word condemns no user, so it is asked again and again; whether it is broken,
@@ -310,6 +323,8 @@ impl AlarmCode {
             | Self::DeadJob
             // It waits for what is outside, and goes on by itself once that comes.
             | Self::LaneOverdue | Self::LaneOutbid
+            // Half a year is left, and what ends it is a settlement.
+            | Self::LastResortNear
             // Others may still be proven.
             | Self::ProverRefuses
             // The next block decides.
@@ -348,6 +363,7 @@ impl Alarm {
             Self::DeadJob { .. } => AlarmCode::DeadJob,
             Self::LaneOverdue { .. } => AlarmCode::LaneOverdue,
             Self::LaneOutbid { .. } => AlarmCode::LaneOutbid,
+            Self::LastResortNear { .. } => AlarmCode::LastResortNear,
             Self::ProverRefuses { .. } => AlarmCode::ProverRefuses,
             Self::NodesDisagree { .. } => AlarmCode::NodesDisagree,
             Self::NodeLacksBlocks { .. } => AlarmCode::NodeLacksBlocks,
@@ -370,6 +386,7 @@ impl Alarm {
             | Self::NodesDisagree { .. }
             | Self::NodeLacksBlocks { .. }
             | Self::LaneOutbid { .. }
+            | Self::LastResortNear { .. }
             | Self::ProverRefuses { .. } => AlarmSubject::Bridge,
             Self::ImpossibleEvent { subject, .. } => subject.clone(),
             Self::SettlementConflict { settlement, .. }
@@ -447,6 +464,10 @@ impl std::fmt::Display for Alarm {
             }
             Self::DeadJob { job, error } => write!(f, "{job}: {error}"),
             Self::NodesDisagree { words } | Self::NodeLacksBlocks { words } => f.write_str(words),
+            Self::LastResortNear { age, opens_at } => write!(
+                f,
+                "NFT and vault are {age} blocks old, and their administrators' at {opens_at}"
+            ),
             Self::LaneOverdue {
                 settlement,
                 stage,

@@ -19,10 +19,10 @@ mod error;
 mod handover;
 
 use bitcoin::secp256k1::{Message, Secp256k1, Verification, schnorr::Signature};
-use bitcoin::{Transaction, TxIn, Txid, Witness};
+use bitcoin::{TxIn, Txid, Witness};
 use grail_script::{InternalKey, Sighashes, VaultTree};
 use grail_spell::{BridgeCharms, Previous, deployment_identity};
-use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, SignerIndex};
+use grail_types::{Bridge, Epoch, Governance, MockAllowed, ParamsHash, Roster, SignerIndex};
 
 use crate::roster::roster_of;
 
@@ -43,6 +43,7 @@ pub struct Genesis(pub Txid);
 pub struct AdoptedRoster {
     bridge: Bridge,
     roster: Roster,
+    governance: Governance,
     params_hash: ParamsHash,
     vault: VaultTree,
     txid: Txid,
@@ -57,6 +58,11 @@ impl AdoptedRoster {
     /// Its number.
     pub const fn epoch(&self) -> Epoch {
         self.roster.epoch()
+    }
+
+    /// Its administrators: those whose hash is in the NFT's state.
+    pub const fn governance(&self) -> &Governance {
+        &self.governance
     }
 
     /// Hash of the parameters that its NFT is bound to. Parameters of that hash count from here on.
@@ -75,12 +81,12 @@ impl AdoptedRoster {
     }
 }
 
-/// The first roster: the one that the pinned transaction made.
+/// The first roster: the one that the pinned transaction made. What it spends need not be shown.
 pub fn adopt_genesis<C: Verification>(
     secp: &Secp256k1<C>,
     bridge: &Bridge,
     genesis: &Genesis,
-    deployment: &Transaction,
+    deployment: &Handover,
 ) -> Result<AdoptedRoster, AdoptionError> {
     let consented = Consented::by_pin(bridge, genesis, deployment)?;
     consented.adopt(secp, bridge)
@@ -106,19 +112,20 @@ pub fn adopt_next<C: Verification>(
 }
 
 /// A transaction that those consented to who could: what it claims counts.
-struct Consented<'a>(&'a Transaction);
+struct Consented<'a>(&'a Handover);
 
 impl<'a> Consented<'a> {
     fn by_pin(
         bridge: &Bridge,
         genesis: &Genesis,
-        deployment: &'a Transaction,
+        deployment: &'a Handover,
     ) -> Result<Self, AdoptionError> {
-        let (expected, got) = (genesis.0, deployment.compute_txid());
+        let transaction = &deployment.transaction;
+        let (expected, got) = (genesis.0, transaction.compute_txid());
         if got != expected {
             return Err(AdoptionError::NotGenesis { expected, got });
         }
-        let first = deployment.input.first().map(|input| input.previous_output);
+        let first = transaction.input.first().map(|input| input.previous_output);
         if first.map(deployment_identity) != Some(bridge.app.identity) {
             return Err(AdoptionError::WrongIdentity);
         }
@@ -153,7 +160,7 @@ impl<'a> Consented<'a> {
             secp.verify_schnorr(&signature, &digest, key)
                 .map_err(|_| invalid)?;
         }
-        Ok(Self(transaction))
+        Ok(Self(step))
     }
 
     /// The roster on output 0. The contract does no curve arithmetic, so keys and address are
@@ -164,14 +171,18 @@ impl<'a> Consented<'a> {
         bridge: &Bridge,
     ) -> Result<AdoptedRoster, AdoptionError> {
         let mock = MockAllowed::on(bridge.network);
-        let read = Previous::read(self.0, &[0], &bridge.app, mock);
+        let Self(step) = self;
+        let read = Previous::read(&step.transaction, &[0], &bridge.app, mock);
         let nft = read.spent(0).ok_or(AdoptionError::NftMissing)?;
         let BridgeCharms::Nft(state) = nft.carried.clone() else {
             return Err(AdoptionError::NftMissing);
         };
         let state = state?.with_consent_shown();
         let roster = roster_of(&state).map_err(AdoptionError::RosterInvalid)?;
-        let vault = VaultTree::new(secp, InternalKey::Nums, &roster);
+        if state.governance != step.governance.hash() {
+            return Err(AdoptionError::WrongGovernance);
+        }
+        let vault = VaultTree::new(secp, InternalKey::Nums, &roster, &step.governance);
         if state.vault_script != vault.script_pubkey.as_bytes() {
             return Err(AdoptionError::WrongVaultScript);
         }
@@ -181,6 +192,7 @@ impl<'a> Consented<'a> {
         Ok(AdoptedRoster {
             bridge: *bridge,
             roster,
+            governance: step.governance.clone(),
             params_hash: ParamsHash(state.params_hash),
             vault,
             txid: read.txid(),

@@ -1,16 +1,29 @@
 //! Tapscript leaves.
 
 use bitcoin::{
-    Script, ScriptBuf,
+    Script, ScriptBuf, XOnlyPublicKey,
     opcodes::all::{OP_CHECKSIG, OP_CHECKSIGADD, OP_CSV, OP_DROP, OP_NUMEQUAL},
     script::Builder,
 };
-use grail_types::{RequestId, Roster, Terms};
+use grail_types::{Governance, RequestId, Roster, Terms};
 
 /// `multi_a(threshold, signers)` of BIP-387: `<key> CHECKSIG (<key> CHECKSIGADD)* <threshold>
 /// NUMEQUAL`, keys in roster order.
 pub fn quorum_leaf(roster: &Roster) -> ScriptBuf {
     quorum(Builder::new(), roster).into_script()
+}
+
+/// Blocks that a vault's coin must have lain untouched before its administrators can take it: a
+/// year. Each settlement makes the coin anew (ADR 26).
+pub const LAST_RESORT_AGE: u16 = 52_560;
+
+/// `<52560> CSV DROP multi_a(L, administrators)`: the way out of a vault whose roster is gone.
+pub(crate) fn last_resort_leaf(governance: &Governance) -> ScriptBuf {
+    let start = Builder::new()
+        .push_int(i64::from(LAST_RESORT_AGE))
+        .push_opcode(OP_CSV)
+        .push_opcode(OP_DROP);
+    multi_a(start, governance.administrators(), governance.last_resort()).into_script()
 }
 
 /// `<commitment> DROP multi_a(...)`: the roster's way to spend a deposit.
@@ -52,19 +65,23 @@ pub(crate) fn reclaim_leaf(terms: &Terms) -> ScriptBuf {
 }
 
 fn quorum(start: Builder, roster: &Roster) -> Builder {
-    roster
-        .signers()
-        .iter()
+    multi_a(start, roster.signers(), roster.threshold().0.into())
+}
+
+fn multi_a(start: Builder, keys: &[XOnlyPublicKey], needed: usize) -> Builder {
+    // A roster and a governance have at most 100 keys.
+    let needed = i64::try_from(needed).expect("no more than there are keys");
+    keys.iter()
         .enumerate()
-        .fold(start, |script, (index, signer)| {
+        .fold(start, |script, (index, key)| {
             let check = if index == 0 {
                 OP_CHECKSIG
             } else {
                 OP_CHECKSIGADD
             };
-            script.push_x_only_key(signer).push_opcode(check)
+            script.push_x_only_key(key).push_opcode(check)
         })
-        .push_int(i64::from(roster.threshold().0))
+        .push_int(needed)
         .push_opcode(OP_NUMEQUAL)
 }
 

@@ -13,10 +13,10 @@ mod tree;
 pub mod weight;
 
 pub use internal_key::{GroupKey, InternalKey, NumsAsGroupKey, nums_key};
-pub use leaf::{deposit_request, quorum_leaf};
+pub use leaf::{LAST_RESORT_AGE, deposit_request, quorum_leaf};
 pub use notice::NoticeTree;
 pub use sighash::{SighashError, Sighashes};
-pub use spend::{KeySpend, Leaf, LeafSpend, Spend};
+pub use spend::{KeySpend, LastResort, Leaf, LeafSpend, Spend};
 #[cfg(feature = "test-action")]
 pub use tree::ProbeTree;
 pub use tree::{DepositTree, VaultTree};

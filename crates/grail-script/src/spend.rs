@@ -10,7 +10,7 @@ use bitcoin::{
     secp256k1::Scalar,
     taproot::{ControlBlock, LeafVersion, TaprootSpendInfo},
 };
-use grail_types::Roster;
+use grail_types::{Governance, Roster};
 
 use crate::{
     internal_key::GroupKey,
@@ -138,10 +138,52 @@ impl LeafSpend {
 
     /// Weight of the whole witness: `threshold` signatures, empty places, script, control block.
     pub fn witness_weight(&self) -> Weight {
-        let empty = self.signers.saturating_sub(self.threshold);
-        let signatures = std::iter::repeat_n(SIGNATURE_BYTES, self.threshold);
-        let places = signatures.chain(std::iter::repeat_n(0, empty));
-        self.leaf.witness_weight(places)
+        multi_a_weight(&self.leaf, self.signers, self.threshold)
+    }
+}
+
+/// Of a witness with a place for each of `keys`, of which `needed` hold a signature.
+fn multi_a_weight(leaf: &Leaf, keys: usize, needed: usize) -> Weight {
+    let signatures = std::iter::repeat_n(SIGNATURE_BYTES, needed);
+    let places = signatures.chain(std::iter::repeat_n(0, keys.saturating_sub(needed)));
+    leaf.witness_weight(places)
+}
+
+/// The administrators' spend of a vault's coin that is old enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastResort {
+    leaf: Leaf,
+    administrators: usize,
+    needed: usize,
+}
+
+impl LastResort {
+    pub(crate) fn new(leaf: Leaf, governance: &Governance) -> Self {
+        Self {
+            leaf,
+            administrators: governance.administrators().len(),
+            needed: governance.last_resort(),
+        }
+    }
+
+    /// The leaf.
+    pub fn leaf(&self) -> &Leaf {
+        &self.leaf
+    }
+
+    /// How many administrators have a place in the witness.
+    pub fn administrators(&self) -> usize {
+        self.administrators
+    }
+
+    /// How many of the places hold a signature, exactly.
+    pub fn needed(&self) -> usize {
+        self.needed
+    }
+
+    /// Weight of the whole witness: `needed` signatures, empty places, script, control block.
+    pub fn witness_weight(&self) -> Weight {
+        multi_a_weight(&self.leaf, self.administrators, self.needed)
     }
 }
 

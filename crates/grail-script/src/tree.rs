@@ -5,15 +5,16 @@ use bitcoin::{
     secp256k1::{Secp256k1, Verification},
     taproot::TaprootBuilder,
 };
-use grail_types::{RequestId, Roster, Terms};
+use grail_types::{Governance, RequestId, Roster, Terms};
 
 use crate::{
     internal_key::InternalKey,
-    leaf::{deposit_leaf, quorum_leaf, reclaim_leaf},
-    spend::{KeySpend, Leaf, LeafSpend},
+    leaf::{deposit_leaf, last_resort_leaf, quorum_leaf, reclaim_leaf},
+    spend::{KeySpend, LastResort, Leaf, LeafSpend},
 };
 
-/// The Grail address of an epoch: one leaf, the roster's.
+/// The Grail address of an epoch: a leaf for the roster, and one for the administrators once the
+/// coin is [`LAST_RESORT_AGE`](crate::LAST_RESORT_AGE) blocks old.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VaultTree {
     /// Output script.
@@ -22,21 +23,27 @@ pub struct VaultTree {
     pub leaf: LeafSpend,
     /// The group's spend by its key, if the internal key is a group's.
     pub key: Option<KeySpend>,
+    /// The administrators' leaf. No roster's: no signer signs by it.
+    pub last_resort: LastResort,
 }
 
 impl VaultTree {
-    /// The vault of `roster`. Whoever names a group key answers for its being the roster's.
+    /// The vault of `roster` under `governance`: the one whose hash is in the NFT's state. Whoever
+    /// names a group key answers for its being the roster's.
     pub fn new<C: Verification>(
         secp: &Secp256k1<C>,
         internal_key: InternalKey,
         roster: &Roster,
+        governance: &Governance,
     ) -> Self {
-        let tree = Tree::new(secp, internal_key, [(0, quorum_leaf(roster))]);
-        let [leaf] = tree.leaves;
+        let leaves = [(1, quorum_leaf(roster)), (1, last_resort_leaf(governance))];
+        let tree = Tree::new(secp, internal_key, leaves);
+        let [leaf, last_resort] = tree.leaves;
         Self {
             script_pubkey: tree.script_pubkey,
             leaf: LeafSpend::new(leaf, roster),
             key: tree.key,
+            last_resort: LastResort::new(last_resort, governance),
         }
     }
 }

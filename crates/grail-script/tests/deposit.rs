@@ -7,7 +7,7 @@ use grail_fixtures::script as support;
 use bitcoin::{Amount, ScriptBuf, secp256k1::Secp256k1};
 use grail_script::{DepositTree, InternalKey, VaultTree};
 use grail_types::{Kind, Network, Roster, Terms};
-use support::{keypair, p2wpkh, public, roster, roster_with, terms};
+use support::{governance, keypair, p2wpkh, public, roster, roster_with, terms};
 
 fn address(terms: &Terms, roster: &Roster) -> ScriptBuf {
     DepositTree::new(&Secp256k1::new(), InternalKey::Nums, terms, roster).script_pubkey
@@ -52,7 +52,7 @@ fn the_roster_changes_the_address() {
 #[test]
 fn a_deposit_address_is_never_the_vault() {
     let (_, roster) = roster();
-    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster, &governance());
     assert_ne!(address(&terms(), &roster), vault.script_pubkey);
 }
 

@@ -18,7 +18,7 @@ use grail_script::{
     nums_key, weight,
 };
 use grail_witness::{WitnessError, group_witness, quorum_witness};
-use support::{keypair, p2wpkh, public, roster, tapscript, terms};
+use support::{governance, keypair, p2wpkh, public, roster, tapscript, terms};
 
 fn group() -> Keypair {
     keypair(0x6666)
@@ -32,7 +32,7 @@ fn internal_key() -> InternalKey {
 fn outputs() -> [(ScriptBuf, KeySpend); 2] {
     let secp = Secp256k1::new();
     let (_, roster) = roster();
-    let vault = VaultTree::new(&secp, internal_key(), &roster);
+    let vault = VaultTree::new(&secp, internal_key(), &roster, &governance());
     let deposit = DepositTree::new(&secp, internal_key(), &terms(), &roster);
     [
         (vault.script_pubkey, vault.key.unwrap()),
@@ -104,9 +104,11 @@ fn the_group_key_spends_vault_and_deposit() {
 fn the_tweak_is_the_one_of_bip341() {
     let secp = Secp256k1::new();
     let (_, roster) = roster();
-    let vault = VaultTree::new(&secp, internal_key(), &roster);
+    let vault = VaultTree::new(&secp, internal_key(), &roster, &governance());
     let spend = vault.key.unwrap();
-    let root = support::reference::leaf_hash(0xc0, vault.leaf.script());
+    let leaves = [vault.leaf.leaf(), vault.last_resort.leaf()];
+    let [leaf, resort] = leaves.map(|leaf| support::reference::leaf_hash(0xc0, leaf.script()));
+    let root = support::reference::branch_hash(leaf, resort);
     let (expected, _) =
         support::reference::output_key(&public(&group()).serialize(), Some(root)).unwrap();
     assert_eq!(spend.output_key(), expected);
@@ -125,7 +127,7 @@ fn an_input_by_key_has_the_size_of_the_design() {
 fn without_a_group_key_there_is_no_key_path() {
     let secp = Secp256k1::new();
     let (_, roster) = roster();
-    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
+    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster, &governance());
     let deposit = DepositTree::new(&secp, InternalKey::Nums, &terms(), &roster);
     assert_eq!((vault.key, deposit.key), (None, None));
 }
@@ -176,7 +178,7 @@ fn signatures_of_single_signers_do_not_complete_a_spend_by_key() {
 fn a_quorum_spends_by_its_leaf_under_a_group_key_too() {
     let secp = Secp256k1::new();
     let (keys, roster) = roster();
-    let vault = VaultTree::new(&secp, internal_key(), &roster);
+    let vault = VaultTree::new(&secp, internal_key(), &roster, &governance());
     let (mut transaction, mut prevouts) = spending();
     transaction.input.truncate(1);
     prevouts.truncate(1);

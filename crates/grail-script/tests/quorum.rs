@@ -21,7 +21,7 @@ use grail_types::SignerIndex;
 use grail_witness::{WitnessError, leaf_witness};
 use miniscript::{Descriptor, Miniscript, Tap};
 use proptest::prelude::*;
-use support::{p2wpkh, roster, roster_with, tapscript, terms};
+use support::{governance, governance_with, p2wpkh, roster, roster_with, tapscript, terms};
 
 type Signatures = BTreeMap<SignerIndex, Signature>;
 
@@ -100,13 +100,34 @@ fn the_leaf_is_the_multi_a_of_miniscript() {
 }
 
 #[test]
-fn the_vault_is_the_taproot_address_of_the_descriptor() {
+fn the_last_resort_is_a_years_age_and_the_multi_a_of_miniscript() {
+    let (_, roster) = roster();
+    for (count, threshold, needed) in [(16, 12, 14), (4, 3, 4), (1, 1, 1), (100, 67, 84)] {
+        let (_, governance) = governance_with(count, threshold);
+        let keys = governance.administrators().iter().map(ToString::to_string);
+        let text = format!("multi_a({needed},{})", keys.collect::<Vec<_>>().join(","));
+        let multi_a = Miniscript::<bitcoin::XOnlyPublicKey, Tap>::from_str(&text).unwrap();
+        // 52,560 takes three bytes, since the highest bit of two is the sign; CSV, DROP.
+        let age = [3, 0x50, 0xcd, 0x00, 0xb2, 0x75];
+        let expected = [age.as_slice(), multi_a.encode().as_bytes()].concat();
+        let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster, &governance);
+        let leaf = vault.last_resort.leaf();
+        assert_eq!(leaf.script().to_bytes(), expected);
+        assert_eq!(vault.last_resort.needed(), needed);
+    }
+}
+
+#[test]
+fn a_rosters_witness_is_within_miniscripts_bound() {
     let (_, roster) = roster();
     let keys: Vec<_> = roster.signers().iter().map(ToString::to_string).collect();
-    let text = format!("tr({},multi_a(12,{}))", nums_key(), keys.join(","));
+    let text = format!(
+        "tr({0},{{multi_a(12,{1}),pk({0})}})",
+        nums_key(),
+        keys.join(",")
+    );
     let descriptor = Descriptor::<bitcoin::XOnlyPublicKey>::from_str(&text).unwrap();
-    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
-    assert_eq!(vault.script_pubkey, descriptor.script_pubkey());
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster, &governance());
     // Miniscript's own bound of a satisfaction, which allows a signature a 65th byte.
     let bound = descriptor.max_weight_to_satisfy().unwrap();
     let weight = vault.leaf.witness_weight();
@@ -117,17 +138,32 @@ fn the_vault_is_the_taproot_address_of_the_descriptor() {
 }
 
 #[test]
+fn other_administrators_have_another_vault() {
+    let secp = Secp256k1::new();
+    let (_, roster) = roster();
+    let script = |count, threshold| {
+        let (_, governance) = governance_with(count, threshold);
+        VaultTree::new(&secp, InternalKey::Nums, &roster, &governance).script_pubkey
+    };
+    assert_ne!(script(16, 12), script(15, 12));
+    assert_ne!(script(16, 12), script(16, 15));
+}
+
+#[test]
 fn twelve_of_sixteen_has_the_sizes_of_the_design() {
     let (keys, roster) = roster();
     let secp = Secp256k1::new();
-    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
+    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster, &governance());
     assert_eq!(vault.leaf.script().len(), 546);
-    assert_eq!(vault.leaf.control_block().size(), 33);
-    assert_eq!(vault.leaf.witness_weight().to_wu(), 1_368);
+    assert_eq!(vault.leaf.control_block().size(), 65);
+    assert_eq!(vault.leaf.witness_weight().to_wu(), 1_400);
+    // Fourteen signatures, and six bytes of age.
+    assert_eq!(vault.last_resort.leaf().script().len(), 552);
+    assert_eq!(vault.last_resort.witness_weight().to_wu(), 1_534);
 
     let (transaction, _) = signed(&keys, &vault.script_pubkey, &vault.leaf, 0..12);
     let input = transaction.input[0].segwit_weight().to_wu();
-    assert_eq!((input, input.div_ceil(4)), (1_532, 383));
+    assert_eq!((input, input.div_ceil(4)), (1_564, 391));
 
     let deposit = DepositTree::new(&secp, InternalKey::Nums, &terms(), &roster);
     assert_eq!(deposit.leaf.script().len(), 546 + 34);
@@ -140,7 +176,7 @@ fn twelve_of_sixteen_has_the_sizes_of_the_design() {
 fn any_quorum_spends_vault_and_deposit() {
     let (keys, roster) = roster();
     let secp = Secp256k1::new();
-    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
+    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster, &governance());
     let deposit = DepositTree::new(&secp, InternalKey::Nums, &terms(), &roster);
     let quorums: [Vec<u16>; 3] = [
         (0..12).collect(),
@@ -161,7 +197,7 @@ fn any_quorum_spends_vault_and_deposit() {
 #[test]
 fn surplus_signatures_are_left_out() {
     let (keys, roster) = roster();
-    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster, &governance());
     let (all, prevouts) = signed(&keys, &vault.script_pubkey, &vault.leaf, 0..16);
     let (first, _) = signed(&keys, &vault.script_pubkey, &vault.leaf, 0..12);
     assert_eq!(all, first);
@@ -173,7 +209,7 @@ fn surplus_signatures_are_left_out() {
 fn signatures_made_without_an_annex_fail_with_one() {
     let (keys, roster) = roster();
     let secp = Secp256k1::new();
-    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
+    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster, &governance());
     let (transaction, prevouts) = spending(&vault.script_pubkey);
     let signed = sighash(&transaction, &prevouts, &vault.leaf);
     let leaf = TapLeafHash::from_script(vault.leaf.script(), LeafVersion::TapScript);
@@ -202,7 +238,7 @@ fn signatures_made_without_an_annex_fail_with_one() {
 #[test]
 fn eleven_signatures_make_no_witness() {
     let (keys, roster) = roster();
-    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster, &governance());
     let (transaction, prevouts) = spending(&vault.script_pubkey);
     let sighash = sighash(&transaction, &prevouts, &vault.leaf);
     let signatures = sign(&keys, 0..11, &sighash);
@@ -218,7 +254,7 @@ fn eleven_signatures_make_no_witness() {
 #[test]
 fn a_signature_of_nobody_makes_no_witness() {
     let (keys, roster) = roster();
-    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster, &governance());
     let (transaction, prevouts) = spending(&vault.script_pubkey);
     let sighash = sighash(&transaction, &prevouts, &vault.leaf);
     let mut signatures = sign(&keys, 0..11, &sighash);
@@ -233,7 +269,7 @@ fn a_signature_of_nobody_makes_no_witness() {
 #[test]
 fn a_signature_in_anothers_place_does_not_spend() {
     let (keys, roster) = roster();
-    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster, &governance());
     let (mut transaction, prevouts) = spending(&vault.script_pubkey);
     let sighash = sighash(&transaction, &prevouts, &vault.leaf);
     let mut signatures = sign(&keys, 0..12, &sighash);
@@ -248,8 +284,8 @@ fn a_quorum_of_another_roster_does_not_spend() {
     let (_, roster) = roster();
     let (others, other_roster) = roster_with(0, 17, 12);
     let secp = Secp256k1::new();
-    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster);
-    let other = VaultTree::new(&secp, InternalKey::Nums, &other_roster);
+    let vault = VaultTree::new(&secp, InternalKey::Nums, &roster, &governance());
+    let other = VaultTree::new(&secp, InternalKey::Nums, &other_roster, &governance());
     let (transaction, prevouts) = signed(&others, &vault.script_pubkey, &other.leaf, 0..12);
     assert_eq!(
         tapscript::verify_all(&transaction, &prevouts),
@@ -263,8 +299,8 @@ fn the_epoch_is_not_in_the_vault_address_but_in_every_deposit_address() {
     let (_, first) = roster_with(0, 16, 12);
     let (_, second) = roster_with(1, 16, 12);
     assert_eq!(
-        VaultTree::new(&secp, InternalKey::Nums, &first),
-        VaultTree::new(&secp, InternalKey::Nums, &second)
+        VaultTree::new(&secp, InternalKey::Nums, &first, &governance()),
+        VaultTree::new(&secp, InternalKey::Nums, &second, &governance())
     );
     let mut later = terms();
     later.epoch = second.epoch();
@@ -289,7 +325,7 @@ proptest! {
             let tree = DepositTree::new(&secp, InternalKey::Nums, &terms(), &roster);
             (tree.script_pubkey, tree.leaf)
         } else {
-            let tree = VaultTree::new(&secp, InternalKey::Nums, &roster);
+            let tree = VaultTree::new(&secp, InternalKey::Nums, &roster, &governance());
             (tree.script_pubkey, tree.leaf)
         };
         let absent = usize::from(signers - threshold).min(skip);
@@ -306,7 +342,7 @@ proptest! {
     #[test]
     fn one_flipped_bit_in_a_witness_does_not_spend(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let (keys, roster) = roster_with(0, 4, 3);
-        let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
+        let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster, &governance());
         let (mut transaction, prevouts) =
             signed(&keys, &vault.script_pubkey, &vault.leaf, 0..3);
         let mut elements = transaction.input[0].witness.to_vec();

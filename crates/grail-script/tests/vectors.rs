@@ -16,7 +16,7 @@ use grail_types::{Epoch, Roster, SignerIndex, Threshold};
 use grail_witness::{WitnessError, verify_signature};
 use serde_json::Value;
 use support::{
-    keypair, public,
+    governance, keypair, public,
     reference::{Spend, branch_hash, leaf_hash, output_key, p2tr, root_of},
     roster, terms,
 };
@@ -185,7 +185,7 @@ fn sighashes_of_script_paths_equal_the_reference() {
     let (_, roster) = roster();
     let secp = Secp256k1::new();
     let leaves = [
-        VaultTree::new(&secp, InternalKey::Nums, &roster).leaf,
+        VaultTree::new(&secp, InternalKey::Nums, &roster, &governance()).leaf,
         DepositTree::new(&secp, InternalKey::Nums, &terms(), &roster).leaf,
     ];
     let mut sighashes = Sighashes::new(&transaction, &prevouts);
@@ -211,7 +211,12 @@ fn sighashes_of_script_paths_equal_the_reference() {
 fn key_spend() -> grail_script::Spend {
     let (_, roster) = roster();
     let group_key = public(&keypair(0x6666)).try_into().unwrap();
-    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Group(group_key), &roster);
+    let vault = VaultTree::new(
+        &Secp256k1::new(),
+        InternalKey::Group(group_key),
+        &roster,
+        &governance(),
+    );
     vault.key.unwrap().into()
 }
 
@@ -249,7 +254,7 @@ fn sighashes_of_key_paths_equal_the_published_ones() {
 fn an_input_out_of_range_and_missing_prevouts_have_no_sighash() {
     let (transaction, prevouts, _) = spending_case();
     let (_, roster) = roster();
-    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster);
+    let vault = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &roster, &governance());
     let inputs = transaction.input.len();
     for spend in [vault.leaf.into(), key_spend()] {
         let error = Sighashes::new(&transaction, &prevouts)
@@ -287,8 +292,14 @@ fn the_trees_equal_the_reference() {
     ];
     for (internal_key, point) in keys {
         let point = point.serialize();
-        let vault = VaultTree::new(&secp, internal_key, &roster);
-        let root = leaf_hash(0xc0, vault.leaf.script());
+        let vault = VaultTree::new(&secp, internal_key, &roster, &governance());
+        let (leaf, resort) = (vault.leaf.leaf(), vault.last_resort.leaf());
+        let hashes = [leaf, resort].map(|leaf| leaf_hash(0xc0, leaf.script()));
+        let root = branch_hash(hashes[0], hashes[1]);
+        for (leaf, hash) in [leaf, resort].into_iter().zip(hashes) {
+            assert_eq!(leaf.control_block().internal_key.serialize(), point);
+            assert_eq!(root_of(&leaf.control_block().serialize(), hash), Some(root));
+        }
         let (key, _) = output_key(&point, Some(root)).unwrap();
         assert_eq!(vault.script_pubkey, p2tr(&key));
 

@@ -17,7 +17,7 @@ use grail_script::{
 use grail_types::{Roster, SignerIndex, Terms};
 use grail_witness::{Reclaim, group_witness, leaf_witness};
 use proptest::prelude::*;
-use support::{keypair, p2wpkh, public, roster_with, tapscript, terms, user};
+use support::{governance, keypair, p2wpkh, public, roster_with, tapscript, terms, user};
 
 /// How an input is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl<'a> Scene<'a> {
         };
         for (index, wanted) in wanted.iter().enumerate() {
             let holder = &rosters[wanted.roster % rosters.len()];
-            let vault = VaultTree::new(&secp, internal_key, &holder.1);
+            let vault = VaultTree::new(&secp, internal_key, &holder.1, &governance());
             let deposit = DepositTree::new(&secp, internal_key, terms, &holder.1);
             let is_vault = matches!(wanted.kind, Kind::VaultLeaf | Kind::VaultKey);
             let output = TxOut {
@@ -272,6 +272,7 @@ fn outputs_weigh_what_the_library_says() {
         &Secp256k1::new(),
         InternalKey::Nums,
         &roster_with(0, 4, 3).1,
+        &governance(),
     );
     let scripts = [
         (p2wpkh(1), Some(weight::P2WPKH_OUTPUT)),

@@ -7,10 +7,7 @@
 //! Nothing that is signed depends on it. What will (parameters where no NFT is spent, a vote on the
 //! next roster) needs besides that the newest rotation is in a block.
 
-use bitcoin::{
-    Transaction, consensus,
-    secp256k1::{All, Secp256k1},
-};
+use bitcoin::secp256k1::{All, Secp256k1};
 use grail_policy::adoption::{AdoptedRoster, Genesis, Handover, adopt_genesis, adopt_next};
 use grail_types::Bridge;
 use grail_wire::{Adopt, Adopted, Fault, FaultCode};
@@ -33,8 +30,8 @@ impl Rosters {
             .deployment
             .as_ref()
             .ok_or_else(|| refused("no-deployment", &"expected the deployment first"))?;
-        let deployment: Transaction =
-            consensus::deserialize(bytes).map_err(|error| refused("malformed", &error))?;
+        let deployment =
+            Handover::from_bytes(bytes).map_err(|error| refused("malformed", &error))?;
         let genesis = Genesis(shown.genesis);
         let newest = adopt_genesis(secp, bridge, &genesis, &deployment)
             .map_err(|error| refused(error.code(), &error))?;

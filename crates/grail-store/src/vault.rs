@@ -139,6 +139,20 @@ impl Reader {
         row.map(|row| Ok(Epoch(row.u64("epoch")?))).transpose()
     }
 
+    /// The block that made the NFT's unspent output; none while that is in no block.
+    pub async fn nft_block(&mut self) -> Result<Option<BlockRef>, StoreError> {
+        let row = sqlx::query(
+            "SELECT height, hash FROM vault_outputs WHERE kind = $1 AND spent_txid IS NULL",
+        )
+        .bind(KindName::Nft.name())
+        .fetch_optional(self.connection())
+        .await?;
+        match row {
+            Some(row) => row.maybe_block("height", "hash"),
+            None => Ok(None),
+        }
+    }
+
     /// Whether a transaction in a block spends an output of the bridge.
     pub async fn is_vault_output_spent(&mut self, outpoint: &OutPoint) -> Result<bool, StoreError> {
         let row = sqlx::query(

@@ -127,6 +127,7 @@ impl Ledger {
             network: Network::Regtest,
             anchor: Anchor::Bridge(deployment.protocol.bridge().app),
             params_hash: Some(deployment.protocol.hash()),
+            governances: vec![deployment.protocol.governance().clone()],
             vault_scripts: [].into(),
         };
         let (mut auditor, mut steps) = self.audit_once(watch)?;

@@ -112,6 +112,7 @@ fn the_auditor_tells_every_step_and_finds_a_forgery() {
         &Secp256k1::new(),
         InternalKey::Nums,
         &cluster.deployment.roster,
+        cluster.deployment.protocol.governance(),
     )
     .script_pubkey;
     cluster.node.fund(&vault, Amount::from_sat(12_345));

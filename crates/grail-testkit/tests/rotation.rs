@@ -100,6 +100,7 @@ impl Bridge {
             bridge: &world.bridge,
             params: &world.params,
             roster: &world.roster,
+            governance: &world.governance,
             state: &world.state,
             nft: world.nft(),
             vault: Some(world.vault_coin()),
@@ -244,7 +245,12 @@ fn a_rotation_waits_for_its_coin_while_twenty_settlements_pass_by() {
     let before = execution.signing.prevouts[1].value.to_sat();
     assert_eq!(backing(&execution.signed), (1_000, before));
     assert_eq!(execution.state.supply, before);
-    let next = VaultTree::new(&bridge.world.secp, InternalKey::Nums, &succession.roster);
+    let next = VaultTree::new(
+        &bridge.world.secp,
+        InternalKey::Nums,
+        &succession.roster,
+        &succession.governance,
+    );
     assert_eq!(execution.signed.output[1].script_pubkey, next.script_pubkey);
 
     // And the next roster goes on.

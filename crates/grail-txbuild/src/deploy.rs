@@ -13,7 +13,7 @@ use grail_bridge_contract::RosterState;
 use grail_charms::{BuildError, deployment_spell};
 use grail_script::{InternalKey, VaultTree, weight};
 use grail_spell::{NormalizedSpell, PROTOCOL_VERSION, deployment_identity};
-use grail_types::{Bridge, Params, ParamsHash, Roster};
+use grail_types::{Bridge, Governance, GovernanceError, Params, ParamsHash, Roster};
 
 use crate::settlement::Coin;
 
@@ -23,6 +23,9 @@ pub enum DeployError {
     /// The bridge is one that another output must deploy.
     #[error("the bridge's identity does not come from output {0}")]
     WrongIdentity(bitcoin::OutPoint),
+    /// Fewer administrators could hand the bridge over than signers it takes to spend.
+    #[error("governance-share: {0}")]
+    Share(#[from] GovernanceError),
     /// The funding output is not the key's taproot output.
     #[error("the funding output is not the key path output of the key given")]
     WrongKey,
@@ -51,8 +54,8 @@ pub struct Deployment<'a> {
     pub params: &'a Params,
     /// The first roster.
     pub roster: &'a Roster,
-    /// Hash of the administrators' keys and threshold.
-    pub governance: [u8; 32],
+    /// Its administrators.
+    pub governance: &'a Governance,
     /// A taproot key-path output (BIP-86) of the funding key.
     pub funding: Coin,
     /// Fee rate.
@@ -111,10 +114,12 @@ impl Deployment<'_> {
         if deployment_identity(self.funding.outpoint) != self.bridge.app.identity {
             return Err(DeployError::WrongIdentity(self.funding.outpoint));
         }
-        let vault = VaultTree::new(secp, InternalKey::Nums, self.roster);
+        // Every later roster is held to it by the operators; nobody but us looks at the first.
+        self.governance.check_share(self.roster)?;
+        let vault = VaultTree::new(secp, InternalKey::Nums, self.roster, self.governance);
         let state = first_state(
             self.params.hash(self.bridge),
-            self.governance,
+            self.governance.hash(),
             self.roster,
             &vault,
         );

@@ -12,7 +12,7 @@ use grail_policy::{NOTICE_COIN, Refusal, successor, wait_of};
 use grail_script::{DepositTree, InternalKey, NoticeTree, VaultTree, weight};
 use grail_spell::{NormalizedSpell, encode_op_return};
 use grail_types::{
-    BoundExceeded, BoundedVec, Bridge, MockAllowed, Params, Roster, notice_commitment,
+    BoundExceeded, BoundedVec, Bridge, Governance, MockAllowed, Params, Roster, notice_commitment,
 };
 use grail_wire::{Action, Announcement, Cancellation, Consents, Execution, Succession};
 
@@ -55,6 +55,8 @@ pub struct RotationRequest<'a> {
     pub params: &'a Params,
     /// The roster that signs.
     pub roster: &'a Roster,
+    /// Its administrators: those whose hash is in the state.
+    pub governance: &'a Governance,
     /// State on the NFT.
     pub state: &'a RosterState,
     /// The NFT's output.
@@ -271,7 +273,7 @@ impl RotationRequest<'_> {
         state: &RosterState,
         sponsors: &[Deposit],
     ) -> Result<Sides, RotationPlanError> {
-        let here = VaultTree::new(secp, InternalKey::Nums, self.roster);
+        let here = VaultTree::new(secp, InternalKey::Nums, self.roster, self.governance);
         let there = ScriptBuf::from_bytes(state.vault_script.clone());
         let mut sides = Sides::default();
         for coin in std::iter::once(&self.nft).chain(&self.vault) {

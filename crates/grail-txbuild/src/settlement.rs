@@ -16,7 +16,7 @@ use grail_flow::{
 };
 use grail_script::{DepositTree, InternalKey, VaultTree, weight};
 use grail_spell::{NormalizedSpell, encode_op_return};
-use grail_types::{Age, Bridge, Kind, MockAllowed, Params, RequestId, Roster, Terms};
+use grail_types::{Age, Bridge, Governance, Kind, MockAllowed, Params, RequestId, Roster, Terms};
 use grail_wire::PREVIOUS_MAX_BYTES;
 
 use crate::fees::{rate_within, shares};
@@ -53,6 +53,8 @@ pub struct SettlementRequest<'a> {
     pub params: &'a Params,
     /// The roster that signs.
     pub roster: &'a Roster,
+    /// Its administrators: those whose hash is in the state.
+    pub governance: &'a Governance,
     /// State on the NFT.
     pub state: &'a RosterState,
     /// The NFT's output.
@@ -261,7 +263,7 @@ impl SettlementRequest<'_> {
         weight_max: Weight,
     ) -> Result<SettlementPlan, PlanError> {
         let weight_max = weight_max.min(self.params.settlement_weight_max);
-        let vault = VaultTree::new(secp, InternalKey::Nums, self.roster);
+        let vault = VaultTree::new(secp, InternalKey::Nums, self.roster, self.governance);
         let fee_rate = self
             .fee_rate
             .clamp(self.params.fee_rate_min, self.params.fee_rate_max);

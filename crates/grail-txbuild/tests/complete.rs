@@ -197,7 +197,7 @@ fn of_two_rosters(world: &World) -> (Collector, Vec<Keypair>) {
     keys.sort_by_key(|key| public(key).serialize());
     let signers = keys.iter().map(public).collect();
     let roster = Roster::new(Epoch(1), signers, Threshold(3)).unwrap();
-    let tree = VaultTree::new(&world.secp, InternalKey::Nums, &roster);
+    let tree = VaultTree::new(&world.secp, InternalKey::Nums, &roster, &world.governance);
     let mut signing = signing(world);
     signing.prevouts[5].script_pubkey = tree.script_pubkey;
     signing.inputs[5] = SigningInput {

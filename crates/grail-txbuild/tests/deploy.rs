@@ -13,7 +13,7 @@ use bitcoin::{
 use grail_charms::roster_state;
 use grail_spell::{nft_app, read_strict};
 use grail_txbuild::{Coin, DeployError, Deployment};
-use grail_types::{Bridge, MockAllowed, Network};
+use grail_types::{Bridge, Governance, MockAllowed, Network};
 use support::{BRIDGE, FEE_RATE, coin, funding, keypair, output, prove, public, world};
 
 const DEPLOYER: u16 = 500;
@@ -41,7 +41,7 @@ fn deploy(sats: u64, rate: FeeRate) -> Result<(Transaction, Coin, Bridge), Deplo
         bridge: &bridge,
         params: &world().params,
         roster: &world().roster,
-        governance: [9; 32],
+        governance: &world().governance,
         funding: coin.clone(),
         fee_rate: rate,
     };
@@ -114,7 +114,7 @@ fn deploy_with_spell_of(bytes: u8, sats: u64) -> Result<Transaction, DeployError
         bridge: &bridge,
         params: &world().params,
         roster: &world().roster,
-        governance: [9; 32],
+        governance: &world().governance,
         funding: coin,
         fee_rate: FEE_RATE,
     };
@@ -157,7 +157,7 @@ fn another_output_deploys_another_bridge() {
         bridge: &bridge,
         params: &world().params,
         roster: &world().roster,
-        governance: [9; 32],
+        governance: &world().governance,
         funding: other.clone(),
         fee_rate: FEE_RATE,
     };
@@ -168,6 +168,25 @@ fn another_output_deploys_another_bridge() {
 }
 
 #[test]
+fn administrators_of_a_smaller_share_than_the_rosters_are_refused() {
+    let (_, coin) = source(1_000_000);
+    let bridge = bridge(&coin);
+    let few = &world().governance.administrators()[..3];
+    let two_of_three = Governance::new(few.to_vec(), 2).unwrap();
+    let deployment = Deployment {
+        bridge: &bridge,
+        params: &world().params,
+        roster: &world().roster,
+        governance: &two_of_three,
+        funding: coin,
+        fee_rate: FEE_RATE,
+    };
+    let refused = deployment.plan(&world().secp).unwrap_err();
+    assert!(matches!(refused, DeployError::Share(_)));
+    assert!(refused.to_string().starts_with("governance-share: 2 of 3"));
+}
+
+#[test]
 fn another_key_does_not_fund_it() {
     let (_, coin) = source(1_000_000);
     let bridge = bridge(&coin);
@@ -175,7 +194,7 @@ fn another_key_does_not_fund_it() {
         bridge: &bridge,
         params: &world().params,
         roster: &world().roster,
-        governance: [9; 32],
+        governance: &world().governance,
         funding: coin,
         fee_rate: FEE_RATE,
     };

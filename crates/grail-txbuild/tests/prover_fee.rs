@@ -97,7 +97,7 @@ fn a_deployment_pays_its_prover_out_of_its_funding() {
         bridge: &world.bridge,
         params: &world.params,
         roster: &world.roster,
-        governance: [9; 32],
+        governance: &world.governance,
         funding: coin.clone(),
         fee_rate: rate,
     };

@@ -121,6 +121,14 @@ impl Governance {
             .saturating_add(1)
     }
 
+    /// How many must agree to spend a vault that nothing has moved for long, without its roster:
+    /// the threshold and half of those beyond it, rounded up. Who can rotate cannot also take.
+    pub fn last_resort(&self) -> usize {
+        let threshold = usize::from(self.threshold);
+        let rest = self.administrators.len().saturating_sub(threshold);
+        threshold.saturating_add(rest.div_ceil(2))
+    }
+
     /// Whether it takes at least as large a share of the administrators to replace `roster` as it
     /// takes of its signers to spend: 12 of 16 are not replaced by 2 of 3.
     pub fn check_share(&self, roster: &Roster) -> Result<(), GovernanceError> {
@@ -259,6 +267,22 @@ mod tests {
             assert_eq!(governance.cancel_threshold(), expected);
             let rest = usize::from(count) - expected;
             assert!(rest < usize::from(threshold));
+        }
+    }
+
+    #[test]
+    fn the_last_resort_takes_half_of_the_rest_besides_and_at_most_all() {
+        for (count, threshold, expected) in [(16, 12, 14), (4, 3, 4), (1, 1, 1), (5, 3, 4)] {
+            let governance = Governance::new(keys(count), threshold).unwrap();
+            assert_eq!(governance.last_resort(), expected);
+        }
+        for count in 1..=20_u8 {
+            for threshold in u16::from(count) / 2 + 1..=u16::from(count) {
+                let governance = Governance::new(keys(count), threshold).unwrap();
+                let (needed, threshold) = (governance.last_resort(), usize::from(threshold));
+                assert!(needed <= usize::from(count));
+                assert_eq!(needed == threshold, threshold == usize::from(count));
+            }
         }
     }
 

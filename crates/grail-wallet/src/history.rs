@@ -86,7 +86,7 @@ pub fn follow(
             // Pinned by its own id: the identity in it is checked, and a node tells the rest.
             None => {
                 let pin = Genesis(step.transaction.compute_txid());
-                adopt_genesis(&secp, bridge, &pin, &step.transaction)
+                adopt_genesis(&secp, bridge, &pin, &step)
             }
             Some(before) => adopt_next(&secp, bridge, before, &step),
         };
@@ -132,5 +132,9 @@ fn handover(record: &RosterRecord) -> Result<Handover, HistoryFailure> {
             })
         })
         .collect::<Result<_, _>>()?;
-    Ok(Handover { transaction, spent })
+    Ok(Handover {
+        transaction,
+        spent,
+        governance: record.governance.clone(),
+    })
 }

@@ -3,13 +3,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Address, Amount, OutPoint, Transaction};
+use bitcoin::{Address, Amount, OutPoint, ScriptBuf, Transaction};
 use grail_api::{RosterAnswer, Signer};
 use grail_attest::{Protocol, SignerExpectation, UnixTime, verify_signer_evidence};
 use grail_charms::{PrevTx, roster_state};
 use grail_script::{InternalKey, VaultTree};
 use grail_spell::{BridgeCharms, nft_app};
-use grail_types::{MockAllowed, Roster, RosterError};
+use grail_types::{GovernanceError, MockAllowed, Roster, RosterError};
 
 /// How late this computer's clock may be: clocks of phones and virtual machines are off by minutes.
 const CLOCK_LATE_MAX_SECS: u64 = 300;
@@ -22,6 +22,9 @@ pub enum RosterFailure {
     /// Keys and threshold are no roster.
     #[error("roster: {0}")]
     Invalid(#[from] RosterError),
+    /// Fewer administrators could hand the bridge over than signers it takes to spend.
+    #[error("administrators: {0}")]
+    Share(#[from] GovernanceError),
     /// Roster and address do not belong together.
     #[error("the roster's address is {expected}, the API names {got}")]
     Address {
@@ -76,6 +79,7 @@ impl RosterFailure {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "roster-invalid",
+            Self::Share(_) => "governance-share",
             Self::Address { .. } => "roster-address",
             Self::Evidence { .. } => "evidence-invalid",
             Self::Clock { .. } => ClockLate::CODE,
@@ -241,21 +245,28 @@ pub fn believe_roster(
     Ok(roster)
 }
 
-/// The roster, if its address is the one that the API names; says nothing about evidence.
+/// The roster, if its address is the one that the API names, and its administrators' share is no
+/// smaller than its own; says nothing about evidence.
 pub fn checked_roster(answer: &RosterAnswer, protocol: &Protocol) -> Result<Roster, RosterFailure> {
     let roster = answer.roster()?;
-    let vault = VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, &roster);
+    let vault = vault_of(&roster, protocol);
     let network = bitcoin::Network::from(protocol.bridge().network);
-    let expected = Address::from_script(&vault.script_pubkey, network)
+    let expected = Address::from_script(&vault, network)
         .map_or_else(|error| error.to_string(), |address| address.to_string());
-    if answer.address == expected {
-        Ok(roster)
-    } else {
-        Err(RosterFailure::Address {
+    if answer.address != expected {
+        return Err(RosterFailure::Address {
             expected,
             got: printable(&answer.address),
-        })
+        });
     }
+    protocol.governance().check_share(&roster)?;
+    Ok(roster)
+}
+
+/// The Grail address of a roster under the protocol's administrators.
+pub fn vault_of(roster: &Roster, protocol: &Protocol) -> ScriptBuf {
+    let secp = Secp256k1::verification_only();
+    VaultTree::new(&secp, InternalKey::Nums, roster, protocol.governance()).script_pubkey
 }
 
 /// The roster NFT as found on chain.
@@ -329,8 +340,7 @@ pub fn nft_supply(
     let state = roster_state(&charms, &nft_app(&bridge.app))
         .map_err(|error| no_nft(error.to_string()))?
         .ok_or_else(other)?;
-    let vault =
-        VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, roster).script_pubkey;
+    let vault = vault_of(roster, protocol);
     let at_vault = previous
         .output(outpoint.vout)
         .is_some_and(|output| output.script_pubkey == vault);
@@ -343,6 +353,10 @@ pub fn nft_supply(
         ("list of signers", signers.eq(state.signers.iter().copied())),
         ("threshold", state.threshold == roster.threshold().0),
         ("params hash", state.params_hash == protocol.hash().0),
+        (
+            "administrators",
+            state.governance == protocol.governance().hash(),
+        ),
         ("vault script", state.vault_script == vault.as_bytes()),
         ("place", at_vault),
     ];

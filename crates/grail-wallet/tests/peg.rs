@@ -27,7 +27,9 @@ fn asked() -> ParsedRequest {
         amount_sat: Some(100_000),
         nonce: None,
     };
-    create.parse(&bridge(), &params(), &roster(0)).unwrap()
+    create
+        .parse(&bridge(), &params(), &roster(0), protocol().governance())
+        .unwrap()
 }
 
 fn honest() -> Request {

@@ -9,7 +9,7 @@ use bitcoin::secp256k1::{All, Message, Secp256k1, schnorr};
 use bitcoin::sighash::{Prevouts, SighashCache};
 use bitcoin::taproot::{LeafVersion, TapLeafHash};
 use bitcoin::{FeeRate, OutPoint, ScriptBuf, Sequence, TapSighashType, Transaction, TxOut, Txid};
-use common::{Charm, bridge, conjure, conjurer, funding, params, reader, roster, sat};
+use common::{Charm, bridge, conjure, conjurer, funding, params, protocol, reader, roster, sat};
 use grail_api::{CheckedReceipt, CreatePegIn, CreatePegOut, Receipt};
 use grail_script::{DepositTree, InternalKey};
 use grail_types::Network;
@@ -41,7 +41,9 @@ fn peg_in() -> CheckedReceipt {
         amount_sat: None,
         nonce: None,
     };
-    let asked = create.parse(&bridge(), &params(), &roster(0)).unwrap();
+    let asked = create
+        .parse(&bridge(), &params(), &roster(0), protocol().governance())
+        .unwrap();
     let receipt = Receipt::new(InternalKey::Nums, asked.into_terms([7; 16]), roster(0));
     receipt.check().unwrap()
 }
@@ -55,7 +57,9 @@ fn peg_out() -> CheckedReceipt {
         amount_sat: None,
         nonce: None,
     };
-    let asked = create.parse(&bridge(), &params(), &roster(0)).unwrap();
+    let asked = create
+        .parse(&bridge(), &params(), &roster(0), protocol().governance())
+        .unwrap();
     let receipt = Receipt::new(InternalKey::Nums, asked.into_terms([7; 16]), roster(0));
     receipt.check().unwrap()
 }

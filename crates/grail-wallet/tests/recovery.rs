@@ -58,8 +58,12 @@ impl World {
             nonce: Some(nonce),
         };
         [
-            peg_in.parse(&bridge(), &params(), roster).unwrap(),
-            peg_out.parse(&bridge(), &params(), roster).unwrap(),
+            peg_in
+                .parse(&bridge(), &params(), roster, protocol().governance())
+                .unwrap(),
+            peg_out
+                .parse(&bridge(), &params(), roster, protocol().governance())
+                .unwrap(),
         ]
         .map(|parsed| {
             // The server's nonce, which counts for nothing.

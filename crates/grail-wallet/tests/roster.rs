@@ -3,7 +3,7 @@
 
 mod common;
 
-use bitcoin::{OutPoint, Transaction, TxOut};
+use bitcoin::{Address, OutPoint, Transaction, TxOut};
 use common::{
     BORN, Charm, NOW, PROGRAM, bridge, bridge_app, conjure, evidence, funding, images, params,
     protocol, public_key, roster, roster_answer, roster_of, roster_state, sat, vault,
@@ -11,9 +11,11 @@ use common::{
 use grail_api::RosterAnswer;
 use grail_attest::Protocol;
 use grail_bridge_contract::RosterState;
-use grail_types::Bridge;
+use grail_fixtures::world::governance;
+use grail_types::{Bridge, Governance};
 use grail_wallet::roster::{
     NftOnChain, RosterFailure, UnspentOutput, believe_roster, check_evidence, check_nft, printable,
+    vault_of,
 };
 
 fn refused(lie: impl FnOnce(&mut RosterAnswer)) -> RosterFailure {
@@ -141,6 +143,20 @@ fn evidence_from_the_future_is_refused_and_a_late_clock_suspected() {
     assert_eq!(code_at(&forged, BORN - 3_600), Some("evidence-invalid"));
 }
 
+#[test]
+fn a_roster_that_fewer_administrators_could_replace_is_refused() {
+    let few = governance().administrators()[..3].to_vec();
+    let two_of_three = Governance::new(few, 2).unwrap();
+    let protocol = Protocol::new(bridge(), params(), images(), two_of_three).unwrap();
+    let mut answer = roster_answer();
+    let refused = believe_roster(&answer, &protocol, NOW).unwrap_err();
+    assert_eq!(refused.code(), "roster-address");
+    let address = Address::from_script(&vault_of(&roster(0), &protocol), bitcoin::Network::Regtest);
+    answer.address = address.unwrap().to_string();
+    let refused = believe_roster(&answer, &protocol, NOW).unwrap_err();
+    assert_eq!(refused.code(), "governance-share");
+}
+
 fn nft(state: RosterState) -> Transaction {
     let at_vault = TxOut {
         value: params().nft_carrier,
@@ -183,13 +199,14 @@ fn the_nft_tells_supply_and_place() {
 #[test]
 fn each_part_of_the_nfts_state_must_agree() {
     type Lie = fn(&mut RosterState);
-    let lies: [(&str, Lie); 5] = [
+    let lies: [(&str, Lie); 6] = [
         ("epoch", |state| state.epoch = 1),
         ("list of signers", |state| {
             state.signers[0] = public_key(99).serialize();
         }),
         ("threshold", |state| state.threshold = 4),
         ("params hash", |state| state.params_hash = [9; 32]),
+        ("administrators", |state| state.governance = [9; 32]),
         ("vault script", |state| {
             state.vault_script = vault(&roster_of(0, 5..=8)).to_bytes();
         }),

@@ -61,9 +61,9 @@ pub struct Adopt {
     /// runs, and whoever relies on what was adopted compares it with its own pin.
     #[serde(with = "crate::bytes::txid")]
     pub genesis: Txid,
-    /// The deployment, in Bitcoin's encoding; needed until it has been adopted.
+    /// The deployment with its administrators; needed until it has been adopted.
     pub deployment: Option<BoundedBytes<HANDOVER_MAX_BYTES>>,
-    /// Rotations, each with what it spends.
+    /// Rotations, each with what it spends and the administrators of the roster to come.
     pub handovers: BoundedVec<BoundedBytes<HANDOVER_MAX_BYTES>, HANDOVERS_MAX>,
 }
 

@@ -82,16 +82,22 @@ pub fn leaf_witness(
     let chosen: BTreeMap<usize, &Signature> = first()
         .map(|(index, signature)| (usize::from(index.0), signature))
         .collect();
+    let mut witness = multi_a_places(spend.signers(), &chosen);
+    push_leaf(&mut witness, spend.leaf());
+    Ok(witness)
+}
+
+/// A place for each of so many keys, empty but for those of `chosen`.
+pub(crate) fn multi_a_places(keys: usize, chosen: &BTreeMap<usize, &Signature>) -> Witness {
     let mut witness = Witness::new();
     // The script pops the first key's signature first, so it lies on top: reverse order.
-    for index in (0..spend.signers()).rev() {
+    for index in (0..keys).rev() {
         match chosen.get(&index) {
             Some(signature) => witness.push(signature.as_ref()),
             None => witness.push([]),
         }
     }
-    push_leaf(&mut witness, spend.leaf());
-    Ok(witness)
+    witness
 }
 
 /// The witness, if `signature` is the group's for `sighash`.

@@ -16,7 +16,7 @@ use super::production::FEATURES;
 /// Most such lines. More of them are more to audit for everybody who trusts an operator: whatever
 /// only users, builders or the backend need lies below the line (ADR 16). It was 7,995 before the
 /// steps of a rotation (ADR 27).
-const LINES_MAX: usize = 9_100;
+const LINES_MAX: usize = 9_200;
 
 const TEST: &str = "#[cfg(test)]";
 

@@ -5,7 +5,8 @@ use bitcoin::secp256k1::{Keypair, Secp256k1};
 use bitcoin::{Address, Amount, ScriptBuf, XOnlyPublicKey};
 use grail_attest::{Image, ImageClass, Images, TeeKind};
 use grail_types::{
-    Bridge, BridgeApp, Epoch, Kind, Measurement, Network, Params, Roster, Terms, Threshold,
+    Bridge, BridgeApp, Epoch, Governance, Kind, Measurement, Network, Params, Roster, Terms,
+    Threshold,
 };
 
 pub fn key(byte: u8) -> XOnlyPublicKey {
@@ -19,6 +20,10 @@ pub fn roster() -> Roster {
     let mut signers: Vec<_> = (1..=16).map(key).collect();
     signers.sort_by_key(XOnlyPublicKey::serialize);
     Roster::new(Epoch(3), signers, Threshold(12)).unwrap()
+}
+
+pub fn governance() -> Governance {
+    Governance::new(vec![key(90)], 1).unwrap()
 }
 
 pub fn bridge() -> Bridge {

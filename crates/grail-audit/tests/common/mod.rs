@@ -21,7 +21,9 @@ use grail_spell::{
     NormalizedCharms, NormalizedSpell, NormalizedTransaction, deployment_identity, nft_app,
     token_app,
 };
-use grail_types::{BridgeApp, Epoch, MockAllowed, Network, ParamsHash, Roster, Threshold};
+use grail_types::{
+    BridgeApp, Epoch, Governance, MockAllowed, Network, ParamsHash, Roster, Threshold,
+};
 
 pub const PARAMS: ParamsHash = ParamsHash([0xaa; 32]);
 /// Coin under the NFT.
@@ -87,8 +89,18 @@ pub fn roster(epoch: u64, first: u8) -> Roster {
     Roster::new(Epoch(epoch), signers, Threshold(3)).unwrap()
 }
 
+/// One administrator.
+pub fn governance() -> Governance {
+    let key = Keypair::from_seckey_slice(&Secp256k1::new(), &[0x66; 32]).unwrap();
+    Governance::new(vec![key.x_only_public_key().0], 1).unwrap()
+}
+
+pub fn tree(roster: &Roster) -> VaultTree {
+    VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster, &governance())
+}
+
 pub fn vault(roster: &Roster) -> ScriptBuf {
-    VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster).script_pubkey
+    tree(roster).script_pubkey
 }
 
 pub fn state(roster: &Roster) -> RosterState {
@@ -104,7 +116,7 @@ pub fn state(roster: &Roster) -> RosterState {
         vault_script: vault(roster).to_bytes(),
         supply: 0,
         params_hash: PARAMS.0,
-        governance: [0x66; 32],
+        governance: governance().hash(),
         attempt: 0,
         next: None,
         outflow: 0,
@@ -119,7 +131,7 @@ pub fn signed(roster: &Roster) -> Witness {
 }
 
 pub fn signed_by(roster: &Roster, places: &[bool]) -> Witness {
-    let tree = VaultTree::new(&Secp256k1::new(), InternalKey::Nums, roster);
+    let tree = tree(roster);
     let mut witness = Witness::new();
     for is_signed in places.iter().rev() {
         witness.push(if *is_signed { vec![7; 64] } else { Vec::new() });
@@ -207,6 +219,7 @@ pub fn watch() -> Watch {
         network: Network::Regtest,
         anchor: Anchor::Bridge(bridge()),
         params_hash: Some(PARAMS),
+        governances: vec![governance()],
         vault_scripts: [].into(),
     }
 }

@@ -15,11 +15,11 @@ use grail_api::{
     StatusReason, bip21, deposit_min,
 };
 use grail_flow::deposit_deadline_height;
+use grail_policy::adoption::AdoptedRoster;
 use grail_script::{DepositTree, InternalKey, VaultTree, weight};
 use grail_store::{
     Conflict, Created, Idempotency, NewEvent, NewRequest, StoreError, StoreTx, Subject,
 };
-use grail_types::Roster;
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -42,8 +42,13 @@ pub(super) async fn peg_in(
     headers: HeaderMap,
     body: Body,
 ) -> Answer<(StatusCode, Json<Request>)> {
-    let parse = |body: &[u8], backend: &Backend, roster: &Roster| {
-        CreatePegIn::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
+    let parse = |body: &[u8], backend: &Backend, roster: &AdoptedRoster| {
+        CreatePegIn::from_json(body)?.parse(
+            backend.bridge(),
+            backend.params(),
+            roster.roster(),
+            roster.governance(),
+        )
     };
     create(&api, Kind::PegIn.name(), caller, &headers, body, parse).await
 }
@@ -54,8 +59,13 @@ pub(super) async fn peg_out(
     headers: HeaderMap,
     body: Body,
 ) -> Answer<(StatusCode, Json<Request>)> {
-    let parse = |body: &[u8], backend: &Backend, roster: &Roster| {
-        CreatePegOut::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
+    let parse = |body: &[u8], backend: &Backend, roster: &AdoptedRoster| {
+        CreatePegOut::from_json(body)?.parse(
+            backend.bridge(),
+            backend.params(),
+            roster.roster(),
+            roster.governance(),
+        )
     };
     create(&api, Kind::PegOut.name(), caller, &headers, body, parse).await
 }
@@ -66,8 +76,9 @@ pub(super) async fn sponsor(
     headers: HeaderMap,
     body: Body,
 ) -> Answer<(StatusCode, Json<Request>)> {
-    let parse = |body: &[u8], backend: &Backend, roster: &Roster| {
-        CreateSponsor::from_json(body)?.parse(backend.bridge(), backend.params(), roster)
+    let parse = |body: &[u8], backend: &Backend, roster: &AdoptedRoster| {
+        let body = CreateSponsor::from_json(body)?;
+        body.parse(backend.bridge(), backend.params(), roster.roster())
     };
     create(&api, "sponsor", caller, &headers, body, parse).await
 }
@@ -78,7 +89,7 @@ async fn create(
     caller: Caller,
     headers: &HeaderMap,
     body: Body,
-    parse: impl FnOnce(&[u8], &Backend, &Roster) -> Result<ParsedRequest, Problem>,
+    parse: impl FnOnce(&[u8], &Backend, &AdoptedRoster) -> Result<ParsedRequest, Problem>,
 ) -> Answer<(StatusCode, Json<Request>)> {
     let backend = &api.backend;
     check_media_type(headers)?;
@@ -86,7 +97,7 @@ async fn create(
     let body = body.map_err(|rejection| unread(&rejection, BODY_BYTES_MAX))?;
     let rosters = backend.rosters(&mut backend.store.read().await?).await?;
     let newest = rosters.newest();
-    let parsed = parse(&body, backend, newest.roster())?;
+    let parsed = parse(&body, backend, newest)?;
     if rosters.vault_epoch(parsed.destination()).is_some() {
         return Err(Failure::new(
             ProblemCode::UnsupportedAddress,

@@ -9,7 +9,6 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use grail_api::{ProblemCode, RESTORE_BYTES_MAX, RequestStatus, RestoreRequest};
-use grail_policy::adoption::AdoptedRoster;
 use grail_store::Created;
 
 use super::{
@@ -33,7 +32,9 @@ pub(super) async fn create(
     let RestoreRequest { receipt, deposit } = RestoreRequest::from_json(&body)?;
     let mut reader = backend.store.read().await?;
     let rosters = backend.rosters(&mut reader).await?;
-    let roster = rosters.of(receipt.terms.epoch).map(AdoptedRoster::roster);
+    let roster = rosters
+        .of(receipt.terms.epoch)
+        .map(|it| (it.roster(), it.governance()));
     let checked = receipt.check_for(backend.bridge(), backend.params(), roster)?;
     let known = reader.request(&checked.request()).await?;
     drop(reader);

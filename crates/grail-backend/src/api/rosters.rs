@@ -80,6 +80,7 @@ pub(super) async fn one(
         threshold: roster.threshold(),
         public_keys: roster.signers().to_vec(),
         address: address(backend, adopted.vault())?,
+        governance: adopted.governance().clone(),
         params_hash: adopted.params_hash(),
         txid: adopted.txid(),
         height: block.map(|block| block.height),

@@ -12,7 +12,6 @@ use grail_api::{
     AnnouncedRoster, Attestation, Candidate, Hash32, ProblemCode, ROTATION_BYTES_MAX,
     RotationBasis, RotationDocument, RotationError, RotationStatus, Rotations,
 };
-use grail_store::Reader;
 use grail_types::SIGNERS_MAX;
 
 use super::{
@@ -32,7 +31,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Answer<Json<Rotations>>
     let mut reader = backend.store.read().await?;
     let rosters = backend.rosters(&mut reader).await?;
     let nft = rotations::chain_nft(backend, &mut reader).await?;
-    let basis = basis(backend, &mut reader, &rosters, &nft).await?;
+    let basis = basis(backend, &rosters, &nft)?;
     let mut all = Vec::new();
     for row in reader.signed_rotations(ROTATIONS_MAX).await? {
         let known = rotations::read(backend, row)?;
@@ -66,12 +65,7 @@ fn candidates(backend: &Backend, rosters: &Rosters) -> Vec<Candidate> {
         .collect()
 }
 
-async fn basis(
-    backend: &Backend,
-    reader: &mut Reader,
-    rosters: &Rosters,
-    nft: &Nft,
-) -> Answer<RotationBasis> {
+fn basis(backend: &Backend, rosters: &Rosters, nft: &Nft) -> Answer<RotationBasis> {
     let (state, protocol) = (&nft.state, backend.protocol());
     if state.params_hash != protocol.hash().0 {
         return Err(Failure::unavailable(
@@ -81,7 +75,7 @@ async fn basis(
     Ok(RotationBasis {
         bridge: *backend.bridge(),
         roster: rosters.newest().roster().clone(),
-        governance: rotations::governance(backend, reader, &state.governance).await?,
+        governance: rosters.newest().governance().clone(),
         params: protocol.params().clone(),
         images: protocol.images().get().clone(),
         attempt: state.attempt,

@@ -106,7 +106,7 @@ pub async fn deploy(args: DeployArgs) -> anyhow::Result<()> {
         bridge: protocol.bridge(),
         params: protocol.params(),
         roster: &roster,
-        governance: protocol.governance().hash(),
+        governance: protocol.governance(),
         funding: Coin {
             outpoint: args.funding,
             output,

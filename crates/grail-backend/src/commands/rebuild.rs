@@ -16,7 +16,6 @@ use grail_api::{CheckedReceipt, RECEIPT_BYTES_MAX, Receipt};
 use grail_broker::EmbeddedBroker;
 use grail_chain::ChainError;
 use grail_files::read_bounded;
-use grail_policy::adoption::AdoptedRoster;
 use grail_prover::{ProveRequest, Proven, Prover, ProverError};
 use grail_store::{Created, Store};
 
@@ -197,7 +196,9 @@ async fn read_receipts(backend: &Backend, folder: &Path) -> anyhow::Result<Recei
         let checked = Receipt::from_json(&bytes)
             .map_err(|error| error.to_string())
             .and_then(|receipt| {
-                let roster = rosters.of(receipt.terms.epoch).map(AdoptedRoster::roster);
+                let roster = rosters
+                    .of(receipt.terms.epoch)
+                    .map(|it| (it.roster(), it.governance()));
                 receipt
                     .check_for(backend.bridge(), backend.params(), roster)
                     .map_err(|problem| problem.to_string())

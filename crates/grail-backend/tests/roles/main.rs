@@ -19,6 +19,7 @@ mod forged_receipts;
 mod gate;
 mod isolation;
 mod lane;
+mod last_resort;
 mod late;
 mod life;
 #[path = "../support/operators.rs"]

@@ -239,9 +239,10 @@ async fn the_api_shows_every_roster_with_evidence_that_anybody_can_adopt() {
         let step = Handover {
             spent: spent.collect(),
             transaction,
+            governance: record.governance.clone(),
         };
         let next = match &adopted {
-            None => adopt_genesis(secp, &bridge, &Genesis(record.txid), &step.transaction),
+            None => adopt_genesis(secp, &bridge, &Genesis(record.txid), &step),
             Some(before) => adopt_next(secp, &bridge, before, &step),
         };
         let next = next.unwrap();

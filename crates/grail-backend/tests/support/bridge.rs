@@ -75,7 +75,7 @@ static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(|| {
         bridge: protocol.bridge(),
         params: protocol.params(),
         roster: &roster,
-        governance: governance().hash(),
+        governance: protocol.governance(),
         funding: coin,
         fee_rate: FeeRate::from_sat_per_vb_u32(2),
     };

@@ -64,7 +64,11 @@ pub fn audit(
         watch: Watch {
             network,
             anchor,
-            params_hash: protocol.map(|protocol| protocol.hash()),
+            params_hash: protocol.as_ref().map(Protocol::hash),
+            governances: protocol
+                .iter()
+                .map(|protocol| protocol.governance().clone())
+                .collect(),
             vault_scripts: [].into(),
         },
         from_height: asked.from_height,

@@ -292,7 +292,12 @@ impl Asking<'_> {
                     amount_sat: Some(self.amount.to_sat()),
                     nonce: self.nonce.clone(),
                 };
-                let parsed = create.parse(protocol.bridge(), protocol.params(), roster)?;
+                let parsed = create.parse(
+                    protocol.bridge(),
+                    protocol.params(),
+                    roster,
+                    protocol.governance(),
+                )?;
                 Ok((parsed, client.create_peg_in(&create, &key)?))
             }
             Kind::PegOut => {
@@ -304,7 +309,12 @@ impl Asking<'_> {
                     amount_sat: Some(self.amount.to_sat()),
                     nonce: self.nonce.clone(),
                 };
-                let parsed = create.parse(protocol.bridge(), protocol.params(), roster)?;
+                let parsed = create.parse(
+                    protocol.bridge(),
+                    protocol.params(),
+                    roster,
+                    protocol.governance(),
+                )?;
                 Ok((parsed, client.create_peg_out(&create, &key)?))
             }
             Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => Err(no_peg(kind)),

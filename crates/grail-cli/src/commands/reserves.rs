@@ -3,7 +3,7 @@
 use bitcoin::Amount;
 use grail_api::Reserves;
 use grail_wallet::reserves::{Agreement, ChainReserves};
-use grail_wallet::roster::checked_roster;
+use grail_wallet::roster::{checked_roster, vault_of};
 
 use crate::failure::Failure;
 use crate::node::chain_reserves;
@@ -28,7 +28,7 @@ pub fn reserves(
         });
     }
     let roster = checked_roster(&client.roster()?, &protocol)?;
-    session.remember_vault(&roster);
+    session.remember_vault(&vault_of(&roster, &protocol));
     progress.step("scanning the node's unspent outputs", 0, 0);
     let found = chain_reserves(
         &session.patient_node()?,

@@ -1,7 +1,9 @@
 //! `grail roster`: the signers, and whether their evidence verifies.
 
 use grail_attest::TrustAnchor;
-use grail_wallet::roster::{NotAttested, check_evidence, check_nft, checked_roster, printable};
+use grail_wallet::roster::{
+    NotAttested, check_evidence, check_nft, checked_roster, printable, vault_of,
+};
 
 use crate::failure::Failure;
 use crate::node::unspent_output;
@@ -13,7 +15,7 @@ pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
     let protocol = session.protocol()?;
     let answer = session.api()?.roster()?;
     let roster = checked_roster(&answer, &protocol)?;
-    session.remember_vault(&roster);
+    session.remember_vault(&vault_of(&roster, &protocol));
     let nft = if session.has_node() {
         let checked = session.node().and_then(|node| {
             let unspent = unspent_output(node, answer.nft_outpoint)?;

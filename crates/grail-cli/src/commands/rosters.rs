@@ -37,7 +37,7 @@ pub fn rosters(
     progress.end();
     let adopted = follow(&bridge, &records)?;
     for former in &adopted {
-        session.remember_vault(former.roster());
+        session.remember_vault(&former.vault().script_pubkey);
     }
     let has_node = session.has_node();
     let mut known = BTreeSet::new();

@@ -1,14 +1,12 @@
 //! Reserves recomputed from a node's unspent outputs: every one at the vault, and the roster NFT
 //! among them.
 
-use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, OutPoint};
 use grail_attest::Protocol;
 use grail_chain::{BitcoinCore, BlockSource, Chain, ChainError};
-use grail_script::{InternalKey, VaultTree};
 use grail_types::Roster;
 use grail_wallet::reserves::ChainReserves;
-use grail_wallet::roster::{RosterFailure, nft_supply};
+use grail_wallet::roster::{RosterFailure, nft_supply, vault_of};
 
 use super::unspent_set::{ScanFailure, Unspent, UnspentSet, scan};
 
@@ -64,8 +62,7 @@ pub fn chain_reserves(
     hint: Option<OutPoint>,
     since_height: u32,
 ) -> Result<ChainReserves, ReservesError> {
-    let vault =
-        VaultTree::new(&Secp256k1::verification_only(), InternalKey::Nums, roster).script_pubkey;
+    let vault = vault_of(roster, protocol);
     let answer = scan(node, [vault.as_script()])?;
     if answer.unspents.len() > VAULT_OUTPUTS_MAX {
         return Err(ReservesError::TooMany);

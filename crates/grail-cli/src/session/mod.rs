@@ -17,7 +17,7 @@ use grail_chain::{BitcoinCore, CALL_TIMEOUT, Chain, ChainError};
 use grail_types::{Network, Roster};
 use grail_wallet::fund::believed_fee_rate;
 use grail_wallet::peg::{agreed_protocol, checked_protocol};
-use grail_wallet::roster::{NftOnChain, believe_roster, check_nft};
+use grail_wallet::roster::{NftOnChain, believe_roster, check_nft, vault_of};
 
 pub use settings::Settings;
 
@@ -150,7 +150,7 @@ impl Session {
     ) -> Result<(Roster, NftOnChain), Failure> {
         let answer: RosterAnswer = self.api()?.roster()?;
         let roster = believe_roster(&answer, protocol, now())?;
-        self.remember_vault(&roster);
+        self.remember_vault(&vault_of(&roster, protocol));
         let unspent = unspent_output(self.node()?, answer.nft_outpoint)?;
         let nft = check_nft(unspent.as_ref(), answer.nft_outpoint, &roster, protocol)?;
         Ok((roster, nft))

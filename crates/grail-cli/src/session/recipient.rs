@@ -4,12 +4,9 @@
 //! it. Vaults are remembered by their rosters, so that no foreign word makes a stranger's address
 //! one: an address follows from a roster, and cannot be chosen.
 
-use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Script, ScriptBuf};
-use grail_script::{InternalKey, VaultTree};
-use grail_types::Roster;
 use grail_wallet::amount::parse_address;
-use grail_wallet::roster::checked_roster;
+use grail_wallet::roster::{checked_roster, vault_of};
 
 use super::Session;
 use crate::failure::Failure;
@@ -25,8 +22,9 @@ impl Session {
             && let Ok(answer) = client.roster()
             && let Ok(roster) = checked_roster(&answer, protocol)
         {
-            self.remember_vault(&roster);
-            refuse_vault(address, &script, [vault(InternalKey::Nums, &roster)])?;
+            let vault = vault_of(&roster, protocol);
+            self.remember_vault(&vault);
+            refuse_vault(address, &script, [vault])?;
         }
         Ok(script)
     }
@@ -36,9 +34,11 @@ impl Session {
         let script = parse_address(address, self.network())?;
         if script.is_p2tr() {
             let receipts = self.home.receipts()?.receipts;
-            let of_receipts = receipts
-                .iter()
-                .map(|(_, receipt)| vault(receipt.internal_key(), receipt.roster()));
+            let of_receipts = receipts.iter().filter_map(|(_, receipt)| {
+                // Without a protocol nobody says who the administrators are.
+                let protocol = self.pinned_protocol()?;
+                Some(vault_of(receipt.roster(), protocol))
+            });
             refuse_vault(
                 address,
                 &script,
@@ -48,15 +48,11 @@ impl Session {
         Ok(script)
     }
 
-    /// Remembers a roster's vault, so that it is known when nobody can be asked. A folder that
+    /// Remembers a vault, so that it is known when nobody can be asked. A folder that
     /// cannot be written now only forgets it.
-    pub fn remember_vault(&self, roster: &Roster) {
-        let _forgotten = self.home.remember_vault(vault(InternalKey::Nums, roster));
+    pub fn remember_vault(&self, vault: &Script) {
+        let _forgotten = self.home.remember_vault(vault.to_owned());
     }
-}
-
-fn vault(internal_key: InternalKey, roster: &Roster) -> ScriptBuf {
-    VaultTree::new(&Secp256k1::verification_only(), internal_key, roster).script_pubkey
 }
 
 fn refuse_vault(

@@ -235,9 +235,12 @@ impl Served {
     fn create(&mut self, body: &[u8], kind: Kind) -> Result<(u16, Value), Problem> {
         self.bodies.push(String::from_utf8_lossy(body).into_owned());
         let (params, roster) = (params(), roster(0));
+        let governance = grail_fixtures::world::governance();
         let parsed = match kind {
-            Kind::PegOut => CreatePegOut::from_json(body)?.parse(&bridge(), &params, &roster)?,
-            _ => CreatePegIn::from_json(body)?.parse(&bridge(), &params, &roster)?,
+            Kind::PegOut => {
+                CreatePegOut::from_json(body)?.parse(&bridge(), &params, &roster, &governance)?
+            }
+            _ => CreatePegIn::from_json(body)?.parse(&bridge(), &params, &roster, &governance)?,
         };
         self.nonce += 1;
         let terms = parsed.into_terms([self.nonce; 16]);

@@ -238,6 +238,6 @@ pub fn signed_weight(world: &World, proposal: &Proposal) -> u64 {
     let of_deposits = proposal.requests.len() as u64;
     let of_vault = proposal.transaction.input.len() as u64 - of_deposits;
     // A deposit's leaf is 34 bytes longer, its control block 32.
-    let witnesses = of_vault * 1_368 + of_deposits * (1_368 + 34 + 32);
+    let witnesses = of_vault * (1_368 + 32) + of_deposits * (1_368 + 34 + 32);
     proposal.transaction.weight().to_wu() + 2 + witnesses
 }

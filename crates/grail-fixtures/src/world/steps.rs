@@ -221,6 +221,7 @@ impl World {
             bridge: &self.bridge,
             params: &self.params,
             roster: &self.roster,
+            governance: &self.governance,
             state: &self.state,
             nft: self.nft(),
             vault: (self.state.supply > 0).then(|| self.vault_coin()),

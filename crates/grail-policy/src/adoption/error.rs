@@ -81,6 +81,9 @@ pub enum AdoptionError {
     /// Keys and threshold are not a roster's: a key may be off the curve, which no contract sees.
     #[error("the new roster: {0}")]
     RosterInvalid(String),
+    /// Other administrators are shown than the state names.
+    #[error("the administrators are not those whose hash is in the state")]
+    WrongGovernance,
     /// The state's vault script is not the address of its own roster.
     #[error("the vault script is not the new roster's address")]
     WrongVaultScript,
@@ -116,6 +119,7 @@ impl AdoptionError {
             Self::NftMissing => "nft-missing",
             Self::StateInvalid(_) => "state-invalid",
             Self::RosterInvalid(_) => "roster-invalid",
+            Self::WrongGovernance => "wrong-governance",
             Self::WrongVaultScript => "wrong-vault-script",
             Self::NftElsewhere => "nft-elsewhere",
             Self::WrongEpoch { .. } => "wrong-epoch",

@@ -1,9 +1,10 @@
-//! A rotation with what its inputs spend, and its one encoding.
+//! A transaction that made a roster with what shows it, and its one encoding.
 
 use bitcoin::{Transaction, TxOut, consensus};
+use grail_types::Governance;
 use grail_wire::HANDOVER_MAX_BYTES;
 
-/// A rotation as it was mined, or will be.
+/// A rotation as it was mined, or will be; or the deployment, of which nobody asks what it spends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handover {
     /// The transaction, with the witness of its first input.
@@ -11,6 +12,9 @@ pub struct Handover {
     /// What each input spends, in order. Whoever shows it may say what he likes: the quorum's
     /// signatures commit to it, and do not verify over anything else.
     pub spent: Vec<TxOut>,
+    /// The administrators of the roster to come. Their hash is in the state that is handed over to,
+    /// and their keys are in its vault's script.
+    pub governance: Governance,
 }
 
 /// Why bytes are not a handover.
@@ -19,16 +23,18 @@ pub enum HandoverError {
     /// Longer than any.
     #[error("expected a handover of at most {HANDOVER_MAX_BYTES} bytes, got {0}")]
     TooLarge(usize),
-    /// Not Bitcoin's encoding of a transaction and a list of outputs, or more after it.
+    /// Not Bitcoin's encoding of a transaction and a list of outputs, and administrators after it.
     #[error("handover: {0}")]
     Malformed(String),
 }
 
 impl Handover {
-    /// Bitcoin's own encoding of the transaction, and after it of the list of outputs.
+    /// Bitcoin's own encoding of the transaction, after it of the list of outputs, and last the
+    /// administrators' canonical bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = consensus::serialize(&self.transaction);
         bytes.extend(consensus::serialize(&self.spent));
+        bytes.extend(self.governance.to_bytes());
         bytes
     }
 
@@ -37,11 +43,21 @@ impl Handover {
         if bytes.len() > HANDOVER_MAX_BYTES {
             return Err(HandoverError::TooLarge(bytes.len()));
         }
-        let malformed =
-            |error: consensus::encode::Error| HandoverError::Malformed(error.to_string());
-        let (transaction, length) = consensus::deserialize_partial(bytes).map_err(malformed)?;
-        let rest = bytes.get(length..).unwrap_or_default();
-        let spent = consensus::deserialize(rest).map_err(malformed)?;
-        Ok(Self { transaction, spent })
+        let (transaction, rest) = read(bytes)?;
+        let (spent, rest) = read(rest)?;
+        let governance = Governance::from_bytes(rest)
+            .map_err(|error| HandoverError::Malformed(error.to_string()))?;
+        Ok(Self {
+            transaction,
+            spent,
+            governance,
+        })
     }
+}
+
+/// A value at the start of `bytes`, and what is behind it.
+fn read<T: consensus::Decodable>(bytes: &[u8]) -> Result<(T, &[u8]), HandoverError> {
+    let (value, length) = consensus::deserialize_partial(bytes)
+        .map_err(|error| HandoverError::Malformed(error.to_string()))?;
+    Ok((value, bytes.get(length..).unwrap_or_default()))
 }

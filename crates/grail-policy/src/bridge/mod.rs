@@ -69,7 +69,7 @@ impl<'a> Case<'a> {
     pub(crate) fn held<C: Verification>(&self, secp: &Secp256k1<C>) -> Result<Held, Refusal> {
         let before = nft::state(self)?;
         let roster = Arc::new(nft::roster(&before, self.proposal.epoch)?);
-        let tree = VaultTree::new(secp, InternalKey::Nums, &roster);
+        let tree = VaultTree::new(secp, InternalKey::Nums, &roster, &self.proposal.governance);
         nft::check_vault_script(&self.outline, &before, &tree)?;
         Ok(Held {
             before,

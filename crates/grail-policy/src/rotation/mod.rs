@@ -146,7 +146,8 @@ impl Step<'_> {
                 if version < after.spell_min {
                     return Err(Refusal::SpellVersion(version));
                 }
-                let tree = VaultTree::new(secp, InternalKey::Nums, &it.succession.roster);
+                let to = &it.succession;
+                let tree = VaultTree::new(secp, InternalKey::Nums, &to.roster, &to.governance);
                 Ok(Outcome { after, tree })
             }
         }

@@ -28,7 +28,7 @@ pub fn successor<C: Verification>(
         spell_min,
         spell_max,
     } = succession;
-    let vault = VaultTree::new(secp, InternalKey::Nums, roster);
+    let vault = VaultTree::new(secp, InternalKey::Nums, roster, governance);
     let keys = roster.signers().iter();
     Ok(RosterState {
         epoch: roster.epoch().0,

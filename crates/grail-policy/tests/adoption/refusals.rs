@@ -10,12 +10,12 @@ use grail_policy::adoption::{Genesis, Handover, adopt_genesis, adopt_next};
 use grail_script::{Sighashes, Spend};
 use grail_spell::nft_app;
 use grail_txbuild::Deployment;
-use grail_types::{Bridge, BridgeApp};
+use grail_types::{Bridge, BridgeApp, Governance};
 
 use crate::{
     steps::{
-        House, adopt, code, first_house, first_step, genesis_of, house_of_epoch, pin, rotation,
-        signature, signed, state_of, step,
+        House, adopt, code, deployed, first_house, first_step, genesis_of, house_of_epoch, pin,
+        rotation, shown, signature, signed, state_of, step,
     },
     support::{
         Draft, FEE_RATE, World, coin, funding, input, keypair, output, p2tr, prove, public, world,
@@ -76,7 +76,7 @@ fn second_deployment(world: &World) -> Transaction {
         bridge: &world.bridge,
         params: &world.params,
         roster: &House::new(&world.secp, 0, (700..704).map(keypair).collect(), 3).roster,
-        governance: [9; 32],
+        governance: &world.governance,
         funding: coin(&source, 0),
         fee_rate: FEE_RATE,
     };
@@ -85,6 +85,14 @@ fn second_deployment(world: &World) -> Transaction {
     deployment
         .finish(&world.secp, plan, proven.op_return, &deployer)
         .unwrap()
+}
+
+/// The same administrators but for the last, all of whom must agree.
+fn others(governance: &Governance) -> Governance {
+    let mut fewer = governance.administrators().to_vec();
+    fewer.pop();
+    let threshold = u16::try_from(fewer.len()).unwrap();
+    Governance::new(fewer, threshold).unwrap()
 }
 
 macro_rules! refusals {
@@ -109,24 +117,24 @@ refusals! {
         let (world, pin) = (world(), pin(&world().deployment));
         // It is sound but for the pin.
         let pinned = Genesis(other.compute_txid());
-        assert!(adopt_genesis(&world.secp, &world.bridge, &pinned, &other).is_ok());
-        code(&adopt_genesis(&world.secp, &world.bridge, &pin, &other))
+        assert!(adopt_genesis(&world.secp, &world.bridge, &pinned, &shown(world, &other)).is_ok());
+        code(&adopt_genesis(&world.secp, &world.bridge, &pin, &shown(world, &other)))
     };
     refuses_a_settlement_as_genesis => "wrong-identity": {
         let world = world();
         let pin = pin(&world.genesis);
-        code(&adopt_genesis(&world.secp, &world.bridge, &pin, &world.genesis))
+        code(&adopt_genesis(&world.secp, &world.bridge, &pin, &shown(world, &world.genesis)))
     };
     refuses_a_genesis_of_another_bridge => "wrong-identity": {
         let (world, mut bridge) = (world(), world().bridge);
         bridge.app.identity = [7; 32];
         let pin = pin(&world.deployment);
-        code(&adopt_genesis(&world.secp, &bridge, &pin, &world.deployment))
+        code(&adopt_genesis(&world.secp, &bridge, &pin, &deployed(world)))
     };
     refuses_a_genesis_without_a_spell => "nft-missing": {
         let (world, mut bare) = (world(), world().deployment.clone());
         bare.output.retain(|output| !output.script_pubkey.is_op_return());
-        code(&adopt_genesis(&world.secp, &world.bridge, &pin(&bare), &bare))
+        code(&adopt_genesis(&world.secp, &world.bridge, &pin(&bare), &shown(world, &bare)))
     };
     refuses_a_genesis_of_another_contract => "nft-missing": {
         let (world, bridge) = (world(), Bridge {
@@ -134,7 +142,26 @@ refusals! {
             ..world().bridge
         });
         let pin = pin(&world.deployment);
-        code(&adopt_genesis(&world.secp, &bridge, &pin, &world.deployment))
+        code(&adopt_genesis(&world.secp, &bridge, &pin, &deployed(world)))
+    };
+
+    refuses_a_genesis_shown_with_other_administrators => "wrong-governance": {
+        let (world, pin) = (world(), pin(&world().deployment));
+        let other = Handover { governance: others(&world.governance), ..deployed(world) };
+        code(&adopt_genesis(&world.secp, &world.bridge, &pin, &other))
+    };
+    refuses_a_rotation_shown_with_other_administrators => "wrong-governance": {
+        tampered(|step| step.governance = others(&world().governance))
+    };
+    refuses_a_rotation_to_administrators_whose_leaf_the_vault_lacks => "wrong-vault-script": {
+        let other = others(&world().governance);
+        let mut step = first_step(world(), |draft| {
+            let mut state = draft.state(world());
+            state.governance = other.hash();
+            draft.set_state(world(), &state);
+        });
+        step.governance = other;
+        code(&adopt(world(), &step))
     };
 
     refuses_a_step_from_the_roster_of_another_bridge => "wrong-bridge": {

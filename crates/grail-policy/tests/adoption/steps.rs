@@ -41,7 +41,11 @@ pub fn rotation(
     change(&mut draft);
     let transaction = draft.propose(world).transaction;
     let spent = spent(&transaction, &draft.previous);
-    Handover { transaction, spent }
+    Handover {
+        transaction,
+        spent,
+        governance: world.governance.clone(),
+    }
 }
 
 /// NFT and vault that `made` left, moved to a script under another state.
@@ -104,9 +108,23 @@ pub fn pin(deployment: &Transaction) -> Genesis {
     Genesis(deployment.compute_txid())
 }
 
+/// A transaction shown as the deployment of the world's administrators.
+pub fn shown(world: &World, deployment: &Transaction) -> Handover {
+    Handover {
+        transaction: deployment.clone(),
+        spent: Vec::new(),
+        governance: world.governance.clone(),
+    }
+}
+
+/// The true one.
+pub fn deployed(world: &World) -> Handover {
+    shown(world, &world.deployment)
+}
+
 pub fn genesis_of(world: &World) -> AdoptedRoster {
     let pin = pin(&world.deployment);
-    adopt_genesis(&world.secp, &world.bridge, &pin, &world.deployment).unwrap()
+    adopt_genesis(&world.secp, &world.bridge, &pin, &deployed(world)).unwrap()
 }
 
 pub fn adopt(world: &World, step: &Handover) -> Result<AdoptedRoster, AdoptionError> {

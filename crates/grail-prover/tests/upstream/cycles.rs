@@ -21,7 +21,7 @@ fn cycles_of_every_kind_of_spell() {
         bridge: &world.bridge,
         params: &world.params,
         roster: &world.roster,
-        governance: [9; 32],
+        governance: &world.governance,
         funding: coin(&source, 0),
         fee_rate: FeeRate::from_sat_per_kwu(1_000),
     };

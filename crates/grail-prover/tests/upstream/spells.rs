@@ -23,7 +23,7 @@ fn a_deployment_proven_by_upstream_reads_strictly() {
         bridge: &world.bridge,
         params: &world.params,
         roster: &world.roster,
-        governance: [9; 32],
+        governance: &world.governance,
         funding: coin(&source, 0),
         fee_rate: FeeRate::from_sat_per_kwu(1_000),
     };

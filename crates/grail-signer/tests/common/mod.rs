@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use bitcoin::{consensus, secp256k1::Keypair};
+use bitcoin::secp256k1::Keypair;
 use grail_attest::UnixTime;
 use grail_attest_dev::InsecureDevTee;
 use grail_fixtures::world::World;
@@ -117,9 +117,14 @@ pub fn adoption(world: &World, handovers: &[Handover]) -> Adopt {
         .iter()
         .map(|step| BoundedBytes::new(step.to_bytes()).unwrap())
         .collect();
+    let deployed = Handover {
+        transaction: world.deployment.clone(),
+        spent: Vec::new(),
+        governance: world.governance.clone(),
+    };
     Adopt {
         genesis: world.deployment.compute_txid(),
-        deployment: Some(BoundedBytes::new(consensus::serialize(&world.deployment)).unwrap()),
+        deployment: Some(BoundedBytes::new(deployed.to_bytes()).unwrap()),
         handovers: BoundedVec::new(shown).unwrap(),
     }
 }

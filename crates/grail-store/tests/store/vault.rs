@@ -134,6 +134,7 @@ async fn what_a_rotation_leaves_behind_is_in_no_sum_but_its_own() {
     tx.record_rotation(&rotation, b"evidence").await.unwrap();
     let nft = record_of(&mut tx, 4, (Epoch(1), NFT), 1_000, second).await;
     assert_eq!(tx.nft_epoch().await.unwrap(), Some(Epoch(1)));
+    assert_eq!(tx.nft_block().await.unwrap(), Some(second));
     assert!(tx.is_vault_output_spent(&old).await.unwrap());
     assert!(!tx.is_vault_output_spent(&nft).await.unwrap());
     assert_eq!(tx.vault_output_block(&old).await.unwrap(), Some(first));

@@ -68,6 +68,7 @@ impl Draft {
             bridge,
             params,
             roster: &deployment.roster,
+            governance: deployment.protocol.governance(),
             state: &audit.state,
             nft: coin(audit.nft).context("the NFT's output")?,
             nft_confirmations: 0,

@@ -40,7 +40,12 @@ pub(super) fn attacks(
         ledger,
         own,
         to,
-        vault: VaultTree::new(&Secp256k1::new(), InternalKey::Nums, &honest.roster),
+        vault: VaultTree::new(
+            &Secp256k1::new(),
+            InternalKey::Nums,
+            &honest.roster,
+            &honest.governance,
+        ),
     };
     Ok(vec![
         Attack::of(
@@ -121,6 +126,7 @@ impl Attacker<'_> {
             bridge: &bridge,
             params,
             roster,
+            governance: &self.honest.governance,
             state: &state,
             nft: coin(&made, 0)?,
             nft_confirmations: 0,

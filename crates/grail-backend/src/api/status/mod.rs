@@ -13,12 +13,17 @@ use std::{
 use axum::{Json, extract::State};
 use bitcoin::{FeeRate, XOnlyPublicKey};
 use grail_api::{BridgeStatus, ServingState, StatusCode, StatusReason};
-use grail_flow::SettlementStage;
+use grail_flow::{SettlementStage, confirmations};
 use grail_store::{OpenAlarms, Reader, VaultTotals};
 use grail_types::{Params, Roster};
 
 use super::{Api, answer::Answer, node_view::NodeView};
-use crate::{backend::Backend, clock, operators, roles::lane, rosters::NotIssuing};
+use crate::{
+    backend::Backend,
+    clock, operators,
+    roles::{lane, last_resort},
+    rosters::NotIssuing,
+};
 
 /// Blocks behind the node that are nothing to worry about.
 const LAG_BLOCKS_USUAL: u32 = 2;
@@ -72,6 +77,8 @@ struct Facts {
     paused: Option<String>,
     alarms: OpenAlarms,
     totals: VaultTotals,
+    /// Blocks since the NFT's coin was made.
+    nft_age: u32,
     issuing: Result<(), NotIssuing>,
     epoch: u64,
     operators: u16,
@@ -112,6 +119,7 @@ async fn look(api: &Api) -> Answer<Arc<BridgeStatus>> {
         paused: (reader.pause().await?).map(|pause| pause.reason.unwrap_or_default()),
         alarms: reader.open_alarms().await?,
         totals: reader.vault_totals().await?,
+        nft_age: (reader.nft_block().await?).map_or(0, |made| confirmations(height, made.height)),
         issuing: issuing.map(|_| ()),
         epoch: roster.epoch().0,
         operators: count(roster.signers().len()),
@@ -242,6 +250,10 @@ impl Facts {
                 StatusCode::ReservesShort,
                 "the vault holds less than exists".to_owned(),
             );
+        }
+        if self.nft_age >= last_resort::NEAR {
+            let detail = format!("nothing was settled for {} blocks", self.nft_age);
+            say(StatusCode::LastResortNear, detail);
         }
         self.waits(&mut say);
         self.queue(params, &mut say);

@@ -28,6 +28,7 @@ fn well() -> Facts {
             donations: Amount::ZERO,
             former: Amount::ZERO,
         },
+        nft_age: 1,
         issuing: Ok(()),
         epoch: 3,
         operators: 16,
@@ -51,7 +52,7 @@ fn codes(facts: &Facts) -> Vec<StatusCode> {
 }
 
 /// What brings a code about at `n`, and not one below.
-const CASES: [(StatusCode, u64, Change); 17] = [
+const CASES: [(StatusCode, u64, Change); 18] = [
     (StatusCode::PausedByHand, 1, by_hand),
     (StatusCode::AlarmOpen, 1, stopping),
     (StatusCode::AlarmToSee, 1, shown),
@@ -85,6 +86,8 @@ const CASES: [(StatusCode, u64, Change); 17] = [
     (StatusCode::LaneSlow, 10 * 60 + 1, asked_for),
     (StatusCode::LaneStuck, 30 * 60 + 1, asked_for),
     (StatusCode::LaneFull, 20, unconfirmed),
+    // Half of a year of blocks.
+    (StatusCode::LastResortNear, 26_280, old),
     (StatusCode::QueueLong, 199, ready),
 ];
 
@@ -102,6 +105,10 @@ fn shown(facts: &mut Facts, n: u64) {
 
 fn unconfirmed(facts: &mut Facts, n: u64) {
     facts.unconfirmed = n;
+}
+
+fn old(facts: &mut Facts, n: u64) {
+    facts.nft_age = u32::try_from(n).unwrap();
 }
 
 fn ready(facts: &mut Facts, n: u64) {

@@ -76,12 +76,11 @@ struct Tip {
     /// The largest settlement that nodes relay on top of those that wait for a block.
     weight_max: Weight,
     roster: Roster,
+    governance: Governance,
     nft: Coin,
     /// Blocks that the NFT's coin has: none while it is in no block.
     nft_confirmations: u32,
     state: RosterState,
-    /// Whose hash the state has.
-    governance: Governance,
     vault: Option<Coin>,
     transaction: Transaction,
 }
@@ -228,6 +227,7 @@ struct Materials {
     bridge: Bridge,
     params: Params,
     roster: Roster,
+    governance: Governance,
     state: RosterState,
     nft: Coin,
     nft_confirmations: u32,
@@ -253,6 +253,7 @@ impl Materials {
             bridge: *backend.bridge(),
             params: backend.params().clone(),
             roster: tip.roster.clone(),
+            governance: tip.governance.clone(),
             state: tip.state.clone(),
             nft: tip.nft.clone(),
             nft_confirmations: tip.nft_confirmations,
@@ -271,6 +272,7 @@ impl Materials {
             bridge: &self.bridge,
             params: &self.params,
             roster: &self.roster,
+            governance: &self.governance,
             state: &self.state,
             nft: self.nft.clone(),
             nft_confirmations: self.nft_confirmations,
@@ -394,11 +396,10 @@ async fn tip_at(
         .node
         .call(move |chain| chain.tx_out(&nft, View::Confirmed))
         .await?;
-    let governance = rotations::governance(backend, reader, &state.governance).await?;
     Ok(Some(Tip {
-        governance,
         weight_max,
         roster: newest.roster().clone(),
+        governance: newest.governance().clone(),
         nft: nft_coin,
         nft_confirmations: in_block.map_or(0, |status| status.confirmations),
         state,

@@ -12,7 +12,7 @@ use grail_store::{
 use grail_txbuild::{
     Coin, Deposit, RotationPlan, RotationPlanError, RotationRequest, RotationStep,
 };
-use grail_types::{Governance, Kind};
+use grail_types::Kind;
 use grail_wire::Proposal;
 
 use super::{Built, Tip, deposits, fee_rate, is_current, tip};
@@ -36,7 +36,6 @@ struct Due {
     attempt: u64,
     name: StepName,
     step: RotationStep,
-    governance: Governance,
     previous: BTreeMap<Txid, Transaction>,
 }
 
@@ -94,6 +93,7 @@ pub(super) async fn look(
         bridge: backend.bridge(),
         params: backend.params(),
         roster: &tip.roster,
+        governance: &tip.governance,
         state: &tip.state,
         nft: tip.nft.clone(),
         vault: tip.vault.clone(),
@@ -182,7 +182,6 @@ fn announce(known: &Known, tip: &Tip) -> Option<Due> {
             consents: rotation.consents(),
             newcomers: rotation.newcomers(),
         },
-        governance: rotation.document().governance.clone(),
         previous: own(tip),
     })
 }
@@ -196,7 +195,6 @@ fn cancel(known: &Known, tip: &Tip) -> Option<Due> {
         step: RotationStep::Cancel {
             consents: rotation.consents(),
         },
-        governance: rotation.document().governance.clone(),
         previous: own(tip),
     })
 }
@@ -242,7 +240,6 @@ async fn execute(
                 output: output.context("an output that was found")?,
             },
         },
-        governance: rotation.document().governance.clone(),
         previous,
     }))
 }
@@ -268,7 +265,7 @@ async fn draft(
     let proposal = Proposal::new(
         tip.roster.epoch(),
         backend.params().clone(),
-        due.governance.clone(),
+        tip.governance.clone(),
         plan.transaction.clone(),
         needed.iter().filter_map(|txid| previous.get(txid)),
         plan.action.clone(),

@@ -4,7 +4,12 @@ use grail_flow::{AlarmCode, AlarmSubject, SettlementStage, SettlementState};
 use grail_store::JobState;
 
 use super::{PAGE, Scanner};
-use crate::{clock, roles::lane, step::Step, sweep};
+use crate::{
+    clock,
+    roles::{lane, last_resort},
+    step::Step,
+    sweep,
+};
 
 /// Seconds between two looks for published settlements that the mempool lost, and for jobs that ran
 /// out of attempts.
@@ -22,6 +27,7 @@ impl Scanner<'_> {
         self.reconcile_at = now.saturating_add(RECONCILE_SECONDS);
         self.revive_jobs(now).await?;
         lane::watch(self.backend, now).await?;
+        last_resort::watch(self.backend, last_resort::NEAR).await?;
         let published = self
             .backend
             .store
