@@ -15,10 +15,10 @@ use ureq::{Agent, Body, RequestBuilder};
 
 use crate::proxy::proxy_to;
 use crate::{
-    BridgeStatus, CreatePegIn, CreatePegOut, Event, Health, IDEMPOTENCY_KEY_HEADER, IdempotencyKey,
-    Kind, Page, PageQuery, ParamsAnswer, Problem, Proof, ProvingState, Request, RequestState,
-    RequestStatus, RequestSummary, Reserves, RestoreRequest, RosterAnswer, RosterRecord,
-    RosterSummary, Settlement,
+    BridgeStatus, CreatePegIn, CreatePegOut, CreateSponsor, Event, Health, IDEMPOTENCY_KEY_HEADER,
+    IdempotencyKey, Kind, Page, PageQuery, ParamsAnswer, Problem, Proof, ProvingState, Request,
+    RequestState, RequestStatus, RequestSummary, Reserves, RestoreRequest, RosterAnswer,
+    RosterRecord, RosterSummary, RotationDocument, RotationStatus, Rotations, Settlement,
 };
 
 /// Longest wait for a whole answer.
@@ -161,6 +161,34 @@ impl Client {
         self.create("/v1/peg-outs", body, key)
     }
 
+    /// `GET /v1/rotations`.
+    pub fn rotations(&self) -> Result<Rotations, ClientError> {
+        self.read("/v1/rotations")
+    }
+
+    /// `POST /v1/rotations`.
+    pub fn submit_rotation(
+        &self,
+        document: &RotationDocument,
+    ) -> Result<RotationStatus, ClientError> {
+        let url = self.at("/v1/rotations");
+        let body = serde_json::to_vec(document).map_err(|error| self.unreachable(&url, &error))?;
+        let response = limited(self.agent.post(&url))
+            .header("content-type", "application/json")
+            .send(&body)
+            .map_err(|error| self.unreachable(&url, &error))?;
+        success(&url, response).map_err(|error| self.through_proxy(error))
+    }
+
+    /// `POST /v1/sponsors`.
+    pub fn create_sponsor(
+        &self,
+        body: &CreateSponsor,
+        key: &IdempotencyKey,
+    ) -> Result<Request, ClientError> {
+        self.create("/v1/sponsors", body, key)
+    }
+
     /// `POST /v1/receipts`.
     pub fn restore(&self, body: &RestoreRequest) -> Result<Restored, ClientError> {
         let url = self.at("/v1/receipts");
@@ -178,9 +206,14 @@ impl Client {
         })
     }
 
-    /// `GET /v1/peg-ins/{id}` or `GET /v1/peg-outs/{id}`.
+    /// `GET /v1/peg-ins/{id}`, `GET /v1/peg-outs/{id}` or `GET /v1/sponsors/{id}`.
     pub fn request(&self, kind: Kind, id: &RequestId) -> Result<RequestStatus, ClientError> {
-        self.read(&format!("/v1/{kind}s/{id}"))
+        let path = match kind {
+            Kind::PegIn => "peg-ins",
+            Kind::PegOut => "peg-outs",
+            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => "sponsors",
+        };
+        self.read(&format!("/v1/{path}/{id}"))
     }
 
     /// `GET /v1/requests`.

@@ -1,6 +1,8 @@
 //! New requests: their wire form, and its parsing at the edge.
 
-use bitcoin::{Amount, Script, XOnlyPublicKey, secp256k1::Secp256k1};
+use bitcoin::{
+    Amount, Script, ScriptBuf, XOnlyPublicKey, key::TweakedPublicKey, secp256k1::Secp256k1,
+};
 use grail_flow::{least_fee, least_rest, least_weight, least_worth};
 use grail_script::{DepositTree, InternalKey, VaultTree};
 use grail_types::{Bridge, Destination, Governance, Params, Roster, Terms};
@@ -60,6 +62,28 @@ pub struct CreatePegOut {
     pub amount_sat: Option<u64>,
     /// The client's own nonce, 16 bytes in hex: who knows it can make the terms again without the
     /// receipt. The server's choice when absent. Terms that were asked for once are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+}
+
+/// `POST /v1/sponsors`: pays the miners of a step of a rotation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateSponsor {
+    /// Which step: one of the kinds that begin with `sponsor-`.
+    pub kind: Kind,
+    /// The sponsor's x-only public key for the way out, hex.
+    pub reclaim_public_key: String,
+    /// Most that may be paid: a coin above it is not taken.
+    pub fee_cap_sat: u64,
+    /// Blocks after which what no step took may be taken back; the shortest served when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reclaim_delay: Option<u16>,
+    /// What the sponsor is going to deposit, if known: checked against the limits, and put into the
+    /// payment URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount_sat: Option<u64>,
+    /// The client's own nonce, 16 bytes in hex, as for a peg.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
 }
@@ -152,6 +176,96 @@ impl CreatePegOut {
     }
 }
 
+impl CreateSponsor {
+    /// Reads a body.
+    pub fn from_json(body: &[u8]) -> Result<Self, Problem> {
+        read(body, BODY_BYTES_MAX)
+    }
+
+    /// Checks the body against what the bridge serves.
+    pub fn parse(
+        &self,
+        bridge: &Bridge,
+        params: &Params,
+        roster: &Roster,
+    ) -> Result<ParsedRequest, Problem> {
+        if !grail_types::Kind::from(self.kind).is_sponsor() {
+            return Err(Problem::new(
+                ProblemCode::MalformedBody,
+                format!(
+                    "expected a kind that begins with sponsor-, got {}",
+                    self.kind
+                ),
+            ));
+        }
+        let secp = Secp256k1::verification_only();
+        let reclaim_key = parse_public_key(&self.reclaim_public_key)?;
+        let terms = Terms {
+            kind: self.kind.into(),
+            network: bridge.network,
+            bridge: bridge.app,
+            destination: sponsor_destination(&reclaim_key),
+            fee_cap: Amount::from_sat(self.fee_cap_sat),
+            epoch: roster.epoch(),
+            reclaim_key,
+            reclaim_delay: parse_delay(self.reclaim_delay, params)?,
+            nonce: [0; 16],
+        };
+        let deposit = DepositTree::new(&secp, InternalKey::Nums, &terms, roster);
+        let min = deposit_min(params, &deposit, &terms);
+        let amount = self
+            .amount_sat
+            .map(|amount| parse_amount(amount, min, params))
+            .transpose()?;
+        check_sponsor_cap(&terms, amount, min, params)?;
+        Ok(ParsedRequest {
+            terms,
+            nonce: self.nonce.as_deref().map(parse_nonce).transpose()?,
+            amount,
+        })
+    }
+}
+
+/// A sponsor gets nothing, and terms name a destination: the key that takes the deposit back.
+fn sponsor_destination(reclaim_key: &XOnlyPublicKey) -> Destination {
+    let key = TweakedPublicKey::dangerous_assume_tweaked(*reclaim_key);
+    let script = ScriptBuf::new_p2tr_tweaked(key);
+    script
+        .try_into()
+        .expect("a taproot output is a destination")
+}
+
+/// The cap of a sponsor is the largest coin that is taken, so it is no less than the smallest and
+/// than what is meant to be paid.
+fn check_sponsor_cap(
+    terms: &Terms,
+    amount: Option<Amount>,
+    min: Amount,
+    params: &Params,
+) -> Result<(), Problem> {
+    let (least, most) = (amount.unwrap_or(min).max(min), params.deposit_max);
+    let (code, expected) = if terms.fee_cap < least {
+        (
+            ProblemCode::FeeCapTooLow,
+            format!("at least {}", least.to_sat()),
+        )
+    } else if terms.fee_cap > most {
+        (
+            ProblemCode::FeeCapTooHigh,
+            format!("at most {}", most.to_sat()),
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Problem::new(
+        code,
+        format!(
+            "expected {expected} sat, got {} sat",
+            terms.fee_cap.to_sat()
+        ),
+    ))
+}
+
 /// A client's own name for one request: the same key and body give the same request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdempotencyKey(String);
@@ -216,10 +330,9 @@ pub(crate) fn check_terms(
     vault: &VaultTree,
 ) -> Result<(), Problem> {
     if terms.kind.is_sponsor() {
-        return Err(Problem::new(
-            ProblemCode::MalformedBody,
-            "sponsors of rotations are not served",
-        ));
+        parse_delay(Some(terms.reclaim_delay), params)?;
+        let min = deposit_min(params, deposit, terms);
+        return check_sponsor_cap(terms, None, min, params);
     }
     check_destination(&terms.destination, vault)?;
     check_still_spendable(&terms.destination)?;

@@ -21,6 +21,7 @@ mod request;
 mod reserves;
 mod restore;
 mod roster;
+mod rotation;
 mod schema;
 mod settlement;
 mod status;
@@ -31,8 +32,8 @@ pub mod client;
 mod proxy;
 
 pub use create::{
-    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER, IDEMPOTENCY_KEY_LENGTH_MAX,
-    IdempotencyKey, ParsedRequest, bip21, deposit_min, fee_cap_min,
+    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, CreateSponsor, IDEMPOTENCY_KEY_HEADER,
+    IDEMPOTENCY_KEY_LENGTH_MAX, IdempotencyKey, ParsedRequest, bip21, deposit_min, fee_cap_min,
 };
 pub use event::Event;
 pub use health::{Component, Health, HealthStatus};
@@ -43,13 +44,18 @@ pub use problem::{Problem, ProblemCode};
 pub use proving::{Proof, Proving, ProvingState};
 pub use receipt::{CheckedReceipt, RECEIPT_BYTES_MAX, RECEIPT_VERSION, Receipt, ReceiptError};
 pub use request::{
-    Deposit, FeeWait, Kind, OtherDeposit, ReclaimCode, ReclaimInfo, Refused, Request,
-    RequestSettlement, RequestState, RequestStatus, RequestSummary, UnknownName,
+    Deposit, FeeWait, HoldingRoster, Kind, OtherDeposit, ReclaimCode, ReclaimInfo, Refused,
+    Request, RequestSettlement, RequestState, RequestStatus, RequestSummary, UnknownName,
 };
 pub use reserves::{Reserves, VaultOutput};
 pub use restore::{RESTORE_BYTES_MAX, RestoreRequest};
 pub use roster::{
     FailSafe, ParamsAnswer, RosterAnswer, RosterRecord, RosterSummary, Signer, SpentOutput,
+};
+pub use rotation::{
+    AdministratorSignature, AnnouncedRoster, Attestation, Candidate, CheckedRotation, EvidenceHash,
+    Hash32, ProposedRoster, ROTATION_BYTES_MAX, ROTATION_VERSION, RotationBasis, RotationDocument,
+    RotationError, RotationPaper, RotationStage, RotationStatus, Rotations,
 };
 pub use settlement::{
     Settlement, SettlementInput, SettlementOutput, SettlementState, SignerAnswer, SignerOutcome,

@@ -7,9 +7,10 @@
 use utoipa::OpenApi;
 
 use crate::{
-    BridgeStatus, CreatePegIn, CreatePegOut, Event, Health, Page, PageQuery, ParamsAnswer, Problem,
-    Proof, ProvingState, Request, RequestState, RequestStatus, RequestSummary, Reserves,
-    RestoreRequest, RosterAnswer, RosterRecord, RosterSummary, Settlement, problem::MEDIA_TYPE,
+    BridgeStatus, CreatePegIn, CreatePegOut, CreateSponsor, Event, Health, Page, PageQuery,
+    ParamsAnswer, Problem, Proof, ProvingState, Request, RequestState, RequestStatus,
+    RequestSummary, Reserves, RestoreRequest, RosterAnswer, RosterRecord, RosterSummary,
+    RotationDocument, RotationStatus, Rotations, Settlement, problem::MEDIA_TYPE,
 };
 
 /// The `OpenAPI` 3.1 document of the API.
@@ -32,9 +33,13 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         roster_of_epoch,
         create_peg_in,
         create_peg_out,
+        create_sponsor,
+        create_rotation,
+        rotations,
         restore_request,
         peg_in,
         peg_out,
+        sponsor,
         requests,
         settlements,
         settlement,
@@ -104,6 +109,35 @@ fn create_peg_in() {}
     ))]
 fn create_peg_out() {}
 
+/// Asks to pay the miners of a step of a rotation. The whole coin is fee; what no step took by then
+/// can be taken back.
+#[utoipa::path(post, path = "/v1/sponsors", request_body = CreateSponsor,
+    params(("Idempotency-Key" = String, Header, description = "1 to 64 letters, digits, - or _")),
+    responses(
+        (status = 201, body = Request),
+        (status = 200, body = Request, description = "asked before with the same key and body"),
+        (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
+        (status = 503, body = Problem, content_type = MEDIA_TYPE, description = "paused, or not available now"),
+    ))]
+fn create_sponsor() {}
+
+/// Hands in a rotation, or its cancellation, that enough administrators have signed. Anybody may.
+#[utoipa::path(post, path = "/v1/rotations", request_body = RotationDocument,
+    responses(
+        (status = 201, body = RotationStatus),
+        (status = 200, body = RotationStatus, description = "known already"),
+        (status = "4XX", body = Problem, content_type = MEDIA_TYPE),
+        (status = 503, body = Problem, content_type = MEDIA_TYPE),
+    ))]
+fn create_rotation() {}
+
+/// What a proposal begins with, and the rotations so far.
+#[utoipa::path(get, path = "/v1/rotations", responses(
+    (status = 200, body = Rotations),
+    (status = 503, body = Problem, content_type = MEDIA_TYPE),
+))]
+fn rotations() {}
+
 /// Makes a request again from its receipt, for a backend that lost it. Changes nothing where the
 /// request is known. The deposit must be unspent in a block, or spent by a settlement.
 #[utoipa::path(post, path = "/v1/receipts", request_body = RestoreRequest,
@@ -124,6 +158,11 @@ fn peg_in() {}
 #[utoipa::path(get, path = "/v1/peg-outs/{id}", params(("id" = String, Path, description = "request id, hex")),
     responses((status = 200, body = RequestStatus), (status = "4XX", body = Problem, content_type = MEDIA_TYPE)))]
 fn peg_out() {}
+
+/// A sponsor.
+#[utoipa::path(get, path = "/v1/sponsors/{id}", params(("id" = String, Path, description = "request id, hex")),
+    responses((status = 200, body = RequestStatus), (status = "4XX", body = Problem, content_type = MEDIA_TYPE)))]
+fn sponsor() {}
 
 /// Requests, newest first.
 #[utoipa::path(get, path = "/v1/requests",

@@ -70,13 +70,21 @@ pub enum ProblemCode {
     Unavailable,
     /// The bridge takes no requests now; `/v1/status` says why.
     Paused,
+    /// The rotation does not fit itself: its detail begins with a code of its own.
+    BadRotation,
+    /// The rotation is of another bridge, epoch or attempt than is to come next.
+    ForeignRotation,
+    /// Too few administrators consent to the rotation.
+    NotConsented,
+    /// A step of this rotation is on its way: it is not replaced by another one.
+    RotationConflict,
     /// A bug on the server's side.
     Internal,
 }
 
 impl ProblemCode {
     /// All codes.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 33] = [
         Self::MalformedBody,
         Self::UnknownField,
         Self::BodyTooLarge,
@@ -105,6 +113,10 @@ impl ProblemCode {
         Self::RateLimited,
         Self::Unavailable,
         Self::Paused,
+        Self::BadRotation,
+        Self::ForeignRotation,
+        Self::NotConsented,
+        Self::RotationConflict,
         Self::Internal,
     ];
 
@@ -139,6 +151,10 @@ impl ProblemCode {
             Self::RateLimited => "rate-limited",
             Self::Unavailable => "unavailable",
             Self::Paused => "paused",
+            Self::BadRotation => "bad-rotation",
+            Self::ForeignRotation => "foreign-rotation",
+            Self::NotConsented => "not-consented",
+            Self::RotationConflict => "rotation-conflict",
             Self::Internal => "internal",
         }
     }
@@ -153,7 +169,7 @@ impl ProblemCode {
             | Self::BadIdempotencyKey => 400,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
-            Self::IdempotencyConflict => 409,
+            Self::IdempotencyConflict | Self::RotationConflict => 409,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::UnknownField
@@ -170,7 +186,10 @@ impl ProblemCode {
             | Self::ReclaimDelayOutOfRange
             | Self::BadReceipt
             | Self::ForeignReceipt
-            | Self::DepositNotFound => 422,
+            | Self::DepositNotFound
+            | Self::BadRotation
+            | Self::ForeignRotation
+            | Self::NotConsented => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::Unavailable | Self::Paused => 503,
@@ -218,6 +237,10 @@ impl ProblemCode {
             Self::RateLimited => "too many calls",
             Self::Unavailable => "not available now",
             Self::Paused => "the bridge takes no requests now",
+            Self::BadRotation => "the rotation is not valid",
+            Self::ForeignRotation => "the rotation is not the bridge's next",
+            Self::NotConsented => "too few administrators consent",
+            Self::RotationConflict => "another rotation is on its way",
             Self::Internal => "internal error",
         }
     }

@@ -143,6 +143,19 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// What the roster that holds a request's deposit can still do.
+    HoldingRoster {
+        /// It is the roster of now.
+        Holds => "holds",
+        /// It is the roster of now, and another one is announced: what is not settled when that
+        /// takes over is the user's to take back.
+        Leaving => "leaving",
+        /// It has handed over: what was not settled before is the user's to take back.
+        Former => "former",
+    }
+}
+
 impl From<grail_types::Kind> for Kind {
     fn from(kind: grail_types::Kind) -> Self {
         match kind {
@@ -179,9 +192,9 @@ pub struct Request {
     pub state: RequestState,
     /// Why it is not served, if it is not.
     pub code: Option<ReclaimCode>,
-    /// Where the deposit goes: BTC for a peg-in, zkBTC for a peg-out.
+    /// Where the deposit goes: zkBTC for a peg-out, BTC for all others.
     pub deposit_address: String,
-    /// Payment URI of a peg-in (BIP-21), with the amount if one was named.
+    /// Payment URI of a peg-in or sponsor (BIP-21), with the amount if one was named.
     pub bip21: Option<String>,
     /// The terms that the address commits to.
     #[schema(value_type = TermsSchema)]
@@ -244,6 +257,9 @@ pub struct RequestStatus {
     pub refusals: Vec<Refused>,
     /// How to take the deposit back; present while there is one that is not paid for.
     pub reclaim: Option<ReclaimInfo>,
+    /// What the roster that holds the deposit can still do; absent from older servers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holding_roster: Option<HoldingRoster>,
     /// All that is needed, with the user's key, to take the deposit back.
     pub receipt: Receipt,
     /// When it was made.
@@ -327,8 +343,9 @@ pub struct RequestSettlement {
     pub amount_out_sat: u64,
     /// What the user pays of the fee.
     pub fee_share_sat: u64,
-    /// Output that pays the user.
-    pub output_index: u32,
+    /// Output that pays the user; absent for a sponsor, which pays the miners and gets nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_index: Option<u32>,
 }
 
 /// A wait for lower fees.

@@ -54,8 +54,8 @@ fn schemas_of_domain_types_have_exactly_their_fields() {
 #[test]
 fn closed_lists_have_the_names_that_are_on_the_wire() {
     use grail_api::{
-        Kind, ProvingState, ReclaimCode, RequestState, ServingState, SettlementState,
-        SignerOutcome, StatusCode,
+        HoldingRoster, Kind, ProvingState, ReclaimCode, RequestState, RotationStage, ServingState,
+        SettlementState, SignerOutcome, StatusCode,
     };
     fn json<T: serde::Serialize>(values: &[T]) -> Value {
         serde_json::to_value(values).unwrap()
@@ -70,6 +70,8 @@ fn closed_lists_have_the_names_that_are_on_the_wire() {
         ("ProvingState", json(ProvingState::ALL)),
         ("ServingState", json(ServingState::ALL)),
         ("StatusCode", json(StatusCode::ALL)),
+        ("RotationStage", json(RotationStage::ALL)),
+        ("HoldingRoster", json(HoldingRoster::ALL)),
     ] {
         let schema = &document["components"]["schemas"][name];
         assert_eq!(schema["enum"], values, "{name}");
@@ -97,8 +99,11 @@ fn every_route_is_described() {
         "/v1/roster",
         "/v1/rosters",
         "/v1/rosters/{epoch}",
+        "/v1/rotations",
         "/v1/settlements",
         "/v1/settlements/{txid}",
+        "/v1/sponsors",
+        "/v1/sponsors/{id}",
         "/v1/status",
     ];
     assert_eq!(

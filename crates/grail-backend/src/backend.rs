@@ -1,6 +1,9 @@
 //! What all roles share.
 
-use std::sync::{Arc, atomic::AtomicU32};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU32, Ordering},
+};
 
 use anyhow::Context;
 use bitcoin::{
@@ -25,6 +28,7 @@ use crate::{
     queue,
     roles::retain::Removed,
     rosters::{LastAdopted, Rosters},
+    rotations,
 };
 
 /// Name of the fact that holds the database's [`AskerId`].
@@ -59,6 +63,8 @@ pub struct Hints {
 pub struct Backend {
     /// The deployed bridge.
     pub deployment: Deployment,
+    /// What the newest roster goes by: the deployment's, or what a rotation announced.
+    protocol: Protocol,
     /// Its deployment transaction.
     pub deployment_tx: Transaction,
     /// Rows.
@@ -98,6 +104,7 @@ pub struct Backend {
     /// Names all processes on this database to operators, who answer one asker apart from another.
     pub asker: AskerId,
     stop: watch::Sender<bool>,
+    is_outdated: AtomicBool,
 }
 
 /// Parts that `Backend::new` needs.
@@ -155,11 +162,12 @@ impl Backend {
             .context("the deployment makes no roster")?;
         let mut instance = [0; 8];
         getrandom::fill(&mut instance)?;
-        let backend = Arc::new(Self {
+        let mut backend = Self {
             adopted: LastAdopted::new(first),
             unreplaceable_at: AtomicU32::new(0),
             limited_at: AtomicU32::new(0),
             operators: Operators::new(deployment.protocol.clone()),
+            protocol: deployment.protocol.clone(),
             deployment,
             deployment_tx,
             store,
@@ -176,9 +184,27 @@ impl Backend {
             instance: hex::encode(instance),
             asker,
             stop: watch::Sender::new(false),
-        });
+            is_outdated: AtomicBool::new(false),
+        };
+        backend.take_protocol_of_now().await?;
+        let backend = Arc::new(backend);
         queue::fill(&backend).await?;
         Ok(backend)
+    }
+
+    /// Goes by what the newest roster in the rows goes by, where a rotation brought other
+    /// parameters than the deployment's. The file of the deployment stays as it is.
+    async fn take_protocol_of_now(&mut self) -> anyhow::Result<()> {
+        let mut reader = self.store.read().await?;
+        let hash = self.rosters(&mut reader).await?.newest().params_hash();
+        if let Some(protocol) = rotations::protocol_of(self, &mut reader, hash).await?
+            && protocol.hash() != self.protocol.hash()
+        {
+            tracing::info!(%hash, "the parameters are those of a rotation");
+            self.operators = Operators::new(protocol.clone());
+            self.protocol = protocol;
+        }
+        Ok(())
     }
 
     /// Asks workers to give their jobs back and end. There is no way back: the process is to end.
@@ -191,6 +217,19 @@ impl Backend {
         *self.stop.borrow()
     }
 
+    /// Asks workers to end because a rotation brought other parameters: what is made of them
+    /// everywhere is made at the start, and whoever watches this process starts it anew.
+    pub fn stop_for_other_parameters(&self) {
+        tracing::warn!("the roster goes by other parameters now: ending, to begin with them");
+        self.is_outdated.store(true, Ordering::Relaxed);
+        self.stop();
+    }
+
+    /// Whether the process ends because its parameters are outdated.
+    pub fn is_outdated(&self) -> bool {
+        self.is_outdated.load(Ordering::Relaxed)
+    }
+
     /// Waits until workers are asked to end.
     pub async fn stopping(&self) {
         // The sender lives as long as `self`.
@@ -199,7 +238,7 @@ impl Backend {
 
     /// Bridge, parameters and images.
     pub const fn protocol(&self) -> &Protocol {
-        &self.deployment.protocol
+        &self.protocol
     }
 
     /// The bridge.

@@ -22,6 +22,7 @@ mod queue;
 pub mod receipts;
 pub mod roles;
 pub mod rosters;
+pub mod rotations;
 pub mod step;
 mod sweep;
 pub mod work;

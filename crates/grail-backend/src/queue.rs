@@ -3,7 +3,7 @@
 //! A function of its terms, its roster and its deposit's row alone, so that every process gives it
 //! the same one.
 
-use bitcoin::Amount;
+use bitcoin::{Amount, FeeRate};
 use grail_flow::{
     BlockRef, Deposit, confirmations_needed, least_weight, least_worth, sweep_end_height,
     viable_rate,
@@ -32,7 +32,12 @@ pub fn place(
         is_ready,
         ready_height: block.height.saturating_add(needed.saturating_sub(1)),
         sweep_end: sweep_end_height(params, block.height, delay, deposit.origin),
-        viable_rate: viable_rate(params, &request.terms, deposit, weight),
+        // Zero is no rate: no settlement takes a sponsor, and no rate shuts one out.
+        viable_rate: if request.terms.kind.is_sponsor() {
+            FeeRate::ZERO
+        } else {
+            viable_rate(params, &request.terms, deposit, weight)
+        },
         patience: wait_blocks(params, delay),
     }
 }

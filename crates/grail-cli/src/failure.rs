@@ -4,7 +4,7 @@
 
 use bitcoin::Txid;
 use grail_api::client::ClientError;
-use grail_api::{Problem, ReceiptError};
+use grail_api::{Problem, ReceiptError, RotationError};
 use grail_chain::{ChainError, SendError};
 use grail_wallet::amount::AmountError;
 use grail_wallet::bump::BumpError;
@@ -74,6 +74,7 @@ failures!(
     PegError,
     ReclaimFailure,
     RosterFailure,
+    RotationError,
     SeedError,
     SignError,
     SpellFailure,

@@ -7,7 +7,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use grail_cli::arguments::{
-    Arguments, Command, PassphraseCommand, Receipts, ReceiptsCommand, SpellCommand, WalletCommand,
+    Arguments, Command, OperatorCommand, OperatorKey, PassphraseCommand, Receipts, ReceiptsCommand,
+    SpellCommand, WalletCommand,
 };
 use grail_cli::home::keep_private;
 use grail_cli::progress::{Bar, JsonNotes, Progress};
@@ -129,6 +130,7 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
             is_good = report.all_valid();
             Box::new(report)
         }
+        Command::Operator(asked) => operator(asked, arguments, progress)?,
         Command::Auditor(asked) => {
             let report = commands::audit(&arguments.settings_without_home(), asked, progress)?;
             is_good = report.is_sound();
@@ -136,6 +138,29 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
         }
     };
     Ok(Answer { report, is_good })
+}
+
+/// Only whoever pays needs a wallet.
+fn operator(
+    command: &OperatorCommand,
+    arguments: &Arguments,
+    progress: &mut dyn Progress,
+) -> Result<Box<dyn Report>, Failure> {
+    use commands::operator as of;
+    let settings = arguments.settings_without_home();
+    Ok(match command {
+        OperatorCommand::Key(OperatorKey::New(asked)) => Box::new(of::new_key(asked)?),
+        OperatorCommand::Propose(asked) => Box::new(of::propose(&settings, asked)?),
+        OperatorCommand::Approve(asked) => Box::new(of::approve(asked)?),
+        OperatorCommand::Status(asked) => Box::new(of::status(&settings, asked)?),
+        OperatorCommand::Cancel(asked) => Box::new(of::cancel(&settings, asked)?),
+        OperatorCommand::Send(asked) => Box::new(of::send(&settings, asked)?),
+        OperatorCommand::Sponsor(asked) => {
+            let mut session = Session::open(self::settings(arguments)?)?;
+            session.home.unlock()?;
+            Box::new(of::sponsor(&mut session, asked, progress)?)
+        }
+    })
 }
 
 fn settings(arguments: &Arguments) -> Result<Settings, Failure> {

@@ -154,6 +154,7 @@ fn a_status_is_asked_for_by_kind_and_watched_to_its_end() {
 
     let receipt = session.home.receipt(&id).unwrap().receipt().clone();
     let status = grail_api::RequestStatus {
+        holding_roster: None,
         id,
         kind: grail_api::Kind::PegIn,
         state: RequestState::Paid,
@@ -193,6 +194,7 @@ fn each_amount_of_a_status_has_its_own_unit() {
     let outpoint = pegged.deposit_outpoint.parse().unwrap();
     // Denied: BTC was paid where zkBTC was expected, and zkBTC beside it.
     let mut status = grail_api::RequestStatus {
+        holding_roster: None,
         id,
         kind: grail_api::Kind::PegOut,
         state: RequestState::Reclaimable,
@@ -338,6 +340,7 @@ fn a_status_does_not_ask_for_a_deposit_that_was_sent() {
     let receipt = scene.user.open().home.receipt(&id).unwrap();
     // The API has not seen it.
     let status = grail_api::RequestStatus {
+        holding_roster: None,
         id,
         kind: grail_api::Kind::PegIn,
         state: RequestState::AwaitingDeposit,

@@ -52,7 +52,7 @@ const OPEN_TRIES_MAX: u32 = 8;
 /// Pause after the first try; it grows with each.
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
-const MIGRATIONS: [(i64, &str, &str); 15] = [
+const MIGRATIONS: [(i64, &str, &str); 16] = [
     (
         1,
         "start",
@@ -127,6 +127,11 @@ const MIGRATIONS: [(i64, &str, &str); 15] = [
         15,
         "retention",
         include_str!("../migrations/sqlite/0015_retention.sql"),
+    ),
+    (
+        16,
+        "rotations",
+        include_str!("../migrations/sqlite/0016_rotations.sql"),
     ),
 ];
 

@@ -31,6 +31,7 @@ mod proofs;
 mod queue;
 mod requests;
 mod retention;
+mod rotations;
 mod settlements;
 mod store;
 mod transactions;
@@ -60,6 +61,9 @@ pub use proofs::{
 pub use queue::{QueueCursor, QueuePlace};
 pub use requests::{Created, IDEMPOTENCY_KEY_BYTES_MAX, Idempotency, NewRequest, Request};
 pub use retention::{Horizon, Swept};
+pub use rotations::{
+    ROTATION_DOCUMENT_BYTES_MAX, RotationRow, RotationStep, RotationStepRow, SignedRotation,
+};
 pub use settlements::{
     AdoptedSettlement, BuiltTransaction, DRAFT_BYTES_MAX, NewSettlement, PROPOSAL_BYTES_MAX,
     Replaces, SETTLEMENT_ITEMS_MAX, Settlement, SettlementItem, Tried,

@@ -300,7 +300,7 @@ fn kind(row: &DbRow) -> Result<Kind, StoreError> {
 }
 
 fn named(name: &str) -> Result<Kind, StoreError> {
-    [Kind::PegIn, Kind::PegOut]
+    Kind::ALL
         .into_iter()
         .find(|kind| requests::kind_name(*kind) == name)
         .ok_or_else(|| StoreError::corrupt("requests.kind", name))

@@ -3,7 +3,7 @@
 
 use bitcoin::FeeRate;
 use grail_flow::{RequestStage, SettlementId};
-use grail_types::{Epoch, RequestId};
+use grail_types::{Epoch, Kind, RequestId};
 
 use crate::{
     Reader, Request, StoreError, StoreTx,
@@ -21,7 +21,8 @@ pub struct QueuePlace {
     pub ready_height: u32,
     /// First height at which it is too close to its reclaim to be settled.
     pub sweep_end: u32,
-    /// Highest fee rate at which it could be settled, in a full batch.
+    /// Highest fee rate at which it could be settled, in a full batch; zero for a sponsor, which no
+    /// settlement takes.
     pub viable_rate: FeeRate,
     /// Blocks for which it waits for lower fees.
     pub patience: u32,
@@ -159,12 +160,33 @@ impl Reader {
         row.as_ref().map(requests::read).transpose()
     }
 
-    /// Whether anybody of an epoch is ready, whatever they could pay.
+    /// Sponsors of an epoch whose deposits are ready, first come first.
+    pub async fn ready_sponsors(
+        &mut self,
+        epoch: Epoch,
+        kind: Kind,
+        limit: u32,
+    ) -> Result<Vec<Request>, StoreError> {
+        let rows = sqlx::query(queued!(
+            "WHERE q.epoch = $1 AND q.is_ready = 1 AND q.viable_rate = 0 AND r.kind = $2 \
+             ORDER BY q.ready_height, q.number LIMIT $3"
+        ))
+        .bind(after(epoch.0))
+        .bind(requests::kind_name(kind))
+        .bind(page(limit))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(requests::read).collect()
+    }
+
+    /// Whether anybody of an epoch is ready for a settlement, whatever they could pay.
     pub async fn is_anybody_ready(&mut self, epoch: Epoch) -> Result<bool, StoreError> {
-        let row = sqlx::query("SELECT 1 FROM queue WHERE epoch = $1 AND is_ready = 1 LIMIT 1")
-            .bind(after(epoch.0))
-            .fetch_optional(self.connection())
-            .await?;
+        let row = sqlx::query(
+            "SELECT 1 FROM queue WHERE epoch = $1 AND is_ready = 1 AND viable_rate > 0 LIMIT 1",
+        )
+        .bind(after(epoch.0))
+        .fetch_optional(self.connection())
+        .await?;
         Ok(row.is_some())
     }
 
@@ -175,7 +197,8 @@ impl Reader {
         rate: FeeRate,
     ) -> Result<bool, StoreError> {
         let row = sqlx::query(
-            "SELECT 1 FROM queue WHERE epoch = $1 AND is_ready = 1 AND viable_rate < $2 LIMIT 1",
+            "SELECT 1 FROM queue WHERE epoch = $1 AND is_ready = 1 \
+             AND viable_rate > 0 AND viable_rate < $2 LIMIT 1",
         )
         .bind(after(epoch.0))
         .bind(rate_column(rate))
@@ -194,7 +217,7 @@ impl Reader {
     ) -> Result<Vec<RequestId>, StoreError> {
         let rows = sqlx::query(
             "SELECT q.request AS request FROM queue q WHERE q.epoch = $1 AND q.is_ready = 1 \
-             AND q.viable_rate < $2 \
+             AND q.viable_rate > 0 AND q.viable_rate < $2 \
              AND NOT EXISTS (SELECT 1 FROM fee_waits f WHERE f.request = q.request) LIMIT $3",
         )
         .bind(after(epoch.0))
@@ -216,7 +239,7 @@ impl Reader {
     ) -> Result<Vec<RequestId>, StoreError> {
         let rows = sqlx::query(
             "SELECT q.request AS request FROM queue q JOIN fee_waits f ON f.request = q.request \
-             WHERE q.epoch = $1 AND q.is_ready = 1 AND q.viable_rate < $2 \
+             WHERE q.epoch = $1 AND q.is_ready = 1 AND q.viable_rate > 0 AND q.viable_rate < $2 \
              AND f.since_height + q.patience <= $3 LIMIT $4",
         )
         .bind(after(epoch.0))

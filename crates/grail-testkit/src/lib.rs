@@ -24,7 +24,7 @@ mod user;
 
 pub use binary::bitcoind_path;
 pub use cli::{CliWallet, Holdings, Pegged};
-pub use cluster::{Cluster, ClusterConfig, until};
+pub use cluster::{ADMINISTRATOR_SECRETS, Cluster, ClusterConfig, until};
 pub use gate::{Gate, Hold, Tale};
 pub use ledger::{Audit, Ledger};
 pub use liar::{Liar, Lie};

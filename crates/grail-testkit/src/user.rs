@@ -15,7 +15,7 @@ use bitcoin::{
     Weight, Witness, XOnlyPublicKey,
 };
 use grail_api::client::Client;
-use grail_api::{CreatePegIn, CreatePegOut, IdempotencyKey, Kind, Receipt, Request};
+use grail_api::{CreatePegIn, CreatePegOut, CreateSponsor, IdempotencyKey, Kind, Receipt, Request};
 use grail_attest::Protocol;
 use grail_charms::{token_amount, transfer_spell};
 use grail_prover::{BRIDGE_WASM, MockProver, ProveRequest, Prover as _};
@@ -129,6 +129,22 @@ impl User {
             nonce: None,
         };
         self.check(api.create_peg_in(&body, &self.idempotency_key()?)?)
+    }
+
+    /// Asks to pay for a step of a rotation.
+    pub fn ask_sponsor(&self, api: &Client, kind: Kind, most: Amount) -> Result<Asked> {
+        let body = CreateSponsor {
+            kind,
+            reclaim_public_key: self.reclaim_key().to_string(),
+            fee_cap_sat: most.to_sat(),
+            reclaim_delay: None,
+            amount_sat: None,
+            nonce: None,
+        };
+        let request = api.create_sponsor(&body, &self.idempotency_key()?)?;
+        let asked = Asked::of_receipt(request.receipt)?;
+        ensure!(asked.terms().kind == kind.into(), "another kind");
+        Ok(asked)
     }
 
     /// Asks for BTC.

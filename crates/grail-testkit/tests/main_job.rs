@@ -58,7 +58,7 @@ fn bitcoin_is_locked_moved_as_zkbtc_and_paid_out() {
     assert_eq!(audit.state.supply, minted - 300_000);
     assert_eq!(audit.settlements().count(), 2);
     let payout = ledger.transaction(&settlement.txid).unwrap().output
-        [settlement.output_index as usize]
+        [settlement.output_index.unwrap() as usize]
         .clone();
     assert_eq!(payout.script_pubkey, bob.script());
     assert_eq!(payout.value.to_sat(), settlement.amount_out_sat);

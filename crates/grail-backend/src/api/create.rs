@@ -10,7 +10,7 @@ use axum::{
 };
 use bitcoin::{Amount, secp256k1::Secp256k1};
 use grail_api::{
-    BODY_BYTES_MAX, BridgeStatus, CreatePegIn, CreatePegOut, IDEMPOTENCY_KEY_HEADER,
+    BODY_BYTES_MAX, BridgeStatus, CreatePegIn, CreatePegOut, CreateSponsor, IDEMPOTENCY_KEY_HEADER,
     IdempotencyKey, Kind, ParsedRequest, Problem, ProblemCode, Receipt, Request, ServingState,
     StatusReason, bip21, deposit_min,
 };
@@ -52,7 +52,7 @@ pub(super) async fn peg_in(
             roster.governance(),
         )
     };
-    create(&api, Kind::PegIn, caller, &headers, body, parse).await
+    create(&api, Kind::PegIn.name(), caller, &headers, body, parse).await
 }
 
 pub(super) async fn peg_out(
@@ -69,12 +69,25 @@ pub(super) async fn peg_out(
             roster.governance(),
         )
     };
-    create(&api, Kind::PegOut, caller, &headers, body, parse).await
+    create(&api, Kind::PegOut.name(), caller, &headers, body, parse).await
+}
+
+pub(super) async fn sponsor(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Answer<(StatusCode, Json<Request>)> {
+    let parse = |body: &[u8], backend: &Backend, roster: &AdoptedRoster| {
+        let body = CreateSponsor::from_json(body)?;
+        body.parse(backend.bridge(), backend.params(), roster.roster())
+    };
+    create(&api, "sponsor", caller, &headers, body, parse).await
 }
 
 async fn create(
     api: &Api,
-    kind: Kind,
+    kind: &str,
     caller: Caller,
     headers: &HeaderMap,
     body: Body,
@@ -119,7 +132,7 @@ async fn create(
         ready_count: bridge.ready_requests,
     };
     let estimate = estimate(backend, newest.vault(), &stored, amount, now);
-    let warnings = warnings(&bridge, kind, amount);
+    let warnings = warnings(&bridge, stored.terms.kind.into(), amount);
     Ok((
         status,
         Json(answer(backend, stored, amount, estimate, warnings)),
@@ -267,7 +280,7 @@ fn answer(
         state: request_state(request.state.stage()),
         code: request.state.code().map(reclaim_code),
         deposit_address: receipt.deposit_address.clone(),
-        bip21: (kind == Kind::PegIn).then(|| bip21(&receipt.deposit_address, amount)),
+        bip21: (kind != Kind::PegOut).then(|| bip21(&receipt.deposit_address, amount)),
         terms: request.terms,
         receipt,
         deadline_height: request.deadline_height,
@@ -320,9 +333,9 @@ pub(super) fn unread(rejection: &BytesRejection, bytes_max: usize) -> Failure {
     }
 }
 
-fn body_hash(kind: Kind, body: &[u8]) -> [u8; 32] {
+fn body_hash(kind: &str, body: &[u8]) -> [u8; 32] {
     Sha256::new()
-        .chain_update(kind.name())
+        .chain_update(kind)
         .chain_update([0])
         .chain_update(body)
         .finalize()

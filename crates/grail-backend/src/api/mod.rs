@@ -26,6 +26,7 @@ mod query;
 mod receipts;
 mod requests;
 mod rosters;
+mod rotations;
 mod serve;
 mod settlements;
 mod starting;
@@ -41,7 +42,7 @@ use axum::{
     middleware,
     routing::{get, post},
 };
-use grail_api::{BODY_BYTES_MAX, BridgeStatus, Health, RESTORE_BYTES_MAX};
+use grail_api::{BODY_BYTES_MAX, BridgeStatus, Health, RESTORE_BYTES_MAX, ROTATION_BYTES_MAX};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 pub use buckets::Rate;
@@ -112,12 +113,20 @@ pub fn router_with(backend: Arc<Backend>, limits: Limits) -> Router {
         .route("/v1/reserves", get(bridge::reserves))
         .route("/v1/peg-ins", post(create::peg_in))
         .route("/v1/peg-outs", post(create::peg_out))
+        .route("/v1/sponsors", post(create::sponsor))
+        .route(
+            "/v1/rotations",
+            get(rotations::list)
+                .post(rotations::create)
+                .layer(DefaultBodyLimit::max(ROTATION_BYTES_MAX)),
+        )
         .route(
             "/v1/receipts",
             post(receipts::create).layer(DefaultBodyLimit::max(RESTORE_BYTES_MAX)),
         )
         .route("/v1/peg-ins/{id}", get(requests::peg_in))
         .route("/v1/peg-outs/{id}", get(requests::peg_out))
+        .route("/v1/sponsors/{id}", get(requests::sponsor))
         .route("/v1/requests", get(requests::list))
         .route("/v1/settlements", get(settlements::list))
         .route("/v1/settlements/{txid}", get(settlements::one))

@@ -11,8 +11,9 @@ use axum::{
 };
 use bitcoin::{Address, Amount};
 use grail_api::{
-    Deposit, FeeWait, Kind, OtherDeposit, OutflowWait, Page, ProblemCode, Receipt, ReclaimCode,
-    ReclaimInfo, Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
+    Deposit, FeeWait, HoldingRoster, Kind, OtherDeposit, OutflowWait, Page, ProblemCode, Receipt,
+    ReclaimCode, ReclaimInfo, Refused, RequestSettlement, RequestState, RequestStatus,
+    RequestSummary,
 };
 use grail_flow::{
     DepositCharms, RequestStage, confirmations, confirmations_needed, reclaim_height,
@@ -28,7 +29,7 @@ use super::{
     states::{reclaim_code, request_state, settlement_state},
     view::{output_index_of_item, required, tip_height},
 };
-use crate::{backend::Backend, roles::build::fee_cap::wait_blocks};
+use crate::{backend::Backend, roles::build::fee_cap::wait_blocks, rotations};
 
 /// Deposits of a request that are listed. Anybody who knows the address can make more.
 const DEPOSITS_MAX: u32 = 100;
@@ -39,19 +40,28 @@ pub(super) async fn peg_in(
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Answer<Json<RequestStatus>> {
-    status(&api.backend, Kind::PegIn, id).await
+    status(&api.backend, "peg-in", |kind| kind == Kind::PegIn, id).await
 }
 
 pub(super) async fn peg_out(
     State(api): State<Arc<Api>>,
     id: Result<Path<String>, PathRejection>,
 ) -> Answer<Json<RequestStatus>> {
-    status(&api.backend, Kind::PegOut, id).await
+    status(&api.backend, "peg-out", |kind| kind == Kind::PegOut, id).await
+}
+
+pub(super) async fn sponsor(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+) -> Answer<Json<RequestStatus>> {
+    let is_one = |kind| grail_types::Kind::from(kind).is_sponsor();
+    status(&api.backend, "sponsor", is_one, id).await
 }
 
 async fn status(
     backend: &Backend,
-    kind: Kind,
+    what: &str,
+    is_one: impl Fn(Kind) -> bool,
     id: Result<Path<String>, PathRejection>,
 ) -> Answer<Json<RequestStatus>> {
     let id = parse_id(id.map(|Path(id)| id).unwrap_or_default().as_str())?;
@@ -59,8 +69,8 @@ async fn status(
     let request = reader
         .request(&id)
         .await?
-        .filter(|request| Kind::from(request.terms.kind) == kind)
-        .ok_or_else(|| Failure::not_found(format!("no {kind} {id}")))?;
+        .filter(|request| is_one(request.terms.kind.into()))
+        .ok_or_else(|| Failure::not_found(format!("no {what} {id}")))?;
     Ok(Json(read(backend, &mut reader, request).await?))
 }
 
@@ -114,6 +124,7 @@ pub(super) async fn read(
         });
     let state = request_state(request.state.stage());
     let outflow_wait = outflow_wait(backend, reader, &request, own.as_ref()).await?;
+    let holding_roster = Some(holding_roster(backend, reader, &request).await?);
     let receipt = Receipt::new(
         InternalKey::Nums,
         request.terms.clone(),
@@ -149,6 +160,7 @@ pub(super) async fn read(
                 possible_at_height: reclaim_possible_at(row, &request),
                 reclaimed_by: row.reclaim.map(|reclaim| reclaim.txid),
             }),
+        holding_roster,
         receipt,
         created_at: request.created_at,
         updated_at: request.updated_at,
@@ -176,6 +188,27 @@ async fn outflow_wait(
     Ok(leaving.and_then(|leaving| leaving.wait(Amount::from_sat(token))))
 }
 
+/// What becomes of a request whose roster is not to stay.
+async fn holding_roster(
+    backend: &Backend,
+    reader: &mut Reader,
+    request: &Request,
+) -> Answer<HoldingRoster> {
+    let rosters = backend.rosters(reader).await?;
+    if request.terms.epoch < rosters.newest().epoch() {
+        return Ok(HoldingRoster::Former);
+    }
+    // Reading a state takes milliseconds: not where nobody ever rotated.
+    if reader.signed_rotations(1).await?.is_empty() {
+        return Ok(HoldingRoster::Holds);
+    }
+    let nft = rotations::chain_nft(backend, reader).await?;
+    Ok(match nft.state.next {
+        Some(_) => HoldingRoster::Leaving,
+        None => HoldingRoster::Holds,
+    })
+}
+
 /// The settlement from the request's side, once it has a transaction.
 async fn settlement(
     backend: &Backend,
@@ -195,7 +228,13 @@ async fn settlement(
     let position = items.iter().position(|item| item.request == request.id);
     let item = position.and_then(|position| items.get(position).map(|item| (position, item)));
     let (position, item) = required(item, "a request in its settlement")?;
-    let output_index = output_index_of_item(&transaction, items.len(), position);
+    // A sponsor pays, and is paid nothing.
+    let output_index = if request.terms.kind.is_sponsor() {
+        None
+    } else {
+        let index = output_index_of_item(&transaction, items.len(), position);
+        Some(required(index, "an output of a settlement")?)
+    };
     Ok(Some(RequestSettlement {
         txid,
         state: settlement_state(settlement.state.stage()),
@@ -205,7 +244,7 @@ async fn settlement(
         confirmations_needed: backend.params().settlement_confirmations,
         amount_out_sat: item.amount_out.to_sat(),
         fee_share_sat: item.fee_share.to_sat(),
-        output_index: required(output_index, "an output of a settlement")?,
+        output_index,
     }))
 }
 

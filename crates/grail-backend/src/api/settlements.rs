@@ -185,7 +185,10 @@ async fn inputs(
 }
 
 fn outputs(transaction: &Transaction, served: &[ServedRequest]) -> Vec<SettlementOutput> {
-    let first_item = output_index_of_item(transaction, served.len(), 0);
+    // Sponsors of a rotation's step get no output.
+    let is_paid = |served: &ServedRequest| !served.kind.is_some_and(Kind::is_sponsor);
+    let first_item =
+        output_index_of_item(transaction, served.len(), 0).filter(|_| served.iter().all(is_paid));
     transaction
         .output
         .iter()

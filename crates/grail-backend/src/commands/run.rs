@@ -259,7 +259,7 @@ pub struct Doors {
 
 /// Runs every role in a task of its own, so that what one of them computes keeps no other waiting.
 /// A role that fails is begun again after a pause: the rows say where it was. Ends well only when
-/// the backend is told to stop, once its workers have given back what they had begun.
+/// the backend is told to stop from outside, once its workers have given back what they had begun.
 pub async fn serve(backend: Arc<Backend>, doors: Doors) -> anyhow::Result<()> {
     // Dropped with this future: no role outlives it.
     let (mut roles, mut workers) = (JoinSet::new(), JoinSet::new());
@@ -325,6 +325,11 @@ pub async fn serve(backend: Arc<Backend>, doors: Doors) -> anyhow::Result<()> {
             if tokio::time::timeout(STOP_PATIENCE, all).await.is_err() {
                 tracing::warn!("stopped with work under way; it is taken over when its lease ends");
             }
+            // A failure to whoever watches: that starts it again.
+            ensure!(
+                !backend.is_outdated(),
+                "a rotation brought other parameters: a start takes them"
+            );
             return Ok(());
         }
         ended = roles.join_next() => ended,

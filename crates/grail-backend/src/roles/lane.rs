@@ -80,6 +80,18 @@ pub async fn watch(backend: &Backend, now: u64) -> Result<(), StoreError> {
             tracing::warn!(settlement = settlement.id.0, %stage, age, "overdue: called off");
             step.tell_settlement(settlement.id, SettlementEvent::Overdue)
                 .await?;
+        } else if stage == SettlementStage::Asked
+            && let Some(name) = step.tx.rotation_step(settlement.id).await?
+        {
+            // Operators may differ about a rotation for days: nobody is to wait for them. It is
+            // planned again later.
+            tracing::warn!(
+                settlement = settlement.id.0,
+                step = name.name(),
+                "no quorum: called off"
+            );
+            step.tell_settlement(settlement.id, SettlementEvent::Cancelled)
+                .await?;
         } else {
             let alarm = Alarm::LaneOverdue {
                 settlement: settlement.id,

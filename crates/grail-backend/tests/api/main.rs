@@ -18,6 +18,7 @@ mod proofs;
 mod reads;
 mod receipts;
 mod reserves;
+mod rotations;
 mod settlement;
 mod status;
 mod support;

@@ -18,6 +18,7 @@ use super::{
     bridge::{own_script, payment, transaction},
     operators::key,
     receipts::bad_receipts,
+    rotations,
     support::{Response, TestBackend, address, at_once, peg_in, peg_out, post, send},
 };
 
@@ -419,6 +420,8 @@ async fn every_problem_code_has_a_call_that_gets_it() {
         seen.insert(response.problem());
     }
     seen.extend(bad_receipts(&t).await);
+    // One of another backend: this one's books are to be broken.
+    seen.extend(rotations::refused(&TestBackend::new().await).await);
     let scarce = t.limited(Limits {
         creations: Rate {
             burst: 1,

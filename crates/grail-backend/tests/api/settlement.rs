@@ -239,7 +239,7 @@ async fn a_settlement_is_shown_at_each_stage_of_its_life() {
     assert_eq!(of_request.state, RequestState::Paid);
     assert_eq!(of_request.reclaim, None);
     let of_request = of_request.settlement.unwrap();
-    let vout = usize::try_from(of_request.output_index).unwrap();
+    let vout = usize::try_from(of_request.output_index.unwrap()).unwrap();
     assert_eq!(
         transaction.output[vout].script_pubkey,
         *request.terms.destination.script()

@@ -39,6 +39,7 @@ mod retain;
 mod rivals;
 mod rotation;
 mod signers;
+mod steps;
 mod taken;
 mod users;
 #[path = "../support/wait.rs"]

@@ -83,6 +83,16 @@ impl World {
         self.create(self.call("/v1/peg-outs", &body)).await
     }
 
+    /// Asks to pay for a step of a rotation.
+    pub async fn ask_sponsor(&self, kind: &str) -> Asked {
+        let body = json!({
+            "kind": kind,
+            "reclaim_public_key": key(60).to_string(),
+            "fee_cap_sat": DEPOSIT_SAT,
+        });
+        self.create(self.call("/v1/sponsors", &body)).await
+    }
+
     /// A call that creates something.
     pub fn call(&self, path: &str, body: &Value) -> HttpRequest<Body> {
         HttpRequest::post(path)

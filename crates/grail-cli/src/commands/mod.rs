@@ -8,6 +8,7 @@ mod bump;
 mod explain;
 mod init;
 mod list;
+pub mod operator;
 mod passphrase;
 mod peg;
 mod receipts;

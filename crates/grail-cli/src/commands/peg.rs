@@ -257,7 +257,7 @@ fn other_choices(
     cap.into_iter().chain(delay)
 }
 
-fn needs_receipt(reasons: &[String]) -> Note {
+pub(super) fn needs_receipt(reasons: &[String]) -> Note {
     Note::new(
         "needs-receipt",
         format!(
@@ -357,7 +357,10 @@ fn deposit(
 }
 
 /// The first counted reclaim key that no receipt uses. What is no receipt is named: it may be one.
-fn next_reclaim_key_index(session: &Session, progress: &mut dyn Progress) -> Result<u32, Failure> {
+pub(super) fn next_reclaim_key_index(
+    session: &Session,
+    progress: &mut dyn Progress,
+) -> Result<u32, Failure> {
     let found = session.home.receipts()?;
     for stray in &found.strays {
         progress.note(stray.note());
@@ -380,7 +383,7 @@ fn of_request(failure: Failure, made: &Made) -> Failure {
     ))
 }
 
-fn fresh_idempotency_key() -> Result<IdempotencyKey, Failure> {
+pub(super) fn fresh_idempotency_key() -> Result<IdempotencyKey, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|error| Failure::new("no-randomness", error.to_string()))?;

@@ -74,12 +74,13 @@ fn report(session: &Session, status: RequestStatus) -> StatusReport {
     }
 }
 
-/// Asks for the request by its kind; where no receipt tells it, tries both.
+/// Asks for the request by its kind; where no receipt tells it, tries all.
 fn look(session: &Session, id: &RequestId) -> Result<RequestStatus, Failure> {
     let client = session.api()?;
     let kinds = match session.home.receipt(id) {
         Ok(receipt) => vec![receipt.terms().kind.into()],
-        Err(_) => vec![Kind::PegIn, Kind::PegOut],
+        // All sponsors are one to the API.
+        Err(_) => vec![Kind::PegIn, Kind::PegOut, Kind::SponsorAnnounce],
     };
     let mut not_found = None;
     for kind in kinds {

@@ -52,7 +52,7 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, HomeError> {
 }
 
 /// Reads a secret of the wallet's own. Refuses a file that others can read.
-pub(super) fn read_private(path: &Path) -> Result<Zeroizing<String>, HomeError> {
+pub(crate) fn read_private(path: &Path) -> Result<Zeroizing<String>, HomeError> {
     let file = File::open(path).map_err(|source| io(path, source))?;
     let metadata = file.metadata().map_err(|source| io(path, source))?;
     let mode = metadata.permissions().mode() & 0o777;

@@ -30,8 +30,8 @@ use serde::{Deserialize, Serialize};
 
 pub use contract::{ContractError, contract_of};
 pub use error::HomeError;
-pub(crate) use files::write_secret;
 pub use files::{read_json, read_passphrase, read_receipt, read_secret};
+pub(crate) use files::{read_private, write_secret};
 pub use handed_out::{HandedOut, HandedOutFile};
 pub use log::{ChangeLog, LogError};
 pub use mempool_seen::MempoolSeen;

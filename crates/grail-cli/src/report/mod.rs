@@ -4,6 +4,7 @@ mod audit;
 mod bridge;
 mod diagnostic;
 mod explain;
+mod operator;
 mod receipts;
 mod recover;
 mod spell;
@@ -22,6 +23,7 @@ pub use bridge::{
 };
 pub use diagnostic::diagnostic;
 pub use explain::{Counted, Explanation, Reason, SpellSummary};
+pub use operator::{ChangedValue, OperatorKeyMade, RosterToCome, RotationReport};
 pub use receipts::{HandedIn, HandedInReceipts, Outcome};
 pub use recover::{Recovered, RecoveredDeposit};
 pub use spell::{

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use grail_api::{Kind, ReclaimCode, RequestState, RequestStatus};
+use grail_api::{HoldingRoster, Kind, ReclaimCode, RequestState, RequestStatus};
 use serde::Serialize;
 
 use super::{btc, zkbtc};
@@ -54,13 +54,15 @@ impl Display for StatusReport {
         if let Some(settlement) = &status.settlement {
             write!(
                 f,
-                "\nsettlement    {} ({}), {} of {} confirmations\npays          {} at output {}, fee share {}",
+                "\nsettlement    {} ({}), {} of {} confirmations\npays          {}{}, fee share {}",
                 settlement.txid,
                 settlement.state,
                 settlement.confirmations,
                 settlement.confirmations_needed,
                 amount_out(settlement.amount_out_sat),
-                settlement.output_index,
+                settlement
+                    .output_index
+                    .map_or_else(String::new, |index| format!(" at output {index}")),
                 btc(settlement.fee_share_sat)
             )?;
         }
@@ -82,6 +84,18 @@ impl Display for StatusReport {
                 ),
                 wait.code
             )?;
+        }
+        if !status.state.is_terminal() {
+            let told = match status.holding_roster {
+                Some(HoldingRoster::Leaving) => {
+                    "\nroster        is about to hand over: what is not settled by then is yours to take back"
+                }
+                Some(HoldingRoster::Former) => {
+                    "\nroster        has handed over: what is not settled is yours to take back"
+                }
+                Some(HoldingRoster::Holds) | None => "",
+            };
+            f.write_str(told)?;
         }
         for refused in &status.refusals {
             write!(

@@ -18,6 +18,7 @@ mod proofs;
 mod replacing;
 mod requests;
 mod retention;
+mod rotations;
 mod schema;
 mod settlements;
 mod steps;

@@ -20,9 +20,9 @@ use crate::programs::{Programs, bridge_wasm};
 const FUNDING: Amount = Amount::from_sat(1_000_000);
 /// Not secret: it guards regtest money only.
 const FUNDING_SECRET: [u8; 32] = [0x22; 32];
-/// Nor are these: the administrators' keys, all of whom must agree, since a test's roster may have
-/// any share.
-const ADMINISTRATOR_SECRETS: [[u8; 32]; 4] = [[0x31; 32], [0x32; 32], [0x33; 32], [0x34; 32]];
+/// Not secret either: the keys of the administrators of a development bridge, all of whom must
+/// agree, since a test's roster may have any share.
+pub const ADMINISTRATOR_SECRETS: [[u8; 32]; 4] = [[0x31; 32], [0x32; 32], [0x33; 32], [0x34; 32]];
 const ADMINISTRATORS_THRESHOLD: u16 = 4;
 
 /// What the deployment file says, as far as anybody but the backend needs it.

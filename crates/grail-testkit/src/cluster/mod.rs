@@ -22,7 +22,7 @@ use grail_types::{Bridge, Params, ParamsValues, RequestId};
 use tempfile::TempDir;
 
 pub use backend::{Backend, BackendConfig};
-pub use deployment::Deployment;
+pub use deployment::{ADMINISTRATOR_SECRETS, Deployment};
 pub use operator::Operator;
 pub use rows::Rows;
 
@@ -253,6 +253,20 @@ impl Cluster {
     /// Starts the backend, with the state that it has.
     pub fn start_backend(&mut self, config: &BackendConfig) -> Result<()> {
         self.backend.start(&self.programs, config)
+    }
+
+    /// Starts another operator, who is in no roster yet, and returns its key when its enclave has
+    /// booted.
+    pub fn add_operator(&mut self) -> Result<XOnlyPublicKey> {
+        let number = self.operators.len().saturating_add(1);
+        let protocol = self.folder.join("protocol.json");
+        let broker = self.backend.broker();
+        let operator = Operator::new(number, &self.folder, &protocol, broker);
+        let operator = operator.started(&self.programs)?;
+        operator.wait_until_ready()?;
+        let key = operator.public_key().context("an operator without a key")?;
+        self.operators.push(operator);
+        Ok(key)
     }
 
     /// Starts operator `index` again, and returns when its enclave has booted.

@@ -4,6 +4,7 @@ pub(crate) mod fee_cap;
 mod parents;
 pub mod replace;
 mod room;
+mod rotation;
 mod turns;
 
 use anyhow::{Context, ensure};
@@ -28,7 +29,8 @@ use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use crate::{
-    alarm, backend::Backend, clock, draft::Draft, roles::lane, rosters::Rosters, step::Step,
+    alarm, backend::Backend, clock, draft::Draft, roles::lane, rosters::Rosters, rotations,
+    step::Step,
 };
 pub(crate) use parents::deficit;
 use turns::Turns;
@@ -109,6 +111,13 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     let newest = rosters.newest();
     let (expected, got) = (newest.params_hash(), backend.protocol().hash());
     if got != expected {
+        if rotations::protocol_of(backend, &mut reader, expected)
+            .await?
+            .is_some()
+        {
+            backend.stop_for_other_parameters();
+            return Ok(Built::Hold);
+        }
         drop(reader);
         let alarm = Alarm::ParamsUnknown { expected, got };
         let mut tx = backend.store.begin().await?;
@@ -119,6 +128,9 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     let epoch = newest.epoch();
     // Whoever waits for a block comes before whoever waits for a settlement.
     if let Some(built) = replace::look(backend, &rosters, now).await? {
+        return Ok(built);
+    }
+    if let Some(built) = rotation::look(backend, &rosters, now).await? {
         return Ok(built);
     }
     if !reader.is_anybody_ready(epoch).await? {

@@ -302,7 +302,7 @@ async fn replace(
         let (mut ready, _) = reader.queue(epoch, bid.rate, from, ALONG_MAX).await?;
         over.append(&mut ready);
     }
-    over.retain(|request| request.roster == tip.roster);
+    over.retain(|it| it.roster == tip.roster && !it.terms.kind.is_sponsor());
     let (plan, previous) = match plan(backend, &tip, (over, reader), bid).await? {
         Ok(planned) => planned,
         Err(reason) => return Ok(Err(reason)),

@@ -114,9 +114,10 @@ impl<'a> Turns<'a> {
         }
     }
 
-    /// After a reorg another roster may have the same number.
+    /// After a reorg another roster may have the same number. No settlement takes a sponsor.
     fn keep_own(&self, requests: &mut Vec<Request>) {
-        requests.retain(|request| request.roster == *self.roster);
+        let is_own = |it: &Request| it.roster == *self.roster && !it.terms.kind.is_sponsor();
+        requests.retain(is_own);
     }
 }
 

@@ -14,7 +14,7 @@ use grail_store::Rotation;
 use grail_types::Epoch;
 
 use super::adopt::{self, Move, Place, Settled, Strange};
-use crate::{backend::Backend, rosters::Rosters};
+use crate::{backend::Backend, rosters::Rosters, rotations};
 
 /// What a block does to the NFT.
 pub(super) struct NftWalk {
@@ -100,7 +100,8 @@ impl NftWalk {
             let effect = match (spends, &output) {
                 (None, _) => Effect::Deploys,
                 (Some(nft), Some((_, state))) if Epoch(state.epoch) != newest => {
-                    walk.rotate(backend, transaction, nft, at).await?
+                    let hash = &state.governance;
+                    walk.rotate(backend, transaction, (nft, hash), at).await?
                 }
                 (Some(nft), _) => {
                     let before = match made.take() {
@@ -170,16 +171,21 @@ impl NftWalk {
         &mut self,
         backend: &Backend,
         transaction: &Transaction,
-        nft: OutPoint,
+        (nft, hash): (OutPoint, &[u8; 32]),
         block: BlockRef,
     ) -> anyhow::Result<Effect> {
         let spent = spent(backend, transaction.compute_txid(), block.hash).await?;
+        // The chain tells their hash alone. Where neither today's have it nor those of a rotation
+        // that was handed in, the rotation is not adopted, and an alarm.
+        let today = self.rosters.newest().governance();
+        let mut reader = backend.store.read().await?;
+        let governance = rotations::governance(backend, &mut reader, today, hash).await?;
+        drop(reader);
+        let governance = governance.unwrap_or_else(|| today.clone());
         let handover = Handover {
             transaction: without_other_witnesses(transaction),
             spent,
-            // The chain tells their hash alone. No program changes them yet: a rotation to others
-            // is not adopted, and an alarm.
-            governance: self.rosters.newest().governance().clone(),
+            governance,
         };
         let bytes = handover.to_bytes();
         if bytes.len() > HANDOVER_MAX_BYTES {

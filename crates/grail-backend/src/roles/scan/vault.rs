@@ -15,7 +15,7 @@ use super::{
     known::Known,
     nft::{Effect, NftMove, NftWalk},
 };
-use crate::{backend::Backend, step::Step};
+use crate::{backend::Backend, rotations, step::Step};
 
 /// Takes a transaction of `block` into account. Call it for every transaction of a block, in order.
 pub(super) async fn connect(
@@ -87,7 +87,11 @@ async fn change_roster(
             tracing::warn!(epoch = epoch.0, %txid, height = block.height, "the roster has changed");
             let bound = walk.rosters.of(epoch).map(AdoptedRoster::params_hash);
             let got = backend.protocol().hash();
-            if let Some(expected) = bound.filter(|expected: &ParamsHash| *expected != got) {
+            if let Some(expected) = bound.filter(|expected: &ParamsHash| *expected != got)
+                && rotations::protocol_of(backend, &mut step.tx, expected)
+                    .await?
+                    .is_none()
+            {
                 step.raise(&Alarm::ParamsUnknown { expected, got }).await?;
             }
         }

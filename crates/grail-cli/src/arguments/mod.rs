@@ -1,5 +1,7 @@
 //! The command line.
 
+mod operator;
+
 use std::path::PathBuf;
 
 use bitcoin::{FeeRate, OutPoint, Txid};
@@ -12,6 +14,11 @@ use grail_wallet::fund::{FEE_RATE_MAX, FEE_RATE_MIN};
 
 use crate::passphrase::{PASSPHRASE, PassphraseSource};
 use crate::session::Settings;
+
+pub use operator::{
+    Approve, BasisArguments, CancelRotation, NewOperatorKey, OperatorCommand, OperatorKey,
+    OperatorStatus, Propose, SendRotation, Sponsor, SponsoredStep,
+};
 
 /// A wallet for BTC and zkBTC.
 #[derive(Debug, Parser)]
@@ -171,6 +178,10 @@ pub enum Command {
     Spell(SpellCommand),
     /// Follow the roster NFT from its deployment and check every step, from a Bitcoin node alone.
     Auditor(Audit),
+    /// What the operators' administrators do: rotations are proposed, approved, taken back and paid
+    /// for.
+    #[command(subcommand)]
+    Operator(OperatorCommand),
 }
 
 /// `grail passphrase`.

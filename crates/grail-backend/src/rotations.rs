@@ -1,0 +1,434 @@
+//! Rotations: which of the signed documents in the rows is to be acted upon, and where each stands.
+//!
+//! A rotation has no state of its own in the rows. Where it stands follows from the NFT's state in
+//! the chain and from the settlements that are its steps, so that a reorg moves it back as it moves
+//! them, and another backend's steps count as ours do. Documents are verified when they come and
+//! again when they are used: a damaged row leads to no step.
+
+use anyhow::Context;
+use bitcoin::{OutPoint, Transaction};
+use grail_api::{CheckedRotation, RotationDocument, RotationError, RotationStage, RotationStatus};
+use grail_attest::Protocol;
+use grail_bridge_contract::RosterState;
+use grail_chain::View;
+use grail_charms::{PrevTx, roster_state};
+use grail_flow::SettlementStage;
+use grail_policy::{Refusal, wait_of};
+use grail_spell::nft_app;
+use grail_store::{Reader, RotationRow, RotationStep, RotationStepRow, SignedRotation, StoreError};
+use grail_txbuild::notice_tree;
+use grail_types::{Governance, ParamsHash, Roster};
+
+use crate::{backend::Backend, clock, rosters::Rosters};
+
+/// Steps of one rotation that are looked at: more fail only where a person is looking.
+const STEPS_MAX: u32 = 20;
+/// Rotations that are read, and shown: nobody cares for older ones.
+pub const ROTATIONS_MAX: u32 = 50;
+/// Moves of the NFT that are gone back for an announcement of another backend.
+const BACK_MAX: usize = 10_000;
+
+/// The NFT as the chain has it.
+pub struct Nft {
+    /// Its output.
+    pub outpoint: OutPoint,
+    /// What made it.
+    pub transaction: Transaction,
+    /// Its state.
+    pub state: RosterState,
+}
+
+/// A rotation's documents, verified.
+pub struct Known {
+    /// Its row.
+    pub row: RotationRow,
+    /// The announcement.
+    pub announcement: Option<CheckedRotation>,
+    /// The cancellation.
+    pub cancellation: Option<CheckedRotation>,
+}
+
+/// Why a document is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// It is not one to act upon.
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
+    /// A step of another one with its number is on record.
+    #[error("a step of another rotation with this number is on record")]
+    Conflict,
+    /// Rows or node do not tell.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl From<StoreError> for NotTaken {
+    fn from(error: StoreError) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// The state of the NFT that a transaction makes at an output.
+pub fn state_at(
+    backend: &Backend,
+    nft: OutPoint,
+    made: &Transaction,
+) -> anyhow::Result<RosterState> {
+    let read = PrevTx::read_committed(made, backend.mock());
+    let app = nft_app(&backend.bridge().app);
+    roster_state(&read.charms_at(nft.vout), &app)?
+        .context("the NFT's output does not carry the NFT")
+}
+
+/// The NFT's output in the chain, as the rows have it.
+pub async fn chain_nft(backend: &Backend, reader: &mut Reader) -> anyhow::Result<Nft> {
+    let known = reader.vault_totals().await?.nft;
+    let outpoint = known.unwrap_or_else(|| backend.deployment_nft());
+    let transaction = reader.transaction(&outpoint.txid).await?;
+    let transaction = transaction.context("the NFT's transaction is not stored")?;
+    let state = state_at(backend, outpoint, &transaction)?;
+    Ok(Nft {
+        outpoint,
+        transaction,
+        state,
+    })
+}
+
+/// The administrators with this hash: today's, or those of a rotation that was handed in.
+pub async fn governance(
+    backend: &Backend,
+    reader: &mut Reader,
+    today: &Governance,
+    hash: &[u8; 32],
+) -> anyhow::Result<Option<Governance>> {
+    if today.hash() == *hash {
+        return Ok(Some(today.clone()));
+    }
+    for row in reader.signed_rotations(ROTATIONS_MAX).await? {
+        let known = read(backend, row)?;
+        let proposed = known
+            .announcement
+            .as_ref()
+            .and_then(CheckedRotation::proposed);
+        let to_come = proposed.map(|it| &it.governance);
+        if let Some(found) = to_come.filter(|it| it.hash() == *hash) {
+            return Ok(Some(found.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// What a roster with this hash of parameters goes by: the deployment's, or what a rotation
+/// announced. None where neither has that hash.
+pub async fn protocol_of(
+    backend: &Backend,
+    reader: &mut Reader,
+    hash: ParamsHash,
+) -> anyhow::Result<Option<Protocol>> {
+    let first = &backend.deployment.protocol;
+    if first.hash() == hash {
+        return Ok(Some(first.clone()));
+    }
+    for row in reader.signed_rotations(ROTATIONS_MAX).await? {
+        let known = read(backend, row)?;
+        let Some(proposed) = known
+            .announcement
+            .as_ref()
+            .and_then(CheckedRotation::proposed)
+        else {
+            continue;
+        };
+        let protocol = Protocol::new(
+            *first.bridge(),
+            proposed.params.clone(),
+            proposed.images.clone(),
+            proposed.governance.clone(),
+        )?;
+        if protocol.hash() == hash {
+            return Ok(Some(protocol));
+        }
+    }
+    Ok(None)
+}
+
+/// A row's documents, verified anew.
+pub fn read(backend: &Backend, row: RotationRow) -> anyhow::Result<Known> {
+    let check = |text: &Option<String>| -> anyhow::Result<Option<CheckedRotation>> {
+        let Some(text) = text else { return Ok(None) };
+        let rotation = RotationDocument::from_json(text.as_bytes())?.check(&backend.secp)?;
+        rotation.check_bridge(backend.bridge())?;
+        rotation.check_complete()?;
+        Ok(Some(rotation))
+    };
+    let announcement = check(&row.announcement)?;
+    let cancellation = check(&row.cancellation)?;
+    Ok(Known {
+        row,
+        announcement,
+        cancellation,
+    })
+}
+
+/// Takes a document: verified whole, and against the NFT's state in the chain. Whether it is new.
+pub async fn take(
+    backend: &Backend,
+    document: RotationDocument,
+) -> Result<(Known, bool), NotTaken> {
+    let rotation = document.check(&backend.secp)?;
+    rotation.check_bridge(backend.bridge())?;
+    let mut tx = backend.store.begin().await?;
+    let nft = chain_nft(backend, &mut tx).await?;
+    rotation.check_complete()?;
+    match rotation.check_begins_at(&nft.state) {
+        Ok(()) => {}
+        // A database that lacks it: it is needed to hand over, or to know what now holds.
+        Err(_) if stands(&rotation, &nft.state) => {}
+        Err(_) if took_over_by(&rotation, &nft.state) => {
+            let row = tx.signed_rotation(rotation.document().attempt).await?;
+            if let Some(row) = row.filter(|row| row.announcement.is_some()) {
+                return Ok((read(backend, row)?, false));
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    if let Some(proposed) = rotation.proposed() {
+        let today = backend.params();
+        if proposed.params.nft_carrier != today.nft_carrier {
+            return Err(RotationError::Unfit("it has another carrier of the NFT").into());
+        }
+        if proposed.spell_min > nft.state.spell_max {
+            let reason = "no spell of today can hand over to it";
+            return Err(RotationError::Unfit(reason).into());
+        }
+        let _wait = wait_of(backend.bridge().network, today, nft.state.supply)
+            .map_err(|refusal: Refusal| RotationError::Refused(refusal))?;
+    }
+    let document = serde_json::to_string(rotation.document()).map_err(anyhow::Error::from)?;
+    let next = rotation.next().to_string();
+    let signed = SignedRotation {
+        attempt: rotation.document().attempt,
+        epoch: rotation.document().roster.epoch(),
+        next: &next,
+        cancels: rotation.proposed().is_none(),
+        document: &document,
+        now: clock::now(),
+    };
+    let is_new = match tx.keep_rotation(&signed).await {
+        Err(StoreError::Stale { .. }) => return Err(NotTaken::Conflict),
+        kept => kept?,
+    };
+    let row = tx.signed_rotation(signed.attempt).await?;
+    let row = row.context("a rotation that was just kept")?;
+    tx.commit().await?;
+    backend.hints.build.notify_one();
+    Ok((read(backend, row)?, is_new))
+}
+
+/// Whether it is what the state announces, by the administrators whose hash it has.
+fn stands(rotation: &CheckedRotation, state: &RosterState) -> bool {
+    let document = rotation.document();
+    let announced = state.next.as_ref().map(|next| next.hash);
+    rotation.proposed().is_some()
+        && announced == Some(rotation.next().0)
+        && document.attempt == state.attempt
+        && document.roster.epoch().0 == state.epoch
+        && document.governance.hash() == state.governance
+}
+
+/// Whether it is what made the roster of the state: all that the state has of that is in the hash.
+/// Who signed it then is not in the state any more, and nothing is done with it but to read it.
+fn took_over_by(rotation: &CheckedRotation, state: &RosterState) -> bool {
+    let document = rotation.document();
+    rotation.proposed().is_some()
+        && document.roster.epoch().0.checked_add(1) == Some(state.epoch)
+        && document.attempt <= state.attempt
+        && rotation.next().0 == state.next_hash()
+}
+
+/// The coin that an announcement made, with the transaction that did.
+pub struct Notice {
+    /// The announcement.
+    pub transaction: Transaction,
+    /// The coin's output.
+    pub outpoint: OutPoint,
+    /// Blocks that it has: none while it is in no block, or spent.
+    pub confirmations: u32,
+}
+
+/// Finds the notice coin of what the state of `nft` announces, by going back from there.
+pub async fn notice(
+    backend: &Backend,
+    reader: &mut Reader,
+    roster: &Roster,
+    nft: &Nft,
+) -> anyhow::Result<Option<Notice>> {
+    let Some(next) = &nft.state.next else {
+        return Ok(None);
+    };
+    let steps = reader.rotation_steps(nft.state.attempt, STEPS_MAX).await?;
+    let ours = live(&steps, RotationStep::Announce).and_then(|it| it.settlement.txid);
+    let made = match ours {
+        Some(txid) => reader.transaction(&txid).await?,
+        None => None,
+    };
+    let made = match made {
+        Some(made) => Some(made),
+        None => back_to(backend, reader, nft, next.serial).await?,
+    };
+    let Some(transaction) = made else {
+        return Ok(None);
+    };
+    let script = notice_tree(&backend.secp, backend.bridge(), roster, next).script_pubkey;
+    let mut outputs = transaction.output.iter().zip(0_u32..);
+    let found = outputs.find(|(output, _)| output.script_pubkey == script);
+    let Some((_, vout)) = found else {
+        return Ok(None);
+    };
+    let outpoint = OutPoint::new(transaction.compute_txid(), vout);
+    let coin = backend
+        .node
+        .call(move |chain| chain.tx_out(&outpoint, View::Confirmed))
+        .await?;
+    Ok(Some(Notice {
+        transaction,
+        outpoint,
+        confirmations: coin.map_or(0, |coin| coin.confirmations),
+    }))
+}
+
+/// The transaction on the NFT's way here that made its state of this serial.
+async fn back_to(
+    backend: &Backend,
+    reader: &mut Reader,
+    nft: &Nft,
+    serial: u64,
+) -> anyhow::Result<Option<Transaction>> {
+    let (mut outpoint, mut transaction) = (nft.outpoint, nft.transaction.clone());
+    for _ in 0..BACK_MAX {
+        let state = state_at(backend, outpoint, &transaction)?;
+        if state.serial == serial {
+            return Ok(Some(transaction));
+        }
+        let Some(input) = transaction.input.first().filter(|_| state.serial > serial) else {
+            return Ok(None);
+        };
+        outpoint = input.previous_output;
+        match reader.transaction(&outpoint.txid).await? {
+            Some(before) => transaction = before,
+            None => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+/// The newest row of a step that was not given up.
+pub fn live(steps: &[RotationStepRow], step: RotationStep) -> Option<&RotationStepRow> {
+    let mut steps = steps.iter();
+    steps.find(|it| it.step == step && it.settlement.state.stage().is_live())
+}
+
+/// Where a rotation stands.
+pub async fn status(
+    backend: &Backend,
+    reader: &mut Reader,
+    rosters: &Rosters,
+    nft: &Nft,
+    known: &Known,
+) -> anyhow::Result<RotationStatus> {
+    let row = &known.row;
+    let steps = reader.rotation_steps(row.attempt, STEPS_MAX).await?;
+    let stage = stage(rosters, nft, known, &steps);
+    let blocks_left = match (&nft.state.next, stage) {
+        (Some(next), RotationStage::Announced | RotationStage::Cancelling) => {
+            let notice = notice(backend, reader, rosters.newest().roster(), nft).await?;
+            let aged = notice.map_or(0, |it| it.confirmations);
+            Some(u32::from(next.wait).saturating_sub(aged))
+        }
+        _ => None,
+    };
+    let signed = |rotation: &CheckedRotation| {
+        u16::try_from(rotation.document().consents.len()).unwrap_or(u16::MAX)
+    };
+    let txid = |step| live(&steps, step).and_then(|it| it.settlement.txid);
+    let announcement = known.announcement.as_ref();
+    let documents = [announcement, known.cancellation.as_ref()];
+    let governance = documents.into_iter().flatten().next();
+    let governance = governance.map(|it| it.document().governance.threshold());
+    Ok(RotationStatus {
+        attempt: row.attempt,
+        epoch: row.epoch.0,
+        stage,
+        next: row.next.parse()?,
+        approvals: announcement.map_or(0, signed),
+        approvals_needed: governance.unwrap_or_default(),
+        cancel_approvals: known.cancellation.as_ref().map(signed),
+        new_keys: announcement.map_or(0, |it| {
+            u16::try_from(it.new_keys().len()).unwrap_or(u16::MAX)
+        }),
+        blocks_left,
+        announce_txid: txid(RotationStep::Announce),
+        cancel_txid: txid(RotationStep::Cancel),
+        execute_txid: txid(RotationStep::Execute),
+    })
+}
+
+fn stage(rosters: &Rosters, nft: &Nft, known: &Known, steps: &[RotationStepRow]) -> RotationStage {
+    let (row, state) = (&known.row, &nft.state);
+    let under_way = |step| {
+        let row = live(steps, step);
+        row.is_some_and(|it| it.settlement.state.stage().is_unconfirmed())
+    };
+    let was_done = |step| {
+        let row = live(steps, step);
+        row.is_some_and(|it| {
+            matches!(
+                it.settlement.state.stage(),
+                SettlementStage::Confirmed | SettlementStage::Final
+            )
+        })
+    };
+    let is_announced = |it: &grail_bridge_contract::Next| hex::encode(it.hash) == row.next;
+    if state.epoch > row.epoch.0 {
+        return if took_over(rosters, known) || was_done(RotationStep::Execute) {
+            RotationStage::Executed
+        } else if was_done(RotationStep::Cancel) {
+            RotationStage::Cancelled
+        } else {
+            RotationStage::Superseded
+        };
+    }
+    if state.attempt < row.attempt {
+        return if under_way(RotationStep::Announce) {
+            RotationStage::Announcing
+        } else {
+            RotationStage::Consented
+        };
+    }
+    match &state.next {
+        Some(next) if state.attempt == row.attempt && is_announced(next) => {
+            if under_way(RotationStep::Execute) {
+                RotationStage::Executing
+            } else if under_way(RotationStep::Cancel) {
+                RotationStage::Cancelling
+            } else {
+                RotationStage::Announced
+            }
+        }
+        _ if state.attempt == row.attempt && state.next.is_none() => RotationStage::Cancelled,
+        _ if was_done(RotationStep::Cancel) => RotationStage::Cancelled,
+        _ => RotationStage::Superseded,
+    }
+}
+
+/// Whether the roster after the one that was to hand over is the one that was proposed.
+fn took_over(rosters: &Rosters, known: &Known) -> bool {
+    let Some(proposed) = known
+        .announcement
+        .as_ref()
+        .and_then(CheckedRotation::proposed)
+    else {
+        return false;
+    };
+    let adopted = rosters.of(proposed.roster.epoch());
+    adopted.is_some_and(|it| *it.roster() == proposed.roster)
+}
