@@ -12,6 +12,7 @@ mod create;
 mod event;
 mod health;
 mod openapi;
+mod outflow;
 mod page;
 mod problem;
 mod proving;
@@ -37,6 +38,7 @@ pub use create::{
 pub use event::Event;
 pub use health::{Component, Health, HealthStatus};
 pub use openapi::openapi;
+pub use outflow::{LimitCode, Outflow, OutflowWait};
 pub use page::{LIMIT_DEFAULT, LIMIT_MAX, Page, PageQuery};
 pub use problem::{Problem, ProblemCode};
 pub use proving::{Proof, Proving, ProvingState};

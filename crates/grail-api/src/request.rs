@@ -5,7 +5,7 @@ use grail_types::{RequestId, Terms};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Proving, Receipt, SettlementState, StatusReason, schema::TermsSchema};
+use crate::{OutflowWait, Proving, Receipt, SettlementState, StatusReason, schema::TermsSchema};
 
 /// The text names nothing of its list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -211,6 +211,10 @@ pub struct Request {
     pub carrier_sat: u64,
     /// What the fee share would be now. The cap is what binds.
     pub estimated_fee_share_sat: u64,
+    /// The part of it that pays for settlements under the own one that wait for a block: at most
+    /// half as much as the rest.
+    #[serde(default)]
+    pub estimated_surcharge_sat: u64,
     /// Why the request may take longer than usual: read them before you pay. Empty while the
     /// bridge serves as it should.
     #[serde(default)]
@@ -246,6 +250,9 @@ pub struct RequestStatus {
     /// Present while its part of a settlement's fee is above its cap, so that it waits for lower
     /// fees.
     pub fee_wait: Option<FeeWait>,
+    /// Present while a peg-out's zkBTC is more than may leave by now, so that it waits for blocks.
+    #[serde(default)]
+    pub outflow_wait: Option<OutflowWait>,
     /// What operators refused of it, latest first.
     pub refusals: Vec<Refused>,
     /// How to take the deposit back; present while there is one that is not paid for.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::request::text_enum;
+use crate::{Outflow, request::text_enum};
 
 text_enum! {
     /// How the bridge serves. Deposits made before are the same in all three: seen, and reclaimable
@@ -58,6 +58,9 @@ text_enum! {
         LastResortNear => "last-resort-near",
         /// More requests are ready than one settlement holds.
         QueueLong => "queue-long",
+        /// Less may leave by now than is asked for, or than the smallest request: peg-outs wait for
+        /// blocks.
+        OutflowLimit => "outflow-limit",
     }
 }
 
@@ -82,7 +85,8 @@ impl StatusCode {
             | Self::LaneSlow
             | Self::LaneFull
             | Self::LastResortNear
-            | Self::QueueLong => ServingState::Degraded,
+            | Self::QueueLong
+            | Self::OutflowLimit => ServingState::Degraded,
         }
     }
 
@@ -103,7 +107,8 @@ impl StatusCode {
             | Self::LaneSlow
             | Self::LaneFull
             | Self::LastResortNear
-            | Self::QueueLong => 60,
+            | Self::QueueLong
+            | Self::OutflowLimit => 60,
         }
     }
 }
@@ -163,6 +168,9 @@ pub struct BridgeStatus {
     pub settlement_confirmations: u32,
     /// Fee rate of a settlement made now, satoshis per 1,000 vbytes; none without an estimate.
     pub fee_rate_sat_per_kvb: Option<u64>,
+    /// How much may leave; none while the newest settlement's state is not to be had.
+    #[serde(default)]
+    pub outflow: Option<Outflow>,
 }
 
 impl BridgeStatus {

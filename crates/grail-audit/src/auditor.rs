@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{Amount, Block, BlockHash, OutPoint, ScriptBuf, Transaction, Txid};
 use grail_spell::deployment_identity;
-use grail_types::{BridgeApp, Governance, MockAllowed, Network, ParamsHash};
+use grail_types::{Bridge, BridgeApp, Governance, MockAllowed, Network, Params};
 
 use crate::books::{Books, Spent};
 use crate::checks::{
@@ -12,6 +12,7 @@ use crate::checks::{
     roster_change, the_nft, total,
 };
 use crate::finding::{Finding, Severity};
+use crate::limits::{Checked, Moved, Pinned, check_limits, claimed_age, is_settlement};
 use crate::reading::{Reader, Reading, claimed_bridge};
 use crate::step::{Settlement, Step, StepKind};
 use crate::vaults::Vaults;
@@ -34,8 +35,9 @@ pub struct Watch {
     pub network: Network,
     /// The bridge.
     pub anchor: Anchor,
-    /// The parameters that every state must name, if known.
-    pub params_hash: Option<ParamsHash>,
+    /// The parameters that every state must name, if known. A state has no more than their hash,
+    /// so that without them nobody can say how much may leave or exist.
+    pub params: Option<Params>,
     /// Administrators that states may name, by their hash. Without any, no state's address can be
     /// checked, which is a note; with some, a state that names others is an alarm.
     pub governances: Vec<Governance>,
@@ -70,9 +72,13 @@ pub struct Auditor {
     /// The deployment's transaction was seen, valid or not.
     is_deployed: bool,
     reader: Option<Reader>,
+    /// The parameters of the watch, for the bridge that was found.
+    pinned: Option<Pinned>,
     books: Option<Books>,
     vaults: Vaults,
     alarm_count: u64,
+    /// Settlements whose parameters are not known.
+    unlimited_count: u64,
 }
 
 impl Auditor {
@@ -84,8 +90,10 @@ impl Auditor {
             last: None,
             is_deployed: false,
             reader: None,
+            pinned: None,
             books: None,
             alarm_count: 0,
+            unlimited_count: 0,
         }
     }
 
@@ -136,7 +144,9 @@ impl Auditor {
             None => Some(Finding::NotDeployed),
             Some(books) => books.check().err(),
         };
-        let findings: Vec<Finding> = finding.into_iter().collect();
+        let settlements = self.unlimited_count;
+        let unlimited = (settlements > 0).then_some(Finding::LimitsUnknown { settlements });
+        let findings: Vec<Finding> = finding.into_iter().chain(unlimited).collect();
         Verdict {
             alarm_count: self.alarm_count.saturating_add(count_alarms(&findings)),
             findings,
@@ -197,6 +207,12 @@ impl Auditor {
             step.findings.push(Finding::NftCount { got: 0 });
             return step;
         };
+        let known = self.watch.params.clone().map(|params| {
+            let network = self.watch.network;
+            let app = bridge;
+            Pinned::new(params, &Bridge { network, app })
+        });
+        self.pinned = known;
         let reader = Reader::new(&bridge, MockAllowed::on(self.watch.network));
         check_strict(&reader, transaction, &mut step.findings);
         let reading = reader.read(transaction);
@@ -220,7 +236,7 @@ impl Auditor {
             }
         }
         check_place(transaction, vout, &state, &mut step.findings);
-        check_params(self.watch.params_hash, &state, &mut step.findings);
+        check_params(self.pinned.as_ref(), &state, &mut step.findings);
         self.vaults.learn_roster(&state, &mut step.findings);
         let mut books = Books {
             bridge,
@@ -357,7 +373,7 @@ impl Auditor {
         if let Some(vout) = vout {
             check_succession(&old, &state, &mut step.findings);
             check_place(transaction, vout, &state, &mut step.findings);
-            check_params(self.watch.params_hash, &state, &mut step.findings);
+            check_params(self.pinned.as_ref(), &state, &mut step.findings);
             self.vaults.learn_roster(&state, &mut step.findings);
         }
         let moves = old.vault_script != state.vault_script;
@@ -385,6 +401,21 @@ impl Auditor {
         if is_held && vault != supply {
             step.findings.push(Finding::VaultDelta { supply, vault });
         }
+        if is_held && is_settlement(&old, &books.state) {
+            let moved = Moved {
+                old: &old,
+                new: &books.state,
+                minted: step.tokens_out,
+                burned: step.tokens_in,
+                age: spent
+                    .nft_input
+                    .and_then(|index| claimed_age(transaction, index)),
+            };
+            let checked = check_limits(self.pinned.as_ref(), &moved, &mut step.findings);
+            if checked == Checked::InPart {
+                self.unlimited_count = self.unlimited_count.saturating_add(1);
+            }
+        }
         let vault_after = books.locked().to_sat();
         if moves && vault_after < books.state.supply {
             step.findings.push(Finding::RotationUnbacked {
@@ -400,6 +431,7 @@ impl Auditor {
             peg_outs: payouts(transaction, reading, &books.state),
             supply: (old.supply, books.state.supply),
             vault: (vault_before, vault_after),
+            outflow: (old.outflow, books.state.outflow),
             signed,
         });
         step.kind = if is_rotation {

@@ -7,15 +7,16 @@ use grail_types::{Epoch, ParamsHash, Roster, Threshold};
 
 use crate::books::Books;
 use crate::finding::Finding;
+use crate::limits::Pinned;
 use crate::reading::{Reader, Reading};
 use crate::step::{PegTotal, RosterChange};
 
 pub(crate) fn check_params(
-    expected: Option<ParamsHash>,
+    pinned: Option<&Pinned>,
     state: &RosterState,
     findings: &mut Vec<Finding>,
 ) {
-    if let Some(expected) = expected
+    if let Some(expected) = pinned.map(|pinned| pinned.hash)
         && expected.0 != state.params_hash
     {
         findings.push(Finding::ParamsHash {

@@ -129,6 +129,44 @@ pub enum Finding {
         /// What is missing.
         missing: u64,
     },
+    /// A settlement's NFT input claims an age in another form than operators sign, or in a
+    /// transaction in which consensus does not look at it.
+    #[error("the roster NFT's input claims an age that nothing holds it to")]
+    OutflowAge,
+    /// The level of what left is not what zkBTC, the claimed age and the level before make it.
+    #[error("expected an outflow of {}, got {got} sat", range(*at_least, *at_most))]
+    OutflowLevel {
+        /// The level by the parameters' rate, or by the highest that there could be.
+        at_least: u64,
+        /// The same, or by the lowest.
+        at_most: u64,
+        /// The state's.
+        got: u64,
+    },
+    /// More left than the parameters let.
+    #[error("an outflow of {got} sat is above the cap of {cap} sat")]
+    OutflowAboveCap {
+        /// The parameters' cap, satoshis.
+        cap: u64,
+        /// The level, reckoned anew, satoshis.
+        got: u64,
+    },
+    /// More zkBTC was made than the parameters let exist.
+    #[error("expected a supply of at most {expected} sat, got {got} sat")]
+    SupplyAboveMax {
+        /// The parameters' largest supply, satoshis.
+        expected: u64,
+        /// The state's.
+        got: u64,
+    },
+    /// Settlements of which the limits could not be checked, since nobody told the parameters.
+    #[error(
+        "cap, rate and largest supply of {settlements} settlement(s) are not checked: their parameters are not known"
+    )]
+    LimitsUnknown {
+        /// How many.
+        settlements: u64,
+    },
     /// A roster input is not spent by a quorum.
     #[error("input {input_index} is signed by {got} of the roster, expected {expected}")]
     Quorum {
@@ -220,6 +258,11 @@ impl Finding {
             Self::TokenDelta { .. } => "audit-token-delta",
             Self::VaultDelta { .. } => "audit-vault-delta",
             Self::RotationUnbacked { .. } => "audit-rotation-unbacked",
+            Self::OutflowAge => "audit-outflow-age",
+            Self::OutflowLevel { .. } => "audit-outflow-level",
+            Self::OutflowAboveCap { .. } => "audit-outflow-above-cap",
+            Self::SupplyAboveMax { .. } => "audit-supply-above-max",
+            Self::LimitsUnknown { .. } => "audit-limits-unknown",
             Self::Quorum { .. } => "audit-quorum",
             Self::VaultSpent(_) => "audit-vault-spent",
             Self::VaultCoinUnknown(_) => "audit-vault-coin-unknown",
@@ -237,10 +280,19 @@ impl Finding {
     /// How bad it is.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::TokensBurnt { .. } | Self::StraySpent(_) | Self::AddressUnchecked => {
-                Severity::Note
-            }
+            Self::TokensBurnt { .. }
+            | Self::StraySpent(_)
+            | Self::AddressUnchecked
+            | Self::LimitsUnknown { .. } => Severity::Note,
             _ => Severity::Alarm,
         }
+    }
+}
+
+fn range(at_least: u64, at_most: u64) -> String {
+    if at_least == at_most {
+        format!("{at_most} sat")
+    } else {
+        format!("{at_least} to {at_most} sat")
     }
 }

@@ -14,6 +14,7 @@ mod auditor;
 mod books;
 mod checks;
 mod finding;
+mod limits;
 mod reading;
 mod step;
 mod vaults;

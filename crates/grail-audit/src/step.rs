@@ -53,6 +53,8 @@ pub struct Settlement {
     pub supply: (u64, u64),
     /// Coins that settlements left at the vault, before and after, in satoshis.
     pub vault: (u64, u64),
+    /// zkBTC that left on balance, less what time let go of, before and after, in satoshis.
+    pub outflow: (u64, u64),
     /// Roster inputs and who signed them.
     pub signed: Vec<SignedInput>,
 }
@@ -211,6 +213,9 @@ impl Display for Settlement {
         write!(f, "{} in {} out, ", peg_ins.count, peg_outs.count)?;
         write!(f, "supply {} -> {}, ", self.supply.0, self.supply.1)?;
         write!(f, "vault {} -> {}", self.vault.0, self.vault.1)?;
+        if self.outflow != (0, 0) {
+            write!(f, ", outflow {} -> {}", self.outflow.0, self.outflow.1)?;
+        }
         if let Some(change) = &self.roster_change {
             let (old, new) = (change.threshold.0, change.threshold.1);
             let (old_count, new_count) = (change.signer_count.0, change.signer_count.1);

@@ -11,7 +11,7 @@ use common::{
 };
 use grail_audit::{Anchor, Severity, StepKind, Watch};
 use grail_bridge_contract::{Next, RosterState};
-use grail_types::{Governance, Network, ParamsHash};
+use grail_types::{Governance, Network, ParamsValues};
 
 /// What a spoiled peg-in of 100,000 sat adds, on top of an honest one.
 fn spoiled(change: impl FnOnce(&mut Draft, &mut RosterState)) -> Vec<&'static str> {
@@ -127,7 +127,7 @@ fn refuses_a_roster_that_changes_within_its_epoch() {
     let step = world.rotate_with(11, |_, state| state.epoch = 0);
     assert_eq!(codes(&step), ["audit-changed-in-epoch"]);
     assert_eq!(
-        spoiled(|_, state| state.params_hash = common::PARAMS.0.map(|byte| byte ^ 1)),
+        spoiled(|_, state| state.params_hash = common::params_hash().map(|byte| byte ^ 1)),
         ["audit-changed-in-epoch", "audit-params-hash"]
     );
 }
@@ -512,13 +512,15 @@ fn refuses_a_deployment_with_zkbtc() {
 
 #[test]
 fn refuses_other_parameters_than_the_pinned() {
+    let other = |values: &mut ParamsValues| values.notice += 1;
+    let other = common::params().with(other).unwrap();
     let mut world = World::empty(Watch {
-        params_hash: Some(ParamsHash([1; 32])),
+        params: Some(other),
         ..watch()
     });
     assert_eq!(codes(&world.deploy(|_| {})), ["audit-params-hash"]);
     let mut world = World::empty(Watch {
-        params_hash: None,
+        params: None,
         ..watch()
     });
     assert_eq!(codes(&world.deploy(|_| {})), [""; 0]);

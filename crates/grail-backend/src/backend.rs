@@ -94,6 +94,9 @@ pub struct Backend {
     /// The height at which no replacement of what waits could be planned: not to be tried again
     /// before the next block, for plans take time.
     pub(crate) unreplaceable_at: AtomicU32,
+    /// The height at which a settlement was refused for a limit: nothing is to be planned before
+    /// the next block, for it would be refused again.
+    pub(crate) limited_at: AtomicU32,
     /// Precomputed curve tables.
     pub secp: Secp256k1<All>,
     /// Names this process among those on the database: random, and new at every start.
@@ -162,6 +165,7 @@ impl Backend {
         let mut backend = Self {
             adopted: LastAdopted::new(first),
             unreplaceable_at: AtomicU32::new(0),
+            limited_at: AtomicU32::new(0),
             operators: Operators::new(deployment.protocol.clone()),
             protocol: deployment.protocol.clone(),
             deployment,

@@ -166,6 +166,7 @@ fn a_status_is_asked_for_by_kind_and_watched_to_its_end() {
         settlement: None,
         proving: None,
         fee_wait: None,
+        outflow_wait: None,
         refusals: Vec::new(),
         reclaim: None,
         receipt,
@@ -219,6 +220,7 @@ fn each_amount_of_a_status_has_its_own_unit() {
         settlement: None,
         proving: None,
         fee_wait: None,
+        outflow_wait: None,
         refusals: Vec::new(),
         reclaim: None,
         receipt,
@@ -242,6 +244,62 @@ fn each_amount_of_a_status_has_its_own_unit() {
     }
     let served = shown(&status);
     assert!(served.contains("deposit       0.0003 zkBTC at"), "{served}");
+    // While it waits for the limit.
+    let wait = |blocks| grail_api::OutflowWait {
+        code: grail_api::LimitCode::OutflowLimit,
+        may_leave_sat: 20_000,
+        blocks,
+    };
+    for (blocks, words) in [
+        (
+            Some(5),
+            "so much in 5 block(s) at the earliest [outflow-limit]",
+        ),
+        (
+            None,
+            "so much only with others that come in [outflow-limit]",
+        ),
+    ] {
+        status.outflow_wait = Some(wait(blocks));
+        let waits = shown(&status);
+        let line = format!("waits         0.0002 zkBTC may leave by now, {words}");
+        assert!(waits.contains(&line), "{waits}");
+    }
+}
+
+#[test]
+fn what_may_leave_is_shown_with_the_bridges_state() {
+    let scene = Scene::new();
+    let mut status = serde_json::json!({
+        "state": "degraded",
+        "reasons": [{ "code": "outflow-limit", "detail": "too\u{1b}[2J little" }],
+        "expected_wait_seconds": 40, "retry_after": 60,
+        "ready_requests": 0, "oldest_ready_seconds": null, "unconfirmed_settlements": 0,
+        "epoch": 0, "operators_heard": 4, "operators": 4, "threshold": 3, "height": 100,
+        "node_height": 100, "deposit_confirmations": 1, "settlement_confirmations": 2,
+        "fee_rate_sat_per_kvb": null,
+        "outflow": {
+            "may_leave_sat": 10_000, "cap_sat": 100_000_000, "rate_sat_per_block": 5_000,
+            "level_sat": 99_990_000, "nft_confirmations": 0, "blocks_until_more": 1,
+            "blocks_until_empty": 19_998
+        }
+    });
+    scene.api.serve("/v1/status", &status);
+    let shown = || commands::bridge(&scene.user.open()).unwrap().to_string();
+    let text = shown();
+    for words in [
+        "state         degraded, about 40 s from",
+        "[outflow-limit]",
+        "may leave     0.0001 zkBTC on balance by now, of 1 zkBTC at once and 0.00005 zkBTC with",
+        "more in 1 block(s), all of it in 19998",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "{text}");
+    // A server of before tells no limit.
+    status.as_object_mut().unwrap().remove("outflow");
+    scene.api.serve("/v1/status", &status);
+    assert!(shown().contains("may leave     not known"));
 }
 
 #[test]
@@ -294,6 +352,7 @@ fn a_status_does_not_ask_for_a_deposit_that_was_sent() {
         settlement: None,
         proving: None,
         fee_wait: None,
+        outflow_wait: None,
         refusals: Vec::new(),
         reclaim: None,
         receipt: receipt.receipt().clone(),

@@ -9,7 +9,7 @@ use common::scene::{Scene, peg, stranger_evidence};
 use common::{Charm, params, protocol, public_key, roster, roster_state, sat, vault};
 use grail_cli::commands;
 use grail_cli::home::read_receipt;
-use grail_cli::progress::Quiet;
+use grail_cli::progress::{Note, Notes, Quiet};
 use serde_json::Value;
 
 #[test]
@@ -45,6 +45,23 @@ fn a_peg_out_pays_zkbtc_to_the_deposit_address() {
         Some(sat(30_000))
     );
     assert_eq!(session.wallet.balance().zkbtc, sat(20_000));
+}
+
+#[test]
+fn what_a_request_will_wait_for_is_said_before_it_is_paid() {
+    let scene = Scene::new();
+    let warning = serde_json::json!([
+        { "code": "outflow-limit", "detail": "20000 sat may leave by now" }
+    ]);
+    scene.api.lie(move |path, answer| {
+        if path == "/v1/peg-outs" {
+            replace(answer, "/warnings", warning.clone());
+        }
+    });
+    let mut notes = Notes::default();
+    commands::peg_out(&mut scene.user.open(), &peg(30_000), &mut notes).unwrap();
+    let expected = Note::new("outflow-limit", "20000 sat may leave by now");
+    assert!(notes.0.contains(&expected), "{notes:?}");
 }
 
 #[test]

@@ -249,7 +249,7 @@ fn a_rotation_under_consensus_is_followed_by_backend_wallet_and_auditor() {
     let mut auditor = Auditor::new(Watch {
         network: bridge.network,
         anchor: Anchor::Bridge(bridge.app),
-        params_hash: Some(w.protocol.hash()),
+        params: Some(w.protocol.params().clone()),
         governances: vec![w.protocol.governance().clone()],
         vault_scripts: w
             .houses

@@ -167,6 +167,11 @@ fn the_auditor_tells_every_step_and_finds_a_forgery() {
         assert_eq!(input["threshold"], 3);
         assert_eq!(input["signers"].as_array().unwrap().len(), 3);
     }
+    // What left on balance; who was not told the parameters cannot say how much may.
+    let second = &report["steps"][4]["settlement"];
+    assert_eq!(second["outflow_before_sat"], 0);
+    assert_eq!(second["outflow_after_sat"], 300_000);
+    assert_eq!(report["findings"], serde_json::json!([]));
     let roles: Vec<&Value> = settlement["signed"]
         .as_array()
         .unwrap()
@@ -193,6 +198,9 @@ fn the_auditor_tells_every_step_and_finds_a_forgery() {
     assert_eq!(code, Some(0), "{by_deployment}");
     assert_eq!(by_deployment["books"], report["books"]);
     assert_eq!(kinds(&by_deployment).len(), 4);
+    let unknown = &by_deployment["findings"][0];
+    assert_eq!(unknown["code"], "audit-limits-unknown");
+    assert_eq!(unknown["severity"], "note");
     assert_eq!(by_deployment["tally"]["transfers"], 2);
     let by_wallet: Value = alice.run(&["auditor"]).unwrap();
     assert_eq!(by_wallet["books"], report["books"]);

@@ -50,6 +50,7 @@ fn honest() -> Request {
         deposit_max_sat: params.deposit_max.to_sat(),
         carrier_sat: params.carrier.to_sat(),
         estimated_fee_share_sat: 3_000,
+        estimated_surcharge_sat: 0,
         warnings: Vec::new(),
         created_at: 1,
     }

@@ -22,10 +22,14 @@ use grail_spell::{
     token_app,
 };
 use grail_types::{
-    BridgeApp, Epoch, Governance, MockAllowed, Network, ParamsHash, Roster, Threshold,
+    Age, Bridge, BridgeApp, Epoch, Governance, ImagesHash, MockAllowed, Network, Params,
+    ParamsValues, Roster, Threshold,
 };
 
-pub const PARAMS: ParamsHash = ParamsHash([0xaa; 32]);
+/// Most that may leave at once, and with each block besides; most that may exist.
+pub const CAP: u64 = 200_000;
+pub const RATE: u64 = 1_000;
+pub const SUPPLY_MAX: u64 = 1_000_000;
 /// Coin under the NFT.
 const NFT_COIN: u64 = 1_000;
 /// Coin under zkBTC.
@@ -50,6 +54,7 @@ pub struct Draft {
     /// Value of the spell's own output.
     pub spell_value: u64,
     pub has_spell: bool,
+    pub version: Version,
 }
 
 pub fn funding() -> OutPoint {
@@ -65,6 +70,25 @@ pub fn bridge() -> BridgeApp {
         identity: deployment_identity(funding()),
         vk: [0xee; 32],
     }
+}
+
+pub fn params() -> Params {
+    let preset = Params::preset(Network::Regtest, ImagesHash([0xaa; 32]));
+    let small = |values: &mut ParamsValues| {
+        values.deposit_max = Amount::from_sat(CAP);
+        values.outflow_cap = Amount::from_sat(CAP);
+        values.outflow_rate = Amount::from_sat(RATE);
+        values.supply_max = Amount::from_sat(SUPPLY_MAX);
+    };
+    preset.with(small).unwrap()
+}
+
+pub fn params_hash() -> [u8; 32] {
+    let bridge = Bridge {
+        network: Network::Regtest,
+        app: bridge(),
+    };
+    params().hash(&bridge).0
 }
 
 pub fn user_script() -> ScriptBuf {
@@ -115,7 +139,7 @@ pub fn state(roster: &Roster) -> RosterState {
         threshold: roster.threshold().0,
         vault_script: vault(roster).to_bytes(),
         supply: 0,
-        params_hash: PARAMS.0,
+        params_hash: params_hash(),
         governance: governance().hash(),
         attempt: 0,
         next: None,
@@ -158,13 +182,14 @@ impl Draft {
             uncounted: Vec::new(),
             spell_value: 0,
             has_spell: true,
+            version: Version::TWO,
         }
     }
 
     /// The transaction with its spell, proven or not.
     pub fn seal(self) -> Transaction {
         let mut transaction = Transaction {
-            version: Version::TWO,
+            version: self.version,
             lock_time: LockTime::ZERO,
             input: self.inputs,
             output: self
@@ -218,7 +243,7 @@ pub fn watch() -> Watch {
     Watch {
         network: Network::Regtest,
         anchor: Anchor::Bridge(bridge()),
-        params_hash: Some(PARAMS),
+        params: Some(params()),
         governances: vec![governance()],
         vault_scripts: [].into(),
     }
@@ -307,6 +332,9 @@ impl World {
         let next = RosterState {
             serial: self.state.serial + 1,
             supply: self.state.supply + mint - burn,
+            outflow: params()
+                .outflow_limit()
+                .after(self.state.outflow, Age(0), mint, burn),
             ..self.state.clone()
         };
         let script = vault(&self.roster);

@@ -8,15 +8,15 @@ use axum::{
     extract::{State, rejection::BytesRejection},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
 };
-use bitcoin::{Amount, FeeRate, TxOut, Weight, secp256k1::Secp256k1};
+use bitcoin::{Amount, secp256k1::Secp256k1};
 use grail_api::{
-    BODY_BYTES_MAX, CreatePegIn, CreatePegOut, CreateSponsor, IDEMPOTENCY_KEY_HEADER,
+    BODY_BYTES_MAX, BridgeStatus, CreatePegIn, CreatePegOut, CreateSponsor, IDEMPOTENCY_KEY_HEADER,
     IdempotencyKey, Kind, ParsedRequest, Problem, ProblemCode, Receipt, Request, ServingState,
     StatusReason, bip21, deposit_min,
 };
 use grail_flow::deposit_deadline_height;
 use grail_policy::adoption::AdoptedRoster;
-use grail_script::{DepositTree, InternalKey, VaultTree, weight};
+use grail_script::{DepositTree, InternalKey};
 use grail_store::{
     Conflict, Created, Idempotency, NewEvent, NewRequest, StoreError, StoreTx, Subject,
 };
@@ -26,6 +26,8 @@ use super::{
     Api,
     answer::{Answer, Failure},
     caller::Caller,
+    estimate::{Estimate, Now, estimate},
+    outflow,
     query::only,
     states::{reclaim_code, request_state},
 };
@@ -123,20 +125,33 @@ async fn create(
         None if bridge.state == ServingState::Paused => return Err(Failure::paused(&bridge)),
         None => create_new(api, caller, &rosters, parsed, idempotency).await?,
     };
-    let rate = api
-        .node
-        .view(backend)
-        .await
-        .ok()
-        .and_then(|view| view.fee_rate)
-        .unwrap_or(backend.params().fee_rate_min);
-    let ready_count = bridge.ready_requests;
-    let share = estimated_fee_share(backend, newest.vault(), &stored, rate, ready_count);
-    let warnings = bridge.reasons.clone();
+    let view = api.node.view(backend).await.ok();
+    let now = Now {
+        rate: (view.and_then(|view| view.fee_rate)).unwrap_or(backend.params().fee_rate_min),
+        deficit: view.map_or(Amount::ZERO, |view| view.deficit),
+        ready_count: bridge.ready_requests,
+    };
+    let estimate = estimate(backend, newest.vault(), &stored, amount, now);
+    let warnings = warnings(&bridge, stored.terms.kind.into(), amount);
     Ok((
         status,
-        Json(answer(backend, stored, amount, share, warnings)),
+        Json(answer(backend, stored, amount, estimate, warnings)),
     ))
+}
+
+/// Why a request may take longer than usual. Of what may leave only peg-outs are told, and of the
+/// own amount where that is known.
+fn warnings(bridge: &BridgeStatus, kind: Kind, amount: Option<Amount>) -> Vec<StatusReason> {
+    let limit = grail_api::StatusCode::OutflowLimit;
+    let (about_all, of_limit): (Vec<_>, Vec<_>) =
+        (bridge.reasons.iter().cloned()).partition(|reason| reason.code != limit);
+    if kind != Kind::PegOut {
+        return about_all;
+    }
+    let own = bridge.outflow.zip(amount);
+    let own = own.and_then(|(outflow, amount)| outflow::warning(&outflow, amount));
+    let of_limit = own.map_or(of_limit, |own| vec![own]);
+    about_all.into_iter().chain(of_limit).collect()
 }
 
 async fn create_new(
@@ -250,7 +265,7 @@ fn answer(
     backend: &Backend,
     request: grail_store::Request,
     amount: Option<Amount>,
-    estimated_fee_share: Amount,
+    estimate: Estimate,
     warnings: Vec<StatusReason>,
 ) -> Request {
     let params = backend.params();
@@ -272,7 +287,8 @@ fn answer(
         deposit_min_sat: deposit_min.to_sat(),
         deposit_max_sat: params.deposit_max.to_sat(),
         carrier_sat: params.carrier.to_sat(),
-        estimated_fee_share_sat: estimated_fee_share.to_sat(),
+        estimated_fee_share_sat: estimate.share().to_sat(),
+        estimated_surcharge_sat: estimate.surcharge.to_sat(),
         warnings,
         created_at: request.created_at,
     }
@@ -324,41 +340,4 @@ fn body_hash(kind: &str, body: &[u8]) -> [u8; 32] {
         .chain_update(body)
         .finalize()
         .into()
-}
-
-/// What the request would pay in a settlement made now, with everything that is ready. The spell is
-/// taken to be as long as the deployment's, which is of the same parts.
-fn estimated_fee_share(
-    backend: &Backend,
-    vault: &VaultTree,
-    request: &grail_store::Request,
-    rate: FeeRate,
-    ready_count: u64,
-) -> Amount {
-    let (terms, roster) = (&request.terms, &request.roster);
-    let tree = DepositTree::new(
-        &Secp256k1::verification_only(),
-        InternalKey::Nums,
-        terms,
-        roster,
-    );
-    let own =
-        weight::INPUT + tree.leaf.witness_weight() + weight::output(terms.destination.script());
-    let vault = weight::INPUT + vault.leaf.witness_weight() + weight::output(&vault.script_pubkey);
-    let spell = backend
-        .deployment_tx
-        .output
-        .iter()
-        .filter(|output| output.script_pubkey.is_op_return())
-        .map(TxOut::weight)
-        .sum::<Weight>();
-    let requests = ready_count.saturating_add(1);
-    let inputs = usize::try_from(requests.saturating_add(2)).unwrap_or(usize::MAX);
-    let frame = weight::frame(inputs, inputs.saturating_add(1));
-    // NFT and vault, each an input and an output.
-    let shared = (vault + vault + spell + frame).to_wu();
-    let part = shared.div_ceil(requests);
-    own.checked_add(Weight::from_wu(part))
-        .and_then(|weight| rate.fee_wu(weight))
-        .unwrap_or(Amount::MAX_MONEY)
 }

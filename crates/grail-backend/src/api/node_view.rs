@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bitcoin::FeeRate;
+use bitcoin::{Amount, FeeRate};
 use grail_chain::{BlockRef, ChainError};
 
 use super::fresh::Fresh;
@@ -20,6 +20,8 @@ pub(super) struct NodeView {
     pub(super) tip: BlockRef,
     /// The rate that a settlement would pay; none when the node has no estimate.
     pub(super) fee_rate: Option<FeeRate>,
+    /// What the settlements that wait for a block pay too little for that rate.
+    pub(super) deficit: Amount,
 }
 
 /// The last answer. An error is kept as its code: its text names the inside of our network.
@@ -51,5 +53,21 @@ async fn ask(backend: &Backend) -> Result<NodeView, &'static str> {
         tracing::warn!(error = %format!("{error:#}"), "no fee rate");
         "node-fee-rate"
     })?;
-    Ok(NodeView { tip, fee_rate })
+    // Whatever cannot be told of it now is not worth an answer less.
+    let deficit = match fee_rate {
+        Some(rate) => {
+            // On the heap: it holds much of the lane, and every caller would carry it.
+            let deficit = Box::pin(build::deficit(backend, rate)).await;
+            deficit.unwrap_or_else(|error| {
+                tracing::warn!(error = %format!("{error:#}"), "no deficit");
+                Amount::ZERO
+            })
+        }
+        None => Amount::ZERO,
+    };
+    Ok(NodeView {
+        tip,
+        fee_rate,
+        deficit,
+    })
 }

@@ -11,8 +11,9 @@ use axum::{
 };
 use bitcoin::{Address, Amount};
 use grail_api::{
-    Deposit, FeeWait, HoldingRoster, Kind, OtherDeposit, Page, ProblemCode, Receipt, ReclaimCode,
-    ReclaimInfo, Refused, RequestSettlement, RequestState, RequestStatus, RequestSummary,
+    Deposit, FeeWait, HoldingRoster, Kind, OtherDeposit, OutflowWait, Page, ProblemCode, Receipt,
+    ReclaimCode, ReclaimInfo, Refused, RequestSettlement, RequestState, RequestStatus,
+    RequestSummary,
 };
 use grail_flow::{
     DepositCharms, RequestStage, confirmations, confirmations_needed, reclaim_height,
@@ -23,7 +24,7 @@ use grail_store::{DepositRow, DepositState, ListedRequest, Reader, Request};
 use super::{
     Api,
     answer::{Answer, Failure},
-    proofs,
+    outflow, proofs,
     query::{ListQuery, bad_query, parse_after, parse_id},
     states::{reclaim_code, request_state, settlement_state},
     view::{output_index_of_item, required, tip_height},
@@ -123,6 +124,7 @@ pub(super) async fn read(
         });
     let state = request_state(request.state.stage());
     let holding_roster = Some(holding_roster(backend, reader, &request).await?);
+    let outflow_wait = outflow_wait(backend, reader, &request, own.as_ref()).await?;
     let receipt = Receipt::new(
         InternalKey::Nums,
         request.terms.clone(),
@@ -147,6 +149,7 @@ pub(super) async fn read(
         settlement,
         proving,
         fee_wait,
+        outflow_wait,
         refusals,
         reclaim: own
             .as_ref()
@@ -183,6 +186,27 @@ async fn holding_roster(
         Some(_) => HoldingRoster::Leaving,
         None => HoldingRoster::Holds,
     })
+}
+
+/// What a peg-out that could be settled otherwise waits for, if more would leave with it than may.
+async fn outflow_wait(
+    backend: &Backend,
+    reader: &mut Reader,
+    request: &Request,
+    deposit: Option<&DepositRow>,
+) -> Answer<Option<OutflowWait>> {
+    let waits = matches!(
+        request.state.stage(),
+        RequestStage::Unconfirmed | RequestStage::Ready
+    );
+    let token = deposit.and_then(token_sat).filter(|_| waits);
+    let (Some(token), grail_types::Kind::PegOut) = (token, request.terms.kind) else {
+        return Ok(None);
+    };
+    let leaving = outflow::leaving(backend, reader).await?;
+    // Deposits of former rosters wait for their users, whatever may leave.
+    let leaving = leaving.filter(|leaving| leaving.epoch == request.roster.epoch());
+    Ok(leaving.and_then(|leaving| leaving.wait(Amount::from_sat(token))))
 }
 
 /// The settlement from the request's side, once it has a transaction.

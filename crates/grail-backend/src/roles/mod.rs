@@ -2,12 +2,13 @@
 //!
 //! `scan` follows chain and mempool, `build` drafts settlements, `prove` has them proven and
 //! judged, `sign` asks operators and combines their signatures, `publish` hands them to the
-//! network, `lane` ends what stands still, `last_resort` tells of coins that grow old, `retain`
-//! lets go of what nobody can need any more.
+//! network, `lane` ends what stands still, `last_resort` tells of coins that grow old, `limited`
+//! what is refused for a limit, `retain` lets go of what nobody can need any more.
 
 pub mod build;
 pub mod lane;
 pub mod last_resort;
+pub(crate) mod limited;
 pub mod prove;
 pub(crate) mod publish;
 pub mod retain;

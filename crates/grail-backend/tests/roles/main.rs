@@ -25,6 +25,7 @@ mod life;
 #[path = "../support/operators.rs"]
 #[allow(dead_code, reason = "shared with the tests of the API")]
 mod operators;
+mod outflow;
 mod parents;
 mod proving;
 mod pruned;

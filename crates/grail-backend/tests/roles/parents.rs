@@ -2,12 +2,13 @@
 //! is little, and where a node drops them they come back with it.
 
 use bitcoin::{FeeRate, OutPoint, Transaction};
+use grail_api::Request;
 use grail_backend::roles::build::Built;
 use grail_flow::{SettlementId, SettlementState, replacement::Bundle};
 use grail_store::JobKind;
 
 use super::{
-    users::{Asked, DEPOSIT_SAT},
+    users::{Asked, DEPOSIT_SAT, FEE_CAP_SAT},
     world::{QUORUM, World, settlement_id},
 };
 
@@ -76,6 +77,44 @@ async fn a_new_one_lifts_those_under_it_once_for_half_more_at_most() {
     let (third, _) = w.settle().await;
     assert_eq!(shares(&w, third).await, plain);
     finish(&w, &requests).await;
+}
+
+/// What the API expects of a peg-in asked for now: its whole share, and the part for others.
+async fn estimated(w: &World, fee_cap_sat: u64) -> (u64, u64) {
+    let request: Request = w.answer(w.peg_in_call(fee_cap_sat)).await;
+    let surcharge = request.estimated_surcharge_sat;
+    (request.estimated_fee_share_sat, surcharge)
+}
+
+#[tokio::test]
+async fn the_estimate_has_what_a_request_will_pay_for_those_under_it() {
+    let w = World::new().await;
+    let mut requests = w.ready_peg_ins(3).await;
+    w.settle().await;
+    let rate = per_kwu(350);
+    w.chain.set_fee_rate(rate);
+    requests.append(&mut w.ready_peg_ins(2).await);
+    let (share, surcharge) = estimated(&w, FEE_CAP_SAT).await;
+    let own = share - surcharge;
+    assert!(surcharge > 0 && surcharge * 2 <= own, "{surcharge} {own}");
+    // A cap that bears the own share alone bears no more; the others would.
+    assert_eq!(estimated(&w, own).await, (own, 0));
+    requests.append(&mut w.ready_peg_ins(1).await);
+    let (id, _) = w.settle().await;
+    let plain = plain_shares(3, rate).await[0];
+    let paid = shares(&w, id).await[0];
+    assert!(own.abs_diff(plain) * 10 <= plain, "{own} for {plain}");
+    assert!(share.abs_diff(paid) * 10 <= paid, "{share} for {paid}");
+    let extra = paid - plain;
+    assert!(
+        surcharge.abs_diff(extra) * 3 <= extra,
+        "{surcharge} for {extra}"
+    );
+    // What was paid for is not paid for again, and a block ends it.
+    let (_, none) = estimated(&w, FEE_CAP_SAT).await;
+    assert_eq!(none, 0);
+    finish(&w, &requests).await;
+    assert_eq!(estimated(&w, FEE_CAP_SAT).await.1, 0);
 }
 
 #[tokio::test]

@@ -109,8 +109,13 @@ pub fn lying(seed: u8, protocol: &Protocol, ask: &Question, lie: Lie) -> Answer 
 
 /// A refusal out of a bad mood, in words of a newer program.
 pub fn refusing(seed: u8, ask: &Question) -> Answer {
+    refusing_as(seed, ask, "bad-mood")
+}
+
+/// A refusal of this code.
+pub fn refusing_as(seed: u8, ask: &Question, code: &str) -> Answer {
     let record = RefusalRecord {
-        code: RefusalCode::from("bad-mood"),
+        code: RefusalCode::from(code),
         details: Text::cut("expected better weather"),
     };
     authenticated(seed, ask, Verdict::Refused(record))

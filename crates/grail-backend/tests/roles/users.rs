@@ -16,6 +16,7 @@ use grail_charms::{PrevTx, token_amount, transfer_spell};
 use grail_prover::{ProveRequest, Prover};
 use grail_spell::{NormalizedSpell, token_app};
 use grail_types::RequestId;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -92,7 +93,8 @@ impl World {
         self.create(self.call("/v1/sponsors", &body)).await
     }
 
-    fn call(&self, path: &str, body: &Value) -> HttpRequest<Body> {
+    /// A call that creates something.
+    pub fn call(&self, path: &str, body: &Value) -> HttpRequest<Body> {
         HttpRequest::post(path)
             .header("content-type", "application/json")
             .header("idempotency-key", format!("key-{}", self.next_number()))
@@ -116,6 +118,14 @@ impl World {
                 .script_pubkey(),
             deadline_height: request.deadline_height,
         }
+    }
+
+    /// What the API answers.
+    pub async fn answer<T: DeserializeOwned>(&self, request: HttpRequest<Body>) -> T {
+        let response = router(self.backend.clone()).oneshot(request).await.unwrap();
+        assert!(response.status().is_success(), "{response:?}");
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await;
+        serde_json::from_slice(&body.unwrap()).unwrap()
     }
 
     /// A deposit out of nowhere.

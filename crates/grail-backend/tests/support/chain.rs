@@ -6,8 +6,8 @@ use std::{
 };
 
 use bitcoin::{
-    Amount, Block, BlockHash, CompactTarget, FeeRate, OutPoint, Transaction, TxMerkleNode, TxOut,
-    Txid,
+    Amount, Block, BlockHash, CompactTarget, FeeRate, OutPoint, Transaction, TxIn, TxMerkleNode,
+    TxOut, Txid,
     block::{Header, Version},
     hashes::Hash,
 };
@@ -48,6 +48,7 @@ enum Fault {
     Conflict,
     FeeTooLow,
     Premature,
+    NonFinal,
     NoWitness,
 }
 
@@ -61,6 +62,7 @@ impl Fault {
             Self::Conflict => "insufficient fee, rejecting replacement",
             Self::FeeTooLow => "mempool min fee not met",
             Self::Premature => "bad-txns-premature-spend-of-coinbase, tried to spend it",
+            Self::NonFinal => "non-BIP68-final",
             Self::NoWitness => "mempool-script-verify-flag-failed",
         }
     }
@@ -136,6 +138,14 @@ impl State {
             coinbases.any(|made| made.compute_txid() == outpoint.txid)
         });
         made_at.is_some_and(|height| self.blocks.len() < height + self.maturity)
+    }
+
+    /// Whether an input claims more blocks of age than its coin will have in the next block
+    /// (BIP 68).
+    fn is_non_final(&self, input: &TxIn) -> bool {
+        let sequence = input.sequence.to_consensus_u32();
+        let claimed = u16::try_from(sequence).map_or(0, u32::from);
+        claimed > self.confirmations(&input.previous_output.txid)
     }
 
     /// What a transaction pays; without bound where an input comes out of nowhere.
@@ -215,6 +225,9 @@ impl State {
             }
             if self.is_premature(&spent) {
                 return Some(Fault::Premature);
+            }
+            if self.is_non_final(input) {
+                return Some(Fault::NonFinal);
             }
             if !is_nowhere && input.witness.is_empty() {
                 faults.push(Fault::NoWitness);
@@ -592,7 +605,7 @@ impl Chain for PaperChain {
             Some(fault @ Fault::FeeTooLow) => Err(SendError::FeeTooLow {
                 reason: fault.reason().to_owned(),
             }),
-            Some(fault @ Fault::Premature) => Err(SendError::TooEarly {
+            Some(fault @ (Fault::Premature | Fault::NonFinal)) => Err(SendError::TooEarly {
                 reason: fault.reason().to_owned(),
             }),
             Some(fault @ Fault::NoWitness) => Err(SendError::ScriptInvalid {

@@ -154,6 +154,8 @@ pub enum Command {
     Status(Status),
     /// Take a deposit back; works offline, prints the raw transaction.
     Reclaim(Reclaim),
+    /// Whether a request made now would be served, and how much may leave.
+    Bridge,
     /// The signers, and whether their evidence verifies.
     Roster,
     /// Every roster so far, followed from the deployment by the signatures of each before the next;

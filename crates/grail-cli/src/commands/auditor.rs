@@ -64,7 +64,7 @@ pub fn audit(
         watch: Watch {
             network,
             anchor,
-            params_hash: protocol.as_ref().map(Protocol::hash),
+            params: protocol.as_ref().map(|protocol| protocol.params().clone()),
             governances: protocol
                 .iter()
                 .map(|protocol| protocol.governance().clone())

@@ -1,11 +1,28 @@
 //! What the bridge says of itself, before anything is paid to it.
 
 use grail_api::{
-    ProblemCode, ServingState,
+    ProblemCode, ServingState, StatusReason,
     client::{Client, ClientError},
 };
+use grail_wallet::roster::printable;
 
 use crate::failure::Failure;
+use crate::progress::Note;
+use crate::report::BridgeReport;
+use crate::session::Session;
+
+/// What would come of a request made now, and how much may leave. By the API's word alone: the
+/// auditor tells from blocks.
+pub fn bridge(session: &Session) -> Result<BridgeReport, Failure> {
+    Ok(BridgeReport {
+        status: session.api()?.status()?,
+    })
+}
+
+/// What the bridge says about a request before it is paid.
+pub fn warning(reason: &StatusReason) -> Note {
+    Note::new(reason.code.name(), printable(&reason.detail))
+}
 
 /// Refuses a bridge that says it takes no requests: what is paid to it now may wait until it can be
 /// taken back. It can lie about that to no profit.

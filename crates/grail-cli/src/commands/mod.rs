@@ -27,6 +27,7 @@ mod words;
 pub use address::address;
 pub use auditor::{Question, audit, read_chain};
 pub use balance::balance;
+pub use bridge::bridge;
 pub use bump::bump;
 pub use explain::explain;
 pub use init::init;

@@ -4,7 +4,7 @@ use bitcoin::{Amount, FeeRate, XOnlyPublicKey};
 use grail_api::client::Client;
 use grail_api::{
     CheckedReceipt, CreatePegIn, CreatePegOut, IdempotencyKey, Kind, ParsedRequest, ProblemCode,
-    Request,
+    Request, StatusCode,
 };
 use grail_attest::Protocol;
 use grail_types::Roster;
@@ -15,7 +15,7 @@ use grail_wallet::seed::{RECLAIM_KEYS_MAX, Seed};
 use grail_wallet::slot::{Slot, SlotKeys, WINDOW_BLOCKS, WINDOW_SLOTS};
 
 use crate::arguments;
-use crate::commands::bridge::must_serve;
+use crate::commands::bridge::{must_serve, warning};
 use crate::failure::Failure;
 use crate::home::NextSlot;
 use crate::progress::{Note, Progress};
@@ -102,6 +102,10 @@ fn make(
     let receipt = check_answer(&parsed, &believed.roster, &answer)?;
     if !own.needs_receipt.is_empty() {
         progress.note(needs_receipt(&own.needs_receipt));
+    }
+    // One for each code, if the server is honest.
+    for reason in answer.warnings.iter().take(StatusCode::ALL.len()) {
+        progress.note(warning(reason));
     }
     if let Some(slot) = own.slot {
         session.wallet.take_slot(slot)?;

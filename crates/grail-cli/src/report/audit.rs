@@ -107,6 +107,10 @@ pub struct SettlementView {
     pub vault_before_sat: u64,
     /// The vault after.
     pub vault_after_sat: u64,
+    /// zkBTC that left on balance, less what time let go of, before.
+    pub outflow_before_sat: u64,
+    /// The same after.
+    pub outflow_after_sat: u64,
     /// Roster inputs.
     pub signed: Vec<SignedView>,
 }
@@ -123,6 +127,8 @@ impl From<&Settlement> for SettlementView {
             supply_after_sat: settlement.supply.1,
             vault_before_sat: settlement.vault.0,
             vault_after_sat: settlement.vault.1,
+            outflow_before_sat: settlement.outflow.0,
+            outflow_after_sat: settlement.outflow.1,
             signed: settlement
                 .signed
                 .iter()
@@ -416,6 +422,9 @@ impl Display for BooksView {
         )?;
         if self.burnt_sat > 0 {
             writeln!(f, "burnt         {} by their owners", zkbtc(self.burnt_sat))?;
+        }
+        if self.outflow_sat > 0 {
+            writeln!(f, "outflow       {}", zkbtc(self.outflow_sat))?;
         }
         if self.donations_sat > 0 || self.merged_donations_sat != 0 {
             writeln!(

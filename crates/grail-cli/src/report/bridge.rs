@@ -2,9 +2,68 @@
 
 use std::fmt::{Display, Formatter, Result};
 
+use grail_api::{BridgeStatus, Outflow};
+use grail_wallet::roster::printable;
 use serde::Serialize;
 
 use super::{btc, zkbtc};
+
+/// `bridge`.
+#[derive(Debug, Serialize)]
+pub struct BridgeReport {
+    /// What the API says.
+    #[serde(flatten)]
+    pub status: BridgeStatus,
+}
+
+impl Display for BridgeReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let status = &self.status;
+        write!(f, "state         {}", status.state)?;
+        if let Some(seconds) = status.expected_wait_seconds {
+            write!(
+                f,
+                ", about {seconds} s from a confirmed deposit to its settlement"
+            )?;
+        }
+        for reason in &status.reasons {
+            write!(
+                f,
+                "\nbecause       {} [{}]",
+                printable(&reason.detail),
+                reason.code
+            )?;
+        }
+        write!(
+            f,
+            "\noperators     {} of {} heard of, {} must sign\nblock         {}",
+            status.operators_heard, status.operators, status.threshold, status.height
+        )?;
+        match &status.outflow {
+            Some(outflow) => leaving(f, outflow),
+            None => write!(f, "\nmay leave     not known"),
+        }
+    }
+}
+
+/// What may leave now, and from when on more.
+fn leaving(f: &mut Formatter<'_>, outflow: &Outflow) -> Result {
+    write!(
+        f,
+        "\nmay leave     {} on balance by now, of {} at once and {} with every block",
+        zkbtc(outflow.may_leave_sat),
+        zkbtc(outflow.cap_sat),
+        zkbtc(outflow.rate_sat_per_block)
+    )?;
+    match outflow.blocks_until_more {
+        Some(blocks) => write!(
+            f,
+            "\n              more in {blocks} block(s), all of it in {}",
+            outflow.blocks_until_empty
+        ),
+        None => Ok(()),
+    }
+}
 
 /// `peg-in`, `peg-out`.
 #[derive(Debug, Serialize)]

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use audit::{AuditReport, BooksView, FindingView, StepView, Tally};
 pub use bridge::{
-    Pegged, Reclaimed, ReservesReport, ReservesView, RosterEpochReport, RosterReport,
+    BridgeReport, Pegged, Reclaimed, ReservesReport, ReservesView, RosterEpochReport, RosterReport,
     RostersReport, SignerReport,
 };
 pub use diagnostic::diagnostic;

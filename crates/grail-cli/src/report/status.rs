@@ -78,6 +78,25 @@ impl Display for StatusReport {
             };
             f.write_str(told)?;
         }
+        if let Some(wait) = &status.fee_wait {
+            write!(
+                f,
+                "\nwaits         for lower fees since block {}, until block {}",
+                wait.since_height, wait.until_height
+            )?;
+        }
+        if let Some(wait) = &status.outflow_wait {
+            write!(
+                f,
+                "\nwaits         {} may leave by now, so much {} [{}]",
+                zkbtc(wait.may_leave_sat),
+                wait.blocks.map_or_else(
+                    || "only with others that come in".to_owned(),
+                    |blocks| format!("in {blocks} block(s) at the earliest")
+                ),
+                wait.code
+            )?;
+        }
         for refused in &status.refusals {
             write!(
                 f,

@@ -266,6 +266,7 @@ impl Served {
             deposit_max_sat: params.deposit_max.to_sat(),
             carrier_sat: params.carrier.to_sat(),
             estimated_fee_share_sat: 3_000,
+            estimated_surcharge_sat: 0,
             created_at: 1,
         };
         Ok((201, json(&request)))

@@ -5,3 +5,4 @@
 mod chain;
 mod notice;
 mod outflow;
+mod room;

@@ -17,7 +17,12 @@ use grail_flow::{SettlementStage, confirmations};
 use grail_store::{OpenAlarms, Reader, VaultTotals};
 use grail_types::{Params, Roster};
 
-use super::{Api, answer::Answer, node_view::NodeView};
+use super::{
+    Api,
+    answer::Answer,
+    node_view::NodeView,
+    outflow::{Leaving, leaving},
+};
 use crate::{
     backend::Backend,
     clock, operators,
@@ -91,6 +96,8 @@ struct Facts {
     proof_waiting_since: Option<u64>,
     /// What a proof takes, seconds.
     proof_seconds: u64,
+    /// What may leave; none while that cannot be said.
+    leaving: Option<Leaving>,
 }
 
 async fn look(api: &Api) -> Answer<Arc<BridgeStatus>> {
@@ -130,6 +137,7 @@ async fn look(api: &Api) -> Answer<Arc<BridgeStatus>> {
         lane: ages,
         proof_waiting_since: reader.proof_waiting_since().await?,
         proof_seconds: estimate.unwrap_or(0) / 1_000,
+        leaving: leaving(backend, &mut reader).await?,
     };
     Ok(Arc::new(
         facts.status(backend.params(), backend.config.batch_seconds),
@@ -192,6 +200,7 @@ impl Facts {
             fee_rate_sat_per_kvb: node
                 .and_then(|view| view.fee_rate)
                 .map(|rate| FeeRate::to_sat_per_kwu(rate).saturating_mul(4)),
+            outflow: self.leaving.as_ref().map(Leaving::shown),
         }
     }
 
@@ -257,6 +266,7 @@ impl Facts {
         }
         self.waits(&mut say);
         self.queue(params, &mut say);
+        reasons.extend(self.leaving.and_then(|leaving| leaving.is_shut(params)));
         reasons
     }
 

@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use bitcoin::{Amount, BlockHash, hashes::Hash};
 use grail_chain::BlockRef;
-use grail_types::{ImagesHash, Network};
+use grail_types::{Epoch, ImagesHash, Network};
 
 use super::*;
 
@@ -17,6 +17,7 @@ fn well() -> Facts {
                 hash: BlockHash::all_zeros(),
             },
             fee_rate: Some(FeeRate::BROADCAST_MIN),
+            deficit: Amount::ZERO,
         }),
         height: 900_000,
         paused: None,
@@ -39,6 +40,12 @@ fn well() -> Facts {
         lane: BTreeMap::new(),
         proof_waiting_since: None,
         proof_seconds: 0,
+        leaving: Some(Leaving {
+            limit: params().outflow_limit(),
+            level: 0,
+            nft_confirmations: 0,
+            epoch: Epoch(3),
+        }),
     }
 }
 
@@ -52,7 +59,7 @@ fn codes(facts: &Facts) -> Vec<StatusCode> {
 }
 
 /// What brings a code about at `n`, and not one below.
-const CASES: [(StatusCode, u64, Change); 18] = [
+const CASES: [(StatusCode, u64, Change); 19] = [
     (StatusCode::PausedByHand, 1, by_hand),
     (StatusCode::AlarmOpen, 1, stopping),
     (StatusCode::AlarmToSee, 1, shown),
@@ -89,6 +96,12 @@ const CASES: [(StatusCode, u64, Change); 18] = [
     // Half of a year of blocks.
     (StatusCode::LastResortNear, 26_280, old),
     (StatusCode::QueueLong, 199, ready),
+    (StatusCode::OutflowLimit, 1, |facts, n| {
+        // The smallest peg-out goes, and one that is `n` larger than what is left does not.
+        let leaving = facts.leaving.as_mut().unwrap();
+        let room = params().deposit_min - Amount::from_sat(n);
+        leaving.level = (leaving.limit.cap - room).to_sat();
+    }),
 ];
 
 fn by_hand(facts: &mut Facts, n: u64) {
@@ -197,4 +210,29 @@ fn proofs_may_take_a_few_times_what_they_took_before() {
         facts.proof_waiting_since = Some(facts.now - age);
         assert_eq!(codes(&facts), expected, "{age}");
     }
+}
+
+#[test]
+fn what_may_leave_is_the_cap_less_what_is_left_of_the_level() {
+    let mut facts = well();
+    let shown = |facts: &Facts| facts.status(&params(), 30).outflow.unwrap();
+    let (cap, rate) = (100_000_000_000, 700_000_000);
+    let empty = shown(&facts);
+    assert_eq!((empty.may_leave_sat, empty.cap_sat), (cap, cap));
+    assert_eq!(
+        (empty.blocks_until_more, empty.blocks_until_empty),
+        (None, 0)
+    );
+    let leaving = facts.leaving.as_mut().unwrap();
+    (leaving.level, leaving.nft_confirmations) = (3 * rate + 1, 2);
+    let some = shown(&facts);
+    assert_eq!(some.may_leave_sat, cap - rate - 1);
+    assert_eq!((some.level_sat, some.nft_confirmations), (3 * rate + 1, 2));
+    assert_eq!(some.rate_sat_per_block, rate);
+    assert_eq!(
+        (some.blocks_until_more, some.blocks_until_empty),
+        (Some(1), 2)
+    );
+    facts.leaving = None;
+    assert_eq!(facts.status(&params(), 30).outflow, None);
 }

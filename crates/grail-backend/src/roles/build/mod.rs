@@ -26,12 +26,13 @@ use grail_txbuild::{
 };
 use grail_types::{BoundedVec, Bridge, Epoch, Governance, Network, Params, Roster};
 use grail_wire::{Action, Proposal};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use crate::{
     alarm, backend::Backend, clock, draft::Draft, roles::lane, rosters::Rosters, rotations,
     step::Step,
 };
+pub(crate) use parents::deficit;
 use turns::Turns;
 
 /// Blocks within which a settlement should be mined.
@@ -134,6 +135,11 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     }
     if !reader.is_anybody_ready(epoch).await? {
         return Ok(Built::Nothing);
+    }
+    // What was refused for a limit passes with blocks, and would be refused again before.
+    let height = reader.last_block().await?.map_or(0, |block| block.height);
+    if backend.limited_at.load(Relaxed) == height {
+        return Ok(Built::Hold);
     }
     // Settlements spend each other's outputs, and nodes relay only so long a chain without a block.
     let unconfirmed = reader.unconfirmed_settlement_count().await?;
@@ -325,6 +331,21 @@ async fn nft_to_build_on(
     }
     let newest = holders.last().map_or(Some(nft), |holder| holder.nft_output);
     Ok(newest)
+}
+
+/// The newest output of the NFT that is published: what the network has, wherever the settlements
+/// stand that are on their way there.
+pub(crate) async fn published_nft(
+    backend: &Backend,
+    reader: &mut Reader,
+) -> Result<OutPoint, StoreError> {
+    let nft = chain_nft(backend, reader).await?;
+    let holders = lane::holders(reader, nft).await?;
+    let published = holders.iter().map_while(|holder| {
+        let is_published = holder.state.stage().is_published();
+        holder.nft_output.filter(|_| is_published)
+    });
+    Ok(published.last().unwrap_or(nft))
 }
 
 /// The NFT's unspent output by the chain. In no block yet: then the deployment is on its way.

@@ -3,18 +3,23 @@
 
 use bitcoin::{Amount, FeeRate};
 use grail_flow::{replacement::Lane, surcharge};
+use grail_store::Settlement;
 
 use super::{chain_nft, replace};
 use crate::{backend::Backend, clock, roles::lane};
 
-/// What those that wait for a block, all of them published, lack to be mined at `rate`.
+/// What those that wait for a block lack to be mined at `rate`: those that are built, of which the
+/// fee is known. What is planned meets published ones alone.
 ///
 /// # Errors
 /// What rows and node answer.
-pub(super) async fn deficit(backend: &Backend, rate: FeeRate) -> anyhow::Result<Amount> {
+pub(crate) async fn deficit(backend: &Backend, rate: FeeRate) -> anyhow::Result<Amount> {
     let mut reader = backend.store.read().await?;
     let nft = chain_nft(backend, &mut reader).await?;
-    let holders = lane::holders(&mut reader, nft).await?;
+    let mut holders = lane::holders(&mut reader, nft).await?;
+    let is_built = |holder: &Settlement| holder.fee.is_some() && holder.vsize.is_some();
+    let built = holders.iter().take_while(|holder| is_built(holder)).count();
+    holders.truncate(built);
     if holders.is_empty() {
         return Ok(Amount::ZERO);
     }

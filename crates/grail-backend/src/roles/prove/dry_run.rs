@@ -11,7 +11,7 @@ use grail_wire::{ProposalId, decode_proposal};
 use super::unservable::unservable;
 use crate::{
     backend::Backend,
-    roles::publish::find_the_missing,
+    roles::{limited, publish::find_the_missing},
     step::Step,
     work::{JobError, JobOutcome, nothing_to_do, settlement_at},
 };
@@ -70,7 +70,17 @@ pub async fn dry_run(backend: &Backend, id: SettlementId) -> JobOutcome<'_> {
             // Whatever is wrong with it: should the same be asked for again, the prover is asked
             // again (it may remember).
             step.tx.forget_proof(id).await?;
-            unservable(&mut step, id, SettlementEvent::DryRunRefused, &details).await?;
+            let event = SettlementEvent::DryRunRefused;
+            let Some(blocks) = limited::blocks_to_pass(backend.params(), &refusal) else {
+                unservable(&mut step, id, event, &details).await?;
+                return Ok(step);
+            };
+            tracing::error!(settlement = id.0, blocks, details, "refused for a limit");
+            let alarm = Alarm::UnservableSettlements {
+                settlement: id,
+                cause: details,
+            };
+            limited::give_up(backend, &mut step, id, event, alarm).await?;
             Ok(step)
         }
     }

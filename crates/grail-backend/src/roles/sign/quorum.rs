@@ -8,9 +8,17 @@ use grail_chain::{RejectReason, Verdict as NodeVerdict};
 use grail_flow::{Alarm, AlarmCode, AlarmSubject, SettlementEvent, SettlementState};
 use grail_store::Verdict;
 use grail_txbuild::{CheckedSignatures, Standing};
+use grail_wire::RefusalCode;
 
 use super::answers::Pending;
-use crate::{backend::Backend, roles::prove::suspect_all, step::Step};
+use crate::{
+    backend::Backend,
+    roles::{
+        limited::{self, is_for_a_limit},
+        prove::suspect_all,
+    },
+    step::Step,
+};
 
 /// Completes the settlement when a quorum has signed, gives it up when none can any more.
 pub(super) async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyhow::Result<()> {
@@ -48,6 +56,7 @@ pub(super) async fn try_to_finish(backend: &Backend, pending: &Pending) -> anyho
 async fn give_up(backend: &Backend, pending: &Pending, tally: &Tally) -> anyhow::Result<()> {
     let id = pending.id;
     let mut step = Step::begin(backend).await?;
+    let event = SettlementEvent::QuorumRefused;
     if let Some(name) = step.tx.rotation_step(id).await? {
         // Settlements go on: who does not want a rotation stops no peg.
         let (name, unwilling) = (name.name(), tally.unwilling.len());
@@ -57,19 +66,36 @@ async fn give_up(backend: &Backend, pending: &Pending, tally: &Tally) -> anyhow:
             unwilling,
             "a step is refused"
         );
-    } else {
-        // The dry run approved the same bytes, so building them anew would end the same way.
-        let alarm = Alarm::QuorumRefused {
-            settlement: id,
-            unwilling: tally.unwilling.len(),
-            threshold: pending.roster.threshold().0,
-        };
-        step.raise(&alarm).await?;
+        step.tell_settlement(id, event).await?;
+        step.commit().await?;
+        return Ok(());
     }
+    // The dry run approved the same bytes, so building them anew would end the same way.
+    let alarm = Alarm::QuorumRefused {
+        settlement: id,
+        unwilling: tally.unwilling.len(),
+        threshold: pending.roster.threshold().0,
+    };
+    // Unless it is for a limit alone, of which none of its requests is the cause.
+    let others: BTreeSet<_> = tally
+        .unwilling
+        .difference(&tally.limited)
+        .copied()
+        .collect();
+    if pending.collector.standing(&tally.signed(), &others) != Standing::Lost {
+        tracing::error!(
+            settlement = id.0,
+            blocks = 1,
+            "operators refuse for a limit"
+        );
+        limited::give_up(backend, &mut step, id, event, alarm).await?;
+        step.commit().await?;
+        return Ok(());
+    }
+    step.raise(&alarm).await?;
     // It may be one deposit that operators do not like: smaller batches tell.
     suspect_all(&mut step, id).await?;
-    step.tell_settlement(id, SettlementEvent::QuorumRefused)
-        .await?;
+    step.tell_settlement(id, event).await?;
     step.commit().await?;
     Ok(())
 }
@@ -127,6 +153,8 @@ async fn finish(backend: &Backend, pending: &Pending, tally: &Tally) -> anyhow::
 struct Tally {
     signatures: BTreeMap<XOnlyPublicKey, CheckedSignatures>,
     unwilling: BTreeSet<XOnlyPublicKey>,
+    /// Those of them to whom more would leave, or exist, than may by now.
+    limited: BTreeSet<XOnlyPublicKey>,
 }
 
 impl Tally {
@@ -140,6 +168,7 @@ impl Tally {
         let mut tally = Self {
             signatures: BTreeMap::new(),
             unwilling: BTreeSet::new(),
+            limited: BTreeSet::new(),
         };
         for answer in answers {
             let signer = *pending
@@ -153,11 +182,17 @@ impl Tally {
                         .context("stored signatures are malformed")?;
                     tally.signatures.insert(signer, checked);
                 }
-                Verdict::Refused { .. } | Verdict::Faulty { .. } => {
-                    if answer.attempt == round {
-                        tally.unwilling.insert(signer);
+                Verdict::Refused { code, .. } if answer.attempt == round => {
+                    tally.unwilling.insert(signer);
+                    if is_for_a_limit(&RefusalCode::from(code.as_str())) {
+                        tally.limited.insert(signer);
                     }
                 }
+                Verdict::Faulty { .. } if answer.attempt == round => {
+                    tally.unwilling.insert(signer);
+                }
+                // To an attempt that is over.
+                Verdict::Refused { .. } | Verdict::Faulty { .. } => {}
             }
         }
         Ok(tally)
