@@ -123,8 +123,8 @@ pub(super) async fn read(
                 .saturating_add(wait_blocks(backend.params(), request.terms.reclaim_delay)),
         });
     let state = request_state(request.state.stage());
-    let outflow_wait = outflow_wait(backend, reader, &request, own.as_ref()).await?;
     let holding_roster = Some(holding_roster(backend, reader, &request).await?);
+    let outflow_wait = outflow_wait(backend, reader, &request, own.as_ref()).await?;
     let receipt = Receipt::new(
         InternalKey::Nums,
         request.terms.clone(),
@@ -167,27 +167,6 @@ pub(super) async fn read(
     })
 }
 
-/// What a peg-out that could be settled otherwise waits for, if more would leave with it than may.
-async fn outflow_wait(
-    backend: &Backend,
-    reader: &mut Reader,
-    request: &Request,
-    deposit: Option<&DepositRow>,
-) -> Answer<Option<OutflowWait>> {
-    let waits = matches!(
-        request.state.stage(),
-        RequestStage::Unconfirmed | RequestStage::Ready
-    );
-    let token = deposit.and_then(token_sat).filter(|_| waits);
-    let (Some(token), grail_types::Kind::PegOut) = (token, request.terms.kind) else {
-        return Ok(None);
-    };
-    let leaving = outflow::leaving(backend, reader).await?;
-    // Deposits of former rosters wait for their users, whatever may leave.
-    let leaving = leaving.filter(|leaving| leaving.epoch == request.roster.epoch());
-    Ok(leaving.and_then(|leaving| leaving.wait(Amount::from_sat(token))))
-}
-
 /// What becomes of a request whose roster is not to stay.
 async fn holding_roster(
     backend: &Backend,
@@ -207,6 +186,27 @@ async fn holding_roster(
         Some(_) => HoldingRoster::Leaving,
         None => HoldingRoster::Holds,
     })
+}
+
+/// What a peg-out that could be settled otherwise waits for, if more would leave with it than may.
+async fn outflow_wait(
+    backend: &Backend,
+    reader: &mut Reader,
+    request: &Request,
+    deposit: Option<&DepositRow>,
+) -> Answer<Option<OutflowWait>> {
+    let waits = matches!(
+        request.state.stage(),
+        RequestStage::Unconfirmed | RequestStage::Ready
+    );
+    let token = deposit.and_then(token_sat).filter(|_| waits);
+    let (Some(token), grail_types::Kind::PegOut) = (token, request.terms.kind) else {
+        return Ok(None);
+    };
+    let leaving = outflow::leaving(backend, reader).await?;
+    // Deposits of former rosters wait for their users, whatever may leave.
+    let leaving = leaving.filter(|leaving| leaving.epoch == request.roster.epoch());
+    Ok(leaving.and_then(|leaving| leaving.wait(Amount::from_sat(token))))
 }
 
 /// The settlement from the request's side, once it has a transaction.

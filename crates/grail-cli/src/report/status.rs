@@ -66,6 +66,18 @@ impl Display for StatusReport {
                 btc(settlement.fee_share_sat)
             )?;
         }
+        if !status.state.is_terminal() {
+            let told = match status.holding_roster {
+                Some(HoldingRoster::Leaving) => {
+                    "\nroster        is about to hand over: what is not settled by then is yours to take back"
+                }
+                Some(HoldingRoster::Former) => {
+                    "\nroster        has handed over: what is not settled is yours to take back"
+                }
+                Some(HoldingRoster::Holds) | None => "",
+            };
+            f.write_str(told)?;
+        }
         if let Some(wait) = &status.fee_wait {
             write!(
                 f,
@@ -84,18 +96,6 @@ impl Display for StatusReport {
                 ),
                 wait.code
             )?;
-        }
-        if !status.state.is_terminal() {
-            let told = match status.holding_roster {
-                Some(HoldingRoster::Leaving) => {
-                    "\nroster        is about to hand over: what is not settled by then is yours to take back"
-                }
-                Some(HoldingRoster::Former) => {
-                    "\nroster        has handed over: what is not settled is yours to take back"
-                }
-                Some(HoldingRoster::Holds) | None => "",
-            };
-            f.write_str(told)?;
         }
         for refused in &status.refusals {
             write!(

@@ -66,31 +66,33 @@ async fn give_up(backend: &Backend, pending: &Pending, tally: &Tally) -> anyhow:
             unwilling,
             "a step is refused"
         );
-    } else {
-        // The dry run approved the same bytes, so building them anew would end the same way.
-        let alarm = Alarm::QuorumRefused {
-            settlement: id,
-            unwilling: tally.unwilling.len(),
-            threshold: pending.roster.threshold().0,
-        };
-        // Unless it is for a limit alone, of which none of its requests is the cause.
-        let others: BTreeSet<_> = tally
-            .unwilling
-            .difference(&tally.limited)
-            .copied()
-            .collect();
-        if pending.collector.standing(&tally.signed(), &others) != Standing::Lost {
-            tracing::error!(
-                settlement = id.0,
-                blocks = 1,
-                "operators refuse for a limit"
-            );
-            limited::give_up(backend, &mut step, id, event, alarm).await?;
-            step.commit().await?;
-            return Ok(());
-        }
-        step.raise(&alarm).await?;
+        step.tell_settlement(id, event).await?;
+        step.commit().await?;
+        return Ok(());
     }
+    // The dry run approved the same bytes, so building them anew would end the same way.
+    let alarm = Alarm::QuorumRefused {
+        settlement: id,
+        unwilling: tally.unwilling.len(),
+        threshold: pending.roster.threshold().0,
+    };
+    // Unless it is for a limit alone, of which none of its requests is the cause.
+    let others: BTreeSet<_> = tally
+        .unwilling
+        .difference(&tally.limited)
+        .copied()
+        .collect();
+    if pending.collector.standing(&tally.signed(), &others) != Standing::Lost {
+        tracing::error!(
+            settlement = id.0,
+            blocks = 1,
+            "operators refuse for a limit"
+        );
+        limited::give_up(backend, &mut step, id, event, alarm).await?;
+        step.commit().await?;
+        return Ok(());
+    }
+    step.raise(&alarm).await?;
     // It may be one deposit that operators do not like: smaller batches tell.
     suspect_all(&mut step, id).await?;
     step.tell_settlement(id, event).await?;
