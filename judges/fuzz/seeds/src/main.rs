@@ -37,7 +37,7 @@ fn main() {
         world.images.clone(),
         grail_fixtures::world::governance(),
     )
-        .expect("a world's parameters name its images");
+    .expect("a world's parameters name its images");
     corpus.fixture(
         "protocol.json",
         &serde_json::to_vec_pretty(&protocol).expect("a protocol is JSON"),
@@ -161,6 +161,19 @@ fn proposals(corpus: &Corpus, world: &World) {
         bare.requests.clear();
         let encoded = encode_proposal(&bare.wire()).expect("proposals encode");
         corpus.seed("proposal", &format!("{name}-bare"), &encoded);
+    }
+    let succession = support::steps::succession(world);
+    let announcing = world.announcing(&succession);
+    let announced = world.after(&announcing);
+    for (name, world, step) in [
+        ("announce", world, announcing),
+        ("cancel", &announced, announced.cancelling()),
+        ("execute", &announced, announced.executing(&succession)),
+    ] {
+        let approved = step.approve(world);
+        assert!(approved.is_ok(), "{name} must be signed: {approved:?}");
+        let encoded = encode_proposal(&step.propose(world)).expect("proposals encode");
+        corpus.seed("proposal", name, &encoded);
     }
     for (name, request) in all_requests(world) {
         let encoded = encode(Epoch(0), &request).expect("requests encode");
