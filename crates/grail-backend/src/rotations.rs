@@ -13,10 +13,9 @@ use grail_bridge_contract::RosterState;
 use grail_chain::View;
 use grail_charms::{PrevTx, roster_state};
 use grail_flow::SettlementStage;
-use grail_policy::{Refusal, wait_of};
+use grail_policy::{check_reachable, notice_tree, wait_of};
 use grail_spell::nft_app;
 use grail_store::{Reader, RotationRow, RotationStep, RotationStepRow, SignedRotation, StoreError};
-use grail_txbuild::notice_tree;
 use grail_types::{Governance, ParamsHash, Roster};
 
 use crate::{backend::Backend, clock, rosters::Rosters};
@@ -192,16 +191,9 @@ pub async fn take(
         Err(error) => return Err(error.into()),
     }
     if let Some(proposed) = rotation.proposed() {
-        let today = backend.params();
-        if proposed.params.nft_carrier != today.nft_carrier {
-            return Err(RotationError::Unfit("it has another carrier of the NFT").into());
-        }
-        if proposed.spell_min > nft.state.spell_max {
-            let reason = "no spell of today can hand over to it";
-            return Err(RotationError::Unfit(reason).into());
-        }
-        let _wait = wait_of(backend.bridge().network, today, nft.state.supply)
-            .map_err(|refusal: Refusal| RotationError::Refused(refusal))?;
+        let (network, today) = (backend.bridge().network, backend.params());
+        check_reachable(&nft.state, today, &proposed.succession()).map_err(RotationError::from)?;
+        let _wait = wait_of(network, today, nft.state.supply).map_err(RotationError::from)?;
     }
     let document = serde_json::to_string(rotation.document()).map_err(anyhow::Error::from)?;
     let next = rotation.next().to_string();

@@ -1,5 +1,6 @@
 //! Rosters with their keys, and rotations from one to the next: proven under the real contract,
-//! signed by whoever holds the keys. No program makes a rotation yet; the chain may hold one.
+//! signed by whoever holds the keys. The steps that operators sign
+//! are in [`crate::world::steps`]; these show what a chain may hold.
 
 use std::ops::Deref;
 

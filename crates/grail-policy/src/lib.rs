@@ -35,6 +35,7 @@ pub use approve::{Approved, Decision, Judged, Signing, SigningInput, approve, ju
 pub use probe::Probe;
 pub use refusal::Refusal;
 pub use rotation::{
-    ConsentError, NOTICE_COIN, Rotation, check_consents, check_succession, successor, wait_of,
+    ConsentError, NOTICE_COIN, Rotation, check_consents, check_reachable, check_succession,
+    check_to_come, notice_tree, successor, wait_of,
 };
 pub use settlement::{ItemOutcome, Settlement};

@@ -7,16 +7,13 @@ use bitcoin::{Amount, FeeRate, Transaction, TxOut, Txid, secp256k1::Keypair};
 use grail_bridge_contract::RosterState;
 use grail_chain::{RejectReason, Verdict};
 use grail_fixtures::world::{
-    BRIDGE, Draft, FEE_RATE, PROOF_BYTES, Peg, Setup, World, coin, p2tr, peg_in,
-    steps::{
-        EVIDENCE, StepDraft, administrators, administrators_to_come, consents, signers_to_come,
-        succession,
-    },
+    BRIDGE, Draft, Peg, Setup, World, coin, p2tr, peg_in,
+    steps::{signers_to_come, succession},
 };
 use grail_policy::{Approved, Decision, Signing};
 use grail_script::{InternalKey, Sighashes, VaultTree};
 use grail_testkit::Node;
-use grail_txbuild::{Deposit, RotationRequest, RotationStep, SettlementRequest};
+use grail_txbuild::{Deposit, RotationStep, SettlementRequest};
 use grail_types::{Kind, SignerIndex};
 use grail_witness::quorum_witness;
 
@@ -94,44 +91,15 @@ impl Bridge {
         sponsor: (Deposit, Transaction),
         made: &[Transaction],
     ) -> Step {
-        let (deposit, paid) = sponsor;
         let world = &self.world;
-        let request = RotationRequest {
-            bridge: &world.bridge,
-            params: &world.params,
-            roster: &world.roster,
-            governance: &world.governance,
-            state: &world.state,
-            nft: world.nft(),
-            vault: Some(world.vault_coin()),
-            step,
-            sponsors: vec![deposit],
-            fee_rate: FEE_RATE,
-            proof_bytes: PROOF_BYTES,
-        };
-        let plan = request.plan(&world.secp).unwrap();
-        let mut draft = Draft {
-            epoch: world.roster.epoch(),
-            params: world.params.clone(),
-            governance: world.governance.clone(),
-            transaction: plan.transaction,
-            spell: plan.spell.to_wire(),
-            uncommitted: Vec::new(),
-            after_spell: Vec::new(),
-            previous: [&[world.genesis.clone(), paid], made].concat(),
-            requests: Vec::new(),
-        };
-        draft.tidy_previous();
-        let step = StepDraft {
-            draft,
-            action: plan.action,
-            state: plan.state.clone(),
-        };
+        let mut step = world.step_paid_by(step, sponsor);
+        step.draft.previous.extend_from_slice(made);
+        step.draft.tidy_previous();
         let approved = step.approve(world).unwrap();
         Step {
             signed: signed(&world.keys, &approved),
             signing: approved.get().signing().clone(),
-            state: plan.state,
+            state: step.state,
         }
     }
 }
@@ -192,18 +160,8 @@ fn a_rotation_waits_for_its_coin_while_twenty_settlements_pass_by() {
 
     // Announced, by consent of the administrators.
     let succession = succession(&bridge.world);
-    let consent = bridge.world.announcement_consent(&succession);
-    let new = newcomer(&bridge.world);
-    let announcement = bridge.step(
-        RotationStep::Announce {
-            succession: Box::new(succession.clone()),
-            evidence: EVIDENCE,
-            consents: consents(&administrators(), &[0, 1, 2], &consent),
-            newcomers: consents(&administrators_to_come(), &new, &consent),
-        },
-        deposit(),
-        &[],
-    );
+    let announcing = bridge.world.announcement(&succession);
+    let announcement = bridge.step(announcing, deposit(), &[]);
     bridge.node.send(&announcement.signed);
     bridge.node.mine(1);
     let (announcement, state) = (announcement.signed, announcement.state);
@@ -278,14 +236,4 @@ fn sponsor(kind: Kind) -> Peg {
         fee_cap: 30_000,
         destination: p2tr(9),
     }
-}
-
-fn newcomer(world: &World) -> Vec<u16> {
-    let today = world.governance.administrators();
-    let keys = administrators_to_come();
-    (0..)
-        .zip(&keys)
-        .filter(|(_, key)| !today.contains(&key.x_only_public_key().0))
-        .map(|(position, _)| position)
-        .collect()
 }

@@ -13,7 +13,7 @@ mod settlement;
 
 pub use complete::{CheckedSignatures, Collector, CompleteError, FaultyContributions, Standing};
 pub use deploy::{DeployError, Deployment, DeploymentPlan, first_state};
-pub use rotation::{RotationPlan, RotationPlanError, RotationRequest, RotationStep, notice_tree};
+pub use rotation::{RotationPlan, RotationPlanError, RotationRequest, RotationStep};
 pub use settlement::{
     Coin, Deposit, LeftOut, LeftOutReason, PlanError, PlannedItem, SettlementPlan,
     SettlementRequest,

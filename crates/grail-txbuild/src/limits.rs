@@ -12,27 +12,14 @@ pub fn claim(age: Age) -> Sequence {
     }
 }
 
-/// The fewest blocks of age that let so many satoshis go: when what is so much above the cap
-/// passes, if the level before it is as high.
-pub fn blocks_to_let_go(limit: &OutflowLimit, excess: u64) -> u64 {
-    excess.div_ceil(limit.rate.to_sat().max(1))
-}
-
 /// The age to claim of a coin with so many confirmations: all that it has, but no more than empties
 /// the level. A coin in no block has none, and whoever claims more waits for nothing.
 pub fn age_to_claim(limit: &OutflowLimit, level: u64, confirmations: u32) -> Age {
-    let needed = blocks_to_let_go(limit, level);
+    let needed = limit.blocks_to_let_go(level);
     let most = needed
         .min(u64::from(confirmations))
         .min(u64::from(u16::MAX));
     Age(u16::try_from(most).unwrap_or(u16::MAX))
-}
-
-/// Blocks between the announcement of a rotation and its execution: `notice`, and as many as the
-/// whole supply needs to leave. `None` if a coin cannot wait so long.
-pub fn wait(limit: &OutflowLimit, notice: u16, supply: u64) -> Option<u16> {
-    let blocks = u16::try_from(blocks_to_let_go(limit, supply)).ok()?;
-    Some(blocks.max(notice))
 }
 
 /// What the limit lets leave in a settlement that is made now, as the builder makes it.
@@ -62,7 +49,7 @@ impl OutflowRoom {
     pub fn blocks_until(&self, amount: Amount) -> Option<u64> {
         let most_left = self.limit.cap.checked_sub(amount)?.to_sat();
         let excess = self.left.saturating_sub(most_left);
-        Some(blocks_to_let_go(&self.limit, excess))
+        Some(self.limit.blocks_to_let_go(excess))
     }
 
     /// The same for a satoshi more than may leave now; `None` where that is the cap already.
@@ -73,6 +60,6 @@ impl OutflowRoom {
 
     /// The same for all that may leave at once.
     pub fn blocks_until_empty(&self) -> u64 {
-        blocks_to_let_go(&self.limit, self.left)
+        self.limit.blocks_to_let_go(self.left)
     }
 }

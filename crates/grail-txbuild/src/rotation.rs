@@ -8,12 +8,10 @@ use bitcoin::{
 };
 use grail_bridge_contract::{Action as ContractAction, Next, RosterState};
 use grail_charms::{BuildError, SettlementItem, step_spell};
-use grail_policy::{NOTICE_COIN, Refusal, successor, wait_of};
-use grail_script::{DepositTree, InternalKey, NoticeTree, VaultTree, weight};
+use grail_policy::{NOTICE_COIN, Refusal, notice_tree, successor, wait_of};
+use grail_script::{DepositTree, InternalKey, VaultTree, weight};
 use grail_spell::{NormalizedSpell, encode_op_return};
-use grail_types::{
-    BoundExceeded, BoundedVec, Bridge, Governance, MockAllowed, Params, Roster, notice_commitment,
-};
+use grail_types::{BoundExceeded, BoundedVec, Bridge, Governance, MockAllowed, Params, Roster};
 use grail_wire::{Action, Announcement, Cancellation, Consents, Execution, Succession};
 
 use crate::settlement::{Coin, Deposit};
@@ -118,18 +116,6 @@ pub enum RotationPlanError {
     /// The spell cannot be encoded.
     #[error("spell: {0}")]
     Envelope(String),
-}
-
-/// The notice coin's output for a state whose rotation is announced, held by the roster of that
-/// state.
-pub fn notice_tree<C: Verification>(
-    secp: &Secp256k1<C>,
-    bridge: &Bridge,
-    roster: &Roster,
-    next: &Next,
-) -> NoticeTree {
-    let commitment = notice_commitment(bridge, roster.epoch(), next.serial, &next.hash);
-    NoticeTree::new(secp, roster, next.wait, commitment)
 }
 
 impl RotationRequest<'_> {

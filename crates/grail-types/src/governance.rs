@@ -147,6 +147,14 @@ impl Governance {
         }
     }
 
+    /// Positions of those who are no administrators in `today`, ascending.
+    pub fn newcomers_after<'a>(&'a self, today: &'a Self) -> impl Iterator<Item = u16> + 'a {
+        (0_u16..)
+            .zip(&self.administrators)
+            .filter(|(_, key)| !today.administrators.contains(key))
+            .map(|(position, _)| position)
+    }
+
     /// The canonical bytes: threshold (u16, big-endian), then 32 bytes a key.
     pub fn to_bytes(&self) -> Vec<u8> {
         let keys = self.administrators.iter();

@@ -51,6 +51,19 @@ impl OutflowLimit {
         left.saturating_add(burned).saturating_sub(minted)
     }
 
+    /// The fewest blocks of age that let so many satoshis go: when what is so much above the cap
+    /// passes, if the level before it is as high.
+    pub fn blocks_to_let_go(&self, excess: u64) -> u64 {
+        excess.div_ceil(self.rate.to_sat().max(1))
+    }
+
+    /// Blocks between the announcement of a rotation and its execution: `notice`, and as many as
+    /// the whole supply needs to leave. `None` if a coin cannot wait so long.
+    pub fn wait(&self, notice: u16, supply: u64) -> Option<u16> {
+        let blocks = u16::try_from(self.blocks_to_let_go(supply)).ok()?;
+        Some(blocks.max(notice))
+    }
+
     /// Whether a settlement that mints and burns so much may leave the level at `got`. What nets
     /// in may always: it lowers the level, also where a rotation has lowered the cap below it.
     pub fn check(&self, got: u64, minted: u64, burned: u64) -> Result<(), OutflowAboveCap> {

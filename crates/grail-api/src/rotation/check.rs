@@ -6,7 +6,7 @@ use bitcoin::secp256k1::schnorr::Signature;
 use bitcoin::secp256k1::{All, Secp256k1};
 use grail_attest::{ImagesNotPinned, PinnedImages};
 use grail_bridge_contract::RosterState;
-use grail_policy::{ConsentError, Refusal, check_consents, successor};
+use grail_policy::{ConsentError, Refusal, check_consents, check_to_come, successor};
 use grail_types::{
     BoundedVec, Bridge, Consent, ConsentStep, Epoch, Governance, GovernanceError, Roster,
     TaggedHasher,
@@ -82,9 +82,19 @@ pub enum RotationError {
     /// The chain is at another step.
     #[error("{0}")]
     Step(&'static str),
-    /// The contract's arithmetic ends.
+    /// Operators would refuse it for another reason.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(Refusal),
+}
+
+impl From<Refusal> for RotationError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::SuccessionUnfit(reason) => Self::Unfit(reason),
+            Refusal::SuccessionShare(error) => Self::Share(error),
+            other => Self::Refused(other),
+        }
+    }
 }
 
 impl RotationError {
@@ -146,21 +156,7 @@ impl ProposedRoster {
 
     /// The rules of a roster to come that need no chain.
     fn check(&self, bridge: &Bridge, today: &Roster) -> Result<(), RotationError> {
-        let follows = today.epoch().0.checked_add(1) == Some(self.roster.epoch().0);
-        let rules = [
-            (follows, "its epoch is not the next"),
-            (
-                self.params.notice >= bridge.network.notice_min(),
-                "its notice is below what the network demands",
-            ),
-            (self.spell_min <= self.spell_max, "it knows no spells"),
-        ];
-        if let Some((_, reason)) = rules.into_iter().find(|(holds, _)| !holds) {
-            return Err(RotationError::Unfit(reason));
-        }
-        self.governance
-            .check_share(&self.roster)
-            .map_err(RotationError::Share)?;
+        check_to_come(bridge.network, today.epoch(), &self.succession())?;
         let _pinned = PinnedImages::new(self.images.clone(), &self.params)?;
         let ascends = self
             .evidence
@@ -176,14 +172,6 @@ impl ProposedRoster {
         }
         Ok(())
     }
-
-    /// Positions in the governance to come of those who are not administrators today.
-    fn newcomers_of<'a>(&'a self, today: &'a Governance) -> impl Iterator<Item = u16> + 'a {
-        (0_u16..)
-            .zip(self.governance.administrators())
-            .filter(|(_, key)| !today.administrators().contains(key))
-            .map(|(position, _)| position)
-    }
 }
 
 impl RotationDocument {
@@ -197,7 +185,7 @@ impl RotationDocument {
         if let RotationPaper::Announce(proposed) = &self.paper {
             let to_come = &proposed.governance;
             check_consents(secp, to_come, &consent, &wire(&proposed.newcomers), 0)?;
-            let fresh: Vec<_> = proposed.newcomers_of(&self.governance).collect();
+            let fresh: Vec<_> = to_come.newcomers_after(&self.governance).collect();
             let known = proposed
                 .newcomers
                 .iter()
@@ -312,7 +300,9 @@ impl CheckedRotation {
             let mut signed = proposed.newcomers.iter();
             signed.any(|it| it.administrator == *position)
         };
-        let newcomers = proposed.newcomers_of(&self.document.governance);
+        let newcomers = proposed
+            .governance
+            .newcomers_after(&self.document.governance);
         newcomers.filter(|position| !signed(position)).collect()
     }
 

@@ -3,15 +3,13 @@
 
 use bitcoin::Amount;
 use grail_api::{LimitCode, Outflow, OutflowWait, StatusCode, StatusReason};
-use grail_charms::{PrevTx, roster_state};
 use grail_flow::confirmations;
-use grail_spell::nft_app;
 use grail_store::Reader;
 use grail_txbuild::limits::OutflowRoom;
 use grail_types::{Epoch, OutflowLimit, Params};
 
 use super::{answer::Answer, view::tip_height};
-use crate::{backend::Backend, roles::build::published_nft};
+use crate::{backend::Backend, roles::build::published_nft, rotations::state_at};
 
 /// What may leave, and what that follows from.
 #[derive(Clone, Copy, Debug)]
@@ -32,9 +30,7 @@ pub(super) async fn leaving(backend: &Backend, reader: &mut Reader) -> Answer<Op
     let Some(transaction) = reader.transaction(&nft.txid).await? else {
         return Ok(None);
     };
-    let read = PrevTx::read_committed(&transaction, backend.mock());
-    let state = roster_state(&read.charms_at(nft.vout), &nft_app(&backend.bridge().app));
-    let Ok(Some(state)) = state else {
+    let Ok(state) = state_at(backend, nft, &transaction) else {
         return Ok(None);
     };
     // Its parameters are then not known here, and nothing is built either.

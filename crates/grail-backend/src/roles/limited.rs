@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering::Relaxed;
 use grail_flow::{AbandonCode, Alarm, SettlementEvent, SettlementId, SettlementState};
 use grail_policy::Refusal;
 use grail_store::StoreError;
-use grail_txbuild::limits::blocks_to_let_go;
 use grail_types::Params;
 use grail_wire::RefusalCode;
 
@@ -37,7 +36,7 @@ pub(crate) fn blocks_to_pass(params: &Params, refusal: &Refusal) -> Option<u64> 
     match refusal {
         Refusal::OutflowAboveCap(above) => {
             let excess = above.got.saturating_sub(above.cap.to_sat());
-            Some(blocks_to_let_go(&params.outflow_limit(), excess).max(1))
+            Some(params.outflow_limit().blocks_to_let_go(excess).max(1))
         }
         other => is_for_a_limit(&other.code()).then_some(1),
     }

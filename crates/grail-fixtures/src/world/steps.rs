@@ -69,16 +69,6 @@ pub fn consents(keys: &[Keypair], positions: &[u16], consent: &Consent) -> Conse
     BoundedVec::new(positions.iter().map(sign).collect()).unwrap()
 }
 
-/// Who must sign that `to_come` is announced and is new, by position.
-fn newcomers(world: &World, to_come: &Governance) -> Vec<u16> {
-    let today = world.governance.administrators();
-    (0..)
-        .zip(to_come.administrators())
-        .filter(|(_, key)| !today.contains(key))
-        .map(|(position, _)| position)
-        .collect()
-}
-
 /// A step, proven anew whenever it is proposed.
 #[derive(Clone, Debug)]
 pub struct StepDraft {
@@ -172,15 +162,23 @@ impl World {
     /// The announcement of `succession`, whose administrators to come have the keys
     /// [`administrators_to_come`].
     pub fn announcing(&self, succession: &Succession) -> StepDraft {
+        let sponsor = self.sponsor(Kind::SponsorAnnounce, 1, SPONSORED);
+        self.step_paid_by(self.announcement(succession), sponsor)
+    }
+
+    /// The same, to be planned.
+    pub fn announcement(&self, succession: &Succession) -> RotationStep {
         let consent = self.announcement_consent(succession);
-        let new = newcomers(self, &succession.governance);
-        let step = RotationStep::Announce {
+        let new: Vec<_> = succession
+            .governance
+            .newcomers_after(&self.governance)
+            .collect();
+        RotationStep::Announce {
             succession: Box::new(succession.clone()),
             evidence: EVIDENCE,
             consents: consents(&administrators(), &[0, 1, 3], &consent),
             newcomers: consents(&administrators_to_come(), &new, &consent),
-        };
-        self.step(step, Kind::SponsorAnnounce)
+        }
     }
 
     /// Takes back what the world's state announces.
@@ -216,7 +214,12 @@ impl World {
 
     /// A step with one sponsor.
     pub fn step(&self, step: RotationStep, sponsor: Kind) -> StepDraft {
-        let (deposit, made) = self.sponsor(sponsor, 1, SPONSORED);
+        self.step_paid_by(step, self.sponsor(sponsor, 1, SPONSORED))
+    }
+
+    /// A step paid by this deposit.
+    pub fn step_paid_by(&self, step: RotationStep, sponsor: (Deposit, Transaction)) -> StepDraft {
+        let (deposit, made) = sponsor;
         let request = RotationRequest {
             bridge: &self.bridge,
             params: &self.params,

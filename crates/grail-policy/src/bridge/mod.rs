@@ -22,6 +22,7 @@ use crate::{
     refusal::Refusal,
 };
 
+pub(crate) mod deposit;
 pub(crate) mod nft;
 pub(crate) mod vault;
 

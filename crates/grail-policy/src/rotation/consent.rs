@@ -2,7 +2,7 @@
 
 use bitcoin::secp256k1::{Secp256k1, Verification};
 use grail_types::{Consent, Governance};
-use grail_wire::{Announcement, ConsentSignature, Consents};
+use grail_wire::{Announcement, ConsentSignature};
 
 use crate::{bridge::Case, refusal::Refusal};
 
@@ -64,20 +64,8 @@ pub(super) fn check_announcement<C: Verification>(
     check_consents(secp, today, consent, &it.consents, needed)?;
     let to_come = &it.succession.governance;
     check_consents(secp, to_come, consent, &it.newcomers, 0)?;
-    check_newcomers(today, to_come, &it.newcomers)
-}
-
-fn check_newcomers(
-    today: &Governance,
-    to_come: &Governance,
-    signed: &Consents,
-) -> Result<(), Refusal> {
-    let is_new = |key| !today.administrators().contains(key);
-    let expected = (0_u16..)
-        .zip(to_come.administrators())
-        .filter(|(_, key)| is_new(key))
-        .map(|(position, _)| position);
-    if signed.iter().map(|it| it.administrator).eq(expected) {
+    let signed = it.newcomers.iter().map(|it| it.administrator);
+    if signed.eq(to_come.newcomers_after(today)) {
         Ok(())
     } else {
         Err(Refusal::NewcomerSilent)

@@ -29,8 +29,8 @@ mod sponsors;
 mod succession;
 
 pub use consent::{ConsentError, check_consents};
-pub use notice::{NOTICE_COIN, wait_of};
-pub use succession::{check_succession, successor};
+pub use notice::{NOTICE_COIN, notice_tree, wait_of};
+pub use succession::{check_reachable, check_succession, check_to_come, successor};
 
 /// A step of a rotation that obeys the rules.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use bitcoin::{
 use grail_bridge_contract::{Next, RosterState};
 use grail_script::{NoticeTree, Spend};
 use grail_spell::BridgeCharms;
-use grail_types::{Age, Epoch, Network, Params, notice_commitment};
+use grail_types::{Age, Bridge, Network, Params, Roster, notice_commitment};
 
 use crate::{
     approve::SigningInput,
@@ -26,23 +26,22 @@ pub const NOTICE_COIN: Amount = Amount::from_sat(330);
 /// fewer than the parameters say, no fewer than this program demands on the network, and so many
 /// that everybody may have left by the limit on what leaves.
 pub fn wait_of(network: Network, params: &Params, supply: u64) -> Result<u16, Refusal> {
-    let rate = params.outflow_rate.to_sat();
-    let to_leave = supply.checked_div(rate).ok_or(Refusal::Overflow)?;
-    let to_leave = to_leave.saturating_add(u64::from(!supply.is_multiple_of(rate)));
+    let limit = params.outflow_limit();
     let least = params.notice.max(network.notice_min());
-    u16::try_from(to_leave.max(u64::from(least))).map_err(|_| Refusal::WaitTooLong(to_leave))
+    let too_long = || Refusal::WaitTooLong(limit.blocks_to_let_go(supply));
+    limit.wait(least, supply).ok_or_else(too_long)
 }
 
-/// The coin of the announcement `next`, which `held` makes or made.
-fn tree<C: Verification>(
+/// The notice coin's output for a state whose rotation is announced, held by the roster of that
+/// state.
+pub fn notice_tree<C: Verification>(
     secp: &Secp256k1<C>,
-    case: &Case<'_>,
-    held: &Held,
+    bridge: &Bridge,
+    roster: &Roster,
     next: &Next,
 ) -> NoticeTree {
-    let epoch = Epoch(held.before.epoch);
-    let commitment = notice_commitment(case.bridge, epoch, next.serial, &next.hash);
-    NoticeTree::new(secp, &held.roster, next.wait, commitment)
+    let commitment = notice_commitment(bridge, roster.epoch(), next.serial, &next.hash);
+    NoticeTree::new(secp, roster, next.wait, commitment)
 }
 
 /// The announcement makes its coin.
@@ -56,7 +55,7 @@ pub(super) fn check_output<C: Verification>(
     let next = super::announced(after)?;
     let output = case.transaction.output.get(index);
     let output = output.ok_or(Refusal::NoticeCoin("there is none"))?;
-    if output.script_pubkey != tree(secp, case, held, next).script_pubkey {
+    if output.script_pubkey != notice_tree(secp, case.bridge, &held.roster, next).script_pubkey {
         return Err(Refusal::NoticeCoin("its script is another"));
     }
     if output.value != NOTICE_COIN {
@@ -77,7 +76,7 @@ pub(super) fn check_input<C: Verification>(
     index: usize,
 ) -> Result<SigningInput, Refusal> {
     let next = super::announced(&held.before)?;
-    let tree = tree(secp, case, held, next);
+    let tree = notice_tree(secp, case.bridge, &held.roster, next);
     let spent = case.outline.spent.get(index);
     let spent = spent.ok_or(Refusal::NoticeCoin("there is none"))?;
     if spent.output.script_pubkey != tree.script_pubkey {

@@ -6,13 +6,16 @@ use bitcoin::{
     Amount,
     secp256k1::{Secp256k1, Verification},
 };
-use grail_script::{DepositTree, InternalKey, Spend};
+use grail_script::Spend;
 use grail_spell::BridgeCharms;
 use grail_types::{Kind, RequestId, Terms};
 use grail_wire::ActionKind;
 
 use crate::{
-    bridge::{Case, Held},
+    bridge::{
+        Case, Held,
+        deposit::{check_address, check_terms},
+    },
     refusal::Refusal,
 };
 
@@ -43,14 +46,11 @@ pub(super) fn check<C: Verification>(
         if !seen.insert(request) {
             return Err(Refusal::RepeatedRequest(request));
         }
-        check_terms(case, held, step, terms, request)?;
-        let tree = DepositTree::new(secp, InternalKey::Nums, terms, &held.roster);
-        if tree.script_pubkey != spent.output.script_pubkey {
-            return Err(Refusal::DepositMismatch {
-                input_index,
-                request,
-            });
-        }
+        // Where they would be paid to is not looked at: a sponsor gets nothing.
+        let (bridge, params) = (case.bridge, &case.proposal.params);
+        let pays = pays_for(terms.kind) == Some(step);
+        check_terms(terms, request, bridge, params, &held.roster, pays)?;
+        let tree = check_address(secp, terms, &held.roster, input_index, spent)?;
         if spent.carried != BridgeCharms::Nothing {
             return Err(Refusal::UnexpectedCharms { input_index });
         }
@@ -67,35 +67,12 @@ pub(super) fn check<C: Verification>(
     Ok(paid)
 }
 
-/// Terms that pay for this step of this bridge, in this epoch. Where they would be paid to is not
-/// looked at: a sponsor gets nothing.
-fn check_terms(
-    case: &Case<'_>,
-    held: &Held,
-    step: ActionKind,
-    terms: &Terms,
-    request: RequestId,
-) -> Result<(), Refusal> {
-    let params = &case.proposal.params;
-    let delays = params.reclaim_delay_min..=params.reclaim_delay_max;
-    let pays = match terms.kind {
-        Kind::SponsorAnnounce => step == ActionKind::Announcement,
-        Kind::SponsorCancel => step == ActionKind::Cancellation,
-        Kind::SponsorExecute => step == ActionKind::Execution,
-        Kind::PegIn | Kind::PegOut => false,
-    };
-    let rules = [
-        (pays, "it pays for another action"),
-        (terms.network == case.bridge.network, "another network"),
-        (terms.bridge == case.bridge.app, "another bridge"),
-        (terms.epoch == held.roster.epoch(), "another epoch"),
-        (
-            delays.contains(&terms.reclaim_delay),
-            "reclaim delay out of range",
-        ),
-    ];
-    match rules.into_iter().find(|(holds, _)| !holds) {
-        None => Ok(()),
-        Some((_, reason)) => Err(Refusal::TermsUnfit { request, reason }),
+/// The one step that a sponsor pays for.
+fn pays_for(kind: Kind) -> Option<ActionKind> {
+    match kind {
+        Kind::SponsorAnnounce => Some(ActionKind::Announcement),
+        Kind::SponsorCancel => Some(ActionKind::Cancellation),
+        Kind::SponsorExecute => Some(ActionKind::Execution),
+        Kind::PegIn | Kind::PegOut => None,
     }
 }

@@ -6,7 +6,7 @@ use bitcoin::{
 };
 use grail_bridge_contract::RosterState;
 use grail_script::{InternalKey, VaultTree};
-use grail_types::{Bridge, Network, Params};
+use grail_types::{Bridge, Epoch, Network, Params};
 use grail_wire::Succession;
 
 use crate::refusal::Refusal;
@@ -47,11 +47,41 @@ pub fn successor<C: Verification>(
     })
 }
 
-/// Rules about a roster to come that a state by itself does not show.
+/// Rules about a roster to come that a state by itself does not show: those of
+/// [`check_to_come`] and of [`check_reachable`].
 pub fn check_succession(
     network: Network,
     before: &RosterState,
     today: &Params,
+    succession: &Succession,
+) -> Result<(), Refusal> {
+    check_to_come(network, Epoch(before.epoch), succession)?;
+    check_reachable(before, today, succession)
+}
+
+/// Those of the rules that are about what today's roster leads to.
+pub fn check_reachable(
+    before: &RosterState,
+    today: &Params,
+    succession: &Succession,
+) -> Result<(), Refusal> {
+    // The NFT's coin never changes, and its next holders would take it for another's.
+    if succession.params.nft_carrier != today.nft_carrier {
+        let reason = "it has another carrier of the NFT";
+        return Err(Refusal::SuccessionUnfit(reason));
+    }
+    // The execution is a spell of a version that today's images verify.
+    if succession.spell_min > before.spell_max {
+        let reason = "no spell of today can hand over to it";
+        return Err(Refusal::SuccessionUnfit(reason));
+    }
+    Ok(())
+}
+
+/// Those of the rules that need no state: what whoever signs offline can check.
+pub fn check_to_come(
+    network: Network,
+    before: Epoch,
     succession: &Succession,
 ) -> Result<(), Refusal> {
     let Succession {
@@ -61,22 +91,12 @@ pub fn check_succession(
         spell_min,
         spell_max,
     } = succession;
-    let follows = before.epoch.checked_add(1) == Some(roster.epoch().0);
+    let follows = before.0.checked_add(1) == Some(roster.epoch().0);
     let notice = params.notice >= network.notice_min();
     let rules = [
         (follows, "its epoch is not the next"),
-        // The NFT's coin never changes, and its next holders would take it for another's.
-        (
-            params.nft_carrier == today.nft_carrier,
-            "it has another carrier of the NFT",
-        ),
         (notice, "its notice is below what the network demands"),
         (spell_min <= spell_max, "it knows no spells"),
-        // The execution is a spell of a version that today's images verify.
-        (
-            *spell_min <= before.spell_max,
-            "no spell of today can hand over to it",
-        ),
     ];
     if let Some((_, reason)) = rules.into_iter().find(|(holds, _)| !holds) {
         return Err(Refusal::SuccessionUnfit(reason));

@@ -2,19 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use bitcoin::{
-    Amount, TxOut,
-    secp256k1::{Secp256k1, Verification},
-};
-use grail_script::{DepositTree, InternalKey, VaultTree};
+use bitcoin::{Amount, TxOut};
+use grail_script::{DepositTree, VaultTree};
 use grail_spell::BridgeCharms;
 use grail_types::{Bridge, Kind, Params, RequestId, Roster, Terms};
 
 use super::books::Effect;
-use crate::{outline::Spent, refusal::Refusal};
-
-/// A sponsor pays for the step of a rotation that its terms name, and for nothing else.
-const SPONSOR: &str = "it pays for another action";
+use crate::{bridge::deposit, outline::Spent, refusal::Refusal};
 
 /// One request as the transaction serves it.
 pub(super) struct Item<'a> {
@@ -27,8 +21,7 @@ pub(super) struct Item<'a> {
     pub carried: BridgeCharms,
 }
 
-/// Terms that this bridge serves, each once. What the deposit address commits to is compared here;
-/// what only the backend can know (deadlines, margins before the reclaim) is not.
+/// Terms that this bridge serves in a settlement, each once.
 pub(super) fn check_terms(
     requests: &[Terms],
     bridge: &Bridge,
@@ -42,49 +35,21 @@ pub(super) fn check_terms(
         if !seen.insert(request) {
             return Err(Refusal::RepeatedRequest(request));
         }
-        let delays = params.reclaim_delay_min..=params.reclaim_delay_max;
+        let is_peg = !terms.kind.is_sponsor();
+        deposit::check_terms(terms, request, bridge, params, roster, is_peg)?;
         let to = terms.destination.script();
-        let is_served = delays.contains(&terms.reclaim_delay);
         let is_user = to != vault.script_pubkey.as_script();
         let holds_carrier = to.minimal_non_dust() <= params.carrier;
         let can_carry = terms.kind == Kind::PegOut || holds_carrier;
-        let pegs = !terms.kind.is_sponsor();
-        let rules = [
-            (pegs, SPONSOR),
-            (terms.network == bridge.network, "another network"),
-            (terms.bridge == bridge.app, "another bridge"),
-            (terms.epoch == roster.epoch(), "another epoch"),
-            (is_served, "reclaim delay out of range"),
-            (is_user, "the destination is the vault"),
-            (can_carry, "the carrier is dust at the destination"),
-        ];
-        for (holds, reason) in rules {
-            if !holds {
-                return Err(Refusal::TermsUnfit { request, reason });
-            }
-        }
+        deposit::check_rules(
+            request,
+            [
+                (is_user, "the destination is the vault"),
+                (can_carry, "the carrier is dust at the destination"),
+            ],
+        )?;
     }
     Ok(())
-}
-
-/// Derives the deposit output of `terms` and compares: a deposit can serve only the request that it
-/// was made for.
-pub(super) fn check_deposit<C: Verification>(
-    secp: &Secp256k1<C>,
-    terms: &Terms,
-    roster: &Roster,
-    input_index: usize,
-    spent: &Spent,
-) -> Result<DepositTree, Refusal> {
-    let tree = DepositTree::new(secp, InternalKey::Nums, terms, roster);
-    if tree.script_pubkey == spent.output.script_pubkey {
-        Ok(tree)
-    } else {
-        Err(Refusal::DepositMismatch {
-            input_index,
-            request: tree.request,
-        })
-    }
 }
 
 impl Item<'_> {
@@ -100,7 +65,7 @@ impl Item<'_> {
             Kind::PegIn => self.peg_in(params),
             Kind::PegOut => self.peg_out(params),
             Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => {
-                let reason = SPONSOR;
+                let reason = "a sponsor gets nothing";
                 Err(Refusal::TermsUnfit { request, reason })
             }
         }?;

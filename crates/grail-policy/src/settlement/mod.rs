@@ -13,7 +13,7 @@ use grail_wire::{Proposal, SettlementRequest};
 
 use crate::{
     approve::{Signing, SigningInput},
-    bridge::{Case, Held, nft, vault},
+    bridge::{Case, Held, deposit::check_address, nft, vault},
     outline::{Outline, Spent},
     refusal::Refusal,
 };
@@ -22,7 +22,7 @@ mod books;
 mod items;
 
 use books::{Effect, check_books, check_limits};
-use items::{Item, check_deposit, check_terms};
+use items::{Item, check_terms};
 
 /// A settlement that obeys the rules.
 #[derive(Clone, Debug)]
@@ -117,7 +117,7 @@ impl Requested<'_> {
         let mut items = Vec::with_capacity(requests.len());
         let pairs = requests.iter().zip(deposits).zip(item_outputs);
         for ((terms, (input_index, spent)), (output_index, output)) in pairs {
-            let tree = check_deposit(secp, terms, roster, input_index, spent)?;
+            let tree = check_address(secp, terms, roster, input_index, spent)?;
             let item = Item {
                 terms,
                 tree,

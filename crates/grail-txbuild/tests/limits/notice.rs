@@ -1,7 +1,6 @@
 //! The wait between a rotation's announcement and its execution, and the waits that do not wait.
 
 use bitcoin::Amount;
-use grail_txbuild::limits::wait;
 use grail_types::{Age, OutflowLimit};
 use proptest::prelude::*;
 
@@ -54,12 +53,12 @@ fn a_wait_by_lock_time_is_over_at_once_when_announced_at_a_stale_height() {
 
 #[test]
 fn the_wait_is_the_notice_or_what_the_supply_needs() {
-    assert_eq!(wait(&limit(), NOTICE, 0), Some(NOTICE));
-    assert_eq!(wait(&limit(), NOTICE, 7 * 144), Some(144));
-    assert_eq!(wait(&limit(), NOTICE, 7 * 144 + 1), Some(145));
-    assert_eq!(wait(&limit(), NOTICE, 7 * 65_535), Some(65_535));
-    assert_eq!(wait(&limit(), NOTICE, 7 * 65_535 + 1), None);
-    assert_eq!(wait(&limit(), NOTICE, u64::MAX), None);
+    assert_eq!(limit().wait(NOTICE, 0), Some(NOTICE));
+    assert_eq!(limit().wait(NOTICE, 7 * 144), Some(144));
+    assert_eq!(limit().wait(NOTICE, 7 * 144 + 1), Some(145));
+    assert_eq!(limit().wait(NOTICE, 7 * 65_535), Some(65_535));
+    assert_eq!(limit().wait(NOTICE, 7 * 65_535 + 1), None);
+    assert_eq!(limit().wait(NOTICE, u64::MAX), None);
 }
 
 proptest! {
@@ -70,7 +69,7 @@ proptest! {
         // A gap of more than cap / rate blocks would let the bucket run empty, and lose the rest.
         gaps in proptest::collection::vec(1..=142_u64, 1..50),
     ) {
-        let wait = u64::from(wait(&limit(), NOTICE, supply).unwrap());
+        let wait = u64::from(limit().wait(NOTICE, supply).unwrap());
         let (mut level, mut left, mut height) = (limit().cap.to_sat(), supply, 0);
         let gaps = gaps.into_iter().cycle();
         for gap in gaps {

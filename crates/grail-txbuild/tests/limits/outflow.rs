@@ -3,7 +3,7 @@
 use std::env;
 
 use bitcoin::{Amount, Sequence, absolute::LockTime};
-use grail_txbuild::limits::{age_to_claim, blocks_to_let_go, claim};
+use grail_txbuild::limits::{age_to_claim, claim};
 use grail_types::{Age, OutflowAboveCap, OutflowLimit};
 use proptest::{prelude::*, test_runner::Config};
 
@@ -113,7 +113,7 @@ fn the_cap_passes_and_a_satoshi_more_does_not_until_its_time() {
     assert_eq!(limit().check(CAP + 1, 0, CAP + 1), refused);
     // So many blocks later it passes, and one block earlier it does not.
     let level = |age| limit().after(CAP, Age(age), 0, 100);
-    assert_eq!(blocks_to_let_go(&limit(), level(0) - CAP), 8);
+    assert_eq!(limit().blocks_to_let_go(level(0) - CAP), 8);
     assert_eq!(limit().check(level(8), 0, 100), Ok(()));
     assert!(limit().check(level(7), 0, 100).is_err());
 }

@@ -16,15 +16,15 @@ use grail_bridge_contract::RosterState;
 use grail_chain::View;
 use grail_charms::{PrevTx, roster_state};
 use grail_flow::{
-    Alarm, DepositCharms, RequestEvent, RequestState, SettlementStage, confirmations,
+    Alarm, DepositCharms, RequestEvent, RequestState, SettlementId, SettlementStage, confirmations,
     confirmations_needed,
 };
-use grail_spell::nft_app;
+use grail_spell::{NormalizedSpell, nft_app};
 use grail_store::{NewSettlement, Reader, Request, SettlementItem, StoreError};
 use grail_txbuild::{
     Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementPlan, SettlementRequest,
 };
-use grail_types::{BoundedVec, Bridge, Epoch, Governance, Network, Params, Roster};
+use grail_types::{BoundExceeded, BoundedVec, Bridge, Epoch, Governance, Network, Params, Roster};
 use grail_wire::{Action, Proposal};
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
@@ -540,28 +540,12 @@ async fn draft(
     plan: &SettlementPlan,
     previous: &BTreeMap<Txid, Transaction>,
 ) -> anyhow::Result<Built> {
-    let draft = encode_draft(backend, tip, plan, previous)?;
+    let draft = encode_draft(backend, tip, ToPropose::settlement(plan)?, previous)?;
     let items = items_of(plan);
     let mut step = Step::begin(backend).await?;
-    if !is_current(backend, &mut step, tip, &items).await? {
+    let Some(id) = put_into_lane(backend, &mut step, tip, &draft, &items).await? else {
         return Ok(Built::Outdated);
-    }
-    let new = NewSettlement {
-        epoch: tip.roster.epoch(),
-        nft_input: tip.nft.outpoint,
-        draft: &draft,
-        items: &items,
-        now: step.now(),
     };
-    let id = step.tx.create_settlement(&new).await?;
-    for item in &items {
-        let included = RequestEvent::Included {
-            settlement: id,
-            deposit: item.deposit,
-        };
-        step.tell_request(item.request, included).await?;
-    }
-    step.enqueue_proving(id).await?;
     step.commit().await?;
     tracing::info!(
         settlement = id.0,
@@ -573,33 +557,79 @@ async fn draft(
     Ok(Built::Draft)
 }
 
+/// Makes a draft of the tip a settlement to be proven, and tells those whose deposits it spends.
+/// `None`, and nothing is written, where what it was planned from is not so any more.
+async fn put_into_lane(
+    backend: &Backend,
+    step: &mut Step<'_>,
+    tip: &Tip,
+    draft: &[u8],
+    items: &[SettlementItem],
+) -> anyhow::Result<Option<SettlementId>> {
+    if !is_current(backend, step, tip, items).await? {
+        return Ok(None);
+    }
+    let new = NewSettlement {
+        epoch: tip.roster.epoch(),
+        nft_input: tip.nft.outpoint,
+        draft,
+        items,
+        now: step.now(),
+    };
+    let id = step.tx.create_settlement(&new).await?;
+    for item in items {
+        let included = RequestEvent::Included {
+            settlement: id,
+            deposit: item.deposit,
+        };
+        step.tell_request(item.request, included).await?;
+    }
+    step.enqueue_proving(id).await?;
+    Ok(Some(id))
+}
+
+/// What a plan has that is to be proven and asked for.
+struct ToPropose<'a> {
+    transaction: &'a Transaction,
+    spell: &'a NormalizedSpell,
+    action: Action,
+}
+
+impl<'a> ToPropose<'a> {
+    fn settlement(plan: &'a SettlementPlan) -> Result<Self, BoundExceeded> {
+        let requests = BoundedVec::new(plan.requests.clone())?;
+        Ok(Self {
+            transaction: &plan.transaction,
+            spell: &plan.spell,
+            action: Action::Settlement(grail_wire::SettlementRequest { requests }),
+        })
+    }
+}
+
 /// What is to be proven, as rows keep it.
 fn encode_draft(
     backend: &Backend,
     tip: &Tip,
-    plan: &SettlementPlan,
+    planned: ToPropose<'_>,
     previous: &BTreeMap<Txid, Transaction>,
 ) -> anyhow::Result<Vec<u8>> {
-    let needed: std::collections::BTreeSet<_> = plan
+    let needed: std::collections::BTreeSet<_> = planned
         .transaction
         .input
         .iter()
         .map(|input| input.previous_output.txid)
         .collect();
-    let action = Action::Settlement(grail_wire::SettlementRequest {
-        requests: BoundedVec::new(plan.requests.clone())?,
-    });
     let proposal = Proposal::new(
         tip.roster.epoch(),
         backend.params().clone(),
         tip.governance.clone(),
-        plan.transaction.clone(),
+        planned.transaction.clone(),
         needed.iter().filter_map(|txid| previous.get(txid)),
-        action,
+        planned.action,
     )?;
     let draft = Draft {
         proposal,
-        spell: plan.spell.clone(),
+        spell: planned.spell.clone(),
     };
     Ok(draft.encode()?)
 }

@@ -20,7 +20,9 @@ use grail_store::{
 };
 use grail_txbuild::{PlanError, SettlementPlan};
 
-use super::{Built, Materials, Price, Tip, chain_nft, encode_draft, fee_rate, items_of, tip_at};
+use super::{
+    Built, Materials, Price, Tip, ToPropose, chain_nft, encode_draft, fee_rate, items_of, tip_at,
+};
 use crate::{
     backend::Backend,
     roles::{lane, publish::common_tip},
@@ -307,7 +309,7 @@ async fn replace(
         Ok(planned) => planned,
         Err(reason) => return Ok(Err(reason)),
     };
-    let draft = encode_draft(backend, &tip, &plan, &previous)?;
+    let draft = encode_draft(backend, &tip, ToPropose::settlement(&plan)?, &previous)?;
     let items = items_of(&plan);
     let mut step = Step::begin(backend).await?;
     if !seen.is_current(backend, &mut step).await?

@@ -6,19 +6,15 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use bitcoin::{Amount, Transaction, Txid};
 use grail_flow::SettlementStage;
-use grail_store::{
-    NewSettlement, Reader, RotationStep as StepName, RotationStepRow, SettlementItem, StoreError,
-};
+use grail_store::{Reader, RotationStep as StepName, RotationStepRow, SettlementItem, StoreError};
 use grail_txbuild::{
     Coin, Deposit, RotationPlan, RotationPlanError, RotationRequest, RotationStep,
 };
 use grail_types::Kind;
-use grail_wire::Proposal;
 
-use super::{Built, Tip, deposits, fee_rate, is_current, tip};
+use super::{Built, Tip, ToPropose, deposits, encode_draft, fee_rate, put_into_lane, tip};
 use crate::{
     backend::Backend,
-    draft::Draft,
     rosters::Rosters,
     rotations::{self, Known, Nft},
     step::Step,
@@ -256,48 +252,20 @@ async fn draft(
     plan: &RotationPlan,
     previous: &BTreeMap<Txid, Transaction>,
 ) -> anyhow::Result<Built> {
-    let needed: std::collections::BTreeSet<_> = plan
-        .transaction
-        .input
-        .iter()
-        .map(|input| input.previous_output.txid)
-        .collect();
-    let proposal = Proposal::new(
-        tip.roster.epoch(),
-        backend.params().clone(),
-        tip.governance.clone(),
-        plan.transaction.clone(),
-        needed.iter().filter_map(|txid| previous.get(txid)),
-        plan.action.clone(),
-    )?;
-    let draft = Draft {
-        proposal,
-        spell: plan.spell.clone(),
+    let planned = ToPropose {
+        transaction: &plan.transaction,
+        spell: &plan.spell,
+        action: plan.action.clone(),
     };
+    let draft = encode_draft(backend, tip, planned, previous)?;
     let items: Vec<_> = plan.sponsors.iter().map(item).collect();
     let mut step = Step::begin(backend).await?;
-    if !is_current(backend, &mut step, tip, &items).await? {
+    let Some(id) = put_into_lane(backend, &mut step, tip, &draft, &items).await? else {
         return Ok(Built::Outdated);
-    }
-    let new = NewSettlement {
-        epoch: tip.roster.epoch(),
-        nft_input: tip.nft.outpoint,
-        draft: &draft.encode()?,
-        items: &items,
-        now: step.now(),
     };
-    let id = step.tx.create_settlement(&new).await?;
     step.tx
         .note_rotation_step(id, due.attempt, due.name)
         .await?;
-    for item in &items {
-        let included = grail_flow::RequestEvent::Included {
-            settlement: id,
-            deposit: item.deposit,
-        };
-        step.tell_request(item.request, included).await?;
-    }
-    step.enqueue_proving(id).await?;
     step.commit().await?;
     tracing::warn!(
         settlement = id.0,

@@ -1,8 +1,7 @@
 //! Executions.
 
 use bitcoin::{Sequence, Transaction, TxOut};
-use grail_policy::NOTICE_COIN;
-use grail_txbuild::notice_tree;
+use grail_policy::{NOTICE_COIN, notice_tree};
 use grail_types::ParamsValues;
 use grail_wire::Action;
 
