@@ -83,6 +83,8 @@ text_enum! {
         SponsorCancel => "sponsor-cancel",
         /// Pays for handing over to the next roster.
         SponsorExecute => "sponsor-execute",
+        /// Pays for moving donations into the vault's coin.
+        SponsorMerge => "sponsor-merge",
     }
 }
 
@@ -164,6 +166,7 @@ impl From<grail_types::Kind> for Kind {
             grail_types::Kind::SponsorAnnounce => Self::SponsorAnnounce,
             grail_types::Kind::SponsorCancel => Self::SponsorCancel,
             grail_types::Kind::SponsorExecute => Self::SponsorExecute,
+            grail_types::Kind::SponsorMerge => Self::SponsorMerge,
         }
     }
 }
@@ -176,6 +179,7 @@ impl From<Kind> for grail_types::Kind {
             Kind::SponsorAnnounce => Self::SponsorAnnounce,
             Kind::SponsorCancel => Self::SponsorCancel,
             Kind::SponsorExecute => Self::SponsorExecute,
+            Kind::SponsorMerge => Self::SponsorMerge,
         }
     }
 }

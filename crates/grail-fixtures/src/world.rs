@@ -417,7 +417,8 @@ impl World {
                     Kind::PegIn
                     | Kind::SponsorAnnounce
                     | Kind::SponsorCancel
-                    | Kind::SponsorExecute => {
+                    | Kind::SponsorExecute
+                    | Kind::SponsorMerge => {
                         let script = self.deposit_script(&terms);
                         let seed = u64::from_be_bytes(terms.nonce[..8].try_into().unwrap()) + 1_000;
                         let made = funding(seed, vec![output(peg.amount, script)]);

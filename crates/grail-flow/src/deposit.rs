@@ -142,7 +142,7 @@ pub fn acceptable(
         (Kind::PegOut, DepositCharms::ZkBtc(amount)) => (amount, Amount::ONE_SAT),
         // Its whole coin goes to the miners: no least but dust, which no wallet can pay.
         (
-            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute,
+            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge,
             DepositCharms::None,
         ) => (deposit.value, Amount::ONE_SAT),
         _ => return Err(ReclaimCode::WrongCharms),

@@ -13,6 +13,7 @@ use grail_wire::{Action, Proposal};
 #[cfg(feature = "test-action")]
 use crate::probe::Probe;
 use crate::{
+    merge::Merge,
     outline::Outline,
     refusal::Refusal,
     rotation::{Rotation, Step},
@@ -56,6 +57,8 @@ pub enum Decision {
     Settlement(Box<Settlement>),
     /// A step from one roster to the next.
     Rotation(Box<Rotation>),
+    /// Moves donations into the vault's coin.
+    Merge(Box<Merge>),
     /// Moves probe coins. For tests alone.
     #[cfg(feature = "test-action")]
     Probe(Probe),
@@ -66,7 +69,7 @@ impl Decision {
     pub fn as_settlement(&self) -> Option<&Settlement> {
         match self {
             Self::Settlement(settlement) => Some(settlement),
-            Self::Rotation(_) => None,
+            Self::Rotation(_) | Self::Merge(_) => None,
             #[cfg(feature = "test-action")]
             Self::Probe(_) => None,
         }
@@ -77,6 +80,7 @@ impl Decision {
         match self {
             Self::Settlement(settlement) => &settlement.signing,
             Self::Rotation(rotation) => &rotation.signing,
+            Self::Merge(merge) => &merge.signing,
             #[cfg(feature = "test-action")]
             Self::Probe(probe) => &probe.signing,
         }
@@ -151,6 +155,10 @@ pub fn judge<C: Verification>(
         Action::Announcement(it) => Decision::Rotation(rotation(Step::Announce(it), outline)?),
         Action::Cancellation(it) => Decision::Rotation(rotation(Step::Cancel(it), outline)?),
         Action::Execution(it) => Decision::Rotation(rotation(Step::Execute(it), outline)?),
+        Action::Merge(request) => {
+            let merge = Merge::judge(secp, proposal, request, bridge, outline)?;
+            Decision::Merge(Box::new(merge))
+        }
         #[cfg(feature = "test-action")]
         Action::Probe(request) => Decision::Probe(Probe::judge(secp, proposal, request, outline)?),
     };

@@ -11,7 +11,7 @@
 //!
 //! One folder per action over one outline: `outline` reads form, previous outputs and spell,
 //! `bridge` what all transactions of the bridge have, `settlement` its books, `rotation` the steps
-//! from one roster to the next. Only [`Approved`] can be signed, and only [`approve`]
+//! from one roster to the next, `merge` what becomes of donations. Only [`Approved`] can be signed, and only [`approve`]
 //! makes one; [`judge`] is the dry run.
 //!
 //! Whatever believes a roster for another purpose than such a signature adopts it: [`adoption`].
@@ -21,6 +21,7 @@ mod approve;
 mod bridge;
 mod claims;
 mod fee;
+mod merge;
 mod outline;
 mod previous;
 #[cfg(feature = "test-action")]
@@ -31,6 +32,7 @@ mod rotation;
 mod settlement;
 
 pub use approve::{Approved, Decision, Judged, Signing, SigningInput, approve, judge};
+pub use merge::Merge;
 #[cfg(feature = "test-action")]
 pub use probe::Probe;
 pub use refusal::Refusal;

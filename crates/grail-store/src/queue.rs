@@ -179,6 +179,23 @@ impl Reader {
         rows.iter().map(requests::read).collect()
     }
 
+    /// The kind of the sponsors that pay for a settlement, where it serves nobody: all its items
+    /// are theirs, or none is.
+    pub async fn sponsored_by(
+        &mut self,
+        settlement: SettlementId,
+    ) -> Result<Option<Kind>, StoreError> {
+        let row = sqlx::query(
+            "SELECT r.kind AS kind FROM settlement_items i JOIN requests r ON r.id = i.request_row \
+             WHERE i.settlement = $1 ORDER BY i.position LIMIT 1",
+        )
+        .bind(after(settlement.0))
+        .fetch_optional(self.connection())
+        .await?;
+        let kind = row.as_ref().map(requests::kind).transpose()?;
+        Ok(kind.filter(|kind| kind.is_sponsor()))
+    }
+
     /// Whether anybody of an epoch is ready for a settlement, whatever they could pay.
     pub async fn is_anybody_ready(&mut self, epoch: Epoch) -> Result<bool, StoreError> {
         let row = sqlx::query(

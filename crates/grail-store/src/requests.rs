@@ -337,7 +337,17 @@ pub(crate) const fn kind_name(kind: Kind) -> &'static str {
         Kind::SponsorAnnounce => "sponsor-announce",
         Kind::SponsorCancel => "sponsor-cancel",
         Kind::SponsorExecute => "sponsor-execute",
+        Kind::SponsorMerge => "sponsor-merge",
     }
+}
+
+/// The kind in a row.
+pub(crate) fn kind(row: &DbRow) -> Result<Kind, StoreError> {
+    let name = row.text("kind")?;
+    Kind::ALL
+        .into_iter()
+        .find(|kind| kind_name(*kind) == name)
+        .ok_or_else(|| StoreError::corrupt("requests.kind", name))
 }
 
 pub(crate) fn script(row: &DbRow) -> Result<ScriptBuf, StoreError> {

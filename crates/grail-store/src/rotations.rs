@@ -109,18 +109,6 @@ impl Reader {
         row.as_ref().map(read).transpose()
     }
 
-    /// Which step of a rotation a settlement is, if it is one.
-    pub async fn rotation_step(
-        &mut self,
-        settlement: SettlementId,
-    ) -> Result<Option<RotationStep>, StoreError> {
-        let row = sqlx::query("SELECT step FROM rotation_steps WHERE settlement = $1")
-            .bind(after(settlement.0))
-            .fetch_optional(self.connection())
-            .await?;
-        row.map(|row| row.parsed("step")).transpose()
-    }
-
     /// The steps of a rotation that were ever planned here, newest first.
     pub async fn rotation_steps(
         &mut self,

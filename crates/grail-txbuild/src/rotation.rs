@@ -1,4 +1,5 @@
-//! Plans the steps of a rotation: announce, cancel, execute (ADR 27).
+//! Plans what sponsors pay for: the steps of a rotation (ADR 27), and the merging of donations (ADR
+//! 30).
 
 use bitcoin::{
     Amount, FeeRate, ScriptBuf, Sequence, Transaction, TxIn, TxOut, Weight, Witness,
@@ -12,7 +13,7 @@ use grail_policy::{NOTICE_COIN, Refusal, notice_tree, successor, wait_of};
 use grail_script::{DepositTree, InternalKey, VaultTree, weight};
 use grail_spell::{NormalizedSpell, encode_op_return};
 use grail_types::{BoundExceeded, BoundedVec, Bridge, Governance, MockAllowed, Params, Roster};
-use grail_wire::{Action, Announcement, Cancellation, Consents, Execution, Succession};
+use grail_wire::{Action, Announcement, Cancellation, Consents, Execution, Merge, Succession};
 
 use crate::settlement::{Coin, Deposit};
 
@@ -41,6 +42,11 @@ pub enum RotationStep {
         succession: Box<Succession>,
         /// The coin that the announcement made.
         notice: Coin,
+    },
+    /// Moves donations into the vault's coin: no step of a rotation, and paid for as one.
+    Merge {
+        /// The coins, at the vault's address.
+        donations: Vec<Coin>,
     },
 }
 
@@ -169,6 +175,10 @@ impl RotationRequest<'_> {
             RotationStep::Execute { succession, .. } => {
                 successor(secp, self.bridge, before, succession)?
             }
+            RotationStep::Merge { .. } => RosterState {
+                serial,
+                ..before.clone()
+            },
         })
     }
 
@@ -219,11 +229,22 @@ impl RotationRequest<'_> {
         Ok((plan, needed))
     }
 
+    /// What goes into the vault's coin beside it.
+    fn donations(&self) -> &[Coin] {
+        match &self.step {
+            RotationStep::Merge { donations } => donations,
+            RotationStep::Announce { .. }
+            | RotationStep::Cancel { .. }
+            | RotationStep::Execute { .. } => &[],
+        }
+    }
+
     fn contract_action(&self) -> ContractAction {
         match self.step {
             RotationStep::Announce { .. } => ContractAction::Announce,
             RotationStep::Cancel { .. } => ContractAction::Cancel,
             RotationStep::Execute { .. } => ContractAction::Execute,
+            RotationStep::Merge { .. } => ContractAction::Settle,
         }
     }
 
@@ -250,6 +271,7 @@ impl RotationRequest<'_> {
                 succession: *succession,
                 sponsors,
             })),
+            RotationStep::Merge { .. } => Action::Merge(Merge { sponsors }),
         })
     }
 
@@ -262,9 +284,17 @@ impl RotationRequest<'_> {
         let here = VaultTree::new(secp, InternalKey::Nums, self.roster, self.governance);
         let there = ScriptBuf::from_bytes(state.vault_script.clone());
         let mut sides = Sides::default();
-        for coin in std::iter::once(&self.nft).chain(&self.vault) {
+        sides.spend(&self.nft, 0, here.leaf.witness_weight());
+        sides.pay(self.nft.output.value, there.clone());
+        let mut vault = None;
+        for coin in self.vault.iter().chain(self.donations()) {
             sides.spend(coin, 0, here.leaf.witness_weight());
-            sides.pay(coin.output.value, there.clone());
+            let sum = vault.unwrap_or(Amount::ZERO);
+            let sum = sum.checked_add(coin.output.value);
+            vault = Some(sum.ok_or(RotationPlanError::Overflow)?);
+        }
+        if let Some(vault) = vault {
+            sides.pay(vault, there);
         }
         match &self.step {
             RotationStep::Announce { .. } => {
@@ -274,7 +304,7 @@ impl RotationRequest<'_> {
                 sides.pay(NOTICE_COIN, tree.script_pubkey);
                 sides.put_out = NOTICE_COIN;
             }
-            RotationStep::Cancel { .. } => {}
+            RotationStep::Cancel { .. } | RotationStep::Merge { .. } => {}
             RotationStep::Execute { notice, .. } => {
                 let next = self.state.next.as_ref();
                 let next = next.ok_or(Refusal::RotationState("no roster is announced"))?;

@@ -593,8 +593,8 @@ impl SettlementRequest<'_> {
                 };
                 (value >= dust).then_some((output, SettlementItem::Plain))
             }
-            // They pay for a step of a rotation, and get nothing in a settlement.
-            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => None,
+            // They pay the miners of what serves nobody, and get nothing in a settlement.
+            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => None,
         }
     }
 

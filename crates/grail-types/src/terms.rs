@@ -25,16 +25,19 @@ pub enum Kind {
     SponsorCancel,
     /// Pays the miners of handing over.
     SponsorExecute,
+    /// Pays the miners of moving donations into the vault's coin.
+    SponsorMerge,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::PegIn,
         Self::PegOut,
         Self::SponsorAnnounce,
         Self::SponsorCancel,
         Self::SponsorExecute,
+        Self::SponsorMerge,
     ];
 
     /// Whether its deposit carries zkBTC.
@@ -42,11 +45,14 @@ impl Kind {
         matches!(self, Self::PegOut)
     }
 
-    /// Whether it pays for a step of a rotation, and gets nothing.
+    /// Whether it pays the miners of the bridge's own transactions, and gets nothing.
     pub const fn is_sponsor(self) -> bool {
         matches!(
             self,
-            Self::SponsorAnnounce | Self::SponsorCancel | Self::SponsorExecute
+            Self::SponsorAnnounce
+                | Self::SponsorCancel
+                | Self::SponsorExecute
+                | Self::SponsorMerge
         )
     }
 }
@@ -130,6 +136,7 @@ impl Terms {
                     Kind::SponsorAnnounce => 2,
                     Kind::SponsorCancel => 3,
                     Kind::SponsorExecute => 4,
+                    Kind::SponsorMerge => 5,
                 })
                 .u8(self.network.tag())
                 .bytes(&self.bridge.identity)

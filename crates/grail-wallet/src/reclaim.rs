@@ -154,7 +154,8 @@ impl Deposit {
             grail_api::Kind::PegIn
             | grail_api::Kind::SponsorAnnounce
             | grail_api::Kind::SponsorCancel
-            | grail_api::Kind::SponsorExecute => Ok(Self {
+            | grail_api::Kind::SponsorExecute
+            | grail_api::Kind::SponsorMerge => Ok(Self {
                 outpoint,
                 output: TxOut {
                     value: amount,

@@ -37,7 +37,7 @@ pub use proposal::{
     encode_proposal,
 };
 pub use rotation::{
-    Announcement, Cancellation, ConsentSignature, Consents, Execution, SPONSORS_MAX, Sponsors,
-    Succession, SuccessionError,
+    Announcement, Cancellation, ConsentSignature, Consents, Execution, Merge, SPONSORS_MAX,
+    Sponsors, Succession, SuccessionError,
 };
 pub use text::{DETAILS_MAX_BYTES, Text};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::{self, Kind, WireError, WireMessage},
-    rotation::{Announcement, Cancellation, Execution},
+    rotation::{Announcement, Cancellation, Execution, Merge},
 };
 
 /// Most roster inputs of a transaction: its witnesses must fit into what relay takes. Bounds every
@@ -97,6 +97,8 @@ pub enum Action {
     Cancellation(Cancellation),
     /// Hands over to the next roster.
     Execution(Box<Execution>),
+    /// Moves donations into the vault's coin.
+    Merge(Merge),
     /// Moves a roster's probe coin. For tests alone.
     #[cfg(feature = "test-action")]
     Probe(ProbeRequest),
@@ -113,6 +115,8 @@ pub enum ActionKind {
     Cancellation,
     /// [`Action::Execution`].
     Execution,
+    /// [`Action::Merge`].
+    Merge,
     /// [`Action::Probe`].
     #[cfg(feature = "test-action")]
     Probe,
@@ -122,7 +126,11 @@ impl ActionKind {
     /// Whether it moves the roster NFT.
     pub const fn is_of_bridge(self) -> bool {
         match self {
-            Self::Settlement | Self::Announcement | Self::Cancellation | Self::Execution => true,
+            Self::Settlement
+            | Self::Announcement
+            | Self::Cancellation
+            | Self::Execution
+            | Self::Merge => true,
             #[cfg(feature = "test-action")]
             Self::Probe => false,
         }
@@ -136,6 +144,7 @@ impl std::fmt::Display for ActionKind {
             Self::Announcement => "announcement",
             Self::Cancellation => "cancellation",
             Self::Execution => "execution",
+            Self::Merge => "merge",
             #[cfg(feature = "test-action")]
             Self::Probe => "probe",
         })
@@ -150,6 +159,7 @@ impl Action {
             Self::Announcement(_) => ActionKind::Announcement,
             Self::Cancellation(_) => ActionKind::Cancellation,
             Self::Execution(_) => ActionKind::Execution,
+            Self::Merge(_) => ActionKind::Merge,
             #[cfg(feature = "test-action")]
             Self::Probe(_) => ActionKind::Probe,
         }

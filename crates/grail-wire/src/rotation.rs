@@ -1,4 +1,5 @@
-//! What a rotation's steps bring beside their transactions.
+//! What the transactions that sponsors pay for bring beside themselves: a rotation's steps, and the
+//! merging of donations.
 
 use bitcoin::{XOnlyPublicKey, secp256k1::schnorr::Signature};
 use grail_types::{
@@ -151,6 +152,19 @@ pub struct Cancellation {
 pub struct Execution {
     /// The roster to come, as it was announced.
     pub succession: Succession,
+    /// Who pays.
+    pub sponsors: Sponsors,
+}
+
+/// Moves donations into the vault's coin:
+///
+/// ```text
+/// inputs   roster NFT · vault (absent when empty) · donations · sponsors
+/// outputs  roster NFT' · vault · spell
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Merge {
     /// Who pays.
     pub sponsors: Sponsors,
 }

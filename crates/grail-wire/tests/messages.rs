@@ -21,7 +21,7 @@ use grail_types::{
 };
 use grail_wire::{
     Action, Adopt, Adopted, Announcement, Answer, AskerId, Attempt, Boot, Booted, Cancellation,
-    ConsentSignature, Contribution, Contributions, Execution, Fault, FaultCode, Identity, Kind,
+    ConsentSignature, Contribution, Contributions, Execution, Fault, FaultCode, Identity, Kind, Merge,
     PreviousTx, PreviousTxError, Proposal, ProposalId, RefusalCode, RefusalRecord, Request,
     Response, SettlementRequest, Succession, Text, VERSION, Verdict, WireError, WireMessage,
     decode, decode_proposal, encode, encode_proposal,
@@ -166,8 +166,8 @@ fn succession() -> Succession {
     }
 }
 
-/// A proposal of each step of a rotation.
-fn steps() -> [(&'static str, Proposal); 3] {
+/// A proposal of each step of a rotation, and of a merge.
+fn steps() -> [(&'static str, Proposal); 4] {
     let consents = || {
         let signed = ConsentSignature {
             administrator: 0,
@@ -211,6 +211,12 @@ fn steps() -> [(&'static str, Proposal); 3] {
             "proposal execution",
             of(Action::Execution(Box::new(execution))),
         ),
+        (
+            "proposal merge",
+            of(Action::Merge(Merge {
+                sponsors: sponsor(TermsKind::SponsorMerge),
+            })),
+        ),
     ]
 }
 
@@ -220,7 +226,7 @@ fn step_encoded(index: usize) -> (&'static str, Vec<u8>) {
 }
 
 #[test]
-fn the_steps_of_a_rotation_read_back() {
+fn what_sponsors_pay_for_reads_back() {
     for (name, proposal) in steps() {
         let bytes = encode_proposal(&proposal).unwrap();
         assert_eq!(decode_proposal(&bytes), Ok(proposal), "{name}");
@@ -353,6 +359,7 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         step_encoded(0),
         step_encoded(1),
         step_encoded(2),
+        step_encoded(3),
         (
             "answer contributed",
             encode(Epoch(7), &answer(yes())).unwrap(),

@@ -104,7 +104,7 @@ fn room(params: &Params, request: &Request, amount: Option<Amount>, own: Amount)
     let under = match terms.kind {
         // The coin under its zkBTC.
         Kind::PegOut => params.carrier,
-        Kind::PegIn | Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => {
+        Kind::PegIn | Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => {
             Amount::ZERO
         }
     };

@@ -81,13 +81,13 @@ pub async fn watch(backend: &Backend, now: u64) -> Result<(), StoreError> {
             step.tell_settlement(settlement.id, SettlementEvent::Overdue)
                 .await?;
         } else if stage == SettlementStage::Asked
-            && let Some(name) = step.tx.rotation_step(settlement.id).await?
+            && let Some(kind) = step.tx.sponsored_by(settlement.id).await?
         {
             // Operators may differ about a rotation for days: nobody is to wait for them. It is
             // planned again later.
             tracing::warn!(
                 settlement = settlement.id.0,
-                step = name.name(),
+                kind = grail_api::Kind::from(kind).name(),
                 "no quorum: called off"
             );
             step.tell_settlement(settlement.id, SettlementEvent::Cancelled)

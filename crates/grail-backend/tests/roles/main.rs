@@ -22,6 +22,7 @@ mod lane;
 mod last_resort;
 mod late;
 mod life;
+mod merges;
 #[path = "../support/operators.rs"]
 #[allow(dead_code, reason = "shared with the tests of the API")]
 mod operators;

@@ -136,7 +136,7 @@ pub struct SendRotation {
     pub file: PathBuf,
 }
 
-/// A step of a rotation that somebody can pay for.
+/// What somebody can pay for: a step of a rotation, or that donations become part of the vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum SponsoredStep {
     /// The announcement.
@@ -145,6 +145,8 @@ pub enum SponsoredStep {
     Cancel,
     /// The hand-over.
     Execute,
+    /// Moving donations into the vault's coin.
+    Merge,
 }
 
 impl SponsoredStep {
@@ -154,6 +156,7 @@ impl SponsoredStep {
             Self::Announce => Kind::SponsorAnnounce,
             Self::Cancel => Kind::SponsorCancel,
             Self::Execute => Kind::SponsorExecute,
+            Self::Merge => Kind::SponsorMerge,
         }
     }
 }

@@ -93,7 +93,7 @@ fn make(
     match kind {
         Kind::PegIn => can_pay_btc(session, peg.amount, fee_rate)?,
         Kind::PegOut => can_pay_zkbtc(session, peg.amount, fee_rate)?,
-        Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => {
+        Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => {
             return Err(no_peg(kind));
         }
     }
@@ -321,7 +321,7 @@ impl Asking<'_> {
                 )?;
                 Ok((parsed, client.create_peg_out(&create, &key)?))
             }
-            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => Err(no_peg(kind)),
+            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => Err(no_peg(kind)),
         }
     }
 }

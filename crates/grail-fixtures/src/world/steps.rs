@@ -11,7 +11,9 @@ use grail_txbuild::{Deposit, RotationRequest, RotationStep};
 use grail_types::{BoundedVec, Consent, ConsentStep, Epoch, Governance, Kind, Roster, Threshold};
 use grail_wire::{Action, ConsentSignature, Consents, Succession};
 
-use super::{Draft, FEE_RATE, PROOF_BYTES, Peg, World, code, coin, keypair, p2tr, public};
+use super::{
+    Draft, FEE_RATE, PROOF_BYTES, Peg, World, code, coin, funding, keypair, output, p2tr, public,
+};
 
 /// What a sponsor of the tests pays.
 pub const SPONSORED: u64 = 60_000;
@@ -208,6 +210,21 @@ impl World {
         };
         let mut step = self.step(step, Kind::SponsorExecute);
         step.draft.previous.push(announcement.clone());
+        step.draft.tidy_previous();
+        step
+    }
+
+    /// Donations of these amounts moved into the vault's coin.
+    pub fn merging(&self, amounts: &[u64]) -> StepDraft {
+        let script = &self.vault.script_pubkey;
+        let outputs = amounts
+            .iter()
+            .map(|amount| output(*amount, script.clone()));
+        let given = funding(77, outputs.collect());
+        let donations = (0..).zip(amounts).map(|(vout, _)| coin(&given, vout));
+        let donations = donations.collect();
+        let mut step = self.step(RotationStep::Merge { donations }, Kind::SponsorMerge);
+        step.draft.previous.push(given);
         step.draft.tidy_previous();
         step
     }

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use bitcoin::{
-    Transaction,
+    Transaction, TxIn,
     secp256k1::{Secp256k1, Verification},
 };
 use charms_data::Data;
 use grail_bridge_contract::{Action, RosterState};
 use grail_script::{InternalKey, Spend, VaultTree};
 use grail_spell::{BridgeCharms, bridge_charms, nft_app, token_app};
-use grail_types::{Bridge, Roster};
+use grail_types::{Age, Bridge, Roster};
 use grail_wire::Proposal;
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
 
 pub(crate) mod deposit;
 pub(crate) mod nft;
+pub(crate) mod sponsors;
 pub(crate) mod vault;
 
 /// What every step of a decision looks at.
@@ -87,6 +88,17 @@ impl<'a> Case<'a> {
         claims.outputs(Section::Bridge, 0..committed)?;
         claims.outputs(Section::Frame, committed..outputs)?;
         claims.finish()
+    }
+
+    /// No other input claims an age than the one at `aged`.
+    pub(crate) fn check_ages(&self, aged: Option<usize>) -> Result<(), Refusal> {
+        let claims = |(index, input): (usize, &TxIn)| {
+            Some(index) != aged && Age::from_sequence(input.sequence) != Some(Age(0))
+        };
+        if self.transaction.input.iter().enumerate().any(claims) {
+            return Err(Refusal::MalformedTransaction("sequence must be 0xfffffffd"));
+        }
+        Ok(())
     }
 
     /// What is signed, once it is known what the miners get.

@@ -5,8 +5,6 @@
 //! and execution lies time, which Bitcoin counts by the age of a coin that the announcement makes
 //! (ADR 27).
 
-use std::sync::Arc;
-
 use bitcoin::{
     Amount,
     secp256k1::{Secp256k1, Verification},
@@ -17,15 +15,14 @@ use grail_types::{Bridge, Consent, ConsentStep, Epoch, RequestId};
 use grail_wire::{ActionKind, Announcement, Cancellation, Execution, Proposal, Sponsors};
 
 use crate::{
-    approve::{Signing, SigningInput},
-    bridge::{Case, Held, nft, vault},
+    approve::Signing,
+    bridge::{Case, Held, nft, sponsors, vault},
     outline::Outline,
     refusal::Refusal,
 };
 
 mod consent;
 mod notice;
-mod sponsors;
 mod succession;
 
 pub use consent::{ConsentError, check_consents};
@@ -205,12 +202,6 @@ impl Rotation {
                 got: vault_out.unwrap_or(Amount::ZERO),
             });
         }
-        // A sponsor pays the miners and nobody else: the prover's output is the one that no proof
-        // commits to.
-        if let Some(got) = case.framed.prover_fee {
-            let reason = "a rotation pays no prover";
-            return Err(Refusal::ProverFee { got, reason });
-        }
         case.claim_all()?;
 
         // NFT and vault, at the same positions on both sides.
@@ -230,25 +221,19 @@ impl Rotation {
                 aged = Some(bridge_places);
             }
         }
-        notice::check_ages(case.transaction, aged)?;
+        case.check_ages(aged)?;
         let first = inputs.len();
-        let paid = sponsors::check(secp, &case, &held, step.kind(), step.sponsors(), first)?;
-        let mut sponsors = Vec::with_capacity(paid.len());
-        for (request, share, spend) in paid {
-            put_in = put_in.checked_add(share).ok_or(Refusal::Overflow)?;
-            sponsors.push((request, share));
-            inputs.push(SigningInput {
-                spend,
-                roster: Arc::clone(&held.roster),
-            });
-        }
+        let sponsored = sponsors::check(secp, &case, &held, step.sponsors(), first)?;
+        inputs.extend(sponsored.inputs);
+        let put_in = put_in.checked_add(sponsored.total);
+        let put_in = put_in.ok_or(Refusal::Overflow)?;
         let fee = put_in.checked_sub(put_out).ok_or(Refusal::Overflow)?;
         Ok(Self {
             signing: case.signing(inputs, fee)?,
             step: step.kind(),
             before: held.before,
             after,
-            sponsors,
+            sponsors: sponsored.shares,
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bitcoin::{
-    Amount, Transaction, TxIn,
+    Amount,
     secp256k1::{Secp256k1, Verification},
 };
 use grail_bridge_contract::{Next, RosterState};
@@ -117,15 +117,4 @@ fn check_maker(outline: &Outline, index: usize, next: &Next) -> Result<(), Refus
     } else {
         Err(Refusal::NoticeCoin("another announcement made it"))
     }
-}
-
-/// No other input claims an age than the notice coin, where there is one.
-pub(super) fn check_ages(transaction: &Transaction, aged: Option<usize>) -> Result<(), Refusal> {
-    let claims = |(index, input): (usize, &TxIn)| {
-        Some(index) != aged && Age::from_sequence(input.sequence) != Some(Age(0))
-    };
-    if transaction.input.iter().enumerate().any(claims) {
-        return Err(Refusal::MalformedTransaction("sequence must be 0xfffffffd"));
-    }
-    Ok(())
 }

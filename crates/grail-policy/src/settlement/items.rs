@@ -64,7 +64,10 @@ impl Item<'_> {
         let effect = match self.terms.kind {
             Kind::PegIn => self.peg_in(params),
             Kind::PegOut => self.peg_out(params),
-            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute => {
+            Kind::SponsorAnnounce
+            | Kind::SponsorCancel
+            | Kind::SponsorExecute
+            | Kind::SponsorMerge => {
                 let reason = "a sponsor gets nothing";
                 Err(Refusal::TermsUnfit { request, reason })
             }

@@ -10,6 +10,7 @@ use grail_fixtures::world as support;
 
 mod books;
 mod limits;
+mod merge;
 mod nft;
 mod outline;
 mod probe;
@@ -67,6 +68,7 @@ fn every_code_is_produced_by_a_test() {
         requests::CODES,
         books::CODES,
         limits::CODES,
+        merge::CODES,
         prover::CODES,
         probe::CODES,
         &rotation::codes(),

@@ -1,10 +1,12 @@
 //! Role *build*: ready requests to a settlement draft.
 
 pub(crate) mod fee_cap;
+mod merge;
 mod parents;
 pub mod replace;
 mod room;
 mod rotation;
+mod sponsored;
 mod turns;
 
 use anyhow::{Context, ensure};
@@ -131,6 +133,9 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
         return Ok(built);
     }
     if let Some(built) = rotation::look(backend, &rosters, now).await? {
+        return Ok(built);
+    }
+    if let Some(built) = merge::look(backend, &rosters, now).await? {
         return Ok(built);
     }
     if !reader.is_anybody_ready(epoch).await? {

@@ -4,15 +4,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use bitcoin::{Amount, Transaction, Txid};
+use bitcoin::{Transaction, Txid};
 use grail_flow::SettlementStage;
-use grail_store::{Reader, RotationStep as StepName, RotationStepRow, SettlementItem, StoreError};
-use grail_txbuild::{
-    Coin, Deposit, RotationPlan, RotationPlanError, RotationRequest, RotationStep,
-};
+use grail_store::{Reader, RotationStep as StepName, RotationStepRow, StoreError};
+use grail_txbuild::{Coin, RotationStep};
 use grail_types::Kind;
 
-use super::{Built, Tip, ToPropose, deposits, encode_draft, fee_rate, put_into_lane, tip};
+use super::{
+    Built, Tip,
+    sponsored::{Sponsored, Sponsors},
+    tip,
+};
 use crate::{
     backend::Backend,
     rosters::Rosters,
@@ -20,8 +22,6 @@ use crate::{
     step::Step,
 };
 
-/// Sponsors that are read: more than one step takes.
-const SPONSORS_READ: u32 = 50;
 /// Seconds after which a step that came to nothing is planned again.
 const AGAIN_SECONDS: u64 = 10 * 60;
 /// Steps of one rotation that are looked at.
@@ -69,57 +69,28 @@ pub(super) async fn look(
         StepName::Cancel => Kind::SponsorCancel,
         StepName::Execute => Kind::SponsorExecute,
     };
-    let mut ready = reader
-        .ready_sponsors(tip.roster.epoch(), kind, SPONSORS_READ)
-        .await?;
-    ready.retain(|request| request.roster == tip.roster);
-    let (mut sponsors, made) = deposits(backend, &mut reader, ready).await?;
+    let sponsors = Sponsors::ready(backend, &mut reader, &tip, kind).await?;
     drop(reader);
-    // Operators refuse a coin above what its terms name.
-    sponsors.retain(|it| it.coin.output.value <= it.terms.fee_cap);
-    if sponsors.is_empty() {
+    let Some(sponsors) = sponsors else {
         return Ok(None);
+    };
+    let planned = sponsors
+        .plan(backend, &tip, due.step.clone(), &due.previous)
+        .await?;
+    match planned {
+        Some(planned) => draft(backend, &tip, &due, &planned).await.map(Some),
+        None => Ok(None),
     }
-    // The largest first: the fewest pay.
-    sponsors.sort_by_key(|it| std::cmp::Reverse(it.coin.output.value));
-    let Some(fee_rate) = fee_rate(backend).await? else {
-        return Ok(None);
-    };
-    let request = RotationRequest {
-        bridge: backend.bridge(),
-        params: backend.params(),
-        roster: &tip.roster,
-        governance: &tip.governance,
-        state: &tip.state,
-        nft: tip.nft.clone(),
-        vault: tip.vault.clone(),
-        step: due.step.clone(),
-        sponsors,
-        fee_rate,
-        proof_bytes: backend.prover.proof_bytes(),
-    };
-    let plan = match request.plan(&backend.secp) {
-        Ok(plan) if plan.weight <= tip.weight_max => plan,
-        // Room comes with blocks, and sponsors may come.
-        Ok(_) => return Ok(None),
-        Err(error @ RotationPlanError::TooLittle { .. }) => {
-            tracing::info!(step = due.name.name(), %error, "a rotation waits for sponsors");
-            return Ok(None);
-        }
-        Err(error) => {
-            tracing::error!(step = due.name.name(), %error, "a rotation's step has no plan");
-            return Ok(None);
-        }
-    };
-    let mut previous = due.previous.clone();
-    previous.extend(made);
-    draft(backend, &tip, &due, &plan, &previous).await.map(Some)
 }
 
 /// Whether anybody pays for any step: else the node need not be asked.
 async fn is_paid_for(reader: &mut Reader, rosters: &Rosters) -> Result<bool, StoreError> {
     let epoch = rosters.newest().epoch();
-    for kind in Kind::ALL.into_iter().filter(|kind| kind.is_sponsor()) {
+    for kind in [
+        Kind::SponsorAnnounce,
+        Kind::SponsorCancel,
+        Kind::SponsorExecute,
+    ] {
         if !reader.ready_sponsors(epoch, kind, 1).await?.is_empty() {
             return Ok(true);
         }
@@ -244,23 +215,15 @@ fn own(tip: &Tip) -> BTreeMap<Txid, Transaction> {
     BTreeMap::from([(tip.nft.outpoint.txid, tip.transaction.clone())])
 }
 
-/// Puts the step into the lane, where it goes the way of a settlement whose items are its sponsors.
+/// Puts the step into the lane, with the rotation that it is of.
 async fn draft(
     backend: &Backend,
     tip: &Tip,
     due: &Due,
-    plan: &RotationPlan,
-    previous: &BTreeMap<Txid, Transaction>,
+    planned: &Sponsored,
 ) -> anyhow::Result<Built> {
-    let planned = ToPropose {
-        transaction: &plan.transaction,
-        spell: &plan.spell,
-        action: plan.action.clone(),
-    };
-    let draft = encode_draft(backend, tip, planned, previous)?;
-    let items: Vec<_> = plan.sponsors.iter().map(item).collect();
     let mut step = Step::begin(backend).await?;
-    let Some(id) = put_into_lane(backend, &mut step, tip, &draft, &items).await? else {
+    let Some(id) = planned.put(backend, &mut step, tip).await? else {
         return Ok(Built::Outdated);
     };
     step.tx
@@ -271,19 +234,9 @@ async fn draft(
         settlement = id.0,
         attempt = due.attempt,
         step = due.name.name(),
-        sponsors = items.len(),
-        fee_sat = plan.fee.to_sat(),
+        sponsors = planned.plan.sponsors.len(),
+        fee_sat = planned.plan.fee.to_sat(),
         "a step of a rotation drafted"
     );
     Ok(Built::Draft)
-}
-
-/// A sponsor gives its whole coin and gets nothing.
-fn item(sponsor: &Deposit) -> SettlementItem {
-    SettlementItem {
-        request: sponsor.terms.id(),
-        deposit: sponsor.coin.outpoint,
-        amount_out: Amount::ZERO,
-        fee_share: sponsor.coin.output.value,
-    }
 }

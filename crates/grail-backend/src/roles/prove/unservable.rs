@@ -25,7 +25,7 @@ pub(super) async fn unservable<'a>(
         details,
         "settlement given up"
     );
-    if step.tx.rotation_step(id).await?.is_some() {
+    if step.tx.sponsored_by(id).await?.is_some() {
         // Its sponsors bring coins and nothing else that could spoil it, and settlements go on
         // without it: it is tried again later.
         step.tell_settlement(id, event).await?;
@@ -78,7 +78,7 @@ pub(super) async fn unservable<'a>(
 
 /// Takes note that one of a settlement's requests may have spoiled it.
 pub(crate) async fn suspect_all(step: &mut Step<'_>, id: SettlementId) -> Result<(), StoreError> {
-    if step.tx.rotation_step(id).await?.is_some() {
+    if step.tx.sponsored_by(id).await?.is_some() {
         return Ok(());
     }
     let items = step.tx.settlement_items(id).await?;

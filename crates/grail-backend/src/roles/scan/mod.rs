@@ -244,7 +244,7 @@ impl<'a> Scanner<'a> {
                 step.raise(&alarm).await?;
                 taken::note(step, (txid, transaction), spent.known, at).await?;
             }
-            Some(Effect::Rotates(..) | Effect::Announces(_)) => {
+            Some(Effect::Rotates(..) | Effect::ServesNobody(_)) => {
                 // Whatever was to spend the same NFT can never be, nor what builds on it.
                 if let Some(nft_input) = effect.and_then(Effect::nft_input) {
                     let conflict = SettlementEvent::ConflictFound;

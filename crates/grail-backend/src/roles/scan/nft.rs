@@ -37,9 +37,9 @@ pub(super) enum Effect {
     Deploys,
     /// Nothing: the NFT stays in its epoch, or vanishes, in a settlement of the rows.
     Settles,
-    /// Announces a rotation, or takes that back: the NFT, from there, and the vault's coin move on,
-    /// and nobody is served.
-    Announces(OutPoint),
+    /// Announces a rotation, takes that back, or merges donations: the NFT, from there, and the
+    /// vault's coin move on, and nobody is served.
+    ServesNobody(OutPoint),
     /// The same as settling, in a transaction that is not in the rows.
     Adopts(Box<Settled>),
     /// The same, and it breaks a rule of settlements.
@@ -56,11 +56,11 @@ pub(super) enum Effect {
 }
 
 impl Effect {
-    /// The NFT's output that a step of a rotation spends.
+    /// The NFT's output that is spent by what serves nobody.
     pub(super) fn nft_input(&self) -> Option<&OutPoint> {
         match self {
             Self::Rotates(rotation, _) => Some(&rotation.nft_input),
-            Self::Announces(nft_input) => Some(nft_input),
+            Self::ServesNobody(nft_input) => Some(nft_input),
             Self::Deploys
             | Self::Settles
             | Self::Adopts(_)
@@ -143,11 +143,12 @@ impl NftWalk {
         let before = nft_output(backend, made).filter(|(vout, _)| *vout == nft.vout);
         let (_, before) = before.context("the NFT's output does not carry the NFT")?;
         if let Some((0, after)) = after
-            && is_announcement(&before, after)
-            && carries_vault(transaction, made)
+            && (is_announcement(&before, after) && carries_vault(transaction, made)
+                || is_merge(&before, after, transaction, made))
         {
-            tracing::warn!(%txid, attempt = after.attempt, "a rotation is announced or cancelled");
-            return Ok(Effect::Announces(nft));
+            let (serial, attempt) = (after.serial, after.attempt);
+            tracing::warn!(%txid, serial, attempt, "the NFT moved on and served nobody");
+            return Ok(Effect::ServesNobody(nft));
         }
         let moved = Move {
             made,
@@ -222,15 +223,33 @@ fn is_announcement(before: &RosterState, after: &RosterState) -> bool {
     *after == moved_on && before.next != after.next
 }
 
+/// Whether the state only goes one serial on and the vault's coin grows, with no output for anybody
+/// else: NFT, vault, spell.
+fn is_merge(
+    before: &RosterState,
+    after: &RosterState,
+    transaction: &Transaction,
+    made: &Transaction,
+) -> bool {
+    let moved_on = RosterState {
+        serial: before.serial.saturating_add(1),
+        ..before.clone()
+    };
+    let amount = |of| vault_coin(of, made).map_or(Amount::ZERO, |coin| coin.value);
+    *after == moved_on && transaction.output.len() == 3 && amount(transaction) > amount(made)
+}
+
 /// Whether output 1 is the vault's coin again, where the NFT's transaction left one: the next
 /// settlement finds it there or nowhere.
 fn carries_vault(transaction: &Transaction, made: &Transaction) -> bool {
-    let vault = made.output.first().map(|nft| &nft.script_pubkey);
-    let coin = |transaction: &Transaction| {
-        let output = transaction.output.get(1).cloned();
-        output.filter(|output| Some(&output.script_pubkey) == vault)
-    };
-    coin(made).is_none_or(|left| coin(transaction) == Some(left))
+    vault_coin(made, made).is_none_or(|left| vault_coin(transaction, made) == Some(left))
+}
+
+/// Output 1 of a transaction, if it lies where `made` has the NFT.
+fn vault_coin<'a>(transaction: &'a Transaction, made: &Transaction) -> Option<&'a TxOut> {
+    let vault = &made.output.first()?.script_pubkey;
+    let output = transaction.output.get(1);
+    output.filter(|output| output.script_pubkey == *vault)
 }
 
 /// The transaction that made the NFT's output. Rows of before they kept every such transaction may

@@ -78,7 +78,7 @@ async fn change_roster(
     match &moved.effect {
         Effect::Deploys
         | Effect::Settles
-        | Effect::Announces(_)
+        | Effect::ServesNobody(_)
         | Effect::Adopts(_)
         | Effect::Breaks(_) => {}
         Effect::Rotates(rotation, handover) => {

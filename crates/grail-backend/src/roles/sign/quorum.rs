@@ -57,14 +57,14 @@ async fn give_up(backend: &Backend, pending: &Pending, tally: &Tally) -> anyhow:
     let id = pending.id;
     let mut step = Step::begin(backend).await?;
     let event = SettlementEvent::QuorumRefused;
-    if let Some(name) = step.tx.rotation_step(id).await? {
+    if let Some(kind) = step.tx.sponsored_by(id).await? {
         // Settlements go on: who does not want a rotation stops no peg.
-        let (name, unwilling) = (name.name(), tally.unwilling.len());
+        let (kind, unwilling) = (grail_api::Kind::from(kind).name(), tally.unwilling.len());
         tracing::error!(
             settlement = id.0,
-            step = name,
+            kind,
             unwilling,
-            "a step is refused"
+            "what sponsors pay for is refused"
         );
         step.tell_settlement(id, event).await?;
         step.commit().await?;

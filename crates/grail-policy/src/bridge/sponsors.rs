@@ -1,6 +1,7 @@
-//! Who pays the miners of a step: deposits of their own kind, whose whole coin is fee.
+//! Who pays the miners of a transaction that serves no request: deposits of their own kinds, whose
+//! whole coin is fee.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bitcoin::{
     Amount,
@@ -11,23 +12,36 @@ use grail_spell::BridgeCharms;
 use grail_types::{Kind, RequestId, Terms};
 use grail_wire::ActionKind;
 
-use crate::{
-    bridge::{
-        Case, Held,
-        deposit::{check_address, check_terms},
-    },
-    refusal::Refusal,
+use super::{
+    Case, Held,
+    deposit::{check_address, check_terms},
 };
+use crate::{approve::SigningInput, refusal::Refusal};
 
-/// All inputs from `first` on, one per terms: each request, its coin, and how it is spent.
-pub(super) fn check<C: Verification>(
+/// What sponsors bring.
+pub(crate) struct Sponsored {
+    /// Each with what it pays, in the order of the inputs.
+    pub shares: Vec<(RequestId, Amount)>,
+    /// All of it.
+    pub total: Amount,
+    /// How their coins are spent.
+    pub inputs: Vec<SigningInput>,
+}
+
+/// All inputs from `first` on are deposits of sponsors of this action, one per terms.
+pub(crate) fn check<C: Verification>(
     secp: &Secp256k1<C>,
     case: &Case<'_>,
     held: &Held,
-    step: ActionKind,
     sponsors: &[Terms],
     first: usize,
-) -> Result<Vec<(RequestId, Amount, Spend)>, Refusal> {
+) -> Result<Sponsored, Refusal> {
+    // A sponsor pays the miners and nobody else: the prover's output is the one that no proof
+    // commits to.
+    if let Some(got) = case.framed.prover_fee {
+        let reason = "sponsors pay no prover";
+        return Err(Refusal::ProverFee { got, reason });
+    }
     if sponsors.is_empty() {
         return Err(Refusal::Empty);
     }
@@ -39,8 +53,13 @@ pub(super) fn check<C: Verification>(
             got: deposits.len(),
         });
     }
+    let action = case.proposal.action.kind();
     let mut seen = BTreeSet::new();
-    let mut paid = Vec::with_capacity(sponsors.len());
+    let mut sponsored = Sponsored {
+        shares: Vec::with_capacity(sponsors.len()),
+        total: Amount::ZERO,
+        inputs: Vec::with_capacity(sponsors.len()),
+    };
     for (input_index, (terms, spent)) in (first..).zip(sponsors.iter().zip(deposits)) {
         let request = terms.id();
         if !seen.insert(request) {
@@ -48,7 +67,7 @@ pub(super) fn check<C: Verification>(
         }
         // Where they would be paid to is not looked at: a sponsor gets nothing.
         let (bridge, params) = (case.bridge, &case.proposal.params);
-        let pays = pays_for(terms.kind) == Some(step);
+        let pays = pays_for(terms.kind) == Some(action);
         check_terms(terms, request, bridge, params, &held.roster, pays)?;
         let tree = check_address(secp, terms, &held.roster, input_index, spent)?;
         if spent.carried != BridgeCharms::Nothing {
@@ -62,17 +81,24 @@ pub(super) fn check<C: Verification>(
                 cap,
             });
         }
-        paid.push((request, share, Spend::Leaf(tree.leaf)));
+        let total = sponsored.total.checked_add(share);
+        sponsored.total = total.ok_or(Refusal::Overflow)?;
+        sponsored.shares.push((request, share));
+        sponsored.inputs.push(SigningInput {
+            spend: Spend::Leaf(tree.leaf),
+            roster: Arc::clone(&held.roster),
+        });
     }
-    Ok(paid)
+    Ok(sponsored)
 }
 
-/// The one step that a sponsor pays for.
+/// The one action that a sponsor pays for.
 fn pays_for(kind: Kind) -> Option<ActionKind> {
     match kind {
         Kind::SponsorAnnounce => Some(ActionKind::Announcement),
         Kind::SponsorCancel => Some(ActionKind::Cancellation),
         Kind::SponsorExecute => Some(ActionKind::Execution),
+        Kind::SponsorMerge => Some(ActionKind::Merge),
         Kind::PegIn | Kind::PegOut => None,
     }
 }

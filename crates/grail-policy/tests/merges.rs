@@ -1,0 +1,43 @@
+//! Donations move into the vault's coin under the bridge's own contract.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use bitcoin::Amount;
+use grail_fixtures::world::{World, real_world, steps::SPONSORED};
+use grail_policy::{Decision, Merge};
+
+fn merged(world: &World, amounts: &[u64]) -> Merge {
+    match world.merging(amounts).approve(world).unwrap().get() {
+        Decision::Merge(merge) => (**merge).clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn all_of_the_donations_goes_to_the_vault_and_all_of_the_sponsors_to_the_miners() {
+    let world = real_world();
+    let merge = merged(world, &[330, 70_000, 1]);
+    assert_eq!(merge.merged, Amount::from_sat(70_331));
+    let vault = world.vault_coin().output.value + merge.merged;
+    assert_eq!(merge.signing.transaction.output[1].value, vault);
+    assert_eq!(merge.signing.fee, Amount::from_sat(SPONSORED));
+    assert_eq!(merge.after.supply, world.state.supply);
+    assert_eq!(merge.after.serial, world.state.serial + 1);
+    let [(_, paid)] = merge.sponsors[..] else {
+        panic!("{:?}", merge.sponsors)
+    };
+    assert_eq!(paid, Amount::from_sat(SPONSORED));
+    // NFT, vault, three donations, one sponsor: each is signed by the roster.
+    assert_eq!(merge.signing.inputs.len(), 6);
+}
+
+#[test]
+fn the_first_coin_of_a_vault_may_be_a_donation() {
+    let world = real_world();
+    let mut before = world.on(world.deployment.clone(), world.state.clone());
+    (before.state.serial, before.state.supply) = (0, 0);
+    let merge = merged(&before, &[10_000]);
+    let vault = &merge.signing.transaction.output[1];
+    assert_eq!(vault.value, Amount::from_sat(10_000));
+    assert_eq!(vault.script_pubkey, world.vault.script_pubkey);
+}
