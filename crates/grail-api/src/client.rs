@@ -211,7 +211,10 @@ impl Client {
         let path = match kind {
             Kind::PegIn => "peg-ins",
             Kind::PegOut => "peg-outs",
-            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => "sponsors",
+            Kind::SponsorAnnounce
+            | Kind::SponsorCancel
+            | Kind::SponsorExecute
+            | Kind::SponsorMerge => "sponsors",
         };
         self.read(&format!("/v1/{path}/{id}"))
     }

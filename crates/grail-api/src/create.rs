@@ -475,7 +475,9 @@ pub fn deposit_min(params: &Params, deposit: &DepositTree, terms: &Terms) -> Amo
             .checked_sub(params.carrier)
             .unwrap_or(Amount::ZERO)
             .max(Amount::ONE_SAT),
-        Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => least,
+        Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => {
+            least
+        }
     }
 }
 

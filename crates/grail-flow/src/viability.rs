@@ -39,7 +39,9 @@ pub fn least_rest(params: &Params, terms: &Terms) -> Amount {
             .checked_add(Amount::ONE_SAT)
             .unwrap_or(Amount::MAX),
         Kind::PegOut => terms.destination.script().minimal_non_dust(),
-        Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => Amount::ZERO,
+        Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => {
+            Amount::ZERO
+        }
     }
 }
 

@@ -594,7 +594,10 @@ impl SettlementRequest<'_> {
                 (value >= dust).then_some((output, SettlementItem::Plain))
             }
             // They pay the miners of what serves nobody, and get nothing in a settlement.
-            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => None,
+            Kind::SponsorAnnounce
+            | Kind::SponsorCancel
+            | Kind::SponsorExecute
+            | Kind::SponsorMerge => None,
         }
     }
 

@@ -49,10 +49,7 @@ impl Kind {
     pub const fn is_sponsor(self) -> bool {
         matches!(
             self,
-            Self::SponsorAnnounce
-                | Self::SponsorCancel
-                | Self::SponsorExecute
-                | Self::SponsorMerge
+            Self::SponsorAnnounce | Self::SponsorCancel | Self::SponsorExecute | Self::SponsorMerge
         )
     }
 }

@@ -21,8 +21,8 @@ use grail_types::{
 };
 use grail_wire::{
     Action, Adopt, Adopted, Announcement, Answer, AskerId, Attempt, Boot, Booted, Cancellation,
-    ConsentSignature, Contribution, Contributions, Execution, Fault, FaultCode, Identity, Kind, Merge,
-    PreviousTx, PreviousTxError, Proposal, ProposalId, RefusalCode, RefusalRecord, Request,
+    ConsentSignature, Contribution, Contributions, Execution, Fault, FaultCode, Identity, Kind,
+    Merge, PreviousTx, PreviousTxError, Proposal, ProposalId, RefusalCode, RefusalRecord, Request,
     Response, SettlementRequest, Succession, Text, VERSION, Verdict, WireError, WireMessage,
     decode, decode_proposal, encode, encode_proposal,
 };

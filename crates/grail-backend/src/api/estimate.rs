@@ -104,9 +104,11 @@ fn room(params: &Params, request: &Request, amount: Option<Amount>, own: Amount)
     let under = match terms.kind {
         // The coin under its zkBTC.
         Kind::PegOut => params.carrier,
-        Kind::PegIn | Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => {
-            Amount::ZERO
-        }
+        Kind::PegIn
+        | Kind::SponsorAnnounce
+        | Kind::SponsorCancel
+        | Kind::SponsorExecute
+        | Kind::SponsorMerge => Amount::ZERO,
     };
     let least = least_rest(params, terms).checked_add(own);
     let spare = amount

@@ -313,9 +313,11 @@ fn summary(backend: &Backend, request: &ListedRequest) -> Answer<RequestSummary>
         .map_err(|error| Failure::internal(&error))?;
     let amount = match kind {
         Kind::PegOut => request.deposit_token,
-        Kind::PegIn | Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => {
-            request.deposit_amount
-        }
+        Kind::PegIn
+        | Kind::SponsorAnnounce
+        | Kind::SponsorCancel
+        | Kind::SponsorExecute
+        | Kind::SponsorMerge => request.deposit_amount,
     };
     Ok(RequestSummary {
         id: request.id,

@@ -1,6 +1,6 @@
 //! Donations become part of the vault's coin when somebody pays for it, and not before.
 
-use bitcoin::{Amount, OutPoint};
+use bitcoin::{Amount, OutPoint, ScriptBuf};
 use grail_backend::roles::{build, build::Built, lane};
 use grail_fixtures::world::{funding, output};
 use grail_flow::SettlementState;
@@ -12,12 +12,16 @@ use super::{
 
 /// Gives the vault these coins in one transaction, with confirmations enough.
 async fn donate(w: &World, amounts: &[u64]) -> Vec<OutPoint> {
-    let script = w.backend.deployment.vault().script_pubkey.clone();
+    let state = w.backend.deployment.state().unwrap();
+    let script = ScriptBuf::from_bytes(state.vault_script);
     let outputs = amounts.iter().map(|sat| output(*sat, script.clone()));
     let given = funding(4_000 + u64::from(w.next_number()), outputs.collect());
     let txid = given.compute_txid();
     w.mine(vec![given]).await;
-    (0..).zip(amounts).map(|(vout, _)| OutPoint::new(txid, vout)).collect()
+    (0..)
+        .zip(amounts)
+        .map(|(vout, _)| OutPoint::new(txid, vout))
+        .collect()
 }
 
 async fn totals(w: &World) -> (Amount, Amount) {
@@ -40,7 +44,11 @@ async fn a_sponsor_has_donations_moved_into_the_vaults_coin() {
     let sponsor = w.ask_sponsor("sponsor-merge").await;
     w.mine(vec![w.deposit(&sponsor, DEPOSIT_SAT)]).await;
     let (id, transaction) = w.settle().await;
-    let spent: Vec<_> = transaction.input.iter().map(|it| it.previous_output).collect();
+    let spent: Vec<_> = transaction
+        .input
+        .iter()
+        .map(|it| it.previous_output)
+        .collect();
     assert!(given.iter().all(|it| spent.contains(it)), "{spent:?}");
     w.mine_mempool().await;
     let after = (vault + Amount::from_sat(90_000), Amount::ZERO);
@@ -67,7 +75,10 @@ async fn a_merge_that_nobody_signs_holds_up_nobody() {
     let due = asked.stage_since + lane::deadline(asked.state.stage()).unwrap();
     lane::watch(&w.backend, due).await.unwrap();
     let ended = w.settlement(settlement_id(&ask)).await.state;
-    assert!(matches!(ended, SettlementState::Abandoned { .. }), "{ended:?}");
+    assert!(
+        matches!(ended, SettlementState::Abandoned { .. }),
+        "{ended:?}"
+    );
     assert_eq!(w.standing(&sponsor).await, ("ready", None));
     let pegs = w.ready_peg_ins(1).await;
     w.settle().await;
@@ -75,7 +86,10 @@ async fn a_merge_that_nobody_signs_holds_up_nobody() {
     assert_eq!(w.alarms().await, [""; 0]);
     // And again, once a while has passed.
     let later = grail_backend::clock::now() + 10 * 60;
-    assert_eq!(build::build_at(&w.backend, later).await.unwrap(), Built::Draft);
+    assert_eq!(
+        build::build_at(&w.backend, later).await.unwrap(),
+        Built::Draft
+    );
 }
 
 #[tokio::test]

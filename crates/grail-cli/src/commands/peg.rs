@@ -321,7 +321,10 @@ impl Asking<'_> {
                 )?;
                 Ok((parsed, client.create_peg_out(&create, &key)?))
             }
-            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => Err(no_peg(kind)),
+            Kind::SponsorAnnounce
+            | Kind::SponsorCancel
+            | Kind::SponsorExecute
+            | Kind::SponsorMerge => Err(no_peg(kind)),
         }
     }
 }

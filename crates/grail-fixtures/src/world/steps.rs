@@ -217,9 +217,7 @@ impl World {
     /// Donations of these amounts moved into the vault's coin.
     pub fn merging(&self, amounts: &[u64]) -> StepDraft {
         let script = &self.vault.script_pubkey;
-        let outputs = amounts
-            .iter()
-            .map(|amount| output(*amount, script.clone()));
+        let outputs = amounts.iter().map(|amount| output(*amount, script.clone()));
         let given = funding(77, outputs.collect());
         let donations = (0..).zip(amounts).map(|(vout, _)| coin(&given, vout));
         let donations = donations.collect();

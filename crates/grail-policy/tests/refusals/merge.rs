@@ -7,7 +7,7 @@ use grail_wire::{Action, Merge};
 use crate::{
     refusals,
     support::{
-        Draft, StepDraft, World, coin, funding, input, output, p2tr, peg_in, peg_out,
+        Draft, Setup, StepDraft, World, coin, funding, input, output, p2tr, peg_in, peg_out,
         steps::SPONSORED, world,
     },
 };
@@ -50,9 +50,16 @@ refusals! {
     refuses_a_merge_that_claims_an_age => "malformed-transaction": merging(|_, step| {
         step.draft.transaction.input[0].sequence = bitcoin::Sequence::from_height(1);
     });
-    refuses_a_merge_that_pays_a_prover => "prover-fee": merging(|_, step| {
+    refuses_a_merge_that_pays_a_prover => "prover-fee": {
+        let world = World::new(Setup {
+            params: &|values| values.prover_fee_max = Amount::from_sat(10_000),
+            ..Setup::default()
+        });
+        let mut step = world.merging(&GIVEN);
+        assert_eq!(step.refusal(&world), "approved");
         step.draft.uncommitted.push(output(2_000, p2tr(3)));
-    });
+        step.refusal(&world)
+    };
     refuses_an_output_of_a_merge_for_somebody => "wrong-count": merging(|_, step| {
         step.draft.transaction.output.push(output(1_000, p2tr(3)));
         step.draft.spell.tx.outs.push(Default::default());

@@ -308,7 +308,10 @@ impl Sums {
         match wanted.asked.kind {
             Kind::PegIn => self.minted += amount_out,
             Kind::PegOut => self.burned += wanted.amount,
-            Kind::SponsorAnnounce | Kind::SponsorCancel | Kind::SponsorExecute | Kind::SponsorMerge => {}
+            Kind::SponsorAnnounce
+            | Kind::SponsorCancel
+            | Kind::SponsorExecute
+            | Kind::SponsorMerge => {}
         }
     }
 }

@@ -14,7 +14,7 @@ use grail_txbuild::{Coin, RotationStep};
 use grail_types::Kind;
 use grail_wire::{PREVIOUS_MAX_BYTES, SPONSORS_MAX};
 
-use super::{Built, Tip, sponsored::Sponsors, tip};
+use super::{Built, sponsored::Sponsors, tip};
 use crate::{backend::Backend, rosters::Rosters, step::Step};
 
 /// Donations that one merge takes at most.
@@ -94,7 +94,9 @@ async fn donations(
     let own = u16::try_from(2 + SPONSORS_MAX)?;
     let most = backend.params().roster_inputs_max.saturating_sub(own);
     // The first of the page may be the vault's own coin.
-    let known = reader.vault_outputs(DONATIONS_MAX.saturating_add(1)).await?;
+    let known = reader
+        .vault_outputs(DONATIONS_MAX.saturating_add(1))
+        .await?;
     let (mut donations, mut previous) = (Vec::new(), BTreeMap::new());
     let mut bytes: usize = 0;
     let given = known.iter().filter(|it| it.kind == VaultKind::Donation);
