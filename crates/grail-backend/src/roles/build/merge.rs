@@ -70,6 +70,10 @@ pub(super) async fn look(
         let Some(id) = planned.put(backend, &mut step, &tip).await? else {
             return Ok(Some(Built::Outdated));
         };
+        // Whoever shows the settlement shows what it spends from.
+        for made in previous.values() {
+            step.tx.put_transaction(made).await?;
+        }
         step.commit().await?;
         backend.merged_at.store(now, Relaxed);
         tracing::info!(
