@@ -57,8 +57,8 @@ pub struct FormerRoster {
     /// Its number.
     #[schema(value_type = u64)]
     pub epoch: Epoch,
-    /// Its operators keep its keys and answer until this block is the newest: until then a reorg can
-    /// bring it back, or a deposit to one of its addresses be settled.
+    /// Its operators keep its keys and answer until this block is the newest: until then a reorg
+    /// can bring it back, or a deposit to one of its addresses be settled.
     pub serves_until_height: u32,
 }
 

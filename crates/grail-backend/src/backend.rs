@@ -196,8 +196,9 @@ impl Backend {
         Ok(backend)
     }
 
-    /// Goes by what the newest roster in the rows goes by, where a rotation brought other parameters
-    /// or administrators than the deployment's. The file of the deployment stays as it is.
+    /// Goes by what the newest roster in the rows goes by, where a rotation brought other
+    /// parameters or administrators than the deployment's. The file of the deployment stays as it
+    /// is.
     async fn take_protocol_of_now(&mut self) -> anyhow::Result<()> {
         let mut reader = self.store.read().await?;
         let rosters = self.rosters(&mut reader).await?;

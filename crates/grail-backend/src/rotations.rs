@@ -264,7 +264,8 @@ fn is_lately_former(rosters: &Rosters, epoch: Epoch) -> bool {
     ago.is_some_and(|ago| (1..=FORMER_MAX).contains(&ago))
 }
 
-/// Until which height the operators of a former roster keep its keys and answer; none of the newest.
+/// Until which height the operators of a former roster keep its keys and answer; none of the
+/// newest.
 pub async fn former_end(
     backend: &Backend,
     reader: &mut Reader,

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::hashes::Hash as _;
-use bitcoin::{Address, BlockHash, OutPoint, Txid};
+use bitcoin::{Address, BlockHash, OutPoint, Txid, XOnlyPublicKey};
 use common::User;
 use common::api::{Api, replace};
 use common::houses::World;
@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 fn others() -> Governance {
     let mut keys = governance().administrators()[1..].to_vec();
     keys.push(public(&keypair(990)));
-    keys.sort_by_key(|key| key.serialize());
+    keys.sort_by_key(XOnlyPublicKey::serialize);
     Governance::new(keys, 3).unwrap()
 }
 
@@ -191,13 +191,13 @@ fn a_pinned_wallet_follows_to_other_administrators_and_parameters() {
 /// Each lie alone, and its code. Nothing of it is kept.
 #[test]
 fn nothing_of_a_rotation_is_taken_by_an_apis_word() {
+    type Change = (&'static str, &'static str, Value);
     let handed = Handed::new(true);
     let user = handed.user();
     let mut made_up = handed.now.params().clone();
     made_up = made_up.with(|values| values.notice += 1).unwrap();
     let made_up = Protocol::new(*handed.now.bridge(), made_up, images(), others()).unwrap();
     let spent = OutPoint::new(handed.world.deployment.compute_txid(), 0);
-    type Change = (&'static str, &'static str, Value);
     let lies: [(&[Change], &str); 8] = [
         // Administrators that no roster installed.
         (
@@ -421,7 +421,7 @@ fn an_administrator_without_a_network_believes_no_proposer() {
     let usurped = proposal(&handed, |document| {
         let mut keys = others().administrators()[1..].to_vec();
         keys.push(public(&keypair(991)));
-        keys.sort_by_key(|key| key.serialize());
+        keys.sort_by_key(XOnlyPublicKey::serialize);
         document.governance = Governance::new(keys, 3).unwrap();
         let RotationPaper::Announce(proposed) = &mut document.paper else {
             panic!("it announces");

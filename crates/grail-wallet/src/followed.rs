@@ -4,8 +4,9 @@
 //! Trusts the pin. What an API says of today counts where the newest roster's state names it by its
 //! hashes, and that roster follows from the deployment by the consent of every roster before it.
 //! Never takes an API's word for parameters or administrators. Which deployment was mined no
-//! signature shows, nor that the newest hand-over was: whoever has a node holds the roster NFT there
-//! against the answer ([`crate::roster::check_nft`]); whoever has none must know the deployment.
+//! signature shows, nor that the newest hand-over was: whoever has a node holds the roster NFT
+//! there against the answer ([`crate::roster::check_nft`]); whoever has none must know the
+//! deployment.
 
 use bitcoin::{Transaction, Txid, consensus::encode};
 use grail_api::RosterRecord;
@@ -99,7 +100,8 @@ impl Followed {
         self.pinned
     }
 
-    /// How many rosters had ever been announced when the newest took over. More may have been since.
+    /// How many rosters had ever been announced when the newest took over. More may have been
+    /// since.
     pub const fn attempt(&self) -> u64 {
         self.attempt
     }
@@ -115,8 +117,8 @@ pub enum MinedBy {
     NodeAfterwards,
 }
 
-/// What the newest of `records` goes by, if that is what is `served`, and if the bridge went by what
-/// is `pinned` before, or still does. `records` are an API's, from the deployment on.
+/// What the newest of `records` goes by, if that is what is `served`, and if the bridge went by
+/// what is `pinned` before, or still does. `records` are an API's, from the deployment on.
 pub fn follow_protocol(
     pinned: &Protocol,
     mined: MinedBy,
@@ -132,8 +134,8 @@ pub fn follow_protocol(
         let got = first.txid();
         return Err(FollowFailure::NotGenesis { expected, got });
     }
-    // Or else a history of the same bridge that was never mined, from a deployer who made two, would
-    // take a wallet along that has pinned the other.
+    // Or else a history of the same bridge that was never mined, from a deployer who made two,
+    // would take a wallet along that has pinned the other.
     let was_pinned = |it: &&AdoptedRoster| {
         it.params_hash() == pinned.hash() && it.governance() == pinned.governance()
     };

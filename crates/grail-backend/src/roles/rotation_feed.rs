@@ -50,7 +50,15 @@ pub async fn tell(backend: &Backend) -> anyhow::Result<usize> {
     let mut changed = Vec::new();
     // Oldest first, as it happened.
     for row in rows.into_iter().rev() {
-        let known = rotations::read(backend, row)?;
+        let attempt = row.attempt;
+        let known = match rotations::read(backend, row) {
+            Ok(known) => known,
+            // A row that cannot be read keeps nothing from the others.
+            Err(error) => {
+                tracing::warn!(attempt, error = %format!("{error:#}"), "a rotation cannot be read");
+                continue;
+            }
+        };
         let status = rotations::status(backend, &mut reader, &rosters, &nft, &known).await?;
         let (subject, body) = (Subject::Rotation(status.attempt), body(&status));
         if !is_told(&mut reader, subject, &body).await? {

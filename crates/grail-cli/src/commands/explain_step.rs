@@ -1,5 +1,5 @@
-//! `grail wallet explain TXID`: what a transaction did to the bridge's roster, from the node's chain
-//! alone.
+//! `grail wallet explain TXID`: what a transaction did to the bridge's roster, from the node's
+//! chain alone.
 
 use bitcoin::{BlockHash, OutPoint, Transaction, TxOut, Txid};
 use grail_chain::{BitcoinCore, BlockSource as _, Chain as _, View};
@@ -20,8 +20,8 @@ struct Found {
     block: Option<(BlockHash, u32)>,
 }
 
-/// Explains a transaction. `block` says where it is; without it, it is looked for in the mempool and
-/// by its unspent outputs.
+/// Explains a transaction. `block` says where it is; without it, it is looked for in the mempool
+/// and by its unspent outputs.
 pub fn explain_transaction(
     session: &mut Session,
     txid: Txid,

@@ -60,7 +60,7 @@ impl Session {
                 pinned.hash(),
                 served.hash()
             );
-            no_history(failure, told)
+            no_history(failure, &told)
         })?;
         let followed = follow_protocol(&pinned, MinedBy::NodeAfterwards, served, &records)?;
         self.check_newest(&client, &followed, records.last())?;
@@ -107,7 +107,7 @@ impl Session {
 }
 
 /// An API that shows no history is one that goes by other parameters without evidence.
-fn no_history(failure: Failure, told: String) -> Failure {
+fn no_history(failure: Failure, told: &str) -> Failure {
     if failure.code == ProblemCode::NotFound.code() {
         return Failure::new(
             "params-changed",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bitcoin::secp256k1::Secp256k1;
 use grail_api::client::Client;
-use grail_api::{CheckedRotation, Event, RotationStatus};
+use grail_api::{CheckedRotation, Event};
 
 use super::{api, read_document};
 use crate::arguments::OperatorStatus;
@@ -37,7 +37,7 @@ pub fn watch(
     let rotation = read_document(&asked.file, &Secp256k1::new())?;
     let client = api(settings)?;
     // What was shown last: that the API does not know it is worth showing too.
-    let mut last: Option<Option<RotationStatus>> = None;
+    let mut last = None;
     let mut failures = 0_u32;
     loop {
         // The stream is opened before looking, so that no change falls between.
