@@ -44,5 +44,6 @@ mod taken;
 mod users;
 #[path = "../support/wait.rs"]
 mod wait;
+mod walk;
 mod words;
 mod world;
