@@ -65,7 +65,7 @@ impl HostileBackend {
     }
 
     /// Asks all operators for signatures and returns what `expected` of the roster's answer, each
-    /// answer authenticated. Operators who are in no roster yet answer too, which counts for nobody.
+    /// answer authenticated. Operators who are in no roster yet answer too, and do not count.
     pub fn ask(
         &self,
         proposal: &Proposal,

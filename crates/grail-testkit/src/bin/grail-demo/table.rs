@@ -43,7 +43,7 @@ fn requests(settlement: &Settlement) -> String {
     format!("{peg_ins} in {peg_outs} out")
 }
 
-/// The steps of rotations among the transactions that moved the NFT, by the states before and after.
+/// The steps of rotations among the transactions that moved the NFT, by the states around each.
 pub fn rotation_steps(
     ledger: &Ledger,
     audit: &Audit,
