@@ -120,6 +120,18 @@ impl CliWallet {
         self.run(&["peg-in", &sat(amount)])
     }
 
+    /// Deposits what pays the miners of a step of a rotation: `announce`, `cancel` or `execute`.
+    pub fn sponsor(&self, step: &str, amount: Amount) -> Result<Pegged> {
+        self.run(&[
+            "operator",
+            "sponsor",
+            "--step",
+            step,
+            "--amount",
+            &sat(amount),
+        ])
+    }
+
     /// Deposits zkBTC for BTC.
     pub fn peg_out(&self, amount: Amount) -> Result<Pegged> {
         self.run(&["peg-out", &sat(amount)])
@@ -149,13 +161,7 @@ impl CliWallet {
 
     /// Runs a command that must fail, and returns the code of the failure.
     pub fn fail(&self, arguments: &[&str]) -> Result<String> {
-        match self.attempt(arguments)? {
-            Ok(answer) => Err(anyhow!("grail {} succeeds: {answer}", arguments.join(" "))),
-            Err(error) => error["error"]["code"]
-                .as_str()
-                .map(str::to_owned)
-                .with_context(|| format!("no code in {error}")),
-        }
+        code_of_failure(self.attempt(arguments)?, arguments)
     }
 
     /// Runs a command and returns what it tells people.
@@ -177,26 +183,43 @@ impl CliWallet {
         Ok(text)
     }
 
-    fn attempt(&self, arguments: &[&str]) -> Result<Result<serde_json::Value, serde_json::Value>> {
-        let ended = Command::new(&self.program)
-            .args(["--json", "--home"])
-            .arg(&self.home)
-            .args(arguments)
-            .output()
-            .with_context(|| format!("running {}", self.program.display()))?;
-        if ended.status.success() {
-            return Ok(Ok(serde_json::from_slice(&ended.stdout)?));
-        }
-        let errors = String::from_utf8_lossy(&ended.stderr);
-        ensure!(
-            ended.status.code().is_some(),
-            "grail {}: {}: {errors}",
-            arguments.join(" "),
-            ended.status
-        );
-        Ok(Err(serde_json::from_str(errors.trim()).unwrap_or_else(
-            |_| serde_json::Value::String(errors.into_owned()),
-        )))
+    fn attempt(&self, arguments: &[&str]) -> Result<Answer> {
+        let mut command = Command::new(&self.program);
+        command.args(["--json", "--home"]).arg(&self.home);
+        answer(command.args(arguments))
+    }
+}
+
+/// What `grail --json` says: its answer, or the error that it ends with.
+pub(crate) type Answer = Result<serde_json::Value, serde_json::Value>;
+
+/// Runs `grail --json`.
+pub(crate) fn answer(command: &mut Command) -> Result<Answer> {
+    let ended = command
+        .output()
+        .with_context(|| format!("running {command:?}"))?;
+    if ended.status.success() {
+        return Ok(Ok(serde_json::from_slice(&ended.stdout)?));
+    }
+    let errors = String::from_utf8_lossy(&ended.stderr);
+    ensure!(
+        ended.status.code().is_some(),
+        "{command:?}: {}: {errors}",
+        ended.status
+    );
+    Ok(Err(serde_json::from_str(errors.trim()).unwrap_or_else(
+        |_| serde_json::Value::String(errors.into_owned()),
+    )))
+}
+
+/// The code of an error that must be one.
+pub(crate) fn code_of_failure(answer: Answer, arguments: &[&str]) -> Result<String> {
+    match answer {
+        Ok(answer) => Err(anyhow!("grail {} succeeds: {answer}", arguments.join(" "))),
+        Err(error) => error["error"]["code"]
+            .as_str()
+            .map(str::to_owned)
+            .with_context(|| format!("no code in {error}")),
     }
 }
 

@@ -4,6 +4,7 @@
 //! For tests and the demo only; no program depends on it. Where it says nothing else it panics
 //! where a test would: a broken harness is a failed test.
 
+mod administrators;
 mod binary;
 pub mod chaos;
 mod cli;
@@ -22,9 +23,10 @@ mod prover;
 mod relay;
 mod user;
 
+pub use administrators::{Administrators, RotationFile};
 pub use binary::bitcoind_path;
 pub use cli::{CliWallet, Holdings, Pegged};
-pub use cluster::{ADMINISTRATOR_SECRETS, Cluster, ClusterConfig, until};
+pub use cluster::{Cluster, ClusterConfig, administrator_secret, until};
 pub use gate::{Gate, Hold, Tale};
 pub use ledger::{Audit, Ledger};
 pub use liar::{Liar, Lie};

@@ -4,132 +4,38 @@
 
 mod common;
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::fs;
 
 use bitcoin::{Amount, XOnlyPublicKey};
-use grail_api::{
-    HoldingRoster, Kind, ProblemCode, RequestState, RotationDocument, RotationStage,
-    RotationStatus, Rotations, client::ClientError,
-};
+use grail_api::{HoldingRoster, Kind, ProblemCode, RequestState, RotationStage};
 use grail_testkit::cluster::BackendConfig;
-use grail_testkit::{ADMINISTRATOR_SECRETS, Cluster, ClusterConfig, User};
-use serde_json::{Value, json};
+use grail_testkit::hostile::{HandOver, HostileBackend, OwnSponsors};
+use grail_testkit::{Administrators, Cluster, ClusterConfig, RotationFile, User};
+use serde_json::json;
 
 /// What a sponsor pays: several times the fee of a step at regtest's rate.
 const SPONSORED: Amount = Amount::from_sat(20_000);
 
-/// What the tool of the administrators answers.
-fn grail(cluster: &Cluster, arguments: &[&str]) -> Result<Value, String> {
-    let output = Command::new(cluster.programs.cli())
-        .args(["--json", "--api", &cluster.backend.url(), "operator"])
-        .args(arguments)
-        .output()
-        .unwrap();
-    if output.status.success() {
-        return Ok(serde_json::from_slice(&output.stdout).unwrap());
-    }
-    let error: Value = serde_json::from_slice(&output.stderr).unwrap();
-    Err(error["error"]["code"].as_str().unwrap().to_owned())
-}
-
-fn path(cluster: &Cluster, name: &str) -> PathBuf {
-    cluster.folder().join(name)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-/// The key file of an administrator of the development bridge.
-fn key(cluster: &Cluster, number: usize) -> PathBuf {
-    let file = path(cluster, &format!("administrator-{number}.key"));
-    fs::write(&file, hex::encode(ADMINISTRATOR_SECRETS[number])).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    file
-}
-
-/// Has administrators sign a file, one after the other; the last file.
-fn approve(cluster: &Cluster, file: &Path, roster: Option<&Path>, who: &[usize]) -> PathBuf {
-    let protocol = path(cluster, "protocol.json");
-    let mut last = file.to_owned();
-    for number in who {
-        let next = last.with_extension(format!("{number}.json"));
-        let key = key(cluster, *number);
-        let mut arguments = vec!["approve", text(&last), "--key", text(&key)];
-        arguments.extend(["--protocol", text(&protocol), "--to", text(&next)]);
-        if let Some(roster) = roster {
-            arguments.extend(["--roster", text(roster)]);
-        }
-        grail(cluster, &arguments).unwrap();
-        last = next;
-    }
-    last
-}
-
 /// Writes a proposal: all of today's roster but the first signers, and whoever came.
-fn propose(cluster: &Cluster, name: &str, leaving: usize) -> (PathBuf, PathBuf) {
+fn propose(cluster: &Cluster, name: &str, leaving: usize) -> RotationFile {
     propose_with(cluster, name, leaving, &[])
 }
 
-fn propose_with(
-    cluster: &Cluster,
-    name: &str,
-    leaving: usize,
-    more: &[&str],
-) -> (PathBuf, PathBuf) {
-    let told = cluster.api().rotations().unwrap();
-    let mut signers: Vec<Value> = told.basis.roster.signers()[leaving..]
-        .iter()
-        .map(|key| json!({ "public_key": key.to_string() }))
-        .collect();
-    for candidate in &told.candidates {
-        signers.push(serde_json::to_value(candidate).unwrap());
-    }
-    let roster = path(cluster, &format!("{name}.roster.json"));
-    let file = json!({ "threshold": told.basis.roster.threshold(), "signers": signers });
-    fs::write(&roster, file.to_string()).unwrap();
-    let proposal = path(cluster, &format!("{name}.json"));
-    let arguments = ["--roster", text(&roster), "--to", text(&proposal)];
-    let told = grail(cluster, &[&["propose"], &arguments[..], more].concat()).unwrap();
-    assert_eq!(told["approvals_missing"], 4);
-    (proposal, roster)
+fn propose_with(cluster: &Cluster, name: &str, leaving: usize, more: &[&str]) -> RotationFile {
+    let today = cluster.api().rotations().unwrap().basis.roster;
+    let administrators = Administrators::of(cluster);
+    let leaving = &today.signers()[..leaving];
+    let proposal = administrators
+        .propose(name, leaving, today.threshold(), more)
+        .unwrap();
+    assert_eq!(proposal.told["approvals_missing"], 4);
+    proposal
 }
 
 fn sponsor(cluster: &Cluster, user: &User, kind: Kind) -> grail_testkit::Asked {
     let asked = user.ask_sponsor(&cluster.api(), kind, SPONSORED).unwrap();
     cluster.node.fund(&asked.deposit_script, SPONSORED);
     asked
-}
-
-fn newest(rotations: &Rotations) -> RotationStatus {
-    rotations.rotations[0].clone()
-}
-
-/// Waits until the newest rotation stands at a stage.
-fn until_stage(cluster: &Cluster, stage: RotationStage) -> RotationStatus {
-    cluster
-        .until(&format!("the rotation to be {stage}"), || {
-            let told = newest(&cluster.api().rotations()?);
-            Ok((told.stage == stage).then_some(told))
-        })
-        .unwrap()
-}
-
-fn submit(cluster: &Cluster, file: &Path) -> Result<RotationStatus, ClientError> {
-    let document = RotationDocument::from_json(&fs::read(file).unwrap()).unwrap();
-    cluster.api().submit_rotation(&document)
-}
-
-fn problem(error: ClientError) -> ProblemCode {
-    match error {
-        ClientError::Problem(problem) => problem.code,
-        other => panic!("expected a problem, got {other}"),
-    }
 }
 
 /// A peg-in, to its end.
@@ -145,42 +51,44 @@ fn a_roster_hands_over_and_pegs_go_on_all_the_while() {
     let (alice, payer) = (User::new("alice"), User::new("payer"));
     peg_in(&cluster, &alice);
     let added = cluster.add_operator().unwrap();
-    cluster
-        .until("the newcomer to be a candidate", || {
-            let told = cluster.api().rotations()?;
-            let mut all = told.candidates.iter();
-            Ok(all.any(|it| it.public_key == added).then_some(()))
-        })
-        .unwrap();
+    let administrators = Administrators::of(&cluster);
+    administrators.until_candidates(&[added]).unwrap();
 
     // Without a quorum's consent nothing is taken, from the tool or from anybody.
-    let (proposal, roster) = propose(&cluster, "first", 1);
-    let two = approve(&cluster, &proposal, Some(&roster), &[0, 1]);
+    let proposal = propose(&cluster, "first", 1);
+    let two = administrators.approve(&proposal, 0..2).unwrap();
     assert_eq!(
-        grail(&cluster, &["send", text(&two)]),
-        Err("consent-too-few".into())
+        administrators.send_refused(&two).unwrap(),
+        "consent-too-few"
     );
-    let refused = submit(&cluster, &two).unwrap_err();
-    assert_eq!(problem(refused), ProblemCode::NotConsented);
+    let refused = administrators.api_refuses(&two).unwrap();
+    assert_eq!(refused.code, ProblemCode::NotConsented);
     // New keys are not signed for without their evidence.
-    let (key_file, to) = (key(&cluster, 2), path(&cluster, "blind.json"));
-    let protocol = path(&cluster, "protocol.json");
-    let mut blind = vec!["approve", text(&two), "--key", text(&key_file)];
-    blind.extend(["--protocol", text(&protocol), "--to", text(&to)]);
-    assert_eq!(grail(&cluster, &blind), Err("evidence-missing".into()));
+    let blind = RotationFile {
+        roster: None,
+        ..two.clone()
+    };
+    assert_eq!(
+        administrators.approve_refused(&blind, 2).unwrap(),
+        "evidence-missing"
+    );
 
-    let four = approve(&cluster, &two, Some(&roster), &[2, 3]);
-    let sent = grail(&cluster, &["send", text(&four)]).unwrap();
+    let four = administrators.approve(&two, 2..4).unwrap();
+    let sent = administrators.send(&four).unwrap();
     assert_eq!(sent["standing"]["stage"], "consented");
     let paid = sponsor(&cluster, &payer, Kind::SponsorAnnounce);
     cluster.node.mine(1);
-    let told = until_stage(&cluster, RotationStage::Announcing);
+    let told = administrators
+        .until_stage(RotationStage::Announcing)
+        .unwrap();
     assert_eq!((told.new_keys, told.approvals), (1, 4));
     cluster
         .until_published(Kind::SponsorAnnounce, &paid.id)
         .unwrap();
     cluster.node.mine(1);
-    let told = until_stage(&cluster, RotationStage::Announced);
+    let told = administrators
+        .until_stage(RotationStage::Announced)
+        .unwrap();
     let wait = told.blocks_left.unwrap();
     assert!(wait > 0);
 
@@ -190,19 +98,21 @@ fn a_roster_hands_over_and_pegs_go_on_all_the_while() {
     cluster
         .until_request(Kind::SponsorAnnounce, &paid.id, RequestState::Paid)
         .unwrap();
-    let told = newest(&cluster.api().rotations().unwrap());
+    let told = administrators.newest().unwrap();
     assert_eq!(told.stage, RotationStage::Announced);
     let left = told.blocks_left.unwrap();
     assert!(left > 0 && left < wait);
     cluster.node.mine(left - 1);
-    let told = until_stage(&cluster, RotationStage::Announced);
+    let told = administrators
+        .until_stage(RotationStage::Announced)
+        .unwrap();
     assert_eq!(told.blocks_left, Some(1));
     cluster.node.mine(1);
     cluster
         .until_published(Kind::SponsorExecute, &execute.id)
         .unwrap();
     cluster.node.mine(cluster.params().settlement_confirmations);
-    until_stage(&cluster, RotationStage::Executed);
+    administrators.until_stage(RotationStage::Executed).unwrap();
     cluster
         .until_request(Kind::SponsorExecute, &execute.id, RequestState::Paid)
         .unwrap();
@@ -220,39 +130,74 @@ fn a_roster_hands_over_and_pegs_go_on_all_the_while() {
 
 #[test]
 fn an_announcement_is_taken_back_and_its_signatures_are_worth_nothing() {
-    let cluster = Cluster::start(&ClusterConfig::default());
+    let mut cluster = Cluster::start(&ClusterConfig::default());
     let (alice, payer) = (User::new("alice"), User::new("payer"));
+    peg_in(&cluster, &alice);
     // The same signers again: what changes is a parameter of none, so no evidence is needed.
-    let (proposal, _) = propose(&cluster, "again", 0);
-    let signed = approve(&cluster, &proposal, None, &[0, 1, 2, 3]);
-    submit(&cluster, &signed).unwrap();
+    let administrators = Administrators::of(&cluster);
+    let proposal = propose(&cluster, "again", 0);
+    let signed = administrators.approve(&proposal, 0..4).unwrap();
+    administrators.send(&signed).unwrap();
     let announce = sponsor(&cluster, &payer, Kind::SponsorAnnounce);
     cluster.node.mine(1);
     cluster
         .until_published(Kind::SponsorAnnounce, &announce.id)
         .unwrap();
     cluster.node.mine(1);
-    until_stage(&cluster, RotationStage::Announced);
+    administrators
+        .until_stage(RotationStage::Announced)
+        .unwrap();
 
-    let cancel = path(&cluster, "cancel.json");
-    let told = grail(&cluster, &["cancel", "--to", text(&cancel)]).unwrap();
     // Where all must agree to announce, one is enough to take it back.
-    assert_eq!(told["approvals_missing"], 1);
-    let cancel = approve(&cluster, &cancel, None, &[2]);
-    submit(&cluster, &cancel).unwrap();
+    let cancel = administrators.cancel("cancel").unwrap();
+    assert_eq!(cancel.told["approvals_missing"], 1);
+    let cancel = administrators.approve(&cancel, [2]).unwrap();
+    administrators.send(&cancel).unwrap();
     let paid = sponsor(&cluster, &payer, Kind::SponsorCancel);
     cluster.node.mine(1);
     cluster
         .until_published(Kind::SponsorCancel, &paid.id)
         .unwrap();
     cluster.node.mine(1);
-    until_stage(&cluster, RotationStage::Cancelled);
+    administrators
+        .until_stage(RotationStage::Cancelled)
+        .unwrap();
 
     // What was signed for the first attempt is not good for another.
-    let refused = submit(&cluster, &signed).unwrap_err();
-    assert_eq!(problem(refused), ProblemCode::ForeignRotation);
-    let refused = submit(&cluster, &cancel).unwrap_err();
-    assert_eq!(problem(refused), ProblemCode::ForeignRotation);
+    for worthless in [&signed, &cancel] {
+        let refused = administrators.api_refuses(worthless).unwrap();
+        assert_eq!(refused.code, ProblemCode::ForeignRotation);
+    }
+    // Nor do operators take it whom a hostile backend asks; nor less consent, nor a hand-over from
+    // a state that nobody signed.
+    let short = propose(&cluster, "short", 0);
+    let short = administrators.approve(&short, 0..3).unwrap();
+    cluster.backend.stop().unwrap();
+    let thief = User::new("thief");
+    let sponsors = OwnSponsors::fund(&cluster.node, &cluster.deployment, &thief).unwrap();
+    cluster.node.mine(1);
+    let hostile = HostileBackend::listen(cluster.backend.broker(), 4).unwrap();
+    let ledger = cluster.ledger().unwrap();
+    let audit = ledger.audit(&cluster.deployment).unwrap();
+    let hand_over = HandOver {
+        ledger: &ledger,
+        audit: &audit,
+        deployment: &cluster.deployment,
+        sponsors: &sponsors,
+        short: short.read().unwrap(),
+        stale: signed.read().unwrap(),
+    };
+    for attack in hand_over.attacks().unwrap() {
+        // The contract sees neither consent nor whether anybody signed.
+        assert_eq!(attack.contract_code, None, "{}", attack.what);
+        hostile
+            .attempt(&attack, &cluster.deployment.roster, 4)
+            .unwrap();
+    }
+    assert_eq!(hand_over.adoption_refuses().unwrap(), "witness-length");
+    drop(hostile);
+    cluster.start_backend(&BackendConfig::default()).unwrap();
+
     peg_in(&cluster, &alice);
     assert_eq!(cluster.api().roster().unwrap().epoch.0, 0);
     common::no_alarm(&cluster);
@@ -262,18 +207,23 @@ fn an_announcement_is_taken_back_and_its_signatures_are_worth_nothing() {
 fn a_rotation_brings_other_parameters_and_a_restart_takes_them() {
     let mut cluster = Cluster::start(&ClusterConfig::default());
     let (alice, payer) = (User::new("alice"), User::new("payer"));
-    let changed = path(&cluster, "changed.json");
+    let administrators = Administrators::of(&cluster);
+    let changed = cluster.folder().join("changed.json");
     fs::write(&changed, json!({ "notice": 7 }).to_string()).unwrap();
-    let (proposal, _) = propose_with(&cluster, "other", 0, &["--params", text(&changed)]);
-    let signed = approve(&cluster, &proposal, None, &[0, 1, 2, 3]);
-    submit(&cluster, &signed).unwrap();
+    let changes = ["--params", changed.to_str().unwrap()];
+    let proposal = propose_with(&cluster, "other", 0, &changes);
+    let signed = administrators.approve(&proposal, 0..4).unwrap();
+    administrators.send(&signed).unwrap();
     let announce = sponsor(&cluster, &payer, Kind::SponsorAnnounce);
     cluster.node.mine(1);
     cluster
         .until_published(Kind::SponsorAnnounce, &announce.id)
         .unwrap();
     cluster.node.mine(1);
-    let left = until_stage(&cluster, RotationStage::Announced).blocks_left;
+    let left = administrators
+        .until_stage(RotationStage::Announced)
+        .unwrap()
+        .blocks_left;
     let execute = sponsor(&cluster, &payer, Kind::SponsorExecute);
     // Who does not come in time is told.
     let (late, _) = common::deposit(&cluster, &alice, 100_000);
@@ -292,7 +242,9 @@ fn a_rotation_brings_other_parameters_and_a_restart_takes_them() {
     // Not as one that was asked to end: whoever watches it starts it again.
     assert!(cluster.backend.stop().is_err());
     cluster.start_backend(&BackendConfig::default()).unwrap();
-    until_stage(&cluster, RotationStage::Executed);
+    Administrators::of(&cluster)
+        .until_stage(RotationStage::Executed)
+        .unwrap();
     assert_eq!(cluster.api().params().unwrap().params.notice, 7);
     peg_in(&cluster, &alice);
     let told = cluster.request(Kind::SponsorExecute, &execute.id).unwrap();

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use bitcoin::secp256k1::{All, Keypair, Secp256k1};
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, XOnlyPublicKey, consensus};
 use grail_attest::{PROTOCOL_JSON_BYTES_MAX, Protocol};
-use grail_types::{Governance, Network, ParamsValues, Roster};
+use grail_types::{Governance, Network, Roster};
 use serde::Deserialize;
 
 use super::ClusterConfig;
@@ -20,10 +20,8 @@ use crate::programs::{Programs, bridge_wasm};
 const FUNDING: Amount = Amount::from_sat(1_000_000);
 /// Not secret: it guards regtest money only.
 const FUNDING_SECRET: [u8; 32] = [0x22; 32];
-/// Not secret either: the keys of the administrators of a development bridge, all of whom must
-/// agree, since a test's roster may have any share.
-pub const ADMINISTRATOR_SECRETS: [[u8; 32]; 4] = [[0x31; 32], [0x32; 32], [0x33; 32], [0x34; 32]];
-const ADMINISTRATORS_THRESHOLD: u16 = 4;
+/// Each administrator's key is this number and its own, 32 times.
+const FIRST_ADMINISTRATOR: u8 = 0x31;
 
 /// What the deployment file says, as far as anybody but the backend needs it.
 #[derive(Debug, Clone, Deserialize)]
@@ -63,18 +61,28 @@ pub(super) struct Site<'a> {
     pub broker: SocketAddr,
 }
 
+/// Not secret: the key of an administrator of a development bridge, counted from 0.
+///
+/// # Panics
+/// For a number that no governance has.
+pub fn administrator_secret(number: u16) -> [u8; 32] {
+    let byte = u8::try_from(number)
+        .ok()
+        .and_then(|number| FIRST_ADMINISTRATOR.checked_add(number));
+    [byte.expect("an administrator's number"); 32]
+}
+
 /// The administrators of a development bridge.
-fn administrators(secp: &Secp256k1<All>) -> Result<Governance> {
-    let mut keys = ADMINISTRATOR_SECRETS
-        .iter()
-        .map(|secret| {
-            Ok(Keypair::from_seckey_slice(secp, secret)?
-                .x_only_public_key()
-                .0)
+fn administrators(secp: &Secp256k1<All>, config: &ClusterConfig) -> Result<Governance> {
+    let mut keys = (0..config.administrators)
+        .map(|number| {
+            let secret = administrator_secret(number);
+            let key = Keypair::from_seckey_slice(secp, &secret)?;
+            Ok(key.x_only_public_key().0)
         })
         .collect::<Result<Vec<_>>>()?;
     keys.sort_by_key(XOnlyPublicKey::serialize);
-    Ok(Governance::new(keys, ADMINISTRATORS_THRESHOLD)?)
+    Ok(Governance::new(keys, config.administrators_threshold)?)
 }
 
 /// What is there before anybody can be asked.
@@ -87,14 +95,14 @@ pub(super) struct Prepared {
 
 impl Site<'_> {
     /// Measures the enclave, funds the deployment and writes the protocol file.
-    pub(super) fn prepare(&self, change: fn(&mut ParamsValues)) -> Result<Prepared> {
+    pub(super) fn prepare(&self, config: &ClusterConfig) -> Result<Prepared> {
         let measurement = self.folder.join("measurement.json");
         let printed = output(Command::new(self.programs.enclave()).arg("measurement"))?;
         std::fs::write(&measurement, printed)?;
 
         let secp = Secp256k1::new();
         let governance = self.folder.join("governance.json");
-        let administrators = administrators(&secp)?;
+        let administrators = administrators(&secp, config)?;
         std::fs::write(&governance, serde_json::to_vec_pretty(&administrators)?)?;
         let key = Keypair::from_seckey_slice(&secp, &FUNDING_SECRET)?;
         let funding_key = self.folder.join("funding.key");
@@ -120,7 +128,7 @@ impl Site<'_> {
                 .arg(&protocol_file),
         )?;
         let written: Protocol = grail_files::read_json(&protocol_file, PROTOCOL_JSON_BYTES_MAX)?;
-        let params = written.params().with(change)?;
+        let params = written.params().with(config.params)?;
         let images = written.images().get().clone();
         let governance = written.governance().clone();
         let protocol = Protocol::new(*written.bridge(), params, images, governance)?;

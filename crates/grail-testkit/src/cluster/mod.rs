@@ -22,7 +22,7 @@ use grail_types::{Bridge, Params, ParamsValues, RequestId};
 use tempfile::TempDir;
 
 pub use backend::{Backend, BackendConfig};
-pub use deployment::{ADMINISTRATOR_SECRETS, Deployment};
+pub use deployment::{Deployment, administrator_secret};
 pub use operator::Operator;
 pub use rows::Rows;
 
@@ -48,6 +48,10 @@ pub struct ClusterConfig {
     pub signers: u16,
     /// Signers that must agree.
     pub threshold: u16,
+    /// Administrators of the bridge.
+    pub administrators: u16,
+    /// Administrators that must agree, no smaller a share than of the signers.
+    pub administrators_threshold: u16,
     /// Of the signers, those that lie: the last ones.
     pub lies: Vec<Lie>,
     /// Whether operators reach the backend's broker through a [`Relay`].
@@ -68,11 +72,14 @@ pub struct ClusterConfig {
 }
 
 impl Default for ClusterConfig {
-    /// The smallest roster that there can be.
+    /// The smallest roster that there can be, and administrators who must all agree, which is
+    /// enough for a roster of any share.
     fn default() -> Self {
         Self {
             signers: 4,
             threshold: 3,
+            administrators: 4,
+            administrators_threshold: 4,
             lies: Vec::new(),
             has_relay: false,
             has_gate: false,
@@ -154,7 +161,7 @@ impl Cluster {
             node: &node,
             broker,
         };
-        let prepared = site.prepare(config.params)?;
+        let prepared = site.prepare(config)?;
         // The broker first, so that nobody has to wait for a second try to connect.
         let deploying = site.begin(&prepared, config)?;
 
@@ -258,15 +265,27 @@ impl Cluster {
     /// Starts another operator, who is in no roster yet, and returns its key when its enclave has
     /// booted.
     pub fn add_operator(&mut self) -> Result<XOnlyPublicKey> {
-        let number = self.operators.len().saturating_add(1);
+        let added = self.add_operators(1)?;
+        added.first().copied().context("an operator")
+    }
+
+    /// Starts so many more operators, who are in no roster yet, and returns their keys when their
+    /// enclaves have booted.
+    pub fn add_operators(&mut self, count: usize) -> Result<Vec<XOnlyPublicKey>> {
         let protocol = self.folder.join("protocol.json");
         let broker = self.backend.broker();
-        let operator = Operator::new(number, &self.folder, &protocol, broker);
-        let operator = operator.started(&self.programs)?;
-        operator.wait_until_ready()?;
-        let key = operator.public_key().context("an operator without a key")?;
-        self.operators.push(operator);
-        Ok(key)
+        let before = self.operators.len();
+        for number in (1..=count).map(|more| before.saturating_add(more)) {
+            let operator = Operator::new(number, &self.folder, &protocol, broker);
+            self.operators.push(operator.started(&self.programs)?);
+        }
+        let added = self.operators.iter().skip(before);
+        added
+            .map(|operator| {
+                operator.wait_until_ready()?;
+                operator.public_key().context("an operator without a key")
+            })
+            .collect()
     }
 
     /// Starts operator `index` again, and returns when its enclave has booted.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 use bitcoin::hashes::Hash as _;
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, TxOut, Txid};
+use bitcoin::{Amount, FeeRate, OutPoint, Script, ScriptBuf, Transaction, TxOut, Txid};
 use charms_data::{App, Data, TxId};
 use grail_bridge_contract::{RosterState, check};
 use grail_charms::{PrevTx, token_amount};
@@ -62,7 +62,7 @@ impl Draft {
         };
         let deposits = asked
             .iter()
-            .map(|asked| deposit(ledger, bridge, asked))
+            .map(|asked| deposit(ledger, bridge, asked.terms(), &asked.deposit_script))
             .collect::<Result<Vec<_>>>()?;
         let request = SettlementRequest {
             bridge,
@@ -129,16 +129,23 @@ impl Draft {
     /// The proposal, with a proof that nobody who checks would have made: on regtest the mock's key
     /// is public.
     pub fn propose(&self) -> Result<Proposal> {
+        let requests = BoundedVec::new(self.requests.clone())?;
+        self.propose_as(Action::Settlement(grail_wire::SettlementRequest {
+            requests,
+        }))
+    }
+
+    /// The same as another action than a settlement.
+    pub(super) fn propose_as(&self, action: Action) -> Result<Proposal> {
         let mut transaction = self.transaction.clone();
         transaction.output.push(forged(&self.committed()?)?);
-        let requests = BoundedVec::new(self.requests.clone())?;
         Ok(Proposal::new(
             self.roster.epoch(),
             self.params.clone(),
             self.governance.clone(),
             transaction,
             &self.previous,
-            Action::Settlement(grail_wire::SettlementRequest { requests }),
+            action,
         )?)
     }
 
@@ -268,16 +275,22 @@ pub(super) fn forged(spell: &NormalizedSpell) -> Result<TxOut> {
     })
 }
 
-fn deposit(ledger: &Ledger, bridge: &Bridge, asked: &Asked) -> Result<Deposit> {
+/// The deposit at `script`, which these terms lead to.
+pub(super) fn deposit(
+    ledger: &Ledger,
+    bridge: &Bridge,
+    terms: &Terms,
+    script: &Script,
+) -> Result<Deposit> {
     let (outpoint, output) = ledger
-        .unspent_at(&asked.deposit_script)
+        .unspent_at(script)
         .next()
-        .with_context(|| format!("request {} has no deposit", asked.id))?;
+        .with_context(|| format!("request {} has no deposit", terms.id()))?;
     let made = ledger
         .transaction(&outpoint.txid)
         .context("the deposit's transaction")?;
     Ok(Deposit {
-        terms: asked.terms().clone(),
+        terms: terms.clone(),
         coin: Coin {
             outpoint,
             output: output.clone(),

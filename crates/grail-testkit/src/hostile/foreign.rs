@@ -265,7 +265,8 @@ impl Attacker<'_> {
     }
 }
 
-fn coin(transaction: &Transaction, vout: u32) -> Result<Coin> {
+/// An output of a transaction, to be spent.
+pub(super) fn coin(transaction: &Transaction, vout: u32) -> Result<Coin> {
     let output = transaction.output.get(usize::try_from(vout)?);
     Ok(Coin {
         outpoint: OutPoint::new(transaction.compute_txid(), vout),

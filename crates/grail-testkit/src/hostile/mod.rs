@@ -4,12 +4,13 @@
 mod attacks;
 mod draft;
 mod foreign;
+mod rotation;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use bitcoin::XOnlyPublicKey;
 use bitcoin::secp256k1::Secp256k1;
 use grail_ask::{Ask, Reply, VerifiedAnswer};
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 pub use attacks::{Attack, attacks};
 pub use draft::Draft;
+pub use rotation::{HandOver, OwnSponsors};
 
 /// What it calls itself.
 const ASKER: [u8; 16] = *b"hostile backend!";
@@ -62,8 +64,8 @@ impl HostileBackend {
         Ok(hostile)
     }
 
-    /// Asks all operators for signatures and returns what `expected` of them answer. Each answer is
-    /// authenticated by an operator of the roster.
+    /// Asks all operators for signatures and returns what `expected` of the roster's answer, each
+    /// answer authenticated. Operators who are in no roster yet answer too, and do not count.
     pub fn ask(
         &self,
         proposal: &Proposal,
@@ -101,8 +103,7 @@ impl HostileBackend {
                         let answer = VerifiedAnswer::new(&Secp256k1::verification_only(), answer)?
                             .into_inner();
                         // An answer to the question before this one may come late.
-                        if answer.proposal == id {
-                            ensure!(roster.position(&answer.signer).is_some(), "a stranger answers");
+                        if answer.proposal == id && roster.position(&answer.signer).is_some() {
                             verdicts.insert(answer.signer, answer.verdict);
                         }
                     }

@@ -5,6 +5,7 @@
 mod keep;
 mod outages;
 mod report;
+mod rotation;
 mod story;
 mod table;
 

@@ -1,9 +1,10 @@
-//! The story: mint, move, burn, reclaim, outages, a hostile backend.
+//! The story: mint, move, burn, reclaim, outages, a hostile backend, a rotation.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use bitcoin::{Amount, TxOut};
+use bitcoin::{Amount, OutPoint, TxOut};
 use grail_api::{Kind, RequestState, RequestStatus, Settlement};
 use grail_testkit::cluster::BackendConfig;
 use grail_testkit::{CliWallet, Cluster, ClusterConfig, Pegged};
@@ -11,7 +12,7 @@ use grail_types::RequestId;
 
 use crate::outages;
 use crate::report::Report;
-use crate::table;
+use crate::{rotation, table};
 
 /// Users, by name.
 const USERS: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
@@ -24,6 +25,8 @@ pub struct Story<'a> {
     pub report: &'a Report,
     pub cluster: Cluster,
     pub users: Vec<CliWallet>,
+    /// Who made which sponsor's deposit.
+    pub sponsors: BTreeMap<OutPoint, String>,
 }
 
 /// How the backend runs throughout.
@@ -40,6 +43,8 @@ pub fn tell(report: &Report, folder: Option<PathBuf>) -> Result<Story<'_>> {
     let config = ClusterConfig {
         signers: 16,
         threshold: 12,
+        administrators: rotation::ADMINISTRATORS,
+        administrators_threshold: rotation::ADMINISTRATORS_THRESHOLD,
         backend: BACKEND,
         folder,
         ..ClusterConfig::default()
@@ -50,6 +55,7 @@ pub fn tell(report: &Report, folder: Option<PathBuf>) -> Result<Story<'_>> {
         report,
         cluster,
         users: Vec::new(),
+        sponsors: BTreeMap::new(),
     };
     let outcome = story.go_on();
     report.end();
@@ -73,6 +79,7 @@ impl Story<'_> {
         self.reclaim()?;
         outages::four_and_five(self)?;
         outages::hostile(self)?;
+        rotation::tell(self)?;
         self.close()
     }
 
@@ -198,12 +205,18 @@ impl Story<'_> {
     }
 
     fn close(&mut self) -> Result<()> {
-        self.report.chapter("9. The books, from the chain alone");
+        self.report.chapter("13. The books, from the chain alone");
         let ledger = self.cluster.ledger()?;
         let audit = ledger.audit(&self.cluster.deployment)?;
-        for line in table::transactions(&audit) {
+        let steps = table::rotation_steps(&ledger, &audit, self.cluster.bridge())?;
+        for line in table::transactions(&audit, &steps) {
             self.report.line(&line);
         }
+        self.report.line("\n  The steps of the rotations:");
+        for line in table::rotation(&ledger, &audit, &steps, &self.sponsors)? {
+            self.report.line(&line);
+        }
+        self.report.line("");
         audit.check()?;
         self.report.done(&table::books(&audit));
         let reserves = self.cluster.api().reserves()?;
@@ -227,6 +240,15 @@ impl Story<'_> {
         let seconds = self.report.elapsed().as_secs();
         self.report
             .chapter(&format!("All as it must be, in {seconds} s."));
+        Ok(())
+    }
+
+    /// The books by the chain: in order, and what is locked is what exists.
+    pub fn balance_books(&self) -> Result<()> {
+        self.report.doing("the books");
+        let audit = self.cluster.ledger()?.audit(&self.cluster.deployment)?;
+        audit.check()?;
+        self.report.done(&table::books(&audit));
         Ok(())
     }
 
@@ -258,6 +280,18 @@ impl Story<'_> {
 
     /// Waits until all are paid, and makes sure that one transaction did it.
     pub fn settle_in_one(&self, pegged: &[Pegged]) -> Result<Settlement> {
+        let settlement = self.publish_in_one(pegged)?;
+        self.cluster
+            .node
+            .mine(self.cluster.params().settlement_confirmations);
+        for one in pegged {
+            self.paid(one)?;
+        }
+        Ok(self.cluster.api().settlement(&settlement.txid)?)
+    }
+
+    /// Waits until one transaction that serves all waits for a block.
+    pub fn publish_in_one(&self, pegged: &[Pegged]) -> Result<Settlement> {
         self.report.doing("operators decide");
         let (first, rest) = pegged.split_first().context("requests")?;
         let settlement = self.cluster.until_published(first.kind, &first.id)?;
@@ -269,16 +303,11 @@ impl Story<'_> {
             settlement.txid,
             served.len()
         );
-        self.cluster
-            .node
-            .mine(self.cluster.params().settlement_confirmations);
-        for one in pegged {
-            self.paid(one)?;
-        }
-        Ok(self.cluster.api().settlement(&settlement.txid)?)
+        Ok(settlement)
     }
 
-    fn paid(&self, pegged: &Pegged) -> Result<RequestStatus> {
+    /// Waits until a request is paid.
+    pub fn paid(&self, pegged: &Pegged) -> Result<RequestStatus> {
         self.cluster
             .until_request(pegged.kind, &pegged.id, RequestState::Paid)
     }
