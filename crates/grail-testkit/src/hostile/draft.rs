@@ -68,6 +68,7 @@ impl Draft {
             bridge,
             params,
             roster: &deployment.roster,
+            former: None,
             governance: deployment.protocol.governance(),
             state: &audit.state,
             nft: coin(audit.nft).context("the NFT's output")?,
@@ -138,7 +139,10 @@ impl Draft {
             self.governance.clone(),
             transaction,
             &self.previous,
-            Action::Settlement(grail_wire::SettlementRequest { requests }),
+            Action::Settlement(grail_wire::SettlementRequest {
+                requests,
+                former: None,
+            }),
         )?)
     }
 
