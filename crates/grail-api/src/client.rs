@@ -262,7 +262,16 @@ impl Client {
     /// [`EVENT_SILENCE_MAX`].
     pub fn events(&self, request: Option<&RequestId>) -> Result<Events, ClientError> {
         let query = request.map_or_else(String::new, |id| format!("?request={id}"));
-        let url = self.at(&format!("/v1/events{query}"));
+        self.stream(&format!("/v1/events{query}"))
+    }
+
+    /// `GET /v1/rotations/events`. Ends as [`Client::events`] does.
+    pub fn rotation_events(&self) -> Result<Events, ClientError> {
+        self.stream("/v1/rotations/events")
+    }
+
+    fn stream(&self, path: &str) -> Result<Events, ClientError> {
+        let url = self.at(path);
         let builder = self
             .agent
             .get(&url)

@@ -5,7 +5,7 @@ use grail_types::RequestId;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Kind, ReclaimCode, RequestState, SettlementState};
+use crate::{Kind, ReclaimCode, RequestState, RotationStage, SettlementState};
 
 /// One server-sent event: the JSON in its `data` line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -31,6 +31,17 @@ pub enum Event {
         /// State now.
         state: SettlementState,
     },
+    /// A rotation stands at another stage, or has other blocks left.
+    Rotation {
+        /// Number of the announcement.
+        attempt: u64,
+        /// Epoch of the roster that hands over.
+        epoch: u64,
+        /// Stage now.
+        stage: RotationStage,
+        /// Blocks until it may be executed; absent before it is announced, and after its end.
+        blocks_left: Option<u32>,
+    },
     /// The chain has another best block.
     Tip {
         /// Its height.
@@ -49,6 +60,7 @@ impl Event {
         match self {
             Self::Request { .. } => "request",
             Self::Settlement { .. } => "settlement",
+            Self::Rotation { .. } => "rotation",
             Self::Tip { .. } => "tip",
             Self::Reset {} => "reset",
         }

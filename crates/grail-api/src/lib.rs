@@ -50,7 +50,8 @@ pub use request::{
 pub use reserves::{Reserves, VaultOutput};
 pub use restore::{RESTORE_BYTES_MAX, RestoreRequest};
 pub use roster::{
-    FailSafe, ParamsAnswer, RosterAnswer, RosterRecord, RosterSummary, Signer, SpentOutput,
+    FailSafe, FormerRoster, ParamsAnswer, RosterAnswer, RosterRecord, RosterSummary, Signer,
+    SpentOutput,
 };
 pub use rotation::{
     AdministratorSignature, AnnouncedRoster, Attestation, Candidate, CheckedRotation, EvidenceHash,
@@ -60,4 +61,6 @@ pub use rotation::{
 pub use settlement::{
     Settlement, SettlementInput, SettlementOutput, SettlementState, SignerAnswer, SignerOutcome,
 };
-pub use status::{BridgeStatus, ServingState, StatusCode, StatusReason};
+pub use status::{
+    BridgeStatus, NoCode, OtherCode, ServingState, StatusCode, StatusReason, ToldCode,
+};

@@ -36,6 +36,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
         create_sponsor,
         create_rotation,
         rotations,
+        rotation_events,
         restore_request,
         peg_in,
         peg_out,
@@ -200,6 +201,12 @@ fn proofs() {}
     (status = 503, body = Problem, content_type = MEDIA_TYPE),
 ))]
 fn reserves() {}
+
+/// Server-sent events of rotations and tips: the data of each is an `Event`. Hints only; ask again
+/// for the truth.
+#[utoipa::path(get, path = "/v1/rotations/events",
+    responses((status = 200, body = Event, content_type = "text/event-stream"), (status = "4XX", body = Problem, content_type = MEDIA_TYPE)))]
+fn rotation_events() {}
 
 /// Server-sent events: the data of each is an `Event`. Hints only; ask again for the truth.
 #[utoipa::path(get, path = "/v1/events",

@@ -22,7 +22,7 @@ pub struct ParamsAnswer {
     /// recomputes it.
     #[schema(value_type = ImagesSchema)]
     pub images: Images,
-    /// The administrators that the bridge was deployed with. Their hash is in the NFT's state.
+    /// The administrators of the newest roster. Their hash is in the NFT's state.
     #[schema(value_type = GovernanceSchema)]
     pub governance: Governance,
     /// Hash of bridge and parameters; a client recomputes it.
@@ -46,6 +46,20 @@ pub struct RosterAnswer {
     pub nft_outpoint: OutPoint,
     /// In signing order: strictly ascending by public key.
     pub signers: Vec<Signer>,
+    /// Former rosters whose operators are still needed, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former: Vec<FormerRoster>,
+}
+
+/// A roster that has handed over and is not done yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FormerRoster {
+    /// Its number.
+    #[schema(value_type = u64)]
+    pub epoch: Epoch,
+    /// Its operators keep its keys and answer until this block is the newest: until then a reorg
+    /// can bring it back, or a deposit to one of its addresses be settled.
+    pub serves_until_height: u32,
 }
 
 /// One signer of the roster.
@@ -102,11 +116,24 @@ pub struct RosterRecord {
     /// Hash of bridge and parameters, as the NFT's state has it.
     #[schema(value_type = String)]
     pub params_hash: ParamsHash,
+    /// The parameters by which it goes or went; absent where the server does not have them. What
+    /// they are worth says `params_hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ParamsSchema>)]
+    pub params: Option<Params>,
+    /// The enclave images that those name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ImagesSchema>)]
+    pub images: Option<Images>,
     /// The transaction that made it: the deployment of the first, the rotation of every other.
     #[schema(value_type = String)]
     pub txid: Txid,
     /// Height of its block; absent while it is in none.
     pub height: Option<u32>,
+    /// Of a former roster: until this block is the newest its operators keep its keys and answer.
+    /// Absent of the newest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves_until_height: Option<u32>,
     /// Its block.
     #[schema(value_type = Option<String>)]
     pub block_hash: Option<BlockHash>,

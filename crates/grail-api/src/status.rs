@@ -113,11 +113,94 @@ impl StatusCode {
     }
 }
 
+/// Longest code of a server that knows more of them than this program.
+const OTHER_CODE_LENGTH_MAX: usize = 64;
+
+/// A code as a server tells it, which may be of a newer release: whoever does not know one code
+/// still reads the rest (ADR 23).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum ToldCode {
+    /// One that this program knows.
+    Known(StatusCode),
+    /// Another one: what it means is in the words beside it.
+    Other(OtherCode),
+}
+
+/// The text of a code that this program does not know: small letters, digits and hyphens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherCode(String);
+
+/// The text is no code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a code of 1 to {OTHER_CODE_LENGTH_MAX} small letters, digits and hyphens")]
+pub struct NoCode;
+
+impl ToldCode {
+    /// The code.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Known(code) => code.name(),
+            Self::Other(OtherCode(text)) => text,
+        }
+    }
+
+    /// The state that the bridge is in while this holds, where that is known.
+    pub const fn state(&self) -> Option<ServingState> {
+        match self {
+            Self::Known(code) => Some(code.state()),
+            Self::Other(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for ToldCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl From<StatusCode> for ToldCode {
+    fn from(code: StatusCode) -> Self {
+        Self::Known(code)
+    }
+}
+
+impl PartialEq<StatusCode> for ToldCode {
+    fn eq(&self, other: &StatusCode) -> bool {
+        matches!(self, Self::Known(code) if code == other)
+    }
+}
+
+impl TryFrom<String> for ToldCode {
+    type Error = NoCode;
+
+    fn try_from(text: String) -> Result<Self, NoCode> {
+        if let Ok(known) = text.parse() {
+            return Ok(Self::Known(known));
+        }
+        let is_code = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        let is_short = (1..=OTHER_CODE_LENGTH_MAX).contains(&text.len());
+        if is_short && text.bytes().all(is_code) {
+            Ok(Self::Other(OtherCode(text)))
+        } else {
+            Err(NoCode)
+        }
+    }
+}
+
+impl From<ToldCode> for String {
+    fn from(code: ToldCode) -> Self {
+        code.text().to_owned()
+    }
+}
+
 /// Why the bridge serves less than it should.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StatusReason {
-    /// Stable code.
-    pub code: StatusCode,
+    /// Stable code; a newer server may have others.
+    #[schema(value_type = StatusCode)]
+    pub code: ToldCode,
     /// Expected and found, in words.
     pub detail: String,
 }
@@ -126,7 +209,7 @@ impl StatusReason {
     /// A reason of `code`; `detail` says what was expected and what was found.
     pub fn new(code: StatusCode, detail: impl Into<String>) -> Self {
         Self {
-            code,
+            code: code.into(),
             detail: detail.into(),
         }
     }
@@ -176,17 +259,24 @@ pub struct BridgeStatus {
 impl BridgeStatus {
     /// The state that reasons lead to, and when to ask again.
     pub fn state_of(reasons: &[StatusReason]) -> (ServingState, Option<u64>) {
-        let states = reasons.iter().map(|reason| reason.code.state());
+        // A server knows its own.
+        let known = || {
+            reasons.iter().filter_map(|reason| match reason.code {
+                ToldCode::Known(code) => Some(code),
+                ToldCode::Other(_) => None,
+            })
+        };
+        let states = known().map(StatusCode::state);
         let state = states.max().unwrap_or(ServingState::Serving);
-        let deciding = reasons.iter().filter(|it| it.code.state() == state);
-        (state, deciding.map(|it| it.code.retry_after()).max())
+        let deciding = known().filter(|code| code.state() == state);
+        (state, deciding.map(StatusCode::retry_after).max())
     }
 
     /// The codes of the reasons that pause, as text.
     pub fn pausing(&self) -> String {
-        let codes = self.reasons.iter().map(|reason| reason.code);
-        let pausing = codes.filter(|code| code.state() == ServingState::Paused);
-        pausing.map(StatusCode::name).collect::<Vec<_>>().join(", ")
+        let codes = self.reasons.iter().map(|reason| &reason.code);
+        let pausing = codes.filter(|code| code.state() == Some(ServingState::Paused));
+        pausing.map(ToldCode::text).collect::<Vec<_>>().join(", ")
     }
 }
 

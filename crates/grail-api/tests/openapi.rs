@@ -100,6 +100,7 @@ fn every_route_is_described() {
         "/v1/rosters",
         "/v1/rosters/{epoch}",
         "/v1/rotations",
+        "/v1/rotations/events",
         "/v1/settlements",
         "/v1/settlements/{txid}",
         "/v1/sponsors",

@@ -64,7 +64,7 @@ impl Protocol {
         &self.images
     }
 
-    /// The administrators that the bridge was deployed with.
+    /// The administrators: those that the bridge was deployed with, or those of a later roster.
     pub const fn governance(&self) -> &Governance {
         &self.governance
     }

@@ -35,9 +35,10 @@ pub struct Watch {
     pub network: Network,
     /// The bridge.
     pub anchor: Anchor,
-    /// The parameters that every state must name, if known. A state has no more than their hash,
-    /// so that without them nobody can say how much may leave or exist.
-    pub params: Option<Params>,
+    /// Parameters that states may name, by their hash: those of the deployment, and of every
+    /// rotation since. A state has no more than their hash, so that without any nobody can say how
+    /// much may leave or exist; with some, a state that names others is an alarm.
+    pub params: Vec<Params>,
     /// Administrators that states may name, by their hash. Without any, no state's address can be
     /// checked, which is a note; with some, a state that names others is an alarm.
     pub governances: Vec<Governance>,
@@ -73,7 +74,7 @@ pub struct Auditor {
     is_deployed: bool,
     reader: Option<Reader>,
     /// The parameters of the watch, for the bridge that was found.
-    pinned: Option<Pinned>,
+    pinned: Pinned,
     books: Option<Books>,
     vaults: Vaults,
     alarm_count: u64,
@@ -90,7 +91,7 @@ impl Auditor {
             last: None,
             is_deployed: false,
             reader: None,
-            pinned: None,
+            pinned: Pinned::default(),
             books: None,
             alarm_count: 0,
             unlimited_count: 0,
@@ -207,12 +208,9 @@ impl Auditor {
             step.findings.push(Finding::NftCount { got: 0 });
             return step;
         };
-        let known = self.watch.params.clone().map(|params| {
-            let network = self.watch.network;
-            let app = bridge;
-            Pinned::new(params, &Bridge { network, app })
-        });
-        self.pinned = known;
+        let network = self.watch.network;
+        let app = bridge;
+        self.pinned = Pinned::new(self.watch.params.clone(), &Bridge { network, app });
         let reader = Reader::new(&bridge, MockAllowed::on(self.watch.network));
         check_strict(&reader, transaction, &mut step.findings);
         let reading = reader.read(transaction);
@@ -236,7 +234,7 @@ impl Auditor {
             }
         }
         check_place(transaction, vout, &state, &mut step.findings);
-        check_params(self.pinned.as_ref(), &state, &mut step.findings);
+        check_params(&self.pinned, &state, &mut step.findings);
         self.vaults.learn_roster(&state, &mut step.findings);
         let mut books = Books {
             bridge,
@@ -373,7 +371,7 @@ impl Auditor {
         if let Some(vout) = vout {
             check_succession(&old, &state, &mut step.findings);
             check_place(transaction, vout, &state, &mut step.findings);
-            check_params(self.pinned.as_ref(), &state, &mut step.findings);
+            check_params(&self.pinned, &state, &mut step.findings);
             self.vaults.learn_roster(&state, &mut step.findings);
         }
         let moves = old.vault_script != state.vault_script;
@@ -411,7 +409,7 @@ impl Auditor {
                     .nft_input
                     .and_then(|index| claimed_age(transaction, index)),
             };
-            let checked = check_limits(self.pinned.as_ref(), &moved, &mut step.findings);
+            let checked = check_limits(&self.pinned, &moved, &mut step.findings);
             if checked == Checked::InPart {
                 self.unlimited_count = self.unlimited_count.saturating_add(1);
             }

@@ -11,16 +11,10 @@ use crate::limits::Pinned;
 use crate::reading::{Reader, Reading};
 use crate::step::{PegTotal, RosterChange};
 
-pub(crate) fn check_params(
-    pinned: Option<&Pinned>,
-    state: &RosterState,
-    findings: &mut Vec<Finding>,
-) {
-    if let Some(expected) = pinned.map(|pinned| pinned.hash)
-        && expected.0 != state.params_hash
-    {
+pub(crate) fn check_params(pinned: &Pinned, state: &RosterState, findings: &mut Vec<Finding>) {
+    if !pinned.is_empty() && pinned.named_by(state).is_none() {
         findings.push(Finding::ParamsHash {
-            expected: expected.to_string(),
+            expected: pinned.hashes().join(" or "),
             got: ParamsHash(state.params_hash).to_string(),
         });
     }

@@ -102,7 +102,7 @@ pub enum Finding {
     /// Not the parameters that the auditor was told.
     #[error("the state names params {got}, expected {expected}")]
     ParamsHash {
-        /// The pinned hash.
+        /// Those that it was told, by their hashes.
         expected: String,
         /// The state's.
         got: String,

@@ -5,6 +5,8 @@
 //! the transaction destroys and makes, and from the age that the NFT's input claims, to which
 //! consensus holds it. Whoever was not told the parameters can say less, and says so.
 
+use std::collections::BTreeMap;
+
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, Transaction};
 use grail_bridge_contract::RosterState;
@@ -13,11 +15,8 @@ use grail_types::{Age, Bridge, OutflowLimit, Params, ParamsHash};
 use crate::finding::Finding;
 
 /// Parameters that the auditor was told, for the bridge that it found.
-#[derive(Clone, Debug)]
-pub(crate) struct Pinned {
-    pub(crate) hash: ParamsHash,
-    params: Params,
-}
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pinned(BTreeMap<ParamsHash, Params>);
 
 /// A settlement as the limits see it.
 pub(crate) struct Moved<'a> {
@@ -41,16 +40,24 @@ pub(crate) enum Checked {
 }
 
 impl Pinned {
-    pub(crate) fn new(params: Params, bridge: &Bridge) -> Self {
-        Self {
-            hash: params.hash(bridge),
-            params,
-        }
+    pub(crate) fn new(params: Vec<Params>, bridge: &Bridge) -> Self {
+        let known = params.into_iter().map(|it| (it.hash(bridge), it));
+        Self(known.collect())
     }
 
-    /// The parameters, if they are those that a state names: of others nothing is known.
-    fn named_by(&self, state: &RosterState) -> Option<&Params> {
-        (self.hash.0 == state.params_hash).then_some(&self.params)
+    /// Whether the auditor was told none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Their hashes.
+    pub(crate) fn hashes(&self) -> Vec<String> {
+        self.0.keys().map(ToString::to_string).collect()
+    }
+
+    /// The parameters that a state names, where they are among these: of others nothing is known.
+    pub(crate) fn named_by(&self, state: &RosterState) -> Option<&Params> {
+        self.0.get(&ParamsHash(state.params_hash))
     }
 }
 
@@ -72,7 +79,7 @@ pub(crate) fn is_settlement(old: &RosterState, new: &RosterState) -> bool {
 /// would explain, cap and largest supply to nothing.
 #[must_use]
 pub(crate) fn check_limits(
-    pinned: Option<&Pinned>,
+    pinned: &Pinned,
     moved: &Moved<'_>,
     findings: &mut Vec<Finding>,
 ) -> Checked {
@@ -87,7 +94,7 @@ pub(crate) fn check_limits(
         findings.push(Finding::OutflowAge);
     }
     let age = age.unwrap_or_default();
-    let params = pinned.and_then(|pinned| pinned.named_by(old));
+    let params = pinned.named_by(old);
     // Without the rate: as if one block emptied any level, and as if none let anything go.
     let unknown = [Amount::MAX, Amount::ZERO];
     let rates = params.map_or(unknown, |params| [params.outflow_rate; 2]);

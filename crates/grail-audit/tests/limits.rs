@@ -9,7 +9,7 @@ use bitcoin::{OutPoint, Sequence};
 use common::{CAP, Charm, Draft, RATE, SUPPLY_MAX, World, codes, params_hash, watch};
 use grail_audit::{Finding, Severity, Watch};
 use grail_bridge_contract::RosterState;
-use grail_types::Params;
+use grail_types::{Bridge, Network, Params, ParamsValues};
 
 /// zkBTC that a settlement of these tests burns.
 const BURNED: u64 = 30_000;
@@ -186,7 +186,7 @@ fn refuses_to_mint_one_satoshi_above_the_largest_supply() {
 #[test]
 fn without_the_parameters_what_is_not_checked_is_said() {
     let blind = || Watch {
-        params: None,
+        params: Vec::new(),
         ..watch()
     };
     let (world, token) = world(blind());
@@ -222,7 +222,7 @@ fn other_parameters_than_the_states_are_not_applied() {
             .unwrap()
     };
     let mut world = World::empty(Watch {
-        params: Some(strict(&common::params())),
+        params: vec![strict(&common::params())],
         ..watch()
     });
     assert_eq!(codes(&world.deploy(|_| {})), ["audit-params-hash"]);
@@ -239,4 +239,35 @@ fn the_steps_of_a_rotation_are_not_held_to_the_limits() {
     assert_eq!(codes(&world.rotate_with(11, |_, _| {})), [""; 0]);
     assert_eq!(world.state.outflow, LEVEL);
     world.is_clean();
+}
+
+/// A rotation brings other parameters: whoever was told both holds each epoch to its own.
+#[test]
+fn each_epoch_is_held_to_its_own_parameters() {
+    let strict = |values: &mut ParamsValues| values.supply_max = bitcoin::Amount::from_sat(1);
+    let strict = common::params().with(strict).unwrap();
+    let bridge = Bridge {
+        network: Network::Regtest,
+        app: common::bridge(),
+    };
+    let hash = strict.hash(&bridge).0;
+    let told = |params: Vec<Params>| {
+        let mut world = World::empty(Watch { params, ..watch() });
+        assert_eq!(codes(&world.deploy(|_| {})), [""; 0]);
+        world.mint(LEVEL);
+        let step = world.rotate_with(11, |_, state| state.params_hash = hash);
+        (codes(&step), world)
+    };
+    let (rotation, mut world) = told(vec![common::params(), strict]);
+    assert_eq!(rotation, [""; 0]);
+    let (step, _) = world.mint_with(1, |_, _| {});
+    assert_eq!(codes(&step), ["audit-supply-above-max"]);
+    assert_eq!(world.auditor.verdict().findings, []);
+    // Who was told the first ones alone knows that these are others, and no more.
+    let (rotation, mut world) = told(vec![common::params()]);
+    assert_eq!(rotation, ["audit-params-hash"]);
+    let (step, _) = world.mint_with(1, |_, _| {});
+    assert_eq!(codes(&step), ["audit-params-hash"]);
+    let unknown = Finding::LimitsUnknown { settlements: 1 };
+    assert_eq!(world.auditor.verdict().findings, [unknown]);
 }

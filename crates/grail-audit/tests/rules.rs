@@ -547,12 +547,12 @@ fn refuses_other_parameters_than_the_pinned() {
     let other = |values: &mut ParamsValues| values.notice += 1;
     let other = common::params().with(other).unwrap();
     let mut world = World::empty(Watch {
-        params: Some(other),
+        params: vec![other],
         ..watch()
     });
     assert_eq!(codes(&world.deploy(|_| {})), ["audit-params-hash"]);
     let mut world = World::empty(Watch {
-        params: None,
+        params: Vec::new(),
         ..watch()
     });
     assert_eq!(codes(&world.deploy(|_| {})), [""; 0]);

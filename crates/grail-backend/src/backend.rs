@@ -22,6 +22,7 @@ use tokio::sync::{Notify, watch};
 use crate::{
     approvals::Approvals,
     deployment::Deployment,
+    documents::Documents,
     health::RolesHealth,
     node::Node,
     operators::Operators,
@@ -89,6 +90,8 @@ pub struct Backend {
     pub removed: Removed,
     /// What the dry run approved last.
     pub approvals: Approvals,
+    /// The rotations' documents that were verified last.
+    pub documents: Documents,
     /// The rosters that were verified last.
     pub(crate) adopted: LastAdopted,
     /// The height at which no replacement of what waits could be planned: not to be tried again
@@ -180,6 +183,7 @@ impl Backend {
             health: RolesHealth::default(),
             removed: Removed::default(),
             approvals: Approvals::default(),
+            documents: Documents::default(),
             secp,
             instance: hex::encode(instance),
             asker,
@@ -193,14 +197,16 @@ impl Backend {
     }
 
     /// Goes by what the newest roster in the rows goes by, where a rotation brought other
-    /// parameters than the deployment's. The file of the deployment stays as it is.
+    /// parameters or administrators than the deployment's. The file of the deployment stays as it
+    /// is.
     async fn take_protocol_of_now(&mut self) -> anyhow::Result<()> {
         let mut reader = self.store.read().await?;
-        let hash = self.rosters(&mut reader).await?.newest().params_hash();
-        if let Some(protocol) = rotations::protocol_of(self, &mut reader, hash).await?
-            && protocol.hash() != self.protocol.hash()
+        let rosters = self.rosters(&mut reader).await?;
+        if let Some(protocol) = rotations::protocol_at(self, &mut reader, rosters.newest()).await?
+            && protocol != self.protocol
         {
-            tracing::info!(%hash, "the parameters are those of a rotation");
+            let hash = protocol.hash();
+            tracing::info!(%hash, "parameters and administrators are those of a rotation");
             self.operators = Operators::new(protocol.clone());
             self.protocol = protocol;
         }

@@ -13,6 +13,7 @@ pub mod board;
 pub mod clock;
 pub mod commands;
 pub mod deployment;
+mod documents;
 pub mod draft;
 mod health;
 pub mod node;

@@ -5,6 +5,8 @@
 //! them, and another backend's steps count as ours do. Documents are verified when they come and
 //! again when they are used: a damaged row leads to no step.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use bitcoin::{OutPoint, Transaction};
 use grail_api::{CheckedRotation, RotationDocument, RotationError, RotationStage, RotationStatus};
@@ -12,11 +14,12 @@ use grail_attest::Protocol;
 use grail_bridge_contract::RosterState;
 use grail_chain::View;
 use grail_charms::{PrevTx, roster_state};
-use grail_flow::SettlementStage;
+use grail_flow::{SettlementStage, former_roster_end_height};
+use grail_policy::adoption::AdoptedRoster;
 use grail_policy::{check_reachable, notice_tree, wait_of};
 use grail_spell::nft_app;
 use grail_store::{Reader, RotationRow, RotationStep, RotationStepRow, SignedRotation, StoreError};
-use grail_types::{Governance, ParamsHash, Roster};
+use grail_types::{Epoch, Governance, ParamsHash, Roster};
 
 use crate::{backend::Backend, clock, rosters::Rosters};
 
@@ -24,6 +27,9 @@ use crate::{backend::Backend, clock, rosters::Rosters};
 const STEPS_MAX: u32 = 20;
 /// Rotations that are read, and shown: nobody cares for older ones.
 pub const ROTATIONS_MAX: u32 = 50;
+/// Former rosters of which is told for how long they are needed, the newest: each has waited for a
+/// notice, so that no more are needed at a time.
+pub const FORMER_MAX: u64 = 8;
 /// Moves of the NFT that are gone back for an announcement of another backend.
 const BACK_MAX: usize = 10_000;
 
@@ -42,9 +48,9 @@ pub struct Known {
     /// Its row.
     pub row: RotationRow,
     /// The announcement.
-    pub announcement: Option<CheckedRotation>,
+    pub announcement: Option<Arc<CheckedRotation>>,
     /// The cancellation.
-    pub cancellation: Option<CheckedRotation>,
+    pub cancellation: Option<Arc<CheckedRotation>>,
 }
 
 /// Why a document is not taken.
@@ -104,11 +110,8 @@ pub async fn governance(
         return Ok(Some(today.clone()));
     }
     for row in reader.signed_rotations(ROTATIONS_MAX).await? {
-        let known = read(backend, row)?;
-        let proposed = known
-            .announcement
-            .as_ref()
-            .and_then(CheckedRotation::proposed);
+        let announcement = verified(backend, row.announcement.as_deref())?;
+        let proposed = announcement.as_deref().and_then(CheckedRotation::proposed);
         let to_come = proposed.map(|it| &it.governance);
         if let Some(found) = to_come.filter(|it| it.hash() == *hash) {
             return Ok(Some(found.clone()));
@@ -117,28 +120,45 @@ pub async fn governance(
     Ok(None)
 }
 
-/// What a roster with this hash of parameters goes by: the deployment's, or what a rotation
-/// announced. None where neither has that hash.
+/// What an adopted roster goes by: its own administrators, and the parameters of their hash. None
+/// where no parameters of that hash are known.
+pub async fn protocol_at(
+    backend: &Backend,
+    reader: &mut Reader,
+    adopted: &AdoptedRoster,
+) -> anyhow::Result<Option<Protocol>> {
+    let Some(known) = protocol_of(backend, reader, adopted.params_hash()).await? else {
+        return Ok(None);
+    };
+    let (params, images) = (known.params().clone(), known.images().get().clone());
+    let governance = adopted.governance().clone();
+    Ok(Some(Protocol::new(
+        *known.bridge(),
+        params,
+        images,
+        governance,
+    )?))
+}
+
+/// Parameters and images of a hash: the deployment's, or what a rotation announced. None where
+/// neither has it. The administrators beside them may be others than those of a roster that goes by
+/// these parameters.
 pub async fn protocol_of(
     backend: &Backend,
     reader: &mut Reader,
     hash: ParamsHash,
 ) -> anyhow::Result<Option<Protocol>> {
-    let first = &backend.deployment.protocol;
-    if first.hash() == hash {
-        return Ok(Some(first.clone()));
+    let of_now = [&backend.deployment.protocol, backend.protocol()];
+    if let Some(known) = of_now.into_iter().find(|it| it.hash() == hash) {
+        return Ok(Some(known.clone()));
     }
     for row in reader.signed_rotations(ROTATIONS_MAX).await? {
-        let known = read(backend, row)?;
-        let Some(proposed) = known
-            .announcement
-            .as_ref()
-            .and_then(CheckedRotation::proposed)
-        else {
+        let announcement = verified(backend, row.announcement.as_deref())?;
+        let Some(proposed) = announcement.as_deref().and_then(CheckedRotation::proposed) else {
             continue;
         };
         let protocol = Protocol::new(
-            *first.bridge(),
+            *backend.bridge(),
             proposed.params.clone(),
             proposed.images.clone(),
             proposed.governance.clone(),
@@ -150,17 +170,18 @@ pub async fn protocol_of(
     Ok(None)
 }
 
-/// A row's documents, verified anew.
+fn verified(
+    backend: &Backend,
+    text: Option<&str>,
+) -> Result<Option<Arc<CheckedRotation>>, RotationError> {
+    text.map(|text| backend.documents.verified(backend, text))
+        .transpose()
+}
+
+/// A row's documents, verified.
 pub fn read(backend: &Backend, row: RotationRow) -> anyhow::Result<Known> {
-    let check = |text: &Option<String>| -> anyhow::Result<Option<CheckedRotation>> {
-        let Some(text) = text else { return Ok(None) };
-        let rotation = RotationDocument::from_json(text.as_bytes())?.check(&backend.secp)?;
-        rotation.check_bridge(backend.bridge())?;
-        rotation.check_complete()?;
-        Ok(Some(rotation))
-    };
-    let announcement = check(&row.announcement)?;
-    let cancellation = check(&row.cancellation)?;
+    let announcement = verified(backend, row.announcement.as_deref())?;
+    let cancellation = verified(backend, row.cancellation.as_deref())?;
     Ok(Known {
         row,
         announcement,
@@ -235,6 +256,32 @@ fn took_over_by(rotation: &CheckedRotation, state: &RosterState) -> bool {
         && document.roster.epoch().0.checked_add(1) == Some(state.epoch)
         && document.attempt <= state.attempt
         && rotation.next().0 == state.next_hash()
+}
+
+/// Whether a roster is one of the newest that have handed over.
+fn is_lately_former(rosters: &Rosters, epoch: Epoch) -> bool {
+    let ago = rosters.newest().epoch().0.checked_sub(epoch.0);
+    ago.is_some_and(|ago| (1..=FORMER_MAX).contains(&ago))
+}
+
+/// Until which height the operators of a former roster keep its keys and answer; none of the
+/// newest.
+pub async fn former_end(
+    backend: &Backend,
+    reader: &mut Reader,
+    rosters: &Rosters,
+    epoch: Epoch,
+) -> anyhow::Result<Option<u32>> {
+    let next = epoch.0.checked_add(1).map(Epoch);
+    let handed_over = next.and_then(|next| rosters.rotation(next));
+    let (Some(adopted), Some(handed_over)) = (rosters.of(epoch), handed_over) else {
+        return Ok(None);
+    };
+    // Of parameters that nobody here has any more, today's are the best guess.
+    let known = protocol_of(backend, reader, adopted.params_hash()).await?;
+    let params = known.as_ref().map_or(backend.params(), Protocol::params);
+    let height = handed_over.block.height;
+    Ok(Some(former_roster_end_height(params, height)))
 }
 
 /// The coin that an announcement made, with the transaction that did.
@@ -342,8 +389,14 @@ pub async fn status(
         u16::try_from(rotation.document().consents.len()).unwrap_or(u16::MAX)
     };
     let txid = |step| live(&steps, step).and_then(|it| it.settlement.txid);
-    let announcement = known.announcement.as_ref();
-    let documents = [announcement, known.cancellation.as_ref()];
+    let announcement = known.announcement.as_deref();
+    let former_serves_until_height = match stage {
+        RotationStage::Executed if is_lately_former(rosters, row.epoch) => {
+            former_end(backend, reader, rosters, row.epoch).await?
+        }
+        _ => None,
+    };
+    let documents = [announcement, known.cancellation.as_deref()];
     let governance = documents.into_iter().flatten().next();
     let governance = governance.map(|it| it.document().governance.threshold());
     Ok(RotationStatus {
@@ -353,7 +406,7 @@ pub async fn status(
         next: row.next.parse()?,
         approvals: announcement.map_or(0, signed),
         approvals_needed: governance.unwrap_or_default(),
-        cancel_approvals: known.cancellation.as_ref().map(signed),
+        cancel_approvals: known.cancellation.as_deref().map(signed),
         new_keys: announcement.map_or(0, |it| {
             u16::try_from(it.new_keys().len()).unwrap_or(u16::MAX)
         }),
@@ -361,6 +414,7 @@ pub async fn status(
         announce_txid: txid(RotationStep::Announce),
         cancel_txid: txid(RotationStep::Cancel),
         execute_txid: txid(RotationStep::Execute),
+        former_serves_until_height,
     })
 }
 
@@ -416,7 +470,7 @@ fn stage(rosters: &Rosters, nft: &Nft, known: &Known, steps: &[RotationStepRow])
 fn took_over(rosters: &Rosters, known: &Known) -> bool {
     let Some(proposed) = known
         .announcement
-        .as_ref()
+        .as_deref()
         .and_then(CheckedRotation::proposed)
     else {
         return false;

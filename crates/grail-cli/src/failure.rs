@@ -8,6 +8,7 @@ use grail_api::{Problem, ReceiptError, RotationError};
 use grail_chain::{ChainError, SendError};
 use grail_wallet::amount::AmountError;
 use grail_wallet::bump::BumpError;
+use grail_wallet::followed::FollowFailure;
 use grail_wallet::fund::FundError;
 use grail_wallet::history::HistoryFailure;
 use grail_wallet::peg::PegError;
@@ -69,6 +70,7 @@ failures!(
     SendError,
     AmountError,
     BumpError,
+    FollowFailure,
     FundError,
     HistoryFailure,
     PegError,

@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use grail_cli::arguments::{
-    Arguments, Command, OperatorCommand, OperatorKey, PassphraseCommand, Receipts, ReceiptsCommand,
-    SpellCommand, WalletCommand,
+    Arguments, Command, Explained, OperatorCommand, OperatorKey, PassphraseCommand, Receipts,
+    ReceiptsCommand, SpellCommand, WalletCommand,
 };
 use grail_cli::home::keep_private;
 use grail_cli::progress::{Bar, JsonNotes, Progress};
@@ -52,6 +52,13 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
     {
         let session = Session::open_to_read(settings(arguments)?)?;
         commands::watch(&session, &status.id, |report| print(&report, is_json))?;
+        return Ok(true);
+    }
+    if let Command::Operator(OperatorCommand::Status(asked)) = &arguments.command
+        && asked.watch
+    {
+        let settings = arguments.settings_without_home();
+        commands::operator::watch(&settings, asked, |report| print(&report, is_json))?;
         return Ok(true);
     }
     let answer = answer(arguments, progress)?;
@@ -100,8 +107,8 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
         Command::Status(status) => Box::new(commands::status(&read()?, &status.id)?),
         Command::Bridge => Box::new(commands::bridge(&read()?)?),
         Command::Reclaim(reclaim) => Box::new(commands::reclaim(&mut sign()?, reclaim, progress)?),
-        Command::Roster => Box::new(commands::roster(&mut read()?)?),
-        Command::Rosters => Box::new(commands::rosters(&mut read()?, progress)?),
+        Command::Roster => Box::new(commands::roster(&mut read()?, progress)?),
+        Command::Rosters(asked) => Box::new(commands::rosters(&mut read()?, asked, progress)?),
         Command::Reserves => Box::new(commands::reserves(&mut read()?, progress)?),
         Command::Receipts(Receipts { command: None }) => {
             Box::new(commands::receipts(&read()?, progress)?)
@@ -121,7 +128,17 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
         }
         Command::Words(asked) => Box::new(commands::words(&read()?, asked)?),
         Command::Wallet(WalletCommand::Explain(asked)) => {
-            Box::new(commands::explain(&mut look()?, asked.outpoint, progress)?)
+            let mut session = look()?;
+            match asked.what {
+                Explained::Output(outpoint) => {
+                    Box::new(commands::explain(&mut session, outpoint, progress)?)
+                }
+                Explained::Transaction(txid) => Box::new(commands::explain_transaction(
+                    &mut session,
+                    txid,
+                    asked.block.as_ref(),
+                )?),
+            }
         }
         Command::Spell(SpellCommand::Verify(asked)) => {
             let network = arguments.network().unwrap_or(Network::Mainnet);

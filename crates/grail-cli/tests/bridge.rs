@@ -75,7 +75,7 @@ fn bitcoin_goes_in_moves_as_zkbtc_and_comes_out_and_the_books_balance() {
     }
     cluster.node.mine(1);
 
-    let roster = commands::roster(&mut alice.open()).unwrap();
+    let roster = commands::roster(&mut alice.open(), &mut Quiet).unwrap();
     assert!(
         roster.signers.iter().all(|signer| signer.is_attested),
         "{roster}"

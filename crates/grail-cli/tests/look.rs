@@ -14,7 +14,7 @@ use grail_cli::progress::Quiet;
 #[test]
 fn the_roster_report_names_the_signer_whose_evidence_is_false() {
     let scene = Scene::new();
-    let report = commands::roster(&mut scene.user.open()).unwrap();
+    let report = commands::roster(&mut scene.user.open(), &mut Quiet).unwrap();
     assert_eq!(report.nft, "verified");
     assert_eq!(report.trust_anchor, "development-root");
     assert!(report.signers.iter().all(|signer| signer.is_attested));
@@ -25,7 +25,7 @@ fn the_roster_report_names_the_signer_whose_evidence_is_false() {
             replace(answer, "/signers/1/name", "\u{1b}[31moperator");
         }
     });
-    let report = commands::roster(&mut scene.user.open()).unwrap();
+    let report = commands::roster(&mut scene.user.open(), &mut Quiet).unwrap();
     let attested: Vec<bool> = report
         .signers
         .iter()
@@ -45,7 +45,7 @@ fn an_operator_that_refuses_by_its_own_brake_is_told_apart_from_the_rest() {
             answer["signers"][2]["fail_safe"] = brake;
         }
     });
-    let report = commands::roster(&mut scene.user.open()).unwrap();
+    let report = commands::roster(&mut scene.user.open(), &mut Quiet).unwrap();
     let told: Vec<_> = report
         .signers
         .iter()
@@ -308,7 +308,7 @@ fn a_late_clock_is_told_from_a_forgery() {
     // Evidence of two hours from now, as a clock that is two hours late sees it.
     let later = grail_cli::session::now() + 7_200;
     scene.api.serve_roster_of(scene.nft, later);
-    let report = commands::roster(&mut scene.user.open()).unwrap();
+    let report = commands::roster(&mut scene.user.open(), &mut Quiet).unwrap();
     assert!(
         report
             .signers
@@ -328,7 +328,7 @@ fn a_late_clock_is_told_from_a_forgery() {
             replace(answer, "/signers/0/evidence", stranger_evidence());
         }
     });
-    let report = commands::roster(&mut scene.user.open()).unwrap();
+    let report = commands::roster(&mut scene.user.open(), &mut Quiet).unwrap();
     assert_eq!(report.signers[0].code, Some("evidence-invalid"));
 }
 

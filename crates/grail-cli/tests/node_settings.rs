@@ -263,7 +263,10 @@ fn the_calls_that_the_manual_names_suffice() {
     let mut back = reclaim(&pegged.id);
     back.broadcast = true;
     commands::reclaim(&mut open(), &back, &mut Quiet).unwrap();
-    assert_eq!(commands::roster(&mut open()).unwrap().nft, "verified");
+    assert_eq!(
+        commands::roster(&mut open(), &mut Quiet).unwrap().nft,
+        "verified"
+    );
     scene.api.serve_reserves(&Reserves {
         vault_sat: 0,
         supply_sat: 50_000,

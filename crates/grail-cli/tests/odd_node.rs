@@ -109,7 +109,10 @@ fn a_node_that_still_reads_the_chain_gives_no_verdict() {
         code(commands::reclaim(&mut open(), &asked, &mut Quiet).err()),
         "node-behind"
     );
-    assert_eq!(commands::roster(&mut open()).unwrap().nft, "node-behind");
+    assert_eq!(
+        commands::roster(&mut open(), &mut Quiet).unwrap().nft,
+        "node-behind"
+    );
     let audit = arguments::Audit {
         protocol: None,
         deployment: Some(scene.nft.txid),

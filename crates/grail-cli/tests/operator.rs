@@ -135,6 +135,8 @@ impl Desk {
             key: self.path(key),
             protocol: self.path("protocol.json"),
             roster: Some(self.path("roster.json")),
+            history: None,
+            deployment: None,
             basis: Some(self.path("basis.json")),
             to: self.path(to),
         };
@@ -207,6 +209,7 @@ fn a_proposal_is_signed_by_one_after_the_other_and_says_who_is_missing() {
     let status = OperatorStatus {
         file: desk.path(&file),
         backend: false,
+        watch: false,
     };
     let told = operator::status(&Settings::default(), &status).unwrap();
     assert_eq!((told.approvals, told.approvals_missing), (3, 0));

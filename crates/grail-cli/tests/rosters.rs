@@ -7,171 +7,71 @@ mod common;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use bitcoin::Txid;
 use bitcoin::hashes::Hash;
-use bitcoin::secp256k1::{All, Secp256k1};
-use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, Txid};
-use common::{User, api::replace};
-use grail_attest::Protocol;
+use common::api::replace;
+use common::houses::{World, prover};
 use grail_audit::{Anchor, Auditor, StepKind, Watch};
 use grail_backend::backend::{Backend, Config, Parts};
 use grail_backend::deployment::Deployment;
 use grail_backend::roles::scan::Scanner;
 use grail_broker::EmbeddedBroker;
-use grail_chain::{Auth, BitcoinCore, BlockSource, CALL_TIMEOUT, Chain, RejectReason, Verdict};
-use grail_cli::arguments::Init;
+use grail_chain::{
+    Auth, BitcoinCore, BlockSource as _, CALL_TIMEOUT, Chain as _, RejectReason, Verdict,
+};
+use grail_cli::arguments::Rosters;
 use grail_cli::commands;
 use grail_cli::progress::Quiet;
-use grail_fixtures::house::{House, Rotated, Rotation};
-use grail_fixtures::world::{self, BRIDGE, governance, images, keypair, public};
+use grail_fixtures::world::{BRIDGE, keypair, public};
 use grail_policy::adoption::{Genesis, Handover, adopt_genesis, adopt_next};
-use grail_prover::{MockProver, ProveRequest, Prover};
-use grail_spell::deployment_identity;
 use grail_store::Store;
-use grail_testkit::Node;
-use grail_txbuild::Deployment as Plan;
-use grail_types::{Bridge, BridgeApp, MockAllowed, Network, Params};
-use sha2::{Digest, Sha256};
 
-const FUNDING: u16 = 500;
-
-/// A bridge on a real chain whose keys the test holds.
-struct World {
-    node: Node,
-    secp: Secp256k1<All>,
-    protocol: Protocol,
-    deployment: Transaction,
-    houses: [House; 3],
-}
-
-fn prover() -> MockProver {
-    MockProver::new(MockAllowed::on(Network::Regtest).unwrap())
-}
-
-impl World {
-    fn new() -> Self {
-        let (node, secp) = (Node::start(), Secp256k1::new());
-        let houses = [0_u16, 1, 2].map(|epoch| {
-            // One signer of each stays for the next.
-            let keys = (epoch * 3..epoch * 3 + 4).map(keypair).collect();
-            House::new(&secp, epoch.into(), keys, 3)
-        });
-        let (paid, vout) = pay(&node, 100_000);
-        let funding = world::coin(&paid, vout);
-        let bridge = Bridge {
-            network: Network::Regtest,
-            app: BridgeApp {
-                identity: deployment_identity(funding.outpoint),
-                vk: Sha256::digest(BRIDGE).into(),
-            },
-        };
-        let params = Params::preset(bridge.network, images().hash());
-        let protocol = Protocol::new(bridge, params, images(), governance()).unwrap();
-        let builder = Plan {
-            bridge: protocol.bridge(),
-            params: protocol.params(),
-            roster: &houses[0].roster,
-            governance: protocol.governance(),
-            funding,
-            fee_rate: FeeRate::from_sat_per_vb_u32(2),
-        };
-        let plan = builder.plan(&secp).unwrap();
-        let request = ProveRequest::of_bridge(plan.spell.clone(), [&paid], BRIDGE.to_vec());
-        let op_return = prover().prove(&request).unwrap().op_return;
-        let deployment = builder
-            .finish(&secp, plan, op_return, &keypair(FUNDING))
-            .unwrap();
-        node.send(&deployment);
-        node.mine(1);
-        Self {
-            node,
-            secp,
-            protocol,
-            deployment,
-            houses,
-        }
-    }
-
-    /// The rotation from one house to the next, by so many signers; a coin of its own pays for it.
-    fn rotation(&self, made: &Transaction, from: usize, signers: usize) -> Rotated {
-        let ((paid, vout), key) = (pay(&self.node, 10_000), keypair(FUNDING));
-        let rotation = Rotation {
-            bridge: self.protocol.bridge(),
-            wasm: BRIDGE,
-            made,
-            funding: Some((&paid, vout, &key)),
-            from: &self.houses[from],
-            to: &self.houses[from + 1],
-        };
-        rotation.signed_by(signers)
-    }
-
-    /// A user of this bridge, whose API is there.
-    fn user(&self, api: &str) -> User {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("protocol.json");
-        std::fs::write(&file, serde_json::to_vec(&self.protocol).unwrap()).unwrap();
-        let init = Init {
-            protocol: Some(file),
-            ..Init::default()
-        };
-        User::with(&self.node, Some(api), &init)
-    }
-
-    /// A backend that has read the chain, and the address of its API.
-    async fn serve(&self, url: &str) -> (Arc<Backend>, String) {
-        let core = BitcoinCore::new(
-            &self.node.rpc_url(),
-            Auth::Cookie(self.node.cookie_path()),
-            CALL_TIMEOUT,
-        );
-        let broker = EmbeddedBroker::listen((Ipv4Addr::LOCALHOST, 0).into());
-        let deployment = Deployment::new(
-            self.protocol.clone(),
-            self.houses[0].roster.clone(),
-            Vec::new(),
-            &self.deployment,
-            0,
-        );
-        let backend = Backend::new(Parts {
-            deployment,
-            store: Store::open(url).await.unwrap(),
-            node: grail_backend::node::Node::from_chain(Arc::new(core.unwrap())),
-            broker: Arc::new(broker.await.unwrap()),
-            prover: Arc::new(prover()),
-            wasm: BRIDGE.to_vec(),
-            config: Config {
-                batch_seconds: 0,
-                ask_seconds: 60,
-                lease_seconds: 60,
-                prove_workers: 1,
-            },
-        });
-        let backend = backend.await.unwrap();
-        scan(&backend).await;
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let listener = listener.await.unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let limits = grail_backend::api::Limits::default();
-        tokio::spawn(grail_backend::api::serve(
-            Arc::clone(&backend),
-            listener,
-            limits,
-        ));
-        (backend, address)
-    }
+/// A backend that has read the chain, and the address of its API.
+async fn serve(w: &World, url: &str) -> (Arc<Backend>, String) {
+    let core = BitcoinCore::new(
+        &w.node.rpc_url(),
+        Auth::Cookie(w.node.cookie_path()),
+        CALL_TIMEOUT,
+    );
+    let broker = EmbeddedBroker::listen((Ipv4Addr::LOCALHOST, 0).into());
+    let deployment = Deployment::new(
+        w.protocol.clone(),
+        w.houses[0].roster.clone(),
+        Vec::new(),
+        &w.deployment,
+        0,
+    );
+    let backend = Backend::new(Parts {
+        deployment,
+        store: Store::open(url).await.unwrap(),
+        node: grail_backend::node::Node::from_chain(Arc::new(core.unwrap())),
+        broker: Arc::new(broker.await.unwrap()),
+        prover: Arc::new(prover()),
+        wasm: BRIDGE.to_vec(),
+        config: Config {
+            batch_seconds: 0,
+            ask_seconds: 60,
+            lease_seconds: 60,
+            prove_workers: 1,
+        },
+    });
+    let backend = backend.await.unwrap();
+    scan(&backend).await;
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let listener = listener.await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let limits = grail_backend::api::Limits::default();
+    tokio::spawn(grail_backend::api::serve(
+        Arc::clone(&backend),
+        listener,
+        limits,
+    ));
+    (backend, address)
 }
 
 async fn scan(backend: &Backend) {
     let mut scanner = Scanner::new(backend);
     while scanner.take_block().await.unwrap() {}
-}
-
-/// Pays the funding key: the transaction, in the mempool, and which of its outputs it is.
-fn pay(node: &Node, sat: u64) -> (Transaction, u32) {
-    let own = ScriptBuf::new_p2tr(&Secp256k1::new(), public(&keypair(FUNDING)), None);
-    let outpoint = node.fund(&own, Amount::from_sat(sat));
-    let made = node.chain().mempool_tx(&outpoint.txid).unwrap().unwrap();
-    (made, outpoint.vout)
 }
 
 #[test]
@@ -224,7 +124,7 @@ fn a_rotation_under_consensus_is_followed_by_backend_wallet_and_auditor() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("grail.db").display());
-    let (backend, api) = runtime.block_on(w.serve(&url));
+    let (backend, api) = runtime.block_on(serve(&w, &url));
     let rosters = runtime.block_on(async {
         let mut reader = backend.store.read().await.unwrap();
         assert_eq!(reader.open_alarms().await.unwrap().stop, 0);
@@ -235,7 +135,7 @@ fn a_rotation_under_consensus_is_followed_by_backend_wallet_and_auditor() {
 
     // The command line follows them from the API's evidence and asks its own node for the blocks.
     let user = w.user(&api);
-    let report = commands::rosters(&mut user.open(), &mut Quiet).unwrap();
+    let report = commands::rosters(&mut user.open(), &Rosters::default(), &mut Quiet).unwrap();
     let rows: Vec<_> = report
         .epochs
         .iter()
@@ -249,7 +149,7 @@ fn a_rotation_under_consensus_is_followed_by_backend_wallet_and_auditor() {
     let mut auditor = Auditor::new(Watch {
         network: bridge.network,
         anchor: Anchor::Bridge(bridge.app),
-        params: Some(w.protocol.params().clone()),
+        params: vec![w.protocol.params().clone()],
         governances: vec![w.protocol.governance().clone()],
         vault_scripts: w
             .houses
@@ -282,7 +182,7 @@ fn each_lie_about_the_history_of_rosters_has_a_code() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("grail.db").display());
-    let (_backend, api) = runtime.block_on(w.serve(&url));
+    let (_backend, api) = runtime.block_on(serve(&w, &url));
     let client = grail_api::client::Client::new(&api);
     let honest = common::api::Api::start(bitcoin::OutPoint::null());
     honest.serve("/v1/params", &client.params().unwrap());
@@ -302,7 +202,7 @@ fn each_lie_about_the_history_of_rosters_has_a_code() {
                 replace(answer, pointer, value.clone());
             }
         });
-        let code = match commands::rosters(&mut user.open(), &mut Quiet) {
+        let code = match commands::rosters(&mut user.open(), &Rosters::default(), &mut Quiet) {
             Ok(report) => return format!("{} epochs", report.epochs.len()),
             Err(failure) => failure.code,
         };

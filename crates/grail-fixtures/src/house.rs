@@ -17,7 +17,7 @@ use grail_prover::{MockProver, ProveRequest, Prover};
 use grail_script::{InternalKey, Sighashes, Spend, VaultTree};
 use grail_spell::nft_app;
 use grail_txbuild::{Coin, first_state};
-use grail_types::{Bridge, Epoch, MockAllowed, ParamsHash, Roster, Threshold};
+use grail_types::{Bridge, Epoch, Governance, MockAllowed, ParamsHash, Roster, Threshold};
 
 use crate::world::{coin, governance, public, transaction};
 
@@ -26,18 +26,31 @@ pub struct House {
     /// In roster order.
     pub keys: Vec<Keypair>,
     pub roster: Roster,
+    pub governance: Governance,
     pub vault: VaultTree,
 }
 
 impl House {
-    pub fn new(secp: &Secp256k1<All>, epoch: u64, mut keys: Vec<Keypair>, threshold: u16) -> Self {
+    pub fn new(secp: &Secp256k1<All>, epoch: u64, keys: Vec<Keypair>, threshold: u16) -> Self {
+        Self::under(secp, epoch, keys, threshold, governance())
+    }
+
+    /// With administrators of its own.
+    pub fn under(
+        secp: &Secp256k1<All>,
+        epoch: u64,
+        mut keys: Vec<Keypair>,
+        threshold: u16,
+        governance: Governance,
+    ) -> Self {
         keys.sort_by_key(|key| public(key).serialize());
         let signers: Vec<XOnlyPublicKey> = keys.iter().map(public).collect();
         let roster = Roster::new(Epoch(epoch), signers, Threshold(threshold)).unwrap();
-        let vault = VaultTree::new(secp, InternalKey::Nums, &roster, &governance());
+        let vault = VaultTree::new(secp, InternalKey::Nums, &roster, &governance);
         Self {
             keys,
             roster,
+            governance,
             vault,
         }
     }
@@ -83,7 +96,12 @@ pub fn signature(key: &Keypair, digest: &Message) -> Vec<u8> {
 /// The state of `house`'s roster after `before` was announced to hand over, and did.
 pub fn state_of(house: &House, before: &RosterState) -> RosterState {
     let params_hash = ParamsHash(before.params_hash);
-    let state = first_state(params_hash, before.governance, &house.roster, &house.vault);
+    let state = first_state(
+        params_hash,
+        house.governance.hash(),
+        &house.roster,
+        &house.vault,
+    );
     RosterState {
         serial: before.serial + 2,
         supply: before.supply,
@@ -256,7 +274,7 @@ impl Rotation<'_> {
         Handover {
             transaction,
             spent,
-            governance: governance(),
+            governance: self.to.governance.clone(),
         }
     }
 }

@@ -36,6 +36,20 @@ pub fn sweep_end_height(
     reclaim_height(height, reclaim_delay, origin).saturating_sub(u32::from(params.sweep_margin))
 }
 
+/// Last tip height up to which the operators of a roster that handed over at `height` keep its keys
+/// and answer, by the parameters that it went by.
+///
+/// The last address of the roster was given out before that block. Its deposit comes in time up to
+/// a request's deadline, and can be settled until its sweep ends. What comes later is its user's to
+/// take back, for which nobody is needed. Never less than a hundred confirmations of the hand-over,
+/// since a coinbase counts as a deposit too: no reorg that anybody plans for gives the NFT back to
+/// keys that are gone.
+pub fn former_roster_end_height(params: &Params, height: u32) -> u32 {
+    let in_time = deposit_deadline_height(params, height);
+    let longest = params.reclaim_delay_max;
+    sweep_end_height(params, in_time, longest, DepositOrigin::Coinbase).saturating_sub(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +68,21 @@ mod tests {
         assert_eq!(end(100, 24), 118);
         assert_eq!(end(0, 0), 0);
         assert_eq!(end(u32::MAX, 24), u32::MAX - 6);
+    }
+
+    #[test]
+    fn a_former_roster_serves_until_no_deposit_of_its_can_be_settled() {
+        // In time up to 124, taken back from 124 + 8,064 on, swept up to six blocks before that.
+        assert_eq!(former_roster_end_height(&params(), 100), 8_181);
+    }
+
+    #[test]
+    fn a_former_roster_serves_for_a_hundred_confirmations_at_least() {
+        let shortest = params().with(|it| {
+            (it.reclaim_delay_min, it.reclaim_delay_max, it.sweep_margin) = (2, 2, 1);
+        });
+        // The hundredth is in block 199.
+        assert_eq!(former_roster_end_height(&shortest.unwrap(), 100), 200);
     }
 
     #[test]

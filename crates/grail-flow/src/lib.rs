@@ -20,7 +20,9 @@ mod viability;
 
 pub use alarm::{Alarm, AlarmCode, AlarmSubject, Severity};
 pub use block::{BlockRef, confirmations};
-pub use deadline::{deposit_deadline_height, reclaim_height, sweep_end_height};
+pub use deadline::{
+    deposit_deadline_height, former_roster_end_height, reclaim_height, sweep_end_height,
+};
 pub use deposit::{
     COINBASE_MATURITY_BLOCKS, Deposit, DepositCharms, DepositOrigin, ReclaimCode, UnknownCode,
     acceptable, confirmations_needed,

@@ -20,6 +20,8 @@ pub enum Subject {
     Request(RequestId),
     /// A settlement.
     Settlement(SettlementId),
+    /// The rotation of this announcement, by its number.
+    Rotation(u64),
 }
 
 /// An event to append.
@@ -55,6 +57,7 @@ impl Subject {
         match self {
             Self::Request(_) => "request",
             Self::Settlement(_) => "settlement",
+            Self::Rotation(_) => "rotation",
         }
     }
 
@@ -62,6 +65,7 @@ impl Subject {
         match self {
             Self::Request(id) => id.to_string(),
             Self::Settlement(id) => id.to_string(),
+            Self::Rotation(attempt) => attempt.to_string(),
         }
     }
 }
@@ -110,6 +114,21 @@ impl Reader {
         rows.iter().map(read).collect()
     }
 
+    /// The newest event about a subject, if one is kept.
+    pub async fn newest_event_about(
+        &mut self,
+        subject: Subject,
+    ) -> Result<Option<Event>, StoreError> {
+        let row = sqlx::query(select!(
+            "WHERE subject_kind = $1 AND subject = $2 ORDER BY id DESC LIMIT 1"
+        ))
+        .bind(subject.kind())
+        .bind(subject.name())
+        .fetch_optional(self.connection())
+        .await?;
+        row.as_ref().map(read).transpose()
+    }
+
     /// Number of the oldest event that is kept; none when there is none.
     pub async fn first_event_id(&mut self) -> Result<Option<u64>, StoreError> {
         let row = sqlx::query("SELECT MIN(id) AS first FROM events")
@@ -153,6 +172,7 @@ fn read(row: &DbRow) -> Result<Event, StoreError> {
     let subject = match row.text("subject_kind")?.as_str() {
         "request" => Subject::Request(row.parsed("subject")?),
         "settlement" => Subject::Settlement(SettlementId(row.parsed("subject")?)),
+        "rotation" => Subject::Rotation(row.parsed("subject")?),
         other => return Err(StoreError::corrupt("events.subject_kind", other)),
     };
     Ok(Event {

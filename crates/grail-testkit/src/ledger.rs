@@ -126,7 +126,7 @@ impl Ledger {
         let watch = Watch {
             network: Network::Regtest,
             anchor: Anchor::Bridge(deployment.protocol.bridge().app),
-            params: Some(deployment.protocol.params().clone()),
+            params: vec![deployment.protocol.params().clone()],
             governances: vec![deployment.protocol.governance().clone()],
             vault_scripts: [].into(),
         };

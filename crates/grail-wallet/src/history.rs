@@ -9,10 +9,40 @@
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, ScriptBuf, Transaction, TxOut, consensus::encode};
 use grail_api::RosterRecord;
+use grail_attest::Protocol;
 use grail_policy::adoption::{
     AdoptedRoster, AdoptionError, Genesis, HANDOVER_MAX_BYTES, Handover, adopt_genesis, adopt_next,
 };
 use grail_types::{Bridge, Epoch};
+use serde::{Deserialize, Serialize};
+
+/// Longest file of a history that is read: 64 hand-overs of the largest kind, and thousands of the
+/// usual one.
+pub const HISTORY_BYTES_MAX: usize = 128 << 20;
+
+/// A bridge's rosters in a file, from the deployment on, as an API shows them. Says nothing by
+/// itself: [`follow`] does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RosterHistory {
+    /// The first one first.
+    pub rosters: Vec<RosterRecord>,
+}
+
+impl RosterHistory {
+    /// What the rosters say that they went by, where parameters and images are shown and belong
+    /// together. Each is worth what names it by its hash.
+    pub fn protocols(&self, bridge: &Bridge) -> Vec<Protocol> {
+        let shown = self.rosters.iter();
+        shown.filter_map(|it| protocol_of(bridge, it)).collect()
+    }
+}
+
+/// What a record says that its roster went by.
+pub fn protocol_of(bridge: &Bridge, record: &RosterRecord) -> Option<Protocol> {
+    let (params, images) = (record.params.clone()?, record.images.clone()?);
+    Protocol::new(*bridge, params, images, record.governance.clone()).ok()
+}
 
 /// Why rosters are not believed.
 #[derive(Debug, thiserror::Error)]

@@ -12,14 +12,6 @@ use grail_types::{ParamsHash, Roster};
 /// Why an answer is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PegError {
-    /// The API goes by other parameters than were pinned.
-    #[error("this wallet has pinned params {pinned}, the API serves {served}")]
-    Params {
-        /// In the wallet's folder.
-        pinned: ParamsHash,
-        /// By the API.
-        served: ParamsHash,
-    },
     /// The API's parameters do not hash to what it says.
     #[error("the API's params hash to {expected}, it says {got}")]
     ParamsHash {
@@ -57,7 +49,6 @@ impl PegError {
     /// Stable code.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Params { .. } => "params-changed",
             Self::ParamsHash { .. } => "params-hash",
             Self::Images(error) => error.code(),
             Self::Terms => "terms-differ",
@@ -85,18 +76,6 @@ pub fn checked_protocol(answer: ParamsAnswer) -> Result<Protocol, PegError> {
         Err(PegError::ParamsHash {
             expected,
             got: answer.params_hash,
-        })
-    }
-}
-
-/// What is pinned, if the API goes by the same.
-pub fn agreed_protocol(pinned: Protocol, served: &Protocol) -> Result<Protocol, PegError> {
-    if pinned.hash() == served.hash() {
-        Ok(pinned)
-    } else {
-        Err(PegError::Params {
-            pinned: pinned.hash(),
-            served: served.hash(),
         })
     }
 }

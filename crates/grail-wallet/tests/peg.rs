@@ -10,10 +10,9 @@ use grail_api::{
     CheckedReceipt, CreatePegIn, Kind, ParamsAnswer, ParsedRequest, Receipt, Request, RequestState,
 };
 use grail_attest::Images;
-use grail_attest::Protocol;
 use grail_script::InternalKey;
 use grail_types::{Params, Terms};
-use grail_wallet::peg::{PegError, agreed_protocol, check_answer, checked_protocol};
+use grail_wallet::peg::{PegError, check_answer, checked_protocol};
 use grail_wallet::receipt::{StoredReceipt, next_reclaim_key_index, read_receipt};
 
 const ELSEWHERE: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
@@ -201,20 +200,6 @@ fn bridge_and_parameters_must_hash_to_what_the_api_says() {
 fn images_that_the_parameters_do_not_name_are_refused() {
     let refused = checked_protocol(served(images_of(b"another program"))).unwrap_err();
     assert_eq!(refused.code(), "images-not-pinned");
-}
-
-#[test]
-fn what_is_pinned_is_not_exchanged() {
-    assert_eq!(agreed_protocol(protocol(), &protocol()), Ok(protocol()));
-    let other = Protocol::new(
-        bridge(),
-        other_params(),
-        images(),
-        grail_fixtures::world::governance(),
-    )
-    .unwrap();
-    let refused = agreed_protocol(protocol(), &other).unwrap_err();
-    assert_eq!(refused.code(), "params-changed");
 }
 
 fn other_params() -> Params {

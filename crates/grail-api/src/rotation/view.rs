@@ -76,6 +76,20 @@ text_enum! {
     }
 }
 
+impl RotationStage {
+    /// Whether nothing comes of the rotation any more, but by a reorg.
+    pub const fn is_over(self) -> bool {
+        match self {
+            Self::Executed | Self::Cancelled | Self::Superseded => true,
+            Self::Consented
+            | Self::Announcing
+            | Self::Announced
+            | Self::Cancelling
+            | Self::Executing => false,
+        }
+    }
+}
+
 /// A rotation as the API answers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RotationStatus {
@@ -107,6 +121,10 @@ pub struct RotationStatus {
     /// What handed over.
     #[schema(value_type = Option<String>)]
     pub execute_txid: Option<Txid>,
+    /// After the hand-over: until this block is the newest, the operators of the roster that handed
+    /// over keep its keys and answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former_serves_until_height: Option<u32>,
 }
 
 /// An enclave that shows evidence and is in no roster of today: it can be proposed.

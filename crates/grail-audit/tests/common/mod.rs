@@ -243,7 +243,7 @@ pub fn watch() -> Watch {
     Watch {
         network: Network::Regtest,
         anchor: Anchor::Bridge(bridge()),
-        params: Some(params()),
+        params: vec![params()],
         governances: vec![governance()],
         vault_scripts: [].into(),
     }

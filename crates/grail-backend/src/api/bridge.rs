@@ -8,28 +8,41 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use grail_api::{FailSafe, ParamsAnswer, Reserves, RosterAnswer, Signer, VaultOutput};
+use grail_api::{
+    FailSafe, FormerRoster, ParamsAnswer, Reserves, RosterAnswer, Signer, VaultOutput,
+};
+
+use grail_store::Reader;
+use grail_types::Epoch;
 
 use super::{
     Api,
     answer::{Answer, Failure},
     rosters,
 };
-use crate::operators;
+use crate::{backend::Backend, operators, rosters::Rosters, rotations};
 
 /// Vault outputs that are listed; the sums hold all of them. Anybody can make more by sending
 /// coins.
 const OUTPOINTS_MAX: u32 = 1_000;
 
-pub(super) async fn params(State(api): State<Arc<Api>>) -> Json<ParamsAnswer> {
-    let protocol = api.backend.protocol();
-    Json(ParamsAnswer {
+/// What the newest roster goes by: administrators change without a new start of this process, and
+/// parameters a moment before one.
+pub(super) async fn params(State(api): State<Arc<Api>>) -> Answer<Json<ParamsAnswer>> {
+    let backend = &api.backend;
+    let mut reader = backend.store.read().await?;
+    let rosters = backend.rosters(&mut reader).await?;
+    let protocol = rotations::protocol_at(backend, &mut reader, rosters.newest()).await?;
+    let protocol = protocol.ok_or_else(|| {
+        Failure::unavailable("the newest roster goes by parameters that are not known here")
+    })?;
+    Ok(Json(ParamsAnswer {
         bridge: *protocol.bridge(),
         params: protocol.params().clone(),
         images: protocol.images().get().clone(),
         governance: protocol.governance().clone(),
         params_hash: protocol.hash(),
-    })
+    }))
 }
 
 pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAnswer>> {
@@ -38,6 +51,7 @@ pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAns
     let rosters = backend.rosters(&mut reader).await?;
     let (roster, vault) = (rosters.newest().roster(), rosters.newest().vault());
     let published = reader.published_nft().await?;
+    let former = former(backend, &mut reader, &rosters).await?;
     // The newest evidence that a signer has shown us, else what rows keep of it, else that by which
     // it was admitted.
     let known = backend.operators.known().into_iter();
@@ -89,7 +103,31 @@ pub(super) async fn roster(State(api): State<Arc<Api>>) -> Answer<Json<RosterAns
         address,
         nft_outpoint: published.unwrap_or_else(|| backend.deployment_nft()),
         signers,
+        former,
     }))
+}
+
+/// Former rosters whose operators are still needed.
+async fn former(
+    backend: &Backend,
+    reader: &mut Reader,
+    rosters: &Rosters,
+) -> Answer<Vec<FormerRoster>> {
+    let tip = reader.last_block().await?.map_or(0, |block| block.height);
+    let newest = rosters.newest().epoch().0;
+    let mut former = Vec::new();
+    let lately = newest.saturating_sub(rotations::FORMER_MAX)..newest;
+    for epoch in lately.rev().map(Epoch) {
+        let end = rotations::former_end(backend, reader, rosters, epoch).await?;
+        former.extend(
+            end.filter(|end| *end > tip)
+                .map(|serves_until_height| FormerRoster {
+                    epoch,
+                    serves_until_height,
+                }),
+        );
+    }
+    Ok(former)
 }
 
 pub(super) async fn reserves(State(api): State<Arc<Api>>) -> Answer<Json<Reserves>> {

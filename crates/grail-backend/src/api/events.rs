@@ -27,6 +27,7 @@ use super::{
     query::{bad_query, only, parse_id},
     states::settlement_state,
 };
+use crate::roles::rotation_feed;
 
 /// Where a reader goes on, as browsers send it.
 const LAST_EVENT_ID_HEADER: &str = "last-event-id";
@@ -64,13 +65,43 @@ pub(super) async fn events(
 ) -> Answer<Response> {
     let Query(query) = query.map_err(|rejection| bad_query(&rejection))?;
     let request = query.request.as_deref().map(parse_id).transpose()?;
-    let resume = last_event_id(&headers, incarnation(&api))?;
+    let about = request.map_or(About::Settlements, About::Request);
+    stream(api, caller, &headers, about).await
+}
+
+/// The same of rotations.
+pub(super) async fn rotations(
+    State(api): State<Arc<Api>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    stream(api, caller, &headers, About::Rotations).await
+}
+
+/// What a stream tells of, beside tips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    /// Settlements, and requests that are paid.
+    Settlements,
+    /// One request.
+    Request(RequestId),
+    /// Rotations.
+    Rotations,
+}
+
+async fn stream(
+    api: Arc<Api>,
+    caller: Caller,
+    headers: &HeaderMap,
+    about: About,
+) -> Answer<Response> {
+    let resume = last_event_id(headers, incarnation(&api))?;
     let place = api
         .streams
         .take(caller)
         .ok_or_else(|| Failure::unavailable("too many event streams are open"))?;
     let mut reader = api.backend.store.read().await?;
-    if let Some(id) = request
+    if let About::Request(id) = about
         && reader.request_kind(&id).await?.is_none()
     {
         return Err(Failure::not_found(format!("no request {id}")));
@@ -79,14 +110,16 @@ pub(super) async fn events(
     let oldest = reader.first_event_id().await?.unwrap_or(newest);
     drop(reader);
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
-    // A request has few events, whatever their numbers; but old ones are gone (ADR 19).
+    // A request has few events, whatever their numbers; but old ones are gone (ADR 19). Those of
+    // rotations are read among all others.
     let is_reset = match resume {
         Resume::New => false,
         Resume::Elsewhere => true,
         Resume::After(last) => {
             let missed = newest.saturating_sub(last);
             let is_gone = last.saturating_add(1) < oldest;
-            last > newest || is_gone || (request.is_none() && missed > REPLAY_MAX)
+            let is_of_one = matches!(about, About::Request(_));
+            last > newest || is_gone || (!is_of_one && missed > REPLAY_MAX)
         }
     };
     let last_id = match resume {
@@ -95,7 +128,7 @@ pub(super) async fn events(
     };
     let feed = Feed {
         api,
-        request,
+        about,
         last_id,
         is_reset,
         tip: None,
@@ -168,7 +201,7 @@ impl From<StoreError> for End {
 /// One stream.
 struct Feed {
     api: Arc<Api>,
-    request: Option<RequestId>,
+    about: About,
     last_id: u64,
     /// Whether the reader is to be told that events were left out.
     is_reset: bool,
@@ -213,13 +246,15 @@ impl Feed {
         loop {
             let mut reader = self.api.backend.store.read().await?;
             let tip = reader.last_block().await?;
-            let events = match self.request {
-                Some(id) => {
+            let events = match self.about {
+                About::Request(id) => {
                     reader
                         .events_about(Subject::Request(id), self.last_id, BATCH)
                         .await?
                 }
-                None => reader.events_after(self.last_id, BATCH).await?,
+                About::Settlements | About::Rotations => {
+                    reader.events_after(self.last_id, BATCH).await?
+                }
             };
             let mut ready = Vec::with_capacity(events.len());
             let read_count = events.len();
@@ -249,13 +284,21 @@ impl Feed {
     ) -> Result<Option<Event>, StoreError> {
         let name_of = |field: &str| event.body.get(field).and_then(serde_json::Value::as_str);
         match event.subject {
+            Subject::Rotation(attempt) if self.about == About::Rotations => {
+                Ok(rotation_feed::read(attempt, &event.body))
+            }
+            // Each has a stream of its own.
+            Subject::Rotation(_) => Ok(None),
+            Subject::Request(_) | Subject::Settlement(_) if self.about == About::Rotations => {
+                Ok(None)
+            }
             Subject::Request(id) => {
                 let Some(state) = name_of("to").and_then(|name| name.parse().ok()) else {
                     return Ok(None);
                 };
                 // Whoever does not name it learns of a request once it is paid, and not before: its
                 // name is in its address.
-                if self.request != Some(id) && state != RequestState::Paid {
+                if self.about != About::Request(id) && state != RequestState::Paid {
                     return Ok(None);
                 }
                 let kind = reader.request_kind(&id).await?;

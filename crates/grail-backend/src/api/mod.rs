@@ -120,6 +120,7 @@ pub fn router_with(backend: Arc<Backend>, limits: Limits) -> Router {
                 .post(rotations::create)
                 .layer(DefaultBodyLimit::max(ROTATION_BYTES_MAX)),
         )
+        .route("/v1/rotations/events", get(events::rotations))
         .route(
             "/v1/receipts",
             post(receipts::create).layer(DefaultBodyLimit::max(RESTORE_BYTES_MAX)),

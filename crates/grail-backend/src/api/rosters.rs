@@ -22,7 +22,7 @@ use super::{
     query::{bad_query, parse_after},
     view::required,
 };
-use crate::{backend::Backend, rosters::Rosters};
+use crate::{backend::Backend, rosters::Rosters, rotations};
 
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
@@ -74,6 +74,11 @@ pub(super) async fn one(
         .ok_or_else(|| Failure::not_found(format!("no roster of epoch {epoch}")))?;
     let block = block(backend, &rosters, &mut reader, epoch).await?;
     let (transaction, spent) = evidence(backend, &mut reader, adopted).await?;
+    let serves_until_height = rotations::former_end(backend, &mut reader, &rosters, epoch).await?;
+    let protocol = rotations::protocol_at(backend, &mut reader, adopted).await?;
+    let (params, images) = protocol.map_or((None, None), |it| {
+        (Some(it.params().clone()), Some(it.images().get().clone()))
+    });
     let roster = adopted.roster();
     Ok(Json(RosterRecord {
         epoch,
@@ -82,6 +87,9 @@ pub(super) async fn one(
         address: address(backend, adopted.vault())?,
         governance: adopted.governance().clone(),
         params_hash: adopted.params_hash(),
+        params,
+        images,
+        serves_until_height,
         txid: adopted.txid(),
         height: block.map(|block| block.height),
         block_hash: block.map(|block| block.hash),

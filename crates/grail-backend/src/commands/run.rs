@@ -23,7 +23,7 @@ use crate::{
     deployment::Deployment,
     node::{Node, NodeArgs},
     prover::ProverArgs,
-    roles::{build, retain, scan, sign},
+    roles::{build, retain, rotation_feed, scan, sign},
     work,
 };
 
@@ -274,6 +274,9 @@ pub async fn serve(backend: Arc<Backend>, doors: Doors) -> anyhow::Result<()> {
     });
     start(&mut roles, "retain", |b| {
         Box::pin(async move { retain::run(&b).await })
+    });
+    start(&mut roles, "rotation-feed", |b| {
+        Box::pin(async move { rotation_feed::run(&b).await })
     });
     for name in PROVE_ROLES
         .into_iter()

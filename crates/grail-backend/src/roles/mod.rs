@@ -3,7 +3,8 @@
 //! `scan` follows chain and mempool, `build` drafts settlements, `prove` has them proven and
 //! judged, `sign` asks operators and combines their signatures, `publish` hands them to the
 //! network, `lane` ends what stands still, `last_resort` tells of coins that grow old, `limited`
-//! what is refused for a limit, `retain` lets go of what nobody can need any more.
+//! what is refused for a limit, `retain` lets go of what nobody can need any more, `rotation_feed`
+//! tells of where rotations stand.
 
 pub mod build;
 pub mod lane;
@@ -12,5 +13,6 @@ pub(crate) mod limited;
 pub mod prove;
 pub(crate) mod publish;
 pub mod retain;
+pub mod rotation_feed;
 pub mod scan;
 pub mod sign;

@@ -138,7 +138,10 @@ async fn a_known_request_is_answered_when_no_new_one_could_be_made() {
     let mut again: Request = t.post("/v1/peg-ins", "key-1", &peg_in()).await.parse();
     // It says why it is better not to pay now.
     let warnings = std::mem::take(&mut again.warnings);
-    let codes: Vec<_> = warnings.iter().map(|warning| warning.code).collect();
+    let codes: Vec<_> = warnings
+        .iter()
+        .map(|warning| warning.code.clone())
+        .collect();
     assert_eq!(codes, [StatusCode::NodeAway]);
     assert_eq!(again, first);
     assert_eq!(t.row_counts().await, (1, 1, 0));

@@ -5,13 +5,15 @@ use axum::{
     body::{Body, BodyDataStream},
     http::Request as HttpRequest,
 };
-use grail_api::{Event, Request, RequestState};
+use grail_api::{Event, Request, RequestState, RotationStage, Rotations};
+use grail_backend::roles::rotation_feed;
 use grail_store::{NewEvent, Subject};
 use tokio_stream::StreamExt;
 use tower::ServiceExt;
 
 use super::{
     bridge::payment,
+    rotations::{begin_announcing, document},
     settlement::{DEPOSIT_SAT, asked, deposited, proven, published},
     support::{PATIENCE, TestBackend, peg_in, script},
 };
@@ -81,6 +83,7 @@ fn state_of(event: &Event) -> &'static str {
     match event {
         Event::Request { state, .. } => state.name(),
         Event::Settlement { state, .. } => state.name(),
+        Event::Rotation { stage, .. } => stage.name(),
         Event::Tip { .. } => "tip",
         Event::Reset {} => "reset",
     }
@@ -287,4 +290,71 @@ async fn a_closed_stream_gives_its_place_back() {
     assert_eq!(open().await.status(), 503);
     drop(first);
     super::support::eventually(async || open().await.status() == 200).await;
+}
+
+/// Hands in a signed rotation, and has the feed told.
+async fn consented(t: &TestBackend) {
+    let told: Rotations = t.get("/v1/rotations").await.parse();
+    let body = serde_json::json!(document(&told, 3));
+    assert_eq!(t.post("/v1/rotations", "a", &body).await.status, 201);
+    assert_eq!(rotation_feed::tell(&t.backend).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_rotation_is_told_of_once_for_each_stage_and_in_its_own_stream() {
+    let t = TestBackend::new().await;
+    t.mine(vec![t.backend.deployment_tx.clone()]).await;
+    assert_eq!(rotation_feed::tell(&t.backend).await.unwrap(), 0);
+    let path = "/v1/rotations/events";
+    let mut events = Events::open(&t.router, path, None).await;
+    assert_eq!(state_of(&events.next().await.1), "tip");
+    let mut public = Events::open(&t.router, "/v1/events", None).await;
+    assert_eq!(state_of(&public.next().await.1), "tip");
+    consented(&t).await;
+    // Nothing has changed since.
+    assert_eq!(rotation_feed::tell(&t.backend).await.unwrap(), 0);
+    let (first, event) = events.next_change().await;
+    let expected = Event::Rotation {
+        attempt: 1,
+        epoch: 0,
+        stage: RotationStage::Consented,
+        blocks_left: None,
+    };
+    assert_eq!(event, expected);
+    // A request of somebody's, among them.
+    let _: Request = t.post("/v1/peg-ins", "own", &peg_in()).await.parse();
+    begin_announcing(&t).await;
+    assert_eq!(rotation_feed::tell(&t.backend).await.unwrap(), 1);
+    assert_eq!(state_of(&events.next_change().await.1), "announcing");
+    // Who saw the first one gets the rest; who saw all, nothing; who comes from elsewhere begins
+    // anew.
+    let mut resumed = Events::open(&t.router, path, Some(&first)).await;
+    let (second, event) = resumed.next_change().await;
+    assert_eq!(state_of(&event), "announcing");
+    let mut resumed = Events::open(&t.router, path, Some(&second)).await;
+    assert_eq!(state_of(&resumed.next().await.1), "tip");
+    let mut foreign = Events::open(&t.router, path, Some("00000000-1")).await;
+    assert_eq!(state_of(&foreign.next_change().await.1), "reset");
+    // None of it in the stream of settlements.
+    t.mine(Vec::new()).await;
+    assert_eq!(state_of(&public.next().await.1), "tip");
+}
+
+#[tokio::test]
+async fn streams_of_rotations_take_the_same_places() {
+    let t = TestBackend::new().await;
+    let narrow = t.limited(grail_backend::api::Limits {
+        streams_max: 1,
+        ..Default::default()
+    });
+    let open = async |path: &str| {
+        let request = HttpRequest::builder().uri(path);
+        let request = request.body(Body::empty()).unwrap();
+        narrow.clone().oneshot(request).await.unwrap()
+    };
+    let first = open("/v1/rotations/events").await;
+    assert_eq!(first.status(), 200);
+    assert_eq!(open("/v1/events").await.status(), 503);
+    drop(first);
+    super::support::eventually(async || open("/v1/rotations/events").await.status() == 200).await;
 }

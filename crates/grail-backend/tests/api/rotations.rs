@@ -7,7 +7,7 @@ use grail_api::{
     RequestStatus, RotationDocument, RotationPaper, RotationStage, RotationStatus, Rotations,
 };
 use grail_fixtures::world::{governance, keypair};
-use grail_store::{NewSettlement, RotationStep};
+use grail_store::{NewSettlement, RotationStep, SignedRotation};
 use grail_types::{BoundedVec, Epoch, Roster};
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ async fn what_no_step_could_take_is_not_asked_for() {
 }
 
 /// The same signers again, signed by so many of the four administrators.
-fn document(told: &Rotations, by: u16) -> RotationDocument {
+pub fn document(told: &Rotations, by: u16) -> RotationDocument {
     let basis = &told.basis;
     let keys = basis.roster.signers().to_vec();
     let proposed = ProposedRoster {
@@ -110,6 +110,23 @@ fn document(told: &Rotations, by: u16) -> RotationDocument {
     (901..901 + by).fold(rotation, sign).document().clone()
 }
 
+/// Puts the announcement of the first attempt on its way.
+pub async fn begin_announcing(t: &TestBackend) {
+    let mut tx = t.backend.store.begin().await.unwrap();
+    let new = NewSettlement {
+        epoch: Epoch(0),
+        nft_input: t.backend.deployment_nft(),
+        draft: b"a step",
+        items: &[],
+        now: 1,
+    };
+    let id = tx.create_settlement(&new).await.unwrap();
+    tx.note_rotation_step(id, 1, RotationStep::Announce)
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
 /// The codes of rotations that are refused; the backend has one under way afterwards.
 pub async fn refused(t: &TestBackend) -> Vec<ProblemCode> {
     let told: Rotations = t.get("/v1/rotations").await.parse();
@@ -129,19 +146,7 @@ pub async fn refused(t: &TestBackend) -> Vec<ProblemCode> {
     seen.push(t.post("/v1/rotations", "b", &later).await.problem());
 
     assert_eq!(t.post("/v1/rotations", "c", &json!(good)).await.status, 201);
-    let mut tx = t.backend.store.begin().await.unwrap();
-    let new = NewSettlement {
-        epoch: Epoch(0),
-        nft_input: t.backend.deployment_nft(),
-        draft: b"a step",
-        items: &[],
-        now: 1,
-    };
-    let id = tx.create_settlement(&new).await.unwrap();
-    tx.note_rotation_step(id, 1, RotationStep::Announce)
-        .await
-        .unwrap();
-    tx.commit().await.unwrap();
+    begin_announcing(t).await;
     let mut other = told;
     other.basis.spell_max += 1;
     let other = json!(document(&other, 3));
@@ -195,4 +200,41 @@ async fn a_rotation_is_taken_from_anybody_once_enough_have_signed() {
     assert_eq!(again.status, http::StatusCode::OK);
     let told: Rotations = t.get("/v1/rotations").await.parse();
     assert_eq!(told.rotations, [status]);
+}
+
+/// A stranger asks as often as he likes.
+#[tokio::test]
+async fn a_document_is_verified_once_however_often_it_is_shown() {
+    let t = TestBackend::new().await;
+    let told: Rotations = t.get("/v1/rotations").await.parse();
+    let good = json!(document(&told, 3));
+    assert_eq!(t.post("/v1/rotations", "a", &good).await.status, 201);
+    let once = t.backend.documents.verified_count();
+    for _ in 0..3 {
+        let told: Rotations = t.get("/v1/rotations").await.parse();
+        assert_eq!(told.rotations.len(), 1);
+    }
+    assert_eq!(t.backend.documents.verified_count(), once);
+    // What was found says nothing of other bytes: a damaged row is an error, not a rotation.
+    let mut tx = t.backend.store.begin().await.unwrap();
+    let mut damaged = document(&told, 3);
+    damaged.consents = BoundedVec::default();
+    let damaged = serde_json::to_string(&damaged).unwrap();
+    let signed = SignedRotation {
+        attempt: 1,
+        epoch: Epoch(0),
+        next: &document(&told, 3)
+            .check(&Secp256k1::new())
+            .unwrap()
+            .next()
+            .to_string(),
+        cancels: false,
+        document: &damaged,
+        now: 1,
+    };
+    assert!(tx.keep_rotation(&signed).await.unwrap());
+    tx.commit().await.unwrap();
+    let refused = t.get("/v1/rotations").await;
+    assert_eq!(refused.problem(), ProblemCode::Internal);
+    assert_eq!(t.backend.documents.verified_count(), once + 1);
 }

@@ -32,7 +32,7 @@ async fn change(t: &TestBackend, change: impl AsyncFnOnce(&mut StoreTx)) {
 /// The status holds `code` alone, and a new request is answered as it says.
 async fn check(t: &TestBackend, code: StatusCode) {
     let shown = status(t).await;
-    let codes: Vec<_> = shown.reasons.iter().map(|reason| reason.code).collect();
+    let codes: Vec<_> = shown.reasons.iter().map(|it| it.code.clone()).collect();
     assert_eq!(codes, [code]);
     assert_eq!(shown.state, code.state(), "{code}");
     assert_eq!(shown.retry_after, Some(code.retry_after()));

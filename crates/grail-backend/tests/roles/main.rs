@@ -45,5 +45,6 @@ mod taken;
 mod users;
 #[path = "../support/wait.rs"]
 mod wait;
+mod walk;
 mod words;
 mod world;

@@ -3,7 +3,9 @@
 
 use axum::{body::Body, http::Request as HttpRequest};
 use bitcoin::{Amount, OutPoint, Sequence, Transaction, secp256k1::Secp256k1};
-use grail_api::{BridgeStatus, LimitCode, OutflowWait, Request, RequestStatus, StatusCode};
+use grail_api::{
+    BridgeStatus, LimitCode, OutflowWait, Request, RequestStatus, StatusCode, ToldCode,
+};
 use grail_backend::{draft::Draft, roles::build::Built, step::Step};
 use grail_charms::{PrevTx, roster_state};
 use grail_flow::{AbandonCode, RequestEvent, SettlementId, SettlementState};
@@ -140,7 +142,7 @@ async fn who_waits_for_the_limit_is_told_how_long_and_is_paid_then() {
 }
 
 /// The warnings of a peg-out that names an amount, or none.
-async fn warnings(w: &World, amount: Option<u64>) -> Vec<(StatusCode, String)> {
+async fn warnings(w: &World, amount: Option<u64>) -> Vec<(ToldCode, String)> {
     let body = json!({
         "payout_address": address(USER_KEY),
         "reclaim_public_key": key(60).to_string(),
@@ -162,7 +164,7 @@ async fn a_peg_out_above_what_may_leave_is_warned_of_before_it_is_paid() {
     assert_eq!(warnings(&w, None).await, []);
     let above = warnings(&w, Some(SECOND)).await;
     let words = "40000000000 sat may leave by now, 43000000000 sat in 5 blocks at the earliest";
-    assert_eq!(above, [(StatusCode::OutflowLimit, words.to_owned())]);
+    assert_eq!(above, [(StatusCode::OutflowLimit.into(), words.to_owned())]);
     // Of a peg-in nothing leaves.
     let peg_in: Request = w.answer(w.peg_in_call(FEE_CAP_SAT)).await;
     assert_eq!(peg_in.warnings, []);

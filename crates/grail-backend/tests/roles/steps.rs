@@ -17,12 +17,17 @@ use super::{
     world::{QUORUM, World, settlement_id},
 };
 
-/// The same signers again, in the next epoch.
+/// The first rotation of all, to the same signers again.
 fn proposal(w: &World) -> RotationDocument {
-    let (protocol, today) = (w.backend.protocol(), &w.backend.deployment.roster);
-    let keys = today.signers().to_vec();
+    proposal_after(w, &w.backend.deployment.roster, 1)
+}
+
+/// The same signers again, in the epoch after `today`'s.
+pub(super) fn proposal_after(w: &World, today: &Roster, attempt: u64) -> RotationDocument {
+    let protocol = w.backend.protocol();
+    let (epoch, keys) = (today.epoch().0 + 1, today.signers().to_vec());
     let proposed = ProposedRoster {
-        roster: Roster::new(Epoch(1), keys, today.threshold()).unwrap(),
+        roster: Roster::new(Epoch(epoch), keys, today.threshold()).unwrap(),
         governance: governance(),
         params: protocol.params().clone(),
         images: protocol.images().get().clone(),
@@ -36,14 +41,14 @@ fn proposal(w: &World) -> RotationDocument {
         bridge: *protocol.bridge(),
         roster: today.clone(),
         governance: governance(),
-        attempt: 1,
+        attempt,
         paper: RotationPaper::Announce(Box::new(proposed)),
         consents: BoundedVec::default(),
     }
 }
 
 /// Signed by so many of the four administrators.
-fn signed(document: RotationDocument, by: u16) -> RotationDocument {
+pub(super) fn signed(document: RotationDocument, by: u16) -> RotationDocument {
     let secp = Secp256k1::new();
     let sign = |rotation: CheckedRotation, seed| {
         let key = keypair(seed);

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod explain;
 mod operator;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use grail_wallet::fund::{FEE_RATE_MAX, FEE_RATE_MIN};
 use crate::passphrase::{PASSPHRASE, PassphraseSource};
 use crate::session::Settings;
 
+pub use explain::{AtBlock, Explain, Explained};
 pub use operator::{
     Approve, BasisArguments, CancelRotation, NewOperatorKey, OperatorCommand, OperatorKey,
     OperatorStatus, Propose, SendRotation, Sponsor, SponsoredStep,
@@ -160,7 +162,7 @@ pub enum Command {
     Roster,
     /// Every roster so far, followed from the deployment by the signatures of each before the next;
     /// with a node, also that each is in a block.
-    Rosters,
+    Rosters(Rosters),
     /// What is locked against what exists; with a node, recomputed from the chain.
     Reserves,
     /// Receipts of requests made here.
@@ -209,18 +211,20 @@ pub struct Words {
     pub to: Option<PathBuf>,
 }
 
+/// `grail rosters`.
+#[derive(Debug, Default, Args)]
+pub struct Rosters {
+    /// Write them with their evidence to this file, which must not be there yet: for machines
+    /// without a network, and for `grail auditor`.
+    #[arg(long)]
+    pub to: Option<PathBuf>,
+}
+
 /// `grail wallet`.
 #[derive(Debug, Subcommand)]
 pub enum WalletCommand {
     /// Why an output is or is not counted in the balance.
     Explain(Explain),
-}
-
-/// `grail wallet explain`.
-#[derive(Debug, Args)]
-pub struct Explain {
-    /// The output, `txid:vout`.
-    pub outpoint: OutPoint,
 }
 
 /// `grail spell`.
@@ -244,6 +248,9 @@ pub struct Audit {
     /// The protocol file, which names the bridge [default: what the wallet has pinned].
     #[arg(long)]
     pub protocol: Option<PathBuf>,
+    /// What the bridge went by since: a file of `grail rosters --to`, by whomever it was written.
+    #[arg(long, requires = "protocol")]
+    pub history: Option<PathBuf>,
     /// The transaction that deployed the bridge, instead of a protocol file: the parameters' hash
     /// is then not checked.
     #[arg(long, conflicts_with = "protocol")]

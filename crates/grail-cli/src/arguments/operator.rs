@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bitcoin::FeeRate;
+use bitcoin::{FeeRate, Txid};
 use clap::{Args, Subcommand, ValueEnum};
 use grail_api::Kind;
 use grail_wallet::amount::parse_amount;
@@ -99,6 +99,16 @@ pub struct Approve {
     /// new.
     #[arg(long)]
     pub roster: Option<PathBuf>,
+    /// The bridge's rosters from its deployment on, as `grail rosters --to` writes them: followed
+    /// from `--deployment` by the signatures of each before the next, so that the file's writer
+    /// need not be believed. Roster, administrators, parameters and attempt are held against the
+    /// newest [default: the proposal's word].
+    #[arg(long, requires = "deployment")]
+    pub history: Option<PathBuf>,
+    /// The transaction that deployed the bridge, from a source of one's own: `grail auditor` names
+    /// it. It never changes.
+    #[arg(long, requires = "history")]
+    pub deployment: Option<Txid>,
     /// The bridge's state, from a source of one's own: the roster, the administrators and the
     /// attempt are held against it [default: the proposal's word].
     #[arg(long)]
@@ -116,6 +126,9 @@ pub struct OperatorStatus {
     /// Ask the API where the rotation stands.
     #[arg(long)]
     pub backend: bool,
+    /// Ask the API, and tell each change until the rotation is over.
+    #[arg(long)]
+    pub watch: bool,
 }
 
 /// `grail operator cancel`.

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::arguments;
 use crate::failure::Failure;
-use crate::home::{Home, HomeError, read_json};
+use crate::home::{Home, HomeError, read_history, read_json};
 use crate::progress::Progress;
 use crate::report::{AuditReport, BooksView, Tally};
 use crate::session::Settings;
@@ -40,14 +40,15 @@ pub fn audit(
     asked: &arguments::Audit,
     progress: &mut dyn Progress,
 ) -> Result<AuditReport, Failure> {
-    let (protocol, settings) = known(settings, asked)?;
-    let network = match &protocol {
+    let (protocols, settings) = known(settings, asked)?;
+    let protocol = protocols.first();
+    let network = match protocol {
         Some(protocol) => protocol.bridge().network,
         None => settings.network.ok_or_else(|| {
             Failure::new("network-needed", "an audit by deployment needs --network")
         })?,
     };
-    let anchor = match (asked.deployment, &protocol) {
+    let anchor = match (asked.deployment, protocol) {
         (Some(deployment), _) => Anchor::Deployment(deployment),
         (None, Some(protocol)) => Anchor::Bridge(protocol.bridge().app),
         (None, None) => {
@@ -64,8 +65,8 @@ pub fn audit(
         watch: Watch {
             network,
             anchor,
-            params: protocol.as_ref().map(|protocol| protocol.params().clone()),
-            governances: protocol
+            params: protocols.iter().map(|it| it.params().clone()).collect(),
+            governances: protocols
                 .iter()
                 .map(|protocol| protocol.governance().clone())
                 .collect(),
@@ -79,14 +80,20 @@ pub fn audit(
     report
 }
 
-/// Protocol and node: as given, else those of the wallet's folder, which is opened only for what is
-/// missing.
+/// What the bridge goes by or went by, and the node: as given, else those of the wallet's folder,
+/// which is opened only for what is missing. The first names the bridge.
 fn known(
     settings: &Settings,
     asked: &arguments::Audit,
-) -> Result<(Option<Protocol>, Settings), Failure> {
-    let given: Option<Protocol> = asked.protocol.as_deref().map(read_json).transpose()?;
-    if let Some(protocol) = &given {
+) -> Result<(Vec<Protocol>, Settings), Failure> {
+    let mut given: Vec<Protocol> = Vec::new();
+    given.extend(asked.protocol.as_deref().map(read_json).transpose()?);
+    if let (Some(protocol), Some(file)) = (given.first(), &asked.history) {
+        let bridge = *protocol.bridge();
+        // Each counts where a state names it by its hash: who wrote the file does not matter.
+        given.extend(read_history(file)?.protocols(&bridge));
+    }
+    if let Some(protocol) = given.first() {
         let got = protocol.bridge().network;
         if settings.network.is_some_and(|network| network != got) {
             return Err(Failure::new(
@@ -95,22 +102,22 @@ fn known(
             ));
         }
     }
-    let is_anchored = given.is_some() || asked.deployment.is_some();
+    let is_anchored = !given.is_empty() || asked.deployment.is_some();
     if is_anchored && settings.node.is_some() {
         return Ok((given, settings.clone()));
     }
     let home = match Home::open(&settings.home, settings.network) {
         Ok(home) => home,
         Err(_) if is_anchored => return Ok((given, settings.clone())),
-        Err(HomeError::Missing(_)) => return Ok((None, settings.clone())),
+        Err(HomeError::Missing(_)) => return Ok((given, settings.clone())),
         Err(error) => return Err(error.into()),
     };
     let settings = settings.clone().or(home.config());
-    let protocol = match given {
-        None if asked.deployment.is_none() => home.protocol()?,
-        given => given,
-    };
-    Ok((protocol, settings))
+    if !is_anchored && let Some(pinned) = home.protocol()? {
+        given.extend(home.followed(&pinned)?);
+        given.insert(0, pinned);
+    }
+    Ok((given, settings))
 }
 
 /// Reads the chain up to its present tip, twice where needed.

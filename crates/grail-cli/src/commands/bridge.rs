@@ -1,7 +1,7 @@
 //! What the bridge says of itself, before anything is paid to it.
 
 use grail_api::{
-    ProblemCode, ServingState, StatusReason,
+    ProblemCode, ServingState, StatusReason, ToldCode,
     client::{Client, ClientError},
 };
 use grail_wallet::roster::printable;
@@ -21,7 +21,14 @@ pub fn bridge(session: &Session) -> Result<BridgeReport, Failure> {
 
 /// What the bridge says about a request before it is paid.
 pub fn warning(reason: &StatusReason) -> Note {
-    Note::new(reason.code.name(), printable(&reason.detail))
+    match &reason.code {
+        ToldCode::Known(code) => Note::new(code.name(), printable(&reason.detail)),
+        // Of a newer server: what it means is in its words.
+        ToldCode::Other(_) => Note::new(
+            "bridge-other",
+            format!("{}: {}", reason.code, printable(&reason.detail)),
+        ),
+    }
 }
 
 /// Refuses a bridge that says it takes no requests: what is paid to it now may wait until it can be
@@ -39,7 +46,8 @@ pub fn must_serve(client: &Client) -> Result<(), Failure> {
         return Ok(());
     }
     let reasons = status.reasons.iter();
-    let paused = reasons.filter(|reason| reason.code.state() == ServingState::Paused);
+    // One that is not known here may be why.
+    let paused = reasons.filter(|reason| reason.code.state() != Some(ServingState::Degraded));
     let words: Vec<_> = paused
         .map(|reason| format!("{} ({})", reason.code, reason.detail))
         .collect();

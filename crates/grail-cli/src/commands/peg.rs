@@ -76,7 +76,7 @@ fn make(
     if !peg.anyway {
         must_serve(&session.api()?)?;
     }
-    let protocol = session.agreed_protocol()?;
+    let protocol = session.protocol_of_now(progress)?;
     // The way back is thought of before the way there.
     if !peg.one_way {
         session.must_relay_spells()?;

@@ -126,8 +126,16 @@ fn search(
     let mut fee_caps = FEE_CAP_RUNGS.to_vec();
     fee_caps.extend(asked.fee_cap.filter(|cap| !FEE_CAP_RUNGS.contains(cap)));
     let usual = protocol.params().reclaim_delay_min;
+    // Of what the bridge went by before too: a request is made with the shortest delay of its time.
     let mut delays = vec![usual];
-    delays.extend(asked.reclaim_delay.filter(|delay| *delay != usual));
+    let before = session
+        .known_protocols()
+        .map(|it| it.params().reclaim_delay_min);
+    for delay in before.chain(asked.reclaim_delay) {
+        if !delays.contains(&delay) {
+            delays.push(delay);
+        }
+    }
     let search = Search {
         bridge: *protocol.bridge(),
         windows: first..=last,

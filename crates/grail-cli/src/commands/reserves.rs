@@ -16,7 +16,6 @@ pub fn reserves(
     session: &mut Session,
     progress: &mut dyn Progress,
 ) -> Result<ReservesReport, Failure> {
-    let protocol = session.protocol()?;
     let client = session.api()?;
     let said = client.reserves()?;
     if !session.has_node() {
@@ -27,6 +26,7 @@ pub fn reserves(
             agrees: None,
         });
     }
+    let protocol = session.protocol_of_now(progress)?;
     let roster = checked_roster(&client.roster()?, &protocol)?;
     session.remember_vault(&vault_of(&roster, &protocol));
     progress.step("scanning the node's unspent outputs", 0, 0);

@@ -7,12 +7,13 @@ use grail_wallet::roster::{
 
 use crate::failure::Failure;
 use crate::node::unspent_output;
+use crate::progress::Progress;
 use crate::report::{RosterReport, SignerReport};
 use crate::session::{Session, now};
 
 /// The signers, and whether their evidence verifies.
-pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
-    let protocol = session.protocol()?;
+pub fn roster(session: &mut Session, progress: &mut dyn Progress) -> Result<RosterReport, Failure> {
+    let protocol = session.protocol_of_now(progress)?;
     let answer = session.api()?.roster()?;
     let roster = checked_roster(&answer, &protocol)?;
     session.remember_vault(&vault_of(&roster, &protocol));
@@ -58,5 +59,6 @@ pub fn roster(session: &mut Session) -> Result<RosterReport, Failure> {
         signers,
         nft_outpoint: answer.nft_outpoint.to_string(),
         nft,
+        former: answer.former.clone(),
     })
 }

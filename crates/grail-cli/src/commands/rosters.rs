@@ -4,37 +4,28 @@
 use std::collections::BTreeSet;
 
 use bitcoin::{Address, Network, XOnlyPublicKey};
-use grail_api::client::Client;
-use grail_api::{PageQuery, RosterRecord};
-use grail_chain::{BitcoinCore, Chain};
+use grail_api::RosterRecord;
 use grail_policy::adoption::AdoptedRoster;
-use grail_types::Epoch;
-use grail_wallet::history::follow;
+use grail_wallet::history::{RosterHistory, follow};
 
+use crate::arguments;
 use crate::failure::Failure;
+use crate::home::write_new_json;
 use crate::progress::Progress;
 use crate::report::{RosterEpochReport, RostersReport};
 use crate::session::Session;
-
-/// More rosters than any bridge will have: one an hour for a year.
-const EPOCHS_MAX: u64 = 8_760;
+use crate::session::follow::{InBlock, mined, records};
 
 /// Every roster so far.
 pub fn rosters(
     session: &mut Session,
+    asked: &arguments::Rosters,
     progress: &mut dyn Progress,
 ) -> Result<RostersReport, Failure> {
     let protocol = session.protocol()?;
     let bridge = *protocol.bridge();
     let client = session.api()?;
-    let newest = newest_epoch(&client)?;
-    let count = newest.0.saturating_add(1);
-    let mut records = Vec::new();
-    for epoch in 0..count {
-        progress.step("reading rosters", epoch, count);
-        records.push(client.roster_of(Epoch(epoch))?);
-    }
-    progress.end();
+    let records = records(&client, progress)?;
     let adopted = follow(&bridge, &records)?;
     for former in &adopted {
         session.remember_vault(&former.vault().script_pubkey);
@@ -44,7 +35,10 @@ pub fn rosters(
     let mut epochs = Vec::with_capacity(records.len());
     for (record, roster) in records.iter().zip(&adopted) {
         let block = if has_node {
-            mined(session.node()?, record)?
+            match mined(session.node()?, record)? {
+                InBlock::Mined => "mined",
+                InBlock::Unconfirmed => "unconfirmed",
+            }
         } else {
             "not-checked"
         };
@@ -56,45 +50,11 @@ pub fn rosters(
             bridge.network.into(),
         ));
     }
-    Ok(RostersReport { epochs })
-}
-
-/// The newest epoch, by the API's word: it can hide one, and not make one up.
-fn newest_epoch(client: &Client) -> Result<Epoch, Failure> {
-    let query = PageQuery {
-        after: None,
-        limit: Some(1),
-    };
-    let page = client.rosters(&query)?;
-    let newest = page.items.first().map_or(Epoch(0), |newest| newest.epoch);
-    if newest.0 < EPOCHS_MAX {
-        return Ok(newest);
+    if let Some(to) = &asked.to {
+        write_new_json(to, &RosterHistory { rosters: records })?;
     }
-    Err(Failure::new(
-        "history-gap",
-        format!("expected at most {EPOCHS_MAX} epochs, got {newest}"),
-    ))
-}
-
-/// What the node says of the block in which the API sees a roster's transaction.
-fn mined(node: &BitcoinCore, record: &RosterRecord) -> Result<&'static str, Failure> {
-    let Some(block) = record.block_hash else {
-        return Ok("unconfirmed");
-    };
-    let in_chain = node
-        .header(&block)?
-        .is_some_and(|header| header.is_in_best_chain);
-    if in_chain && node.tx_in_block(&record.txid, &block)?.is_some() {
-        Ok("mined")
-    } else {
-        Err(Failure::new(
-            "history-not-mined",
-            format!(
-                "epoch {}: block {block} of the node's chain does not hold {}",
-                record.epoch, record.txid
-            ),
-        ))
-    }
+    let file = asked.to.as_ref().map(|to| to.display().to_string());
+    Ok(RostersReport { epochs, file })
 }
 
 fn report(
@@ -118,5 +78,6 @@ fn report(
         txid: adopted.txid().to_string(),
         height: record.height,
         block: block.to_owned(),
+        serves_until_height: record.serves_until_height,
     }
 }

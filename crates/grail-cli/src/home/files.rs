@@ -6,7 +6,9 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::Path;
 
 use grail_api::CheckedReceipt;
+use grail_wallet::history::{HISTORY_BYTES_MAX, RosterHistory};
 use grail_wallet::slot::Slot;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
@@ -49,6 +51,26 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<String>, HomeError> {
 /// Reads JSON from a file of bounded length.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, HomeError> {
     Ok(grail_files::read_json(path, FILE_BYTES_MAX)?)
+}
+
+/// Writes JSON to a file that is not there yet: what is there is not lost.
+pub fn write_new_json<T: Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new("file-failed", format!("{}: {error}", path.display()))
+    };
+    let json = serde_json::to_vec_pretty(value).map_err(|error| failed(&error))?;
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+        file.write_all(&json)?;
+        file.write_all(b"\n")?;
+        file.sync_all()
+    };
+    write().map_err(|error: std::io::Error| failed(&error))
+}
+
+/// Reads the history of a bridge's rosters.
+pub fn read_history(path: &Path) -> Result<RosterHistory, HomeError> {
+    Ok(grail_files::read_json(path, HISTORY_BYTES_MAX)?)
 }
 
 /// Reads a secret of the wallet's own. Refuses a file that others can read.

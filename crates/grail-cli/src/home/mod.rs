@@ -1,4 +1,5 @@
-//! The wallet's folder: settings, mnemonic, wallet state, pinned protocol, receipts.
+//! The wallet's folder: settings, mnemonic, wallet state, the protocol pinned and what was followed
+//! from there, receipts.
 //!
 //! Owns every file of it and a lock, so that two commands never write at once; who only reads needs
 //! none. Secrets are in one file, readable by its owner alone, and encrypted if its owner wants.
@@ -30,7 +31,9 @@ use serde::{Deserialize, Serialize};
 
 pub use contract::{ContractError, contract_of};
 pub use error::HomeError;
-pub use files::{read_json, read_passphrase, read_receipt, read_secret};
+pub use files::{
+    read_history, read_json, read_passphrase, read_receipt, read_secret, write_new_json,
+};
 pub(crate) use files::{read_private, write_secret};
 pub use handed_out::{HandedOut, HandedOutFile};
 pub use log::{ChangeLog, LogError};
@@ -51,6 +54,8 @@ const CONFIG: &str = "config.json";
 const MEMPOOL_SEEN: &str = "mempool.seen";
 const MNEMONIC: &str = "mnemonic";
 const PROTOCOL: &str = "protocol.json";
+/// What the bridge goes by since a rotation.
+const FOLLOWED: &str = "followed.json";
 /// Where earlier releases pinned parameters, in another form.
 const PINNED_BEFORE: &str = "params.json";
 const RECEIPTS: &str = "receipts";
@@ -305,6 +310,22 @@ impl Home {
         let protocol: Protocol = read_json(&path)?;
         check_network(&path, &protocol, self.config.network)?;
         Ok(Some(protocol))
+    }
+
+    /// What the bridge of the pin goes by since, as this wallet has followed it.
+    pub fn followed(&self, pinned: &Protocol) -> Result<Option<Protocol>, HomeError> {
+        let path = self.path.join(FOLLOWED);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let followed: Protocol = read_json(&path)?;
+        // Of another pin, which a folder had before.
+        Ok(Some(followed).filter(|it| it.bridge() == pinned.bridge()))
+    }
+
+    /// Keeps what the bridge goes by now, beside the pin.
+    pub fn keep_followed(&self, followed: &Protocol) -> Result<(), HomeError> {
+        self.write_json(FOLLOWED, followed)
     }
 
     /// Pins a protocol: from now on this wallet knows what zkBTC is and who may attest what.

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use grail_api::{BridgeStatus, Outflow};
+use grail_api::{BridgeStatus, FormerRoster, Outflow};
 use grail_wallet::roster::printable;
 use serde::Serialize;
 
@@ -203,6 +203,8 @@ pub struct RosterReport {
     pub nft_outpoint: String,
     /// `verified`, `not-checked` (no node), or the code of what does not fit.
     pub nft: String,
+    /// Former rosters whose operators are still needed, by the API's word.
+    pub former: Vec<FormerRoster>,
 }
 
 impl Display for RosterReport {
@@ -236,6 +238,13 @@ impl Display for RosterReport {
                 write!(f, ", signs nothing now: {code}")?;
             }
         }
+        for former in &self.former {
+            write!(
+                f,
+                "\nformer        epoch {}, whose operators are needed up to block {}",
+                former.epoch, former.serves_until_height
+            )?;
+        }
         Ok(())
     }
 }
@@ -259,6 +268,8 @@ pub struct RosterEpochReport {
     pub height: Option<u32>,
     /// `mined` by the node's own word, `unconfirmed`, or `not-checked` (no node).
     pub block: String,
+    /// Of a former roster: its operators keep its keys and answer up to this height, by the API.
+    pub serves_until_height: Option<u32>,
 }
 
 /// `rosters`: each followed from the one before.
@@ -266,6 +277,9 @@ pub struct RosterEpochReport {
 pub struct RostersReport {
     /// From the deployment on.
     pub epochs: Vec<RosterEpochReport>,
+    /// The file that was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
 }
 
 impl Display for RostersReport {
@@ -289,7 +303,10 @@ impl Display for RostersReport {
                 epoch.txid
             )?;
         }
-        Ok(())
+        match &self.file {
+            Some(file) => write!(f, "\nfile    {file}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::fmt::{Display, Formatter, Result};
 
-use bitcoin::{Amount, OutPoint};
+use bitcoin::{Amount, OutPoint, Txid};
+use grail_wallet::step::ExplainedStep;
 use serde::Serialize;
 
 use super::PlaceView;
@@ -94,6 +95,48 @@ impl Display for Explanation {
             writeln!(f, "counted       {} sat as {}", counted.sat, counted.name)?;
         }
         write!(f, "as of block   {}\nbecause", self.height)?;
+        for reason in &self.reasons {
+            write!(f, "\n  {} [{}]", reason.text, reason.code)?;
+        }
+        Ok(())
+    }
+}
+
+/// `wallet explain TXID`.
+#[derive(Debug, Serialize)]
+pub struct StepExplanation {
+    /// The transaction.
+    pub txid: String,
+    /// `deploy`, `settle`, `announce`, `cancel` or `execute`; null where it moves no roster NFT.
+    pub action: Option<&'static str>,
+    /// Epoch of the roster that holds the NFT after it.
+    pub epoch: Option<u64>,
+    /// Of a mined announcement: the first block that may hold the hand-over.
+    pub earliest_height: Option<u32>,
+    /// What is known of it.
+    pub reasons: Vec<Reason>,
+}
+
+impl StepExplanation {
+    /// The wallet's explanation of a transaction.
+    pub fn new(txid: Txid, explained: ExplainedStep) -> Self {
+        let reason = |reason: grail_wallet::explain::Reason| Reason {
+            code: reason.code,
+            text: reason.text,
+        };
+        Self {
+            txid: txid.to_string(),
+            action: explained.action,
+            epoch: explained.epoch,
+            earliest_height: explained.earliest_height,
+            reasons: explained.reasons.into_iter().map(reason).collect(),
+        }
+    }
+}
+
+impl Display for StepExplanation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        write!(f, "transaction   {}", self.txid)?;
         for reason in &self.reasons {
             write!(f, "\n  {} [{}]", reason.text, reason.code)?;
         }

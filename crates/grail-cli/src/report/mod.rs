@@ -22,7 +22,7 @@ pub use bridge::{
     RostersReport, SignerReport,
 };
 pub use diagnostic::diagnostic;
-pub use explain::{Counted, Explanation, Reason, SpellSummary};
+pub use explain::{Counted, Explanation, Reason, SpellSummary, StepExplanation};
 pub use operator::{ChangedValue, OperatorKeyMade, RosterToCome, RotationReport};
 pub use receipts::{HandedIn, HandedInReceipts, Outcome};
 pub use recover::{Recovered, RecoveredDeposit};

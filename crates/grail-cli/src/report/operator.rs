@@ -3,7 +3,7 @@
 use std::fmt::{Display, Formatter, Result};
 use std::path::Path;
 
-use grail_api::{CheckedRotation, RotationBasis, RotationStatus};
+use grail_api::{CheckedRotation, RotationStatus};
 use grail_types::Params;
 use serde::Serialize;
 use serde_json::Value;
@@ -73,6 +73,9 @@ pub struct RotationReport {
     pub standing: Option<RotationStatus>,
     /// Whether the API was asked where it stands.
     pub asked: bool,
+    /// What was believed when it was signed, because nothing that was given shows it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub believed: Vec<String>,
     /// The file that was written.
     pub file: Option<String>,
 }
@@ -157,17 +160,18 @@ impl RotationReport {
             wait_blocks: None,
             standing: None,
             asked: false,
+            believed: Vec::new(),
             file: None,
         }
     }
 
     /// With what changes of today's parameters.
     #[must_use]
-    pub fn compared_with(mut self, basis: &RotationBasis) -> Self {
+    pub fn compared_with(mut self, today: &Params) -> Self {
         self.changed_params = self
             .roster
             .as_ref()
-            .map(|to_come| changes(&basis.params, &to_come.params));
+            .map(|to_come| changes(today, &to_come.params));
         self
     }
 
@@ -183,6 +187,13 @@ impl RotationReport {
     pub fn standing(mut self, standing: Option<RotationStatus>) -> Self {
         self.standing = standing;
         self.asked = true;
+        self
+    }
+
+    /// With what stays believed.
+    #[must_use]
+    pub fn believing(mut self, believed: Vec<String>) -> Self {
+        self.believed = believed;
         self
     }
 
@@ -259,9 +270,18 @@ impl Display for RotationReport {
                 if let Some(left) = standing.blocks_left {
                     write!(f, ", {left} blocks before it can be executed")?;
                 }
+                if let Some(height) = standing.former_serves_until_height {
+                    write!(
+                        f,
+                        "\nformer roster   its operators keep their keys and hosts running up to block {height}"
+                    )?;
+                }
             }
             (None, true) => write!(f, "\nstands at       the API does not know it")?,
             (None, false) => {}
+        }
+        for believed in &self.believed {
+            write!(f, "\nbelieved        {believed}")?;
         }
         if let Some(file) = &self.file {
             write!(f, "\nfile            {file}")?;
@@ -322,7 +342,7 @@ impl RotationReport {
             }),
             None => write!(
                 f,
-                "\nparameters      {} (not compared with today's: give --basis)",
+                "\nparameters      {} (not compared with today's: give --history)",
                 serde_json::to_string(&roster.params).unwrap_or_default()
             ),
         }

@@ -1,5 +1,6 @@
 //! One run of a command: the open wallet, and the node and API that it was told of.
 
+pub mod follow;
 pub mod pay;
 mod recipient;
 mod relay;
@@ -16,7 +17,7 @@ use grail_attest::Protocol;
 use grail_chain::{BitcoinCore, CALL_TIMEOUT, Chain, ChainError};
 use grail_types::{Network, Roster};
 use grail_wallet::fund::believed_fee_rate;
-use grail_wallet::peg::{agreed_protocol, checked_protocol};
+use grail_wallet::peg::checked_protocol;
 use grail_wallet::roster::{NftOnChain, believe_roster, check_nft, vault_of};
 
 pub use settings::Settings;
@@ -41,6 +42,9 @@ pub struct Session {
     /// Shared by all signing and checking.
     pub secp: Secp256k1<All>,
     settings: Settings,
+    pinned: Option<Protocol>,
+    /// What the bridge goes by as far as is known here: what is pinned, or what was followed from
+    /// there.
     protocol: Option<Protocol>,
     node: Option<BitcoinCore>,
 }
@@ -61,7 +65,11 @@ impl Session {
 
     fn of(home: Home, settings: Settings) -> Result<Self, Failure> {
         let settings = settings.or(home.config());
-        let protocol = home.protocol()?;
+        let pinned = home.protocol()?;
+        let protocol = match &pinned {
+            Some(pinned) => Some(home.followed(pinned)?.unwrap_or_else(|| pinned.clone())),
+            None => None,
+        };
         let app = protocol.as_ref().map(|protocol| &protocol.bridge().app);
         let wallet = Wallet::open(&home, app)?;
         Ok(Self {
@@ -69,6 +77,7 @@ impl Session {
             wallet,
             secp: Secp256k1::new(),
             settings,
+            pinned,
             protocol,
             node: None,
         })
@@ -117,8 +126,8 @@ impl Session {
             .ok_or_else(|| Failure::new("no-api", "this needs Grail's API: give --api"))
     }
 
-    /// Bridge, parameters and images: the pinned ones; where none are, the API's, which are pinned
-    /// now. An API that goes by others than the pinned ones is refused.
+    /// What the bridge goes by as far as is known here; where nothing is, the API's word, which is
+    /// pinned now. [`Session::protocol_of_now`] asks whether it still does.
     pub fn protocol(&mut self) -> Result<Protocol, Failure> {
         if let Some(protocol) = &self.protocol {
             return Ok(protocol.clone());
@@ -126,20 +135,27 @@ impl Session {
         let served = served_protocol(&self.api()?)?;
         self.home.pin_protocol(&served)?;
         self.wallet.know_bridge(&served.bridge().app);
+        self.pinned = Some(served.clone());
         self.protocol = Some(served.clone());
         Ok(served)
     }
 
-    /// What is pinned, if anything is.
-    pub fn pinned_protocol(&self) -> Option<&Protocol> {
-        self.protocol.as_ref()
+    /// From now on goes by what was followed. A folder that cannot be written now follows again.
+    fn know_protocol(&mut self, followed: &Protocol) {
+        let _forgotten = self.home.keep_followed(followed);
+        self.protocol = Some(followed.clone());
     }
 
-    /// What is pinned, after the API was seen to go by the same.
-    pub fn agreed_protocol(&mut self) -> Result<Protocol, Failure> {
-        let pinned = self.protocol()?;
-        let served = served_protocol(&self.api()?)?;
-        Ok(agreed_protocol(pinned, &served)?)
+    /// What is pinned, if anything is.
+    pub fn pinned_protocol(&self) -> Option<&Protocol> {
+        self.pinned.as_ref()
+    }
+
+    /// All that the bridge is known to go by or to have gone by.
+    pub fn known_protocols(&self) -> impl Iterator<Item = &Protocol> {
+        let followed = self.protocol.iter();
+        let followed = followed.filter(move |it| Some(*it) != self.pinned.as_ref());
+        self.pinned.iter().chain(followed)
     }
 
     /// The API's roster, believed: every signer's evidence verifies, and the roster NFT on chain

@@ -10,21 +10,24 @@ use grail_wallet::roster::{checked_roster, vault_of};
 
 use super::Session;
 use crate::failure::Failure;
+use crate::progress::Quiet;
 
 impl Session {
     /// Whom an address pays. Asks the API, where one is named, which vault is in use.
-    pub fn recipient(&self, address: &str) -> Result<ScriptBuf, Failure> {
+    pub fn recipient(&mut self, address: &str) -> Result<ScriptBuf, Failure> {
         let script = self.recipient_offline(address)?;
         // Every vault is a taproot output. An API that is away leaves what is remembered.
         if script.is_p2tr()
             && !self.wallet.is_mine(&script)
-            && let (Some(protocol), Ok(client)) = (self.pinned_protocol(), self.api())
+            && self.pinned_protocol().is_some()
+            && let Ok(client) = self.api()
             && let Ok(answer) = client.roster()
-            && let Ok(roster) = checked_roster(&answer, protocol)
+            && let Ok(protocol) = self.protocol_of_now(&mut Quiet)
         {
-            let vault = vault_of(&roster, protocol);
-            self.remember_vault(&vault);
-            refuse_vault(address, &script, [vault])?;
+            if let Ok(roster) = checked_roster(&answer, &protocol) {
+                self.remember_vault(&vault_of(&roster, &protocol));
+            }
+            refuse_vault(address, &script, self.home.vaults()?)?;
         }
         Ok(script)
     }
@@ -34,10 +37,10 @@ impl Session {
         let script = parse_address(address, self.network())?;
         if script.is_p2tr() {
             let receipts = self.home.receipts()?.receipts;
-            let of_receipts = receipts.iter().filter_map(|(_, receipt)| {
-                // Without a protocol nobody says who the administrators are.
-                let protocol = self.pinned_protocol()?;
-                Some(vault_of(receipt.roster(), protocol))
+            // Without a protocol nobody says who the administrators are.
+            let of_receipts = receipts.iter().flat_map(|(_, receipt)| {
+                let known = self.known_protocols();
+                known.map(move |protocol| vault_of(receipt.roster(), protocol))
             });
             refuse_vault(
                 address,

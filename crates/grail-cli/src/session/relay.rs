@@ -25,8 +25,8 @@ impl Session {
     /// Refuses a node that does not relay spells. Asks it what it would do with a transaction that
     /// spends nothing there is: it looks at the outputs first.
     pub fn must_relay_spells(&mut self) -> Result<(), Failure> {
-        let pinned = self.pinned_protocol();
-        let carrier = pinned.map_or(CARRIER_USUAL, |protocol| protocol.params().carrier.to_sat());
+        let known = self.known_protocols().last();
+        let carrier = known.map_or(CARRIER_USUAL, |protocol| protocol.params().carrier.to_sat());
         let output = |value, script_pubkey: ScriptBuf| TxOut {
             value: Amount::from_sat(value),
             script_pubkey,

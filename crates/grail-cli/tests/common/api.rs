@@ -156,6 +156,7 @@ fn params_answer() -> ParamsAnswer {
 fn roster_answer(nft_outpoint: OutPoint, born: u64) -> RosterAnswer {
     let roster = roster(0);
     RosterAnswer {
+        former: Vec::new(),
         epoch: roster.epoch(),
         threshold: roster.threshold(),
         address: Address::from_script(&vault(&roster), bitcoin::Network::Regtest)

@@ -4,6 +4,7 @@
 
 pub mod api;
 pub mod between;
+pub mod houses;
 pub mod pty;
 pub mod scene;
 

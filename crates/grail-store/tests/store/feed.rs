@@ -37,6 +37,13 @@ async fn events_are_read_in_order_from_anywhere() {
     assert_eq!(events[0].body, json!({ "kind": "b" }));
     assert_eq!(tx.events_after(0, 1).await.unwrap().len(), 1);
     assert!(tx.events_after(u64::MAX, 1).await.unwrap().is_empty());
+    let newest = tx.newest_event_about(request).await.unwrap().unwrap();
+    assert_eq!((newest.id, newest.kind.as_str()), (3, "c"));
+    let rotation = Subject::Rotation(4);
+    assert_eq!(tx.newest_event_about(rotation).await.unwrap(), None);
+    append(&mut tx, rotation, "d").await;
+    let newest = tx.newest_event_about(rotation).await.unwrap().unwrap();
+    assert_eq!((newest.id, newest.subject), (4, rotation));
     let about = tx.events_about(request, 1, 10).await.unwrap();
     assert_eq!(about.len(), 1);
     assert_eq!(about[0].kind, "c");

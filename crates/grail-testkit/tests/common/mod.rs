@@ -5,6 +5,8 @@
     reason = "each test binary uses a part"
 )]
 
+pub mod rotating;
+
 use bitcoin::{Amount, OutPoint};
 use grail_api::{HealthStatus, RequestStatus};
 use grail_testkit::{Asked, Audit, Cluster, User};

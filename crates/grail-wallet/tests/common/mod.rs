@@ -92,6 +92,7 @@ pub fn roster_state(roster: &Roster, protocol: &Protocol, supply: u64) -> Roster
 pub fn roster_answer() -> RosterAnswer {
     let roster = roster(0);
     RosterAnswer {
+        former: Vec::new(),
         epoch: roster.epoch(),
         threshold: roster.threshold(),
         address: Address::from_script(&vault(&roster), bitcoin::Network::Regtest)

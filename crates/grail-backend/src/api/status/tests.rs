@@ -55,7 +55,8 @@ fn params() -> Params {
 
 fn codes(facts: &Facts) -> Vec<StatusCode> {
     let reasons = facts.reasons(&params());
-    reasons.into_iter().map(|reason| reason.code).collect()
+    let known = reasons.iter().map(|reason| reason.code.text().parse());
+    known.collect::<Result<_, _>>().unwrap()
 }
 
 /// What brings a code about at `n`, and not one below.

@@ -28,6 +28,6 @@ pub fn cancel(settings: &Settings, asked: &CancelRotation) -> Result<RotationRep
     let rotation = document.check(&Secp256k1::new())?;
     write_document(&asked.to, rotation.document())?;
     Ok(RotationReport::of(&rotation)
-        .compared_with(&basis)
+        .compared_with(&basis.params)
         .written_to(&asked.to))
 }

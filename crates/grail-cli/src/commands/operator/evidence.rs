@@ -90,6 +90,7 @@ impl RosterFile {
         )
         .map_err(|error| Failure::new(error.code(), error.to_string()))?;
         let shown = RosterAnswer {
+            former: Vec::new(),
             epoch: proposed.roster.epoch(),
             threshold: proposed.roster.threshold(),
             address: String::new(),

@@ -16,10 +16,8 @@ pub use key::new_key;
 pub use propose::propose;
 pub use send::send;
 pub use sponsor::sponsor;
-pub use status::status;
+pub use status::{status, watch};
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::Path;
 
 use bitcoin::secp256k1::{All, Secp256k1};
@@ -29,7 +27,7 @@ use grail_api::{
 };
 
 use crate::failure::Failure;
-use crate::home::read_json;
+use crate::home::{read_json, write_new_json};
 use crate::session::Settings;
 
 /// The API that was named.
@@ -57,15 +55,7 @@ fn read_document(path: &Path, secp: &Secp256k1<All>) -> Result<CheckedRotation, 
 
 /// Writes a document to a file that is not there yet: one that others have signed is not lost.
 fn write_document(path: &Path, document: &RotationDocument) -> Result<(), Failure> {
-    let json = serde_json::to_vec_pretty(document)
-        .map_err(|error| RotationError::Malformed(error.to_string()))?;
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        file.write_all(&json)?;
-        file.write_all(b"\n")?;
-        file.sync_all()
-    };
-    write().map_err(|error| Failure::new("file-failed", format!("{}: {error}", path.display())))
+    write_new_json(path, document)
 }
 
 /// Whether a basis says the same of the bridge as the document.

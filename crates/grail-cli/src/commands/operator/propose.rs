@@ -50,7 +50,7 @@ pub fn propose(settings: &Settings, asked: &Propose) -> Result<RotationReport, F
     }
     write_document(&asked.to, rotation.document())?;
     Ok(RotationReport::of(&rotation)
-        .compared_with(&basis)
+        .compared_with(&basis.params)
         .waiting(wait)
         .written_to(&asked.to))
 }

@@ -22,7 +22,7 @@ pub fn sponsor(
     if !asked.anyway {
         must_serve(&session.api()?)?;
     }
-    let protocol = session.agreed_protocol()?;
+    let protocol = session.protocol_of_now(progress)?;
     session.sync_to_pay(progress)?;
     let (roster, _nft) = session.believed_roster(&protocol)?;
     let fee_rate = session.fee_rate(asked.fee_rate, progress)?;
