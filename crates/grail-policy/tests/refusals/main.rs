@@ -9,6 +9,7 @@
 use grail_fixtures::world as support;
 
 mod books;
+mod former;
 mod limits;
 mod nft;
 mod outline;
@@ -68,6 +69,7 @@ fn every_code_is_produced_by_a_test() {
         books::CODES,
         limits::CODES,
         prover::CODES,
+        former::CODES,
         probe::CODES,
         &rotation::codes(),
     ]
