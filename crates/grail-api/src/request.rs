@@ -150,11 +150,15 @@ text_enum! {
     HoldingRoster {
         /// It is the roster of now.
         Holds => "holds",
-        /// It is the roster of now, and another one is announced: what is not settled when that
-        /// takes over is the user's to take back.
+        /// It is the roster of now, and another one is announced. What is not settled when that
+        /// takes over needs its signers' help, or is the user's to take back.
         Leaving => "leaving",
-        /// It has handed over: what was not settled before is the user's to take back.
+        /// It has handed over, and a quorum of it answers still: what it holds is settled with its
+        /// help.
         Former => "former",
+        /// It has handed over and is not asked: no quorum of it answers or signs, or the deposit
+        /// pays for a step that is over. It is the user's to take back, unless that changes before.
+        Gone => "gone",
     }
 }
 

@@ -48,6 +48,11 @@ pub struct Settlement {
     /// The epoch of the roster that decides on it: positions of signers are in that roster.
     #[schema(value_type = u64)]
     pub epoch: Epoch,
+    /// The epoch of the former roster that holds its deposits, if one does. Signers whom that one
+    /// alone has come behind all others, in its order.
+    #[serde(default)]
+    #[schema(value_type = Option<u64>)]
+    pub former_epoch: Option<Epoch>,
     /// 0 while not in a block.
     pub confirmations: u32,
     /// Height of its block.
@@ -111,7 +116,7 @@ pub struct SettlementOutput {
 /// What a signer answered to a settlement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignerAnswer {
-    /// Position in the roster.
+    /// Position in the roster, or behind it.
     pub index: u16,
     /// The answer.
     pub outcome: SignerOutcome,

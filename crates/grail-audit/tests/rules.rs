@@ -9,9 +9,10 @@ use common::{
     Charm, Draft, World, bridge, codes, coin, funding, input, outpoint, roster, signed, signed_by,
     state, user_script, vault, watch,
 };
-use grail_audit::{Anchor, Severity, StepKind, Watch};
+use grail_audit::{Anchor, Role, Severity, StepKind, Watch};
 use grail_bridge_contract::{Next, RosterState};
-use grail_types::{Governance, Network, ParamsValues};
+use grail_script::quorum_leaf;
+use grail_types::{Governance, Network, ParamsValues, Roster};
 
 /// What a spoiled peg-in of 100,000 sat adds, on top of an honest one.
 fn spoiled(change: impl FnOnce(&mut Draft, &mut RosterState)) -> Vec<&'static str> {
@@ -337,6 +338,37 @@ fn refuses_a_roster_input_without_a_quorum() {
         spoiled(|draft, _| draft.inputs[0].witness = Witness::new()),
         ["audit-quorum"]
     );
+}
+
+/// The witness of a deposit at a roster's address, by so many of its four signers.
+fn deposit_of(roster: &Roster, places: &[bool]) -> Witness {
+    let quorum = quorum_leaf(roster);
+    let leaf = [&[0x20], [9; 32].as_slice(), &[0x75], quorum.as_bytes()].concat();
+    let mut items = signed_by(roster, places).to_vec();
+    let script = items.len() - 2;
+    items[script] = leaf;
+    Witness::from_slice(&items)
+}
+
+#[test]
+fn a_deposit_of_a_former_roster_is_counted_by_that_ones_quorum() {
+    let mut world = World::new();
+    world.mint(50_000);
+    let former = world.roster.clone();
+    world.rotate_with(11, |_, _| {});
+    let witness = deposit_of(&former, &[false, true, true, true]);
+    let (step, _) = world.mint_with(10_000, |draft, _| draft.inputs[2].witness = witness);
+    assert_eq!(codes(&step), [""; 0]);
+    let signed = &step.settlement().unwrap().signed;
+    let last = signed.last().unwrap();
+    assert_eq!((last.input_index, last.role), (2, Role::Deposit));
+    let positions: Vec<_> = last.signers.iter().map(|signer| signer.0).collect();
+    assert_eq!((positions, last.threshold), (vec![1, 2, 3], 3));
+    world.is_clean();
+    // Two of them are none, whoever signed for the NFT.
+    let witness = deposit_of(&former, &[false, true, true, false]);
+    let (step, _) = world.mint_with(10_000, |draft, _| draft.inputs[2].witness = witness);
+    assert_eq!(codes(&step), ["audit-quorum"]);
 }
 
 #[test]

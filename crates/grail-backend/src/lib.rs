@@ -24,6 +24,7 @@ pub mod receipts;
 pub mod roles;
 pub mod rosters;
 pub mod rotations;
+pub mod signers;
 pub mod step;
 mod sweep;
 pub mod work;

@@ -1,7 +1,7 @@
 //! Which operators are there, by evidence.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,8 +15,9 @@ use grail_broker::{
     messages::{BrokerMessage, decode, encode},
 };
 use grail_store::{Reader, Store};
-use grail_types::Epoch;
+use grail_types::{Epoch, Roster};
 use grail_wire::FaultCode;
+use tokio::sync::Notify;
 
 use crate::{clock, deployment::SignerRecord};
 
@@ -28,6 +29,8 @@ const CHALLENGE_SPACING: Duration = Duration::from_secs(1);
 /// Challenges whose answers are taken: a minute's worth at the fastest. With the newest alone, one
 /// operator that keeps saying hello would keep everybody's evidence from being taken.
 const CHALLENGES_KEPT: usize = 60;
+/// Whoever was heard within so long is there: two rounds of challenges, and some.
+const ALIVE_SECONDS: u64 = 25 * 60;
 /// Most signers remembered; a stranger with good evidence costs a whole enclave.
 const OPERATORS_MAX: usize = 4 * grail_types::SIGNERS_MAX;
 
@@ -51,6 +54,16 @@ pub struct Operators {
     known: Mutex<BTreeMap<XOnlyPublicKey, SignerRecord>>,
     /// Of those in rosters that were asked, so that strangers cannot fill it.
     brakes: Mutex<BTreeMap<XOnlyPublicKey, Brake>>,
+    heard: Mutex<Heard>,
+    newly_expected: Notify,
+}
+
+/// Who answered a challenge last, unix seconds: of those with evidence, and of former rosters whose
+/// signers are waited for.
+#[derive(Default)]
+struct Heard {
+    at: BTreeMap<XOnlyPublicKey, u64>,
+    expected: BTreeSet<XOnlyPublicKey>,
 }
 
 impl Operators {
@@ -60,6 +73,8 @@ impl Operators {
             protocol,
             known: Mutex::default(),
             brakes: Mutex::default(),
+            heard: Mutex::default(),
+            newly_expected: Notify::new(),
         })
     }
 
@@ -88,6 +103,34 @@ impl Operators {
     /// A signer signed.
     pub(crate) fn unbraked(&self, signer: &XOnlyPublicKey) {
         self.lock_brakes().remove(signer);
+    }
+
+    /// Whose answers to challenges are noted, whether their evidence verifies or not. Who is not
+    /// expected yet is challenged within a moment.
+    pub(crate) fn expect(&self, signers: BTreeSet<XOnlyPublicKey>) {
+        let mut heard = self.lock_heard();
+        if !signers.is_subset(&heard.expected) {
+            self.newly_expected.notify_one();
+        }
+        heard.expected = signers;
+    }
+
+    /// Whether a quorum of a former roster answers challenges, as of `now`, unix seconds. Its
+    /// images may be older than those that evidence is held against here, so that its evidence need
+    /// not verify: anybody on the broker's network can answer in anybody's name. It decides whether
+    /// to ask, and nothing else.
+    pub(crate) fn has_quorum(&self, former: &Roster, now: u64) -> bool {
+        let heard = self.lock_heard();
+        let since = now.saturating_sub(ALIVE_SECONDS);
+        let at = |signer: &XOnlyPublicKey| heard.at.get(signer).copied();
+        let signers = former.signers().iter();
+        let there = signers.filter(|signer| at(signer).is_some_and(|at| at >= since));
+        there.count() >= usize::from(former.threshold().0)
+    }
+
+    fn lock_heard(&self) -> MutexGuard<'_, Heard> {
+        // As the other maps.
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock_brakes(&self) -> MutexGuard<'_, BTreeMap<XOnlyPublicKey, Brake>> {
@@ -139,12 +182,15 @@ impl Operators {
                             if let Some(store) = &store {
                                 keep(store, &record).await?;
                             }
-                            self.lock().insert(record.public_key, record);
+                            let (signer, now) = (record.public_key, clock::now());
+                            self.lock_heard().at.insert(signer, now);
+                            self.lock().insert(signer, record);
                         }
                     }
                     None => return Ok(()),
                 },
                 _ = due.tick() => greeted = true,
+                () = self.newly_expected.notified() => greeted = true,
                 _ = spacing.tick(), if greeted => {
                     greeted = false;
                     nonces.truncate(CHALLENGES_KEPT.saturating_sub(1));
@@ -183,6 +229,12 @@ impl Operators {
             tracing::debug!(name = %evidence.name, "evidence for a challenge of long ago");
             return None;
         }
+        let signer = evidence.public_key;
+        let mut heard = self.lock_heard();
+        if heard.expected.contains(&signer) {
+            heard.at.insert(signer, clock::now());
+        }
+        drop(heard);
         let expectation = SignerExpectation {
             images: self.protocol.images(),
             bridge: *self.protocol.bridge(),

@@ -76,6 +76,12 @@ impl Rosters {
         self.later.last().map_or(&self.first, |it| &it.adopted)
     }
 
+    /// All of them, the newest first.
+    pub fn all(&self) -> impl Iterator<Item = &AdoptedRoster> {
+        let later = self.later.iter().rev().map(|it| &it.adopted);
+        later.chain(std::iter::once(&self.first))
+    }
+
     /// The one of an epoch.
     pub fn of(&self, epoch: Epoch) -> Option<&AdoptedRoster> {
         if epoch == self.first.epoch() {

@@ -199,12 +199,33 @@ pub struct World {
     /// In roster order, but for a guest's.
     pub keys: Vec<Keypair>,
     pub roster: Roster,
+    /// A roster of before, which holds the deposits of its epoch.
+    pub former: Option<Former>,
     pub vault: VaultTree,
     pub deployment: Transaction,
     /// Outputs: 0 NFT, 1 vault, 2 zkBTC of [`Self::holder`], 3 spell.
     pub genesis: Transaction,
     /// What the NFT at output 0 of the genesis carries.
     pub state: RosterState,
+}
+
+/// A roster that has handed over.
+#[derive(Clone)]
+pub struct Former {
+    pub roster: Roster,
+    /// In roster order.
+    pub keys: Vec<Keypair>,
+}
+
+impl Former {
+    /// The roster of these keys.
+    pub fn new(epoch: u64, keys: impl Iterator<Item = Keypair>, threshold: u16) -> Self {
+        let mut keys: Vec<_> = keys.collect();
+        keys.sort_by_key(|key| public(key).serialize());
+        let signers = keys.iter().map(public).collect();
+        let roster = Roster::new(Epoch(epoch), signers, Threshold(threshold)).unwrap();
+        Self { roster, keys }
+    }
 }
 
 /// Four administrators, of whom three must agree.
@@ -228,6 +249,34 @@ pub fn real_world() -> &'static World {
             wasm: BRIDGE,
             ..Setup::default()
         })
+    })
+}
+
+/// The epoch of [`later_world`], and of its former roster.
+pub const LATER: u64 = 3;
+pub const FORMER: u64 = 1;
+
+/// The usual world some epochs on. Of its former roster, 5 of 7, three sign for it still.
+pub fn later_world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let setup = Setup {
+            genesis: &|world, draft| {
+                let state = RosterState {
+                    epoch: LATER,
+                    ..draft.state(world)
+                };
+                draft.set_state(world, &state);
+            },
+            ..Setup::default()
+        };
+        let mut world = World::new(setup);
+        world.state.epoch = LATER;
+        let keys = (1..=16).map(keypair);
+        world.roster = Former::new(LATER, keys, 12).roster;
+        let kept = (1..=3).chain(801..=804);
+        world.former = Some(Former::new(FORMER, kept.map(keypair), 5));
+        world
     })
 }
 
@@ -305,6 +354,7 @@ impl World {
             governance: governance(),
             keys,
             roster,
+            former: None,
             vault,
             deployment: deployed.clone(),
             genesis: deployed,
@@ -330,7 +380,23 @@ impl World {
     }
 
     pub fn deposit_script(&self, terms: &Terms) -> ScriptBuf {
-        DepositTree::new(&self.secp, InternalKey::Nums, terms, &self.roster).script_pubkey
+        DepositTree::new(&self.secp, InternalKey::Nums, terms, self.holder(terms)).script_pubkey
+    }
+
+    /// The roster of the terms' epoch; that of now where it is unknown.
+    pub fn holder(&self, terms: &Terms) -> &Roster {
+        let former = self.former.iter().map(|former| &former.roster);
+        let mut of_epoch = former.filter(|roster| roster.epoch() == terms.epoch);
+        of_epoch.next().unwrap_or(&self.roster)
+    }
+
+    /// Terms of a request to the former roster.
+    pub fn former_terms(&self, peg: &Peg, nonce: u64) -> Terms {
+        let former = self.former.as_ref().unwrap();
+        Terms {
+            epoch: former.roster.epoch(),
+            ..self.terms(peg, nonce)
+        }
     }
 
     pub fn params_hash(&self) -> ParamsHash {
@@ -356,6 +422,7 @@ impl World {
             bridge: &self.bridge,
             params: &self.params,
             roster: &self.roster,
+            former: self.former.as_ref().map(|house| &house.roster),
             governance: &self.governance,
             state: &self.state,
             nft: self.nft(),

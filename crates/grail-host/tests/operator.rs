@@ -42,6 +42,7 @@ fn absurd_proposal(protocol: &Protocol) -> Vec<u8> {
     };
     let action = Action::Settlement(SettlementRequest {
         requests: BoundedVec::default(),
+        former: None,
     });
     let params = protocol.params().clone();
     let governance = protocol.governance().clone();

@@ -131,9 +131,12 @@ pub enum Refusal {
     /// The spell is of a version that the NFT's state does not allow.
     #[error("spells of version {0} are not the bridge's")]
     SpellVersion(u32),
-    /// The operator's key is not in the roster.
-    #[error("this signer is not in the roster of epoch {0}")]
+    /// The operator's key is in no roster that the transaction spends from.
+    #[error("this signer is in no roster that the transaction, of epoch {0}, spends from")]
     NotInRoster(Epoch),
+    /// A former roster is shown that no deposit needs.
+    #[error("former roster: {0}")]
+    FormerRoster(&'static str),
     /// An input is neither the NFT, nor the vault's, nor a deposit that was explained.
     #[error("input {input_index} is of an unknown template")]
     UnknownTemplate {
@@ -330,8 +333,8 @@ impl Refusal {
             NftMissing NftStateInvalid NftParams NftGovernance NftOutput SerialMismatch
             RosterChanged RotationState SuccessionUnfit SuccessionShare NextMismatch WaitTooLong
             Consent NewcomerSilent NoticeCoin NoticeAge
-            SpellVersion NotInRoster UnknownTemplate UnexpectedCharms WrongCount Unclaimed Empty
-            RepeatedRequest TermsUnfit DepositMismatch DepositAmount WrongDestination WrongOutput
+            SpellVersion NotInRoster FormerRoster UnknownTemplate UnexpectedCharms WrongCount
+            Unclaimed Empty RepeatedRequest TermsUnfit DepositMismatch DepositAmount WrongDestination WrongOutput
             FeeAboveCap Overpaid VaultMissing VaultNotSpent VaultDust VaultMismatch SupplyMismatch
             SupplyAboveMax OutflowMismatch OutflowAboveCap ProverFee FeeRateTooLow FeeRateTooHigh
             TooHeavy Overflow

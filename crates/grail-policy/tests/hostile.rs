@@ -158,6 +158,7 @@ fn off_chain(world: &World) -> World {
         state: state_of(&house, &world.state),
         keys: house.keys,
         roster: house.roster,
+        former: None,
         vault: house.vault,
     }
 }

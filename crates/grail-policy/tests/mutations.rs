@@ -11,18 +11,51 @@ use bitcoin::{Amount, ScriptBuf, consensus};
 use grail_types::{Network, Terms};
 use proptest::{prelude::*, sample::Index};
 use support::{
-    Draft, Proposal, World, coin, funding, input, keypair,
+    Draft, Proposal, World, coin, funding, input, keypair, later_world,
     model::{fee, judge, signed_weight},
-    output, p2tr, p2wpkh, public, world,
+    output, p2tr, p2wpkh, peg_in, peg_out, public, world,
 };
 
-fn base() -> &'static (Draft, Proposal) {
-    static BASE: OnceLock<(Draft, Proposal)> = OnceLock::new();
-    BASE.get_or_init(|| {
-        let draft = world().usual().draft;
-        let proposal = draft.propose(world());
-        assert_eq!(world().refusal(&proposal), "approved");
-        (draft, proposal)
+/// Something sound: the usual settlement, and one of deposits of two rosters.
+struct Base {
+    world: &'static World,
+    draft: Draft,
+    proposal: Proposal,
+}
+
+impl Base {
+    fn new(world: &'static World, draft: Draft) -> Self {
+        let proposal = draft.propose(world);
+        assert_eq!(world.refusal(&proposal), "approved");
+        Self {
+            world,
+            draft,
+            proposal,
+        }
+    }
+}
+
+fn bases() -> &'static [Base; 2] {
+    static BASES: OnceLock<[Base; 2]> = OnceLock::new();
+    BASES.get_or_init(|| {
+        let later = later_world();
+        let pegs = [
+            peg_in(1_000_000),
+            peg_out(700_000),
+            peg_in(2_000_000),
+            peg_out(300_000),
+        ];
+        // The first and the last are the former roster's.
+        let terms = (1..).zip(&pegs).map(|(nonce, peg)| match nonce {
+            1 | 4 => later.former_terms(peg, nonce),
+            _ => later.terms(peg, nonce),
+        });
+        let deposits = later.deposits_for(&pegs, terms.collect());
+        let of_two = later.case_of(deposits, &|_| {}).draft;
+        [
+            Base::new(world(), world().usual().draft),
+            Base::new(later, of_two),
+        ]
     })
 }
 
@@ -261,10 +294,11 @@ proptest! {
 
     #[test]
     fn whatever_is_approved_after_changes_keeps_the_books(
+        base in 0..2_usize,
         changes in prop::collection::vec(change(), 1..=3),
     ) {
-        let world = world();
-        let mut draft = base().0.clone();
+        let Base { world, draft, .. } = &bases()[base];
+        let mut draft = draft.clone();
         for change in &changes {
             let _ = change.apply(world, &mut draft);
         }
@@ -287,43 +321,55 @@ proptest! {
     }
 
     #[test]
-    fn no_flipped_bit_of_the_transaction_is_approved(at: Index, bit in 0..8_u8) {
-        let mut proposal = base().1.clone();
+    fn no_flipped_bit_of_the_transaction_is_approved(
+        base in 0..2_usize,
+        at: Index,
+        bit in 0..8_u8,
+    ) {
+        let Base { world, proposal, .. } = &bases()[base];
+        let mut proposal = proposal.clone();
         let mut bytes = consensus::serialize(&proposal.transaction);
         flip(&mut bytes, at, bit);
         let Ok(flipped) = consensus::deserialize(&bytes) else { return Ok(()) };
         proposal.transaction = flipped;
-        prop_assert!(world().approve(&proposal).is_err());
+        prop_assert!(world.approve(&proposal).is_err());
     }
 
     #[test]
     fn no_flipped_bit_of_a_previous_transaction_is_approved(
+        base in 0..2_usize,
         which: Index,
         at: Index,
         bit in 0..8_u8,
     ) {
-        let mut proposal = base().1.clone();
+        let Base { world, proposal, .. } = &bases()[base];
+        let mut proposal = proposal.clone();
         let which = which.index(proposal.previous.len());
         let mut bytes = consensus::serialize(&proposal.previous[which]);
         flip(&mut bytes, at, bit);
         let Ok(flipped) = consensus::deserialize(&bytes) else { return Ok(()) };
         proposal.previous[which] = flipped;
-        prop_assert!(world().approve(&proposal).is_err());
+        prop_assert!(world.approve(&proposal).is_err());
     }
 
     #[test]
-    fn no_changed_field_of_the_terms_is_approved(which: Index, field in 0..10_u8, bit in 0..32_u8) {
-        let mut proposal = base().1.clone();
+    fn no_changed_field_of_the_terms_is_approved(
+        base in 0..2_usize,
+        which: Index,
+        field in 0..10_u8,
+        bit in 0..32_u8,
+    ) {
+        let Base { world, proposal, .. } = &bases()[base];
+        let mut proposal = proposal.clone();
         let which = which.index(proposal.requests.len());
         reworded(&mut proposal.requests[which], field, bit);
-        prop_assert!(world().approve(&proposal).is_err());
+        prop_assert!(world.approve(&proposal).is_err());
     }
 }
 
 #[test]
 fn enough_changes_leave_something_to_approve() {
     // Were every change refused, the first property would claim nothing.
-    let world = world();
     let sound = [
         Change::Lower(At(3), 100),
         Change::Raise(At(3), 100),
@@ -331,8 +377,11 @@ fn enough_changes_leave_something_to_approve() {
         Change::MintInStep(At(2), -100),
         Change::MintInStep(At(2), 100),
     ];
-    for change in sound {
-        let mut draft = base().0.clone();
+    for (change, Base { world, draft, .. }) in sound
+        .iter()
+        .flat_map(|change| bases().iter().map(move |base| (change, base)))
+    {
+        let mut draft = draft.clone();
         change.apply(world, &mut draft).unwrap();
         let proposal = draft.propose(world);
         assert_eq!(world.refusal(&proposal), "approved", "{change:?}");

@@ -52,7 +52,7 @@ const OPEN_TRIES_MAX: u32 = 8;
 /// Pause after the first try; it grows with each.
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
-const MIGRATIONS: [(i64, &str, &str); 16] = [
+const MIGRATIONS: [(i64, &str, &str); 17] = [
     (
         1,
         "start",
@@ -132,6 +132,11 @@ const MIGRATIONS: [(i64, &str, &str); 16] = [
         16,
         "rotations",
         include_str!("../migrations/sqlite/0016_rotations.sql"),
+    ),
+    (
+        17,
+        "former",
+        include_str!("../migrations/sqlite/0017_former.sql"),
     ),
 ];
 

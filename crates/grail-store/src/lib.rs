@@ -23,6 +23,7 @@ mod facts;
 mod fee_waits;
 mod feed;
 mod form;
+mod former;
 mod handovers;
 mod jobs;
 mod lists;

@@ -17,7 +17,7 @@ use common::rotating::{consented, sponsor, until_stage};
 use grail_api::{Kind, RotationStage};
 use grail_chain::{Chain as _, RejectReason, Verdict, View};
 use grail_script::{InternalKey, LAST_RESORT_AGE};
-use grail_testkit::{ADMINISTRATOR_SECRETS, Cluster, ClusterConfig, Node, User};
+use grail_testkit::{Cluster, ClusterConfig, Node, User, administrator_secret};
 use grail_witness::{LastResort, LastResortError};
 
 /// A roster of four, of whom three must agree: as near to its edge with one lost as sixteen of whom
@@ -140,8 +140,8 @@ fn without_a_quorum_deposits_go_back_and_the_last_resort_is_left() {
             script_pubkey: agreed.clone(),
         }],
     };
-    let mut keys =
-        ADMINISTRATOR_SECRETS.map(|secret| Keypair::from_seckey_slice(&secp, &secret).unwrap());
+    let mut keys = [0, 1, 2, 3]
+        .map(|number| Keypair::from_seckey_slice(&secp, &administrator_secret(number)).unwrap());
     keys.sort_by_key(|key| key.x_only_public_key().0.serialize());
     for input in 0..2 {
         let digest = resort.digest(&transaction, &spent, input).unwrap();

@@ -7,14 +7,15 @@ use bitcoin::{Amount, FeeRate, Transaction, TxOut, Txid, secp256k1::Keypair};
 use grail_bridge_contract::RosterState;
 use grail_chain::{RejectReason, Verdict};
 use grail_fixtures::world::{
-    BRIDGE, Draft, Peg, Setup, World, coin, p2tr, peg_in,
+    BRIDGE, Draft, Former, Peg, Setup, World, coin, p2tr, peg_in, public,
     steps::{signers_to_come, succession},
 };
 use grail_policy::{Approved, Decision, Signing};
 use grail_script::{InternalKey, Sighashes, VaultTree};
 use grail_testkit::Node;
-use grail_txbuild::{Deposit, RotationStep, SettlementRequest};
+use grail_txbuild::{Collector, Deposit, RotationStep, SettlementRequest};
 use grail_types::{Kind, SignerIndex};
+use grail_wire::{Contribution, Contributions};
 use grail_witness::quorum_witness;
 
 /// A bridge on a node, its roster's keys at hand.
@@ -84,6 +85,61 @@ impl Bridge {
         self.world = world.on(signed, plan.state);
     }
 
+    /// Pays one deposit to the former roster's address and one to today's, and settles both with
+    /// the signatures that each needs.
+    fn settle_former(&mut self) {
+        let world = &self.world;
+        let peg = peg_in(3_000_000);
+        let terms = [world.former_terms(&peg, 901), world.terms(&peg, 902)];
+        let deposits: Vec<_> = terms
+            .into_iter()
+            .map(|terms| {
+                let script = self.world.deposit_script(&terms);
+                let outpoint = self.node.fund(&script, Amount::from_sat(peg.amount));
+                let made = waiting(&self.node, outpoint.txid);
+                let deposit = Deposit {
+                    terms,
+                    coin: coin(&made, outpoint.vout),
+                    token: 0,
+                    previous_bytes: made.total_size(),
+                };
+                (deposit, made)
+            })
+            .collect();
+        self.node.mine(1);
+        let world = &self.world;
+        let (deposits, made): (Vec<_>, Vec<_>) = deposits.into_iter().unzip();
+        let plan = world.request(deposits).plan(&world.secp).unwrap();
+        assert_eq!((&plan.left_out[..], plan.items.len()), (&[][..], 2));
+        let draft = Draft::of_plan(world, &plan, &made);
+        let former = world.former.as_ref().unwrap();
+        assert_eq!(draft.former.as_ref(), Some(&former.roster));
+        let proposal = draft.propose(world);
+        let judged = world.judge(&proposal).unwrap();
+        let collector = Collector::new(judged.get().signing().clone()).unwrap();
+        // Each by itself, for the inputs that it approves.
+        let answer = |key: &Keypair| {
+            let approved = world.approve_for(&proposal, &public(key)).unwrap();
+            let contributions = contributions(key, approved.get().signing());
+            let checked = collector.check(&world.secp, &public(key), &contributions);
+            (public(key), checked.unwrap())
+        };
+        let is_gone = |key: &&Keypair| world.roster.position(&public(key)).is_none();
+        let is_new = |key: &&Keypair| former.roster.position(&public(key)).is_none();
+        let kept = world.keys.iter().filter(|key| !is_new(key)).take(10);
+        // Thirteen of today, ten of whom are of the former roster too: of that it takes twelve.
+        let today = world.keys.iter().filter(is_new).chain(kept);
+        let mut signatures: BTreeMap<_, _> = today.map(answer).collect();
+        assert_eq!(signatures.len(), 13);
+        assert_eq!(collector.complete(&signatures).unwrap_err().input_index, 2);
+        signatures.extend(former.keys.iter().filter(is_gone).map(answer));
+        let signed = collector.complete(&signatures).unwrap();
+        assert_eq!(signed.weight(), judged.get().signing().weight);
+        self.node.send(&signed);
+        self.world = self.world.on(signed, plan.state);
+        self.node.mine(1);
+    }
+
     /// A step of a rotation paid by this sponsor, signed by a quorum and not sent.
     fn step(
         &self,
@@ -136,6 +192,21 @@ fn signed(keys: &[Keypair], approved: &Approved<Decision>) -> Transaction {
         transaction.input[index].witness = quorum_witness(&input.spend, &signatures).unwrap();
     }
     transaction
+}
+
+/// What a signer contributes: a signature for each input that is its own.
+fn contributions(key: &Keypair, signing: &Signing) -> Contributions {
+    let secp = bitcoin::secp256k1::Secp256k1::new();
+    let mut sighashes = Sighashes::new(&signing.transaction, &signing.prevouts);
+    let own = signing.inputs_of(&public(key));
+    let signed = own.map(|index| Contribution::Signature {
+        input_index: u16::try_from(index).unwrap(),
+        signature: secp.sign_schnorr_no_aux_rand(
+            &sighashes.of(index, &signing.inputs[index].spend).unwrap(),
+            key,
+        ),
+    });
+    Contributions::new(signed.collect()).unwrap()
 }
 
 /// NFT and vault of `transaction`, satoshis.
@@ -212,12 +283,17 @@ fn a_rotation_waits_for_its_coin_while_twenty_settlements_pass_by() {
     assert_eq!(execution.signed.output[1].script_pubkey, next.script_pubkey);
 
     // And the next roster goes on.
+    let former = Former {
+        roster: bridge.world.roster.clone(),
+        keys: bridge.world.keys.clone(),
+    };
     let mut world = bridge.world.on(execution.signed, execution.state);
     world.roster = succession.roster.clone();
     world.governance = succession.governance.clone();
     world.params = succession.params.clone();
     world.keys = signers_to_come(&bridge.world);
     world.vault = next;
+    world.former = Some(former);
     bridge.world = world;
     let deposit = bridge.deposits(&[peg_in(2_000_000)]).remove(0);
     bridge.settle(deposit);
@@ -225,6 +301,8 @@ fn a_rotation_waits_for_its_coin_while_twenty_settlements_pass_by() {
     let (_, vault) = backing(&bridge.world.genesis);
     assert_eq!(vault, bridge.world.state.supply);
     assert!(vault > before);
+    // What was paid to the former roster's address, before or after, needs signatures of both.
+    bridge.settle_former();
     let rate = FeeRate::from_sat_per_kwu(250);
     assert!(execution.signing.fee >= rate.fee_wu(execution.signing.weight).unwrap());
 }

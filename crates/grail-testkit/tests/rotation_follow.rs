@@ -15,7 +15,7 @@ use std::{
 use bitcoin::Amount;
 use grail_api::{Kind, RequestState, RotationStage, RotationStatus};
 use grail_testkit::cluster::BackendConfig;
-use grail_testkit::{ADMINISTRATOR_SECRETS, CliWallet, Cluster, ClusterConfig, User};
+use grail_testkit::{CliWallet, Cluster, ClusterConfig, User, administrator_secret};
 use serde_json::{Value, json};
 
 /// What a sponsor pays: several times the fee of a step at regtest's rate.
@@ -44,9 +44,9 @@ fn text(path: &Path) -> &str {
 }
 
 /// The key file of an administrator of the development bridge.
-fn key(cluster: &Cluster, number: usize) -> PathBuf {
+fn key(cluster: &Cluster, number: u16) -> PathBuf {
     let file = path(cluster, &format!("administrator-{number}.key"));
-    fs::write(&file, hex::encode(ADMINISTRATOR_SECRETS[number])).unwrap();
+    fs::write(&file, hex::encode(administrator_secret(number))).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     file
 }

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 
 use bitcoin::{Amount, XOnlyPublicKey};
-use grail_api::{HoldingRoster, Kind, ProblemCode, RequestState, RotationStage};
+use grail_api::{HoldingRoster, Kind, ProblemCode, RequestState, RotationStage, SignerOutcome};
 use grail_testkit::cluster::BackendConfig;
 use grail_testkit::hostile::{HandOver, HostileBackend, OwnSponsors};
 use grail_testkit::{Administrators, Cluster, ClusterConfig, RotationFile, User};
@@ -92,6 +92,10 @@ fn a_roster_hands_over_and_pegs_go_on_all_the_while() {
     let wait = told.blocks_left.unwrap();
     assert!(wait > 0);
 
+    // An address of the roster of now, to be paid to later.
+    let late = alice.ask_peg_in(&cluster.api()).unwrap();
+    let before = cluster.api().roster().unwrap();
+
     // Pegs go on meanwhile.
     let execute = sponsor(&cluster, &payer, Kind::SponsorExecute);
     peg_in(&cluster, &alice);
@@ -125,6 +129,31 @@ fn a_roster_hands_over_and_pegs_go_on_all_the_while() {
     };
     assert!(keys(&cluster).contains(&added));
     peg_in(&cluster, &alice);
+
+    // So does the former one what it holds: paid now, and with one of both rosters away it takes
+    // the signature of who was replaced.
+    let mut former = before.signers.iter().map(|it| it.public_key);
+    let away = former.find(|key| keys(&cluster).contains(key)).unwrap();
+    cluster.operator_of(&away).unwrap().stop();
+    let amount = Amount::from_sat(100_000);
+    cluster.node.fund(&late.deposit_script, amount);
+    cluster.node.mine(1);
+    let told = cluster
+        .until("the former roster to be asked", || {
+            let told = cluster.request(Kind::PegIn, &late.id)?;
+            let is_asked = told.holding_roster == Some(HoldingRoster::Former);
+            Ok(is_asked.then_some(told))
+        })
+        .unwrap();
+    assert_ne!(told.state, RequestState::Paid);
+    let settled = cluster.until_published(Kind::PegIn, &late.id).unwrap();
+    let epochs = (settled.epoch.0, settled.former_epoch.map(|epoch| epoch.0));
+    assert_eq!(epochs, (1, Some(0)));
+    // Four of today's, and behind them the one who was replaced.
+    let outcomes: Vec<_> = settled.signers.iter().map(|it| it.outcome).collect();
+    assert_eq!((outcomes.len(), outcomes[4]), (5, SignerOutcome::Signed));
+    cluster.settle(Kind::PegIn, &[late.id]).unwrap();
+    common::books(&cluster);
     common::no_alarm(&cluster);
 }
 
@@ -248,6 +277,6 @@ fn a_rotation_brings_other_parameters_and_a_restart_takes_them() {
     assert_eq!(cluster.api().params().unwrap().params.notice, 7);
     peg_in(&cluster, &alice);
     let told = cluster.request(Kind::SponsorExecute, &execute.id).unwrap();
-    assert_eq!(told.holding_roster, Some(HoldingRoster::Former));
+    assert_eq!(told.holding_roster, Some(HoldingRoster::Gone));
     common::no_alarm(&cluster);
 }

@@ -51,9 +51,11 @@ pub struct SettlementRequest<'a> {
     pub bridge: &'a Bridge,
     /// Protocol parameters.
     pub params: &'a Params,
-    /// The roster that signs.
+    /// The roster that holds NFT and vault, and deposits of its epoch.
     pub roster: &'a Roster,
-    /// Its administrators: those whose hash is in the state.
+    /// The roster of a former epoch that holds the deposits of that one.
+    pub former: Option<&'a Roster>,
+    /// The administrators of `roster`: those whose hash is in the state.
     pub governance: &'a Governance,
     /// State on the NFT.
     pub state: &'a RosterState,
@@ -92,6 +94,8 @@ pub struct SettlementPlan {
     pub items: Vec<PlannedItem>,
     /// Their terms, in order.
     pub requests: Vec<Terms>,
+    /// The former roster that holds some of their deposits.
+    pub former: Option<Roster>,
     /// Requests that were not taken, and why.
     pub left_out: Vec<LeftOut>,
     /// Sum of the shares, with what is set aside for the prover.
@@ -306,7 +310,8 @@ impl SettlementRequest<'_> {
         let mut bytes_left = PREVIOUS_MAX_BYTES / 2;
         let mut chosen = Vec::new();
         for deposit in std::mem::take(&mut self.deposits) {
-            let tree = DepositTree::new(secp, InternalKey::Nums, &deposit.terms, self.roster);
+            let holder = self.former_of(&deposit.terms).unwrap_or(self.roster);
+            let tree = DepositTree::new(secp, InternalKey::Nums, &deposit.terms, holder);
             if chosen.len() < room && deposit.previous_bytes <= bytes_left {
                 bytes_left = bytes_left.saturating_sub(deposit.previous_bytes);
                 chosen.push(Candidate { deposit, tree });
@@ -318,6 +323,11 @@ impl SettlementRequest<'_> {
             }
         }
         chosen
+    }
+
+    /// The former roster, if these terms are of its epoch.
+    fn former_of(&self, terms: &Terms) -> Option<&Roster> {
+        self.former.filter(|former| former.epoch() == terms.epoch)
     }
 
     /// Tries to serve exactly `chosen`. `Ok(Err(unfit))`: not without leaving out those.
@@ -700,7 +710,10 @@ impl SettlementRequest<'_> {
             .copied()
             .try_fold(Amount::ZERO, Amount::checked_add)
             .ok_or(PlanError::Overflow)?;
+        let mut all = chosen.iter().map(|candidate| &candidate.deposit.terms);
+        let former = all.find_map(|terms| self.former_of(terms)).cloned();
         Ok(SettlementPlan {
+            former,
             transaction: draft.transaction,
             spell,
             state: draft.state,

@@ -6,12 +6,12 @@ use grail_fixtures::world as support;
 
 use std::collections::BTreeSet;
 
-use bitcoin::{Amount, FeeRate, ScriptBuf, WScriptHash, hashes::Hash};
-use grail_txbuild::{PlanError, SettlementPlan, SettlementRequest};
-use grail_types::Kind;
+use bitcoin::{Amount, FeeRate, ScriptBuf, Transaction, WScriptHash, hashes::Hash};
+use grail_txbuild::{Deposit, PlanError, SettlementPlan, SettlementRequest};
+use grail_types::{Kind, Roster};
 use proptest::prelude::*;
 use support::{
-    Draft, Peg, World,
+    Draft, Peg, World, later_world,
     model::{fee, judge, signed_weight},
     p2tr, p2wpkh, peg_in, peg_out, real_world, world,
 };
@@ -69,7 +69,18 @@ fn planned(world: &World, pegs: &[Peg], rate: FeeRate) -> Option<Planned> {
 
 /// The same on top of a lane that lacks so much.
 fn planned_on(world: &World, pegs: &[Peg], rate: FeeRate, deficit: Amount) -> Option<Planned> {
-    let (deposits, made): (Vec<_>, Vec<_>) = world.deposits(1, pegs).into_iter().unzip();
+    planned_for(world, world.deposits(1, pegs), rate, deficit)
+}
+
+/// The same of these deposits, each with the transaction that made it.
+fn planned_for(
+    world: &World,
+    deposits: Vec<(Deposit, Transaction)>,
+    rate: FeeRate,
+    deficit: Amount,
+) -> Option<Planned> {
+    let pegs = deposits.len();
+    let (deposits, made): (Vec<_>, Vec<_>) = deposits.into_iter().unzip();
     let request = SettlementRequest {
         fee_rate: rate,
         deficit,
@@ -78,7 +89,7 @@ fn planned_on(world: &World, pegs: &[Peg], rate: FeeRate, deficit: Amount) -> Op
     let plan = match request.plan(&world.secp) {
         Ok(plan) => plan,
         Err(PlanError::Nothing { left_out }) => {
-            assert_eq!(left_out.len(), pegs.len());
+            assert_eq!(left_out.len(), pegs);
             return None;
         }
         Err(error) => panic!("{error}"),
@@ -87,7 +98,7 @@ fn planned_on(world: &World, pegs: &[Peg], rate: FeeRate, deficit: Amount) -> Op
     Some(Planned {
         plan,
         proposal,
-        pegs: pegs.len(),
+        pegs,
         rate: rate.clamp(world.params.fee_rate_min, world.params.fee_rate_max),
     })
 }
@@ -192,6 +203,32 @@ proptest! {
     ) {
         let world = world();
         if let Some(planned) = planned(world, &pegs, rate) {
+            check(world, &planned)?;
+        }
+    }
+
+    /// Of two rosters of another size each: the weight is reckoned by each input's own quorum.
+    #[test]
+    fn every_plan_of_two_rosters_is_approved_and_keeps_the_books(
+        pegs in prop::collection::vec((peg(), any::<bool>()), 1..=12),
+        rate in rate(),
+    ) {
+        let world = later_world();
+        let terms = (1..).zip(&pegs).map(|(nonce, (peg, is_former))| {
+            if *is_former {
+                world.former_terms(peg, nonce)
+            } else {
+                world.terms(peg, nonce)
+            }
+        });
+        let terms = terms.collect();
+        let pegs: Vec<_> = pegs.iter().map(|(peg, _)| peg.clone()).collect();
+        let deposits = world.deposits_for(&pegs, terms);
+        if let Some(planned) = planned_for(world, deposits, rate, Amount::ZERO) {
+            let former = world.former.as_ref().map(|former| &former.roster);
+            let epoch = former.map(Roster::epoch);
+            let needed = planned.plan.requests.iter().any(|it| Some(it.epoch) == epoch);
+            prop_assert_eq!(planned.plan.former.as_ref(), former.filter(|_| needed));
             check(world, &planned)?;
         }
     }

@@ -122,6 +122,8 @@ codes! {
         SpellVersion = "spell-version",
         /// The signer is in no roster that the transaction spends from.
         NotInRoster = "not-in-roster",
+        /// A former roster is shown that no deposit needs.
+        FormerRoster = "former-roster",
         /// An input is of no template that the action knows.
         UnknownTemplate = "unknown-template",
         /// An input carries charms that it should not, or lacks those that it should.

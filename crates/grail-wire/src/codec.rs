@@ -13,7 +13,7 @@ use grail_types::Epoch;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Version of the encoding.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 /// Bytes of the header.
 const HEADER_BYTES: usize = 10;

@@ -16,6 +16,7 @@ mod code;
 mod codec;
 mod enclave;
 mod proposal;
+mod roster;
 mod rotation;
 mod text;
 
@@ -36,6 +37,7 @@ pub use proposal::{
     PreviousTx, PreviousTxError, Proposal, ProposalId, SettlementRequest, decode_proposal,
     encode_proposal,
 };
+pub use roster::{ShownRoster, ShownRosterError};
 pub use rotation::{
     Announcement, Cancellation, ConsentSignature, Consents, Execution, Merge, SPONSORS_MAX,
     Sponsors, Succession, SuccessionError,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     codec::{self, Kind, WireError, WireMessage},
+    roster::ShownRoster,
     rotation::{Announcement, Cancellation, Execution, Merge},
 };
 
@@ -43,7 +44,7 @@ impl ProposalId {
     /// The name of an encoded proposal.
     pub fn of(encoded: &[u8]) -> Self {
         Self(
-            TaggedHasher::new("grail/proposal/v3")
+            TaggedHasher::new("grail/proposal/v4")
                 .bytes(encoded)
                 .finish(),
         )
@@ -180,6 +181,9 @@ impl Action {
 pub struct SettlementRequest {
     /// The terms behind every deposit, in the order of the deposits.
     pub requests: BoundedVec<Terms, INPUTS_MAX>,
+    /// Who holds the deposits of a former epoch, where there are any. A hint: it opens the coins of
+    /// its own addresses and no others.
+    pub former: Option<ShownRoster>,
 }
 
 /// A probe: coins at the probe address of a roster, moved to that address again.

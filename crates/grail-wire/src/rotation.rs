@@ -1,12 +1,14 @@
 //! What the transactions that sponsors pay for bring beside themselves: a rotation's steps, and the
 //! merging of donations.
 
-use bitcoin::{XOnlyPublicKey, secp256k1::schnorr::Signature};
+use bitcoin::secp256k1::schnorr::Signature;
 use grail_types::{
-    ADMINISTRATORS_MAX, BoundedBytes, BoundedVec, Epoch, GOVERNANCE_MAX_BYTES, Governance,
-    PARAMS_MAX_BYTES, Params, Roster, SIGNERS_MAX, Terms, Threshold,
+    ADMINISTRATORS_MAX, BoundedBytes, BoundedVec, GOVERNANCE_MAX_BYTES, Governance,
+    PARAMS_MAX_BYTES, Params, Roster, Terms,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::roster::ShownRoster;
 
 /// Most sponsors of one transaction.
 pub const SPONSORS_MAX: usize = 8;
@@ -31,9 +33,7 @@ pub struct Succession {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct WireSuccession {
-    epoch: Epoch,
-    signers: BoundedBytes<{ 32 * SIGNERS_MAX }>,
-    threshold: Threshold,
+    roster: ShownRoster,
     governance: BoundedBytes<GOVERNANCE_MAX_BYTES>,
     params: BoundedBytes<PARAMS_MAX_BYTES>,
     spell_min: u32,
@@ -50,17 +50,8 @@ impl TryFrom<WireSuccession> for Succession {
 
     fn try_from(wire: WireSuccession) -> Result<Self, SuccessionError> {
         let wrong = |error: &dyn std::fmt::Display| SuccessionError(error.to_string());
-        let (keys, rest) = wire.signers.as_chunks::<32>();
-        if !rest.is_empty() {
-            return Err(wrong(&"expected a whole number of 32-byte keys"));
-        }
-        let signers = keys
-            .iter()
-            .map(|key| XOnlyPublicKey::from_slice(key).map_err(|error| wrong(&error)))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
-            roster: Roster::new(wire.epoch, signers, wire.threshold)
-                .map_err(|error| wrong(&error))?,
+            roster: wire.roster.0,
             governance: Governance::from_bytes(&wire.governance).map_err(|error| wrong(&error))?,
             params: Params::from_bytes(&wire.params).map_err(|error| wrong(&error))?,
             spell_min: wire.spell_min,
@@ -71,13 +62,9 @@ impl TryFrom<WireSuccession> for Succession {
 
 impl From<Succession> for WireSuccession {
     fn from(it: Succession) -> Self {
-        let signers = it.roster.signers().iter();
-        let signers = signers.flat_map(XOnlyPublicKey::serialize);
         let bounded = "no more than was checked";
         Self {
-            epoch: it.roster.epoch(),
-            signers: BoundedBytes::new(signers.collect()).expect(bounded),
-            threshold: it.roster.threshold(),
+            roster: ShownRoster(it.roster),
             governance: BoundedBytes::new(it.governance.to_bytes()).expect(bounded),
             params: BoundedBytes::new(it.params.to_bytes()).expect(bounded),
             spell_min: it.spell_min,

@@ -23,8 +23,8 @@ use grail_wire::{
     Action, Adopt, Adopted, Announcement, Answer, AskerId, Attempt, Boot, Booted, Cancellation,
     ConsentSignature, Contribution, Contributions, Execution, Fault, FaultCode, Identity, Kind,
     Merge, PreviousTx, PreviousTxError, Proposal, ProposalId, RefusalCode, RefusalRecord, Request,
-    Response, SettlementRequest, Succession, Text, VERSION, Verdict, WireError, WireMessage,
-    decode, decode_proposal, encode, encode_proposal,
+    Response, SettlementRequest, ShownRoster, Succession, Text, VERSION, Verdict, WireError,
+    WireMessage, decode, decode_proposal, encode, encode_proposal,
 };
 
 fn pair() -> Keypair {
@@ -139,6 +139,7 @@ fn proposal() -> Proposal {
     let previous = [transaction(1), transaction(2), transaction(3)];
     let action = Action::Settlement(SettlementRequest {
         requests: BoundedVec::new(vec![terms(1), terms(2)]).unwrap(),
+        former: None,
     });
     let params = Params::preset(Network::Regtest, ImagesHash([6; 32]));
     let governance = governance();
@@ -164,6 +165,68 @@ fn succession() -> Succession {
         spell_min: 15,
         spell_max: 16,
     }
+}
+
+/// A settlement whose deposits are of this roster.
+fn of_former(roster: &Roster) -> Vec<u8> {
+    let mut proposal = proposal();
+    let Action::Settlement(request) = &mut proposal.action else {
+        panic!("a settlement");
+    };
+    request.former = Some(ShownRoster(roster.clone()));
+    encode_proposal(&proposal).unwrap()
+}
+
+#[test]
+fn a_roster_that_is_shown_is_a_roster_in_one_form() {
+    let roster = succession().roster;
+    let bytes = of_former(&roster);
+    let at = |part: &[u8]| {
+        let mut windows = bytes.windows(part.len());
+        windows.position(|window| window == part).unwrap()
+    };
+    // Keys that are none, in no order, or cut off; a threshold of half.
+    let keys: Vec<u8> = roster
+        .signers()
+        .iter()
+        .flat_map(|it| it.serialize())
+        .collect();
+    let first = at(&keys);
+    let mut no_key = bytes.clone();
+    no_key[first + 32..first + 64].fill(0xff);
+    let mut repeated = bytes.clone();
+    repeated.copy_within(first..first + 32, first + 32);
+    let threshold = at(b"\x69threshold\x03") + 10;
+    let mut half = bytes.clone();
+    half[threshold] = 2;
+    let mut short = bytes.clone();
+    assert_eq!(short[first - 2..first], [0x58, 128]);
+    short[first - 1] = 127;
+    short.remove(first + 127);
+    for (spoilt, expected) in [
+        (no_key, "each on the curve"),
+        (repeated, "strictly ascending"),
+        (half, "threshold above half"),
+        (short, "whole number of 32-byte keys"),
+    ] {
+        let refused = decode_proposal(&spoilt).unwrap_err().to_string();
+        assert!(refused.contains(expected), "{refused}");
+    }
+    // What is absent has one form too.
+    let without = encode_proposal(&proposal()).unwrap();
+    let null = b"\x66former\xf6";
+    let place = without
+        .windows(null.len())
+        .position(|window| window == null)
+        .unwrap();
+    let mut left_out = without.clone();
+    left_out.drain(place..place + null.len());
+    let map = without
+        .windows(10)
+        .position(|window| window == b"\xa2\x68requests")
+        .unwrap();
+    left_out[map] = 0xa1;
+    assert_eq!(decode_proposal(&left_out), Err(WireError::NotCanonical));
 }
 
 /// A proposal of each step of a rotation, and of a merge.
@@ -356,6 +419,10 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
             .unwrap(),
         ),
         ("proposal settlement", encode_proposal(&proposal()).unwrap()),
+        (
+            "proposal of a former roster",
+            of_former(&succession().roster),
+        ),
         step_encoded(0),
         step_encoded(1),
         step_encoded(2),

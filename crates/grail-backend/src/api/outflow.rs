@@ -20,7 +20,7 @@ pub(super) struct Leaving {
     pub level: u64,
     /// Of its coin, by the newest block taken.
     pub nft_confirmations: u32,
-    /// Of its state: only deposits of this roster are settled.
+    /// Of its state: deposits of this roster and of those before are settled.
     pub epoch: Epoch,
 }
 

@@ -29,7 +29,12 @@ use super::{
     states::{reclaim_code, request_state, settlement_state},
     view::{output_index_of_item, required, tip_height},
 };
-use crate::{backend::Backend, roles::build::fee_cap::wait_blocks, rotations};
+use crate::{
+    backend::Backend,
+    clock,
+    roles::build::{fee_cap::wait_blocks, former},
+    rotations,
+};
 
 /// Deposits of a request that are listed. Anybody who knows the address can make more.
 const DEPOSITS_MAX: u32 = 100;
@@ -175,7 +180,16 @@ async fn holding_roster(
 ) -> Answer<HoldingRoster> {
     let rosters = backend.rosters(reader).await?;
     if request.terms.epoch < rosters.newest().epoch() {
-        return Ok(HoldingRoster::Former);
+        // No step of a later epoch takes a sponsor.
+        let is_peg = !request.terms.kind.is_sponsor();
+        let (roster, now) = (&request.roster, clock::now());
+        return Ok(
+            if is_peg && former::is_asked(backend, reader, roster, now).await? {
+                HoldingRoster::Former
+            } else {
+                HoldingRoster::Gone
+            },
+        );
     }
     // Reading a state takes milliseconds: not where nobody ever rotated.
     if reader.signed_rotations(1).await?.is_empty() {
@@ -204,8 +218,8 @@ async fn outflow_wait(
         return Ok(None);
     };
     let leaving = outflow::leaving(backend, reader).await?;
-    // Deposits of former rosters wait for their users, whatever may leave.
-    let leaving = leaving.filter(|leaving| leaving.epoch == request.roster.epoch());
+    // A roster that a reorg undid holds nothing that could be settled.
+    let leaving = leaving.filter(|leaving| request.roster.epoch() <= leaving.epoch);
     Ok(leaving.and_then(|leaving| leaving.wait(Amount::from_sat(token))))
 }
 

@@ -118,10 +118,12 @@ async fn read(
         }
     }
     let proving = proofs::of_settlement(backend, reader, row.id).await?;
+    let former_epoch = reader.former_epoch(row.id).await?;
     Ok(Settlement {
         txid: required(row.txid, "a settlement's txid")?,
         state: settlement_state(stage),
         epoch: row.epoch,
+        former_epoch,
         confirmations: row
             .block
             .map_or(0, |block| confirmations(tip_height, block.height)),
@@ -226,11 +228,9 @@ async fn signers(
         .into_iter()
         .map(|answer| (answer.signer.0, answer))
         .collect();
-    let rosters = backend.rosters(reader).await?;
     // Without its roster, which a reorg may have undone, those who answered are still known.
-    let count = rosters
-        .of(row.epoch)
-        .map_or(0, |it| it.roster().signers().len());
+    let signers = backend.signers_of(reader, row).await;
+    let count = signers.map_or(0, |signers| signers.all().count());
     let positions = (0_u16..).take(count);
     let positions: BTreeSet<_> = positions.chain(answers.keys().copied()).collect();
     let outcome = |index| match answers.remove(&index) {

@@ -11,6 +11,7 @@ use grail_flow::{
     AbandonCode, Alarm, SettlementEvent, SettlementId, SettlementStage, SettlementState,
 };
 use grail_store::{Reader, Settlement, StoreError};
+use grail_types::Epoch;
 
 use crate::{backend::Backend, step::Step};
 
@@ -35,6 +36,10 @@ pub const fn deadline(stage: SettlementStage) -> Option<u64> {
         SettlementStage::Confirmed | SettlementStage::Final | SettlementStage::Abandoned => None,
     }
 }
+
+/// Seconds for which operators are asked about deposits of a former roster, whose quorum may be
+/// gone: all others wait behind them.
+pub const FORMER_ASKED_SECONDS: u64 = 10 * 60;
 
 /// The part of a stage's deadline after which a settlement is slower than usual.
 const PART_USUAL: u64 = 3;
@@ -70,7 +75,12 @@ pub async fn watch(backend: &Backend, now: u64) -> Result<(), StoreError> {
     for settlement in under_way(backend).await? {
         let stage = settlement.state.stage();
         let age = now.saturating_sub(settlement.stage_since);
-        if deadline(stage).is_none_or(|deadline| age < deadline) {
+        let former = former_asked(backend, &settlement).await?;
+        let deadline = match former {
+            Some(_) => Some(FORMER_ASKED_SECONDS),
+            None => deadline(stage),
+        };
+        if deadline.is_none_or(|deadline| age < deadline) {
             continue;
         }
         let mut step = Step::begin(backend).await?;
@@ -92,6 +102,15 @@ pub async fn watch(backend: &Backend, now: u64) -> Result<(), StoreError> {
             );
             step.tell_settlement(settlement.id, SettlementEvent::Cancelled)
                 .await?;
+        } else if let Some(epoch) = former {
+            // Silence of the former roster, or of today's: those who wait behind it tell which.
+            tracing::warn!(
+                settlement = settlement.id.0,
+                epoch = epoch.0,
+                "no quorum of a former roster: called off"
+            );
+            step.tell_settlement(settlement.id, SettlementEvent::Cancelled)
+                .await?;
         } else {
             let alarm = Alarm::LaneOverdue {
                 settlement: settlement.id,
@@ -103,6 +122,22 @@ pub async fn watch(backend: &Backend, now: u64) -> Result<(), StoreError> {
         step.commit().await?;
     }
     Ok(())
+}
+
+/// The epoch of the former roster that is asked about a settlement, if one is.
+async fn former_asked(
+    backend: &Backend,
+    settlement: &Settlement,
+) -> Result<Option<Epoch>, StoreError> {
+    if settlement.state.stage() != SettlementStage::Asked {
+        return Ok(None);
+    }
+    backend
+        .store
+        .read()
+        .await?
+        .former_epoch(settlement.id)
+        .await
 }
 
 /// For how long the oldest settlement has stood at each stage where one waits, seconds.

@@ -87,6 +87,7 @@ impl Foreign<'_> {
             bridge: backend.bridge(),
             params: backend.params(),
             roster: &house.roster,
+            former: None,
             governance: backend.protocol().governance(),
             state: &state(self.w, self.made),
             nft: coin(self.made, 0),

@@ -16,6 +16,7 @@ mod deposits;
 mod fees;
 mod foreign;
 mod forged_receipts;
+mod former;
 mod gate;
 mod isolation;
 mod lane;

@@ -264,6 +264,7 @@ async fn draft_above_cap(it: &Waiting, made: &Transaction) {
         bridge: backend.bridge(),
         params: &backend.params().with(higher).unwrap(),
         roster: &backend.deployment.roster,
+        former: None,
         governance: backend.protocol().governance(),
         state: &state,
         nft: coin(made, 0),
@@ -288,7 +289,10 @@ async fn draft_above_cap(it: &Waiting, made: &Transaction) {
         backend.protocol().governance().clone(),
         plan.transaction.clone(),
         [made, &it.transfer],
-        Action::Settlement(grail_wire::SettlementRequest { requests }),
+        Action::Settlement(grail_wire::SettlementRequest {
+            requests,
+            former: None,
+        }),
     );
     let draft = Draft {
         proposal: proposal.unwrap(),

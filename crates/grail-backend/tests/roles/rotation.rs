@@ -19,17 +19,17 @@ use super::{
 };
 
 /// Signers of the second roster, by number of their keys: one is kept.
-const SECOND: [u8; 4] = [4, 11, 12, 13];
+pub(super) const SECOND: [u8; 4] = [4, 11, 12, 13];
 /// Signers of the third.
-const THIRD: [u8; 4] = [21, 22, 23, 24];
+pub(super) const THIRD: [u8; 4] = [21, 22, 23, 24];
 
-fn house(world: &World, epoch: u64, seeds: &[u8]) -> House {
+pub(super) fn house(world: &World, epoch: u64, seeds: &[u8]) -> House {
     let keys = seeds.iter().map(|seed| keypair(*seed)).collect();
     House::new(&world.backend.secp, epoch, keys, 3)
 }
 
 /// A rotation of what `made` left, as a block would hold it.
-fn rotation(world: &World, made: &Transaction, from: &House, to: &House) -> Rotated {
+pub(super) fn rotation(world: &World, made: &Transaction, from: &House, to: &House) -> Rotated {
     rotate(world, made, from, to).signed_by(3)
 }
 
@@ -56,13 +56,13 @@ async fn epoch(world: &World) -> Epoch {
 }
 
 /// Mines a rotation and the blocks after which addresses are made with its roster.
-async fn mine_settled(world: &World, step: &Rotated) {
+pub(super) async fn mine_settled(world: &World, step: &Rotated) {
     world.mine(step.in_block()).await;
     let needed = world.backend.params().settlement_confirmations;
     world.mine_empty(needed - 1).await;
 }
 
-async fn get(world: &World, path: &str) -> (u16, Value) {
+pub(super) async fn get(world: &World, path: &str) -> (u16, Value) {
     let request = HttpRequest::get(path).body(Body::empty()).unwrap();
     answered(world, request).await
 }
@@ -84,7 +84,7 @@ async fn answered(world: &World, request: HttpRequest<Body>) -> (u16, Value) {
 }
 
 /// A bridge with zkBTC in existence: what is to be handed over is more than the NFT.
-async fn settled(world: &World) -> (Transaction, u64) {
+pub(super) async fn settled(world: &World) -> (Transaction, u64) {
     world.ready_peg_ins(2).await;
     let (_, made) = world.settle().await;
     world.mine_mempool().await;
@@ -503,7 +503,21 @@ async fn a_settlement_on_a_rotation_that_a_reorg_undoes_is_called_off() {
     w.mine(vec![w.deposit(&stranded, DEPOSIT_SAT + 1)]).await;
     assert_eq!(w.standing(&stranded).await.0, "ready");
     assert_eq!(w.build().await, Built::Nothing);
+    // Also when that number is a former one's, and all those signers are there.
+    let fourth = house(&w, 2, &[31, 32, 33, 34]);
+    let handed_over = newest_nft(&w).await;
+    mine_settled(&w, &rotation(&w, &handed_over, &third, &fourth)).await;
+    show_up(&w.backend, &[4, 11, 12, 13, 21, 22, 23, 24]).await;
+    assert_eq!(w.standing(&stranded).await.0, "ready");
+    assert_eq!(w.build().await, Built::Nothing);
     assert_eq!(w.alarms().await, [""; 0]);
+}
+
+/// The transaction that made the newest roster.
+async fn newest_nft(w: &World) -> Transaction {
+    let mut reader = w.backend.store.read().await.unwrap();
+    let newest = reader.newest_rotation().await.unwrap().unwrap();
+    reader.transaction(&newest.txid).await.unwrap().unwrap()
 }
 
 #[tokio::test]

@@ -69,10 +69,13 @@ impl Display for StatusReport {
         if !status.state.is_terminal() {
             let told = match status.holding_roster {
                 Some(HoldingRoster::Leaving) => {
-                    "\nroster        is about to hand over: what is not settled by then is yours to take back"
+                    "\nroster        is about to hand over: its signers are asked then too"
                 }
                 Some(HoldingRoster::Former) => {
-                    "\nroster        has handed over: what is not settled is yours to take back"
+                    "\nroster        has handed over: its signers are asked still"
+                }
+                Some(HoldingRoster::Gone) => {
+                    "\nroster        has handed over and is not asked: take back what it holds"
                 }
                 Some(HoldingRoster::Holds) | None => "",
             };

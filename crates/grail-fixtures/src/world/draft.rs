@@ -7,7 +7,7 @@ use charms_data::{App, Data};
 use grail_bridge_contract::RosterState;
 use grail_spell::{NormalizedCharms, NormalizedSpell, nft_app, token_app};
 use grail_txbuild::SettlementPlan;
-use grail_types::{Epoch, Governance, Params, Terms};
+use grail_types::{Epoch, Governance, Params, Roster, Terms};
 
 use super::{Proposal, World, output, try_prove};
 
@@ -27,6 +27,8 @@ pub struct Draft {
     pub after_spell: Vec<TxOut>,
     pub previous: Vec<Transaction>,
     pub requests: Vec<Terms>,
+    /// The former roster that is shown.
+    pub former: Option<Roster>,
 }
 
 impl Draft {
@@ -53,6 +55,7 @@ impl Draft {
             after_spell: Vec::new(),
             previous: previous.into_values().cloned().collect(),
             requests: plan.requests.clone(),
+            former: plan.former.clone(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Draft {
             transaction,
             previous,
             requests: self.requests.clone(),
+            former: self.former.clone(),
         })
     }
 

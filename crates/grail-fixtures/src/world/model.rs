@@ -11,7 +11,7 @@ use grail_bridge_contract::{RosterState, check};
 use grail_charms::{PrevTx, roster_state, token_amount};
 use grail_prover::charms_transaction;
 use grail_spell::{nft_app, read_strict, token_app};
-use grail_types::{Kind, MockAllowed, Network};
+use grail_types::{Kind, MockAllowed, Network, Roster};
 
 use super::{Proposal, World};
 
@@ -231,13 +231,25 @@ pub fn fee(proposal: &Proposal) -> Amount {
     spent - paid
 }
 
-/// Weight of the transaction once twelve of sixteen signed every input: counted here from
-/// the sizes of `docs/performance.md`, Inputs.
+/// Weight of the transaction once each input's own quorum signed it: counted here from how such a
+/// witness is made up. For twelve of sixteen that is what `docs/performance.md`, Inputs, has.
 pub fn signed_weight(world: &World, proposal: &Proposal) -> u64 {
-    assert_eq!(world.roster.signers().len(), 16);
-    let of_deposits = proposal.requests.len() as u64;
-    let of_vault = proposal.transaction.input.len() as u64 - of_deposits;
-    // A deposit's leaf is 34 bytes longer, its control block 32.
-    let witnesses = of_vault * (1_368 + 32) + of_deposits * (1_368 + 34 + 32);
+    assert_eq!(witness(&world.roster, 0, 0), 1_368);
+    let of_vault = proposal.transaction.input.len() - proposal.requests.len();
+    // The vault's tree has a second leaf; a deposit's has one too, and its leaf its commitment.
+    let of_vault = of_vault as u64 * witness(&world.roster, 0, 32);
+    let deposits = proposal.requests.iter();
+    let of_deposits = deposits.map(|terms| witness(world.holder(terms), 34, 32));
+    let witnesses = of_vault + of_deposits.sum::<u64>();
     proposal.transaction.weight().to_wu() + 2 + witnesses
+}
+
+/// A quorum's witness, with so many bytes more in script and control block.
+fn witness(roster: &Roster, script: u64, control: u64) -> u64 {
+    let signers = roster.signers().len() as u64;
+    let threshold = u64::from(roster.threshold().0);
+    assert!(threshold <= 16, "a threshold of one byte");
+    let script = signers * 34 + 2 + script;
+    let length = if script < 253 { 1 } else { 3 };
+    1 + threshold * 65 + (signers - threshold) + length + script + 1 + 33 + control
 }

@@ -2,8 +2,8 @@
 
 use bitcoin::{Transaction, XOnlyPublicKey};
 use grail_policy::{Approved, Decision, Judged, Refusal};
-use grail_types::{BoundedVec, Bridge, Epoch, Governance, Params, Terms};
-use grail_wire::{Action, PreviousTx, RefusalCode, SettlementRequest};
+use grail_types::{BoundedVec, Bridge, Epoch, Governance, Params, Roster, Terms};
+use grail_wire::{Action, PreviousTx, RefusalCode, SettlementRequest, ShownRoster};
 
 use super::World;
 
@@ -16,12 +16,14 @@ pub struct Proposal {
     pub transaction: Transaction,
     pub previous: Vec<Transaction>,
     pub requests: Vec<Terms>,
+    pub former: Option<Roster>,
 }
 
 impl Proposal {
     /// As it travels.
     pub fn wire(&self) -> grail_wire::Proposal {
         let requests = BoundedVec::new(self.requests.clone()).unwrap();
+        let former = self.former.clone().map(ShownRoster);
         grail_wire::Proposal {
             epoch: self.epoch,
             params: self.params.clone(),
@@ -32,7 +34,7 @@ impl Proposal {
                 .iter()
                 .map(|made| PreviousTx::new(made).unwrap())
                 .collect(),
-            action: Action::Settlement(SettlementRequest { requests }),
+            action: Action::Settlement(SettlementRequest { requests, former }),
         }
     }
 }

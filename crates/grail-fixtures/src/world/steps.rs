@@ -131,6 +131,7 @@ impl World {
             governance: self.governance.clone(),
             keys: self.keys.clone(),
             roster: self.roster.clone(),
+            former: self.former.clone(),
             vault: self.vault.clone(),
             deployment: self.deployment.clone(),
             genesis,
@@ -259,6 +260,7 @@ impl World {
             after_spell: Vec::new(),
             previous: vec![self.genesis.clone(), made],
             requests: Vec::new(),
+            former: None,
         };
         StepDraft {
             draft,

@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use bitcoin::{Amount, TxOut};
 use grail_script::{DepositTree, VaultTree};
 use grail_spell::BridgeCharms;
-use grail_types::{Bridge, Kind, Params, RequestId, Roster, Terms};
+use grail_types::{Bridge, Kind, Params, RequestId, Terms};
 
 use super::books::Effect;
-use crate::{bridge::deposit, outline::Spent, refusal::Refusal};
+use crate::{
+    bridge::deposit::{self, Holders},
+    outline::Spent,
+    refusal::Refusal,
+};
 
 /// One request as the transaction serves it.
 pub(super) struct Item<'a> {
@@ -26,7 +30,7 @@ pub(super) fn check_terms(
     requests: &[Terms],
     bridge: &Bridge,
     params: &Params,
-    roster: &Roster,
+    holders: &Holders,
     vault: &VaultTree,
 ) -> Result<(), Refusal> {
     let mut seen = BTreeSet::<RequestId>::new();
@@ -35,7 +39,7 @@ pub(super) fn check_terms(
         if !seen.insert(request) {
             return Err(Refusal::RepeatedRequest(request));
         }
-        let is_peg = !terms.kind.is_sponsor();
+        let (roster, is_peg) = (holders.of(terms)?, !terms.kind.is_sponsor());
         deposit::check_terms(terms, request, bridge, params, roster, is_peg)?;
         let to = terms.destination.script();
         let is_user = to != vault.script_pubkey.as_script();

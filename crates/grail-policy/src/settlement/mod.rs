@@ -1,4 +1,5 @@
-//! Settlements: the roster NFT, the vault, and one deposit and one output per request.
+//! Settlements: the roster NFT, the vault, and one deposit and one output per request. Deposits may
+//! be of a former roster: each input is its own roster's to sign, and counts with all others alone.
 
 use std::sync::Arc;
 
@@ -13,7 +14,11 @@ use grail_wire::{Proposal, SettlementRequest};
 
 use crate::{
     approve::{Signing, SigningInput},
-    bridge::{Case, Held, deposit::check_address, nft, vault},
+    bridge::{
+        Case, Held,
+        deposit::{Holders, check_address},
+        nft, vault,
+    },
     outline::{Outline, Spent},
     refusal::Refusal,
 };
@@ -59,6 +64,7 @@ pub struct ItemOutcome {
 struct Requested<'a> {
     case: Case<'a>,
     requests: &'a [Terms],
+    former: Option<&'a Roster>,
 }
 
 impl Settlement {
@@ -72,6 +78,7 @@ impl Settlement {
         let requested = Requested {
             case: Case::read(proposal, bridge, outline, Action::Settle)?,
             requests: &requests.requests,
+            former: requests.former.as_ref().map(|shown| &shown.0),
         };
         requested.judge(secp)
     }
@@ -79,7 +86,11 @@ impl Settlement {
 
 impl Requested<'_> {
     fn judge<C: Verification>(self, secp: &Secp256k1<C>) -> Result<Settlement, Refusal> {
-        let Self { case, requests } = &self;
+        let Self {
+            case,
+            requests,
+            former,
+        } = &self;
         let (params, bridge) = (&case.proposal.params, case.bridge);
         let held = case.held(secp)?;
         let Held {
@@ -87,7 +98,8 @@ impl Requested<'_> {
             roster,
             tree,
         } = &held;
-        check_terms(requests, bridge, params, roster, tree)?;
+        let holders = Holders::new(roster, *former, requests)?;
+        check_terms(requests, bridge, params, &holders, tree)?;
         let after = nft::output(case, before, tree)?;
         if after
             != (RosterState {
@@ -117,6 +129,7 @@ impl Requested<'_> {
         let mut items = Vec::with_capacity(requests.len());
         let pairs = requests.iter().zip(deposits).zip(item_outputs);
         for ((terms, (input_index, spent)), (output_index, output)) in pairs {
+            let roster = holders.of(terms)?;
             let tree = check_address(secp, terms, roster, input_index, spent)?;
             let item = Item {
                 terms,

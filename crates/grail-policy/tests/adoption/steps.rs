@@ -73,6 +73,7 @@ fn draft(
         after_spell: Vec::new(),
         previous: vec![made.clone()],
         requests: Vec::new(),
+        former: None,
     }
 }
 

@@ -71,6 +71,7 @@ fn lenient(world: &World) -> World {
         governance: world.governance.clone(),
         keys: world.keys.clone(),
         roster: world.roster.clone(),
+        former: None,
         vault: world.vault.clone(),
         deployment: world.deployment.clone(),
         genesis: world.genesis.clone(),

@@ -9,6 +9,7 @@
 use grail_fixtures::world as support;
 
 mod books;
+mod former;
 mod limits;
 mod merge;
 mod nft;
@@ -70,6 +71,7 @@ fn every_code_is_produced_by_a_test() {
         limits::CODES,
         merge::CODES,
         prover::CODES,
+        former::CODES,
         probe::CODES,
         &rotation::codes(),
     ]

@@ -55,6 +55,7 @@ fn changed(change: fn(&World, &mut Proposal)) -> &'static str {
 fn as_settlement() -> Action {
     Action::Settlement(SettlementRequest {
         requests: BoundedVec::default(),
+        former: None,
     })
 }
 

@@ -145,6 +145,7 @@ fn peg_out_of(change: fn(&World, &mut Draft)) -> &'static str {
         after_spell: Vec::new(),
         previous: vec![world.genesis.clone()],
         requests: Vec::new(),
+        former: None,
     };
     change(world, &mut remade);
     let remade = remade.propose(world).transaction;
@@ -409,6 +410,7 @@ pub fn remake_transfer(
         after_spell: Vec::new(),
         previous: vec![world.genesis.clone()],
         requests: Vec::new(),
+        former: None,
     }
     .propose(world)
     .transaction;

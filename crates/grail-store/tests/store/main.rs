@@ -10,6 +10,7 @@ mod blocks;
 mod deposits;
 mod evidence;
 mod feed;
+mod former;
 mod handovers;
 mod history;
 mod jobs;

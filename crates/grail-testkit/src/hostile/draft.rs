@@ -68,6 +68,7 @@ impl Draft {
             bridge,
             params,
             roster: &deployment.roster,
+            former: None,
             governance: deployment.protocol.governance(),
             state: &audit.state,
             nft: coin(audit.nft).context("the NFT's output")?,
@@ -132,6 +133,7 @@ impl Draft {
         let requests = BoundedVec::new(self.requests.clone())?;
         self.propose_as(Action::Settlement(grail_wire::SettlementRequest {
             requests,
+            former: None,
         }))
     }
 

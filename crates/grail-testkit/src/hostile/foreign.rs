@@ -126,6 +126,7 @@ impl Attacker<'_> {
             bridge: &bridge,
             params,
             roster,
+            former: None,
             governance: &self.honest.governance,
             state: &state,
             nft: coin(&made, 0)?,

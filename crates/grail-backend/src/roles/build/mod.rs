@@ -1,6 +1,7 @@
 //! Role *build*: ready requests to a settlement draft.
 
 pub(crate) mod fee_cap;
+pub(crate) mod former;
 mod merge;
 mod parents;
 pub mod replace;
@@ -27,7 +28,7 @@ use grail_txbuild::{
     Coin, Deposit, LeftOut, LeftOutReason, PlanError, SettlementPlan, SettlementRequest,
 };
 use grail_types::{BoundExceeded, BoundedVec, Bridge, Epoch, Governance, Network, Params, Roster};
-use grail_wire::{Action, Proposal};
+use grail_wire::{Action, Proposal, ShownRoster};
 use std::{collections::BTreeMap, sync::atomic::Ordering::Relaxed, time::Duration};
 
 use crate::{
@@ -79,6 +80,8 @@ struct Tip {
     /// The largest settlement that nodes relay on top of those that wait for a block.
     weight_max: Weight,
     roster: Roster,
+    /// The former roster whose deposits are settled, if it is not those of `roster`.
+    former: Option<Roster>,
     governance: Governance,
     nft: Coin,
     /// Blocks that the NFT's coin has: none while it is in no block.
@@ -109,7 +112,6 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
         return Ok(Built::Hold);
     }
     let rosters = backend.rosters(&mut reader).await?;
-    // Deposits of former rosters are not these operators' to spend: they wait for their users.
     let newest = rosters.newest();
     let (expected, got) = (newest.params_hash(), backend.protocol().hash());
     if got != expected {
@@ -127,7 +129,6 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
         tx.commit().await?;
         return Ok(Built::Hold);
     }
-    let epoch = newest.epoch();
     // Whoever waits for a block comes before whoever waits for a settlement.
     if let Some(built) = replace::look(backend, &rosters, now).await? {
         return Ok(built);
@@ -138,6 +139,30 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     if let Some(built) = merge::look(backend, &rosters, now).await? {
         return Ok(built);
     }
+    // Deposits of a former roster have settlements of their own: should its signers fall silent, it
+    // is these alone that come to nothing.
+    let mut holders = former::due(backend, &rosters, &mut reader, now).await?;
+    holders.push(newest.roster());
+    if reader.is_newest_settlement_former().await? {
+        // Turn and turn about.
+        holders.rotate_right(1);
+    }
+    drop(reader);
+    let mut outcome = Built::Nothing;
+    for holder in holders {
+        match settle(backend, &rosters, holder).await? {
+            built @ (Built::Draft | Built::Outdated) => return Ok(built),
+            Built::Hold => outcome = Built::Hold,
+            Built::Nothing => {}
+        }
+    }
+    Ok(outcome)
+}
+
+/// Drafts a settlement of deposits that are `holder`'s: of the newest roster, or of a former one.
+async fn settle(backend: &Backend, rosters: &Rosters, holder: &Roster) -> anyhow::Result<Built> {
+    let mut reader = backend.store.read().await?;
+    let epoch = holder.epoch();
     if !reader.is_anybody_ready(epoch).await? {
         return Ok(Built::Nothing);
     }
@@ -151,9 +176,10 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     if unconfirmed >= u64::from(backend.params().settlements_unconfirmed_max) {
         return Ok(Built::Nothing);
     }
-    let Some(tip) = tip(backend, &rosters, &mut reader).await? else {
+    let Some(mut tip) = tip(backend, rosters, &mut reader).await? else {
         return Ok(Built::Nothing);
     };
+    tip.former = (epoch < tip.roster.epoch()).then(|| holder.clone());
     drop(reader);
     let Some(fee_rate) = fee_rate(backend).await? else {
         tracing::warn!("no fee rate to be had: no settlement");
@@ -162,7 +188,7 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
     // Whom today's rate shuts out stands in nobody's way; and those who have waited for lower fees
     // for as long as they do are told.
     let anybody_waits = fee_cap::note_shut_out(backend, epoch, fee_rate).await?;
-    let mut turns = Turns::new(backend, &tip.roster, fee_rate);
+    let mut turns = Turns::new(backend, holder, fee_rate);
     let mut batch = turns.first().await?;
     if !is_due(backend, &batch) {
         let nobody = batch.is_empty() && anybody_waits;
@@ -238,6 +264,7 @@ struct Materials {
     bridge: Bridge,
     params: Params,
     roster: Roster,
+    former: Option<Roster>,
     governance: Governance,
     state: RosterState,
     nft: Coin,
@@ -264,6 +291,7 @@ impl Materials {
             bridge: *backend.bridge(),
             params: backend.params().clone(),
             roster: tip.roster.clone(),
+            former: tip.former.clone(),
             governance: tip.governance.clone(),
             state: tip.state.clone(),
             nft: tip.nft.clone(),
@@ -283,6 +311,7 @@ impl Materials {
             bridge: &self.bridge,
             params: &self.params,
             roster: &self.roster,
+            former: self.former.as_ref(),
             governance: &self.governance,
             state: &self.state,
             nft: self.nft.clone(),
@@ -425,6 +454,7 @@ async fn tip_at(
     Ok(Some(Tip {
         weight_max,
         roster: newest.roster().clone(),
+        former: None,
         governance: newest.governance().clone(),
         nft: nft_coin,
         nft_confirmations: in_block.map_or(0, |status| status.confirmations),
@@ -582,6 +612,7 @@ async fn put_into_lane(
         now: step.now(),
     };
     let id = step.tx.create_settlement(&new).await?;
+    note_former(step, id, tip).await?;
     for item in items {
         let included = RequestEvent::Included {
             settlement: id,
@@ -591,6 +622,14 @@ async fn put_into_lane(
     }
     step.enqueue_proving(id).await?;
     Ok(Some(id))
+}
+
+/// Notes whose answers a settlement needs beside those of the roster of now.
+async fn note_former(step: &mut Step<'_>, id: SettlementId, tip: &Tip) -> Result<(), StoreError> {
+    match &tip.former {
+        Some(former) => step.tx.note_former_settlement(id, former.epoch()).await,
+        None => Ok(()),
+    }
 }
 
 /// What a plan has that is to be proven and asked for.
@@ -603,10 +642,11 @@ struct ToPropose<'a> {
 impl<'a> ToPropose<'a> {
     fn settlement(plan: &'a SettlementPlan) -> Result<Self, BoundExceeded> {
         let requests = BoundedVec::new(plan.requests.clone())?;
+        let former = plan.former.clone().map(ShownRoster);
         Ok(Self {
             transaction: &plan.transaction,
             spell: &plan.spell,
-            action: Action::Settlement(grail_wire::SettlementRequest { requests }),
+            action: Action::Settlement(grail_wire::SettlementRequest { requests, former }),
         })
     }
 }

@@ -21,7 +21,8 @@ use grail_store::{
 use grail_txbuild::{PlanError, SettlementPlan};
 
 use super::{
-    Built, Materials, Price, Tip, ToPropose, chain_nft, encode_draft, fee_rate, items_of, tip_at,
+    Built, Materials, Price, Tip, ToPropose, chain_nft, encode_draft, fee_rate, former, items_of,
+    note_former, tip_at,
 };
 use crate::{
     backend::Backend,
@@ -291,20 +292,24 @@ async fn replace(
     let mut reader = backend.store.read().await?;
     let weight_max = backend.params().settlement_weight_max;
     let at = (seen.nft, weight_max);
-    let Some(tip) = tip_at(backend, rosters, &mut reader, at).await? else {
+    let Some(mut tip) = tip_at(backend, rosters, &mut reader, at).await? else {
         return Ok(Err(WaitReason::Foreign));
     };
     let Some(mut over) = goes_over(backend, &mut reader, seen).await? else {
         return Ok(Err(WaitReason::Foreign));
     };
+    // Deposits of a former roster go over by themselves or not at all: beside others they would
+    // have these wait for its signers. Those that are left out are planned anew.
+    tip.former = former::holder_of_all(&over, rosters).cloned();
     // One of those who were taken along may have spoiled the one before.
-    if !seen.tried.has_failed {
+    if !seen.tried.has_failed && tip.former.is_none() {
         let from = QueueCursor::default();
         let epoch = tip.roster.epoch();
         let (mut ready, _) = reader.queue(epoch, bid.rate, from, ALONG_MAX).await?;
         over.append(&mut ready);
     }
-    over.retain(|it| it.roster == tip.roster && !it.terms.kind.is_sponsor());
+    let holder = tip.former.as_ref().unwrap_or(&tip.roster);
+    over.retain(|it| it.roster == *holder && !it.terms.kind.is_sponsor());
     let (plan, previous) = match plan(backend, &tip, (over, reader), bid).await? {
         Ok(planned) => planned,
         Err(reason) => return Ok(Err(reason)),
@@ -333,6 +338,7 @@ async fn replace(
         height: seen.height,
     };
     let id = step.tx.create_replacement(&new, replaces).await?;
+    note_former(&mut step, id, &tip).await?;
     step.enqueue_proving(id).await?;
     step.commit().await?;
     tracing::warn!(

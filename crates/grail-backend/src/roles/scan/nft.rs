@@ -156,7 +156,7 @@ impl NftWalk {
             before: &before,
             after,
             transaction,
-            roster: self.rosters.newest(),
+            rosters: &self.rosters,
             place: Place::Block(block),
         };
         Ok(match adopt::read(backend, &moved).await? {

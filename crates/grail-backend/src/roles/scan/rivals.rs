@@ -56,8 +56,7 @@ impl Scanner<'_> {
             return Ok(());
         };
         // A rotation counts once a block holds it.
-        let roster = rosters.newest();
-        if vout != nft.vout || Epoch(after.1.epoch) != roster.epoch() {
+        if vout != nft.vout || Epoch(after.1.epoch) != rosters.newest().epoch() {
             return Ok(());
         }
         let moved = Move {
@@ -66,7 +65,7 @@ impl Scanner<'_> {
             before: &before,
             after: Some(&after),
             transaction,
-            roster,
+            rosters: &rosters,
             place: Place::Mempool,
         };
         match adopt::read(backend, &moved).await? {

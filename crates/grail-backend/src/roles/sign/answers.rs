@@ -10,11 +10,11 @@ use grail_flow::{SettlementId, SettlementStage, SettlementState};
 use grail_policy::judge;
 use grail_store::{NewAnswer, Recorded, Verdict};
 use grail_txbuild::Collector;
-use grail_types::{Roster, SignerIndex};
+use grail_types::SignerIndex;
 use grail_wire::{Answer, Attempt, ProposalId, Verdict as Said, decode_proposal};
 
 use super::quorum::try_to_finish;
-use crate::{backend::Backend, operators::Brake, step::Step};
+use crate::{backend::Backend, operators::Brake, signers::Signers, step::Step};
 
 /// Longest that an idle loop waits before it looks at rows by itself.
 const SIGN_POLL: Duration = Duration::from_secs(2);
@@ -23,7 +23,7 @@ const SIGN_POLL: Duration = Duration::from_secs(2);
 pub(super) struct Pending {
     pub id: SettlementId,
     /// Whom positions in its answers stand for.
-    pub roster: Roster,
+    pub signers: Signers,
     pub collector: Collector,
 }
 
@@ -117,7 +117,7 @@ async fn load(
         .proposal(id)
         .await?
         .context("the settlement has no proposal")?;
-    let roster = backend.roster_of(&mut reader, settlement.epoch).await?;
+    let signers = backend.signers_of(&mut reader, &settlement).await?;
     drop(reader);
     let bridge = *backend.protocol().bridge();
     let secp = backend.secp.clone();
@@ -131,7 +131,7 @@ async fn load(
         let collector = Collector::new(judged.get().signing().clone())?;
         anyhow::Ok(Pending {
             id,
-            roster,
+            signers,
             collector,
         })
     })
@@ -164,10 +164,10 @@ async fn wanted(
     if !is_asked && !pending.holds(id) {
         return Ok(None);
     }
-    let roster = backend.roster_of(&mut reader, settlement.epoch).await?;
-    let signer = roster
+    let signers = backend.signers_of(&mut reader, &settlement).await?;
+    let signer = signers
         .position(&answer.signer)
-        .context("the answer is of somebody who is not in the settlement's roster")?;
+        .context("the answer is of somebody who is in no roster of the settlement")?;
     let is_known = reader.has_signed(id, signer).await?;
     Ok((!is_known).then_some(id))
 }
@@ -190,9 +190,9 @@ async fn take(backend: &Backend, pending: &mut Pendings, payload: &[u8]) -> anyh
         return Ok(());
     };
     let signer = current
-        .roster
+        .signers
         .position(&answer.get().signer)
-        .context("the answer is of somebody who is not in the settlement's roster")?;
+        .context("the answer is of somebody who is in no roster of the settlement")?;
     let checked = Arc::clone(&current);
     let secp = backend.secp.clone();
     let (answer, verdict) = tokio::task::spawn_blocking(move || {
@@ -215,7 +215,7 @@ async fn take(backend: &Backend, pending: &mut Pendings, payload: &[u8]) -> anyh
     let new = NewAnswer {
         settlement: id,
         signer,
-        epoch: current.roster.epoch(),
+        epoch: current.signers.epoch_of(signer),
         attempt,
         verdict: &verdict,
     };
@@ -245,9 +245,9 @@ async fn note_brake(backend: &Backend, fault: FaultMessage) -> anyhow::Result<()
     let Some(settlement) = reader.settlement(id).await? else {
         return Ok(());
     };
-    let roster = backend.roster_of(&mut reader, settlement.epoch).await?;
+    let signers = backend.signers_of(&mut reader, &settlement).await?;
     let is_asked = settlement.state.stage() == SettlementStage::Asked;
-    if is_asked && roster.position(&fault.public_key).is_some() {
+    if is_asked && signers.position(&fault.public_key).is_some() {
         backend.operators.braked(fault.public_key, fault.code);
     }
     Ok(())

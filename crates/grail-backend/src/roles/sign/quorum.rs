@@ -8,6 +8,7 @@ use grail_chain::{RejectReason, Verdict as NodeVerdict};
 use grail_flow::{Alarm, AlarmCode, AlarmSubject, SettlementEvent, SettlementState};
 use grail_store::Verdict;
 use grail_txbuild::{CheckedSignatures, Standing};
+use grail_types::Roster;
 use grail_wire::RefusalCode;
 
 use super::answers::Pending;
@@ -70,11 +71,28 @@ async fn give_up(backend: &Backend, pending: &Pending, tally: &Tally) -> anyhow:
         step.commit().await?;
         return Ok(());
     }
+    if let Some(former) = pending.signers.former()
+        && has_quorum_without(pending.signers.roster(), &tally.unwilling)
+    {
+        // It is the former roster's no, whose word stops nobody. Its images may be older than
+        // today's parameters, or it may be one deposit: it comes again later, and smaller.
+        let (epoch, unwilling) = (former.epoch().0, tally.unwilling.len());
+        tracing::error!(
+            settlement = id.0,
+            epoch,
+            unwilling,
+            "a former roster refuses"
+        );
+        suspect_all(&mut step, id).await?;
+        step.tell_settlement(id, event).await?;
+        step.commit().await?;
+        return Ok(());
+    }
     // The dry run approved the same bytes, so building them anew would end the same way.
     let alarm = Alarm::QuorumRefused {
         settlement: id,
         unwilling: tally.unwilling.len(),
-        threshold: pending.roster.threshold().0,
+        threshold: pending.signers.roster().threshold().0,
     };
     // Unless it is for a limit alone, of which none of its requests is the cause.
     let others: BTreeSet<_> = tally
@@ -98,6 +116,13 @@ async fn give_up(backend: &Backend, pending: &Pending, tally: &Tally) -> anyhow:
     step.tell_settlement(id, event).await?;
     step.commit().await?;
     Ok(())
+}
+
+/// Whether a roster can still have a quorum.
+fn has_quorum_without(roster: &Roster, unwilling: &BTreeSet<XOnlyPublicKey>) -> bool {
+    let signers = roster.signers().iter();
+    let willing = signers.filter(|signer| !unwilling.contains(signer));
+    willing.count() >= usize::from(roster.threshold().0)
 }
 
 /// Combines a quorum's signatures, and lets the node judge the whole before it counts as signed.
@@ -172,9 +197,9 @@ impl Tally {
         };
         for answer in answers {
             let signer = *pending
-                .roster
+                .signers
                 .signer(answer.signer)
-                .context("a stored answer is of nobody in the roster")?;
+                .context("a stored answer is of nobody in a roster of the settlement")?;
             match answer.verdict {
                 Verdict::Signed { signatures } => {
                     let signing = pending.collector.signing();

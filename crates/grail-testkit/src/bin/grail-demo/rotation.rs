@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use bitcoin::{Amount, OutPoint, XOnlyPublicKey};
-use grail_api::{HoldingRoster, Kind, ProblemCode, RequestState, RotationStage, Settlement};
+use grail_api::{HoldingRoster, Kind, ProblemCode, RotationStage, Settlement};
 use grail_testkit::hostile::{HandOver, HostileBackend, OwnSponsors};
 use grail_testkit::{Administrators, Asked, Pegged, RotationFile, User};
 use grail_types::Threshold;
@@ -235,29 +235,36 @@ fn old_address(story: &Story<'_>, late: &User, asked: &Asked) -> Result<()> {
         .report
         .chapter("12. grace pays to an address that she got before the rotation");
     let cluster = &story.cluster;
-    let outpoint = cluster.node.fund(&asked.deposit_script, LATE);
+    cluster.node.fund(&asked.deposit_script, LATE);
     cluster.node.mine(1);
-    let told = cluster.until("the API to know of the deposit", || {
+    let told = cluster.until("the former roster to be asked", || {
         let told = cluster.request(Kind::PegIn, &asked.id)?;
-        Ok((told.state != RequestState::AwaitingDeposit).then_some(told))
+        let is_asked = told.holding_roster == Some(HoldingRoster::Former);
+        Ok(is_asked.then_some(told))
     })?;
-    ensure!(
-        told.holding_roster == Some(HoldingRoster::Former),
-        "{:?} holds it",
-        told.holding_roster
-    );
     story.report.done(&format!(
-        "{} sat reach it, in the hands of the former roster: not served, hers to take back",
-        LATE.to_sat()
+        "{} sat reach it, {}: epoch {} of the roster that has handed over",
+        LATE.to_sat(),
+        told.state,
+        asked.terms().epoch
     ));
-    let delay = asked.terms().reclaim_delay;
-    cluster.node.mine(u32::from(delay).saturating_sub(1));
-    let txid = cluster.node.send(&late.reclaim(asked, outpoint, LATE)?);
-    cluster.node.mine(1);
-    cluster.until_request(Kind::PegIn, &asked.id, RequestState::Reclaimed)?;
-    story
-        .report
-        .done(&format!("after {delay} blocks she takes it back: {txid}"));
+    let settled = cluster.until_published(Kind::PegIn, &asked.id)?;
+    ensure!(
+        settled.former_epoch == Some(asked.terms().epoch),
+        "settled for epoch {:?}",
+        settled.former_epoch
+    );
+    cluster.settle(Kind::PegIn, &[asked.id])?;
+    let ledger = cluster.ledger()?;
+    let got: u64 = late.tokens(&ledger, cluster.bridge())?.values().sum();
+    ensure!(
+        got < LATE.to_sat() && got + 10_000 > LATE.to_sat(),
+        "grace deposited {LATE} and has {got} sat of zkBTC"
+    );
+    story.show(&settled);
+    story.report.done(&format!(
+        "signed by quorums of both rosters: grace has {got} sat of zkBTC"
+    ));
     story.balance_books()
 }
 

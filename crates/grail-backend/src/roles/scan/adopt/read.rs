@@ -13,11 +13,11 @@ use grail_policy::adoption::AdoptedRoster;
 use grail_script::deposit_request;
 use grail_spell::BridgeCharms;
 use grail_store::{Reader, SETTLEMENT_ITEMS_MAX, SettlementItem};
-use grail_types::{Kind, RequestId, Roster};
+use grail_types::{Kind, RequestId};
 use grail_witness::output_key;
 
 use super::{Made, Paid, Settled, Strange, previous::previous};
-use crate::{backend::Backend, roles::scan::deposits::deposit_at};
+use crate::{backend::Backend, roles::scan::deposits::deposit_at, rosters::Rosters};
 
 /// A move of the NFT within its epoch.
 pub(in crate::roles::scan) struct Move<'a> {
@@ -27,8 +27,15 @@ pub(in crate::roles::scan) struct Move<'a> {
     pub before: &'a RosterState,
     pub after: Option<&'a (u32, RosterState)>,
     pub transaction: &'a Transaction,
-    pub roster: &'a AdoptedRoster,
+    pub rosters: &'a Rosters,
     pub place: Place,
+}
+
+impl Move<'_> {
+    /// The roster that holds the NFT.
+    fn roster(&self) -> &AdoptedRoster {
+        self.rosters.newest()
+    }
 }
 
 /// Where a transaction is.
@@ -73,7 +80,7 @@ pub(in crate::roles::scan) async fn read(
         .zip(out)
         .and_then(|(put_in, out)| put_in.checked_sub(out));
     Ok(Ok(Settled {
-        epoch: moved.roster.epoch(),
+        epoch: moved.roster().epoch(),
         nft_input: moved.nft,
         fee: fee.context("a mined transaction that pays out more than it spends")?,
         paid,
@@ -116,7 +123,7 @@ impl Frame {
             outflow: after.outflow,
             ..moved.before.clone()
         };
-        let vault_script = &moved.roster.vault().script_pubkey;
+        let vault_script = &moved.roster().vault().script_pubkey;
         if *after != carried_on || after.vault_script != vault_script.as_bytes() {
             return Err(Strange::State);
         }
@@ -178,8 +185,7 @@ impl Frame {
         let script = &spent.context("an output that was read")?.script_pubkey;
 
         let known = reader.deposit(&deposit.outpoint).await?;
-        let roster = moved.roster.roster();
-        let committed = || committed(&backend.secp, input, script, roster);
+        let committed = || committed(&backend.secp, input, script, moved.rosters);
         let Some(request) = known.map(|row| row.request).or_else(committed) else {
             return Ok(Err(Strange::NoDeposit(input_index)));
         };
@@ -241,21 +247,22 @@ fn pays(output: &TxOut, destination: &Script) -> bool {
     output.script_pubkey.as_script() == destination
 }
 
-/// The request that a spent deposit commits to: in the leaf that the witness shows, if it is the
-/// roster's and the output's key commits to it. Consensus has run it, so a leaf that is there is
-/// the one that was spent by.
+/// The request that a spent deposit commits to: in the leaf that the witness shows, if it is a
+/// roster's that the bridge has or had, and the output's key commits to it. Consensus has run it,
+/// so a leaf that is there is the one that was spent by.
 fn committed<C: Verification>(
     secp: &Secp256k1<C>,
     input: &TxIn,
     script: &Script,
-    roster: &Roster,
+    rosters: &Rosters,
 ) -> Option<RequestId> {
     let (leaf, control_block) = leaf(&input.witness)?;
     let output_key = output_key(script).ok()??;
     if !control_block.verify_taproot_commitment(secp, output_key, leaf) {
         return None;
     }
-    deposit_request(leaf, roster)
+    let mut all = rosters.all();
+    all.find_map(|adopted| deposit_request(leaf, adopted.roster()))
 }
 
 fn leaf(witness: &Witness) -> Option<(&Script, ControlBlock)> {
