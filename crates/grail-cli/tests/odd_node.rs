@@ -115,6 +115,7 @@ fn a_node_that_still_reads_the_chain_gives_no_verdict() {
     );
     let audit = arguments::Audit {
         protocol: None,
+        history: None,
         deployment: Some(scene.nft.txid),
         from_height: 1,
         all: false,

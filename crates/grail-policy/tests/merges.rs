@@ -14,7 +14,7 @@ fn merged(world: &World, amounts: &[u64]) -> Merge {
 }
 
 #[test]
-fn all_of_the_donations_goes_to_the_vault_and_all_of_the_sponsors_to_the_miners() {
+fn donations_go_to_the_vault_whole_and_sponsors_to_the_miners() {
     let world = real_world();
     let merge = merged(world, &[330, 70_000, 1]);
     assert_eq!(merge.merged, Amount::from_sat(70_331));

@@ -94,5 +94,6 @@ fn verdict(world: &World, case: &Case, proven: &Proven) -> &'static str {
         transaction: completed(case.plan.transaction.clone(), proven),
         previous,
         requests: case.draft.requests.clone(),
+        former: None,
     })
 }

@@ -108,7 +108,7 @@ async fn donations(
         let Some(transaction) = spendable(backend, reader, donation, tip_height).await? else {
             continue;
         };
-        // Half of what a proposal may show: the rest is for the NFT's transaction and the sponsors'.
+        // Half of what a proposal may show: the rest is for the NFT's and the sponsors'.
         bytes = bytes.saturating_add(transaction.base_size());
         if bytes > PREVIOUS_MAX_BYTES / 2 {
             break;
@@ -125,8 +125,9 @@ async fn donations(
     Ok((donations, previous))
 }
 
-/// The transaction that made a donation, where nothing stands against spending it: blocks enough
-/// hold it, nothing in the mempool spends it, and it carries no charms, whose apps would have a say.
+/// The transaction that made a donation, where nothing stands against spending it: it has its
+/// confirmations, nothing in the mempool spends it, and it carries no charms, whose apps would have
+/// a say.
 async fn spendable(
     backend: &Backend,
     reader: &mut Reader,
