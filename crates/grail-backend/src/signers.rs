@@ -35,7 +35,7 @@ impl Signers {
 
     /// All of them, each once, by position.
     pub fn all(&self) -> impl Iterator<Item = &XOnlyPublicKey> {
-        let former = self.former.iter().flat_map(|former| former.signers());
+        let former = self.former.iter().flat_map(Roster::signers);
         let gone = former.filter(|signer| self.roster.position(signer).is_none());
         self.roster.signers().iter().chain(gone)
     }

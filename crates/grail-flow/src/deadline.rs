@@ -82,7 +82,8 @@ mod tests {
             (it.reclaim_delay_min, it.reclaim_delay_max, it.sweep_margin) = (2, 2, 1);
         });
         // The hundredth is in block 199.
-        assert_eq!(former_roster_end_height(&shortest.unwrap(), 100), 200);
+        let shortest = shortest.map(|params| former_roster_end_height(&params, 100));
+        assert_eq!(shortest, Ok(200));
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn fifty_donations_become_one_coin_when_somebody_pays() {
     assert_eq!(merged.locked(), before.locked() + GIVEN * DONATIONS);
     assert_eq!(merged.state.supply, before.state.supply);
     let step = merged.steps.last().unwrap();
-    println!("{} donations: {step:?}", DONATIONS);
+    println!("{DONATIONS} donations: {step:?}");
 
     // Pegs go on from the larger coin.
     let (asked, _) = common::deposit(&cluster, &alice, 100_000);

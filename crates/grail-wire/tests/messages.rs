@@ -189,7 +189,7 @@ fn a_roster_that_is_shown_is_a_roster_in_one_form() {
     let keys: Vec<u8> = roster
         .signers()
         .iter()
-        .flat_map(|it| it.serialize())
+        .flat_map(XOnlyPublicKey::serialize)
         .collect();
     let first = at(&keys);
     let mut no_key = bytes.clone();

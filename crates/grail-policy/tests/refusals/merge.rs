@@ -62,7 +62,7 @@ refusals! {
     };
     refuses_an_output_of_a_merge_for_somebody => "wrong-count": merging(|_, step| {
         step.draft.transaction.output.push(output(1_000, p2tr(3)));
-        step.draft.spell.tx.outs.push(Default::default());
+        step.draft.spell.tx.outs.push(std::collections::BTreeMap::default());
     });
     refuses_a_merge_that_nobody_pays => "empty": merging(|_, step| {
         let last = step.draft.transaction.input.len() - 1;
