@@ -622,10 +622,12 @@ async fn one_that_stands_by_alone_and_is_refused_holds_up_nobody() {
     w.jobs().await;
     assert_eq!(w.settlement(id).await.state, SettlementState::Signed {});
     w.chain.set_floor(FeeRate::from_sat_per_vb_u32(4));
-    // It goes at this look, and the next one builds.
-    assert_eq!(w.build().await, Built::Nothing);
-    w.settle().await;
+    // It goes at this look, which builds what comes in its place.
+    assert_eq!(w.build().await, Built::Draft);
     assert_eq!(w.settlement(id).await.state, REPLACED);
+    w.jobs().await;
+    let ask = w.take_ask().await;
+    w.sign_and_publish(&ask).await;
     finish(&w).await;
     is_paid_once(&w, &[&patient[0], &patient[1]]).await;
     assert_eq!(w.standing(&late).await.0, "reclaimed");
