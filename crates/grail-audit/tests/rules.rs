@@ -220,7 +220,10 @@ fn steps_of_a_rotation_are_told_as_what_they_are() {
     assert_eq!(step.kind.name(), "announcement");
     let told = step.settlement().unwrap();
     assert_eq!((told.peg_outs.count, told.next.clone()), (0, Some(next)));
-    assert!(step.to_string().contains("serial 2: a roster after 1 blocks, "));
+    assert!(
+        step.to_string()
+            .contains("serial 2: a roster after 1 blocks, ")
+    );
 
     // A settlement under a notice is one still.
     world.mint(1_000);
@@ -460,7 +463,10 @@ fn a_donation_may_be_merged_and_is_told_apart() {
     draft.outputs[1].0.value += Amount::from_sat(700);
     let (merge, _) = world.settle_with(draft);
     assert_eq!((codes(&merge), merge.kind.name()), (vec![], "merge"));
-    assert_eq!((step.kind.name(), merge.settlement().unwrap().merged.sat), ("settlement", 700));
+    assert_eq!(
+        (step.kind.name(), merge.settlement().unwrap().merged.sat),
+        ("settlement", 700)
+    );
     world.is_clean();
     // Minted against the gift: what the rule is there for.
     let mut world = World::new();

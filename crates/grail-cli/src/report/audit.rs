@@ -271,7 +271,9 @@ impl Display for Tally {
             (self.burns, "burns"),
         ];
         let some = counts.into_iter().filter(|(count, _)| *count > 0);
-        let words: Vec<String> = some.map(|(count, kind)| format!("{count} {kind}")).collect();
+        let words: Vec<String> = some
+            .map(|(count, kind)| format!("{count} {kind}"))
+            .collect();
         f.write_str(&words.join(", "))
     }
 }
