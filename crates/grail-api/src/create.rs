@@ -236,14 +236,16 @@ fn sponsor_destination(reclaim_key: &XOnlyPublicKey) -> Destination {
 }
 
 /// The cap of a sponsor is the largest coin that is taken, so it is no less than the smallest and
-/// than what is meant to be paid.
+/// than what is meant to be paid, and no more than the heaviest transaction may give to the miners.
 fn check_sponsor_cap(
     terms: &Terms,
     amount: Option<Amount>,
     min: Amount,
     params: &Params,
 ) -> Result<(), Problem> {
-    let (least, most) = (amount.unwrap_or(min).max(min), params.deposit_max);
+    let (rate, weight) = (params.fee_rate_max, params.settlement_weight_max);
+    let most = rate.fee_wu(weight).unwrap_or(Amount::MAX_MONEY);
+    let (least, most) = (amount.unwrap_or(min).max(min), params.deposit_max.min(most));
     let (code, expected) = if terms.fee_cap < least {
         (
             ProblemCode::FeeCapTooLow,

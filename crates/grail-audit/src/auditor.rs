@@ -14,7 +14,7 @@ use crate::checks::{
 use crate::finding::{Finding, Severity};
 use crate::limits::{Checked, Moved, Pinned, check_limits, claimed_age, is_settlement};
 use crate::reading::{Reader, Reading, claimed_bridge};
-use crate::step::{Settlement, Step, StepKind};
+use crate::step::{PegTotal, Settlement, Step, StepKind};
 use crate::vaults::Vaults;
 use crate::witness::is_reclaim;
 
@@ -309,7 +309,7 @@ impl Auditor {
         books: &mut Books,
     ) -> Option<StepKind> {
         let findings = &mut step.findings;
-        let vault_spent = spent.vault.saturating_add(spent.donations);
+        let vault_spent = spent.vault.saturating_add(spent.donations.sat);
         if vault_spent > 0 {
             findings.push(Finding::VaultSpent(Amount::from_sat(vault_spent)));
         }
@@ -376,7 +376,7 @@ impl Auditor {
         }
         let moves = old.vault_script != state.vault_script;
         books.state = state;
-        let mut merged = i128::from(spent.donations);
+        let mut merged = i128::from(spent.donations.sat);
         if moves {
             merged = merged.saturating_sub(i128::from(books.locked().to_sat()));
             self.vaults.leave_behind(&old, books);
@@ -388,7 +388,7 @@ impl Auditor {
                 .receive(step.txid, transaction, reading.charm_outputs, books);
         step.donated = donated;
 
-        let vault_in = spent.vault.saturating_add(spent.donations);
+        let vault_in = spent.vault.saturating_add(spent.donations.sat);
         let supply = delta(old.supply, books.state.supply);
         let tokens = delta(step.tokens_in, step.tokens_out);
         let vault = delta(vault_in, created.to_sat());
@@ -420,22 +420,34 @@ impl Auditor {
                 missing: books.state.supply.saturating_sub(vault_after),
             });
         }
-        let is_rotation = old.epoch != books.state.epoch;
+        let new = &books.state;
+        let mut peg_outs = PegTotal::default();
+        if is_settlement(&old, new) {
+            peg_outs = payouts(transaction, reading, new);
+        }
+        let is_rotation = old.epoch != new.epoch;
         let settlement = Box::new(Settlement {
-            epoch: books.state.epoch,
-            serial: books.state.serial,
-            roster_change: is_rotation.then(|| roster_change(&old, &books.state)),
+            epoch: new.epoch,
+            serial: new.serial,
+            roster_change: is_rotation.then(|| roster_change(&old, new)),
             peg_ins: total(reading.tokens.iter().map(|(_, amount)| *amount)),
-            peg_outs: payouts(transaction, reading, &books.state),
-            supply: (old.supply, books.state.supply),
+            peg_outs,
+            merged: spent.donations,
+            next: new.next.clone(),
+            supply: (old.supply, new.supply),
             vault: (vault_before, vault_after),
-            outflow: (old.outflow, books.state.outflow),
+            outflow: (old.outflow, new.outflow),
             signed,
         });
-        step.kind = if is_rotation {
-            StepKind::Rotation(settlement)
-        } else {
-            StepKind::Settlement(settlement)
+        let serves_nobody = (step.tokens_in, step.tokens_out, peg_outs.count) == (0, 0, 0);
+        step.kind = match (&old.next, &new.next) {
+            _ if is_rotation => StepKind::Rotation(settlement),
+            (before, Some(after)) if before.as_ref() != Some(after) => {
+                StepKind::Announcement(settlement)
+            }
+            (Some(_), None) => StepKind::Cancellation(settlement),
+            _ if serves_nobody && spent.donations.count > 0 => StepKind::Merge(settlement),
+            _ => StepKind::Settlement(settlement),
         };
     }
 }

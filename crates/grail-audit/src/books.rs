@@ -7,6 +7,7 @@ use grail_bridge_contract::RosterState;
 use grail_types::BridgeApp;
 
 use crate::finding::Finding;
+use crate::step::PegTotal;
 
 /// Who holds what, by the chain.
 ///
@@ -42,7 +43,7 @@ pub(crate) struct Spent {
     /// The input that spends the NFT.
     pub nft_input: Option<usize>,
     pub vault: u64,
-    pub donations: u64,
+    pub donations: PegTotal,
     pub tokens: u64,
     pub token_inputs: usize,
 }
@@ -103,7 +104,7 @@ impl Books {
                 spent.vault = spent.vault.saturating_add(amount.to_sat());
             }
             if let Some(amount) = self.donations.remove(outpoint) {
-                spent.donations = spent.donations.saturating_add(amount.to_sat());
+                spent.donations.add(amount.to_sat());
             }
             if let Some(amount) = self.tokens.remove(outpoint) {
                 spent.tokens = spent.tokens.saturating_add(amount);

@@ -23,5 +23,6 @@ mod witness;
 pub use auditor::{Anchor, Auditor, NotNext, Verdict, Watch};
 pub use books::Books;
 pub use finding::{Finding, Severity};
+pub use grail_bridge_contract::Next;
 pub use step::{PegTotal, RosterChange, Settlement, Step, StepKind};
 pub use witness::{Role, SignedInput};

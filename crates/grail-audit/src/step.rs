@@ -3,6 +3,7 @@
 use std::fmt::{Display, Formatter, Result};
 
 use bitcoin::{Amount, Transaction, Txid};
+use grail_bridge_contract::Next;
 
 use crate::finding::{Finding, Severity};
 use crate::witness::SignedInput;
@@ -47,8 +48,13 @@ pub struct Settlement {
     pub roster_change: Option<RosterChange>,
     /// Outputs with zkBTC.
     pub peg_ins: PegTotal,
-    /// Outputs with BTC alone that the spell speaks of: payouts.
+    /// Outputs with BTC alone that the spell speaks of: payouts. None of a step of a rotation, whose
+    /// notice coin is nobody's.
     pub peg_outs: PegTotal,
+    /// Donations that became part of the vault's coin.
+    pub merged: PegTotal,
+    /// The roster that is announced after it.
+    pub next: Option<Next>,
     /// zkBTC in existence before and after, in satoshis.
     pub supply: (u64, u64),
     /// Coins that settlements left at the vault, before and after, in satoshis.
@@ -71,6 +77,12 @@ pub enum StepKind {
     },
     /// Moves the NFT: mints, burns, moves the vault.
     Settlement(Box<Settlement>),
+    /// A settlement that serves nobody: donations become part of the vault's coin.
+    Merge(Box<Settlement>),
+    /// Moves the NFT and says which roster comes next.
+    Announcement(Box<Settlement>),
+    /// Moves the NFT and takes back what was announced.
+    Cancellation(Box<Settlement>),
     /// Moves the NFT to the next epoch.
     Rotation(Box<Settlement>),
     /// Spends coins of the vault without the NFT.
@@ -96,6 +108,9 @@ impl StepKind {
         match self {
             Self::Deployment { .. } => "deployment",
             Self::Settlement(_) => "settlement",
+            Self::Merge(_) => "merge",
+            Self::Announcement(_) => "announcement",
+            Self::Cancellation(_) => "cancellation",
             Self::Rotation(_) => "rotation",
             Self::VaultSpend => "vault-spend",
             Self::Forgery => "forgery",
@@ -104,6 +119,25 @@ impl StepKind {
             Self::Burn => "burn",
             Self::Donation => "donation",
             Self::StraySpend => "stray-spend",
+        }
+    }
+
+    /// What a move of the NFT is for.
+    fn write_purpose(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self::Settlement(step) => {
+                let (peg_ins, peg_outs) = (step.peg_ins.count, step.peg_outs.count);
+                write!(f, "{peg_ins} in {peg_outs} out, ")
+            }
+            Self::Merge(step) => {
+                let PegTotal { count, sat } = step.merged;
+                write!(f, "{sat} sat in {count} donations, ")
+            }
+            Self::Announcement(step) => match &step.next {
+                Some(next) => write!(f, "a roster after {} blocks, ", next.wait),
+                None => Ok(()),
+            },
+            _ => Ok(()),
         }
     }
 }
@@ -152,10 +186,14 @@ impl Step {
         }
     }
 
-    /// The settlement or rotation that it is.
+    /// The move of the roster NFT that it is.
     pub fn settlement(&self) -> Option<&Settlement> {
         match &self.kind {
-            StepKind::Settlement(settlement) | StepKind::Rotation(settlement) => Some(settlement),
+            StepKind::Settlement(settlement)
+            | StepKind::Merge(settlement)
+            | StepKind::Announcement(settlement)
+            | StepKind::Cancellation(settlement)
+            | StepKind::Rotation(settlement) => Some(settlement),
             _ => None,
         }
     }
@@ -173,7 +211,7 @@ impl Display for Step {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         write!(
             f,
-            "{:>7}  {}  {:<11}",
+            "{:>7}  {}  {:<12}",
             self.height,
             self.txid,
             self.kind.name()
@@ -183,8 +221,15 @@ impl Display for Step {
                 signer_count,
                 threshold,
             } => write!(f, " {threshold} of {signer_count} must sign")?,
-            StepKind::Settlement(settlement) | StepKind::Rotation(settlement) => {
-                write!(f, " {settlement}")?;
+            StepKind::Settlement(settlement)
+            | StepKind::Merge(settlement)
+            | StepKind::Announcement(settlement)
+            | StepKind::Cancellation(settlement)
+            | StepKind::Rotation(settlement) => {
+                let (epoch, serial) = (settlement.epoch, settlement.serial);
+                write!(f, " epoch {epoch} serial {serial}: ")?;
+                self.kind.write_purpose(f)?;
+                write!(f, "{settlement}")?;
             }
             StepKind::Transfer | StepKind::Burn | StepKind::Reclaim | StepKind::Forgery
                 if self.tokens_in > 0 || self.tokens_out > 0 =>
@@ -206,11 +251,9 @@ impl Display for Step {
     }
 }
 
+/// What every move of the NFT tells.
 impl Display for Settlement {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let (peg_ins, peg_outs) = (&self.peg_ins, &self.peg_outs);
-        write!(f, "epoch {} serial {}: ", self.epoch, self.serial)?;
-        write!(f, "{} in {} out, ", peg_ins.count, peg_outs.count)?;
         write!(f, "supply {} -> {}, ", self.supply.0, self.supply.1)?;
         write!(f, "vault {} -> {}", self.vault.0, self.vault.1)?;
         if self.outflow != (0, 0) {

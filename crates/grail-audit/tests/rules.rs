@@ -199,6 +199,44 @@ fn a_rotation_brings_the_vault_along_and_names_who_comes_and_goes() {
     world.is_clean();
 }
 
+/// The notice coin is nobody's payout.
+#[test]
+fn steps_of_a_rotation_are_told_as_what_they_are() {
+    let mut world = World::new();
+    world.mint(50_000);
+    let (mut draft, state) = world.draft(0, &[], 0);
+    let next = next(state.serial);
+    let announced = RosterState {
+        attempt: state.attempt + 1,
+        next: Some(next.clone()),
+        ..state
+    };
+    draft.outputs[0].1 = Charm::State(announced);
+    draft
+        .outputs
+        .push((coin(&user_script(), 330), Charm::Nothing));
+    let (step, _) = world.settle_with(draft);
+    assert_eq!(codes(&step), [""; 0]);
+    assert_eq!(step.kind.name(), "announcement");
+    let told = step.settlement().unwrap();
+    assert_eq!((told.peg_outs.count, told.next.clone()), (0, Some(next)));
+    assert!(
+        step.to_string()
+            .contains("serial 2: a roster after 1 blocks, ")
+    );
+
+    // A settlement under a notice is one still.
+    world.mint(1_000);
+    let (mut draft, state) = world.draft(0, &[], 0);
+    draft.outputs[0].1 = Charm::State(RosterState {
+        next: None,
+        ..state
+    });
+    let (step, _) = world.settle_with(draft);
+    assert_eq!((codes(&step), step.kind.name()), (vec![], "cancellation"));
+    world.is_clean();
+}
+
 #[test]
 fn refuses_a_rotation_that_leaves_the_backing_behind() {
     let mut world = World::new();
@@ -417,6 +455,19 @@ fn a_donation_may_be_merged_and_is_told_apart() {
     world.is_clean();
     let books = world.auditor.books().unwrap();
     assert_eq!((books.merged, books.locked().to_sat()), (9_000, 109_000));
+    // By a settlement that serves nobody, or by one that serves somebody.
+    let (_, gift) = world.plain(Vec::new(), vec![coin(&script, 700)]);
+    let at = OutPoint::new(gift.compute_txid(), 0);
+    let (mut draft, _) = world.draft(0, &[], 0);
+    draft.inputs.push(input(at, signed(&world.roster)));
+    draft.outputs[1].0.value += Amount::from_sat(700);
+    let (merge, _) = world.settle_with(draft);
+    assert_eq!((codes(&merge), merge.kind.name()), (vec![], "merge"));
+    assert_eq!(
+        (step.kind.name(), merge.settlement().unwrap().merged.sat),
+        ("settlement", 700)
+    );
+    world.is_clean();
     // Minted against the gift: what the rule is there for.
     let mut world = World::new();
     let (_, gift) = world.plain(Vec::new(), vec![coin(&script, 9_000)]);

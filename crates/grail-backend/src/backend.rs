@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use anyhow::Context;
@@ -100,8 +100,9 @@ pub struct Backend {
     /// The height at which a settlement was refused for a limit: nothing is to be planned before
     /// the next block, for it would be refused again.
     pub(crate) limited_at: AtomicU32,
-    /// When donations were merged last, unix seconds.
-    pub(crate) merged_at: AtomicU64,
+    /// The height at which no merge of donations could be planned: not to be tried again before the
+    /// next block.
+    pub(crate) unmerged_at: AtomicU32,
     /// Precomputed curve tables.
     pub secp: Secp256k1<All>,
     /// Names this process among those on the database: random, and new at every start.
@@ -171,7 +172,7 @@ impl Backend {
             adopted: LastAdopted::new(first),
             unreplaceable_at: AtomicU32::new(0),
             limited_at: AtomicU32::new(0),
-            merged_at: AtomicU64::new(0),
+            unmerged_at: AtomicU32::new(0),
             operators: Operators::new(deployment.protocol.clone()),
             protocol: deployment.protocol.clone(),
             deployment,

@@ -10,6 +10,7 @@ use grail_flow::{
 };
 use grail_script::{DepositTree, InternalKey};
 use grail_store::{QueuePlace, Request, Store, StoreError};
+use grail_types::Terms;
 
 use crate::{backend::Backend, roles::build::fee_cap::wait_blocks, step::Step};
 
@@ -39,7 +40,14 @@ pub fn place(
             viable_rate(params, &request.terms, deposit, weight)
         },
         patience: wait_blocks(params, delay),
+        offer: offer(&request.terms, deposit),
     }
+}
+
+/// What a deposit gives to the miners whole. Operators refuse a coin above what its terms name.
+fn offer(terms: &Terms, deposit: &Deposit) -> Option<Amount> {
+    let is_taken = terms.kind.is_sponsor() && deposit.value <= terms.fee_cap;
+    is_taken.then_some(deposit.value)
 }
 
 /// What a deposit of a request must be worth to be settled at all.

@@ -73,6 +73,11 @@ impl Merge {
             let sum = merged.checked_add(donation.output.value);
             merged = sum.ok_or(Refusal::Overflow)?;
         }
+        // What the vault has above the supply is left when the last zkBTC leaves: less than an
+        // output may have would keep that from leaving.
+        if merged < held.tree.script_pubkey.minimal_non_dust() {
+            return Err(Refusal::VaultDust(merged));
+        }
         // Every satoshi of theirs arrives: the miners get what the sponsors bring, and no more.
         let expected = vault_in.checked_add(merged).ok_or(Refusal::Overflow)?;
         let got = vault::output(&case, &held.tree, 0)?;

@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::sync::OnceLock;
+
 use bitcoin::Amount;
-use grail_fixtures::world::{World, real_world, steps::SPONSORED};
+use grail_fixtures::world::{World, public, real_world, steps::SPONSORED, world};
 use grail_policy::{Decision, Merge};
+use grail_wire::{decode_proposal, encode_proposal};
+use proptest::{prelude::*, sample::Index};
 
 fn merged(world: &World, amounts: &[u64]) -> Merge {
     match world.merging(amounts).approve(world).unwrap().get() {
@@ -40,4 +44,34 @@ fn the_first_coin_of_a_vault_may_be_a_donation() {
     let vault = &merge.signing.transaction.output[1];
     assert_eq!(vault.value, Amount::from_sat(10_000));
     assert_eq!(vault.script_pubkey, world.vault.script_pubkey);
+}
+
+/// A sound merge, as it travels.
+fn encoded() -> &'static [u8] {
+    static ENCODED: OnceLock<Vec<u8>> = OnceLock::new();
+    ENCODED.get_or_init(|| {
+        let step = world().merging(&[330, 70_000]);
+        assert_eq!(step.refusal(world()), "approved");
+        encode_proposal(&step.propose(world())).unwrap()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_flipped_bit_of_a_merge_is_approved(at: Index, bit in 0..8_u8) {
+        let mut bytes = encoded().to_vec();
+        let length = bytes.len();
+        bytes[at.index(length)] ^= 1 << bit;
+        let Ok(flipped) = decode_proposal(&bytes) else { return Ok(()) };
+        let world = world();
+        let signer = public(&world.keys[0]);
+        let decided = grail_policy::approve(&world.secp, &flipped, &world.bridge, &signer);
+        prop_assert!(decided.is_err());
+    }
 }

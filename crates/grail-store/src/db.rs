@@ -52,7 +52,7 @@ const OPEN_TRIES_MAX: u32 = 8;
 /// Pause after the first try; it grows with each.
 const OPEN_PAUSE: Duration = Duration::from_millis(50);
 
-const MIGRATIONS: [(i64, &str, &str); 17] = [
+const MIGRATIONS: [(i64, &str, &str); 18] = [
     (
         1,
         "start",
@@ -137,6 +137,11 @@ const MIGRATIONS: [(i64, &str, &str); 17] = [
         17,
         "former",
         include_str!("../migrations/sqlite/0017_former.sql"),
+    ),
+    (
+        18,
+        "sponsors",
+        include_str!("../migrations/sqlite/0018_sponsors.sql"),
     ),
 ];
 

@@ -27,6 +27,7 @@ mod former;
 mod handovers;
 mod jobs;
 mod lists;
+mod merges;
 mod probe;
 mod proofs;
 mod queue;

@@ -1,7 +1,7 @@
 //! The queue of requests whose deposits are in blocks: who is next, who cannot be served at today's
 //! fee rate, whose time is over. As small as what waits, whatever there ever was.
 
-use bitcoin::FeeRate;
+use bitcoin::{Amount, FeeRate};
 use grail_flow::{RequestStage, SettlementId};
 use grail_types::{Epoch, Kind, RequestId};
 
@@ -26,6 +26,8 @@ pub struct QueuePlace {
     pub viable_rate: FeeRate,
     /// Blocks for which it waits for lower fees.
     pub patience: u32,
+    /// What it gives as a sponsor, if operators take it.
+    pub offer: Option<Amount>,
 }
 
 /// Where a page of the queue ended; the first begins at the default.
@@ -160,19 +162,22 @@ impl Reader {
         row.as_ref().map(requests::read).transpose()
     }
 
-    /// Sponsors of an epoch whose deposits are ready, first come first.
+    /// Sponsors of an epoch whose deposits are ready and have no more than `most`, the largest first:
+    /// the fewest pay, and no number of small ones hides who does.
     pub async fn ready_sponsors(
         &mut self,
         epoch: Epoch,
         kind: Kind,
+        most: Amount,
         limit: u32,
     ) -> Result<Vec<Request>, StoreError> {
         let rows = sqlx::query(queued!(
             "WHERE q.epoch = $1 AND q.is_ready = 1 AND q.viable_rate = 0 AND r.kind = $2 \
-             ORDER BY q.ready_height, q.number LIMIT $3"
+             AND q.offer_sat <= $3 ORDER BY q.offer_sat DESC, q.number LIMIT $4"
         ))
         .bind(after(epoch.0))
         .bind(requests::kind_name(kind))
+        .bind(integer("offer_sat", most.to_sat())?)
         .bind(page(limit))
         .fetch_all(self.connection())
         .await?;
@@ -328,11 +333,14 @@ impl StoreTx {
                 .await?;
             return Ok(());
         };
+        let offer = place.offer.map(|it| integer("offer_sat", it.to_sat()));
+        let offer = offer.transpose()?;
         sqlx::query(
-            "INSERT INTO queue (request, number, epoch, is_ready, ready_height, sweep_end, viable_rate, patience) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (request) DO UPDATE SET \
+            "INSERT INTO queue (request, number, epoch, is_ready, ready_height, sweep_end, viable_rate, patience, \
+             offer_sat) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (request) DO UPDATE SET \
              is_ready = excluded.is_ready, ready_height = excluded.ready_height, \
-             sweep_end = excluded.sweep_end, viable_rate = excluded.viable_rate, patience = excluded.patience",
+             sweep_end = excluded.sweep_end, viable_rate = excluded.viable_rate, patience = excluded.patience, \
+             offer_sat = excluded.offer_sat",
         )
         .bind(request.id.to_string())
         .bind(after(request.number))
@@ -342,6 +350,7 @@ impl StoreTx {
         .bind(i64::from(place.sweep_end))
         .bind(rate_column(place.viable_rate))
         .bind(i64::from(place.patience))
+        .bind(offer)
         .execute(self.connection())
         .await?;
         Ok(())

@@ -193,6 +193,31 @@ impl Reader {
         .await?;
         rows.iter().map(read).collect()
     }
+
+    /// Unspent donations at the vault of the newest epoch, largest first, from behind `after`.
+    pub async fn donations(
+        &mut self,
+        after: Option<&VaultOutput>,
+        limit: u32,
+    ) -> Result<Vec<VaultOutput>, StoreError> {
+        let (amount, outpoint) = match after {
+            Some(last) => (last.amount, last.outpoint.to_string()),
+            None => (Amount::MAX_MONEY, String::new()),
+        };
+        let rows = sqlx::query(sql(format!(
+            "SELECT outpoint, epoch, kind, amount_sat, supply_sat FROM vault_outputs \
+             WHERE kind IN ({}) AND spent_txid IS NULL AND epoch = {VAULT_EPOCH} \
+             AND amount_sat <= $1 AND (amount_sat < $1 OR outpoint > $2) \
+             ORDER BY amount_sat DESC, outpoint LIMIT $3",
+            listed([KindName::Donation.name()])
+        )))
+        .bind(sat("amount", amount)?)
+        .bind(outpoint)
+        .bind(page(limit))
+        .fetch_all(self.connection())
+        .await?;
+        rows.iter().map(read).collect()
+    }
 }
 
 impl StoreTx {

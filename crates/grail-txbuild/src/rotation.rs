@@ -69,7 +69,7 @@ pub struct RotationRequest<'a> {
     pub vault: Option<Coin>,
     /// Which step.
     pub step: RotationStep,
-    /// Deposits of sponsors of this step; as many are taken, in order, as the fee rate needs.
+    /// Deposits of sponsors of this step; as few are taken as pay for it.
     pub sponsors: Vec<Deposit>,
     /// Fee rate to aim at; clamped to the parameters.
     pub fee_rate: FeeRate,
@@ -107,6 +107,12 @@ pub enum RotationPlanError {
         /// What all that may take part have.
         got: Amount,
     },
+    /// Each sponsor has more than the highest fee rate gives to the miners.
+    #[error("every sponsor pays more than {most}, the most that the miners may have")]
+    TooMuch {
+        /// The largest coin that could pay for the step by itself.
+        most: Amount,
+    },
     /// Another state than the step begins at, or a roster that cannot be announced.
     #[error(transparent)]
     Step(#[from] Refusal),
@@ -125,26 +131,79 @@ pub enum RotationPlanError {
 }
 
 impl RotationRequest<'_> {
-    /// Plans the step with the fewest first sponsors that pay for it.
+    /// Plans the step with the fewest sponsors that pay for it. Their coins go to the miners whole,
+    /// and operators refuse a fee above the highest rate: whoever gives too much is passed over, and
+    /// stands in nobody's way. Tries one transaction per number of sponsors.
     pub fn plan<C: Verification>(
-        self,
+        mut self,
         secp: &Secp256k1<C>,
     ) -> Result<RotationPlan, RotationPlanError> {
         let fee_rate = self
             .fee_rate
             .clamp(self.params.fee_rate_min, self.params.fee_rate_max);
         let state = self.state_after(secp)?;
-        let mut last = None;
+        let value = |deposit: &Deposit| deposit.coin.output.value;
+        self.sponsors.sort_by_key(|it| std::cmp::Reverse(value(it)));
+        let mut too_much = None;
+        let mut too_little = (NOTICE_COIN, Amount::ZERO);
         for count in 1..=self.sponsors.len().min(grail_wire::SPONSORS_MAX) {
-            let sponsors = self.sponsors.get(..count).unwrap_or_default();
-            let (plan, needed) = self.attempt(secp, &state, sponsors, fee_rate)?;
-            if plan.fee >= needed {
-                return Ok(plan);
+            let first = self.sponsors.get(..count).unwrap_or_default();
+            // What it weighs goes by how many pay, not by who.
+            let (plan, needed) = self.attempt(secp, &state, first, fee_rate)?;
+            let most = fee_most(self.params.fee_rate_max, self.least_weight(&plan));
+            let most = most.ok_or(RotationPlanError::Overflow)?;
+            let mut runs = self.sponsors.windows(count);
+            // The first that is not too rich: those after it only have less.
+            let run = runs.find_map(|run| {
+                let fee = self.fee_of(run)?;
+                (fee <= most).then_some((run, fee))
+            });
+            match run {
+                Some((run, fee)) if fee >= needed => {
+                    let (plan, _) = self.attempt(secp, &state, run, fee_rate)?;
+                    return Ok(plan);
+                }
+                Some((_, fee)) => too_little = (needed, fee),
+                None if count == 1 => too_much = self.coin_of(most),
+                None => {}
             }
-            last = Some((needed, plan.fee));
         }
-        let (needed, got) = last.unwrap_or((NOTICE_COIN, Amount::ZERO));
-        Err(RotationPlanError::TooLittle { needed, got })
+        let (needed, got) = too_little;
+        Err(match too_much {
+            Some(most) => RotationPlanError::TooMuch { most },
+            None => RotationPlanError::TooLittle { needed, got },
+        })
+    }
+
+    /// What a plan weighs at least: a proof may be smaller than foreseen, and the rate then higher.
+    fn least_weight(&self, plan: &RotationPlan) -> Weight {
+        let proof = Weight::from_non_witness_data_size(self.proof_bytes as u64);
+        plan.weight.checked_sub(proof).unwrap_or(Weight::ZERO)
+    }
+
+    /// What the miners get of these sponsors.
+    fn fee_of(&self, sponsors: &[Deposit]) -> Option<Amount> {
+        let (put_in, put_out) = self.beside_sponsors();
+        let values = sponsors.iter().map(|it| it.coin.output.value);
+        let put_in = values.into_iter().try_fold(put_in, Amount::checked_add)?;
+        Some(put_in.checked_sub(put_out).unwrap_or(Amount::ZERO))
+    }
+
+    /// The coin of a lone sponsor of which the miners get this.
+    fn coin_of(&self, fee: Amount) -> Option<Amount> {
+        let (put_in, put_out) = self.beside_sponsors();
+        fee.checked_add(put_out)?.checked_sub(put_in)
+    }
+
+    /// What comes in and goes out beside NFT, vault and sponsors: the notice coin.
+    fn beside_sponsors(&self) -> (Amount, Amount) {
+        match &self.step {
+            RotationStep::Announce { .. } => (Amount::ZERO, NOTICE_COIN),
+            RotationStep::Execute { notice, .. } => (notice.output.value, Amount::ZERO),
+            RotationStep::Cancel { .. } | RotationStep::Merge { .. } => {
+                (Amount::ZERO, Amount::ZERO)
+            }
+        }
     }
 
     /// The state that the step leads to, as operators will have it.
@@ -284,6 +343,7 @@ impl RotationRequest<'_> {
         let here = VaultTree::new(secp, InternalKey::Nums, self.roster, self.governance);
         let there = ScriptBuf::from_bytes(state.vault_script.clone());
         let mut sides = Sides::default();
+        (sides.put_in, sides.put_out) = self.beside_sponsors();
         sides.spend(&self.nft, 0, here.leaf.witness_weight());
         sides.pay(self.nft.output.value, there.clone());
         let mut vault = None;
@@ -302,7 +362,6 @@ impl RotationRequest<'_> {
                 let next = next.ok_or(Refusal::RotationState("no roster is announced"))?;
                 let tree = notice_tree(secp, self.bridge, self.roster, next);
                 sides.pay(NOTICE_COIN, tree.script_pubkey);
-                sides.put_out = NOTICE_COIN;
             }
             RotationStep::Cancel { .. } | RotationStep::Merge { .. } => {}
             RotationStep::Execute { notice, .. } => {
@@ -310,7 +369,6 @@ impl RotationRequest<'_> {
                 let next = next.ok_or(Refusal::RotationState("no roster is announced"))?;
                 let tree = notice_tree(secp, self.bridge, self.roster, next);
                 sides.spend(notice, next.wait, tree.leaf.witness_weight());
-                sides.put_in = notice.output.value;
             }
         }
         for deposit in sponsors {
@@ -321,6 +379,15 @@ impl RotationRequest<'_> {
         }
         Ok(sides)
     }
+}
+
+/// The largest fee whose rate, rounded down as operators do, is not above `rate`.
+fn fee_most(rate: FeeRate, weight: Weight) -> Option<Amount> {
+    let above = rate.to_sat_per_kwu().checked_add(1)?;
+    let product = above.checked_mul(weight.to_wu())?;
+    // The smallest fee that is refused, less one.
+    let refused = product.div_ceil(1_000);
+    refused.checked_sub(1).map(Amount::from_sat)
 }
 
 /// A transaction as it grows.

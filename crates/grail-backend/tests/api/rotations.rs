@@ -60,6 +60,11 @@ async fn what_no_step_could_take_is_not_asked_for() {
             json!({ "fee_cap_sat": 100_000_000_001_u64 }),
             ProblemCode::FeeCapTooHigh,
         ),
+        // Above what the heaviest transaction may give at the highest rate.
+        (
+            json!({ "fee_cap_sat": 30_000_001 }),
+            ProblemCode::FeeCapTooHigh,
+        ),
         (json!({ "amount_sat": 1 }), ProblemCode::AmountBelowMinimum),
         (
             json!({ "reclaim_delay": 1 }),

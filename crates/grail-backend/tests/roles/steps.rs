@@ -169,12 +169,21 @@ async fn a_step_that_no_quorum_signs_is_called_off_and_pegs_go_on() {
     assert_eq!(w.standing(&pegs[0].0).await, ("settling", None));
     assert_eq!(stage(&w).await, RotationStage::Consented);
     assert_eq!(w.alarms().await, [""; 0]);
-    // It comes again, later.
-    let later = clock::now() + 11 * 60;
-    let built = build::build_at(&w.backend, later).await.unwrap();
-    assert_eq!(built, Built::Draft);
-    assert_eq!(w.standing(&sponsor).await, ("settling", None));
-    assert_eq!(stage(&w).await, RotationStage::Announcing);
+    // It comes again, later, and then later still.
+    for (too_early, minutes) in [(9, 11), (19, 21), (39, 41)] {
+        let at = |minutes: u64| clock::now() + minutes * 60;
+        let built = build::build_at(&w.backend, at(too_early)).await.unwrap();
+        assert_eq!(built, Built::Nothing);
+        let built = build::build_at(&w.backend, at(minutes)).await.unwrap();
+        assert_eq!(built, Built::Draft);
+        assert_eq!(w.standing(&sponsor).await, ("settling", None));
+        assert_eq!(stage(&w).await, RotationStage::Announcing);
+        w.jobs().await;
+        let ask = w.take_ask().await;
+        let asked = w.settlement(settlement_id(&ask)).await;
+        let due = asked.stage_since + lane::deadline(asked.state.stage()).unwrap();
+        lane::watch(&w.backend, due).await.unwrap();
+    }
 }
 
 #[tokio::test]

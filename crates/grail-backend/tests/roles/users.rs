@@ -85,10 +85,15 @@ impl World {
 
     /// Asks to pay for a step of a rotation.
     pub async fn ask_sponsor(&self, kind: &str) -> Asked {
+        self.ask_sponsor_of(kind, DEPOSIT_SAT).await
+    }
+
+    /// The same, with at most so much.
+    pub async fn ask_sponsor_of(&self, kind: &str, most: u64) -> Asked {
         let body = json!({
             "kind": kind,
             "reclaim_public_key": key(60).to_string(),
-            "fee_cap_sat": DEPOSIT_SAT,
+            "fee_cap_sat": most,
         });
         self.create(self.call("/v1/sponsors", &body)).await
     }

@@ -3,7 +3,7 @@
 use std::fmt::{Display, Formatter, Result};
 
 use bitcoin::{Address, ScriptBuf};
-use grail_audit::{Books, Finding, PegTotal, Role, RosterChange, Settlement, Step, StepKind};
+use grail_audit::{Books, Finding, Next, PegTotal, Role, RosterChange, Settlement, Step, StepKind};
 use grail_types::Network;
 use serde::Serialize;
 
@@ -86,6 +86,27 @@ impl From<&RosterChange> for RosterChangeView {
     }
 }
 
+/// A roster that is announced.
+#[derive(Debug, Serialize)]
+pub struct NextView {
+    /// Hash of the state to come, hexadecimal.
+    pub hash: String,
+    /// Number of the announcement.
+    pub serial: u64,
+    /// Blocks from the announcement to the hand-over, at least.
+    pub wait: u16,
+}
+
+impl From<&Next> for NextView {
+    fn from(next: &Next) -> Self {
+        Self {
+            hash: hex::encode(next.hash),
+            serial: next.serial,
+            wait: next.wait,
+        }
+    }
+}
+
 /// A move of the roster NFT.
 #[derive(Debug, Serialize)]
 pub struct SettlementView {
@@ -99,6 +120,10 @@ pub struct SettlementView {
     pub peg_ins: TotalView,
     /// Payouts.
     pub peg_outs: TotalView,
+    /// Donations that became part of the vault's coin.
+    pub merged: TotalView,
+    /// The roster that is announced after it.
+    pub next: Option<NextView>,
     /// zkBTC in existence before.
     pub supply_before_sat: u64,
     /// zkBTC in existence after.
@@ -123,6 +148,8 @@ impl From<&Settlement> for SettlementView {
             roster_change: settlement.roster_change.as_ref().map(Into::into),
             peg_ins: settlement.peg_ins.into(),
             peg_outs: settlement.peg_outs.into(),
+            merged: settlement.merged.into(),
+            next: settlement.next.as_ref().map(Into::into),
             supply_before_sat: settlement.supply.0,
             supply_after_sat: settlement.supply.1,
             vault_before_sat: settlement.vault.0,
@@ -153,8 +180,8 @@ pub struct StepView {
     pub height: u32,
     /// Its name.
     pub txid: String,
-    /// `deployment`, `settlement`, `rotation`, `transfer`, `reclaim`, `burn`, `donation`,
-    /// `stray-spend`, `vault-spend` or `forgery`.
+    /// `deployment`, `settlement`, `merge`, `announcement`, `cancellation`, `rotation`, `transfer`,
+    /// `reclaim`, `burn`, `donation`, `stray-spend`, `vault-spend` or `forgery`.
     pub kind: &'static str,
     /// Virtual size.
     pub vsize: usize,
@@ -166,7 +193,7 @@ pub struct StepView {
     pub tokens_out_sat: u64,
     /// Coins given to the vault.
     pub donated_sat: u64,
-    /// Of a settlement or rotation.
+    /// Of what moves the roster NFT.
     pub settlement: Option<SettlementView>,
     /// What does not hold.
     pub findings: Vec<FindingView>,
@@ -197,6 +224,9 @@ impl From<&Step> for StepView {
 #[expect(missing_docs, reason = "see grail_audit::StepKind")]
 pub struct Tally {
     pub settlements: u64,
+    pub merges: u64,
+    pub announcements: u64,
+    pub cancellations: u64,
     pub rotations: u64,
     pub transfers: u64,
     pub reclaims: u64,
@@ -209,6 +239,9 @@ impl Tally {
     pub fn add(&mut self, step: &Step) {
         let count = match step.kind {
             StepKind::Settlement(_) => &mut self.settlements,
+            StepKind::Merge(_) => &mut self.merges,
+            StepKind::Announcement(_) => &mut self.announcements,
+            StepKind::Cancellation(_) => &mut self.cancellations,
             StepKind::Rotation(_) => &mut self.rotations,
             StepKind::Transfer => &mut self.transfers,
             StepKind::Reclaim => &mut self.reclaims,
@@ -220,6 +253,28 @@ impl Tally {
             | StepKind::StraySpend => return,
         };
         *count = count.saturating_add(1);
+    }
+}
+
+/// The kinds of which there were any.
+impl Display for Tally {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let counts = [
+            (self.settlements, "settlements"),
+            (self.merges, "merges"),
+            (self.announcements, "announcements"),
+            (self.cancellations, "cancellations"),
+            (self.rotations, "rotations"),
+            (self.transfers, "transfers"),
+            (self.reclaims, "reclaims"),
+            (self.donations, "donations"),
+            (self.burns, "burns"),
+        ];
+        let some = counts.into_iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = some
+            .map(|(count, kind)| format!("{count} {kind}"))
+            .collect();
+        f.write_str(&words.join(", "))
     }
 }
 
@@ -362,22 +417,12 @@ impl Display for AuditReport {
         for step in &self.steps {
             writeln!(f, "{}", step.line)?;
         }
-        let tally = &self.tally;
         writeln!(
             f,
             "\nread          blocks {} to {} of {} ({})",
             self.from_height, self.height, self.network, self.block_hash
         )?;
-        writeln!(
-            f,
-            "steps         {} settlements, {} rotations, {} transfers, {} reclaims, {} donations, {} burns",
-            tally.settlements,
-            tally.rotations,
-            tally.transfers,
-            tally.reclaims,
-            tally.donations,
-            tally.burns
-        )?;
+        writeln!(f, "steps         {}", self.tally)?;
         if let Some(books) = &self.books {
             books.fmt(f)?;
         }

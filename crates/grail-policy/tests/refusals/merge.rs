@@ -1,6 +1,6 @@
 //! Merges of donations, each broken in one place.
 
-use bitcoin::Amount;
+use bitcoin::{Amount, ScriptBuf, opcodes::all::OP_RETURN, script::Builder};
 use grail_types::{BoundedVec, Kind};
 use grail_wire::{Action, Merge};
 
@@ -21,6 +21,11 @@ refusals! {
         remove_input(&mut step.draft, 2);
         step.draft.transaction.output[1].value -= Amount::from_sat(5_330);
     });
+    refuses_to_merge_a_coin_of_nothing => "vault-dust": world().merging(&[0]).refusal(world());
+    refuses_to_merge_less_than_an_output_may_have => "vault-dust": {
+        assert_eq!(world().merging(&[330]).refusal(world()), "approved");
+        world().merging(&[328, 1]).refusal(world())
+    };
     refuses_a_coin_of_somebody_else_as_a_donation => "unknown-template": merging(|_, step| {
         let made = funding(78, vec![output(5_000, p2tr(4))]);
         put_donation(step, made);
@@ -28,6 +33,10 @@ refusals! {
     refuses_zkbtc_among_the_donations => "unexpected-charms": merging(|world, step| {
         let script = world.vault.script_pubkey.clone();
         put_donation(step, world.transfer(&[(script, 700_000)]));
+    });
+    refuses_a_donation_of_an_unknown_spell => "unexpected-charms": merging(|world, step| {
+        let given = output(5_000, world.vault.script_pubkey.clone());
+        put_donation(step, funding(79, vec![given, output(0, unreadable_spell())]));
     });
     refuses_a_satoshi_of_the_donations_for_the_miners => "vault-mismatch": merging(|_, step| {
         step.draft.transaction.output[1].value -= Amount::ONE_SAT;
@@ -100,6 +109,15 @@ refusals! {
         });
         step.refusal(world())
     };
+}
+
+/// The output of a spell that nobody can read, so that nobody knows what the other outputs carry.
+fn unreadable_spell() -> ScriptBuf {
+    Builder::new()
+        .push_opcode(OP_RETURN)
+        .push_slice(b"spell")
+        .push_slice([0xff; 8])
+        .into_script()
 }
 
 /// The usual merge, changed before its spell is proven.

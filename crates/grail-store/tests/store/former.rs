@@ -49,3 +49,22 @@ async fn no_settlement_that_is_not_there_is_marked() {
     assert!(tx.note_former_settlement(unknown, Epoch(0)).await.is_err());
     assert_eq!(tx.former_epoch(unknown).await.unwrap(), None);
 }
+
+#[tokio::test]
+async fn merges_are_marked_and_found_newest_first() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let mut ids = Vec::new();
+    for number in 1..=3 {
+        add_deposit(&mut tx, number).await;
+        let id = create_settlement(&mut tx, outpoint(50 + number), &[item(number)]).await;
+        ids.push(id.unwrap());
+    }
+    assert_eq!(tx.merges(10).await.unwrap(), []);
+    tx.note_merge(ids[0]).await.unwrap();
+    tx.note_merge(ids[2]).await.unwrap();
+    let found = tx.merges(10).await.unwrap();
+    let found: Vec<_> = found.into_iter().map(|it| it.id).collect();
+    assert_eq!(found, [ids[2], ids[0]]);
+    assert_eq!(tx.merges(1).await.unwrap().len(), 1);
+}

@@ -158,3 +158,29 @@ async fn what_a_rotation_leaves_behind_is_in_no_sum_but_its_own() {
         totals(Some(old), 7_000, 7_000, 500)
     );
 }
+
+#[tokio::test]
+async fn donations_are_read_page_by_page_largest_first() {
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    let at = block(1, 0);
+    tx.connect_block(at).await.unwrap();
+    record(&mut tx, 1, VaultKind::Vault, 90_000, at).await;
+    let mut given = Vec::new();
+    // Two of one amount: the page between them loses neither.
+    for (seed, sat) in [(2, 500), (3, 9_000), (4, 500), (5, 700)] {
+        given.push(record(&mut tx, seed, VaultKind::Donation, sat, at).await);
+    }
+    let mut equal = [given[0], given[2]];
+    equal.sort_by_key(OutPoint::to_string);
+    let (mut read, mut last) = (Vec::new(), None);
+    loop {
+        let page = tx.donations(last.as_ref(), 2).await.unwrap();
+        read.extend(page.iter().map(|it| it.outpoint));
+        match page.last() {
+            Some(it) => last = Some(*it),
+            None => break,
+        }
+    }
+    assert_eq!(read, [given[1], given[3], equal[0], equal[1]]);
+}

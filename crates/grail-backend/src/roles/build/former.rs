@@ -5,19 +5,16 @@
 //! what it costs to have believed it is bounded by the deadline of such settlements and by how
 //! often they are tried.
 
-use grail_flow::{AbandonCode, SettlementState};
+use grail_flow::AbandonCode;
 use grail_policy::adoption::AdoptedRoster;
 use grail_store::{Reader, Request, Settlement, StoreError};
 use grail_types::Roster;
 
+use super::rest;
 use crate::{backend::Backend, rosters::Rosters};
 
 /// Former epochs that are looked at, the newest of those that have open requests.
 const EPOCHS_MAX: usize = 20;
-/// Seconds until a roster that did not sign is asked again; twice as many each further time.
-const AGAIN_SECONDS: u64 = 10 * 60;
-/// Most seconds until then.
-const AGAIN_SECONDS_MAX: u64 = 6 * 60 * 60;
 /// Settlements in a row that came to nothing, after which a roster is asked no more: two days, of
 /// which the lane was held for two hours.
 const TRIES_MAX: usize = 12;
@@ -79,44 +76,20 @@ pub(super) fn holder_of_all<'a>(requests: &[Request], rosters: &'a Rosters) -> O
     (is_former && is_of_all).then_some(roster)
 }
 
-/// How many of the newest settlements, newest first, came to nothing for want of signatures.
+/// For want of signatures.
+const fn is_unsigned(code: AbandonCode) -> bool {
+    matches!(code, AbandonCode::Cancelled | AbandonCode::QuorumRefused)
+}
+
 fn in_vain(newest: &[Settlement]) -> usize {
-    let vain = newest.iter().take_while(|settlement| {
-        matches!(
-            settlement.state,
-            SettlementState::Abandoned {
-                code: AbandonCode::Cancelled | AbandonCode::QuorumRefused
-            }
-        )
-    });
-    vain.count()
+    rest::in_vain(newest, is_unsigned)
 }
 
 fn rests(newest: &[Settlement], now: u64) -> bool {
     let Some(last) = newest.first() else {
         return false;
     };
-    now < last.stage_since.saturating_add(pause(in_vain(newest)))
-}
-
-/// Seconds to wait after so many settlements that came to nothing.
-fn pause(in_vain: usize) -> u64 {
-    let Some(doublings) = in_vain.checked_sub(1) else {
-        return 0;
-    };
-    let factor = 1_u64.checked_shl(u32::try_from(doublings).unwrap_or(u32::MAX));
-    let seconds = AGAIN_SECONDS.saturating_mul(factor.unwrap_or(u64::MAX));
-    seconds.min(AGAIN_SECONDS_MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_does_not_sign_is_asked_ever_more_seldom() {
-        let minutes: Vec<u64> = (0..=8).map(|it| pause(it) / 60).collect();
-        assert_eq!(minutes, [0, 10, 20, 40, 80, 160, 320, 360, 360]);
-        assert_eq!(pause(usize::MAX), AGAIN_SECONDS_MAX);
-    }
+    now < last
+        .stage_since
+        .saturating_add(rest::pause(in_vain(newest)))
 }

@@ -5,6 +5,7 @@ pub(crate) mod former;
 mod merge;
 mod parents;
 pub mod replace;
+mod rest;
 mod room;
 mod rotation;
 mod sponsored;

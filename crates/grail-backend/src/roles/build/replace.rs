@@ -298,6 +298,8 @@ async fn replace(
     let Some(mut over) = goes_over(backend, &mut reader, seen).await? else {
         return Ok(Err(WaitReason::Foreign));
     };
+    // What nobody is served by is planned anew.
+    over.retain(|it| !it.terms.kind.is_sponsor());
     // Deposits of a former roster go over by themselves or not at all: beside others they would
     // have these wait for its signers. Those that are left out are planned anew.
     tip.former = former::holder_of_all(&over, rosters).cloned();
@@ -309,7 +311,7 @@ async fn replace(
         over.append(&mut ready);
     }
     let holder = tip.former.as_ref().unwrap_or(&tip.roster);
-    over.retain(|it| it.roster == *holder && !it.terms.kind.is_sponsor());
+    over.retain(|it| it.roster == *holder);
     let (plan, previous) = match plan(backend, &tip, (over, reader), bid).await? {
         Ok(planned) => planned,
         Err(reason) => return Ok(Err(reason)),

@@ -4,15 +4,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use bitcoin::{Transaction, Txid};
-use grail_flow::SettlementStage;
+use bitcoin::{Amount, Transaction, Txid};
 use grail_store::{Reader, RotationStep as StepName, RotationStepRow, StoreError};
 use grail_txbuild::{Coin, RotationStep};
 use grail_types::Kind;
 
 use super::{
-    Built, Tip,
-    sponsored::{Sponsored, Sponsors},
+    Built, Tip, rest,
+    sponsored::{self, Sponsored},
     tip,
 };
 use crate::{
@@ -22,8 +21,6 @@ use crate::{
     step::Step,
 };
 
-/// Seconds after which a step that came to nothing is planned again.
-const AGAIN_SECONDS: u64 = 10 * 60;
 /// Steps of one rotation that are looked at.
 const STEPS_MAX: u32 = 20;
 
@@ -69,14 +66,8 @@ pub(super) async fn look(
         StepName::Cancel => Kind::SponsorCancel,
         StepName::Execute => Kind::SponsorExecute,
     };
-    let sponsors = Sponsors::ready(backend, &mut reader, &tip, kind).await?;
     drop(reader);
-    let Some(sponsors) = sponsors else {
-        return Ok(None);
-    };
-    let planned = sponsors
-        .plan(backend, &tip, due.step.clone(), &due.previous)
-        .await?;
+    let planned = sponsored::plan(backend, &tip, kind, due.step.clone(), &due.previous).await?;
     match planned {
         Some(planned) => draft(backend, &tip, &due, &planned).await.map(Some),
         None => Ok(None),
@@ -91,7 +82,9 @@ async fn is_paid_for(reader: &mut Reader, rosters: &Rosters) -> Result<bool, Sto
         Kind::SponsorCancel,
         Kind::SponsorExecute,
     ] {
-        if !reader.ready_sponsors(epoch, kind, 1).await?.is_empty() {
+        let any = Amount::MAX_MONEY;
+        let paying = reader.ready_sponsors(epoch, kind, any, 1).await?;
+        if !paying.is_empty() {
             return Ok(true);
         }
     }
@@ -114,26 +107,27 @@ async fn due(
         return Ok(None);
     };
     let steps = reader.rotation_steps(attempt, STEPS_MAX).await?;
-    if let Some(newest) = steps.first()
-        && failed_lately(newest, now)
-    {
-        return Ok(None);
-    }
     let known = rotations::read(backend, row)?;
     if state.next.is_none() {
-        return Ok(announce(&known, tip));
+        let due = announce(&known, tip);
+        return Ok(due.filter(|_| !rests(&steps, StepName::Announce, now)));
     }
+    // With a cancellation signed nothing is handed over.
     if let Some(due) = cancel(&known, tip) {
-        return Ok(Some(due));
+        return Ok((!rests(&steps, StepName::Cancel, now)).then_some(due));
+    }
+    if rests(&steps, StepName::Execute, now) {
+        return Ok(None);
     }
     execute(backend, reader, &known, tip).await
 }
 
-/// Whether a step was given up a moment ago: the same would most likely meet the same.
-fn failed_lately(step: &RotationStepRow, now: u64) -> bool {
-    let settlement = &step.settlement;
-    settlement.state.stage() == SettlementStage::Abandoned
-        && now < settlement.stage_since.saturating_add(AGAIN_SECONDS)
+/// Whether a step was given up lately: the same would most likely meet the same.
+fn rests(newest: &[RotationStepRow], step: StepName, now: u64) -> bool {
+    let same = newest.iter().filter(|it| it.step == step);
+    let in_vain = rest::in_vain(same.clone().map(|it| &it.settlement), rest::is_own_fault);
+    let last = same.map(|it| it.settlement.stage_since).next();
+    now < last.unwrap_or(0).saturating_add(rest::pause(in_vain))
 }
 
 fn announce(known: &Known, tip: &Tip) -> Option<Due> {

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use bitcoin::{Amount, Transaction, Txid};
+use bitcoin::{Amount, FeeRate, Transaction, Txid};
 use grail_flow::SettlementId;
-use grail_store::{Reader, SettlementItem};
+use grail_store::SettlementItem;
 use grail_txbuild::{Deposit, RotationPlan, RotationPlanError, RotationRequest, RotationStep};
 use grail_types::Kind;
 
@@ -21,77 +21,98 @@ pub(super) struct Sponsored {
     previous: BTreeMap<Txid, Transaction>,
 }
 
-/// The deposits of those who pay for one kind of transaction, and the transactions behind them.
-pub(super) struct Sponsors {
-    deposits: Vec<Deposit>,
-    made: BTreeMap<Txid, Transaction>,
-}
-
-impl Sponsors {
-    /// Those that are ready, none if there are none.
-    pub(super) async fn ready(
-        backend: &Backend,
-        reader: &mut Reader,
-        tip: &Tip,
-        kind: Kind,
-    ) -> anyhow::Result<Option<Self>> {
-        let mut ready = reader
-            .ready_sponsors(tip.roster.epoch(), kind, SPONSORS_READ)
-            .await?;
-        ready.retain(|request| request.roster == tip.roster);
-        let (mut sponsors, made) = deposits(backend, reader, ready).await?;
-        // Operators refuse a coin above what its terms name.
-        sponsors.retain(|it| it.coin.output.value <= it.terms.fee_cap);
-        // The largest first: the fewest pay.
-        sponsors.sort_by_key(|it| std::cmp::Reverse(it.coin.output.value));
-        Ok((!sponsors.is_empty()).then_some(Self {
-            deposits: sponsors,
-            made,
-        }))
-    }
-
-    /// Plans what they pay for; none where that waits for blocks, or for more sponsors. `previous`
-    /// are the transactions that it spends from beside theirs.
-    pub(super) async fn plan(
-        &self,
-        backend: &Backend,
-        tip: &Tip,
-        step: RotationStep,
-        previous: &BTreeMap<Txid, Transaction>,
-    ) -> anyhow::Result<Option<Sponsored>> {
-        let Some(fee_rate) = fee_rate(backend).await? else {
+/// Plans what sponsors of a kind pay for; none where that waits for blocks, or for more sponsors.
+/// `previous` are the transactions that it spends from beside theirs.
+pub(super) async fn plan(
+    backend: &Backend,
+    tip: &Tip,
+    kind: Kind,
+    step: RotationStep,
+    previous: &BTreeMap<Txid, Transaction>,
+) -> anyhow::Result<Option<Sponsored>> {
+    let Some(fee_rate) = fee_rate(backend).await? else {
+        return Ok(None);
+    };
+    // Those who offer too much for this are not read again.
+    let mut most = Amount::MAX_MONEY;
+    for _ in 0..2 {
+        let (deposits, made) = sponsors(backend, tip, kind, most).await?;
+        if deposits.is_empty() {
             return Ok(None);
-        };
-        let request = RotationRequest {
-            bridge: backend.bridge(),
-            params: backend.params(),
-            roster: &tip.roster,
-            governance: &tip.governance,
-            state: &tip.state,
-            nft: tip.nft.clone(),
-            vault: tip.vault.clone(),
-            step,
-            sponsors: self.deposits.clone(),
-            fee_rate,
-            proof_bytes: backend.prover.proof_bytes(),
-        };
-        let plan = match request.plan(&backend.secp) {
-            Ok(plan) if plan.weight <= tip.weight_max => plan,
+        }
+        let planned = plan_with(backend, tip, step.clone(), (deposits, fee_rate)).await?;
+        let weight_max = backend.params().settlement_weight_max.min(tip.weight_max);
+        return Ok(match planned {
+            Ok(plan) if plan.weight <= weight_max => {
+                let mut previous = previous.clone();
+                previous.extend(made);
+                Some(Sponsored { plan, previous })
+            }
             // Room comes with blocks, and sponsors may come.
-            Ok(_) => return Ok(None),
+            Ok(_) => None,
+            Err(RotationPlanError::TooMuch { most: lower }) => {
+                most = lower;
+                continue;
+            }
             Err(error @ RotationPlanError::TooLittle { .. }) => {
                 tracing::info!(%error, "it waits for sponsors");
-                return Ok(None);
+                None
             }
             Err(error) => {
                 tracing::error!(%error, "what sponsors pay for has no plan");
-                return Ok(None);
+                None
             }
-        };
-        let mut previous = previous.clone();
-        previous.extend(self.made.clone());
-        Ok(Some(Sponsored { plan, previous }))
+        });
     }
+    tracing::info!(%most, "every sponsor offers too much");
+    Ok(None)
+}
+
+/// The deposits of those who offer no more than `most`, the largest first, and the transactions
+/// that made them.
+async fn sponsors(
+    backend: &Backend,
+    tip: &Tip,
+    kind: Kind,
+    most: Amount,
+) -> anyhow::Result<(Vec<Deposit>, BTreeMap<Txid, Transaction>)> {
+    let mut reader = backend.store.read().await?;
+    let epoch = tip.roster.epoch();
+    let mut ready = reader
+        .ready_sponsors(epoch, kind, most, SPONSORS_READ)
+        .await?;
+    ready.retain(|request| request.roster == tip.roster);
+    deposits(backend, &mut reader, ready).await
+}
+
+/// Plans away from the threads that serve everybody: addresses are derived and weights counted.
+async fn plan_with(
+    backend: &Backend,
+    tip: &Tip,
+    step: RotationStep,
+    (sponsors, fee_rate): (Vec<Deposit>, FeeRate),
+) -> anyhow::Result<Result<RotationPlan, RotationPlanError>> {
+    let (bridge, params) = (*backend.bridge(), backend.params().clone());
+    let (roster, governance) = (tip.roster.clone(), tip.governance.clone());
+    let (state, nft, vault) = (tip.state.clone(), tip.nft.clone(), tip.vault.clone());
+    let (proof_bytes, secp) = (backend.prover.proof_bytes(), backend.secp.clone());
+    let plan = move || {
+        let request = RotationRequest {
+            bridge: &bridge,
+            params: &params,
+            roster: &roster,
+            governance: &governance,
+            state: &state,
+            nft,
+            vault,
+            step,
+            sponsors,
+            fee_rate,
+            proof_bytes,
+        };
+        request.plan(&secp)
+    };
+    Ok(tokio::task::spawn_blocking(plan).await?)
 }
 
 impl Sponsored {

@@ -65,6 +65,7 @@ fn sponsors_of(step: &mut StepDraft) -> &mut Sponsors {
         Action::Announcement(it) => &mut it.sponsors,
         Action::Cancellation(it) => &mut it.sponsors,
         Action::Execution(it) => &mut it.sponsors,
+        Action::Merge(it) => &mut it.sponsors,
         other => panic!("a {} has no sponsors", other.kind()),
     }
 }

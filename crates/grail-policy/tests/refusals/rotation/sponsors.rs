@@ -102,11 +102,13 @@ fn sponsors_of_one_step_pay_for_no_other() {
         (world(), world().announcing(&succession(world()))),
         (&announced, announced.cancelling()),
         (&announced, announced.executing(&succession(world()))),
+        (world(), world().merging(&[5_000])),
     ];
     let kinds = [
         Kind::SponsorAnnounce,
         Kind::SponsorCancel,
         Kind::SponsorExecute,
+        Kind::SponsorMerge,
     ];
     for (index, (world, step)) in steps.iter().enumerate() {
         for (other, kind) in kinds.into_iter().enumerate() {
