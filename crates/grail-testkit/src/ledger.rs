@@ -206,9 +206,14 @@ impl Audit {
     /// `supply == vault`, and the zkBTC that there is comes to the same: nothing destroyed, no
     /// donation merged.
     pub fn check(&self) -> Result<()> {
+        self.check_with_merged(Amount::ZERO)
+    }
+
+    /// The same, with donations of so much in the vault's coin.
+    pub fn check_with_merged(&self, merged: Amount) -> Result<()> {
         self.books.check()?;
         ensure!(
-            (self.books.burnt, self.books.merged) == (0, 0),
+            (self.books.burnt, self.books.merged) == (0, merged.to_sat().into()),
             "{} sat of zkBTC destroyed, {} sat of donations merged",
             self.books.burnt,
             self.books.merged
