@@ -85,6 +85,28 @@ fn an_announcement_says_what_comes_and_when_at_the_earliest() {
 }
 
 #[test]
+fn a_merge_is_no_settlement_of_anybody() {
+    let w = world();
+    let shown = shown(w, &w.merging(&[5_000, 330]));
+    let told = explain_step(&w.bridge, &shown.seen(Some(500)));
+    assert_eq!(told.action, Some("settle"));
+    assert_eq!(
+        codes(&told),
+        ["spell-verified", "merge", "sponsor", "fee", "in-block"]
+    );
+    let given = Amount::from_sat(5_330);
+    let expected = format!("moves 2 donations of {given} into");
+    assert!(text(&told, "merge").starts_with(&expected));
+    // Who does not know what it spends calls it what the contract does.
+    let blind = SeenStep {
+        spent: None,
+        ..shown.seen(Some(500))
+    };
+    let told = explain_step(&w.bridge, &blind);
+    assert_eq!(codes(&told), ["spell-verified", "settlement", "in-block"]);
+}
+
+#[test]
 fn without_what_it_spends_nobody_is_said_to_pay() {
     let w = world();
     let shown = shown(w, &w.announcing(&succession(w)));

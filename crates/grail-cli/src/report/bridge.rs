@@ -96,11 +96,12 @@ pub struct Pegged {
 
 impl Display for Pegged {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let amount = if self.kind == "peg-in" {
-            btc(self.amount_sat)
-        } else {
+        let amount = if self.kind == "peg-out" {
             zkbtc(self.amount_sat)
+        } else {
+            btc(self.amount_sat)
         };
+        let is_sponsor = self.kind.starts_with("sponsor-");
         writeln!(f, "{} of {amount} to {}", self.kind, self.to)?;
         writeln!(f, "request       {}", self.id)?;
         writeln!(
@@ -108,13 +109,17 @@ impl Display for Pegged {
             "deposit       {} at {}",
             self.deposit_outpoint, self.deposit_address
         )?;
-        writeln!(
-            f,
-            "fee           {}; the settlement's share about {}, at most {}",
-            btc(self.fee_sat),
-            btc(self.estimated_fee_share_sat),
-            btc(self.fee_cap_sat)
-        )?;
+        write!(f, "fee           {}; ", btc(self.fee_sat))?;
+        if is_sponsor {
+            writeln!(f, "all of the deposit goes to the miners, or is taken back")?;
+        } else {
+            writeln!(
+                f,
+                "the settlement's share about {}, at most {}",
+                btc(self.estimated_fee_share_sat),
+                btc(self.fee_cap_sat)
+            )?;
+        }
         writeln!(f, "receipt       {}", self.receipt_file)?;
         write!(f, "follow it with: grail status {} --watch", self.id)
     }
@@ -372,5 +377,35 @@ impl Display for ReservesReport {
             Some(false) => write!(f, "\nAPI AND CHAIN DISAGREE"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sponsor_gives_btc_and_all_of_it() {
+        let mut pegged = Pegged {
+            id: "7".to_owned(),
+            kind: "sponsor-merge".to_owned(),
+            amount_sat: 30_000,
+            to: "the miners".to_owned(),
+            deposit_address: "address".to_owned(),
+            deposit_outpoint: "outpoint".to_owned(),
+            fee_sat: 156,
+            fee_cap_sat: 30_000,
+            estimated_fee_share_sat: 2_625,
+            receipt_file: "file".to_owned(),
+            is_found_by_words: false,
+            deadline_height: 9,
+        };
+        let told = pegged.to_string();
+        assert!(told.starts_with("sponsor-merge of 0.0003 BTC to the miners\n"));
+        assert!(told.contains("\nfee           0.00000156 BTC; all of the deposit goes"));
+        pegged.kind = "peg-out".to_owned();
+        let told = pegged.to_string();
+        assert!(told.starts_with("peg-out of 0.0003 zkBTC to"));
+        assert!(told.contains("share about 0.00002625 BTC, at most 0.0003 BTC"));
     }
 }

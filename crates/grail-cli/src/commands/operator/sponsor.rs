@@ -44,9 +44,7 @@ pub fn sponsor(
         .api()?
         .create_sponsor(&create, &fresh_idempotency_key()?)?;
     let receipt = check_answer(&parsed, &roster, &answer)?;
-    progress.note(needs_receipt(&[
-        "it pays for a step of a rotation".to_owned()
-    ]));
+    progress.note(needs_receipt(&["it pays the miners for others".to_owned()]));
     let saved = session.home.save_receipt(&StoredReceipt {
         receipt: receipt.receipt().clone(),
         slot: None,

@@ -5,6 +5,8 @@
 //! scripts that the states give. Trusts its caller for the block and for what the inputs spend: a
 //! node says both. A step in no block is a claim, and is called one.
 
+mod merge;
+
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Address, Amount, Script, ScriptBuf, Transaction, TxOut, XOnlyPublicKey};
 use grail_bridge_contract::{Action, Next, RosterState};
@@ -129,6 +131,7 @@ impl Step<'_> {
     fn tell(&mut self, action: Action) {
         match action {
             Action::Deploy => self.because("deployment", "creates the roster NFT"),
+            Action::Settle if self.merged().is_some() => self.merge(),
             Action::Settle => self.because(
                 "settlement",
                 format!(
@@ -140,7 +143,8 @@ impl Step<'_> {
             Action::Cancel => self.cancellation(),
             Action::Execute => self.execution(),
         }
-        if matches!(action, Action::Announce | Action::Cancel | Action::Execute) {
+        let is_step = matches!(action, Action::Announce | Action::Cancel | Action::Execute);
+        if is_step || self.merged().is_some() {
             self.coins();
         }
         match self.seen.height {
