@@ -162,6 +162,7 @@ fn proposals(corpus: &Corpus, world: &World) {
         let encoded = encode_proposal(&bare.wire()).expect("proposals encode");
         corpus.seed("proposal", &format!("{name}-bare"), &encoded);
     }
+    of_two_rosters(corpus);
     let succession = support::steps::succession(world);
     let announcing = world.announcing(&succession);
     let announced = world.after(&announcing);
@@ -169,6 +170,7 @@ fn proposals(corpus: &Corpus, world: &World) {
         ("announce", world, announcing),
         ("cancel", &announced, announced.cancelling()),
         ("execute", &announced, announced.executing(&succession)),
+        ("merge", world, world.merging(&[5_000, 330])),
     ] {
         let approved = step.approve(world);
         assert!(approved.is_ok(), "{name} must be signed: {approved:?}");
@@ -181,6 +183,22 @@ fn proposals(corpus: &Corpus, world: &World) {
             corpus.seed("proposal", &format!("request-{name}"), &encoded);
         }
     }
+}
+
+/// A settlement of deposits of which one is a former roster's.
+fn of_two_rosters(corpus: &Corpus) {
+    let world = support::later_world();
+    let pegs = [peg_in(1_000_000), peg_out(400_000)];
+    let terms = vec![world.former_terms(&pegs[0], 1), world.terms(&pegs[1], 2)];
+    let case = world.case_of(world.deposits_for(&pegs, terms), &|_| {});
+    let proposal = case.draft.propose(world);
+    let approved = world.approve(&proposal);
+    assert!(
+        approved.is_ok(),
+        "must be a settlement to sign: {approved:?}"
+    );
+    let encoded = encode_proposal(&proposal.wire()).expect("proposals encode");
+    corpus.seed("proposal", "of-two-rosters", &encoded);
 }
 
 fn all_requests(world: &World) -> Vec<(&'static str, Request)> {
