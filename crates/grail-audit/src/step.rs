@@ -48,8 +48,8 @@ pub struct Settlement {
     pub roster_change: Option<RosterChange>,
     /// Outputs with zkBTC.
     pub peg_ins: PegTotal,
-    /// Outputs with BTC alone that the spell speaks of: payouts. None of a step of a rotation, whose
-    /// notice coin is nobody's.
+    /// Outputs with BTC alone that the spell speaks of: payouts. None of a step of a rotation,
+    /// whose notice coin is nobody's.
     pub peg_outs: PegTotal,
     /// Donations that became part of the vault's coin.
     pub merged: PegTotal,

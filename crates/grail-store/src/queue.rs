@@ -162,8 +162,8 @@ impl Reader {
         row.as_ref().map(requests::read).transpose()
     }
 
-    /// Sponsors of an epoch whose deposits are ready and have no more than `most`, the largest first:
-    /// the fewest pay, and no number of small ones hides who does.
+    /// Sponsors of an epoch whose deposits are ready and have no more than `most`, the largest
+    /// first: the fewest pay, and no number of small ones hides who does.
     pub async fn ready_sponsors(
         &mut self,
         epoch: Epoch,

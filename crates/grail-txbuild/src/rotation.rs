@@ -131,9 +131,9 @@ pub enum RotationPlanError {
 }
 
 impl RotationRequest<'_> {
-    /// Plans the step with the fewest sponsors that pay for it. Their coins go to the miners whole,
-    /// and operators refuse a fee above the highest rate: whoever gives too much is passed over, and
-    /// stands in nobody's way. Tries one transaction per number of sponsors.
+    /// Plans the step with the fewest sponsors that pay for it. Their coins go to the miners
+    /// whole, and operators refuse a fee above the highest rate: whoever gives too much is passed
+    /// over, and stands in nobody's way. Tries one transaction per number of sponsors.
     pub fn plan<C: Verification>(
         mut self,
         secp: &Secp256k1<C>,

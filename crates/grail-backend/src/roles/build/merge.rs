@@ -73,7 +73,8 @@ fn rests(newest: &[Settlement], now: u64) -> bool {
     now < last.stage_since.saturating_add(pause)
 }
 
-/// Drafts a merge of as many as the sponsors pay for and the lane has room for, the largest of them.
+/// Drafts a merge of as many as the sponsors pay for and the lane has room for, the largest of
+/// them.
 async fn draft(
     backend: &Backend,
     tip: &Tip,
