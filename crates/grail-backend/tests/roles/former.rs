@@ -1,7 +1,7 @@
 //! Deposits of a former roster: settled with its signers' help, by themselves, and never at the
 //! cost of others.
 
-use bitcoin::Transaction;
+use bitcoin::{FeeRate, Transaction, TxIn};
 use grail_api::Settlement;
 use grail_backend::{
     clock,
@@ -313,4 +313,41 @@ async fn sponsors_of_a_former_roster_are_their_users() {
     assert_eq!(w.build().await, Built::Nothing);
     let (_, told) = get(&w, &format!("/v1/sponsors/{}", sponsor.id)).await;
     assert_eq!(told["holding_roster"], json!("gone"));
+}
+
+#[tokio::test]
+async fn what_a_former_roster_signed_is_replaced_with_its_help() {
+    let it = rotated(2).await;
+    let w = &it.w;
+    show_up(&w.backend, &FORMER).await;
+    let first = w.ask_operators().await;
+    let old = it.publish(&first, &[&NOW[..], &FORMER].concat()).await;
+    // Of those who are ready by now nobody comes along: they would wait for the former signers.
+    let others = w.ready_peg_ins(1).await;
+    w.chain.set_fee_rate(FeeRate::from_sat_per_vb_u32(5));
+    assert_eq!(w.build_later().await, Built::Draft);
+    w.jobs().await;
+    let second = w.take_ask().await;
+    assert_eq!(former_epoch(&second), Some(Epoch(0)));
+    let new = w.settlement(settlement_id(&second)).await;
+    assert_eq!(new.replaces, Some(settlement_id(&first)));
+    let made = it.publish(&second, &[&NOW[..], &FORMER].concat()).await;
+    assert_eq!(w.chain.mempool(), std::slice::from_ref(&made));
+    assert_eq!(
+        made.input[0],
+        TxIn {
+            witness: made.input[0].witness.clone(),
+            ..old.input[0].clone()
+        }
+    );
+    let next = w.ask_operators().await;
+    assert_eq!(former_epoch(&next), None);
+    it.publish(&next, &NOW).await;
+    w.mine_mempool().await;
+    w.mine_empty(1).await;
+    for asked in it.former.iter().chain([&others[0].0]) {
+        assert_eq!(w.standing(asked).await, ("paid", None));
+        assert_eq!(w.paid_count(asked).await, 1);
+    }
+    assert_eq!(w.alarms().await, [""; 0]);
 }
