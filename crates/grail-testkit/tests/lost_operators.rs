@@ -20,26 +20,34 @@ use grail_script::{InternalKey, LAST_RESORT_AGE};
 use grail_testkit::{Cluster, ClusterConfig, Node, User, administrator_secret};
 use grail_witness::{LastResort, LastResortError};
 
-/// A roster of four, of whom three must agree: as near to its edge with one lost as sixteen of whom
-/// twelve must agree are with four.
-const LOST_AT_THE_EDGE: usize = 1;
-const LOST_TOO_MANY: usize = 2;
+/// Of sixteen, of whom twelve must agree.
+const LOST_AT_THE_EDGE: usize = 4;
+const LOST_TOO_MANY: usize = 5;
+
+fn sixteen() -> ClusterConfig {
+    ClusterConfig {
+        signers: 16,
+        threshold: 12,
+        ..ClusterConfig::default()
+    }
+}
 
 #[test]
 fn the_last_quorum_that_is_left_replaces_who_is_lost() {
-    let mut cluster = Cluster::start(&ClusterConfig::default());
+    let mut cluster = Cluster::start(&sixteen());
     let (alice, payer) = (User::new("alice"), User::new("payer"));
     // The first signers of the roster, who are not the first operators.
     let lost = cluster.deployment.roster.signers()[..LOST_AT_THE_EDGE].to_vec();
     for key in &lost {
         cluster.operator_of(key).unwrap().kill();
     }
-    let added = cluster.add_operator().unwrap();
+    let added = lost.iter().map(|_| cluster.add_operator().unwrap());
+    let added: Vec<_> = added.collect();
     cluster
-        .until("the newcomer to be a candidate", || {
+        .until("the newcomers to be candidates", || {
             let told = cluster.api().rotations()?;
-            let mut all = told.candidates.iter();
-            Ok(all.any(|it| it.public_key == added).then_some(()))
+            let told: Vec<_> = told.candidates.iter().map(|it| it.public_key).collect();
+            Ok(added.iter().all(|key| told.contains(key)).then_some(()))
         })
         .unwrap();
     let document = consented(&cluster, LOST_AT_THE_EDGE);
@@ -59,13 +67,15 @@ fn the_last_quorum_that_is_left_replaces_who_is_lost() {
     cluster.node.mine(cluster.params().settlement_confirmations);
     until_stage(&cluster, RotationStage::Executed);
 
-    // As many are there again as there were, so the next one may be lost.
+    // As many are there again as there were, so as many more may be lost.
     let basis = cluster.api().rotations().unwrap().basis;
     assert_eq!(basis.roster.epoch().0, 1);
-    assert!(basis.roster.signers().contains(&added));
-    assert!(!basis.roster.signers().contains(&lost[0]));
-    let next = *basis.roster.signers().first().unwrap();
-    cluster.operator_of(&next).unwrap().kill();
+    let signers = basis.roster.signers();
+    assert!(added.iter().all(|key| signers.contains(key)));
+    assert!(lost.iter().all(|key| !signers.contains(key)));
+    for next in &signers[..LOST_AT_THE_EDGE] {
+        cluster.operator_of(next).unwrap().kill();
+    }
     let (asked, _) = common::deposit(&cluster, &alice, 100_000);
     cluster.node.mine(1);
     cluster.settle(Kind::PegIn, &[asked.id]).unwrap();
@@ -98,7 +108,7 @@ fn output(node: &Node, outpoint: OutPoint) -> (TxOut, u32) {
 
 #[test]
 fn without_a_quorum_deposits_go_back_and_the_last_resort_is_left() {
-    let mut cluster = Cluster::start(&ClusterConfig::default());
+    let mut cluster = Cluster::start(&sixteen());
     let alice = User::new("alice");
     let (asked, _) = common::deposit(&cluster, &alice, 150_000);
     cluster.node.mine(1);
