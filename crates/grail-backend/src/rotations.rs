@@ -27,9 +27,12 @@ use crate::{backend::Backend, clock, rosters::Rosters};
 const STEPS_MAX: u32 = 20;
 /// Rotations that are read, and shown: nobody cares for older ones.
 pub const ROTATIONS_MAX: u32 = 50;
-/// Former rosters of which is told for how long they are needed, the newest: each has waited for a
-/// notice, so that no more are needed at a time.
-pub const FORMER_MAX: u64 = 8;
+/// Former rosters of which is told for how long they are needed, the newest. Each has waited for a
+/// notice: that of test networks is short, and a quarter of this is more than can be needed there.
+pub const FORMER_MAX: u64 = 200;
+/// Former rosters in a row that are needed no more, after which none before them is looked at:
+/// parameters of then may have had longer delays.
+pub const FORMER_OVER: u32 = 8;
 /// Moves of the NFT that are gone back for an announcement of another backend.
 const BACK_MAX: usize = 10_000;
 
@@ -110,7 +113,7 @@ pub async fn governance(
         return Ok(Some(today.clone()));
     }
     for row in reader.signed_rotations(ROTATIONS_MAX).await? {
-        let announcement = verified(backend, row.announcement.as_deref())?;
+        let announcement = readable_announcement(backend, &row);
         let proposed = announcement.as_deref().and_then(CheckedRotation::proposed);
         let to_come = proposed.map(|it| &it.governance);
         if let Some(found) = to_come.filter(|it| it.hash() == *hash) {
@@ -153,7 +156,7 @@ pub async fn protocol_of(
         return Ok(Some(known.clone()));
     }
     for row in reader.signed_rotations(ROTATIONS_MAX).await? {
-        let announcement = verified(backend, row.announcement.as_deref())?;
+        let announcement = readable_announcement(backend, &row);
         let Some(proposed) = announcement.as_deref().and_then(CheckedRotation::proposed) else {
             continue;
         };
@@ -176,6 +179,28 @@ fn verified(
 ) -> Result<Option<Arc<CheckedRotation>>, RotationError> {
     text.map(|text| backend.documents.verified(backend, text))
         .transpose()
+}
+
+/// What a row announces. One that cannot be read (damaged, or of rules that have changed) is told
+/// in the log and hides none of the others.
+fn readable_announcement(backend: &Backend, row: &RotationRow) -> Option<Arc<CheckedRotation>> {
+    let verified = verified(backend, row.announcement.as_deref());
+    verified.unwrap_or_else(|error| {
+        tracing::warn!(attempt = row.attempt, %error, "a rotation cannot be read");
+        None
+    })
+}
+
+/// A row's documents, verified; none, and a line in the log, where they cannot be.
+pub fn readable(backend: &Backend, row: RotationRow) -> Option<Known> {
+    let attempt = row.attempt;
+    match read(backend, row) {
+        Ok(known) => Some(known),
+        Err(error) => {
+            tracing::warn!(attempt, error = %format!("{error:#}"), "a rotation cannot be read");
+            None
+        }
+    }
 }
 
 /// A row's documents, verified.

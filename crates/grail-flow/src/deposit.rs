@@ -1,7 +1,7 @@
 //! A deposit and whether it can be served.
 
 use bitcoin::{Amount, OutPoint};
-use grail_types::{Kind, Params};
+use grail_types::{Kind, Params, Terms};
 use serde::{Deserialize, Serialize};
 
 use crate::viability::worth;
@@ -156,9 +156,29 @@ pub fn acceptable(
     }
 }
 
+/// Whether operators would serve a request with these terms and this deposit by the parameters of
+/// today. Of a former roster's they were others when it was made.
+///
+/// # Errors
+/// The code under which the user takes it back.
+pub fn served_today(
+    params: &Params,
+    terms: &Terms,
+    deposit: &Deposit,
+    least: Amount,
+) -> Result<(), ReclaimCode> {
+    let delays = params.reclaim_delay_min..=params.reclaim_delay_max;
+    if !delays.contains(&terms.reclaim_delay) {
+        return Err(ReclaimCode::Refused);
+    }
+    acceptable(params, terms.kind, deposit, least)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use grail_fixtures::terms;
+
     use super::*;
     use crate::request::tests_support::params;
 
@@ -183,6 +203,26 @@ mod tests {
             assert_eq!(needed(asked, DepositOrigin::Payment), asked);
             assert_eq!(needed(asked, DepositOrigin::Coinbase), expected);
         }
+    }
+
+    #[test]
+    fn terms_of_other_parameters_are_served_within_the_delays_of_today() {
+        let params = params();
+        let check = |reclaim_delay| {
+            let terms = Terms {
+                reclaim_delay,
+                ..terms()
+            };
+            let deposit = deposit(50_000, DepositCharms::None);
+            served_today(&params, &terms, &deposit, Amount::ZERO)
+        };
+        let (least, most) = (params.reclaim_delay_min, params.reclaim_delay_max);
+        assert_eq!(check(least - 1), Err(ReclaimCode::Refused));
+        assert_eq!((check(least), check(most)), (Ok(()), Ok(())));
+        assert_eq!(check(most + 1), Err(ReclaimCode::Refused));
+        let small = deposit(19_999, DepositCharms::None);
+        let served = served_today(&params, &terms(), &small, Amount::ZERO);
+        assert_eq!(served, Err(ReclaimCode::BelowMinimum));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use deadline::{
 };
 pub use deposit::{
     COINBASE_MATURITY_BLOCKS, Deposit, DepositCharms, DepositOrigin, ReclaimCode, UnknownCode,
-    acceptable, confirmations_needed,
+    acceptable, confirmations_needed, served_today,
 };
 pub use names::UnknownName;
 pub use request::{

@@ -117,15 +117,22 @@ async fn former(
     let newest = rosters.newest().epoch().0;
     let mut former = Vec::new();
     let lately = newest.saturating_sub(rotations::FORMER_MAX)..newest;
+    let mut over = 0;
     for epoch in lately.rev().map(Epoch) {
         let end = rotations::former_end(backend, reader, rosters, epoch).await?;
-        former.extend(
-            end.filter(|end| *end > tip)
-                .map(|serves_until_height| FormerRoster {
+        match end.filter(|end| *end > tip) {
+            Some(serves_until_height) => {
+                over = 0;
+                former.push(FormerRoster {
                     epoch,
                     serves_until_height,
-                }),
-        );
+                });
+            }
+            None => over += 1,
+        }
+        if over == rotations::FORMER_OVER {
+            break;
+        }
     }
     Ok(former)
 }

@@ -34,7 +34,9 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Answer<Json<Rotations>>
     let basis = basis(backend, &rosters, &nft)?;
     let mut all = Vec::new();
     for row in reader.signed_rotations(ROTATIONS_MAX).await? {
-        let known = rotations::read(backend, row)?;
+        let Some(known) = rotations::readable(backend, row) else {
+            continue;
+        };
         all.push(rotations::status(backend, &mut reader, &rosters, &nft, &known).await?);
     }
     let candidates = candidates(backend, &rosters);

@@ -50,14 +50,8 @@ pub async fn tell(backend: &Backend) -> anyhow::Result<usize> {
     let mut changed = Vec::new();
     // Oldest first, as it happened.
     for row in rows.into_iter().rev() {
-        let attempt = row.attempt;
-        let known = match rotations::read(backend, row) {
-            Ok(known) => known,
-            // A row that cannot be read keeps nothing from the others.
-            Err(error) => {
-                tracing::warn!(attempt, error = %format!("{error:#}"), "a rotation cannot be read");
-                continue;
-            }
+        let Some(known) = rotations::readable(backend, row) else {
+            continue;
         };
         let status = rotations::status(backend, &mut reader, &rosters, &nft, &known).await?;
         let (subject, body) = (Subject::Rotation(status.attempt), body(&status));

@@ -1,25 +1,28 @@
 //! Deposits of a former roster: settled with its signers' help, by themselves, and never at the
 //! cost of others.
 
-use bitcoin::{FeeRate, Transaction, TxIn};
-use grail_api::Settlement;
+use bitcoin::{Amount, FeeRate, Transaction, TxIn};
+use grail_api::{RotationPaper, Settlement};
 use grail_backend::{
     clock,
     roles::{
         build::{self, Built},
         lane,
     },
+    rotations,
 };
 use grail_flow::{AbandonCode, SettlementId, SettlementState};
-use grail_types::{Epoch, SignerIndex};
+use grail_store::SignedRotation;
+use grail_types::{Epoch, ParamsValues, SignerIndex};
 use grail_wire::{Action, decode_proposal};
 use serde_json::json;
 
 use super::{
     bridge::first_house,
     operators::{key, show_up},
-    rotation::{SECOND, get, house, mine_settled, rotation, settled},
+    rotation::{SECOND, get, house, mine_settled, rotate, rotation, settled},
     signers::refusing,
+    steps::{proposal_after, signed},
     users::{Asked, DEPOSIT_SAT},
     wait::eventually,
     world::{Question, World, settlement_id},
@@ -349,5 +352,57 @@ async fn what_a_former_roster_signed_is_replaced_with_its_help() {
         assert_eq!(w.standing(asked).await, ("paid", None));
         assert_eq!(w.paid_count(asked).await, 1);
     }
+    assert_eq!(w.alarms().await, [""; 0]);
+}
+
+/// Operators judge by the parameters of today, whoever holds a deposit.
+#[tokio::test]
+async fn what_parameters_of_today_do_not_allow_is_given_back_without_a_proof() {
+    let mut w = World::new().await;
+    let (made, _) = settled(&w).await;
+    let small = w.ready_peg_ins(4).await;
+    let large = w.ask_peg_in().await;
+    w.mine(vec![w.deposit(&large, 3 * DEPOSIT_SAT)]).await;
+    let second = house(&w, 1, &SECOND);
+    let mut document = proposal_after(&w, &w.backend.deployment.roster, 1);
+    let RotationPaper::Announce(proposed) = &mut document.paper else {
+        panic!("an announcement");
+    };
+    proposed.roster = second.roster.clone();
+    let higher = |values: &mut ParamsValues| values.deposit_min = Amount::from_sat(2 * DEPOSIT_SAT);
+    proposed.params = proposed.params.with(higher).unwrap();
+    let hash = proposed.params.hash(w.backend.bridge());
+    rotations::take(&w.backend, signed(document, 3))
+        .await
+        .unwrap();
+    // A newer row that nobody can read hides it from nobody.
+    let mut tx = w.backend.store.begin().await.unwrap();
+    let unreadable = SignedRotation {
+        attempt: 7,
+        epoch: Epoch(0),
+        next: &hash.to_string(),
+        cancels: false,
+        document: "damaged",
+        now: 1,
+    };
+    assert!(tx.keep_rotation(&unreadable).await.unwrap());
+    tx.commit().await.unwrap();
+    let first = first_house();
+    let step = rotate(&w, &made, &first, &second);
+    let step = step.with_state(3, |state| state.params_hash = hash.0);
+    mine_settled(&w, &step).await;
+    assert_eq!(w.build().await, Built::Hold);
+    w.crash().await;
+    show_up(&w.backend, &[&NOW[..], &FORMER].concat()).await;
+
+    assert_eq!(w.build().await, Built::Outdated);
+    assert_eq!(w.settlements().await.len(), 1);
+    for (asked, _) in &small {
+        let given_back = ("reclaimable", Some("below-minimum"));
+        assert_eq!(w.standing(asked).await, given_back);
+    }
+    let question = w.ask_operators().await;
+    assert_eq!(former_epoch(&question), Some(Epoch(0)));
+    assert_eq!(w.standing(&large).await, ("settling", None));
     assert_eq!(w.alarms().await, [""; 0]);
 }

@@ -33,7 +33,7 @@ pub(super) fn rotation(world: &World, made: &Transaction, from: &House, to: &Hou
     rotate(world, made, from, to).signed_by(3)
 }
 
-fn rotate<'a>(
+pub(super) fn rotate<'a>(
     world: &'a World,
     made: &'a Transaction,
     from: &'a House,
@@ -619,4 +619,33 @@ async fn a_rotation_that_keeps_the_address_keeps_its_donations() {
     let (_, reserves) = get(&w, "/v1/reserves").await;
     assert_eq!(reserves["donations_sat"], 0);
     assert_eq!(reserves["former_sat"], 777);
+}
+
+/// Their operators must not destroy keys that are needed, so none of them is forgotten.
+#[tokio::test]
+async fn every_former_roster_that_is_needed_is_told_of() {
+    let w = World::new().await;
+    let (mut made, _) = settled(&w).await;
+    let mut from = first_house();
+    for number in 1..=10 {
+        let to = house(&w, number, if number % 2 == 0 { &THIRD } else { &SECOND });
+        let step = rotation(&w, &made, &from, &to);
+        w.mine(step.in_block()).await;
+        made = newest_nft(&w).await;
+        from = to;
+    }
+    assert_eq!(epoch(&w).await, Epoch(10));
+    let (_, roster) = get(&w, "/v1/roster").await;
+    let former = roster["former"].as_array().unwrap();
+    let epochs = former.iter().map(|it| it["epoch"].as_u64().unwrap());
+    let epochs: Vec<_> = epochs.collect();
+    assert_eq!(epochs, [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]);
+    // Until its end, each of them.
+    let end = former[9]["serves_until_height"].as_u64().unwrap();
+    let height = u64::from(w.tip_height().await);
+    w.mine_empty(u32::try_from(end - height).unwrap()).await;
+    let (_, roster) = get(&w, "/v1/roster").await;
+    let former = roster["former"].as_array().unwrap();
+    assert!(former.iter().all(|it| it["epoch"] != 0));
+    assert_eq!(former[0]["epoch"], 9);
 }

@@ -5,13 +5,14 @@
 //! what it costs to have believed it is bounded by the deadline of such settlements and by how
 //! often they are tried.
 
-use grail_flow::AbandonCode;
+use anyhow::Context;
+use grail_flow::{AbandonCode, RequestEvent, served_today};
 use grail_policy::adoption::AdoptedRoster;
 use grail_store::{Reader, Request, Settlement, StoreError};
 use grail_types::Roster;
 
 use super::rest;
-use crate::{backend::Backend, rosters::Rosters};
+use crate::{backend::Backend, queue, rosters::Rosters, step::Step};
 
 /// Former epochs that are looked at, the newest of those that have open requests.
 const EPOCHS_MAX: usize = 20;
@@ -65,6 +66,33 @@ fn is_there(backend: &Backend, roster: &Roster, tried: &[Settlement], now: u64) 
 
 async fn tried(reader: &mut Reader, roster: &Roster) -> Result<Vec<Settlement>, StoreError> {
     reader.former_settlements(roster.epoch(), TRIES_READ).await
+}
+
+/// Tells those of a batch whose deposits the parameters of today do not allow that they are theirs
+/// to take back, and says how many they are. Operators judge by today's parameters whoever holds a
+/// deposit: a settlement with one of these would be proven in vain, and count as the bridge's fault.
+pub(super) async fn give_back(backend: &Backend, batch: &[Request]) -> anyhow::Result<usize> {
+    let mut told = 0;
+    let mut step = Step::begin(backend).await?;
+    for request in batch {
+        let Some(outpoint) = request.state.deposit() else {
+            continue;
+        };
+        let row = step.tx.deposit(&outpoint).await?;
+        let row = row.context("a ready request whose deposit is not stored")?;
+        let least = queue::least(backend, request);
+        let served = served_today(backend.params(), &request.terms, &row.deposit, least);
+        if let Err(code) = served {
+            let deposit = outpoint;
+            let event = RequestEvent::DepositUnacceptable { deposit, code };
+            step.tell_request(request.id, event).await?;
+            told += 1;
+        }
+    }
+    if told > 0 {
+        step.commit().await?;
+    }
+    Ok(told)
 }
 
 /// The former roster that holds all of these deposits, if one does.

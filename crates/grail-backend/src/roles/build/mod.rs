@@ -200,6 +200,9 @@ async fn settle(backend: &Backend, rosters: &Rosters, holder: &Roster) -> anyhow
     // What cannot be planned must not stand in the way of what can: those after it get their turn
     // in the same look.
     while !batch.is_empty() {
+        if tip.former.is_some() && former::give_back(backend, &batch).await? > 0 {
+            return Ok(Built::Outdated);
+        }
         let (planned, previous) = plan(backend, &tip, batch.clone(), price).await?;
         let left_out = match planned {
             Ok(plan) => {
