@@ -42,6 +42,7 @@ mod rivals;
 mod rotation;
 mod signers;
 mod steps;
+mod strangers;
 mod taken;
 mod users;
 #[path = "../support/wait.rs"]

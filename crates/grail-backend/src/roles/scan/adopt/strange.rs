@@ -20,6 +20,12 @@ pub(in crate::roles::scan) enum Strange {
     VaultNotSpent,
     #[error("the vault holds {vault}, and {supply} sat of zkBTC exist")]
     VaultShort { vault: Amount, supply: u64 },
+    #[error(
+        "the vault's coin does not follow from {minted} sat of zkBTC minted and {burned} burned"
+    )]
+    VaultMismatch { minted: u64, burned: u64 },
+    #[error("the supply does not follow from {minted} sat of zkBTC minted and {burned} burned")]
+    SupplyMismatch { minted: u64, burned: u64 },
     #[error("expected {expected} outputs under its spell, got {got}")]
     Outputs { expected: usize, got: usize },
     #[error("it spends {0} deposits, more than any settlement")]
