@@ -13,6 +13,7 @@ mod chain;
 mod coinbase;
 mod crash;
 mod deposits;
+mod disguised;
 mod fees;
 mod foreign;
 mod forged_receipts;

@@ -39,6 +39,11 @@ pub(in crate::roles::scan) enum Strange {
         input_index: usize,
         request: RequestId,
     },
+    #[error("it spends the deposit of request {request} at input {input_index} and serves nobody")]
+    ServesNobody {
+        input_index: usize,
+        request: RequestId,
+    },
     #[error("output {output_index} does not pay request {request}")]
     NotPaid {
         output_index: usize,
