@@ -138,3 +138,61 @@ fn roster(leaf: &Script) -> Option<Roster> {
     let threshold = u16::try_from(read.get(keys_end)?.script_num()?).ok()?;
     Roster::new(Epoch(0), keys, Threshold(threshold)).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use bitcoin::{Amount, ScriptBuf, secp256k1::Keypair};
+    use grail_types::{BridgeApp, Kind, Network, SIGNERS_MIN};
+
+    use super::*;
+
+    fn terms(key: XOnlyPublicKey) -> Terms {
+        let (identity, vk) = ([1; 32], [2; 32]);
+        Terms {
+            kind: Kind::PegIn,
+            network: Network::Regtest,
+            bridge: BridgeApp { identity, vk },
+            destination: ScriptBuf::new_p2tr(&Secp256k1::new(), key, None)
+                .try_into()
+                .unwrap(),
+            fee_cap: Amount::ZERO,
+            epoch: Epoch(0),
+            reclaim_key: key,
+            reclaim_delay: 24,
+            nonce: [0; 16],
+        }
+    }
+
+    fn keys(count: usize) -> Vec<XOnlyPublicKey> {
+        let secp = Secp256k1::new();
+        let seeds = (1..=u8::try_from(count).unwrap()).map(|seed| [seed; 32]);
+        let pairs = seeds.map(|seed| Keypair::from_seckey_slice(&secp, &seed).unwrap());
+        let mut keys: Vec<_> = pairs.map(|pair| pair.x_only_public_key().0).collect();
+        keys.sort_by_key(XOnlyPublicKey::serialize);
+        keys
+    }
+
+    #[test]
+    fn a_deposits_leaf_tells_its_roster_and_no_other_script_does() {
+        let secp = Secp256k1::new();
+        // Numbers above 16 are pushed in another way.
+        for count in [SIGNERS_MIN, 4, 17, 33, SIGNERS_MAX] {
+            let keys = keys(count);
+            let terms = terms(keys[0]);
+            let threshold = Threshold(u16::try_from(count / 2 + 1).unwrap());
+            let expected = Roster::new(Epoch(0), keys, threshold).unwrap();
+            let tree = DepositTree::new(&secp, InternalKey::Nums, &terms, &expected);
+            let leaf = tree.leaf.script();
+            assert_eq!(roster(leaf), Some(expected), "{count} keys");
+            for other in [&tree.reclaim.script()[..], &leaf[33..]] {
+                let read = roster(other);
+                assert!(read.is_none_or(|read| deposit_request(other, &read).is_none()));
+            }
+            let longer = ScriptBuf::from_bytes([leaf.as_bytes(), &[0x51]].concat());
+            let read = roster(&longer);
+            assert!(read.is_none_or(|read| deposit_request(&longer, &read).is_none()));
+        }
+        assert_eq!(roster(Script::new()), None);
+    }
+}
