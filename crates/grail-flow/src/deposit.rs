@@ -177,7 +177,7 @@ pub fn served_today(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use grail_fixtures::terms;
+    use grail_fixtures::script::terms;
 
     use super::*;
     use crate::request::tests_support::params;

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// What alarms that nobody has looked at say.
-async fn details(w: &World) -> Vec<String> {
+pub async fn details(w: &World) -> Vec<String> {
     let mut reader = w.backend.store.read().await.unwrap();
     let alarms = reader.alarms(0, 100).await.unwrap().into_iter();
     let open = alarms.filter(|alarm| alarm.acknowledged_at.is_none());
@@ -28,7 +28,7 @@ async fn details(w: &World) -> Vec<String> {
         .collect()
 }
 
-fn state(w: &World, made: &Transaction) -> RosterState {
+pub fn state(w: &World, made: &Transaction) -> RosterState {
     let read = PrevTx::read_committed(made, w.backend.mock());
     let app = nft_app(&w.backend.bridge().app);
     roster_state(&read.charms_at(0), &app).unwrap().unwrap()

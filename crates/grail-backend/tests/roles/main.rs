@@ -13,6 +13,7 @@ mod chain;
 mod coinbase;
 mod crash;
 mod deposits;
+mod disguised;
 mod fees;
 mod foreign;
 mod forged_receipts;
@@ -42,6 +43,7 @@ mod rivals;
 mod rotation;
 mod signers;
 mod steps;
+mod strangers;
 mod taken;
 mod users;
 #[path = "../support/wait.rs"]

@@ -235,16 +235,14 @@ impl<'a> Scanner<'a> {
                 adopt::take(step, settled, transaction, Place::Block(at)).await?;
             }
             Some(Effect::Breaks(strange)) => {
-                let reason = strange.to_string();
-                let alarm = Alarm::ForeignSettlement {
-                    txid,
-                    block: at,
-                    reason,
-                };
-                step.raise(&alarm).await?;
-                taken::note(step, (txid, transaction), spent.known, at).await?;
+                taken::note_breach(step, (txid, transaction), strange, spent.known, at).await?;
             }
             Some(Effect::Rotates(..) | Effect::ServesNobody(_)) => {
+                // Sponsors pay for these, and nobody else does. The NFT moves on all the same.
+                if let Some(strange) = taken::unserved(step, transaction, spent.known).await? {
+                    let taker = (txid, transaction);
+                    return taken::note_breach(step, taker, &strange, spent.known, at).await;
+                }
                 // Whatever was to spend the same NFT can never be, nor what builds on it.
                 if let Some(nft_input) = effect.and_then(Effect::nft_input) {
                     let conflict = SettlementEvent::ConflictFound;

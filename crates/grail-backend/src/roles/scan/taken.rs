@@ -5,11 +5,56 @@
 
 use anyhow::Context;
 use bitcoin::{Transaction, Txid};
-use grail_flow::{BlockRef, ReclaimCode, RequestEvent, SettlementEvent};
+use grail_flow::{Alarm, BlockRef, ReclaimCode, RequestEvent, SettlementEvent};
 use grail_store::{DepositRow, DepositState, Reclaim};
 
-use super::{known::Known, tell_spender};
+use super::{adopt::Strange, known::Known, tell_spender};
 use crate::step::Step;
+
+/// The first user's deposit that is spent by a transaction which serves nobody. Its shape may be
+/// that of a step which sponsors pay for: whatever else it spends goes to the miners.
+pub(super) async fn unserved(
+    step: &mut Step<'_>,
+    transaction: &Transaction,
+    known: &Known,
+) -> anyhow::Result<Option<Strange>> {
+    for (input_index, input) in transaction.input.iter().enumerate() {
+        let spent = &input.previous_output;
+        if !known.may_hold(spent) {
+            continue;
+        }
+        let Some(row) = step.tx.deposit(spent).await? else {
+            continue;
+        };
+        let request = step.tx.request(&row.request).await?;
+        let request = request.context("a deposit without its request")?;
+        if !request.terms.kind.is_sponsor() {
+            return Ok(Some(Strange::ServesNobody {
+                input_index,
+                request: row.request,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// Tells of a mined transaction that breaks a rule of the bridge, and takes note of what it spends.
+pub(super) async fn note_breach(
+    step: &mut Step<'_>,
+    (txid, transaction): (Txid, &Transaction),
+    strange: &Strange,
+    known: &Known,
+    at: BlockRef,
+) -> anyhow::Result<()> {
+    let reason = strange.to_string();
+    let alarm = Alarm::ForeignSettlement {
+        txid,
+        block: at,
+        reason,
+    };
+    step.raise(&alarm).await?;
+    note(step, (txid, transaction), known, at).await
+}
 
 /// Takes note of all that a mined transaction spends: its deposits are taken, and whatever was to
 /// spend the same can never be.

@@ -4,13 +4,15 @@
 //! Owns the rules by which one is believed: those of the bridge's own contract and policy as far as
 //! a mined transaction shows them. Trusts the node for what is in blocks. A commitment counts only
 //! in a leaf that the output's key commits to, a request only at its own address and with what goes
-//! to its own destination.
+//! to its own destination. What is no request's is counted, and told to none.
 
+mod books;
 mod previous;
 mod read;
 mod strange;
+mod whose;
 
-use bitcoin::{Amount, OutPoint, Transaction};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction};
 use grail_flow::{BlockRef, Deposit, RequestEvent, SettlementEvent, SettlementId};
 use grail_store::{AdoptedSettlement, SettlementItem};
 use grail_types::{Epoch, RequestId};
@@ -35,6 +37,8 @@ pub(super) struct Settled {
 struct Paid {
     item: SettlementItem,
     deposit: Deposit,
+    /// Where it lay.
+    script: ScriptBuf,
     /// The block that holds the deposit, and its transaction.
     made: Made,
 }
@@ -57,7 +61,9 @@ pub(super) async fn take(
                 .await?;
         }
         step.tx.put_transaction(&paid.made.transaction).await?;
-        if step.tx.request(&item.request).await?.is_some() {
+        // A commitment can be anybody's: a request's own deposits are those at its address.
+        let request = step.tx.request(&item.request).await?;
+        if request.is_some_and(|request| request.deposit_script == paid.script) {
             record(step, &item.request, paid.deposit, paid.made.block).await?;
         }
         items.push(item);

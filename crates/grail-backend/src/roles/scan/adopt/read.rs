@@ -1,22 +1,21 @@
 //! Reading a settlement from its transaction, by position (ADR 3).
 
 use anyhow::Context;
-use bitcoin::{
-    Amount, OutPoint, Script, Transaction, TxIn, TxOut, Witness,
-    secp256k1::{Secp256k1, Verification},
-    taproot::{ControlBlock, LeafVersion},
-};
+use bitcoin::{Amount, OutPoint, Script, Transaction};
 use grail_bridge_contract::RosterState;
 use grail_charms::PrevTx;
-use grail_flow::{BlockRef, DepositCharms};
+use grail_flow::{BlockRef, Deposit, DepositCharms};
 use grail_policy::adoption::AdoptedRoster;
-use grail_script::deposit_request;
 use grail_spell::BridgeCharms;
 use grail_store::{Reader, SETTLEMENT_ITEMS_MAX, SettlementItem};
-use grail_types::{Kind, RequestId};
-use grail_witness::output_key;
+use grail_types::{Kind, Terms};
 
-use super::{Made, Paid, Settled, Strange, previous::previous};
+use super::{
+    Made, Paid, Settled, Strange,
+    books::{Books, Effect},
+    previous::previous,
+    whose::Whose,
+};
 use crate::{backend::Backend, roles::scan::deposits::deposit_at, rosters::Rosters};
 
 /// A move of the NFT within its epoch.
@@ -33,7 +32,7 @@ pub(in crate::roles::scan) struct Move<'a> {
 
 impl Move<'_> {
     /// The roster that holds the NFT.
-    fn roster(&self) -> &AdoptedRoster {
+    pub(super) fn roster(&self) -> &AdoptedRoster {
         self.rosters.newest()
     }
 }
@@ -63,15 +62,22 @@ pub(in crate::roles::scan) async fn read(
         return Ok(Err(Strange::Unconfirmed));
     };
     let mut reader = backend.store.read().await?;
+    let mut books = frame.books;
     let mut paid = Vec::with_capacity(made.len());
     for (position, made) in made.into_iter().enumerate() {
         match frame
             .paid(backend, &mut reader, moved, position, made)
             .await?
         {
-            Ok(item) => paid.push(item),
+            Ok((item, effect)) => {
+                books.add(effect);
+                paid.push(item);
+            }
             Err(strange) => return Ok(Err(strange)),
         }
+    }
+    if let Err(strange) = books.check() {
+        return Ok(Err(strange));
     }
     let put_in = sum(spent.iter().map(|spent| spent.value));
     let outputs = moved.transaction.output.iter();
@@ -96,6 +102,8 @@ struct Frame {
     read: PrevTx,
     first_input: usize,
     first_output: usize,
+    /// With nothing done yet.
+    books: Books,
 }
 
 impl Frame {
@@ -162,10 +170,15 @@ impl Frame {
             read,
             first_input,
             first_output,
+            books: Books {
+                vault: [before_vault.unwrap_or(Amount::ZERO), held],
+                supply: [moved.before.supply, after.supply],
+                done: Effect::default(),
+            },
         })
     }
 
-    /// The item at `position`, its deposit made by `made`.
+    /// The item at `position`, its deposit made by `made`, and what it does to the books.
     async fn paid(
         &self,
         backend: &Backend,
@@ -173,7 +186,7 @@ impl Frame {
         moved: &Move<'_>,
         position: usize,
         made: Made,
-    ) -> anyhow::Result<Result<Paid, Strange>> {
+    ) -> anyhow::Result<Result<(Paid, Effect), Strange>> {
         let input_index = self.first_input.saturating_add(position);
         let output_index = self.first_output.saturating_add(position);
         let input = moved.transaction.input.get(input_index);
@@ -184,89 +197,80 @@ impl Frame {
         let spent = previous.output(input.previous_output.vout);
         let script = &spent.context("an output that was read")?.script_pubkey;
 
-        let known = reader.deposit(&deposit.outpoint).await?;
-        let committed = || committed(&backend.secp, input, script, moved.rosters);
-        let Some(request) = known.map(|row| row.request).or_else(committed) else {
-            return Ok(Err(Strange::NoDeposit(input_index)));
-        };
-        let not_paid = Strange::NotPaid {
-            output_index,
-            request,
+        let (shows, coin) = ((input_index, input), (&deposit, script.as_script()));
+        let Whose { request, terms } = match Whose::of(backend, reader, moved, shows, coin).await? {
+            Ok(whose) => whose,
+            Err(strange) => return Ok(Err(strange)),
         };
         let vout = u32::try_from(output_index)?;
-        let Some(output) = self.read.output(vout) else {
-            return Ok(Err(not_paid));
+        let outcome = self.outcome(backend, vout, &deposit);
+        let Some(outcome) = outcome.filter(|it| it.serves(terms.as_ref())) else {
+            return Ok(Err(Strange::NotPaid {
+                output_index,
+                request,
+            }));
         };
-        let app = &backend.bridge().app;
-        let (kind, amount_out, worth) = match self.read.bridge_charms(vout, app) {
-            BridgeCharms::Token(sat) => {
-                let minted = Amount::from_sat(sat);
-                (Kind::PegIn, minted, minted.checked_add(output.value))
-            }
-            BridgeCharms::Nothing => (Kind::PegOut, output.value, Some(output.value)),
-            BridgeCharms::Nft(_) | BridgeCharms::Other => return Ok(Err(not_paid)),
-        };
-        let put_in = match (kind, deposit.charms) {
-            (Kind::PegIn, DepositCharms::None) => Some(deposit.value),
-            (Kind::PegOut, DepositCharms::ZkBtc(burned)) => burned.checked_add(deposit.value),
-            _ => None,
-        };
-        let share = put_in
-            .zip(worth)
-            .and_then(|(put_in, out)| put_in.checked_sub(out));
-        let Some(fee_share) = share.filter(|share| *share <= Amount::MAX_MONEY) else {
-            return Ok(Err(not_paid));
-        };
-        if let Some(row) = reader.request(&request).await? {
-            if row.deposit_script != *script {
-                let strange = Strange::OtherAddress {
-                    input_index,
-                    request,
-                };
-                return Ok(Err(strange));
-            }
-            if row.terms.kind != kind || !pays(output, row.terms.destination.script()) {
-                return Ok(Err(not_paid));
-            }
-        }
         let item = SettlementItem {
             request,
             deposit: deposit.outpoint,
-            amount_out,
-            fee_share,
+            amount_out: outcome.amount,
+            fee_share: outcome.fee_share,
         };
-        Ok(Ok(Paid {
+        let script = script.clone();
+        let paid = Paid {
             item,
             deposit,
+            script,
             made,
-        }))
+        };
+        Ok(Ok((paid, outcome.effect)))
+    }
+
+    /// What an output gives for a deposit; none if that is nothing, or more than was put in.
+    fn outcome(&self, backend: &Backend, vout: u32, deposit: &Deposit) -> Option<Outcome<'_>> {
+        let output = self.read.output(vout)?;
+        let (kind, amount, worth) = match self.read.bridge_charms(vout, &backend.bridge().app) {
+            BridgeCharms::Token(sat) => {
+                let minted = Amount::from_sat(sat);
+                (Kind::PegIn, minted, minted.checked_add(output.value)?)
+            }
+            BridgeCharms::Nothing => (Kind::PegOut, output.value, output.value),
+            BridgeCharms::Nft(_) | BridgeCharms::Other => return None,
+        };
+        let (minted, burned) = match (kind, deposit.charms) {
+            (Kind::PegIn, DepositCharms::None) => (amount, Amount::ZERO),
+            (Kind::PegOut, DepositCharms::ZkBtc(burned)) => (Amount::ZERO, burned),
+            _ => return None,
+        };
+        let put_in = burned.checked_add(deposit.value)?;
+        let fee_share = put_in.checked_sub(worth)?;
+        (fee_share <= Amount::MAX_MONEY).then_some(Outcome {
+            kind,
+            destination: output.script_pubkey.as_script(),
+            amount,
+            fee_share,
+            effect: Effect {
+                minted: minted.to_sat(),
+                burned: burned.to_sat(),
+            },
+        })
     }
 }
 
-fn pays(output: &TxOut, destination: &Script) -> bool {
-    output.script_pubkey.as_script() == destination
+/// What an output gives for a deposit.
+struct Outcome<'a> {
+    kind: Kind,
+    destination: &'a Script,
+    amount: Amount,
+    fee_share: Amount,
+    effect: Effect,
 }
 
-/// The request that a spent deposit commits to: in the leaf that the witness shows, if it is a
-/// roster's that the bridge has or had, and the output's key commits to it. Consensus has run it,
-/// so a leaf that is there is the one that was spent by.
-fn committed<C: Verification>(
-    secp: &Secp256k1<C>,
-    input: &TxIn,
-    script: &Script,
-    rosters: &Rosters,
-) -> Option<RequestId> {
-    let (leaf, control_block) = leaf(&input.witness)?;
-    let output_key = output_key(script).ok()??;
-    if !control_block.verify_taproot_commitment(secp, output_key, leaf) {
-        return None;
+impl Outcome<'_> {
+    /// Whether it is what terms ask for, where they are known.
+    fn serves(&self, terms: Option<&Terms>) -> bool {
+        terms.is_none_or(|terms| {
+            terms.kind == self.kind && terms.destination.script() == self.destination
+        })
     }
-    let mut all = rosters.all();
-    all.find_map(|adopted| deposit_request(leaf, adopted.roster()))
-}
-
-fn leaf(witness: &Witness) -> Option<(&Script, ControlBlock)> {
-    let leaf = witness.taproot_leaf_script()?;
-    let control_block = ControlBlock::decode(witness.taproot_control_block()?).ok()?;
-    (leaf.version == LeafVersion::TapScript).then_some((leaf.script, control_block))
 }

@@ -20,6 +20,12 @@ pub(in crate::roles::scan) enum Strange {
     VaultNotSpent,
     #[error("the vault holds {vault}, and {supply} sat of zkBTC exist")]
     VaultShort { vault: Amount, supply: u64 },
+    #[error(
+        "the vault's coin does not follow from {minted} sat of zkBTC minted and {burned} burned"
+    )]
+    VaultMismatch { minted: u64, burned: u64 },
+    #[error("the supply does not follow from {minted} sat of zkBTC minted and {burned} burned")]
+    SupplyMismatch { minted: u64, burned: u64 },
     #[error("expected {expected} outputs under its spell, got {got}")]
     Outputs { expected: usize, got: usize },
     #[error("it spends {0} deposits, more than any settlement")]
@@ -30,6 +36,11 @@ pub(in crate::roles::scan) enum Strange {
     NoDeposit(usize),
     #[error("the deposit at input {input_index} is not at the address of request {request}")]
     OtherAddress {
+        input_index: usize,
+        request: RequestId,
+    },
+    #[error("it spends the deposit of request {request} at input {input_index} and serves nobody")]
+    ServesNobody {
         input_index: usize,
         request: RequestId,
     },
