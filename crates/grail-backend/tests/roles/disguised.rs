@@ -1,16 +1,17 @@
 //! Users' deposits spent in what has the shape of a step that sponsors pay for: a theft, whatever
 //! the NFT says.
 
-use bitcoin::{Amount, OutPoint, Transaction, TxOut};
+use bitcoin::{Amount, OutPoint, Transaction, TxOut, Witness};
 use grail_backend::roles::build::Built;
 use grail_bridge_contract::{Action, RosterState};
 use grail_charms::{SettlementItem, step_spell};
 use grail_fixtures::house::{House, Rotated, announced, state_of};
+use grail_fixtures::world::output;
 use grail_types::Epoch;
 
 use super::{
-    bridge::{first_house, payment, prover, transaction},
-    foreign::{details, state},
+    bridge::{first_house, own_script, payment, prover, transaction},
+    foreign::{by_leaf, details, state, tree},
     rotation::{SECOND, house, rotation, settled},
     users::{Asked, DEPOSIT_SAT},
     world::World,
@@ -214,4 +215,28 @@ async fn a_step_that_its_sponsors_pay_for_raises_nothing() {
         assert_eq!(old.standing(&user).await, ("ready", None), "{name}");
         w.chain.fork_at(height);
     }
+}
+
+#[tokio::test]
+async fn a_deposit_that_operators_spend_without_the_nft_is_a_theft() {
+    let w = World::new().await;
+    settled(&w).await;
+    let (user, deposit) = w.ready_peg_ins(1).await.remove(0);
+    let (other, theirs) = w.ready_peg_ins(1).await.remove(0);
+    let mut reader = w.backend.store.read().await.unwrap();
+    let request = reader.request(&user.id).await.unwrap().unwrap();
+    drop(reader);
+    let mut theft = transaction(&[deposit], vec![output(1_000, own_script())]);
+    theft.input[0].witness = by_leaf(&tree(&w, &request.terms).leaf);
+    // Its user's own way out is none.
+    let mut reclaim = transaction(&[theirs], vec![output(1_000, own_script())]);
+    reclaim.input[0].witness = Witness::from_slice(&[[0; 64].as_slice(), &[0x51], &[0xc0; 65]]);
+    w.mine(vec![reclaim, theft]).await;
+    let details = details(&w).await;
+    assert_eq!(details.len(), 1, "{details:?}");
+    assert!(details[0].starts_with("foreign-settlement"), "{details:?}");
+    assert!(details[0].contains("by its operators' leaf"), "{details:?}");
+    assert_eq!(w.standing(&user).await, ("taken", None));
+    assert_eq!(w.standing(&other).await.0, "reclaimed");
+    assert_eq!(w.build().await, Built::Hold);
 }

@@ -4,11 +4,13 @@
 //! unspent outputs for deposits of requests that this wallet may have made. Believes the node for
 //! the chain, and the API for nothing: its rosters are hints, which can at most cost time.
 
+mod hints;
+
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use bitcoin::{Amount, Script, ScriptBuf, Transaction};
-use grail_api::{CheckedReceipt, PageQuery};
+use grail_api::CheckedReceipt;
 use grail_attest::Protocol;
 use grail_chain::{BitcoinCore, BlockSource as _, Chain as _, ChainError};
 use grail_types::Roster;
@@ -18,11 +20,12 @@ use grail_wallet::reclaim::Deposit;
 use grail_wallet::recovery::{Candidate, Era, SCRIPTS_MAX, Search, WINDOWS_USUAL, eras};
 use grail_wallet::slot::{SlotKeys, WINDOW_BLOCKS, window_of};
 
+use self::hints::{Hint, add_delays, hints};
 use crate::arguments;
 use crate::failure::Failure;
 use crate::home::read_json;
 use crate::node::{Unspent, scan_settled};
-use crate::progress::{Note, Progress};
+use crate::progress::Progress;
 use crate::report::{Recovered, RecoveredDeposit};
 use crate::session::{Session, Settings, now};
 
@@ -30,9 +33,6 @@ use crate::session::{Session, Settings, now};
 const LOOK_AHEAD: u32 = 1_000;
 /// Scripts of one scan: four megabytes of question. A scan takes as long for one script.
 const BATCH_SCRIPTS: usize = 50_000;
-/// Most rosters taken from an API, the newest first.
-const HINTS_MAX: u64 = 4;
-
 /// Finds what the words alone find.
 pub fn recover(
     settings: &Settings,
@@ -126,7 +126,9 @@ fn search(
     let mut fee_caps = FEE_CAP_RUNGS.to_vec();
     fee_caps.extend(asked.fee_cap.filter(|cap| !FEE_CAP_RUNGS.contains(cap)));
     let usual = protocol.params().reclaim_delay_min;
-    // Of what the bridge went by before too: a request is made with the shortest delay of its time.
+    let hints = hints(session, progress);
+    // Of what the bridge went by before too, as far as this folder knows: a request is made with
+    // the shortest delay of its time.
     let mut delays = vec![usual];
     let before = session
         .known_protocols()
@@ -136,13 +138,13 @@ fn search(
             delays.push(delay);
         }
     }
-    let search = Search {
+    let mut search = Search {
         bridge: *protocol.bridge(),
         windows: first..=last,
         fee_caps,
         delays,
         destination,
-        eras: all_eras(session, last, progress)?,
+        eras: all_eras(session, last, &hints)?,
     };
     if search.count() > SCRIPTS_MAX {
         return Err(Failure::new(
@@ -153,15 +155,12 @@ fn search(
             ),
         ));
     }
+    add_delays(&mut search, &hints, progress);
     Ok(search)
 }
 
 /// The rosters that blocks show, then those of receipts and of the API, which may be of any time.
-fn all_eras(
-    session: &Session,
-    last: u32,
-    progress: &mut dyn Progress,
-) -> Result<Vec<Era>, Failure> {
+fn all_eras(session: &Session, last: u32, said: &[Hint]) -> Result<Vec<Era>, Failure> {
     let mut eras = eras(session.wallet.rosters_noted(), last);
     let is_whole = eras.iter().any(|era| era.roster.epoch().0 == 0);
     let receipts = session.home.receipts()?.receipts;
@@ -170,11 +169,8 @@ fn all_eras(
         .map(|(_, receipt)| receipt.roster().clone())
         .collect();
     // From the deployment on, blocks have shown every one.
-    if !is_whole && session.has_api() {
-        match hints_of_api(session) {
-            Ok(said) => hints.extend(said),
-            Err(failure) => progress.note(Note::new(failure.code, failure.message)),
-        }
+    if !is_whole {
+        hints.extend(said.iter().filter_map(|hint| hint.roster.clone()));
     }
     for roster in hints {
         if eras.iter().all(|era| era.roster != roster) {
@@ -196,22 +192,6 @@ fn all_eras(
 
 const fn any_time(last: u32) -> RangeInclusive<u32> {
     0..=last
-}
-
-fn hints_of_api(session: &Session) -> Result<Vec<Roster>, Failure> {
-    let client = session.api()?;
-    let query = PageQuery {
-        after: None,
-        limit: u16::try_from(HINTS_MAX).ok(),
-    };
-    let mut rosters = Vec::new();
-    for summary in client.rosters(&query)?.items {
-        if rosters.len() as u64 == HINTS_MAX {
-            break;
-        }
-        rosters.extend(client.roster_of(summary.epoch)?.roster().ok());
-    }
-    Ok(rosters)
 }
 
 /// Every unspent output at the address of a candidate, and the lowest height of the scans.

@@ -256,6 +256,12 @@ impl<'a> Scanner<'a> {
                 taken::note(step, (txid, transaction), spent.known, at).await?;
             }
             Some(Effect::Deploys) | None => {
+                let secp = &self.backend.secp;
+                let strange = taken::without_nft(secp, step, transaction, spent.known).await?;
+                if let Some(strange) = strange {
+                    let taker = (txid, transaction);
+                    return taken::note_breach(step, taker, &strange, spent.known, at).await;
+                }
                 self.note_spends(step, (txid, transaction), spent, at)
                     .await?;
             }

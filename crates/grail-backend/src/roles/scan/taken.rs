@@ -4,8 +4,12 @@
 //! alarm, and they are shown as what they are. A reorg gives them back.
 
 use anyhow::Context;
-use bitcoin::{Transaction, Txid};
+use bitcoin::{
+    Transaction, Txid,
+    secp256k1::{Secp256k1, Verification},
+};
 use grail_flow::{Alarm, BlockRef, ReclaimCode, RequestEvent, SettlementEvent};
+use grail_script::{DepositTree, InternalKey};
 use grail_store::{DepositRow, DepositState, Reclaim};
 
 use super::{adopt::Strange, known::Known, tell_spender};
@@ -30,6 +34,38 @@ pub(super) async fn unserved(
         let request = request.context("a deposit without its request")?;
         if !request.terms.kind.is_sponsor() {
             return Ok(Some(Strange::ServesNobody {
+                input_index,
+                request: row.request,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+/// The first deposit of the rows that operators spent, by the leaf of its quorum, in a transaction
+/// that leaves the NFT where it is. Their rules let them sign none.
+pub(super) async fn without_nft<C: Verification>(
+    secp: &Secp256k1<C>,
+    step: &mut Step<'_>,
+    transaction: &Transaction,
+    known: &Known,
+) -> anyhow::Result<Option<Strange>> {
+    for (input_index, input) in transaction.input.iter().enumerate() {
+        let spent = &input.previous_output;
+        let Some(leaf) = input.witness.taproot_leaf_script() else {
+            continue;
+        };
+        if !known.may_hold(spent) {
+            continue;
+        }
+        let Some(row) = step.tx.deposit(spent).await? else {
+            continue;
+        };
+        let request = step.tx.request(&row.request).await?;
+        let request = request.context("a deposit without its request")?;
+        let tree = DepositTree::new(secp, InternalKey::Nums, &request.terms, &request.roster);
+        if leaf.script == tree.leaf.script() {
+            return Ok(Some(Strange::WithoutNft {
                 input_index,
                 request: row.request,
             }));

@@ -44,6 +44,14 @@ pub(in crate::roles::scan) enum Strange {
         input_index: usize,
         request: RequestId,
     },
+    #[error(
+        "input {input_index} spends the deposit of request {request} by its operators' leaf, and the NFT stays \
+         where it is"
+    )]
+    WithoutNft {
+        input_index: usize,
+        request: RequestId,
+    },
     #[error("output {output_index} does not pay request {request}")]
     NotPaid {
         output_index: usize,
