@@ -226,10 +226,10 @@ async fn a_deposit_that_operators_spend_without_the_nft_is_a_theft() {
     let mut reader = w.backend.store.read().await.unwrap();
     let request = reader.request(&user.id).await.unwrap().unwrap();
     drop(reader);
-    let mut theft = transaction(&[deposit], vec![output(1_000, own_script())]);
+    let mut theft = transaction(&[deposit], vec![output(1_000, own_script(7))]);
     theft.input[0].witness = by_leaf(&tree(&w, &request.terms).leaf);
     // Its user's own way out is none.
-    let mut reclaim = transaction(&[theirs], vec![output(1_000, own_script())]);
+    let mut reclaim = transaction(&[theirs], vec![output(1_000, own_script(7))]);
     reclaim.input[0].witness = Witness::from_slice(&[[0; 64].as_slice(), &[0x51], &[0xc0; 65]]);
     w.mine(vec![reclaim, theft]).await;
     let details = details(&w).await;

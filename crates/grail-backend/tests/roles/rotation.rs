@@ -635,6 +635,7 @@ async fn every_former_roster_that_is_needed_is_told_of() {
         from = to;
     }
     assert_eq!(epoch(&w).await, Epoch(10));
+    show_up(&w.backend, &THIRD).await;
     let (_, roster) = get(&w, "/v1/roster").await;
     let former = roster["former"].as_array().unwrap();
     let epochs = former.iter().map(|it| it["epoch"].as_u64().unwrap());
