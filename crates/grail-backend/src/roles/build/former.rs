@@ -70,7 +70,8 @@ async fn tried(reader: &mut Reader, roster: &Roster) -> Result<Vec<Settlement>, 
 
 /// Tells those of a batch whose deposits the parameters of today do not allow that they are theirs
 /// to take back, and says how many they are. Operators judge by today's parameters whoever holds a
-/// deposit: a settlement with one of these would be proven in vain, and count as the bridge's fault.
+/// deposit: a settlement with one of these would be proven in vain, and count as the bridge's
+/// fault.
 pub(super) async fn give_back(backend: &Backend, batch: &[Request]) -> anyhow::Result<usize> {
     let mut told = 0;
     let mut step = Step::begin(backend).await?;
