@@ -71,7 +71,8 @@ pub struct RotationRequest<'a> {
     pub step: RotationStep,
     /// Deposits of sponsors of this step; as few are taken as pay for it.
     pub sponsors: Vec<Deposit>,
-    /// Fee rate to aim at; clamped to the parameters.
+    /// Fee rate to aim at: at least the lowest of the parameters, at most three quarters of the
+    /// highest.
     pub fee_rate: FeeRate,
     /// Bytes of the proof that the prover will make.
     pub proof_bytes: usize,
@@ -138,9 +139,10 @@ impl RotationRequest<'_> {
         mut self,
         secp: &Secp256k1<C>,
     ) -> Result<RotationPlan, RotationPlanError> {
-        let fee_rate = self
-            .fee_rate
-            .clamp(self.params.fee_rate_min, self.params.fee_rate_max);
+        let (least, most) = (self.params.fee_rate_min, self.params.fee_rate_max);
+        // Coins go whole: at the highest rate itself hardly any would be enough and not too much.
+        let aim = most.to_sat_per_kwu().saturating_mul(3) / 4;
+        let fee_rate = self.fee_rate.min(FeeRate::from_sat_per_kwu(aim)).max(least);
         let state = self.state_after(secp)?;
         let value = |deposit: &Deposit| deposit.coin.output.value;
         self.sponsors.sort_by_key(|it| std::cmp::Reverse(value(it)));

@@ -103,6 +103,15 @@ fn operators_take_the_most_that_is_planned_with_and_not_much_more() {
 }
 
 #[test]
+fn whatever_the_rate_of_the_day_some_coin_is_enough_and_not_too_much() {
+    let most = most();
+    for part in [95, 100] {
+        let plan = planned(&[most * part / 100], FeeRate::MAX).unwrap();
+        assert_eq!(plan.sponsors.len(), 1);
+    }
+}
+
+#[test]
 fn those_who_give_too_little_are_waited_for() {
     let error = planned(&[300, 300], FEE_RATE).unwrap_err();
     let RotationPlanError::TooLittle { needed, got } = error else {
