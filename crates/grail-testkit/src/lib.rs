@@ -17,6 +17,7 @@ mod ledger;
 mod liar;
 mod miner;
 mod node;
+mod ports;
 mod process;
 mod programs;
 mod prover;

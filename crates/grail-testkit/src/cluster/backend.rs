@@ -119,7 +119,7 @@ impl Backend {
         let process = Process::spawn(command, &log).map_err(|error| anyhow!(error))?;
         process
             .wait_for_line(1, Instant::now() + PATIENCE, |line| line["ready"] == true)
-            .map_err(|why| anyhow!("the backend is not ready: {why}"))?;
+            .map_err(|why| anyhow!("the backend is not ready: {why}{}", super::log_tail(&log)))?;
         self.process = Some(process);
         Ok(())
     }

@@ -9,7 +9,7 @@ mod deployment;
 mod operator;
 mod rows;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ use crate::gate::Gate;
 use crate::ledger::Ledger;
 use crate::liar::{Liar, Lie};
 use crate::node::{Node, NodeOptions};
+use crate::ports::quiet_port;
 use crate::programs::Programs;
 use crate::relay::Relay;
 
@@ -37,10 +38,6 @@ use crate::relay::Relay;
 pub const PATIENCE: Duration = Duration::from_mins(2);
 /// Between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-/// Ports outside the range that the system takes for outgoing connections, so that a free one stays
-/// free.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
-
 /// How a [`Cluster`] differs from the usual one.
 #[derive(Debug, Clone)]
 pub struct ClusterConfig {
@@ -432,14 +429,6 @@ fn make_folder(config: &ClusterConfig) -> Result<(PathBuf, Option<TempDir>)> {
     };
     std::fs::create_dir_all(folder.join("logs"))?;
     Ok((folder, temp_dir))
-}
-
-/// A port that is free and that the system hands to nobody else.
-fn quiet_port() -> Result<u16> {
-    (0..100)
-        .map(|_| fastrand::u16(PORTS))
-        .find(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
-        .context("no free port")
 }
 
 /// Lines shown of the backend's log, and of each operator's.
