@@ -79,14 +79,14 @@ pub const SUITES: &[Suite] = &[
         name: "contracts",
         tier: Tier::Default,
         shards: 1,
-        budget_minutes: 4,
+        budget_minutes: 3,
         recipe: |_| recipes::contracts(),
     },
     Suite {
         name: "spells",
         tier: Tier::Default,
         shards: 1,
-        budget_minutes: 14,
+        budget_minutes: 9,
         recipe: |_| recipes::spells(),
     },
     Suite {
@@ -100,14 +100,14 @@ pub const SUITES: &[Suite] = &[
         name: "wallet-wasm",
         tier: Tier::Default,
         shards: 1,
-        budget_minutes: 5,
+        budget_minutes: 4,
         recipe: |_| recipes::wallet_wasm(),
     },
     Suite {
         name: "workspace",
         tier: Tier::Default,
         shards: 1,
-        budget_minutes: 21,
+        budget_minutes: 28,
         recipe: |_| recipes::workspace(),
     },
     Suite {
