@@ -421,10 +421,11 @@ impl Auditor {
             });
         }
         let new = &books.state;
-        let mut peg_outs = PegTotal::default();
-        if is_settlement(&old, new) {
-            peg_outs = payouts(transaction, reading, new);
-        }
+        let peg_outs = if is_settlement(&old, new) {
+            payouts(transaction, reading, new)
+        } else {
+            PegTotal::default()
+        };
         let is_rotation = old.epoch != new.epoch;
         let settlement = Box::new(Settlement {
             epoch: new.epoch,

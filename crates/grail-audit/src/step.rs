@@ -221,22 +221,18 @@ impl Display for Step {
                 signer_count,
                 threshold,
             } => write!(f, " {threshold} of {signer_count} must sign")?,
-            StepKind::Settlement(settlement)
-            | StepKind::Merge(settlement)
-            | StepKind::Announcement(settlement)
-            | StepKind::Cancellation(settlement)
-            | StepKind::Rotation(settlement) => {
-                let (epoch, serial) = (settlement.epoch, settlement.serial);
-                write!(f, " epoch {epoch} serial {serial}: ")?;
-                self.kind.write_purpose(f)?;
-                write!(f, "{settlement}")?;
-            }
             StepKind::Transfer | StepKind::Burn | StepKind::Reclaim | StepKind::Forgery
                 if self.tokens_in > 0 || self.tokens_out > 0 =>
             {
                 write!(f, " zkBTC {} -> {} sat", self.tokens_in, self.tokens_out)?;
             }
             _ => (),
+        }
+        if let Some(settlement) = self.settlement() {
+            let (epoch, serial) = (settlement.epoch, settlement.serial);
+            write!(f, " epoch {epoch} serial {serial}: ")?;
+            self.kind.write_purpose(f)?;
+            write!(f, "{settlement}")?;
         }
         if self.donated > Amount::ZERO {
             write!(f, " {} sat given to the vault", self.donated.to_sat())?;

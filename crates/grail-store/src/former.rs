@@ -35,15 +35,8 @@ impl Reader {
         .bind(page(limit))
         .fetch_all(self.connection())
         .await?;
-        let mut settlements = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let id = row.settlement_id("settlement")?;
-            let settlement = self.settlement(id).await?;
-            settlements.push(settlement.ok_or_else(|| {
-                StoreError::corrupt("former_settlements.settlement", "there is no such row")
-            })?);
-        }
-        Ok(settlements)
+        self.settlements_of(&rows, "former_settlements.settlement")
+            .await
     }
 
     /// Whether the newest settlement of all is one of a former roster's deposits.

@@ -4,7 +4,7 @@ use grail_flow::SettlementId;
 
 use crate::{
     Reader, Settlement, StoreError, StoreTx,
-    column::{Columns, after, page},
+    column::{after, page},
 };
 
 impl Reader {
@@ -14,17 +14,7 @@ impl Reader {
             .bind(page(limit))
             .fetch_all(self.connection())
             .await?;
-        let mut merges = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let id = row.settlement_id("settlement")?;
-            let settlement = self.settlement(id).await?;
-            merges.push(
-                settlement.ok_or_else(|| {
-                    StoreError::corrupt("merges.settlement", "there is no such row")
-                })?,
-            );
-        }
-        Ok(merges)
+        self.settlements_of(&rows, "merges.settlement").await
     }
 }
 

@@ -123,19 +123,16 @@ impl Reader {
         .bind(page(limit))
         .fetch_all(self.connection())
         .await?;
-        let mut steps = Vec::with_capacity(rows.len());
-        for row in &rows {
-            let id = row.settlement_id("settlement")?;
-            let settlement = self.settlement(id).await?;
-            steps.push(RotationStepRow {
+        let settlements = self.settlements_of(&rows, "rotation_steps.settlement");
+        let steps = settlements.await?.into_iter().zip(&rows);
+        let step = |(settlement, row): (_, &DbRow)| {
+            Ok(RotationStepRow {
                 attempt,
                 step: row.parsed("step")?,
-                settlement: settlement.ok_or_else(|| {
-                    StoreError::corrupt("rotation_steps.settlement", "there is no such row")
-                })?,
-            });
-        }
-        Ok(steps)
+                settlement,
+            })
+        };
+        steps.map(step).collect()
     }
 }
 

@@ -154,18 +154,19 @@ impl RotationRequest<'_> {
             let (plan, needed) = self.attempt(secp, &state, first, fee_rate)?;
             let most = fee_most(self.params.fee_rate_max, self.least_weight(&plan));
             let most = most.ok_or(RotationPlanError::Overflow)?;
-            let mut runs = self.sponsors.windows(count);
+            let mut runs = self.sponsors.windows(count).enumerate();
             // The first that is not too rich: those after it only have less.
-            let run = runs.find_map(|run| {
+            let run = runs.find_map(|(start, run)| {
                 let fee = self.fee_of(run)?;
-                (fee <= most).then_some((run, fee))
+                (fee <= most).then_some((start, run, fee))
             });
             match run {
-                Some((run, fee)) if fee >= needed => {
+                Some((0, _, fee)) if fee >= needed => return Ok(plan),
+                Some((_, run, fee)) if fee >= needed => {
                     let (plan, _) = self.attempt(secp, &state, run, fee_rate)?;
                     return Ok(plan);
                 }
-                Some((_, fee)) => too_little = (needed, fee),
+                Some((_, _, fee)) => too_little = (needed, fee),
                 None if count == 1 => too_much = self.coin_of(most),
                 None => {}
             }

@@ -6,6 +6,7 @@ use grail_fixtures::world::{funding, output};
 use grail_flow::SettlementState;
 
 use super::{
+    steps::sponsored,
     users::DEPOSIT_SAT,
     world::{QUORUM, World, settlement_id},
 };
@@ -41,8 +42,7 @@ async fn a_sponsor_has_donations_moved_into_the_vaults_coin() {
     let given = donate(&w, &[40_000, 50_000]).await;
     // Nobody pays, so they stay where they are.
     assert_eq!(w.build_later().await, Built::Nothing);
-    let sponsor = w.ask_sponsor("sponsor-merge").await;
-    w.mine(vec![w.deposit(&sponsor, DEPOSIT_SAT)]).await;
+    let sponsor = sponsored(&w, "sponsor-merge").await;
     let (id, transaction) = w.settle().await;
     let spent: Vec<_> = transaction
         .input
@@ -87,8 +87,7 @@ async fn build_in(w: &World, minutes: u64) -> Built {
 async fn a_merge_that_nobody_signs_holds_up_nobody() {
     let w = World::new().await;
     donate(&w, &[40_000]).await;
-    let sponsor = w.ask_sponsor("sponsor-merge").await;
-    w.mine(vec![w.deposit(&sponsor, DEPOSIT_SAT)]).await;
+    let sponsor = sponsored(&w, "sponsor-merge").await;
     assert_eq!(w.build().await, Built::Draft);
     nobody_signs(&w).await;
     assert_eq!(w.standing(&sponsor).await, ("ready", None));
@@ -129,8 +128,7 @@ async fn nobody_hides_a_sponsor_who_pays() {
     w.mine(deposits).await;
     assert_eq!(w.standing(&smalls[54]).await, ("ready", None));
     assert_eq!(w.build().await, Built::Nothing);
-    let honest = w.ask_sponsor("sponsor-merge").await;
-    w.mine(vec![w.deposit(&honest, DEPOSIT_SAT)]).await;
+    let honest = sponsored(&w, "sponsor-merge").await;
     let (_, transaction) = w.settle().await;
     // NFT, one donation, one sponsor: no vault's coin is there yet.
     assert_eq!(transaction.input.len(), 3);
@@ -152,8 +150,7 @@ async fn a_donation_of_an_unknown_spell_is_left_out() {
     let outputs = vec![output(70_000, script), output(0, spell)];
     let strange = funding(5_000, outputs);
     w.mine(vec![strange]).await;
-    let sponsor = w.ask_sponsor("sponsor-merge").await;
-    w.mine(vec![w.deposit(&sponsor, DEPOSIT_SAT)]).await;
+    sponsored(&w, "sponsor-merge").await;
     assert_eq!(w.build().await, Built::Nothing);
     let honest = donate(&w, &[40_000]).await;
     let (_, transaction) = w.settle().await;
@@ -166,8 +163,7 @@ async fn a_donation_of_an_unknown_spell_is_left_out() {
 async fn less_than_an_output_may_have_is_not_merged() {
     let w = World::new().await;
     donate(&w, &[329]).await;
-    let sponsor = w.ask_sponsor("sponsor-merge").await;
-    w.mine(vec![w.deposit(&sponsor, DEPOSIT_SAT)]).await;
+    sponsored(&w, "sponsor-merge").await;
     assert_eq!(w.build().await, Built::Nothing);
     donate(&w, &[1]).await;
     let (_, transaction) = w.settle().await;
@@ -180,8 +176,7 @@ async fn no_merge_is_built_on_those_who_wait_for_a_block() {
     donate(&w, &[40_000]).await;
     w.ready_peg_ins(1).await;
     w.settle().await;
-    let sponsor = w.ask_sponsor("sponsor-merge").await;
-    w.mine(vec![w.deposit(&sponsor, DEPOSIT_SAT)]).await;
+    sponsored(&w, "sponsor-merge").await;
     assert_eq!(w.build().await, Built::Nothing);
     w.mine_mempool().await;
     assert_eq!(w.build().await, Built::Draft);
@@ -194,8 +189,7 @@ async fn a_new_database_follows_the_nft_over_a_merge() {
     w.settle().await;
     w.mine_mempool().await;
     donate(&w, &[40_000]).await;
-    let sponsor = w.ask_sponsor("sponsor-merge").await;
-    w.mine(vec![w.deposit(&sponsor, DEPOSIT_SAT)]).await;
+    sponsored(&w, "sponsor-merge").await;
     w.settle().await;
     w.mine_mempool().await;
     let expected = totals(&w).await;

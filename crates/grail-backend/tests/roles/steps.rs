@@ -85,7 +85,8 @@ async fn stage(w: &World) -> RotationStage {
     status.unwrap().stage
 }
 
-async fn sponsored(w: &World, kind: &str) -> Asked {
+/// Somebody who pays, with a deposit that is ready.
+pub(super) async fn sponsored(w: &World, kind: &str) -> Asked {
     let sponsor = w.ask_sponsor(kind).await;
     w.mine(vec![w.deposit(&sponsor, DEPOSIT_SAT)]).await;
     assert_eq!(w.standing(&sponsor).await, ("ready", None));

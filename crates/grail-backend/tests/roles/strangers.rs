@@ -90,6 +90,13 @@ impl Rotated {
         }
     }
 
+    /// The same in a block.
+    async fn mined_part(&self, terms: &Terms, roster: &Roster) -> Part {
+        let part = self.part(terms, roster);
+        self.w.mine(vec![part.made.clone()]).await;
+        part
+    }
+
     async fn users_part(&self) -> Part {
         let part = self.part(&self.terms(&self.user).await, &self.house.roster);
         let made = self.deposit.clone();
@@ -186,8 +193,7 @@ async fn a_deposit_of_an_invented_roster_beside_a_users_raises_nothing() {
     let it = rotated().await;
     let w = &it.w;
     let invented = invented();
-    let stranger = it.part(&terms_of_nobody(w, 1), &invented);
-    w.mine(vec![stranger.made.clone()]).await;
+    let stranger = it.mined_part(&terms_of_nobody(w, 1), &invented).await;
     let parts = [it.users_part().await, stranger];
     let signed = it.settlement(Some(&invented), &parts);
     let height = w.tip_height().await + 1;
@@ -216,8 +222,7 @@ async fn known_terms_under_another_roster_are_nobodys_deposit() {
     let w = &it.w;
     let (victim, own) = &it.victim;
     let antedated = antedated(&it.house);
-    let stranger = it.part(&it.terms(victim).await, &antedated);
-    w.mine(vec![stranger.made.clone()]).await;
+    let stranger = it.mined_part(&it.terms(victim).await, &antedated).await;
     let theirs = OutPoint::new(stranger.made.compute_txid(), 0);
     let parts = [it.users_part().await, stranger];
     let signed = it.settlement(Some(&antedated), &parts);
@@ -280,8 +285,7 @@ async fn a_strangers_deposit_hides_no_theft_beside_it() {
     let it = rotated().await;
     let w = &it.w;
     let invented = invented();
-    let stranger = it.part(&terms_of_nobody(w, 1), &invented);
-    w.mine(vec![stranger.made.clone()]).await;
+    let stranger = it.mined_part(&terms_of_nobody(w, 1), &invented).await;
     let users = it.users_part().await;
     // What is paid for the user's goes to the stranger.
     let mut terms = users.terms.clone();

@@ -157,6 +157,21 @@ impl Reader {
         row.as_ref().map(read).transpose()
     }
 
+    /// The settlements that rows of another table name, in their order. `column` is where they do.
+    pub(crate) async fn settlements_of(
+        &mut self,
+        rows: &[DbRow],
+        column: &'static str,
+    ) -> Result<Vec<Settlement>, StoreError> {
+        let mut settlements = Vec::with_capacity(rows.len());
+        for row in rows {
+            let settlement = self.settlement(row.settlement_id("settlement")?).await?;
+            let missing = || StoreError::corrupt(column, "there is no such row");
+            settlements.push(settlement.ok_or_else(missing)?);
+        }
+        Ok(settlements)
+    }
+
     /// The settlement with this transaction: the live one, else the newest abandoned one.
     pub async fn settlement_by_txid(
         &mut self,

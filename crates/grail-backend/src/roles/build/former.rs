@@ -6,7 +6,7 @@
 //! often they are tried.
 
 use anyhow::Context;
-use grail_flow::{AbandonCode, RequestEvent, served_today};
+use grail_flow::{AbandonCode, RequestEvent, RequestState, served_today};
 use grail_policy::adoption::AdoptedRoster;
 use grail_store::{Reader, Request, Settlement, StoreError};
 use grail_types::Roster;
@@ -41,7 +41,8 @@ pub(super) async fn due<'a>(
             continue;
         }
         let tried = tried(reader, roster).await?;
-        if is_there(backend, roster, &tried, now) && !rests(&tried, now) {
+        if is_there(backend, roster, &tried, now) && !rest::rests(tried.iter(), is_unsigned, 0, now)
+        {
             due.push(roster);
         }
     }
@@ -73,26 +74,36 @@ async fn tried(reader: &mut Reader, roster: &Roster) -> Result<Vec<Settlement>, 
 /// deposit: a settlement with one of these would be proven in vain, and count as the bridge's
 /// fault.
 pub(super) async fn give_back(backend: &Backend, batch: &[Request]) -> anyhow::Result<usize> {
-    let mut told = 0;
-    let mut step = Step::begin(backend).await?;
+    let mut unfit = Vec::new();
+    let mut reader = backend.store.read().await?;
     for request in batch {
-        let Some(outpoint) = request.state.deposit() else {
+        let Some(deposit) = request.state.deposit() else {
             continue;
         };
-        let row = step.tx.deposit(&outpoint).await?;
+        let row = reader.deposit(&deposit).await?;
         let row = row.context("a ready request whose deposit is not stored")?;
         let least = queue::least(backend, request);
         let served = served_today(backend.params(), &request.terms, &row.deposit, least);
         if let Err(code) = served {
-            let deposit = outpoint;
+            unfit.push((request.id, deposit, code));
+        }
+    }
+    drop(reader);
+    if unfit.is_empty() {
+        return Ok(0);
+    }
+    let mut step = Step::begin(backend).await?;
+    let mut told = 0;
+    for (request, deposit, code) in unfit {
+        // Blocks may have come or gone since the batch was read.
+        let row = step.tx.request(&request).await?;
+        if row.is_some_and(|row| row.state == RequestState::Ready { deposit }) {
             let event = RequestEvent::DepositUnacceptable { deposit, code };
-            step.tell_request(request.id, event).await?;
+            step.tell_request(request, event).await?;
             told += 1;
         }
     }
-    if told > 0 {
-        step.commit().await?;
-    }
+    step.commit().await?;
     Ok(told)
 }
 
@@ -112,13 +123,4 @@ const fn is_unsigned(code: AbandonCode) -> bool {
 
 fn in_vain(newest: &[Settlement]) -> usize {
     rest::in_vain(newest, is_unsigned)
-}
-
-fn rests(newest: &[Settlement], now: u64) -> bool {
-    let Some(last) = newest.first() else {
-        return false;
-    };
-    now < last
-        .stage_since
-        .saturating_add(rest::pause(in_vain(newest)))
 }

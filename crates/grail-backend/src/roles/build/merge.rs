@@ -65,12 +65,8 @@ pub(super) async fn look(
 /// Whether the last one is not long enough ago: nobody waits for a merge, and while it is in the
 /// lane everybody waits behind it.
 fn rests(newest: &[Settlement], now: u64) -> bool {
-    let Some(last) = newest.first() else {
-        return false;
-    };
-    let in_vain = rest::in_vain(newest, rest::is_own_fault);
-    let pause = rest::pause(in_vain).max(rest::AGAIN_SECONDS);
-    now < last.stage_since.saturating_add(pause)
+    let least = rest::AGAIN_SECONDS;
+    rest::rests(newest.iter(), rest::is_own_fault, least, now)
 }
 
 /// Drafts a merge of as many as the sponsors pay for and the lane has room for, the largest of

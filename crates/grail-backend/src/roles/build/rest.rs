@@ -28,8 +28,22 @@ pub(super) const fn is_own_fault(code: AbandonCode) -> bool {
     )
 }
 
+/// Whether the newest of these, newest first, ended too lately for another one at `now`, unix
+/// seconds: what ended so rests ever longer, and anything `least` seconds.
+pub(super) fn rests<'a>(
+    newest: impl Iterator<Item = &'a Settlement> + Clone,
+    is_vain: fn(AbandonCode) -> bool,
+    least: u64,
+    now: u64,
+) -> bool {
+    let pause = pause(in_vain(newest.clone(), is_vain)).max(least);
+    let mut newest = newest;
+    let last = newest.next().map(|it| it.stage_since);
+    last.is_some_and(|last| now < last.saturating_add(pause))
+}
+
 /// Seconds to wait after so many settlements that came to nothing.
-pub(super) fn pause(in_vain: usize) -> u64 {
+fn pause(in_vain: usize) -> u64 {
     let Some(doublings) = in_vain.checked_sub(1) else {
         return 0;
     };

@@ -125,9 +125,7 @@ async fn due(
 /// Whether a step was given up lately: the same would most likely meet the same.
 fn rests(newest: &[RotationStepRow], step: StepName, now: u64) -> bool {
     let same = newest.iter().filter(|it| it.step == step);
-    let in_vain = rest::in_vain(same.clone().map(|it| &it.settlement), rest::is_own_fault);
-    let last = same.map(|it| it.settlement.stage_since).next();
-    now < last.unwrap_or(0).saturating_add(rest::pause(in_vain))
+    rest::rests(same.map(|it| &it.settlement), rest::is_own_fault, 0, now)
 }
 
 fn announce(known: &Known, tip: &Tip) -> Option<Due> {

@@ -5,12 +5,13 @@
 
 use anyhow::Context;
 use bitcoin::{
-    Transaction, Txid,
+    Transaction, TxIn, Txid,
     secp256k1::{Secp256k1, Verification},
 };
 use grail_flow::{Alarm, BlockRef, ReclaimCode, RequestEvent, SettlementEvent};
 use grail_script::{DepositTree, InternalKey};
-use grail_store::{DepositRow, DepositState, Reclaim};
+use grail_store::{DepositRow, DepositState, Reclaim, Request};
+use grail_types::RequestId;
 
 use super::{adopt::Strange, known::Known, tell_spender};
 use crate::step::Step;
@@ -22,24 +23,12 @@ pub(super) async fn unserved(
     transaction: &Transaction,
     known: &Known,
 ) -> anyhow::Result<Option<Strange>> {
-    for (input_index, input) in transaction.input.iter().enumerate() {
-        let spent = &input.previous_output;
-        if !known.may_hold(spent) {
-            continue;
-        }
-        let Some(row) = step.tx.deposit(spent).await? else {
-            continue;
-        };
-        let request = step.tx.request(&row.request).await?;
-        let request = request.context("a deposit without its request")?;
-        if !request.terms.kind.is_sponsor() {
-            return Ok(Some(Strange::ServesNobody {
-                input_index,
-                request: row.request,
-            }));
-        }
-    }
-    Ok(None)
+    let is_users = |_: &TxIn, request: &Request| !request.terms.kind.is_sponsor();
+    let taken = first_spent(step, transaction, known, is_users).await?;
+    Ok(taken.map(|(input_index, request)| Strange::ServesNobody {
+        input_index,
+        request,
+    }))
 }
 
 /// The first deposit of the rows that operators spent, by the leaf of its quorum, in a transaction
@@ -50,11 +39,27 @@ pub(super) async fn without_nft<C: Verification>(
     transaction: &Transaction,
     known: &Known,
 ) -> anyhow::Result<Option<Strange>> {
+    let is_by_quorum = |input: &TxIn, request: &Request| {
+        let leaf = input.witness.taproot_leaf_script();
+        let quorum = || DepositTree::new(secp, InternalKey::Nums, &request.terms, &request.roster);
+        leaf.is_some_and(|leaf| leaf.script == quorum().leaf.script())
+    };
+    let taken = first_spent(step, transaction, known, is_by_quorum).await?;
+    Ok(taken.map(|(input_index, request)| Strange::WithoutNft {
+        input_index,
+        request,
+    }))
+}
+
+/// The first input that spends a deposit of the rows for which this is so, and whose it is.
+async fn first_spent(
+    step: &mut Step<'_>,
+    transaction: &Transaction,
+    known: &Known,
+    is_it: impl Fn(&TxIn, &Request) -> bool,
+) -> anyhow::Result<Option<(usize, RequestId)>> {
     for (input_index, input) in transaction.input.iter().enumerate() {
         let spent = &input.previous_output;
-        let Some(leaf) = input.witness.taproot_leaf_script() else {
-            continue;
-        };
         if !known.may_hold(spent) {
             continue;
         }
@@ -63,12 +68,8 @@ pub(super) async fn without_nft<C: Verification>(
         };
         let request = step.tx.request(&row.request).await?;
         let request = request.context("a deposit without its request")?;
-        let tree = DepositTree::new(secp, InternalKey::Nums, &request.terms, &request.roster);
-        if leaf.script == tree.leaf.script() {
-            return Ok(Some(Strange::WithoutNft {
-                input_index,
-                request: row.request,
-            }));
+        if is_it(input, &request) {
+            return Ok(Some((input_index, request.id)));
         }
     }
     Ok(None)
