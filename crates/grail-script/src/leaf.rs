@@ -5,7 +5,7 @@ use bitcoin::{
     opcodes::all::{OP_CHECKSIG, OP_CHECKSIGADD, OP_CSV, OP_DROP, OP_NUMEQUAL},
     script::Builder,
 };
-use grail_types::{Governance, RequestId, Roster, Terms};
+use grail_types::{Governance, HomeId, RequestId, Roster};
 
 /// `multi_a(threshold, signers)` of BIP-387: `<key> CHECKSIG (<key> CHECKSIGADD)* <threshold>
 /// NUMEQUAL`, keys in roster order.
@@ -27,8 +27,18 @@ pub(crate) fn last_resort_leaf(governance: &Governance) -> ScriptBuf {
 }
 
 /// `<commitment> DROP multi_a(...)`: the roster's way to spend a deposit.
-pub(crate) fn deposit_leaf(roster: &Roster, commitment: RequestId) -> ScriptBuf {
-    let start = Builder::new().push_slice(commitment.0).push_opcode(OP_DROP);
+pub(crate) fn deposit_leaf(roster: &Roster, request: RequestId) -> ScriptBuf {
+    committed_leaf(roster, request.0)
+}
+
+/// `<home id> DROP multi_a(...)`: the roster's way to spend what a zk-app holds. The commitment is
+/// of another domain than a request's.
+pub(crate) fn home_leaf(roster: &Roster, home: HomeId) -> ScriptBuf {
+    committed_leaf(roster, home.0)
+}
+
+fn committed_leaf(roster: &Roster, commitment: [u8; 32]) -> ScriptBuf {
+    let start = Builder::new().push_slice(commitment).push_opcode(OP_DROP);
     quorum(start, roster).into_script()
 }
 
@@ -53,13 +63,13 @@ pub(crate) fn notice_leaf(roster: &Roster, wait: u16, commitment: [u8; 32]) -> S
     quorum(start, roster).into_script()
 }
 
-/// `<delay> CSV DROP <user key> CHECKSIG`: the user's way out.
-pub(crate) fn reclaim_leaf(terms: &Terms) -> ScriptBuf {
+/// `<delay> CSV DROP <user key> CHECKSIG`: the user's way out, after `delay` blocks.
+pub(crate) fn reclaim_leaf(key: &XOnlyPublicKey, delay: u16) -> ScriptBuf {
     Builder::new()
-        .push_int(i64::from(terms.reclaim_delay))
+        .push_int(i64::from(delay))
         .push_opcode(OP_CSV)
         .push_opcode(OP_DROP)
-        .push_x_only_key(&terms.reclaim_key)
+        .push_x_only_key(key)
         .push_opcode(OP_CHECKSIG)
         .into_script()
 }

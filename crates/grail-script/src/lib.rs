@@ -1,4 +1,4 @@
-//! Scripts of Grail: the vault's and deposits' taproot trees, what is signed to spend them, what
+//! Scripts of Grail: the taproot trees of vault, deposits and zk-apps, what is signed to spend them, what
 //! that weighs.
 //!
 //! Every output that a roster can spend has one of the templates here; operators recompute a
@@ -19,4 +19,4 @@ pub use sighash::{SighashError, Sighashes};
 pub use spend::{KeySpend, LastResort, Leaf, LeafSpend, Spend};
 #[cfg(feature = "test-action")]
 pub use tree::ProbeTree;
-pub use tree::{DepositTree, VaultTree};
+pub use tree::{DepositTree, HomeTree, VaultTree};

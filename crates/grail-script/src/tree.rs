@@ -5,11 +5,11 @@ use bitcoin::{
     secp256k1::{Secp256k1, Verification},
     taproot::TaprootBuilder,
 };
-use grail_types::{Governance, RequestId, Roster, Terms};
+use grail_types::{Bridge, Governance, OrderTerms, RequestId, Roster, Terms, ZkApp};
 
 use crate::{
     internal_key::InternalKey,
-    leaf::{deposit_leaf, last_resort_leaf, quorum_leaf, reclaim_leaf},
+    leaf::{deposit_leaf, home_leaf, last_resort_leaf, quorum_leaf, reclaim_leaf},
     spend::{KeySpend, LastResort, Leaf, LeafSpend},
 };
 
@@ -73,8 +73,30 @@ impl DepositTree {
         terms: &Terms,
         roster: &Roster,
     ) -> Self {
-        let request = terms.id();
-        let leaves = [(1, deposit_leaf(roster, request)), (1, reclaim_leaf(terms))];
+        let reclaim = reclaim_leaf(&terms.reclaim_key, terms.reclaim_delay);
+        Self::of(secp, internal_key, terms.id(), reclaim, roster)
+    }
+
+    /// The deposit output of an order for a zk-app: the same tree, under a commitment of another
+    /// domain. The caller makes sure of the same.
+    pub fn of_order<C: Verification>(
+        secp: &Secp256k1<C>,
+        internal_key: InternalKey,
+        terms: &OrderTerms,
+        roster: &Roster,
+    ) -> Self {
+        let reclaim = reclaim_leaf(&terms.reclaim_key, terms.reclaim_delay);
+        Self::of(secp, internal_key, terms.id(), reclaim, roster)
+    }
+
+    fn of<C: Verification>(
+        secp: &Secp256k1<C>,
+        internal_key: InternalKey,
+        request: RequestId,
+        reclaim: ScriptBuf,
+        roster: &Roster,
+    ) -> Self {
+        let leaves = [(1, deposit_leaf(roster, request)), (1, reclaim)];
         let tree = Tree::new(secp, internal_key, leaves);
         let [leaf, reclaim] = tree.leaves;
         Self {
@@ -83,6 +105,42 @@ impl DepositTree {
             leaf: LeafSpend::new(leaf, roster),
             key: tree.key,
             reclaim,
+        }
+    }
+}
+
+/// A zk-app's home: where its coins lie in an epoch. The roster's leaf alone, which names the app:
+/// pooled coins have no one owner who could take them back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HomeTree {
+    /// Output script.
+    pub script_pubkey: ScriptBuf,
+    /// The roster's spend by its leaf.
+    pub leaf: LeafSpend,
+    /// The group's spend by its key, if the internal key is a group's.
+    pub key: Option<KeySpend>,
+}
+
+impl HomeTree {
+    /// The home of `app` on `bridge` under `roster`. The caller makes sure that a group key is the
+    /// roster's.
+    pub fn new<C: Verification>(
+        secp: &Secp256k1<C>,
+        internal_key: InternalKey,
+        app: &ZkApp,
+        bridge: &Bridge,
+        roster: &Roster,
+    ) -> Self {
+        let tree = Tree::new(
+            secp,
+            internal_key,
+            [(0, home_leaf(roster, app.home(bridge)))],
+        );
+        let [leaf] = tree.leaves;
+        Self {
+            script_pubkey: tree.script_pubkey,
+            leaf: LeafSpend::new(leaf, roster),
+            key: tree.key,
         }
     }
 }

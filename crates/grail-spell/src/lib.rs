@@ -12,6 +12,7 @@
 //! is public) is read only with a [`grail_types::MockAllowed`], which exists on regtest alone, and
 //! the key that checks it is in development builds alone (feature `development`, ADR 10).
 
+mod amounts;
 mod bridge;
 mod claimed;
 mod content;
@@ -27,6 +28,7 @@ mod spell;
 mod strict;
 mod version_zero;
 
+pub use amounts::CharmAmounts;
 pub use bridge::{BridgeCharms, bridge_charms, deployment_identity, nft_app, token_app};
 pub use claimed::Claimed;
 pub use content::{ContentError, DEPTH_MAX};

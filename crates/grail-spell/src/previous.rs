@@ -13,9 +13,10 @@ use bitcoin::{Transaction, TxOut, Txid};
 use grail_bridge_contract::check_previous;
 use grail_types::{BridgeApp, MockAllowed};
 
+use crate::amounts::CharmAmounts;
 use crate::bridge::BridgeCharms;
 use crate::envelope;
-use crate::error::SpellError;
+use crate::error::{Rejection, SpellError};
 use crate::proof::{self, Claim, ProofError};
 use crate::read::{UnprovenSpell, without_witnesses};
 
@@ -50,6 +51,7 @@ pub const PREVIOUS_READING_MAX_BYTES: usize = 96 << 20;
 pub struct PreviousBatch {
     bridge: BridgeApp,
     mock: Option<MockAllowed>,
+    keeps_charms: bool,
     /// In the order in which they were read.
     read: Vec<Pending>,
     /// Of those that are [`Standing::Claimed`], in the same order.
@@ -75,6 +77,8 @@ enum Standing {
 pub struct Previous {
     txid: Txid,
     spent: BTreeMap<u32, SpentOutput>,
+    /// Of those whose charms are known and were asked for.
+    charms: BTreeMap<u32, CharmAmounts>,
     rejected: Option<SpellError>,
 }
 
@@ -112,6 +116,12 @@ impl Previous {
         self.spent.get(&vout)
     }
 
+    /// What output `vout` carries of any app, if that is known and [`PreviousBatch::of_any_app`]
+    /// was to keep it. Unknown is what a Charms of another day may read otherwise.
+    pub fn charms(&self, vout: u32) -> Option<&CharmAmounts> {
+        self.charms.get(&vout)
+    }
+
     /// Why what claims to be its spell was not accepted.
     pub fn rejected(&self) -> Option<&SpellError> {
         self.rejected.as_ref()
@@ -121,6 +131,10 @@ impl Previous {
     fn reject(&mut self, error: SpellError) {
         for spent in self.spent.values_mut() {
             spent.carried = error.carried();
+        }
+        match error.rejection() {
+            Rejection::NoCharms => self.charms.values_mut().for_each(CharmAmounts::clear),
+            Rejection::Unknown => self.charms.clear(),
         }
         self.rejected = Some(error);
     }
@@ -132,8 +146,17 @@ impl PreviousBatch {
         Self {
             bridge: *bridge,
             mock,
+            keeps_charms: false,
             read: Vec::new(),
             claims: Vec::new(),
+        }
+    }
+
+    /// The same, which also keeps what the outputs carry of other apps.
+    pub fn of_any_app(bridge: &BridgeApp, mock: Option<MockAllowed>) -> Self {
+        Self {
+            keeps_charms: true,
+            ..Self::new(bridge, mock)
         }
     }
 
@@ -147,8 +170,13 @@ impl PreviousBatch {
         let mut previous = Previous {
             txid: transaction.compute_txid(),
             spent: outputs_at(&transaction, needed_vouts),
+            charms: BTreeMap::new(),
             rejected: None,
         };
+        if self.keeps_charms {
+            let bare = |&vout| (vout, CharmAmounts::new());
+            previous.charms = previous.spent.keys().map(bare).collect();
+        }
         let standing = match self.judge(&transaction, &mut previous) {
             Ok(standing) => standing,
             Err(error) => {
@@ -178,6 +206,11 @@ impl PreviousBatch {
                 believed.get_or_insert_with(check).clone()
             });
         }
+        previous.charms = previous
+            .charms
+            .keys()
+            .filter_map(|&vout| Some((vout, once_checked.amounts_at(vout)?)))
+            .collect();
         self.claims.push(claim);
         Ok(Standing::Claimed)
     }

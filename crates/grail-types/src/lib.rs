@@ -3,6 +3,7 @@
 //! Owns what every other crate must agree on, and the byte encodings that get hashed. Does no I/O,
 //! reads no clock, draws no randomness.
 
+mod app;
 mod bounded;
 mod bridge;
 mod bytes;
@@ -11,11 +12,13 @@ mod governance;
 mod hash;
 mod measurement;
 mod network;
+mod order;
 mod outflow;
 mod params;
 mod roster;
 mod terms;
 
+pub use app::{CharmApp, HomeId, RESERVED_TAGS, ReservedTag, ZkApp};
 pub use bounded::{BoundExceeded, BoundedBytes, BoundedVec};
 pub use bridge::{Bridge, BridgeApp};
 pub use consent::{Consent, ConsentStep, notice_commitment};
@@ -25,6 +28,10 @@ pub use governance::{
 pub use hash::TaggedHasher;
 pub use measurement::Measurement;
 pub use network::{DevelopmentAllowed, MockAllowed, Network, UnknownNetwork};
+pub use order::{
+    Asset, OrderCoin, OrderTerms, PAYLOAD_MAX_BYTES, Payload, WANTS_MAX, Want, Wants, WantsError,
+    author_digest,
+};
 pub use outflow::{Age, OutflowAboveCap, OutflowLimit};
 pub use params::{
     ImagesHash, PARAMS_MAX_BYTES, Params, ParamsError, ParamsHash, ParamsValues, SectionsError,

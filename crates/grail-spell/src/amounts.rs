@@ -1,0 +1,31 @@
+//! What an output carries of any app, as far as whoever signs has to know it.
+
+use std::collections::BTreeMap;
+
+use charms_data::App;
+
+use crate::read::VerifiedSpell;
+use crate::spell::PROTOCOL_VERSION;
+
+/// The charms of an output by app: an amount, or `None` where a charm is something else.
+pub type CharmAmounts = BTreeMap<App, Option<u64>>;
+
+impl VerifiedSpell {
+    /// The charms of output `vout`, where contracts of today are shown them. `None` if they may not
+    /// be spent here or what they are is not known: an output that is beamed away, a later version;
+    /// and charms of a version before this one, or of an app under a signing key, which no contract
+    /// of a zk-app believes.
+    pub(crate) fn amounts_at(&self, vout: u32) -> Option<CharmAmounts> {
+        let spell = self.spell();
+        if spell.version > PROTOCOL_VERSION || self.is_beamed_at(vout) {
+            return None;
+        }
+        let is_believed = |app: &App| {
+            spell.version == PROTOCOL_VERSION && !spell.versioned_apps.contains_key(&app.vk)
+        };
+        spell
+            .charms_in_place(vout)
+            .map(|(app, data)| is_believed(app).then(|| (app.clone(), data.value().ok())))
+            .collect()
+    }
+}
