@@ -4,6 +4,7 @@
 //!
 //! Shared by the tests of the policy, the signer and the builder.
 
+pub mod clearing;
 pub mod draft;
 pub mod model;
 mod proposal;
@@ -33,6 +34,7 @@ use grail_types::{
 };
 use sha2::{Digest as _, Sha256};
 
+pub use clearing::ClearingDraft;
 pub use draft::Draft;
 pub use proposal::{Proposal, code};
 pub use steps::StepDraft;

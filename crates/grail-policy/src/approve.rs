@@ -13,6 +13,7 @@ use grail_wire::{Action, Proposal};
 #[cfg(feature = "test-action")]
 use crate::probe::Probe;
 use crate::{
+    clearing::Clearing,
     merge::Merge,
     outline::Outline,
     refusal::Refusal,
@@ -59,6 +60,8 @@ pub enum Decision {
     Rotation(Box<Rotation>),
     /// Moves donations into the vault's coin.
     Merge(Box<Merge>),
+    /// Executes orders of a zk-app.
+    Clearing(Box<Clearing>),
     /// Moves probe coins. For tests alone.
     #[cfg(feature = "test-action")]
     Probe(Probe),
@@ -69,7 +72,7 @@ impl Decision {
     pub fn as_settlement(&self) -> Option<&Settlement> {
         match self {
             Self::Settlement(settlement) => Some(settlement),
-            Self::Rotation(_) | Self::Merge(_) => None,
+            Self::Rotation(_) | Self::Merge(_) | Self::Clearing(_) => None,
             #[cfg(feature = "test-action")]
             Self::Probe(_) => None,
         }
@@ -81,6 +84,7 @@ impl Decision {
             Self::Settlement(settlement) => &settlement.signing,
             Self::Rotation(rotation) => &rotation.signing,
             Self::Merge(merge) => &merge.signing,
+            Self::Clearing(clearing) => &clearing.signing,
             #[cfg(feature = "test-action")]
             Self::Probe(probe) => &probe.signing,
         }
@@ -158,6 +162,10 @@ pub fn judge<C: Verification>(
         Action::Merge(request) => {
             let merge = Merge::judge(secp, proposal, request, bridge, outline)?;
             Decision::Merge(Box::new(merge))
+        }
+        Action::Clearing(request) => {
+            let clearing = Clearing::judge(secp, proposal, request, bridge, outline)?;
+            Decision::Clearing(Box::new(clearing))
         }
         #[cfg(feature = "test-action")]
         Action::Probe(request) => Decision::Probe(Probe::judge(secp, proposal, request, outline)?),

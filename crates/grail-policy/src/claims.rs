@@ -16,6 +16,8 @@ use crate::refusal::Refusal;
 pub(crate) enum Section {
     /// The roster NFT, the vault and the requests.
     Bridge,
+    /// A zk-app's cells and orders.
+    App,
     /// What frames any spell: its output, and the prover's fee.
     Frame,
     /// Probe coins.

@@ -11,7 +11,7 @@
 //!
 //! One folder per action over one outline: `outline` reads form, previous outputs and spell,
 //! `bridge` what all transactions of the bridge have, `settlement` its books, `rotation` the steps
-//! from one roster to the next, `merge` what becomes of donations. Only [`Approved`] can be signed,
+//! from one roster to the next, `merge` what becomes of donations, `clearing` the orders of zk-apps. Only [`Approved`] can be signed,
 //! and only [`approve`] makes one; [`judge`] is the dry run.
 //!
 //! Whatever believes a roster for another purpose than such a signature adopts it: [`adoption`].
@@ -20,6 +20,7 @@ pub mod adoption;
 mod approve;
 mod bridge;
 mod claims;
+mod clearing;
 mod fee;
 mod merge;
 mod outline;
@@ -32,6 +33,7 @@ mod rotation;
 mod settlement;
 
 pub use approve::{Approved, Decision, Judged, Signing, SigningInput, approve, judge};
+pub use clearing::Clearing;
 pub use merge::Merge;
 #[cfg(feature = "test-action")]
 pub use probe::Probe;

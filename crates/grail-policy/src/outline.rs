@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use bitcoin::{Amount, OutPoint, Transaction, TxOut, absolute::LockTime, transaction::Version};
 use charms_data::{App, Data};
-use grail_spell::{BridgeCharms, ProofError, SpellError, SpentOutput, VerifiedSpell, read_strict};
+use grail_spell::{
+    BridgeCharms, CharmAmounts, NormalizedSpell, ProofError, SpellError, SpentOutput,
+    VerifiedSpell, read_strict,
+};
 use grail_types::{Age, Bridge, Destination, MockAllowed, Params};
 use grail_wire::{ActionKind, Proposal};
 
@@ -19,6 +22,9 @@ pub(crate) struct Outline {
     pub spent: Vec<Spent>,
     /// The output after the one that input 0 spends: where a settlement leaves the vault.
     pub after_first: Option<(OutPoint, Spent)>,
+    /// By input, what it carries of any app, for an action that asks; `None` where that is not
+    /// known.
+    charms: Vec<Option<CharmAmounts>>,
     /// By input, output 0 of the transaction that it spends from, for those that are looked at.
     first_outputs: Vec<Option<Spent>>,
     mock: Option<MockAllowed>,
@@ -35,8 +41,9 @@ pub(crate) struct Framed {
 
 impl Outline {
     pub(crate) fn read(proposal: &Proposal, bridge: &Bridge) -> Result<Self, Refusal> {
-        let is_execution = proposal.action.kind() == ActionKind::Execution;
-        check_form(&proposal.transaction, &proposal.params, is_execution)?;
+        let kind = proposal.action.kind();
+        let is_execution = kind == ActionKind::Execution;
+        check_form(&proposal.transaction, &proposal.params, kind)?;
         // From birth, never from a proposal: a proposal that could say "regtest" could bring mock
         // proofs anywhere.
         let mock = MockAllowed::on(bridge.network);
@@ -59,6 +66,9 @@ impl Outline {
             let outpoint = Previous::vault_of(first.previous_output)?;
             Some((outpoint, previous.look(outpoint)?))
         });
+        let inputs = proposal.transaction.input.iter();
+        let charms = inputs.map(|input| previous.charms(input.previous_output));
+        let charms = charms.collect();
         let looked_at = if is_execution { 3 } else { 0 };
         let inputs = proposal.transaction.input.iter().take(looked_at);
         let first_outputs = inputs
@@ -67,6 +77,7 @@ impl Outline {
         Ok(Self {
             spent,
             after_first,
+            charms,
             first_outputs,
             mock,
         })
@@ -89,6 +100,13 @@ impl Outline {
         self.first_outputs.get(index)?.as_ref()
     }
 
+    /// What input `index` carries of any app. That it is not known is a reason to refuse, never
+    /// nothing.
+    pub(crate) fn charms(&self, index: usize) -> Result<&CharmAmounts, Refusal> {
+        let known = self.charms.get(index).and_then(Option::as_ref);
+        known.ok_or(Refusal::UnexpectedCharms { input_index: index })
+    }
+
     /// The spell, which must name exactly `apps`.
     pub(crate) fn framed(
         &self,
@@ -96,17 +114,28 @@ impl Outline {
         params: &Params,
         apps: &[(App, Data)],
     ) -> Result<Framed, Refusal> {
+        self.framed_by(transaction, params, |spell| {
+            let named = spell.app_public_inputs.iter();
+            if named.eq(apps.iter().map(|(app, input)| (app, input))) {
+                Ok(())
+            } else {
+                Err(Refusal::WrongApps)
+            }
+        })
+    }
+
+    /// The spell, if what it names passes `check`.
+    pub(crate) fn framed_by(
+        &self,
+        transaction: &Transaction,
+        params: &Params,
+        check: impl FnOnce(&NormalizedSpell) -> Result<(), Refusal>,
+    ) -> Result<Framed, Refusal> {
         let spell = read_strict(transaction, self.mock).map_err(|error| match error {
             SpellError::Proof(ProofError::MockRefused) => Refusal::MockSpell,
             other => Refusal::SpellInvalid(other.to_string()),
         })?;
-        let named = &spell.spell().app_public_inputs;
-        if !named
-            .iter()
-            .eq(apps.iter().map(|(app, input)| (app, input)))
-        {
-            return Err(Refusal::WrongApps);
-        }
+        check(spell.spell())?;
         let (committed, prover_fee) = check_places(transaction, &spell, params)?;
         Ok(Framed {
             spell,
@@ -117,11 +146,7 @@ impl Outline {
 }
 
 /// The unsigned transaction's own fields, before anything costly.
-fn check_form(
-    transaction: &Transaction,
-    params: &Params,
-    is_execution: bool,
-) -> Result<(), Refusal> {
+fn check_form(transaction: &Transaction, params: &Params, kind: ActionKind) -> Result<(), Refusal> {
     // These parameters are not yet the bridge's: nobody has compared their hash. Valid ones only
     // tighten constants.
     let allowed = usize::from(params.roster_inputs_max);
@@ -143,7 +168,9 @@ fn check_form(
     if transaction.version != Version::TWO {
         return Err(Refusal::MalformedTransaction("version must be 2"));
     }
-    if transaction.lock_time != LockTime::ZERO {
+    // An app may be told a height: the chain is at least so high once its clearing is mined.
+    let is_height = kind == ActionKind::Clearing && transaction.lock_time.is_block_height();
+    if transaction.lock_time != LockTime::ZERO && !is_height {
         return Err(Refusal::MalformedTransaction("lock time must be 0"));
     }
     let mut seen = BTreeSet::new();
@@ -151,7 +178,7 @@ fn check_form(
         // Input 0 may claim the age of its coin, which consensus holds it to. Which input of an
         // execution claims one is for its rules to say.
         let age = Age::from_sequence(input.sequence);
-        let may_claim = index == 0 || is_execution;
+        let may_claim = index == 0 || kind == ActionKind::Execution;
         if age.is_none_or(|age| !may_claim && age > Age(0)) {
             return Err(Refusal::MalformedTransaction("sequence must be 0xfffffffd"));
         }

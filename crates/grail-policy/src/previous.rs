@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bitcoin::{OutPoint, Txid};
-use grail_spell::{PreviousBatch, SpentOutput};
+use grail_spell::{CharmAmounts, PreviousBatch, SpentOutput};
 use grail_types::{Bridge, MockAllowed};
 use grail_wire::{ActionKind, PREVIOUS_MAX_BYTES, Proposal};
 
@@ -38,7 +38,11 @@ impl Previous {
             return Err(Refusal::PreviousExcess);
         }
         let mut last = None;
-        let mut batch = PreviousBatch::new(&bridge.app, mock);
+        // What other apps' charms are is kept where it is asked, so that it costs nobody else memory.
+        let mut batch = match proposal.action.kind() {
+            ActionKind::Clearing => PreviousBatch::of_any_app(&bridge.app, mock),
+            _ => PreviousBatch::new(&bridge.app, mock),
+        };
         for previous in &proposal.previous {
             let transaction = previous
                 .decode()
@@ -65,6 +69,12 @@ impl Previous {
             txid: nft.txid,
             vout: 1,
         })
+    }
+
+    /// What the output at `outpoint` carries of any app, if that was kept and is known.
+    pub(crate) fn charms(&self, outpoint: OutPoint) -> Option<CharmAmounts> {
+        let previous = self.by_txid.get(&outpoint.txid)?;
+        previous.charms(outpoint.vout).cloned()
     }
 
     /// The output at `outpoint` and what it carries.

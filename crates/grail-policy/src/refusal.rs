@@ -310,6 +310,61 @@ pub enum Refusal {
         /// Weight with all witnesses.
         got: Weight,
     },
+    /// No operator signs for zk-apps on this network.
+    #[error("zk-apps are not served on this network")]
+    AppsDisabled,
+    /// The spell names an app that it should not, or not as it should.
+    #[error("apps of the spell: {0}")]
+    AppList(&'static str),
+    /// An input before the orders is not one of the app's cells, or one of the orders is.
+    #[error(
+        "input {input_index}: expected the app's charm at the app's home, before the orders alone"
+    )]
+    AppInput {
+        /// The input.
+        input_index: usize,
+    },
+    /// The app's charm, or a coin at its home, is where it should not be.
+    #[error("output {output_index}: {reason}")]
+    AppOutput {
+        /// The output.
+        output_index: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// An order's owner would get less than asked for.
+    #[error("order {request} gets less {what} than it asks for")]
+    OrderWants {
+        /// The order.
+        request: RequestId,
+        /// Of what.
+        what: &'static str,
+    },
+    /// An order's owner would get a charm that was neither asked for nor given.
+    #[error("order {0} gets a charm that it neither asked for nor gave")]
+    OrderCharms(RequestId),
+    /// An authored order without its owner's signature over this coin.
+    #[error("order {0} is not signed by its owner for this coin")]
+    OrderAuthor(RequestId),
+    /// The contract was shown other facts than the operator sees.
+    #[error("the app's contract was shown other facts")]
+    AppFacts,
+    /// What the orders pay is not what the transaction leaves.
+    #[error("{spent} come in and {made} go out, but the orders pay {expected}")]
+    FeeMismatch {
+        /// All shares.
+        expected: Amount,
+        /// All inputs.
+        spent: Amount,
+        /// All outputs that the spell commits to.
+        made: Amount,
+    },
+    /// An output is too small to be relayed.
+    #[error("output {output_index} is dust")]
+    Dust {
+        /// The output.
+        output_index: usize,
+    },
     /// Sums leave the range of amounts.
     #[error("amounts overflow")]
     Overflow,
@@ -337,7 +392,8 @@ impl Refusal {
             Unclaimed Empty RepeatedRequest TermsUnfit DepositMismatch DepositAmount WrongDestination WrongOutput
             FeeAboveCap Overpaid VaultMissing VaultNotSpent VaultDust VaultMismatch SupplyMismatch
             SupplyAboveMax OutflowMismatch OutflowAboveCap ProverFee FeeRateTooLow FeeRateTooHigh
-            TooHeavy Overflow
+            AppsDisabled AppList AppInput AppOutput OrderWants OrderCharms OrderAuthor AppFacts
+            FeeMismatch Dust TooHeavy Overflow
         }
     }
 

@@ -36,36 +36,26 @@ pub enum Asset {
 pub struct Want {
     /// Of what.
     pub asset: Asset,
-    /// How much at least, more than nothing.
+    /// How much at least. Zero lets it come without asking for any.
     pub amount: u64,
 }
 
-/// What an order must at least get: strictly ascending by asset, no amount zero, so that one wish
-/// has one form.
+/// What an order must at least get: strictly ascending by asset, so that one wish has one form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "BoundedVec<Want, WANTS_MAX>")]
 pub struct Wants(BoundedVec<Want, WANTS_MAX>);
 
-/// Why wants are none.
+/// An asset occurs twice, or before one that is less.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WantsError {
-    /// An asset occurs twice, or before one that is less.
-    #[error("wants must ascend strictly by asset")]
-    Order,
-    /// Nothing of something.
-    #[error("a want of nothing says nothing")]
-    Zero,
-}
+#[error("wants must ascend strictly by asset")]
+pub struct WantsError;
 
 impl TryFrom<BoundedVec<Want, WANTS_MAX>> for Wants {
     type Error = WantsError;
 
     fn try_from(wants: BoundedVec<Want, WANTS_MAX>) -> Result<Self, WantsError> {
-        if wants.iter().any(|want| want.amount == 0) {
-            return Err(WantsError::Zero);
-        }
         if !wants.is_sorted_by(|one, next| one.asset < next.asset) {
-            return Err(WantsError::Order);
+            return Err(WantsError);
         }
         Ok(Self(wants))
     }
@@ -86,7 +76,7 @@ impl Wants {
         asked.map_or(0, |want| want.amount)
     }
 
-    /// Whether `asset` is asked for.
+    /// Whether `asset` may come.
     pub fn names(&self, asset: &Asset) -> bool {
         self.iter().any(|want| want.asset == *asset)
     }

@@ -174,6 +174,26 @@ codes! {
         FeeRateTooHigh = "fee-rate-too-high",
         /// The signed transaction would be too heavy.
         TooHeavy = "too-heavy",
+        /// No operator signs for zk-apps on this network.
+        AppsDisabled = "apps-disabled",
+        /// The spell of a clearing names an app that it should not, or not as it should.
+        AppList = "app-list",
+        /// An input of a clearing that should be the app's is not, or one that should not is.
+        AppInput = "app-input",
+        /// The app's charm, or a coin at its home, is where it should not be.
+        AppOutput = "app-output",
+        /// An order's owner would get less than asked for.
+        OrderWants = "order-wants",
+        /// An order's owner would get a charm that was neither asked for nor given.
+        OrderCharms = "order-charms",
+        /// An authored order lacks its owner's signature over this coin.
+        OrderAuthor = "order-author",
+        /// The app's contract was shown other facts than the operator sees.
+        AppFacts = "app-facts",
+        /// What the orders pay is not what the transaction leaves.
+        FeeMismatch = "fee-mismatch",
+        /// An output is too small to be relayed.
+        Dust = "dust",
         /// Sums leave the range of amounts.
         Overflow = "overflow",
     }

@@ -12,6 +12,7 @@
 
 mod answer;
 pub mod bytes;
+mod clearing;
 mod code;
 mod codec;
 mod enclave;
@@ -24,6 +25,7 @@ pub use answer::{
     ANSWER_MAX_BYTES, Answer, AskerId, Attempt, Contribution, Contributions, ContributionsError,
     RefusalRecord, Verdict,
 };
+pub use clearing::{AuthorSignature, ClearingRequest, PlacedOrder};
 pub use code::{FaultCode, RefusalCode};
 pub use codec::{Envelope, Kind, VERSION, WireError, WireMessage, decode, encode};
 pub use enclave::{

@@ -11,6 +11,7 @@ use grail_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clearing::ClearingRequest,
     codec::{self, Kind, WireError, WireMessage},
     roster::ShownRoster,
     rotation::{Announcement, Cancellation, Execution, Merge},
@@ -33,7 +34,7 @@ pub const PREVIOUS_MAX_BYTES: usize = 12 * 1024 * 1024;
 const TRANSACTION_MAX_BYTES: usize = 100_000;
 
 /// Most bytes of an encoded proposal: previous transactions, and room for everything else.
-pub const PROPOSAL_MAX_BYTES: usize = PREVIOUS_MAX_BYTES + 256 * 1024;
+pub const PROPOSAL_MAX_BYTES: usize = PREVIOUS_MAX_BYTES + 512 * 1024;
 
 /// Names a proposal: tagged hash of its one encoding.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -100,6 +101,8 @@ pub enum Action {
     Execution(Box<Execution>),
     /// Moves donations into the vault's coin.
     Merge(Merge),
+    /// Executes orders of a zk-app.
+    Clearing(Box<ClearingRequest>),
     /// Moves a roster's probe coin. For tests alone.
     #[cfg(feature = "test-action")]
     Probe(ProbeRequest),
@@ -118,6 +121,8 @@ pub enum ActionKind {
     Execution,
     /// [`Action::Merge`].
     Merge,
+    /// [`Action::Clearing`].
+    Clearing,
     /// [`Action::Probe`].
     #[cfg(feature = "test-action")]
     Probe,
@@ -132,6 +137,7 @@ impl ActionKind {
             | Self::Cancellation
             | Self::Execution
             | Self::Merge => true,
+            Self::Clearing => false,
             #[cfg(feature = "test-action")]
             Self::Probe => false,
         }
@@ -146,6 +152,7 @@ impl std::fmt::Display for ActionKind {
             Self::Cancellation => "cancellation",
             Self::Execution => "execution",
             Self::Merge => "merge",
+            Self::Clearing => "clearing",
             #[cfg(feature = "test-action")]
             Self::Probe => "probe",
         })
@@ -161,6 +168,7 @@ impl Action {
             Self::Cancellation(_) => ActionKind::Cancellation,
             Self::Execution(_) => ActionKind::Execution,
             Self::Merge(_) => ActionKind::Merge,
+            Self::Clearing(_) => ActionKind::Clearing,
             #[cfg(feature = "test-action")]
             Self::Probe(_) => ActionKind::Probe,
         }

@@ -9,6 +9,7 @@
 use grail_fixtures::world as support;
 
 mod books;
+mod clearing;
 mod former;
 mod limits;
 mod merge;
@@ -68,6 +69,7 @@ fn every_code_is_produced_by_a_test() {
         nft::CODES,
         requests::CODES,
         books::CODES,
+        clearing::CODES,
         limits::CODES,
         merge::CODES,
         prover::CODES,

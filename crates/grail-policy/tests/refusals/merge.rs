@@ -112,7 +112,7 @@ refusals! {
 }
 
 /// The output of a spell that nobody can read, so that nobody knows what the other outputs carry.
-fn unreadable_spell() -> ScriptBuf {
+pub fn unreadable_spell() -> ScriptBuf {
     Builder::new()
         .push_opcode(OP_RETURN)
         .push_slice(b"spell")
