@@ -64,7 +64,7 @@ fn an_authored_order_counts_with_its_owners_word() {
     let word = authored(&terms, deposit);
     let share = Amount::from_sat(SHARE);
     draft.order(0, |order| {
-        *order = PlacedOrder::new(terms, Some(word), share)
+        *order = PlacedOrder::new(terms, Some(word), share);
     });
     let facts = draft.seen(world);
     assert!(facts.orders[0].author.is_some());

@@ -7,7 +7,9 @@ use charms_data::{App, B32, Data};
 use grail_app_facts::{self as facts, Facts, public_input};
 use grail_policy::{Approved, Decision, Refusal};
 use grail_script::{DepositTree, HomeTree, InternalKey};
-use grail_spell::{NormalizedSpell, NormalizedTransaction, utxo_id_from_outpoint};
+use grail_spell::{
+    NormalizedCharms, NormalizedSpell, NormalizedTransaction, utxo_id_from_outpoint,
+};
 use grail_types::{
     Age, Asset, BoundedVec, CharmApp, OrderCoin, OrderTerms, Payload, Want, Wants, ZkApp,
     author_digest,
@@ -71,6 +73,9 @@ pub fn wants(wants: &[(Asset, u64)]) -> Wants {
     Wants::try_from(BoundedVec::new(wants.collect()).unwrap()).unwrap()
 }
 
+/// An output to be: satoshis, script, charms.
+pub type Conjured<'a> = (u64, ScriptBuf, &'a [(App, Data)]);
+
 /// An outpoint as Charms hashes it.
 pub fn outpoint_bytes(outpoint: OutPoint) -> [u8; 36] {
     utxo_id_from_outpoint(outpoint).to_bytes()
@@ -122,7 +127,7 @@ impl World {
     }
 
     /// A transaction that puts charms on outputs by fiat.
-    pub fn conjured(&self, seed: u64, outputs: &[(u64, ScriptBuf, &[(App, Data)])]) -> Transaction {
+    pub fn conjured(&self, seed: u64, outputs: &[Conjured<'_>]) -> Transaction {
         let source = funding(seed, vec![output(90_000_000, p2tr(30))]);
         let paid = outputs.iter();
         let paid = paid.map(|(sats, script, _)| output(*sats, script.clone()));
@@ -183,7 +188,7 @@ impl World {
             transaction: transaction(&inputs, made),
             spell: NormalizedSpell {
                 tx: NormalizedTransaction {
-                    outs: vec![Default::default(); 3],
+                    outs: vec![NormalizedCharms::new(); 3],
                     ..NormalizedTransaction::default()
                 },
                 ..NormalizedSpell::default()

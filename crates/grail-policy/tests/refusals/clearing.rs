@@ -139,7 +139,7 @@ refusals! {
         };
         world().clearing_of(terms, world().selling()).refusal(world())
     };
-    refuses_a_prover_at_the_apps_home => "prover-fee": paying_a_prover(|world| world.home(), 2_000);
+    refuses_a_prover_at_the_apps_home => "prover-fee": paying_a_prover(World::home, 2_000);
     refuses_a_prover_that_gets_more_than_the_orders_pay => "prover-fee":
         paying_a_prover(|_| p2tr(3), 2 * SHARE + 1);
     refuses_dust => "dust": {
