@@ -7,17 +7,24 @@ use charms_data::App;
 use crate::read::VerifiedSpell;
 use crate::spell::PROTOCOL_VERSION;
 
+/// Most charms of one output that are looked at. No app needs so many; with thousands on each of
+/// many outputs, a spell of some hundred thousand bytes would need a hundred times its memory.
+pub const CHARMS_MAX: usize = 64;
+
 /// The charms of an output by app: an amount, or `None` where a charm is something else.
 pub type CharmAmounts = BTreeMap<App, Option<u64>>;
 
 impl VerifiedSpell {
     /// The charms of output `vout`, where contracts of today are shown them. `None` if they may not
-    /// be spent here or what they are is not known: an output that is beamed away, a later version;
-    /// and charms of a version before this one, or of an app under a signing key, which no contract
+    /// be spent here or what they are is not known: an output that is beamed away, a later version,
+    /// more charms than [`CHARMS_MAX`]; and charms of a version before this one, or of an app under a signing key, which no contract
     /// of a zk-app believes.
     pub(crate) fn amounts_at(&self, vout: u32) -> Option<CharmAmounts> {
         let spell = self.spell();
         if spell.version > PROTOCOL_VERSION || self.is_beamed_at(vout) {
+            return None;
+        }
+        if spell.charms_in_place(vout).nth(CHARMS_MAX).is_some() {
             return None;
         }
         let is_believed = |app: &App| {
