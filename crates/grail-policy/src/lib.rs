@@ -11,8 +11,9 @@
 //!
 //! One folder per action over one outline: `outline` reads form, previous outputs and spell,
 //! `bridge` what all transactions of the bridge have, `settlement` its books, `rotation` the steps
-//! from one roster to the next, `merge` what becomes of donations, `clearing` the orders of zk-apps. Only [`Approved`] can be signed,
-//! and only [`approve`] makes one; [`judge`] is the dry run.
+//! from one roster to the next, `merge` what becomes of donations; `clearing` is beside the bridge
+//! and executes orders of zk-apps. Only [`Approved`] can be signed, and only [`approve`] makes one;
+//! [`judge`] is the dry run.
 //!
 //! Whatever believes a roster for another purpose than such a signature adopts it: [`adoption`].
 

@@ -38,7 +38,7 @@ impl Previous {
             return Err(Refusal::PreviousExcess);
         }
         let mut last = None;
-        // What other apps' charms are is kept where it is asked, so that it costs nobody else memory.
+        // What other apps' charms are costs memory, and is kept where it is asked for.
         let mut batch = match proposal.action.kind() {
             ActionKind::Clearing => PreviousBatch::of_any_app(&bridge.app, mock),
             _ => PreviousBatch::new(&bridge.app, mock),

@@ -1,5 +1,5 @@
-//! Scripts of Grail: the taproot trees of vault, deposits and zk-apps, what is signed to spend them, what
-//! that weighs.
+//! Scripts of Grail: the taproot trees of vault, deposits and zk-apps, what is signed to spend
+//! them, what that weighs.
 //!
 //! Every output that a roster can spend has one of the templates here; operators recompute a
 //! template from typed values and compare, they never parse a script that somebody else made.

@@ -17,8 +17,8 @@ pub type CharmAmounts = BTreeMap<App, Option<u64>>;
 impl VerifiedSpell {
     /// The charms of output `vout`, where contracts of today are shown them. `None` if they may not
     /// be spent here or what they are is not known: an output that is beamed away, a later version,
-    /// more charms than [`CHARMS_MAX`]; and charms of a version before this one, or of an app under a signing key, which no contract
-    /// of a zk-app believes.
+    /// more charms than [`CHARMS_MAX`]; and charms of a version before this one, or of an app under
+    /// a signing key, which no contract of a zk-app believes.
     pub(crate) fn amounts_at(&self, vout: u32) -> Option<CharmAmounts> {
         let spell = self.spell();
         if spell.version > PROTOCOL_VERSION || self.is_beamed_at(vout) {

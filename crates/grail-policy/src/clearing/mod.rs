@@ -1,9 +1,11 @@
-//! Clearings: orders of one zk-app, executed beside its main cell (ADR 42, `docs/spec/clearings.md`).
+//! Clearings: orders of one zk-app, executed beside its main cell (ADR 42,
+//! `docs/spec/clearings.md`).
 //!
 //! Operators know nothing of what an app does with what it holds: its contract says that, and the
-//! spell's proof that the contract ran. They look at what no contract sees, the facts, and sign only
-//! where the contract was shown the same; and they hold the transaction to what each order's owner
-//! asked for, whatever the contract says. So an app endangers who pools in it, and nobody else.
+//! spell's proof that the contract ran. They look at what no contract sees, the facts, and sign
+//! only where the contract was shown the same; and they hold the transaction to what each order's
+//! owner asked for, whatever the contract says. So an app endangers who pools in it, and nobody
+//! else.
 //!
 //! The roster NFT takes no part. The roster is a hint that is derived into every script that is
 //! spent: a made-up one opens what its inventor paid there. The parameters are a hint too, and only

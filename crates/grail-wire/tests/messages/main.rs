@@ -16,17 +16,18 @@ use grail_ask::{
     AnswerMessage, Ask, Challenge, Evidence, FaultMessage, Hello, Reply, VerifiedAnswer,
 };
 use grail_types::{
-    Asset, BoundedBytes, BoundedVec, Bridge, BridgeApp, CharmApp, Epoch, Governance, ImagesHash,
-    Kind as TermsKind, Network, OrderCoin, Params, Payload, Roster, Terms, Threshold, Want, Wants,
+    BoundedBytes, BoundedVec, Bridge, BridgeApp, Epoch, Governance, ImagesHash, Kind as TermsKind,
+    Network, Params, Roster, Terms, Threshold,
 };
 use grail_wire::{
-    Action, Adopt, Adopted, Announcement, Answer, AskerId, Attempt, AuthorSignature, Boot, Booted,
-    Cancellation, ClearingRequest, ConsentSignature, Contribution, Contributions, Execution, Fault,
-    FaultCode, Identity, Kind, Merge, PlacedOrder, PreviousTx, PreviousTxError, Proposal,
-    ProposalId, RefusalCode, RefusalRecord, Request, Response, SettlementRequest, ShownRoster,
-    Succession, Text, VERSION, Verdict, WireError, WireMessage, decode, decode_proposal, encode,
-    encode_proposal,
+    Action, Adopt, Adopted, Announcement, Answer, AskerId, Attempt, Boot, Booted, Cancellation,
+    ConsentSignature, Contribution, Contributions, Execution, Fault, FaultCode, Identity, Kind,
+    Merge, PreviousTx, PreviousTxError, Proposal, ProposalId, RefusalCode, RefusalRecord, Request,
+    Response, SettlementRequest, ShownRoster, Succession, Text, VERSION, Verdict, WireError,
+    WireMessage, decode, decode_proposal, encode, encode_proposal,
 };
+
+mod clearing;
 
 fn pair() -> Keypair {
     Keypair::from_seckey_slice(&Secp256k1::new(), &[7; 32]).unwrap()
@@ -284,66 +285,6 @@ fn steps() -> [(&'static str, Proposal); 4] {
     ]
 }
 
-/// A clearing of two orders, of every form that an order has.
-fn clearing() -> Proposal {
-    let charm = |tag| CharmApp {
-        tag,
-        identity: [12; 32],
-        vk: [13; 32],
-    };
-    let wants = |assets: &[Asset]| {
-        let wants = assets.iter().map(|&asset| Want { asset, amount: 7 });
-        Wants::try_from(BoundedVec::new(wants.collect()).unwrap()).unwrap()
-    };
-    let order = |coin, wants, author| PlacedOrder {
-        destination: terms(1).destination,
-        coin,
-        wants,
-        fee_cap: Amount::from_sat(5_000),
-        reclaim_key: key(),
-        reclaim_delay: 144,
-        payload: Payload::try_from(b"swap".to_vec()).unwrap(),
-        nonce: [4; 16],
-        author,
-        fee_share: Amount::from_sat(3_000),
-    };
-    let keep = Amount::from_sat(1_000);
-    let orders = vec![
-        order(OrderCoin::Keep, wants(&[]), None),
-        order(
-            OrderCoin::Offer { keep },
-            wants(&[Asset::Btc, Asset::Charm(charm('f'))]),
-            Some(AuthorSignature(signature())),
-        ),
-    ];
-    Proposal {
-        action: Action::Clearing(Box::new(ClearingRequest {
-            app: charm('p').try_into().unwrap(),
-            roster: ShownRoster(succession().roster),
-            orders: BoundedVec::new(orders).unwrap(),
-        })),
-        ..proposal()
-    }
-}
-
-#[test]
-fn a_clearing_reads_back() {
-    let bytes = encode_proposal(&clearing()).unwrap();
-    assert_eq!(decode_proposal(&bytes), Ok(clearing()));
-}
-
-#[test]
-fn an_app_under_a_reserved_tag_is_no_clearing() {
-    let bytes = encode_proposal(&clearing()).unwrap();
-    // The text of one letter after the field's name: the app comes before the orders' wants.
-    let at = bytes.windows(5).position(|it| it == b"tag\x61p").unwrap() + 4;
-    for (tag, is_app) in [(b'q', true), (b't', false), (b'r', false), (b'P', false)] {
-        let mut other = bytes.clone();
-        other[at] = tag;
-        assert_eq!(decode_proposal(&other).is_ok(), is_app, "{tag}");
-    }
-}
-
 fn step_encoded(index: usize) -> (&'static str, Vec<u8>) {
     let (name, proposal) = &steps()[index];
     (name, encode_proposal(proposal).unwrap())
@@ -488,7 +429,10 @@ fn all() -> Vec<(&'static str, Vec<u8>)> {
         step_encoded(1),
         step_encoded(2),
         step_encoded(3),
-        ("proposal clearing", encode_proposal(&clearing()).unwrap()),
+        (
+            "proposal clearing",
+            encode_proposal(&clearing::proposal()).unwrap(),
+        ),
         (
             "answer contributed",
             encode(Epoch(7), &answer(yes())).unwrap(),
