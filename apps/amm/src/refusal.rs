@@ -1,13 +1,12 @@
 //! Why a clearing is refused: for one of its orders, or as a whole.
 
-use thiserror::Error;
+use std::fmt;
 
 /// Why [`crate::settle`] refuses. A contract refuses all the same; a planner leaves out the order that is named
 /// and goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// One order cannot be executed beside the others; without it they may be.
-    #[error("order {index}: {why}")]
     Order {
         /// Its place among the clearing's orders.
         index: usize,
@@ -15,33 +14,25 @@ pub enum Refusal {
         why: OrderRefusal,
     },
     /// No choice of orders helps.
-    #[error(transparent)]
-    Whole(#[from] WholeRefusal),
+    Whole(WholeRefusal),
 }
 
 /// What is wrong with one order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OrderRefusal {
     /// It brings something else than its kind takes.
-    #[error("brings other assets than its kind takes")]
     Given,
     /// It wants an asset that its kind never pays.
-    #[error("wants an asset that its kind never pays")]
     WantsUnreachable,
     /// Swap or removal before the first add.
-    #[error("the pool is not opened")]
     NotOpened,
     /// Rounding leaves it nothing.
-    #[error("too small: rounding leaves nothing")]
     TooSmall,
     /// A reserve would pass [`crate::RESERVE_MAX`].
-    #[error("a reserve would pass 2^62 units")]
     ReserveAboveMax,
     /// It would get less than it wants.
-    #[error("would get less than it wants")]
     LimitNotMet,
     /// It gives back more shares than there are.
-    #[error("gives more shares than there are")]
     SharesAboveAll,
 }
 
@@ -72,10 +63,9 @@ impl OrderRefusal {
 }
 
 /// What is wrong with the clearing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WholeRefusal {
     /// The pool's coin has not lain as long as the config demands.
-    #[error("the pool's coin is {age} blocks old, at least {spacing} are needed")]
     TooYoung {
         /// Blocks that the coin has lain, as its input's sequence says.
         age: u16,
@@ -83,7 +73,6 @@ pub enum WholeRefusal {
         spacing: u8,
     },
     /// Reserves and shares that no history leads to.
-    #[error("not a pool: {a} of A, {b} of B, {shares} shares")]
     Pool {
         /// Units of A.
         a: u64,
@@ -93,7 +82,6 @@ pub enum WholeRefusal {
         shares: u64,
     },
     /// A number beyond its type. The bounds exclude it: a mistake of ours.
-    #[error("a number beyond its bounds")]
     Overflow,
 }
 
@@ -105,5 +93,52 @@ impl WholeRefusal {
             Self::Pool { .. } => "amm-pool",
             Self::Overflow => "amm-overflow",
         }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Order { index, why } => write!(out, "order {index}: {why}"),
+            Self::Whole(why) => why.fmt(out),
+        }
+    }
+}
+
+impl fmt::Display for OrderRefusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Given => "brings other assets than its kind takes",
+            Self::WantsUnreachable => "wants an asset that its kind never pays",
+            Self::NotOpened => "the pool is not opened",
+            Self::TooSmall => "too small: rounding leaves nothing",
+            Self::ReserveAboveMax => "a reserve would pass 2^62 units",
+            Self::LimitNotMet => "would get less than it wants",
+            Self::SharesAboveAll => "gives more shares than there are",
+        })
+    }
+}
+
+impl fmt::Display for WholeRefusal {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooYoung { age, spacing } => {
+                write!(out, "expected a coin of {spacing} blocks, got {age}")
+            }
+            Self::Pool { a, b, shares } => {
+                write!(out, "not a pool: {a} of A, {b} of B, {shares} shares")
+            }
+            Self::Overflow => out.write_str("a number beyond its bounds"),
+        }
+    }
+}
+
+impl std::error::Error for Refusal {}
+impl std::error::Error for OrderRefusal {}
+impl std::error::Error for WholeRefusal {}
+
+impl From<WholeRefusal> for Refusal {
+    fn from(why: WholeRefusal) -> Self {
+        Self::Whole(why)
     }
 }

@@ -1,6 +1,6 @@
 //! What a pool's config says about its prices, within bounds.
 
-use thiserror::Error;
+use std::fmt;
 
 /// How the price of a clearing follows from its orders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -43,16 +43,13 @@ pub struct Terms {
 }
 
 /// Why terms are out of bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TermsError {
     /// A fee above [`Terms::FEE_MAX_BPS`].
-    #[error("a fee of {0} basis points, at most 1000")]
     Fee(u16),
     /// A weight that is neither 1 nor 2.
-    #[error("a weight of {0}, expected 1 or 2")]
     Weight(u8),
     /// A spacing above [`Terms::SPACING_MAX`].
-    #[error("a spacing of {0} blocks, at most 36")]
     Spacing(u8),
 }
 
@@ -105,3 +102,15 @@ impl Default for Terms {
         }
     }
 }
+
+impl fmt::Display for TermsError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fee(got) => write!(out, "expected at most 1000 basis points of fee, got {got}"),
+            Self::Weight(got) => write!(out, "expected a weight of 1 or 2, got {got}"),
+            Self::Spacing(got) => write!(out, "expected a spacing of at most 36, got {got}"),
+        }
+    }
+}
+
+impl std::error::Error for TermsError {}
