@@ -68,6 +68,40 @@ fn no_order_beside_any_victims_pays_at_weight_2() {
     }
 }
 
+#[test]
+fn tiny_pools_lose_no_more_than_what_rounding_left() {
+    // What n orders' roundings left in the pool, an own order beside them may find: less than n^2 / 8 over the
+    // reserve that the second clearing pays from.
+    let mut rng = random::seeded(63);
+    let terms = free(Weight::Two);
+    let (mut tried, mut paid, mut most) = (0, 0, 0);
+    while tried < 20_000 {
+        // Many small buyers of a unit or two of A, which is dear: what rounding leaves is a part of all there is.
+        let (a, b, shares) = (rng.u64(20..300), 1_000_000_000, 0);
+        let pool = Pool::read(Amounts { a, b, shares }, true).unwrap();
+        let buyer = sale(0, rng.u64(b / a..b * 8 / a));
+        let victims = vec![buyer; rng.usize(1..=60)];
+        let own = sale(rng.u64(1..=20), 0);
+        let mut orders = victims.clone();
+        orders.push(own);
+        let Some(gain) = round_trip(&terms, &pool, &victims, own) else {
+            continue;
+        };
+        tried += 1;
+        if gain > 0 {
+            let after = settle(&terms, &pool, &orders).unwrap().pool.holdings();
+            let count = i128::try_from(victims.len()).unwrap();
+            // Roundings are in the reserve too.
+            let reserve = i128::from(after.a) - count;
+            assert!(gain * 8 * reserve <= count * count, "{gain} beside {count} in {pool:?}");
+            paid += 1;
+            most = most.max(gain);
+        }
+    }
+    println!("{paid} of {tried} found something, {most} units at most");
+    assert!(paid > 0, "the bound was never tried");
+}
+
 /// Own orders of `own` of A in all, over `clearings` before the victim and, sold back, as many after it.
 struct Spread {
     clearings: u64,
