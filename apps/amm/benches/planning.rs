@@ -1,5 +1,5 @@
 //! How long a plan takes: `cargo bench -p grail-amm`. The goal is 10 ms for what one clearing holds.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ fn pool() -> Pool {
         shares: 0,
     };
     let add = order(Kind::Add, given, Amounts::NONE);
-    settle(&Terms::default(), &Pool::Unopened, &[add])
+    settle(Terms::default(), &Pool::Unopened, &[add])
         .unwrap()
         .pool
 }
@@ -64,12 +64,15 @@ fn measure(name: &str, orders: &[Order], places: usize) {
     let started = Instant::now();
     let mut runs: u32 = 0;
     while started.elapsed() < Duration::from_secs(1) {
-        black_box(plan(&terms, &pool, black_box(orders), places).unwrap());
+        black_box(plan(terms, &pool, black_box(orders), places).unwrap());
         runs += 1;
     }
     let each = started.elapsed() / runs;
-    let chosen = plan(&terms, &pool, orders, places).unwrap().chosen.len();
-    println!("{name}: {each:?} a plan, {chosen} of {} executed", orders.len());
+    let chosen = plan(terms, &pool, orders, places).unwrap().chosen.len();
+    println!(
+        "{name}: {each:?} a plan, {chosen} of {} executed",
+        orders.len()
+    );
 }
 
 fn main() {

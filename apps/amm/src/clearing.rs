@@ -23,7 +23,7 @@ pub struct Outcome {
 /// Whether the pool's coin has lain long enough.
 ///
 /// `age` is the sequence of the main cell's input: Bitcoin mines it no earlier (BIP-68).
-pub fn check_age(terms: &Terms, age: u16) -> Result<(), WholeRefusal> {
+pub fn check_age(terms: Terms, age: u16) -> Result<(), WholeRefusal> {
     let spacing = terms.spacing();
     if age < u16::from(spacing) {
         return Err(WholeRefusal::TooYoung { age, spacing });
@@ -40,7 +40,7 @@ pub fn check_age(terms: &Terms, age: u16) -> Result<(), WholeRefusal> {
 /// [`Refusal::Order`] names the order that a plan leaves out first: one whose shape is wrong, then one that takes
 /// a reserve past its bound, then the swap that gets the smallest part of what it wants (the last of equals),
 /// then the first add or removal that does not stand. [`Refusal::Whole`] where leaving out helps nobody.
-pub fn settle(terms: &Terms, pool: &Pool, orders: &[Order]) -> Result<Outcome, Refusal> {
+pub fn settle(terms: Terms, pool: &Pool, orders: &[Order]) -> Result<Outcome, Refusal> {
     let mut legs = Vec::with_capacity(orders.len());
     for (index, order) in orders.iter().enumerate() {
         legs.push(order.leg(terms).map_err(|bad| bad.at(index))?);
@@ -84,7 +84,7 @@ pub(crate) fn liquidity(
 }
 
 fn swap(
-    terms: &Terms,
+    terms: Terms,
     pool: &Pool,
     legs: &[Leg],
     payouts: &mut [Amounts],
@@ -140,10 +140,12 @@ fn pay(
 }
 
 fn swaps(legs: &[Leg]) -> impl Iterator<Item = (usize, &Sale)> {
-    legs.iter().enumerate().filter_map(|(index, leg)| match leg {
-        Leg::Swap(sale) => Some((index, sale)),
-        Leg::Add | Leg::Remove => None,
-    })
+    legs.iter()
+        .enumerate()
+        .filter_map(|(index, leg)| match leg {
+            Leg::Swap(sale) => Some((index, sale)),
+            Leg::Add | Leg::Remove => None,
+        })
 }
 
 /// Per side, the swap that demands most of those whose limit is not met.
@@ -170,13 +172,11 @@ impl<'a> Short<'a> {
         Ok(match (self.a, self.b) {
             (None, None) => None,
             (Some((index, _)), None) | (None, Some((index, _))) => Some(index),
-            (Some((a, of_a)), Some((b, of_b))) => {
-                Some(match falls_short(price, of_a, of_b)? {
-                    Ordering::Greater => a,
-                    Ordering::Less => b,
-                    Ordering::Equal => a.max(b),
-                })
-            }
+            (Some((a, of_a)), Some((b, of_b))) => Some(match falls_short(price, of_a, of_b)? {
+                Ordering::Greater => a,
+                Ordering::Less => b,
+                Ordering::Equal => a.max(b),
+            }),
         })
     }
 }

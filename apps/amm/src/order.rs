@@ -97,7 +97,7 @@ impl Sale {
 
 impl Order {
     /// Reads the shape: what it gives must be what its kind takes, and nothing besides.
-    pub(crate) fn leg(&self, terms: &Terms) -> Result<Leg, crate::pool::Bad> {
+    pub(crate) fn leg(&self, terms: Terms) -> Result<Leg, crate::pool::Bad> {
         let Amounts { a, b, shares } = self.given;
         match (self.kind, a, b, shares) {
             (Kind::Swap, 1.., 0, 0) => self.sale(terms, Side::A),
@@ -109,7 +109,7 @@ impl Order {
         }
     }
 
-    fn sale(&self, terms: &Terms, side: Side) -> Result<Leg, crate::pool::Bad> {
+    fn sale(&self, terms: Terms, side: Side) -> Result<Leg, crate::pool::Bad> {
         let (given, want, others) = match side {
             Side::A => (self.given.a, self.wants.b, self.wants.a),
             Side::B => (self.given.b, self.wants.a, self.wants.b),
@@ -134,7 +134,7 @@ impl Order {
 }
 
 /// What counts of an amount: the fee is rounded up.
-fn after_fee(terms: &Terms, given: u64) -> Result<u64, WholeRefusal> {
+fn after_fee(terms: Terms, given: u64) -> Result<u64, WholeRefusal> {
     let kept = Terms::BASIS.saturating_sub(terms.fee_bps());
     narrow(mul_div_floor(
         given,

@@ -47,14 +47,12 @@ pub enum Verdict {
 /// # Errors
 /// [`WholeRefusal::Overflow`] alone, for a mistake of ours.
 pub fn plan(
-    terms: &Terms,
+    terms: Terms,
     pool: &Pool,
     open_orders: &[Order],
     places: usize,
 ) -> Result<Plan, WholeRefusal> {
-    let orders = open_orders
-        .get(..OPEN_ORDERS_MAX)
-        .unwrap_or(open_orders);
+    let orders = open_orders.get(..OPEN_ORDERS_MAX).unwrap_or(open_orders);
     let mut draft = Draft::new(terms, pool, orders)?;
     draft.leave_out()?;
     if draft.keep_oldest(places) {
@@ -66,7 +64,7 @@ pub fn plan(
 
 /// A choice in the making.
 struct Draft<'a> {
-    terms: &'a Terms,
+    terms: Terms,
     pool: &'a Pool,
     orders: &'a [Order],
     /// None for those whose shape is wrong: they never stand.
@@ -76,11 +74,7 @@ struct Draft<'a> {
 
 impl<'a> Draft<'a> {
     /// All orders whose shape is right, and that the bound of the reserves has room for.
-    fn new(
-        terms: &'a Terms,
-        pool: &'a Pool,
-        orders: &'a [Order],
-    ) -> Result<Self, WholeRefusal> {
+    fn new(terms: Terms, pool: &'a Pool, orders: &'a [Order]) -> Result<Self, WholeRefusal> {
         let mut legs = Vec::with_capacity(orders.len());
         let mut verdicts = Vec::with_capacity(orders.len());
         let mut book = Book::default();
@@ -202,7 +196,11 @@ impl<'a> Draft<'a> {
             };
             let price = book.price(open, self.terms)?;
             let all = self.chosen_sales().chain([(index, sale)]);
-            if !most_demanding(all).iter().flatten().all(|sale| price.meets(sale)) {
+            if !most_demanding(all)
+                .iter()
+                .flatten()
+                .all(|sale| price.meets(sale))
+            {
                 return Ok(false);
             }
         }

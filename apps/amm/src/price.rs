@@ -94,7 +94,7 @@ impl Book {
     }
 
     /// The price at which all of these swaps are executed.
-    pub fn price(&self, pool: &Open, terms: &Terms) -> Result<Price, WholeRefusal> {
+    pub fn price(&self, pool: &Open, terms: Terms) -> Result<Price, WholeRefusal> {
         let weighed = |reserve: u64, brought: u64| match terms.weight() {
             Weight::One => sum(reserve, brought),
             Weight::Two => sum(sum(reserve, brought)?, brought),
@@ -132,13 +132,11 @@ pub(crate) fn falls_short(
     other: &Sale,
 ) -> Result<Ordering, WholeRefusal> {
     let (gets, other_gets) = (price.pays(one)?, price.pays(other)?);
-    Ok(
-        if product_is_less(gets, other.want, other_gets, one.want) {
-            Ordering::Greater
-        } else if product_is_less(other_gets, one.want, gets, other.want) {
-            Ordering::Less
-        } else {
-            Ordering::Equal
-        },
-    )
+    Ok(if product_is_less(gets, other.want, other_gets, one.want) {
+        Ordering::Greater
+    } else if product_is_less(other_gets, one.want, gets, other.want) {
+        Ordering::Less
+    } else {
+        Ordering::Equal
+    })
 }

@@ -77,17 +77,17 @@ impl Terms {
     }
 
     /// What stays with the pool of every swap, in basis points of what is given.
-    pub const fn fee_bps(&self) -> u16 {
+    pub const fn fee_bps(self) -> u16 {
         self.fee_bps
     }
 
     /// How the price follows from the orders.
-    pub const fn weight(&self) -> Weight {
+    pub const fn weight(self) -> Weight {
         self.weight
     }
 
     /// Blocks that the pool's coin must have lain before the next clearing.
-    pub const fn spacing(&self) -> u8 {
+    pub const fn spacing(self) -> u8 {
         self.spacing
     }
 }

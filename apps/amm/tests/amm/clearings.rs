@@ -9,7 +9,7 @@ use crate::random;
 
 /// One clearing that stood, with what came before it.
 struct Case<'a> {
-    terms: &'a Terms,
+    terms: Terms,
     before: Pool,
     orders: &'a [Order],
     outcome: &'a Outcome,
@@ -22,16 +22,16 @@ fn walk(salt: u64, mut judge: impl FnMut(&mut Rng, &Case)) -> u64 {
     let mut stood = 0;
     while stood < random::clearings() {
         let terms = random::terms(&mut rng);
-        let mut pool = random::pool(&mut rng, &terms, 1_100);
+        let mut pool = random::pool(&mut rng, terms, 1_100);
         for _ in 0..20 {
             let open = random::orders(&mut rng, &pool);
-            let plan = plan(&terms, &pool, &open, 190).unwrap();
+            let plan = plan(terms, &pool, &open, 190).unwrap();
             let orders: Vec<Order> = plan.chosen.iter().map(|index| open[*index]).collect();
             if orders.is_empty() {
                 continue;
             }
             let case = Case {
-                terms: &terms,
+                terms,
                 before: pool,
                 orders: &orders,
                 outcome: &plan.outcome,
@@ -82,10 +82,16 @@ fn nothing_comes_from_nowhere_and_a_share_never_loses() {
         assert_eq!(u128::from(holdings.b) + b, u128::from(after.b) + paid_b);
         // P1, shares: out less in is what the state counts.
         let counted = i128::from(after.shares) - i128::from(holdings.shares);
-        assert_eq!(made_shares.cast_signed() - given_shares.cast_signed(), counted);
+        assert_eq!(
+            made_shares.cast_signed() - given_shares.cast_signed(),
+            counted
+        );
         // P2.
         assert!(after.a > 0 && after.b > 0);
-        assert!(worth(after) >= worth(holdings), "a share lost: {holdings:?} to {after:?}");
+        assert!(
+            worth(after) >= worth(holdings),
+            "a share lost: {holdings:?} to {after:?}"
+        );
         // P9.
         for (order, payout) in case.orders.iter().zip(&case.outcome.payouts) {
             assert!(payout.a >= order.wants.a && payout.b >= order.wants.b);
@@ -197,7 +203,10 @@ fn swaps_agree(case: &Case, payouts: &[Amounts]) -> Amounts {
     model.assert_defines(&price);
     let (mut after_a, mut after_b) = (BigInt::from(a), BigInt::from(b));
     for (index, payout) in payouts.iter().enumerate() {
-        assert_eq!(BigInt::from(units(payout)), down(&model.gets(index, &price)));
+        assert_eq!(
+            BigInt::from(units(payout)),
+            down(&model.gets(index, &price))
+        );
         let (sells_a, given, _) = &model.sales[index];
         if *sells_a {
             after_a += given.to_integer();
@@ -217,10 +226,15 @@ fn swaps_agree(case: &Case, payouts: &[Amounts]) -> Amounts {
     let orders = exact(payouts.len());
     let more_a = Exact::from_integer(after_a.clone()) - pure_a;
     let more_b = Exact::from_integer(after_b.clone()) - pure_b;
-    assert!(more_a >= exact(0) && more_b >= exact(0), "rounding paid somebody");
+    assert!(
+        more_a >= exact(0) && more_b >= exact(0),
+        "rounding paid somebody"
+    );
     let dearest = price.clone().max(pure_price);
     let cheapest_inverse = &dearest / (&price * &price);
-    assert!(more_a <= &orders * (exact(2) + cheapest_inverse.max(&dearest / (&dearest * &dearest))));
+    assert!(
+        more_a <= &orders * (exact(2) + cheapest_inverse.max(&dearest / (&dearest * &dearest)))
+    );
     assert!(more_b <= &orders * (exact(2) + &dearest * exact(2)));
     Amounts {
         a: after_a.try_into().unwrap(),
@@ -237,13 +251,15 @@ fn liquidity_agrees(case: &Case, mut now: Amounts) {
             Kind::Swap => {}
             Kind::Add => {
                 let made = payout.shares;
-                assert_eq!(BigInt::from(made), down(&affordable(order.given, total, now.a, now.b)));
+                assert_eq!(
+                    BigInt::from(made),
+                    down(&affordable(order.given, total, now.a, now.b))
+                );
                 let (cost_a, cost_b) = part(made, total, now.a, now.b);
                 let taken = (order.given.a - payout.a, order.given.b - payout.b);
                 assert_eq!(BigInt::from(taken.0), cost_a.ceil().to_integer());
                 assert_eq!(BigInt::from(taken.1), cost_b.ceil().to_integer());
-                (now.a, now.b, now.shares) =
-                    (now.a + taken.0, now.b + taken.1, now.shares + made);
+                (now.a, now.b, now.shares) = (now.a + taken.0, now.b + taken.1, now.shares + made);
             }
             Kind::Remove => {
                 let (worth_a, worth_b) = part(order.given.shares, total, now.a, now.b);

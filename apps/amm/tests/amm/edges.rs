@@ -20,7 +20,7 @@ fn lone_trader_of_10_000_in_a_million_gets_what_the_adr_says() {
     let pool = opened(1_000_000, 1_000_000);
     let got = |weight| {
         let terms = Terms::new(0, weight, 1).unwrap();
-        settle(&terms, &pool, &[sell_a(10_000)]).unwrap().payouts[0].b
+        settle(terms, &pool, &[sell_a(10_000)]).unwrap().payouts[0].b
     };
     assert_eq!(got(Weight::One), 9_900);
     assert_eq!(got(Weight::Two), 9_803);
@@ -31,15 +31,22 @@ fn fee_is_rounded_up_and_stays_with_the_pool() {
     let terms = Terms::new(30, Weight::Two, 1).unwrap();
     let pool = opened(1_000_000, 1_000_000);
     // 0.3 % of 999 is 2.997: 3 units stay, 996 count.
-    let outcome = settle(&terms, &pool, &[sell_a(999)]).unwrap();
+    let outcome = settle(terms, &pool, &[sell_a(999)]).unwrap();
     assert_eq!(outcome.price.unwrap().a_units, 1_000_000 + 2 * 996);
     assert_eq!(outcome.pool.holdings().a, 1_000_999);
 }
 
 #[test]
 fn opposite_orders_meet_at_the_pools_price_without_impact() {
-    let outcome = run(&opened(1_000_000, 2_000_000), &[sell_a(50_000), sell_b(100_000)]).unwrap();
-    assert_eq!((outcome.payouts[0].b, outcome.payouts[1].a), (100_000, 50_000));
+    let outcome = run(
+        &opened(1_000_000, 2_000_000),
+        &[sell_a(50_000), sell_b(100_000)],
+    )
+    .unwrap();
+    assert_eq!(
+        (outcome.payouts[0].b, outcome.payouts[1].a),
+        (100_000, 50_000)
+    );
 }
 
 #[test]
@@ -49,7 +56,7 @@ fn all_bitcoin_against_the_largest_reserve_stays_in_bounds() {
         for fee in [0, Terms::FEE_MAX_BPS] {
             let terms = Terms::new(fee, weight, 1).unwrap();
             let orders = [sell_a(ALL_BITCOIN / 2), sell_b(RESERVE_MAX / 2)];
-            let outcome = settle(&terms, &pool, &orders).unwrap();
+            let outcome = settle(terms, &pool, &orders).unwrap();
             assert!(outcome.pool.is_opened());
         }
     }
@@ -60,31 +67,62 @@ fn reserves_reach_the_bound_and_no_further() {
     let pool = opened(RESERVE_MAX / 2, RESERVE_MAX / 2);
     let half = RESERVE_MAX / 2;
     assert!(run(&pool, &[sell_a(half), sell_b(half)]).is_ok());
-    assert_eq!(run(&pool, &[sell_a(half + 1)]), refused(0, OrderRefusal::ReserveAboveMax));
-    assert_eq!(run(&pool, &[sell_b(half + 1)]), refused(0, OrderRefusal::ReserveAboveMax));
+    assert_eq!(
+        run(&pool, &[sell_a(half + 1)]),
+        refused(0, OrderRefusal::ReserveAboveMax)
+    );
+    assert_eq!(
+        run(&pool, &[sell_b(half + 1)]),
+        refused(0, OrderRefusal::ReserveAboveMax)
+    );
     // Of several that do not fit together, the one that goes too far.
     let both = [sell_a(half), sell_a(1)];
     assert_eq!(run(&pool, &both), refused(1, OrderRefusal::ReserveAboveMax));
     // Adds: exactly the bound, and one share's worth more.
     assert!(run(&pool, &[add(half, half)]).is_ok());
-    assert_eq!(run(&pool, &[add(half + 2, half + 2)]), refused(0, OrderRefusal::ReserveAboveMax));
+    assert_eq!(
+        run(&pool, &[add(half + 2, half + 2)]),
+        refused(0, OrderRefusal::ReserveAboveMax)
+    );
     let first = run(&Pool::Unopened, &[add(RESERVE_MAX, RESERVE_MAX)]).unwrap();
     assert_eq!(first.pool.holdings().shares, RESERVE_MAX - 1_000);
-    for (a, b) in [(RESERVE_MAX + 1, 1), (1, RESERVE_MAX + 1), (u64::MAX, u64::MAX)] {
+    for (a, b) in [
+        (RESERVE_MAX + 1, 1),
+        (1, RESERVE_MAX + 1),
+        (u64::MAX, u64::MAX),
+    ] {
         let add = [add(a, b)];
-        assert_eq!(run(&Pool::Unopened, &add), refused(0, OrderRefusal::ReserveAboveMax));
+        assert_eq!(
+            run(&Pool::Unopened, &add),
+            refused(0, OrderRefusal::ReserveAboveMax)
+        );
     }
 }
 
 #[test]
 fn every_token_there_can_be_is_refused_by_name() {
     let pool = opened(1_000_000, 1_000_000);
-    assert_eq!(run(&pool, &[sell_a(u64::MAX)]), refused(0, OrderRefusal::ReserveAboveMax));
-    assert_eq!(run(&pool, &[sell_b(u64::MAX)]), refused(0, OrderRefusal::ReserveAboveMax));
-    assert_eq!(run(&pool, &[add(u64::MAX, u64::MAX)]), refused(0, OrderRefusal::ReserveAboveMax));
-    assert_eq!(run(&pool, &[remove(u64::MAX)]), refused(0, OrderRefusal::SharesAboveAll));
+    assert_eq!(
+        run(&pool, &[sell_a(u64::MAX)]),
+        refused(0, OrderRefusal::ReserveAboveMax)
+    );
+    assert_eq!(
+        run(&pool, &[sell_b(u64::MAX)]),
+        refused(0, OrderRefusal::ReserveAboveMax)
+    );
+    assert_eq!(
+        run(&pool, &[add(u64::MAX, u64::MAX)]),
+        refused(0, OrderRefusal::ReserveAboveMax)
+    );
+    assert_eq!(
+        run(&pool, &[remove(u64::MAX)]),
+        refused(0, OrderRefusal::SharesAboveAll)
+    );
     // One asset in plenty beside little of the other: only what the shares cost is taken.
-    assert_eq!(run(&pool, &[add(u64::MAX, 1_000)]).unwrap().payouts[0].a, u64::MAX - 1_000);
+    assert_eq!(
+        run(&pool, &[add(u64::MAX, 1_000)]).unwrap().payouts[0].a,
+        u64::MAX - 1_000
+    );
     let mut greedy = sell_a(10_000);
     greedy.wants.b = u64::MAX;
     assert_eq!(run(&pool, &[greedy]), refused(0, OrderRefusal::LimitNotMet));
@@ -136,14 +174,22 @@ fn wanting_what_a_kind_never_pays_is_refused() {
             wants: wanted,
             ..order
         };
-        assert_eq!(run(&pool, &[order]), refused(0, OrderRefusal::WantsUnreachable));
+        assert_eq!(
+            run(&pool, &[order]),
+            refused(0, OrderRefusal::WantsUnreachable)
+        );
     }
 }
 
 #[test]
 fn limits_are_kept_to_the_unit() {
     let pool = opened(1_000_000, 3_000_000);
-    let orders = [sell_a(5_000), sell_b(7_000), add(10_000, 30_000), remove(4_000)];
+    let orders = [
+        sell_a(5_000),
+        sell_b(7_000),
+        add(10_000, 30_000),
+        remove(4_000),
+    ];
     let paid = run(&pool, &orders).unwrap().payouts;
     for (index, payout) in paid.iter().enumerate() {
         let mut exactly = orders;
@@ -165,10 +211,13 @@ fn limits_are_kept_to_the_unit() {
 #[test]
 fn swap_that_rounding_leaves_nothing_is_refused() {
     let pool = opened(1_000_000, 2_000);
-    assert_eq!(run(&pool, &[sell_a(499)]), refused(0, OrderRefusal::LimitNotMet));
+    assert_eq!(
+        run(&pool, &[sell_a(499)]),
+        refused(0, OrderRefusal::LimitNotMet)
+    );
     assert_eq!(run(&pool, &[sell_a(501)]).unwrap().payouts[0].b, 1);
     let dear = Terms::new(30, Weight::Two, 1).unwrap();
-    let got = settle(&dear, &pool, &[sell_b(1)]);
+    let got = settle(dear, &pool, &[sell_b(1)]);
     assert_eq!(got, refused(0, OrderRefusal::TooSmall));
 }
 
@@ -204,25 +253,36 @@ fn adds_and_removals_come_after_swaps_wherever_they_stand() {
     let after = run(&pool, &[sell_a(100_000), add(1_000_000, 1_000_000)]).unwrap();
     assert_eq!(before.payouts[1], swapped.payouts[0]);
     assert_eq!(before.pool, after.pool);
-    assert_eq!(run(&swapped.pool, &[add(1_000_000, 1_000_000)]).unwrap().pool, after.pool);
+    assert_eq!(
+        run(&swapped.pool, &[add(1_000_000, 1_000_000)])
+            .unwrap()
+            .pool,
+        after.pool
+    );
 }
 
 #[test]
 fn coin_that_has_not_lain_long_enough_is_refused() {
     let spaced = |spacing| Terms::new(30, Weight::Two, spacing).unwrap();
-    assert_eq!(check_age(&spaced(0), 0), Ok(()));
+    assert_eq!(check_age(spaced(0), 0), Ok(()));
     let young = WholeRefusal::TooYoung { age: 0, spacing: 1 };
-    assert_eq!(check_age(&spaced(1), 0), Err(young));
-    assert_eq!(check_age(&spaced(1), 1), Ok(()));
-    let young = WholeRefusal::TooYoung { age: 35, spacing: 36 };
-    assert_eq!(check_age(&spaced(36), 35), Err(young));
-    assert_eq!(check_age(&spaced(36), 36), Ok(()));
+    assert_eq!(check_age(spaced(1), 0), Err(young));
+    assert_eq!(check_age(spaced(1), 1), Ok(()));
+    let young = WholeRefusal::TooYoung {
+        age: 35,
+        spacing: 36,
+    };
+    assert_eq!(check_age(spaced(36), 35), Err(young));
+    assert_eq!(check_age(spaced(36), 36), Ok(()));
 }
 
 #[test]
 fn terms_out_of_bounds_are_refused() {
     assert!(Terms::new(1_000, Weight::Two, 36).is_ok());
-    assert_eq!(Terms::new(1_001, Weight::Two, 1), Err(TermsError::Fee(1_001)));
+    assert_eq!(
+        Terms::new(1_001, Weight::Two, 1),
+        Err(TermsError::Fee(1_001))
+    );
     assert_eq!(Terms::new(0, Weight::Two, 37), Err(TermsError::Spacing(37)));
     assert_eq!(Weight::try_from(0), Err(TermsError::Weight(0)));
     assert_eq!(Weight::try_from(3), Err(TermsError::Weight(3)));
@@ -230,7 +290,10 @@ fn terms_out_of_bounds_are_refused() {
         assert_eq!(Weight::try_from(number).unwrap().number(), number);
     }
     let default = Terms::default();
-    assert_eq!((default.fee_bps(), default.weight(), default.spacing()), (30, Weight::Two, 1));
+    assert_eq!(
+        (default.fee_bps(), default.weight(), default.spacing()),
+        (30, Weight::Two, 1)
+    );
 }
 
 fn any_amounts() -> impl Strategy<Value = Amounts> {
@@ -258,9 +321,9 @@ proptest! {
         prop_assume!(u128::from(reserves.0) * u128::from(reserves.1) > 1_002_001);
         let terms = Terms::new(fee, weight, 1).unwrap();
         for pool in [Pool::Unopened, pool_of(reserves.0, reserves.1)] {
-            let settled = settle(&terms, &pool, &orders);
+            let settled = settle(terms, &pool, &orders);
             prop_assert!(!matches!(settled, Err(Refusal::Whole(_))), "{settled:?}");
-            prop_assert!(grail_amm::plan(&terms, &pool, &orders, 5).is_ok());
+            prop_assert!(grail_amm::plan(terms, &pool, &orders, 5).is_ok());
         }
     }
 }

@@ -1,5 +1,9 @@
 //! P1-P10 of `docs/spec/amm.md`, each refusal, and the plan.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
 
 mod clearings;
 mod edges;

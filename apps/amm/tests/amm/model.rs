@@ -36,7 +36,7 @@ pub struct Swaps {
 
 impl Swaps {
     /// With the fee taken to the fraction, or rounded to whole units as the app takes it.
-    pub fn new(terms: &Terms, x: u64, y: u64, orders: &[Order], whole_units: bool) -> Self {
+    pub fn new(terms: Terms, x: u64, y: u64, orders: &[Order], whole_units: bool) -> Self {
         let kept = Exact::one() - ratio(u64::from(terms.fee_bps()), 10_000);
         let swaps = orders.iter().filter(|order| order.kind == Kind::Swap);
         let sales = swaps.map(|order| {
@@ -56,7 +56,8 @@ impl Swaps {
     /// What counts of one side.
     pub fn sum(&self, sells_a: bool) -> Exact {
         let side = self.sales.iter().filter(|sale| sale.0 == sells_a);
-        side.map(|sale| &sale.2).fold(Exact::zero(), |all, one| all + one)
+        side.map(|sale| &sale.2)
+            .fold(Exact::zero(), |all, one| all + one)
     }
 
     /// What flows into the pool of A, on balance, at a price.
@@ -86,7 +87,11 @@ impl Swaps {
     /// What an order of so much of one side gets, to the fraction.
     pub fn gets(&self, index: usize, price: &Exact) -> Exact {
         let (sells_a, _, counts) = &self.sales[index];
-        if *sells_a { counts * price } else { counts / price }
+        if *sells_a {
+            counts * price
+        } else {
+            counts / price
+        }
     }
 
     /// Reserves after, where everybody is paid to the fraction.

@@ -69,14 +69,20 @@ fn best_take(weight: f64, held_back: bool) -> (f64, f64) {
 #[test]
 fn monopolist_gains_nothing_from_own_orders_at_weight_2() {
     let (take, own) = best_take(2.0, false);
-    assert!((48.0..50.0).contains(&take) && own < 1.0, "{take} with {own}");
+    assert!(
+        (48.0..50.0).contains(&take) && own < 1.0,
+        "{take} with {own}"
+    );
 }
 
 #[test]
 fn monopolist_takes_the_whole_limit_at_weight_1() {
     // 99 by arbitrage alone; with own orders a tenth of the victim's order, which is its limit.
     let (take, own) = best_take(1.0, false);
-    assert!((990.0..1_001.0).contains(&take) && own > 90_000.0, "{take} with {own}");
+    assert!(
+        (990.0..1_001.0).contains(&take) && own > 90_000.0,
+        "{take} with {own}"
+    );
 }
 
 #[test]

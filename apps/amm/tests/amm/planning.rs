@@ -10,7 +10,7 @@ use crate::shares::{add, opened, remove, sell_a, sell_b};
 
 /// The plan as words say it, with `settle` alone: leave out whom it names until it stands; keep the oldest that
 /// there are places for; again; then try by age, each alone, until a whole pass admits none.
-fn plain(terms: &Terms, pool: &Pool, orders: &[Order], places: usize) -> Vec<usize> {
+fn plain(terms: Terms, pool: &Pool, orders: &[Order], places: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = (0..orders.len()).collect();
     stand(terms, pool, orders, &mut chosen);
     if chosen.len() > places {
@@ -35,7 +35,7 @@ fn plain(terms: &Terms, pool: &Pool, orders: &[Order], places: usize) -> Vec<usi
     }
 }
 
-fn stand(terms: &Terms, pool: &Pool, orders: &[Order], chosen: &mut Vec<usize>) {
+fn stand(terms: Terms, pool: &Pool, orders: &[Order], chosen: &mut Vec<usize>) {
     while let Err(refusal) = settle(terms, pool, &pick(orders, chosen)) {
         let Refusal::Order { index, .. } = refusal else {
             panic!("{refusal}");
@@ -53,7 +53,7 @@ fn free() -> Terms {
 }
 
 fn planned(pool: &Pool, orders: &[Order]) -> Plan {
-    plan(&free(), pool, orders, 190).unwrap()
+    plan(free(), pool, orders, 190).unwrap()
 }
 
 fn wanting_b(mut order: Order, b: u64) -> Order {
@@ -74,16 +74,16 @@ fn is_what_the_plain_loop_over_settle_gives() {
         let terms = random::terms(&mut rng);
         let pool = match rng.u8(..20) {
             0 => Pool::Unopened,
-            _ => random::pool(&mut rng, &terms, 1_100),
+            _ => random::pool(&mut rng, terms, 1_100),
         };
         let orders: Vec<Order> = (0..rng.usize(1..=24))
             .map(|_| random::order(&mut rng, &pool))
             .collect();
         let places = rng.usize(1..=26);
-        let fast = plan(&terms, &pool, &orders, places).unwrap();
-        assert_eq!(fast.chosen, plain(&terms, &pool, &orders, places));
+        let fast = plan(terms, &pool, &orders, places).unwrap();
+        assert_eq!(fast.chosen, plain(terms, &pool, &orders, places));
         let mut first = (0..orders.len()).collect();
-        stand(&terms, &pool, &orders, &mut first);
+        stand(terms, &pool, &orders, &mut first);
         left_out += usize::from(fast.chosen.len() < orders.len());
         admitted += usize::from(fast.chosen.iter().any(|index| !first.contains(index)));
     }
@@ -97,7 +97,10 @@ fn limit_out_of_reach_waits_and_spoils_nobody() {
     let orders = [wanting_b(sell_a(1_000), 2_000), sell_a(1_000), sell_b(500)];
     let plan = planned(&pool, &orders);
     assert_eq!(plan.chosen, [1, 2]);
-    assert_eq!(plan.verdicts[0], Verdict::Refused(OrderRefusal::LimitNotMet));
+    assert_eq!(
+        plan.verdicts[0],
+        Verdict::Refused(OrderRefusal::LimitNotMet)
+    );
     assert_eq!(plan.outcome.payouts.len(), 2);
 }
 
@@ -105,7 +108,10 @@ fn limit_out_of_reach_waits_and_spoils_nobody() {
 fn orders_that_stand_only_together_are_both_executed() {
     // Alone each would move the price by a sixth; together they meet at 1.
     let pool = opened(1_000_000, 1_000_000);
-    let orders = [wanting_b(sell_a(100_000), 99_000), wanting_a(sell_b(100_000), 99_000)];
+    let orders = [
+        wanting_b(sell_a(100_000), 99_000),
+        wanting_a(sell_b(100_000), 99_000),
+    ];
     assert_eq!(planned(&pool, &orders).chosen, [0, 1]);
     assert!(planned(&pool, &orders[..1]).chosen.is_empty());
 }
@@ -114,7 +120,10 @@ fn orders_that_stand_only_together_are_both_executed() {
 fn who_was_left_out_for_anothers_sake_is_tried_again() {
     // The first wants most and is left out first; then the large one; then the first stands after all.
     let pool = opened(1_000_000, 1_000_000);
-    let orders = [wanting_b(sell_a(10_000), 9_700), wanting_b(sell_a(100_000), 85_000)];
+    let orders = [
+        wanting_b(sell_a(10_000), 9_700),
+        wanting_b(sell_a(100_000), 85_000),
+    ];
     let plan = planned(&pool, &orders);
     assert_eq!(plan.chosen.len(), 1);
     let orders = [
@@ -136,7 +145,7 @@ fn older_of_two_equals_is_executed() {
 #[test]
 fn places_go_to_the_oldest_and_the_rest_is_told_so() {
     let pool = opened(1_000_000, 1_000_000);
-    let plan = plan(&free(), &pool, &[sell_a(100); 5], 3).unwrap();
+    let plan = plan(free(), &pool, &[sell_a(100); 5], 3).unwrap();
     assert_eq!(plan.chosen, [0, 1, 2]);
     assert_eq!(plan.verdicts[3..], [Verdict::Full; 2]);
 }
@@ -151,7 +160,7 @@ fn place_that_becomes_free_is_filled() {
         sell_a(100),
         wanting_a(sell_b(50_000), 40_000),
     ];
-    let plan = plan(&free(), &pool, &orders, 2).unwrap();
+    let plan = plan(free(), &pool, &orders, 2).unwrap();
     assert_eq!(plan.chosen, [1, 2]);
 }
 
@@ -185,7 +194,7 @@ fn nobody_waiting_is_a_plan_of_nothing() {
 fn orders_beyond_the_bound_are_not_looked_at() {
     let pool = opened(1 << 50, 1 << 50);
     let orders = vec![sell_a(10_000); OPEN_ORDERS_MAX + 1];
-    let plan = plan(&free(), &pool, &orders, OPEN_ORDERS_MAX + 1).unwrap();
+    let plan = plan(free(), &pool, &orders, OPEN_ORDERS_MAX + 1).unwrap();
     assert_eq!(plan.verdicts.len(), OPEN_ORDERS_MAX);
     assert_eq!(plan.chosen.len(), OPEN_ORDERS_MAX);
 }

@@ -21,7 +21,11 @@ fn number(variable: &str, default: u64) -> u64 {
 pub fn size(rng: &mut Rng, low: u64, high: u64) -> u64 {
     let (low_bits, high_bits) = (low.max(1).ilog2(), high.max(1).ilog2());
     let bits = rng.u32(low_bits..=high_bits);
-    let top = if bits == 63 { u64::MAX } else { (1 << (bits + 1)) - 1 };
+    let top = if bits == 63 {
+        u64::MAX
+    } else {
+        (1 << (bits + 1)) - 1
+    };
     rng.u64((1 << bits)..=top).clamp(low, high)
 }
 
@@ -33,7 +37,7 @@ pub fn terms(rng: &mut Rng) -> Terms {
 }
 
 /// A pool of reserves up to 2^61, opened by one add.
-pub fn pool(rng: &mut Rng, terms: &Terms, least: u64) -> Pool {
+pub fn pool(rng: &mut Rng, terms: Terms, least: u64) -> Pool {
     let given = Amounts {
         a: size(rng, least, RESERVE_MAX / 2),
         b: size(rng, least, RESERVE_MAX / 2),
@@ -44,15 +48,25 @@ pub fn pool(rng: &mut Rng, terms: &Terms, least: u64) -> Pool {
         given,
         wants: Amounts::NONE,
     };
-    grail_amm::settle(terms, &Pool::Unopened, &[add]).unwrap().pool
+    grail_amm::settle(terms, &Pool::Unopened, &[add])
+        .unwrap()
+        .pool
 }
 
 /// A swap of a millionth of the reserve to three times as much.
 pub fn swap(rng: &mut Rng, pool: &Pool, sells_a: bool) -> Order {
     let Amounts { a, b, .. } = pool.holdings();
     let mut given = Amounts::NONE;
-    let (place, reserve) = if sells_a { (&mut given.a, a) } else { (&mut given.b, b) };
-    *place = size(rng, (reserve / 1_000_000).max(1), (reserve.saturating_mul(3)).max(1));
+    let (place, reserve) = if sells_a {
+        (&mut given.a, a)
+    } else {
+        (&mut given.b, b)
+    };
+    *place = size(
+        rng,
+        (reserve / 1_000_000).max(1),
+        (reserve.saturating_mul(3)).max(1),
+    );
     Order {
         kind: Kind::Swap,
         given,
@@ -124,7 +138,7 @@ pub fn pool_of(a: u64, b: u64) -> Pool {
         given: Amounts { a, b, shares: 0 },
         wants: Amounts::NONE,
     };
-    grail_amm::settle(&Terms::default(), &Pool::Unopened, &[add])
+    grail_amm::settle(Terms::default(), &Pool::Unopened, &[add])
         .unwrap()
         .pool
 }

@@ -18,7 +18,7 @@ fn sale(a: u64, b: u64) -> Order {
 
 /// Own order beside victims' in one clearing, all that it got sold back alone in the next: what is left over
 /// what was put in. None where rounding leaves one of the two nothing.
-fn round_trip(terms: &Terms, pool: &Pool, victims: &[Order], own: Order) -> Option<i128> {
+fn round_trip(terms: Terms, pool: &Pool, victims: &[Order], own: Order) -> Option<i128> {
     let mut orders = victims.to_vec();
     orders.push(own);
     let first = settle(terms, pool, &orders).ok()?;
@@ -37,7 +37,7 @@ fn one_order_beside_a_victims_pays_at_weight_1_always() {
         let pool = random::pool_of(reserve, random::size(&mut rng, 1 << 30, 1 << 55));
         let part = |rng: &mut fastrand::Rng| random::size(rng, reserve / 1_000, reserve);
         let (victim, own) = (sale(part(&mut rng), 0), sale(part(&mut rng), 0));
-        let gain = round_trip(&free(Weight::One), &pool, &[victim], own).unwrap();
+        let gain = round_trip(free(Weight::One), &pool, &[victim], own).unwrap();
         tried += 1;
         paid += u32::from(gain > 0);
     }
@@ -52,7 +52,7 @@ fn no_order_beside_any_victims_pays_at_weight_2() {
     let mut tried = 0;
     while tried < 20_000 {
         // Reserves of more than n^2 / 8 units, or what others' rounding left could be a unit.
-        let pool = random::pool(&mut rng, &terms, 1_100);
+        let pool = random::pool(&mut rng, terms, 1_100);
         let victims: Vec<Order> = (0..rng.usize(1..=12))
             .map(|_| {
                 let sells_a = rng.bool();
@@ -61,8 +61,11 @@ fn no_order_beside_any_victims_pays_at_weight_2() {
             .collect();
         let sells_a = rng.bool();
         let own = random::swap(&mut rng, &pool, sells_a);
-        if let Some(gain) = round_trip(&terms, &pool, &victims, own) {
-            assert!(gain <= 0, "{gain} from {own:?} beside {victims:?} in {pool:?}");
+        if let Some(gain) = round_trip(terms, &pool, &victims, own) {
+            assert!(
+                gain <= 0,
+                "{gain} from {own:?} beside {victims:?} in {pool:?}"
+            );
             tried += 1;
         }
     }
@@ -84,16 +87,19 @@ fn tiny_pools_lose_no_more_than_what_rounding_left() {
         let own = sale(rng.u64(1..=20), 0);
         let mut orders = victims.clone();
         orders.push(own);
-        let Some(gain) = round_trip(&terms, &pool, &victims, own) else {
+        let Some(gain) = round_trip(terms, &pool, &victims, own) else {
             continue;
         };
         tried += 1;
         if gain > 0 {
-            let after = settle(&terms, &pool, &orders).unwrap().pool.holdings();
+            let after = settle(terms, &pool, &orders).unwrap().pool.holdings();
             let count = i128::try_from(victims.len()).unwrap();
             // Roundings are in the reserve too.
             let reserve = i128::from(after.a) - count;
-            assert!(gain * 8 * reserve <= count * count, "{gain} beside {count} in {pool:?}");
+            assert!(
+                gain * 8 * reserve <= count * count,
+                "{gain} beside {count} in {pool:?}"
+            );
             paid += 1;
             most = most.max(gain);
         }
@@ -114,7 +120,7 @@ fn spread(plan: &Spread) -> (i128, u64) {
     let terms = free(Weight::Two);
     let mut pool = random::pool_of(POOL, POOL);
     let mut alone = |order: Order| {
-        let Ok(outcome) = settle(&terms, &pool, &[order]) else {
+        let Ok(outcome) = settle(terms, &pool, &[order]) else {
             return Amounts::NONE;
         };
         pool = outcome.pool;
@@ -193,7 +199,13 @@ fn orders_spread_over_clearings_approach_constant_product() {
     for (clearings, victim, limit, gain, loss) in table {
         let (got, lost) = best_spread(clearings, victim, limit);
         println!("{clearings} {victim} {limit}: gain {got}, loss {lost}");
-        assert!((got - gain).abs() <= 20, "{clearings} {victim} {limit}: {got}, not {gain}");
-        assert!(lost.abs_diff(loss) <= 40, "{clearings} {victim} {limit}: {lost}, not {loss}");
+        assert!(
+            (got - gain).abs() <= 20,
+            "{clearings} {victim} {limit}: {got}, not {gain}"
+        );
+        assert!(
+            lost.abs_diff(loss) <= 40,
+            "{clearings} {victim} {limit}: {lost}, not {loss}"
+        );
     }
 }

@@ -30,10 +30,7 @@ pub fn remove(shares: u64) -> Order {
 pub fn sell_a(a: u64) -> Order {
     Order {
         kind: Kind::Swap,
-        given: Amounts {
-            a,
-            ..Amounts::NONE
-        },
+        given: Amounts { a, ..Amounts::NONE },
         wants: Amounts::NONE,
     }
 }
@@ -41,10 +38,7 @@ pub fn sell_a(a: u64) -> Order {
 pub fn sell_b(b: u64) -> Order {
     Order {
         kind: Kind::Swap,
-        given: Amounts {
-            b,
-            ..Amounts::NONE
-        },
+        given: Amounts { b, ..Amounts::NONE },
         wants: Amounts::NONE,
     }
 }
@@ -55,7 +49,7 @@ pub fn opened(a: u64, b: u64) -> Pool {
 
 /// A clearing without a fee.
 pub fn run(pool: &Pool, orders: &[Order]) -> Result<Outcome, Refusal> {
-    settle(&Terms::new(0, Weight::Two, 1).unwrap(), pool, orders)
+    settle(Terms::new(0, Weight::Two, 1).unwrap(), pool, orders)
 }
 
 fn refused(index: usize, why: OrderRefusal) -> Result<Outcome, Refusal> {
@@ -68,13 +62,13 @@ fn adding_and_removing_never_profits() {
     let mut gone_through = 0;
     while gone_through < 20_000 {
         let terms = random::terms(&mut rng);
-        let pool = random::pool(&mut rng, &terms, 1_100);
+        let pool = random::pool(&mut rng, terms, 1_100);
         let before = pool.holdings();
         let given = (
             random::size(&mut rng, 1, before.a),
             random::size(&mut rng, 1, before.b),
         );
-        let Ok(added) = settle(&terms, &pool, &[add(given.0, given.1)]) else {
+        let Ok(added) = settle(terms, &pool, &[add(given.0, given.1)]) else {
             continue;
         };
         let got = added.payouts[0];
@@ -85,11 +79,17 @@ fn adding_and_removing_never_profits() {
             .filter(|shares| *shares > 0)
             .map(remove)
             .collect();
-        let Ok(removed) = settle(&terms, &added.pool, &parts) else {
+        let Ok(removed) = settle(terms, &added.pool, &parts) else {
             continue;
         };
-        let back = removed.payouts.iter().fold((got.a, got.b), |(a, b), one| (a + one.a, b + one.b));
-        assert!(back.0 <= given.0 && back.1 <= given.1, "{given:?} became {back:?}");
+        let back = removed
+            .payouts
+            .iter()
+            .fold((got.a, got.b), |(a, b), one| (a + one.a, b + one.b));
+        assert!(
+            back.0 <= given.0 && back.1 <= given.1,
+            "{given:?} became {back:?}"
+        );
         gone_through += 1;
     }
 }
@@ -112,10 +112,16 @@ fn first_add_locks_a_thousand_shares_and_takes_all() {
 
 #[test]
 fn first_add_of_no_more_than_the_locked_shares_is_refused() {
-    assert_eq!(run(&Pool::Unopened, &[add(1_000, 1_000)]), refused(0, OrderRefusal::TooSmall));
+    assert_eq!(
+        run(&Pool::Unopened, &[add(1_000, 1_000)]),
+        refused(0, OrderRefusal::TooSmall)
+    );
     assert_eq!(opened(1_001, 1_001).holdings().shares, 1);
     // 1,001 * 1,001 = 1,002,001; one unit less makes a root of 1,000.
-    assert_eq!(run(&Pool::Unopened, &[add(1, 1_002_000)]), refused(0, OrderRefusal::TooSmall));
+    assert_eq!(
+        run(&Pool::Unopened, &[add(1, 1_002_000)]),
+        refused(0, OrderRefusal::TooSmall)
+    );
     assert_eq!(opened(1, 1_002_001).holdings().shares, 1);
 }
 
@@ -143,9 +149,18 @@ fn first_to_add_cannot_make_others_adds_round_to_nothing() {
 #[test]
 fn unopened_pool_trades_nothing_even_beside_its_first_add() {
     let unopened = Pool::Unopened;
-    assert_eq!(run(&unopened, &[sell_a(5)]), refused(0, OrderRefusal::NotOpened));
-    assert_eq!(run(&unopened, &[sell_b(5)]), refused(0, OrderRefusal::NotOpened));
-    assert_eq!(run(&unopened, &[remove(5)]), refused(0, OrderRefusal::NotOpened));
+    assert_eq!(
+        run(&unopened, &[sell_a(5)]),
+        refused(0, OrderRefusal::NotOpened)
+    );
+    assert_eq!(
+        run(&unopened, &[sell_b(5)]),
+        refused(0, OrderRefusal::NotOpened)
+    );
+    assert_eq!(
+        run(&unopened, &[remove(5)]),
+        refused(0, OrderRefusal::NotOpened)
+    );
     let beside = [add(10_000, 10_000), sell_a(5)];
     assert_eq!(run(&unopened, &beside), refused(1, OrderRefusal::NotOpened));
     assert_eq!(run(&unopened, &[]).unwrap().pool, Pool::Unopened);
@@ -174,7 +189,9 @@ fn drained_pool_stays_open_and_a_share_keeps_its_worth() {
         let filled = run(&drained, &[add(1_000_000_000, 1_000_000_000)]).unwrap();
         let now = filled.pool.holdings();
         assert!(worth(now) >= worth(rest), "{rest:?} to {now:?}");
-        assert!(filled.payouts[0].a == 0 || filled.payouts[0].b == 0 || filled.payouts[0].shares > 0);
+        assert!(
+            filled.payouts[0].a == 0 || filled.payouts[0].b == 0 || filled.payouts[0].shares > 0
+        );
         // And it trades.
         assert!(run(&filled.pool, &[sell_a(now.a), sell_b(now.b)]).is_ok());
     }
@@ -196,7 +213,10 @@ fn way_out_of_a_broken_pool_leaves_the_locked_part() {
 fn more_shares_than_there_are_is_refused() {
     let pool = opened(4_000_000, 9_000_000);
     let shares = pool.holdings().shares;
-    assert_eq!(run(&pool, &[remove(shares + 1)]), refused(0, OrderRefusal::SharesAboveAll));
+    assert_eq!(
+        run(&pool, &[remove(shares + 1)]),
+        refused(0, OrderRefusal::SharesAboveAll)
+    );
     let twice = [remove(shares), remove(1)];
     assert_eq!(run(&pool, &twice), refused(1, OrderRefusal::SharesAboveAll));
 }
@@ -204,7 +224,10 @@ fn more_shares_than_there_are_is_refused() {
 #[test]
 fn shares_too_few_for_a_unit_are_refused() {
     let pool = opened(1, 1_002_001_000_000);
-    assert_eq!(run(&pool, &[remove(1)]).map(|outcome| outcome.payouts[0].a), Ok(0));
+    assert_eq!(
+        run(&pool, &[remove(1)]).map(|outcome| outcome.payouts[0].a),
+        Ok(0)
+    );
     // 1,001,000 shares over one unit of A and no more than 1,002,001,000,000 of B: swap B out first.
     let poor = Pool::read(
         Amounts {
@@ -214,7 +237,10 @@ fn shares_too_few_for_a_unit_are_refused() {
         },
         true,
     );
-    assert_eq!(run(&poor.unwrap(), &[remove(1)]), refused(0, OrderRefusal::TooSmall));
+    assert_eq!(
+        run(&poor.unwrap(), &[remove(1)]),
+        refused(0, OrderRefusal::TooSmall)
+    );
 }
 
 #[test]
@@ -229,8 +255,14 @@ fn holdings_that_no_history_leads_to_are_no_pool() {
     assert_eq!(read(1, 0, 0, true), refused(1, 0, 0));
     assert!(read(1, 1, 0, true).is_ok());
     assert!(read(RESERVE_MAX, RESERVE_MAX, RESERVE_MAX - LOCKED_SHARES, true).is_ok());
-    assert_eq!(read(RESERVE_MAX + 1, 1, 0, true), refused(RESERVE_MAX + 1, 1, 0));
-    assert_eq!(read(1, RESERVE_MAX + 1, 0, true), refused(1, RESERVE_MAX + 1, 0));
+    assert_eq!(
+        read(RESERVE_MAX + 1, 1, 0, true),
+        refused(RESERVE_MAX + 1, 1, 0)
+    );
+    assert_eq!(
+        read(1, RESERVE_MAX + 1, 0, true),
+        refused(1, RESERVE_MAX + 1, 0)
+    );
     let too_many = RESERVE_MAX - LOCKED_SHARES + 1;
     assert_eq!(read(1, 1, too_many, true), refused(1, 1, too_many));
     assert_eq!(read(1, 1, u64::MAX, true), Err(WholeRefusal::Overflow));

@@ -40,15 +40,21 @@ fn every_rule_has_tests_that_exist() {
     for (module, test) in named {
         let path = format!("{}/tests/amm/{module}.rs", env!("CARGO_MANIFEST_DIR"));
         let source = fs::read_to_string(&path).unwrap_or_else(|_| panic!("no {path}"));
-        let declared = format!("#[test]\nfn {test}()");
-        assert!(source.contains(&declared), "no test {module}::{test}");
+        let lines: Vec<&str> = source.lines().map(str::trim).collect();
+        let declared = format!("#[test]\nfn {test}(");
+        assert!(
+            lines.join("\n").contains(&declared),
+            "no test {module}::{test}"
+        );
     }
 }
 
 #[test]
 fn page_and_code_know_the_same_codes() {
     let page = page();
-    let known: BTreeSet<&str> = quoted(&page).filter(|word| word.starts_with("amm-")).collect();
+    let known: BTreeSet<&str> = quoted(&page)
+        .filter(|word| word.starts_with("amm-"))
+        .collect();
     let whole = [
         WholeRefusal::TooYoung { age: 0, spacing: 1 },
         WholeRefusal::Pool {
@@ -59,7 +65,11 @@ fn page_and_code_know_the_same_codes() {
         WholeRefusal::Overflow,
     ];
     let orders = OrderRefusal::ALL.map(OrderRefusal::code);
-    let codes: BTreeSet<&str> = whole.map(|why| why.code()).into_iter().chain(orders).collect();
+    let codes: BTreeSet<&str> = whole
+        .map(WholeRefusal::code)
+        .into_iter()
+        .chain(orders)
+        .collect();
     assert_eq!(known, codes);
     let texts: BTreeSet<String> = OrderRefusal::ALL.map(|why| why.to_string()).into();
     assert_eq!(texts.len(), OrderRefusal::ALL.len());
@@ -79,7 +89,7 @@ fn example_is_what_the_code_does() {
         let digits = number.to_string();
         let mut grouped = String::new();
         for (place, digit) in digits.chars().enumerate() {
-            if place > 0 && (digits.len() - place) % 3 == 0 {
+            if place > 0 && (digits.len() - place).is_multiple_of(3) {
                 grouped.push(',');
             }
             grouped.push(digit);
@@ -99,8 +109,11 @@ fn example_is_what_the_code_does() {
     orders[1].wants.a = 12_000_000;
     orders[2].wants.b = 49_500;
     orders[3].wants.shares = 22_000_000;
-    let plan = plan(&terms, &pool, &orders, 190).unwrap();
-    assert_eq!(plan.verdicts[2], Verdict::Refused(OrderRefusal::LimitNotMet));
+    let plan = plan(terms, &pool, &orders, 190).unwrap();
+    assert_eq!(
+        plan.verdicts[2],
+        Verdict::Refused(OrderRefusal::LimitNotMet)
+    );
     assert_eq!(plan.chosen, [0, 1, 3]);
     let price = plan.outcome.price.unwrap();
     says(price.a_units);
@@ -113,14 +126,14 @@ fn example_is_what_the_code_does() {
     }
     let mut unlimited = orders;
     unlimited[2].wants = Amounts::NONE;
-    let all = settle(&terms, &pool, &unlimited).unwrap();
+    let all = settle(terms, &pool, &unlimited).unwrap();
     says(all.payouts[2].b);
     says(all.price.unwrap().a_units);
     for order in &unlimited_pair(&orders) {
-        let alone = settle(&terms, &pool, &[*order]).unwrap().payouts[0];
+        let alone = settle(terms, &pool, &[*order]).unwrap().payouts[0];
         says(alone.a + alone.b);
     }
-    let swapped = settle(&terms, &pool, &orders[..2]).unwrap().pool.holdings();
+    let swapped = settle(terms, &pool, &orders[..2]).unwrap().pool.holdings();
     says(swapped.a);
     says(swapped.b);
     let after = plan.outcome.pool.holdings();
@@ -130,7 +143,9 @@ fn example_is_what_the_code_does() {
         panic!("not opened");
     };
     says(open.total());
-    let removed = settle(&terms, &plan.outcome.pool, &[remove(10_000_000)]).unwrap().payouts[0];
+    let removed = settle(terms, &plan.outcome.pool, &[remove(10_000_000)])
+        .unwrap()
+        .payouts[0];
     says(removed.a);
     says(removed.b);
 }
