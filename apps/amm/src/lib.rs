@@ -7,6 +7,7 @@
 //! Rules P1-P10, encoding and a worked example: `docs/spec/amm.md`; why this price: ADR 38.
 
 mod clearing;
+mod contract;
 mod order;
 mod plan;
 mod pool;
@@ -16,6 +17,7 @@ mod terms;
 mod units;
 
 pub use clearing::{Outcome, check_age, settle};
+pub use contract::{Amm, Config, State, choose};
 pub use order::{Amounts, Kind, Order};
 pub use plan::{OPEN_ORDERS_MAX, Plan, Verdict, plan};
 pub use pool::{LOCKED_SHARES, Open, Pool, RESERVE_MAX};

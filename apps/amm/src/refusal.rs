@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::terms::TermsError;
+
 /// Why [`crate::settle`] refuses. A contract refuses all the same; a planner leaves out the order that is named
 /// and goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +26,8 @@ pub enum OrderRefusal {
     Given,
     /// It wants an asset that its kind never pays.
     WantsUnreachable,
+    /// It may be paid a charm that it does not name among what it wants.
+    NotNamed,
     /// Swap or removal before the first add.
     NotOpened,
     /// Rounding leaves it nothing.
@@ -38,9 +42,10 @@ pub enum OrderRefusal {
 
 impl OrderRefusal {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Given,
         Self::WantsUnreachable,
+        Self::NotNamed,
         Self::NotOpened,
         Self::TooSmall,
         Self::ReserveAboveMax,
@@ -53,6 +58,7 @@ impl OrderRefusal {
         match self {
             Self::Given => "amm-given",
             Self::WantsUnreachable => "amm-wants-unreachable",
+            Self::NotNamed => "amm-not-named",
             Self::NotOpened => "amm-not-opened",
             Self::TooSmall => "amm-too-small",
             Self::ReserveAboveMax => "amm-reserve-above-max",
@@ -81,6 +87,10 @@ pub enum WholeRefusal {
         /// Shares in existence, without those that nobody holds.
         shares: u64,
     },
+    /// The main cell holds what this pool does not.
+    Holdings,
+    /// The configuration's terms are out of bounds: no birth lets them be.
+    Terms(TermsError),
     /// A number beyond its type. The bounds exclude it: a mistake of ours.
     Overflow,
 }
@@ -91,6 +101,8 @@ impl WholeRefusal {
         match self {
             Self::TooYoung { .. } => "amm-too-young",
             Self::Pool { .. } => "amm-pool",
+            Self::Holdings => "amm-holdings",
+            Self::Terms(why) => why.code(),
             Self::Overflow => "amm-overflow",
         }
     }
@@ -110,6 +122,7 @@ impl fmt::Display for OrderRefusal {
         out.write_str(match self {
             Self::Given => "brings other assets than its kind takes",
             Self::WantsUnreachable => "wants an asset that its kind never pays",
+            Self::NotNamed => "may be paid a charm that it does not name",
             Self::NotOpened => "the pool is not opened",
             Self::TooSmall => "too small: rounding leaves nothing",
             Self::ReserveAboveMax => "a reserve would pass 2^62 units",
@@ -128,6 +141,8 @@ impl fmt::Display for WholeRefusal {
             Self::Pool { a, b, shares } => {
                 write!(out, "not a pool: {a} of A, {b} of B, {shares} shares")
             }
+            Self::Holdings => out.write_str("the main cell holds what this pool does not"),
+            Self::Terms(why) => why.fmt(out),
             Self::Overflow => out.write_str("a number beyond its bounds"),
         }
     }

@@ -53,6 +53,17 @@ pub enum TermsError {
     Spacing(u8),
 }
 
+impl TermsError {
+    /// Stable name.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Fee(_) => "amm-fee",
+            Self::Weight(_) => "amm-weight",
+            Self::Spacing(_) => "amm-spacing",
+        }
+    }
+}
+
 impl Terms {
     /// Basis points in a whole.
     pub const BASIS: u16 = 10_000;

@@ -5,6 +5,7 @@
     clippy::arithmetic_side_effects
 )]
 
+mod app;
 mod clearings;
 mod edges;
 mod model;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use grail_amm::{Amounts, Order, OrderRefusal, Pool, Terms, Verdict, WholeRefusal, plan, settle};
+use grail_amm::{Amounts, Order, OrderRefusal, Pool, Terms, Verdict, plan, settle};
 
 use crate::shares::{add, opened, remove, sell_a, sell_b};
 
@@ -55,20 +55,13 @@ fn page_and_code_know_the_same_codes() {
     let known: BTreeSet<&str> = quoted(&page)
         .filter(|word| word.starts_with("amm-"))
         .collect();
-    let whole = [
-        WholeRefusal::TooYoung { age: 0, spacing: 1 },
-        WholeRefusal::Pool {
-            a: 0,
-            b: 0,
-            shares: 0,
-        },
-        WholeRefusal::Overflow,
-    ];
-    let orders = OrderRefusal::ALL.map(OrderRefusal::code);
-    let codes: BTreeSet<&str> = whole
-        .map(WholeRefusal::code)
-        .into_iter()
-        .chain(orders)
+    let sources = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    let sources: Vec<String> = sources
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    let codes: BTreeSet<&str> = sources
+        .iter()
+        .flat_map(|source| source.split('"').filter(|word| word.starts_with("amm-")))
         .collect();
     assert_eq!(known, codes);
     let texts: BTreeSet<String> = OrderRefusal::ALL.map(|why| why.to_string()).into();
