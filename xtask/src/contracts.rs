@@ -62,7 +62,7 @@ struct Program {
 
 const APP_DIFFERENCE: &str = "a new vk is a new app";
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program {
         workspace: "contracts",
         package: "grail-bridge-wasm",
@@ -73,6 +73,12 @@ const PROGRAMS: [Program; 4] = [
         workspace: "apps",
         package: "grail-token",
         name: "token",
+        difference: APP_DIFFERENCE,
+    },
+    Program {
+        workspace: "apps",
+        package: "grail-amm",
+        name: "amm",
         difference: APP_DIFFERENCE,
     },
     Program {

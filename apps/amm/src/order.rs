@@ -1,6 +1,5 @@
 //! What an order brings, wants, and asks for.
 
-use crate::pool::RESERVE_MAX;
 use crate::refusal::{OrderRefusal, WholeRefusal};
 use crate::terms::Terms;
 use crate::units::{mul_div_floor, narrow};
@@ -64,7 +63,7 @@ pub(crate) enum Leg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sale {
     pub side: Side,
-    /// What it brings; at most [`RESERVE_MAX`].
+    /// What it brings; whether a reserve has room for it, [`crate::price::Book::with`] says.
     pub given: u64,
     /// What is left of it after the fee, at least 1.
     pub effective: u64,
@@ -116,9 +115,6 @@ impl Order {
         };
         if others != 0 || self.wants.shares != 0 {
             return Err(OrderRefusal::WantsUnreachable.into());
-        }
-        if given > RESERVE_MAX {
-            return Err(OrderRefusal::ReserveAboveMax.into());
         }
         let effective = after_fee(terms, given)?;
         if effective == 0 {

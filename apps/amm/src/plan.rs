@@ -167,6 +167,10 @@ impl<'a> Draft<'a> {
 
     /// Tries those left out again, by age, until a whole pass admits none.
     fn admit(&mut self, places: usize) -> Result<(), WholeRefusal> {
+        let mut market = match self.pool {
+            Pool::Open(open) => Some(Market::of(open, self.chosen_sales())?),
+            Pool::Unopened => None,
+        };
         loop {
             let mut admitted = false;
             for index in 0..self.orders.len() {
@@ -174,8 +178,18 @@ impl<'a> Draft<'a> {
                     return Ok(());
                 }
                 let out = self.verdicts.get(index) != Some(&Verdict::Executed);
-                if out && self.stands_with(index)? {
-                    self.set(index, Verdict::Executed);
+                let Some(leg) = self.legs.get(index).copied().flatten().filter(|_| out) else {
+                    continue;
+                };
+                let after = match (leg, market) {
+                    (Leg::Swap(sale), Some(market)) => match market.with(&sale, self.terms)? {
+                        Some(after) => Some(after),
+                        None => continue,
+                    },
+                    _ => market,
+                };
+                if self.liquidity_stands_with(index)? {
+                    market = after;
                     admitted = true;
                 }
             }
@@ -185,29 +199,14 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Whether all that are chosen stand, and this one beside them.
-    fn stands_with(&mut self, index: usize) -> Result<bool, WholeRefusal> {
-        let Some(leg) = self.legs.get(index).copied().flatten() else {
+    /// Admits this one if all chosen adds and removals stand then.
+    fn liquidity_stands_with(&mut self, index: usize) -> Result<bool, WholeRefusal> {
+        let Some(before) = self.verdicts.get(index).copied() else {
             return Ok(false);
         };
-        if let (Leg::Swap(sale), Pool::Open(open)) = (leg, self.pool) {
-            let Ok(book) = self.book(open)?.with(open, &sale) else {
-                return Ok(false);
-            };
-            let price = book.price(open, self.terms)?;
-            let all = self.chosen_sales().chain([(index, sale)]);
-            if !most_demanding(all)
-                .iter()
-                .flatten()
-                .all(|sale| price.meets(sale))
-            {
-                return Ok(false);
-            }
-        }
-        let before = self.verdicts.get(index).copied();
         self.set(index, Verdict::Executed);
         let stands = self.liquidity_stands()?;
-        if let Some(before) = before {
+        if !stands {
             self.set(index, before);
         }
         Ok(stands)
@@ -307,17 +306,52 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Of each side, the swap that demands most: where they are met, all are.
-fn most_demanding(sales: impl Iterator<Item = (usize, Sale)>) -> [Option<Sale>; 2] {
-    let (mut a, mut b) = (None::<Sale>, None::<Sale>);
-    for (_, sale) in sales {
-        let place = match sale.side {
-            Side::A => &mut a,
-            Side::B => &mut b,
+/// What the chosen swaps come to: enough to tell whether all of them stand.
+#[derive(Clone, Copy)]
+struct Market {
+    pool: Open,
+    book: Book,
+    /// Of each side, the swap that demands most: where it is met, all are.
+    most: [Option<Sale>; 2],
+}
+
+impl Market {
+    fn of(
+        pool: &Open,
+        mut sales: impl Iterator<Item = (usize, Sale)>,
+    ) -> Result<Self, WholeRefusal> {
+        let none = Self {
+            pool: *pool,
+            book: Book::default(),
+            most: [None; 2],
         };
-        if place.is_none_or(|most| demands(&sale, &most) == Ordering::Greater) {
-            *place = Some(sale);
-        }
+        // Chosen ones are within the bound already.
+        sales.try_fold(none, |market, (_, sale)| {
+            market.counting(&sale).ok_or(WholeRefusal::Overflow)
+        })
     }
-    [a, b]
+
+    /// None where the bound of a reserve has no room.
+    fn counting(mut self, sale: &Sale) -> Option<Self> {
+        self.book = self.book.with(&self.pool, sale).ok()?;
+        let [a, b] = &mut self.most;
+        let most = match sale.side {
+            Side::A => a,
+            Side::B => b,
+        };
+        if most.is_none_or(|most| demands(sale, &most) == Ordering::Greater) {
+            *most = Some(*sale);
+        }
+        Some(self)
+    }
+
+    /// With one more swap, if all of them stand.
+    fn with(self, sale: &Sale, terms: Terms) -> Result<Option<Self>, WholeRefusal> {
+        let Some(after) = self.counting(sale) else {
+            return Ok(None);
+        };
+        let price = after.book.price(&after.pool, terms)?;
+        let stands = after.most.iter().flatten().all(|sale| price.meets(sale));
+        Ok(stands.then_some(after))
+    }
 }

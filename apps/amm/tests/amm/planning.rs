@@ -2,7 +2,7 @@
 
 use grail_amm::{
     Amounts, OPEN_ORDERS_MAX, Order, OrderRefusal, Plan, Pool, Refusal, Terms, Verdict, Weight,
-    plan, settle,
+    out_of_reach, plan, settle,
 };
 
 use crate::random;
@@ -114,6 +114,12 @@ fn orders_that_stand_only_together_are_both_executed() {
     ];
     assert_eq!(planned(&pool, &orders).chosen, [0, 1]);
     assert!(planned(&pool, &orders[..1]).chosen.is_empty());
+    // At exactly 1 each gets exactly what it wants.
+    let orders = [
+        wanting_b(sell_a(100_000), 100_000),
+        wanting_a(sell_b(100_000), 100_000),
+    ];
+    assert_eq!(planned(&pool, &orders).chosen, [0, 1]);
 }
 
 #[test]
@@ -197,4 +203,54 @@ fn orders_beyond_the_bound_are_not_looked_at() {
     let plan = plan(free(), &pool, &orders, OPEN_ORDERS_MAX + 1).unwrap();
     assert_eq!(plan.verdicts.len(), OPEN_ORDERS_MAX);
     assert_eq!(plan.chosen.len(), OPEN_ORDERS_MAX);
+}
+
+#[test]
+fn no_clearing_meets_a_limit_that_is_out_of_reach() {
+    let mut rng = random::seeded(10);
+    let (mut asleep, mut awake) = (0, 0);
+    for _ in 0..400 {
+        let terms = random::terms(&mut rng);
+        let pool = random::pool(&mut rng, terms, 1_100);
+        let orders: Vec<Order> = (0..rng.usize(1..=7))
+            .map(|_| random::order(&mut rng, &pool))
+            .collect();
+        let out = out_of_reach(terms, &pool, &orders).unwrap();
+        for (index, out) in out.iter().enumerate() {
+            let mut sets = (0..1_usize << orders.len()).filter(|set| set >> index & 1 == 1);
+            let stands = sets.any(|set| {
+                let chosen: Vec<usize> = (0..orders.len())
+                    .filter(|place| set >> place & 1 == 1)
+                    .collect();
+                settle(terms, &pool, &pick(&orders, &chosen)).is_ok()
+            });
+            assert!(!(*out && stands), "{index} of {orders:?} in {pool:?}");
+            asleep += u32::from(*out);
+            awake += u32::from(!*out && stands);
+        }
+    }
+    println!("{asleep} asleep, {awake} stand somewhere");
+    assert!(asleep > 100 && awake > 500);
+}
+
+#[test]
+fn limits_within_reach_are_awake_to_the_unit() {
+    let pool = opened(1_000_000, 1_000_000);
+    let out = |orders: &[Order]| out_of_reach(free(), &pool, orders).unwrap();
+    // Alone: 9,803. With 10,000 from the other side: 10,000.
+    assert_eq!(out(&[wanting_b(sell_a(10_000), 9_803)]), [false]);
+    assert_eq!(out(&[wanting_b(sell_a(10_000), 9_804)]), [true]);
+    let helped = [wanting_b(sell_a(10_000), 10_000), sell_b(10_000)];
+    assert_eq!(out(&helped), [false, false]);
+    // Help from one that itself sleeps is none.
+    let sleeping = [
+        wanting_b(sell_a(10_000), 10_000),
+        wanting_a(sell_b(10_000), 10_500),
+    ];
+    assert_eq!(out(&sleeping), [true, true]);
+    assert_eq!(out(&[add(5, 5), remove(5)]), [false, false]);
+    assert_eq!(
+        out_of_reach(free(), &Pool::Unopened, &helped),
+        Ok(vec![false; 2])
+    );
 }
