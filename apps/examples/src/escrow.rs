@@ -146,12 +146,12 @@ fn serve(
             deal.is_released = true;
             Ok(given)
         }
-        Order::Claim { deal } => close(cells, deal, given, |deal| {
+        Order::Claim { deal } => close(cells, deal, &given, |deal| {
             (deal.payee == author && deal.is_released)
                 .then_some(())
                 .ok_or("not-released")
         }),
-        Order::Refund { deal } => close(cells, deal, given, |deal| {
+        Order::Refund { deal } => close(cells, deal, &given, |deal| {
             let is_late = height >= deal.until && !deal.is_released;
             (deal.payer == author && is_late)
                 .then_some(())
@@ -170,16 +170,12 @@ fn find(cells: &[Held<Deal>], number: u64) -> Result<usize, Code> {
 fn close(
     cells: &mut Vec<Held<Deal>>,
     deal: u64,
-    given: Amounts,
+    given: &Amounts,
     check: impl FnOnce(&Deal) -> Result<(), Code>,
 ) -> Result<Amounts, Code> {
     let index = find(cells, deal)?;
     check(&cells.get(index).ok_or("no-such-deal")?.state)?;
-    let mut payout = cells
-        .remove(index)
-        .holdings
-        .plus(&given)
-        .ok_or("too-much")?;
+    let mut payout = cells.remove(index).holdings.plus(given).ok_or("too-much")?;
     payout.btc = payout.btc.checked_add(CELL_CARRIER_SAT).ok_or("too-much")?;
     Ok(payout)
 }

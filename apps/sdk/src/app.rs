@@ -31,6 +31,18 @@ impl Tags {
         }
         Self { main, share }
     }
+
+    /// Of the main cell and of cells.
+    #[must_use]
+    pub const fn main(self) -> char {
+        self.main
+    }
+
+    /// Of the shares, if the app has them.
+    #[must_use]
+    pub const fn share(self) -> Option<char> {
+        self.share
+    }
 }
 
 const fn is_allowed(tag: char) -> bool {

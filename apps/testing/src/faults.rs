@@ -16,6 +16,11 @@ pub struct Scope {
     pub own: Vec<App>,
     /// An app whose clearings are exact; else a token, which cares for its own charms alone.
     pub is_exact: bool,
+    /// Inputs that are cells beside the main one. What they say is the past, and their order nobody's gain: another past is
+    /// another honest clearing, wherever the app does not care.
+    pub cells: std::ops::Range<usize>,
+    /// Values of its own charms on outputs that whoever makes the spell may choose: what a birth is of.
+    pub is_chosen: fn(&App, &Data) -> bool,
     /// First input that is an order: its script is the operators' to judge.
     pub first_order: usize,
 }
@@ -37,7 +42,7 @@ pub fn for_each_fault(spell: &Spell, scope: &Scope, judge: &mut dyn FnMut(&str, 
     history(spell, scope, &mut add);
     if scope.is_exact {
         coins(spell, scope, &mut add);
-        items(spell, &mut add);
+        items(spell, scope, &mut add);
     }
     count
 }
@@ -133,7 +138,13 @@ fn charms(spell: &Spell, scope: &Scope, add: &mut Add<'_>) {
             add(&name(&format!("{tag} gone")), &|it| {
                 charms_at(it, side, index).remove(app);
             });
+            let is_past =
+                side == Side::In && scope.cells.contains(&index) && scope.own.contains(app);
             for other in other_values(value) {
+                let is_chosen = side == Side::Out && (scope.is_chosen)(app, &other);
+                if is_chosen || (is_past && is_cell(&other)) {
+                    continue;
+                }
                 add(&name(&format!("{tag} is {other:?}")), &|it| {
                     charms_at(it, side, index).insert(app.clone(), other.clone());
                 });
@@ -159,6 +170,13 @@ fn charms(spell: &Spell, scope: &Scope, add: &mut Add<'_>) {
             });
         }
     }
+}
+
+/// Whether it is in the form of a cell's charm, `[1, body]`.
+fn is_cell(value: &Data) -> bool {
+    let bytes = value.bytes();
+    let mut reader = cbor::Reader::new(&bytes);
+    reader.array_of(2).is_ok() && reader.uint::<u8>() == Ok(1) && reader.bytes().is_ok()
 }
 
 /// Values that a charm could have instead.
@@ -337,7 +355,7 @@ fn coins(spell: &Spell, scope: &Scope, add: &mut Add<'_>) {
 }
 
 /// Inputs and outputs that are gone, there twice, or in another order.
-fn items(spell: &Spell, add: &mut Add<'_>) {
+fn items(spell: &Spell, scope: &Scope, add: &mut Add<'_>) {
     for (side, index) in places(spell) {
         let name = |what: &str| format!("{side:?} {index}: {what}");
         add(&name("gone"), &|it| remove(it, side, index));
@@ -352,7 +370,11 @@ fn items(spell: &Spell, add: &mut Add<'_>) {
                 );
             }
         });
+        let is_cells = |index| side == Side::In && scope.cells.contains(&index);
         add(&name("swapped with the next"), &|it| {
+            if is_cells(index) && is_cells(index + 1) {
+                return;
+            }
             if index + 1 < places(it).iter().filter(|place| place.0 == side).count() {
                 let item = take(it, side, index);
                 put(it, side, index + 1, item);

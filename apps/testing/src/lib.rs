@@ -10,10 +10,12 @@
 mod contract;
 mod facts;
 mod faults;
+mod live;
 mod previous;
 mod spell;
 
 pub use contract::{Contract, Refusal};
 pub use faults::{Scope, for_each_fault};
+pub use live::{Ask, Cleared, Live, Sky};
 pub use previous::{previous, previous_with, shown, spell_output};
 pub use spell::{Spell, charms_app, data, encoded, outpoint, script, token_coin};
