@@ -2,7 +2,7 @@
 
 use crate::refusal::{OrderRefusal, WholeRefusal};
 use crate::terms::Terms;
-use crate::units::{mul_div_floor, narrow};
+use crate::units::part_floor;
 
 /// Units of the pair's assets and of the pool's shares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -132,9 +132,5 @@ impl Order {
 /// What counts of an amount: the fee is rounded up.
 fn after_fee(terms: Terms, given: u64) -> Result<u64, WholeRefusal> {
     let kept = Terms::BASIS.saturating_sub(terms.fee_bps());
-    narrow(mul_div_floor(
-        given,
-        u64::from(kept),
-        u64::from(Terms::BASIS),
-    ))
+    part_floor(given, kept, Terms::BASIS).ok_or(WholeRefusal::Overflow)
 }

@@ -2,30 +2,38 @@
 
 use crate::refusal::WholeRefusal;
 
-/// `floor(a * b / c)`; none where `c` is zero. A product of two 64-bit numbers never leaves 128 bits.
+/// `a * b`. Two numbers of 64 bits have a product of 128: nothing wraps, and nothing is spent on looking.
+fn product(a: u64, b: u64) -> u128 {
+    u128::from(a).wrapping_mul(u128::from(b))
+}
+
+/// `floor(a * b / c)`; none where `c` is zero.
 pub fn mul_div_floor(a: u64, b: u64, c: u64) -> Option<u128> {
-    u128::from(a)
-        .checked_mul(u128::from(b))?
-        .checked_div(u128::from(c))
+    product(a, b).checked_div(u128::from(c))
 }
 
 /// `ceil(a * b / c)`; none where `c` is zero.
 pub fn mul_div_ceil(a: u64, b: u64, c: u64) -> Option<u128> {
-    let product = u128::from(a).checked_mul(u128::from(b))?;
-    (c != 0).then(|| product.div_ceil(u128::from(c)))
+    (c != 0).then(|| product(a, b).div_ceil(u128::from(c)))
 }
 
 /// `a * b < c * d`, exactly.
 pub fn product_is_less(a: u64, b: u64, c: u64, d: u64) -> bool {
-    // `u128` holds any product of two `u64`: nothing wraps.
-    u128::from(a).wrapping_mul(u128::from(b)) < u128::from(c).wrapping_mul(u128::from(d))
+    product(a, b) < product(c, d)
 }
 
 /// The largest integer whose square is at most `a * b`. Below 2^64, since the product is below 2^128.
 pub fn sqrt_of_product(a: u64, b: u64) -> Result<u64, WholeRefusal> {
-    let product = u128::from(a).checked_mul(u128::from(b));
-    let root = product.ok_or(WholeRefusal::Overflow)?.isqrt();
-    u64::try_from(root).map_err(|_| WholeRefusal::Overflow)
+    u64::try_from(product(a, b).isqrt()).map_err(|_| WholeRefusal::Overflow)
+}
+
+/// `floor(amount * part / whole)` where `part` is at most `whole`, in 64 bits alone: a division of 128 bits is
+/// dear where proofs run. None where `whole` is zero.
+pub fn part_floor(amount: u64, part: u16, whole: u16) -> Option<u64> {
+    let (part, whole) = (u64::from(part), u64::from(whole));
+    let wholes = amount.checked_div(whole)?.checked_mul(part)?;
+    let rest = amount.checked_rem(whole)?.checked_mul(part)?;
+    wholes.checked_add(rest.checked_div(whole)?)
 }
 
 /// A result back in 64 bits.

@@ -11,6 +11,7 @@ mod edges;
 mod model;
 mod monopolist;
 mod planning;
+mod program;
 mod random;
 mod sandwich;
 mod shares;
