@@ -1,4 +1,4 @@
-//! Builds the bridge contract to wasm, the same bytes on every machine.
+//! Builds contracts to wasm, the same bytes on every machine: the bridge's, and the apps'.
 //!
 //! Owns the recipe: an app's `vk` is the hash of its wasm, so the wasm is protocol and the
 //! committed one is what counts. Debian's packages are the toolchain because their versions are
@@ -49,23 +49,79 @@ const KEPT_VARIABLES: [&str; 6] = [
     "CARGO_SOURCE_",
 ];
 
-/// Builds `contracts/bridge.wasm`; with `verify`, compares it bit for bit with the committed one
+/// A program that Charms runs.
+struct Program {
+    /// The workspace that it is built in, and where its wasm and `vk` are committed.
+    workspace: &'static str,
+    package: &'static str,
+    /// Name of the binary, and of the committed files.
+    name: &'static str,
+    /// What a difference from the committed wasm means.
+    difference: &'static str,
+}
+
+const APP_DIFFERENCE: &str = "a new vk is a new app";
+
+const PROGRAMS: [Program; 5] = [
+    Program {
+        workspace: "contracts",
+        package: "grail-bridge-wasm",
+        name: "bridge",
+        difference: "a new vk is a new bridge",
+    },
+    Program {
+        workspace: "apps",
+        package: "grail-token",
+        name: "token",
+        difference: APP_DIFFERENCE,
+    },
+    Program {
+        workspace: "apps",
+        package: "grail-amm",
+        name: "amm",
+        difference: APP_DIFFERENCE,
+    },
+    Program {
+        workspace: "apps",
+        package: "grail-app-examples",
+        name: "tip-jar",
+        difference: APP_DIFFERENCE,
+    },
+    Program {
+        workspace: "apps",
+        package: "grail-app-examples",
+        name: "escrow",
+        difference: APP_DIFFERENCE,
+    },
+];
+
+/// Builds every program's wasm; with `verify`, compares it bit for bit with the committed one
 /// instead of writing it and its `vk`.
 pub fn build(verify: bool) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .context("xtask has no parent folder")?;
-    let contracts = root.join("contracts");
-    let built = compile(&contracts, &root.join("target/contracts"))?;
+    PROGRAMS
+        .iter()
+        .try_for_each(|program| build_one(root, program, verify))
+}
+
+fn build_one(root: &Path, program: &Program, verify: bool) -> Result<()> {
+    let Program {
+        workspace, name, ..
+    } = program;
+    let folder = root.join(workspace);
+    let built = compile(program, &folder, &root.join("target").join(workspace))?;
     let vk = hex::encode(Sha256::digest(&built));
-    let (wasm_path, vk_path) = (contracts.join("bridge.wasm"), contracts.join("bridge.vk"));
+    let wasm_path = folder.join(format!("{name}.wasm"));
+    let vk_path = folder.join(format!("{name}.vk"));
 
     if !verify {
         fs::write(&wasm_path, &built)
             .with_context(|| format!("writing {}", wasm_path.display()))?;
         fs::write(&vk_path, format!("{vk}\n"))
             .with_context(|| format!("writing {}", vk_path.display()))?;
-        println!("bridge.wasm: {} bytes, vk {vk}", built.len());
+        println!("{name}.wasm: {} bytes, vk {vk}", built.len());
         return Ok(());
     }
     let committed =
@@ -75,32 +131,27 @@ pub fn build(verify: bool) -> Result<()> {
     let committed_vk = hex::encode(Sha256::digest(&committed));
     ensure!(
         stated.trim() == committed_vk,
-        "contracts/bridge.vk says {}, but contracts/bridge.wasm hashes to {committed_vk}",
+        "{workspace}/{name}.vk says {}, but {workspace}/{name}.wasm hashes to {committed_vk}",
         stated.trim()
     );
     ensure!(
         built == committed,
-        "the contract builds to vk {vk}, the committed wasm has vk {committed_vk}: either its sources changed \
-         without `cargo xtask contracts` (a new vk is a new bridge), or the packages differ from those listed \
-         in contracts/README.md"
+        "{workspace}/{name} builds to vk {vk}, the committed wasm has vk {committed_vk}: either its sources changed \
+         without `cargo xtask contracts` ({}), or the packages differ from those listed in contracts/README.md",
+        program.difference
     );
-    println!("bridge.wasm reproduced: vk {vk}");
+    println!("{name}.wasm reproduced: vk {vk}");
     Ok(())
 }
 
-fn compile(contracts: &Path, target_dir: &Path) -> Result<Vec<u8>> {
+fn compile(program: &Program, folder: &Path, target_dir: &Path) -> Result<Vec<u8>> {
     check_toolchain()?;
     // Fetched first: the folders to remap exist only then.
-    run(cargo(contracts).args(["fetch", "--locked"]))?;
-    let flags = rustflags(contracts, target_dir, &registry_sources()?);
-    run(cargo(contracts)
-        .args([
-            "build",
-            "--locked",
-            "--release",
-            "--package",
-            "grail-bridge-wasm",
-        ])
+    run(cargo(folder).args(["fetch", "--locked"]))?;
+    let flags = rustflags(program.workspace, folder, target_dir, &registry_sources()?);
+    run(cargo(folder)
+        .args(["build", "--locked", "--release"])
+        .args(["--package", program.package, "--bin", program.name])
         .args([
             "--target",
             TARGET,
@@ -112,9 +163,12 @@ fn compile(contracts: &Path, target_dir: &Path) -> Result<Vec<u8>> {
         .env("CARGO_TARGET_WASM32_WASIP1_LINKER", LINKER)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join(OsStr::new("\u{1f}"))))?;
 
-    let path = target_dir.join(TARGET).join("release/bridge.wasm");
+    let path = target_dir
+        .join(TARGET)
+        .join("release")
+        .join(format!("{}.wasm", program.name));
     let wasm = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-    for folder in [contracts, target_dir, &cargo_home()?] {
+    for folder in [folder, target_dir, &cargo_home()?] {
         let needle = folder.as_os_str().as_encoded_bytes();
         ensure!(
             !wasm.windows(needle.len()).any(|window| window == needle),
@@ -177,7 +231,12 @@ fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-fn rustflags(contracts: &Path, target_dir: &Path, registries: &[PathBuf]) -> Vec<OsString> {
+fn rustflags(
+    workspace: &str,
+    folder: &Path,
+    target_dir: &Path,
+    registries: &[PathBuf],
+) -> Vec<OsString> {
     let mut flags: Vec<OsString> = [
         "-Clink-self-contained=no",
         &format!("-Lnative={WASI_LIBC}"),
@@ -191,7 +250,7 @@ fn rustflags(contracts: &Path, target_dir: &Path, registries: &[PathBuf]) -> Vec
         flag.push(format!("={to}"));
         flags.push(flag);
     };
-    remap(contracts, "/contracts");
+    remap(folder, &format!("/{workspace}"));
     remap(target_dir, "/target");
     for sources in registries {
         remap(sources, "/registry");

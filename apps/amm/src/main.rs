@@ -1,0 +1,3 @@
+//! The swap app's contract as Charms runs it.
+
+grail_app::program!(grail_amm::Amm);

@@ -1,0 +1,3 @@
+//! The escrow as Charms runs it.
+
+grail_app::program!(grail_app_examples::escrow::Escrow);
