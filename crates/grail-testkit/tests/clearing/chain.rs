@@ -13,7 +13,7 @@ use bitcoin::{
 };
 use charms_data::{App, B32, Data};
 use grail_app::PlannedCoin;
-use grail_fixtures::world::{keypair, p2tr};
+use grail_fixtures::world::keypair;
 use grail_prover::{MockProver, ProveRequest, Prover as _};
 use grail_spell::{NormalizedSpell, NormalizedTransaction, read_strict, without_witnesses};
 use grail_testkit::Node;
@@ -52,10 +52,6 @@ impl Chain {
 
     pub fn user(&self) -> ScriptBuf {
         ScriptBuf::new_p2tr(&Secp256k1::new(), self.user_key(), None)
-    }
-
-    pub fn stranger(&self, number: u8) -> ScriptBuf {
-        p2tr(number)
     }
 
     pub fn height(&self) -> u32 {
@@ -105,7 +101,7 @@ impl Chain {
         made.map(|made| without_witnesses(&made)).collect()
     }
 
-    pub fn unsigned(&self, inputs: &[OutPoint]) -> Transaction {
+    pub fn unsigned(inputs: &[OutPoint]) -> Transaction {
         let input = |&previous_output| TxIn {
             previous_output,
             script_sig: ScriptBuf::new(),
@@ -128,7 +124,7 @@ impl Chain {
         apps: &[(App, Data)],
         private: &[(App, Data)],
     ) -> Transaction {
-        let unsigned = self.unsigned(inputs);
+        let unsigned = Self::unsigned(inputs);
         self.enchant(unsigned, outputs, apps, private)
     }
 

@@ -14,6 +14,7 @@ use grail_app::{
     AppId, Coin, Destination, Facts, MAIN_CARRIER_SAT, Order, PlannedCoin, Want, Wire as _, born,
     create_input, identity_of, plan,
 };
+use grail_fixtures::world::p2tr;
 use grail_spell::utxo_id_from_outpoint;
 use grail_types::{Asset, BoundedVec, CharmApp, OrderCoin, OrderTerms, Payload, Wants, ZkApp};
 use grail_wire::{Action, ClearingRequest, PlacedOrder, ShownRoster};
@@ -95,7 +96,7 @@ impl Market {
             pool,
             main,
         };
-        market.fill(supply);
+        market.fill(&supply);
         market
     }
 
@@ -119,7 +120,7 @@ impl Market {
     }
 
     /// The first liquidity: both assets in one deposit, shares out of it.
-    fn fill(&mut self, supply: Charmed) {
+    fn fill(&mut self, supply: &Charmed) {
         let shares = self.pool.with_tag('q');
         let terms = self.terms(
             Kind::Add,
@@ -213,9 +214,8 @@ impl Market {
             .filter(|(app, _)| *app != own)
             .collect();
         apps.push((own.clone(), cbor(&planned.public_input)));
-        let mut unsigned = self
-            .chain
-            .unsigned(&inputs.iter().map(|it| it.outpoint).collect::<Vec<_>>());
+        let spent: Vec<_> = inputs.iter().map(|it| it.outpoint).collect();
+        let mut unsigned = Chain::unsigned(&spent);
         unsigned.lock_time = LockTime::from_height(facts.lock_height).unwrap();
         unsigned.input[0].sequence = Sequence::from_height(facts.age);
         let private = [(own, cbor(&planned.private_input))];
@@ -361,7 +361,7 @@ fn give_birth(chain: &mut Chain, operators: &Operators, token: &AppId) -> (AppId
 #[test]
 fn plain_bitcoin_becomes_a_token_through_twelve_of_sixteen() {
     let mut market = Market::open();
-    let to = market.chain.stranger(1);
+    let to = p2tr(1);
     // 99,700 of 100,000 after the pool's fee, at the price that the pool has after it.
     let expected = 99_700 * FILLED / (FILLED + 2 * 99_700);
     let limit = wants(&market.token, expected);
@@ -381,7 +381,7 @@ fn plain_bitcoin_becomes_a_token_through_twelve_of_sixteen() {
 fn operators_hold_the_pool_to_what_an_order_asks_for() {
     let mut market = Market::open();
     let limit = wants(&market.token, 80_000);
-    let to = market.chain.stranger(2);
+    let to = p2tr(2);
     let terms = market.terms(Kind::Swap, 6_000, limit, to);
     let deposit = market.pay(&terms, 106_000);
     market.chain.mine(1);
@@ -392,14 +392,12 @@ fn operators_hold_the_pool_to_what_an_order_asks_for() {
         let signed = market
             .operators
             .sign(transaction.clone(), &previous, action);
-        signed
-            .map(|_| "signed".to_owned())
-            .unwrap_or_else(|code| code)
+        signed.map_or_else(|code| code, |_| "signed".to_owned())
     };
     assert_eq!(asked(&request, &unsigned), "signed");
     // The proof binds what the contract saw: no output, order, height or age can be another's.
     let mut paid_elsewhere = unsigned.clone();
-    paid_elsewhere.output[1].script_pubkey = market.chain.stranger(3);
+    paid_elsewhere.output[1].script_pubkey = p2tr(3);
     assert_eq!(asked(&request, &paid_elsewhere), "spell-invalid");
     let mut another_height = unsigned.clone();
     another_height.lock_time = LockTime::from_height(1).unwrap();
