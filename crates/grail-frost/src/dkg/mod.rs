@@ -40,8 +40,11 @@ pub use transcript::{RecoverError, recover, verify};
 
 /// All of ChillDKG's tags begin with it.
 const TAG: &str = "BIP DKG/";
-/// Tag of the certificate's signatures.
-const CERTIFICATE: &str = "BIP DKG/certeq message";
+/// Tag of the certificate's signatures: ordinary BIP-340, told apart by [`CERTIFICATE_PREFIX`].
+const CERTIFICATE: &str = "BIP0340";
+/// Before what a certificate signs, zeros after it up to 33 bytes (BIP-340's domain separation). So
+/// no certificate's message has the 32 bytes of a transaction's.
+const CERTIFICATE_PREFIX: &[u8; 33] = b"BIP DKG/certeq message\0\0\0\0\0\0\0\0\0\0\0";
 /// Tag of the proofs of possession.
 const POSSESSION: &str = "BIP DKG/pop message";
 

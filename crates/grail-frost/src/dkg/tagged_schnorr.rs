@@ -1,5 +1,5 @@
-//! BIP-340 signatures over messages of any length under other tags, as ChillDKG uses them: for
-//! proofs of possession and certificates, so that neither can stand for a transaction's signature.
+//! BIP-340 signatures over messages of any length, and under other tags, as ChillDKG uses them for
+//! certificates and proofs of possession: neither can stand for a transaction's signature.
 
 use bitcoin::secp256k1::PublicKey;
 

@@ -6,7 +6,7 @@ use thiserror::Error;
 use crate::{
     BYTES_OF_A_POINT, Group, GroupError, HolderId, Malformed, SigningShare, Vanished,
     dkg::{
-        CERTIFICATE, HostKey, Params, ParamsError,
+        CERTIFICATE, CERTIFICATE_PREFIX, HostKey, Params, ParamsError,
         commitment::Commitment,
         message::Reader,
         participant::{at_place, pads_received},
@@ -88,7 +88,8 @@ pub fn recover(
 
 /// What each holder signs.
 pub(super) fn certificate_message(id: HolderId, transcript: &[u8], params: &Params) -> Vec<u8> {
-    let mut message = id.0.to_be_bytes().to_vec();
+    let mut message = CERTIFICATE_PREFIX.to_vec();
+    message.extend(id.0.to_be_bytes());
     message.extend(transcript);
     message.extend(&params.binding);
     message
