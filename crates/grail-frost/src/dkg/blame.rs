@@ -66,11 +66,12 @@ impl Suspicion {
         }
     }
 
-    /// Names the culprit, from what [`crate::dkg::investigation`] made for this holder.
+    /// Names the culprit, from what [`crate::dkg::investigation`] made for this holder. By value:
+    /// what it compares secrets with is asked once.
     ///
     /// # Errors
     /// [`InvestigateError`].
-    pub fn investigate(&self, investigation: &[u8]) -> Result<Culprit, InvestigateError> {
+    pub fn investigate(self, investigation: &[u8]) -> Result<Culprit, InvestigateError> {
         let investigation = match Investigation::read(investigation, self.pads.each().count()) {
             Ok(investigation) => investigation,
             Err(ReadError::Length(length)) => return Err(length.into()),
