@@ -107,7 +107,10 @@ impl Attempt {
             proposal,
             inputs,
             signers,
-            commitments: commitments.into_iter().map(|from| (from.id, from)).collect(),
+            commitments: commitments
+                .into_iter()
+                .map(|from| (from.id, from))
+                .collect(),
             aggregates,
         })
     }
@@ -184,9 +187,7 @@ impl Attempt {
                     .get(&from.id)
                     .and_then(|answer| answer.shares.get(place));
                 match (from.nonces.get(place), share) {
-                    (Some(nonce), Some(share)) => {
-                        session.verify(from.id, nonce, share).is_err()
-                    }
+                    (Some(nonce), Some(share)) => session.verify(from.id, nonce, share).is_err(),
                     _ => false,
                 }
             })

@@ -209,8 +209,7 @@ impl SignerSet {
                 return Err(SignersError::OutOfRange { position });
             }
             points.push(
-                PublicKey::from_slice(share)
-                    .map_err(|_| SignersError::PublicShare { position })?,
+                PublicKey::from_slice(share).map_err(|_| SignersError::PublicShare { position })?,
             );
         }
         distinct(ids)?;
@@ -310,10 +309,7 @@ fn fraction(id: HolderId, ids: &[HolderId]) -> (Scalar, Scalar) {
         (Scalar::ONE, Scalar::ONE),
         |(numerator, denominator), other| {
             let x = at(*other);
-            (
-                numerator.times(x),
-                denominator.times(x.plus(own.negated())),
-            )
+            (numerator.times(x), denominator.times(x.plus(own.negated())))
         },
     )
 }
@@ -321,4 +317,70 @@ fn fraction(id: HolderId, ids: &[HolderId]) -> (Scalar, Scalar) {
 /// Where a holder's share is taken: position plus one, so that nobody holds the key itself.
 pub(crate) fn at(id: HolderId) -> Scalar {
     Scalar::from_u32(id.0).plus(Scalar::ONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scalar::generator;
+
+    /// Holders of a polynomial with small coefficients.
+    fn group(threshold: u32, holders: u32) -> Group {
+        let public = |x: Scalar| {
+            let value = (0..threshold).rev().fold(Scalar::ZERO, |value, power| {
+                value.times(x).plus(Scalar::from_u32(1_000 + power))
+            });
+            generator().times(value)
+        };
+        let shares: Vec<Point> = (0..holders).map(|id| public(at(HolderId(id)))).collect();
+        Group::new(threshold as usize, public(Scalar::ZERO), &shares).unwrap()
+    }
+
+    fn ids(numbers: &[u32]) -> Vec<HolderId> {
+        numbers.iter().copied().map(HolderId).collect()
+    }
+
+    #[test]
+    fn fewer_than_the_threshold_do_not_interpolate_to_the_key() {
+        let group = group(12, 16);
+        for first in 0..16 {
+            let eleven = ids(&(0..11).map(|n| (first + n) % 16).collect::<Vec<_>>());
+            let shares: Vec<_> = eleven
+                .iter()
+                .map(|id| group.shares[id.0 as usize].serialize())
+                .collect();
+            // Even if somebody lowers the threshold for them.
+            assert_eq!(
+                SignerSet::new(16, 11, &eleven, &shares, &group.key).err(),
+                Some(SignersError::KeyMaterial)
+            );
+        }
+    }
+
+    #[test]
+    fn coefficients_are_lagranges() {
+        // At zero, for the positions 1, 2, 4: 8/3, -2, 1/3.
+        let third = Scalar::from_u32(3).inverse();
+        assert_eq!(
+            coefficients(&ids(&[0, 1, 3])),
+            [
+                Scalar::from_u32(8).times(third),
+                Scalar::from_u32(2).negated(),
+                third
+            ]
+        );
+    }
+
+    #[test]
+    fn points_at_infinity_make_no_group() {
+        let point = generator();
+        assert_eq!(
+            Group::new(1, Point::INFINITY, &[point]),
+            Err(GroupError::KeyAtInfinity)
+        );
+        assert_eq!(
+            Group::new(1, point, &[point, Point::INFINITY]),
+            Err(GroupError::ShareAtInfinity(HolderId(1)))
+        );
+    }
 }

@@ -29,9 +29,9 @@ use thiserror::Error;
 pub use coordinate::{Attempt, AttemptError, Commitments, Unfinished};
 pub use group::{Group, GroupError, HolderId, SignerSet, SignersError};
 pub use machine::{
-    Answer, Approved, Ceremonies, CeremonyRefusal, CommitRefusal, Committed, Digest, Draw, DrawRefused,
-    Entropy, Instance, NonceContext, Order, Proposal, SESSION_LIFETIME_SECONDS, SESSIONS_MAX,
-    SessionId, Sessions, SignRefusal, ToSign,
+    Answer, Approved, Ceremonies, CeremonyRefusal, CommitRefusal, Committed, Digest, Draw,
+    DrawRefused, Entropy, Instance, NonceContext, Order, Proposal, SESSION_LIFETIME_SECONDS,
+    SESSIONS_MAX, SessionId, Sessions, SignRefusal, ToSign,
 };
 pub use nonce::{AggregateNonce, Malformed, PublicNonce, SecretNonce};
 pub use session::{CombineError, Session, SessionError, ShareFault, SignError};

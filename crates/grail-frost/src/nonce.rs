@@ -191,10 +191,7 @@ fn halves(bytes: &[u8; BYTES_OF_A_PAIR]) -> Result<Halves, Malformed> {
     ))
 }
 
-fn pair(
-    first: &[u8; BYTES_OF_A_POINT],
-    second: &[u8; BYTES_OF_A_POINT],
-) -> [u8; BYTES_OF_A_PAIR] {
+fn pair(first: &[u8; BYTES_OF_A_POINT], second: &[u8; BYTES_OF_A_POINT]) -> [u8; BYTES_OF_A_PAIR] {
     let mut bytes = [0; BYTES_OF_A_PAIR];
     for (to, from) in bytes.iter_mut().zip(first.iter().chain(second)) {
         *to = *from;

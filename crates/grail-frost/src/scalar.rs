@@ -210,8 +210,7 @@ impl Point {
     }
 
     pub(crate) fn to_bytes(self) -> [u8; BYTES_OF_A_POINT] {
-        self.0
-            .map_or([0; BYTES_OF_A_POINT], |key| key.serialize())
+        self.0.map_or([0; BYTES_OF_A_POINT], |key| key.serialize())
     }
 
     /// None at infinity.
@@ -305,10 +304,7 @@ mod tests {
         assert_eq!(Point::INFINITY.plus(point), point);
         assert_eq!(point.times(Scalar::ZERO), Point::INFINITY);
         assert_eq!(generator().plus_generator_times(Scalar::ONE), point);
-        assert_eq!(
-            point.plus_generator_times(two.negated()),
-            Point::INFINITY
-        );
+        assert_eq!(point.plus_generator_times(two.negated()), Point::INFINITY);
         assert_eq!(Point::from_bytes(&[0; 33]), Some(Point::INFINITY));
         assert_eq!(Point::INFINITY.to_bytes(), [0; 33]);
     }

@@ -202,9 +202,7 @@ impl<'a> Session<'a> {
             });
         }
         let tweaks = self.challenge.times(self.key.addition());
-        let answer = shares
-            .iter()
-            .fold(tweaks, |sum, share| sum.plus(share.0));
+        let answer = shares.iter().fold(tweaks, |sum, share| sum.plus(share.0));
         let mut bytes = [0; 64];
         let halves = x_of(&self.nonce).into_iter().chain(answer.to_bytes());
         for (to, from) in bytes.iter_mut().zip(halves) {
@@ -218,5 +216,68 @@ impl<'a> Session<'a> {
         self.challenge
             .times(coefficient)
             .negated_if(self.key.shares_negated())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::{scalar::Secret, share::SigningShare};
+
+    fn scalar(value: u32) -> Scalar {
+        Scalar::from_u32(value)
+    }
+
+    fn secret(value: Scalar) -> Secret {
+        Secret::from_hash(&Zeroizing::new(value.to_bytes())).unwrap()
+    }
+
+    /// Determinant of three columns.
+    fn determinant([a, b, c]: [[Scalar; 3]; 3]) -> Scalar {
+        let minor = |i: usize, j: usize| b[i].times(c[j]).plus(b[j].times(c[i]).negated());
+        a[0].times(minor(1, 2))
+            .plus(a[1].times(minor(0, 2)).negated())
+            .plus(a[2].times(minor(0, 1)))
+    }
+
+    /// Why a nonce is taken by value and a session leaves the table first: three answers with one
+    /// nonce pair, to sums that the coordinator chose, are three equations in two nonces and the
+    /// share. This is what a host that rewinds memory does; the test would see a copy of a nonce.
+    #[test]
+    fn a_nonce_used_three_times_gives_the_share_away() {
+        let (group, rise) = (scalar(123_456_789), scalar(987_654_321));
+        let share_at = |id: u32| group.plus(rise.times(scalar(id + 1)));
+        let key = secret(group).public();
+        let ids = [HolderId(0), HolderId(1)];
+        let shares: Vec<_> = ids
+            .iter()
+            .map(|id| secret(share_at(id.0)).public().serialize())
+            .collect();
+        let signers = SignerSet::new(3, 2, &ids, &shares, &key).unwrap();
+        let output = OutputKey::untweaked(key);
+        let share = SigningShare::new(ids[0], secret(share_at(0)));
+        let (first, second) = (secret(scalar(1_111)), secret(scalar(2_222)));
+        let mut columns = [[Scalar::ZERO; 3]; 3];
+        let mut answers = [Scalar::ZERO; 3];
+        for (row, other) in (0_u32..3).zip(&mut answers) {
+            let (nonce, public) = SecretNonce::of_halves(first.duplicate(), second.duplicate());
+            let (_, foreign) =
+                SecretNonce::of_halves(secret(scalar(50 + row)), secret(scalar(60 + row)));
+            let aggregate = AggregateNonce::sum(&[public, foreign]);
+            let session = Session::new(&signers, &output, &aggregate, &[7; 32]).unwrap();
+            *other = session.sign(&share, nonce).unwrap().0;
+            let (_, coefficient) = signers.member(ids[0]).unwrap();
+            let odd = is_odd(&session.nonce);
+            let row = row as usize;
+            columns[0][row] = Scalar::ONE.negated_if(odd);
+            columns[1][row] = session.coefficient.negated_if(odd);
+            columns[2][row] = session.weight(coefficient);
+        }
+        let whole = determinant(columns);
+        let [one, two, _] = columns;
+        let extracted = determinant([one, two, answers]).times(whole.inverse());
+        assert_eq!(extracted, share_at(0));
     }
 }

@@ -56,7 +56,9 @@ fn expected(test: &Value) -> Fault {
     match error["type"].as_str().unwrap() {
         "ValueError" => value(error["message"].as_str().unwrap()),
         "InvalidContributionError" => Fault::Contribution(
-            error["signer_index"].as_u64().map(|index| index.try_into().unwrap()),
+            error["signer_index"]
+                .as_u64()
+                .map(|index| index.try_into().unwrap()),
             match error["contrib"].as_str().unwrap() {
                 "pubnonce" => "pubnonce",
                 "aggnonce" => "aggnonce",
@@ -73,9 +75,7 @@ impl From<SignersError> for Fault {
     fn from(error: SignersError) -> Self {
         match error {
             SignersError::Threshold { .. } => value("The threshold must be 1 <= t <= n."),
-            SignersError::Count { .. } => {
-                value("The number of signers must be between t and n.")
-            }
+            SignersError::Count { .. } => value("The number of signers must be between t and n."),
             SignersError::PublicShares { .. } => {
                 value("The pubshares and ids arrays must have the same length.")
             }
@@ -142,10 +142,16 @@ fn signers(group: &Value, test: &Value) -> Result<SignerSet, Fault> {
     )?)
 }
 
-fn output_key(signers: &SignerSet, tweaks: &[&Value], x_only: &[Value]) -> Result<OutputKey, Fault> {
+fn output_key(
+    signers: &SignerSet,
+    tweaks: &[&Value],
+    x_only: &[Value],
+) -> Result<OutputKey, Fault> {
     // The two errors of shape have no counterpart: a tweak carries its mode and has 32 bytes.
     if tweaks.len() != x_only.len() {
-        return Err(value("The tweaks and is_xonly arrays must have the same length."));
+        return Err(value(
+            "The tweaks and is_xonly arrays must have the same length.",
+        ));
     }
     tweaks.iter().zip(x_only).try_fold(
         OutputKey::untweaked(signers.key()),
@@ -174,12 +180,14 @@ fn secret_nonce(bytes: &[u8; 64]) -> Result<(SecretNonce, PublicNonce), Fault> {
         Secret::from_bytes(&bytes[range].try_into().unwrap())
             .ok_or_else(|| Fault::Value(format!("{which} secnonce value is out of range.")))
     };
-    Ok(SecretNonce::of_halves(half(0..32, "first")?, half(32..64, "second")?))
+    Ok(SecretNonce::of_halves(
+        half(0..32, "first")?,
+        half(32..64, "second")?,
+    ))
 }
 
 fn aggregate(bytes: &[u8; 66]) -> Result<AggregateNonce, Fault> {
-    AggregateNonce::from_bytes(bytes)
-        .map_err(|Malformed| Fault::Contribution(None, "aggnonce"))
+    AggregateNonce::from_bytes(bytes).map_err(|Malformed| Fault::Contribution(None, "aggnonce"))
 }
 
 fn public_nonces(values: &[&Value]) -> Result<Vec<PublicNonce>, Fault> {
@@ -197,7 +205,11 @@ fn public_nonces(values: &[&Value]) -> Result<Vec<PublicNonce>, Fault> {
 fn sign(group: &Value, test: &Value, tweaks: &[&Value]) -> Result<[u8; 32], Fault> {
     let none = Vec::new();
     let signers = signers(group, test)?;
-    let key = output_key(&signers, tweaks, test["is_xonly"].as_array().unwrap_or(&none))?;
+    let key = output_key(
+        &signers,
+        tweaks,
+        test["is_xonly"].as_array().unwrap_or(&none),
+    )?;
     let aggregate = aggregate(&array(&test["aggnonce"]))?;
     let message = bytes(&test["msg"]);
     let session = Session::of_any_message(&signers, &key, &aggregate, &message).unwrap();
@@ -235,7 +247,9 @@ fn nonces_are_generated_as_published() {
         let optional = |name: &str| (!test[name].is_null()).then(|| bytes(&test[name]));
         let randomness: [u8; 32] = array(&test["rand_"]);
         let seed = match optional("secshare") {
-            Some(_) => *share(&0.into(), &test["secshare"]).unwrap().masked(&randomness),
+            Some(_) => *share(&0.into(), &test["secshare"])
+                .unwrap()
+                .masked(&randomness),
             None => randomness,
         };
         let (secret, public) = SecretNonce::expand(
@@ -248,7 +262,12 @@ fn nonces_are_generated_as_published() {
         .unwrap();
         let mut halves = secret.first.bytes().to_vec();
         halves.extend(secret.second.bytes().iter());
-        assert_eq!(halves, bytes(&test["expected"][0]), "case {}", test["tc_id"]);
+        assert_eq!(
+            halves,
+            bytes(&test["expected"][0]),
+            "case {}",
+            test["tc_id"]
+        );
         assert_eq!(public.to_bytes().to_vec(), bytes(&test["expected"][1]));
         count += 1;
     }
@@ -279,7 +298,11 @@ fn shares_are_made_and_refused_as_published() {
     for group in list(&vectors["test_groups"]) {
         for test in list(&group["valid_tests"]) {
             let case = format!("case {}: {}", test["tc_id"], test["comment"]);
-            assert_eq!(sign(group, test, &[]).unwrap().to_vec(), bytes(&test["expected"]), "{case}");
+            assert_eq!(
+                sign(group, test, &[]).unwrap().to_vec(),
+                bytes(&test["expected"]),
+                "{case}"
+            );
             // The same set's public nonces sum to the aggregate.
             let nonces =
                 public_nonces(&pick(group, "pubnonces", test, "pubnonce_indices")).unwrap();
@@ -364,7 +387,11 @@ fn shares_are_combined_as_published() {
         })?;
         // Not by our own word: libsecp256k1's BIP-340 verification.
         curve()
-            .verify_schnorr(&signature, &Message::from_digest(message), &key.x_only_key().0)
+            .verify_schnorr(
+                &signature,
+                &Message::from_digest(message),
+                &key.x_only_key().0,
+            )
             .unwrap();
         Ok(signature)
     };
@@ -376,7 +403,12 @@ fn shares_are_combined_as_published() {
             count += 1;
         }
         for test in list(&group["error_tests"]) {
-            assert_eq!(combine(group, test), Err(expected(test)), "case {}", test["tc_id"]);
+            assert_eq!(
+                combine(group, test),
+                Err(expected(test)),
+                "case {}",
+                test["tc_id"]
+            );
             count += 1;
         }
     }
@@ -394,9 +426,9 @@ fn deterministic_cases_give_the_published_shares() {
         key: &OutputKey,
     ) -> (SecretNonce, PublicNonce) {
         let message = bytes(&test["msg"]);
-        let others = test["aggothernonce"].as_str().map_or(Vec::new(), |others| {
-            hex::decode(others).unwrap()
-        });
+        let others = test["aggothernonce"]
+            .as_str()
+            .map_or(Vec::new(), |others| hex::decode(others).unwrap());
         let id = u32::try_from(test["my_id"].as_u64().unwrap()).unwrap();
         let half = |index: u8| {
             Secret::from_hash(

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use bitcoin::{TapNodeHash, hashes::Hash as _, secp256k1::Parity};
 use common::{Holders, verify};
 use grail_frost::{
-    AggregateNonce, Attempt, AttemptError, Commitments, HolderId, OutputKey, Proposal,
-    PublicNonce, SignatureShare, SignersError, ToSign, Unfinished,
+    AggregateNonce, Attempt, AttemptError, Commitments, HolderId, OutputKey, Proposal, PublicNonce,
+    SignatureShare, SignersError, ToSign, Unfinished,
 };
 
 const PROPOSAL: Proposal = Proposal([5; 32]);
@@ -173,8 +173,7 @@ fn whoever_cancels_the_nonces_is_named() {
             }
         }
         commitments[11].nonces[0] = PublicNonce::from_bytes(&minus).unwrap();
-        let attempt =
-            Attempt::new(&holders.group, PROPOSAL, inputs.clone(), commitments).unwrap();
+        let attempt = Attempt::new(&holders.group, PROPOSAL, inputs.clone(), commitments).unwrap();
         let sums = attempt.order(ids[0]).unwrap().aggregates[0].to_bytes();
         assert_eq!(sums[..33] == [0; 33], first);
         assert_eq!(sums[33..] == [0; 33], second);

@@ -117,10 +117,7 @@ impl Coordinator {
 ///
 /// # Errors
 /// [`CoordinatorError`].
-pub fn investigation(
-    params: &Params,
-    deals: &[Vec<u8>],
-) -> Result<Vec<Vec<u8>>, CoordinatorError> {
+pub fn investigation(params: &Params, deals: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, CoordinatorError> {
     let deals = read(params, deals)?;
     Ok(params
         .ids()

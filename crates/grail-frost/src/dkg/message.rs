@@ -76,7 +76,10 @@ impl Reader<'_> {
 }
 
 pub(super) fn scalar_bytes(scalars: &[Scalar]) -> Vec<u8> {
-    scalars.iter().flat_map(|scalar| scalar.to_bytes()).collect()
+    scalars
+        .iter()
+        .flat_map(|scalar| scalar.to_bytes())
+        .collect()
 }
 
 /// From a holder to the coordinator, first.

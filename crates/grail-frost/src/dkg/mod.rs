@@ -14,9 +14,9 @@ mod pads;
 mod participant;
 mod polynomial;
 mod tagged_schnorr;
+mod transcript;
 #[cfg(test)]
 mod vectors;
-mod transcript;
 
 use bitcoin::{
     XOnlyPublicKey,
@@ -282,7 +282,11 @@ pub fn reduction_loss_bits(holders: usize, threshold: usize) -> u32 {
     for step in 1..=smaller as u128 {
         // Each step's product is a multiple of `step`, and the running value a binomial.
         choices = choices
-            .saturating_mul((holders as u128).saturating_sub(smaller as u128).saturating_add(step))
+            .saturating_mul(
+                (holders as u128)
+                    .saturating_sub(smaller as u128)
+                    .saturating_add(step),
+            )
             .checked_div(step)
             .unwrap_or(u128::MAX);
         if choices >= 1 << REDUCTION_LOSS_BITS_MAX {

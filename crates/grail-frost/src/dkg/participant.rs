@@ -15,7 +15,7 @@ use crate::{
         pads::{self, Pads},
         polynomial::Polynomial,
         tagged_schnorr,
-        transcript::{certified, certificate_message},
+        transcript::{certificate_message, certified},
     },
     hash::Tagged,
     scalar::{Point, Secret},
@@ -162,8 +162,11 @@ pub fn deal(host: &HostKey, params: &Params, draw: Draw) -> Result<(Dealt, Vec<u
         .add(draw.bytes().as_slice())
         .add(&context)
         .finish_secret();
-    let expanded =
-        |tag: &str| Tagged::of_parts(TAG, tag).add(seed.as_slice()).finish_secret();
+    let expanded = |tag: &str| {
+        Tagged::of_parts(TAG, tag)
+            .add(seed.as_slice())
+            .finish_secret()
+    };
     let ephemeral = Secret::from_hash(&expanded("encpedpop secnonce"))?;
     let point = ephemeral.public().serialize();
     let polynomial = Polynomial::expand(&seed, params.threshold())?;
@@ -270,9 +273,8 @@ impl Dealt {
                 HolderFault::Commitment,
             ))?;
             let message = possession_message(id, &self.params);
-            tagged_schnorr::verify(POSSESSION, &constant, &message, possession).map_err(|_| {
-                ReceiveError::HolderOrCoordinator(id, HolderFault::Possession)
-            })?;
+            tagged_schnorr::verify(POSSESSION, &constant, &message, possession)
+                .map_err(|_| ReceiveError::HolderOrCoordinator(id, HolderFault::Possession))?;
         }
         Ok(())
     }
@@ -302,7 +304,9 @@ impl Received {
 
 impl fmt::Debug for Dealt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dealt").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("Dealt")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }
 

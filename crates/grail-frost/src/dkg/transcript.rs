@@ -76,8 +76,8 @@ pub fn recover(
     let id = params.id_of(host).ok_or(RecoverError::NotAHolder)?;
     let parsed = Parsed::read(transcript)?;
     let (_, tweak) = parsed.commitment.without_scripts()?;
-    let pads = pads_received(host, id, params, &parsed.ephemerals)
-        .map_err(|_| RecoverError::Share)?;
+    let pads =
+        pads_received(host, id, params, &parsed.ephemerals).map_err(|_| RecoverError::Share)?;
     let dealt = at_place(&parsed.shares, id).ok_or(Malformed)?;
     let share = SigningShare::new(id, pads.open(dealt)?.plus_public(tweak)?);
     if at_place(group.public_shares(), id) != Some(share.public()) {
@@ -122,7 +122,8 @@ pub(super) struct Parsed {
 impl Parsed {
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader(bytes);
-        let threshold = usize::try_from(u32::from_be_bytes(reader.take()?)).map_err(|_| Malformed)?;
+        let threshold =
+            usize::try_from(u32::from_be_bytes(reader.take()?)).map_err(|_| Malformed)?;
         // Bounded by the bytes at hand before anything is allocated for them.
         if threshold > reader.0.len() / BYTES_OF_A_POINT {
             return Err(Malformed);

@@ -7,8 +7,8 @@ use crate::{
     Draw, DrawRefused, Group, HolderId, SigningShare,
     dkg::{
         CertifyError, Coordinator, CoordinatorError, CoordinatorFault, Culprit, DealError, Dealt,
-        HolderFault, HostKey, Params, ParamsError, ReceiveError, Received,
-        RecoverError, Suspicion, deal, investigation, recover, transcript::Parsed, verify,
+        HolderFault, HostKey, Params, ParamsError, ReceiveError, Received, RecoverError, Suspicion,
+        deal, investigation, recover, transcript::Parsed, verify,
     },
     hash::Tagged,
     scalar::Secret,
@@ -89,9 +89,7 @@ impl From<ParamsError> for Fault {
         match error {
             ParamsError::Threshold { .. } => Self::Threshold,
             ParamsError::HostKey(id) => Self::InvalidHostKey(id.0),
-            ParamsError::SameHostKey { first, second } => {
-                Self::DuplicateHostKey(first.0, second.0)
-            }
+            ParamsError::SameHostKey { first, second } => Self::DuplicateHostKey(first.0, second.0),
             ParamsError::NoSpare { .. } | ParamsError::ReductionLoss { .. } => {
                 panic!("a rule that the draft lacks: {error}")
             }
@@ -167,7 +165,9 @@ fn host(value: &Value) -> Result<HostKey, Fault> {
 fn step1(test: &Value) -> Result<(Dealt, Vec<u8>), Fault> {
     let host = host(&test["hostseckey"])?;
     let params = params(&test["params"])?;
-    let random: [u8; 32] = bytes(&test["random"]).try_into().map_err(|_| Fault::Value)?;
+    let random: [u8; 32] = bytes(&test["random"])
+        .try_into()
+        .map_err(|_| Fault::Value)?;
     let draw = Draw::new(random).map_err(|error| match error {
         DrawRefused::Zero => Fault::Randomness,
         DrawRefused::Repeated => panic!("{error}"),
@@ -231,7 +231,9 @@ fn parameters_are_encoded_and_refused_as_published() {
     let vectors = read("chilldkg/params_hash.json");
     for test in list(&vectors["validTestCases"]) {
         let params = params(&test["params"]).unwrap();
-        let hash = Tagged::new("BIP DKG/params_hash").add(&params.bytes()).finish();
+        let hash = Tagged::new("BIP DKG/params_hash")
+            .add(&params.bytes())
+            .finish();
         assert_eq!(hash.to_vec(), bytes(&test["expectedParamsHash"]));
     }
     for test in list(&vectors["errorTestCases"]) {
@@ -272,7 +274,12 @@ fn deals_are_collected_and_refused_as_published() {
             count += 1;
         }
         for test in list(&group["errorTestCases"]) {
-            assert_eq!(collect(group, test), Err(expected(test)), "{}", test["comment"]);
+            assert_eq!(
+                collect(group, test),
+                Err(expected(test)),
+                "{}",
+                test["comment"]
+            );
             count += 1;
         }
     }
@@ -281,8 +288,16 @@ fn deals_are_collected_and_refused_as_published() {
 
 fn step2(group: &Value, test: &Value, broadcast: &Value) -> Result<(Received, Vec<u8>), Fault> {
     // A case may bring values of its own.
-    let value = |name: &str| if test[name].is_null() { &group[name] } else { &test[name] };
-    let auxiliary: [u8; 32] = bytes(value("auxRand")).try_into().map_err(|_| Fault::Value)?;
+    let value = |name: &str| {
+        if test[name].is_null() {
+            &group[name]
+        } else {
+            &test[name]
+        }
+    };
+    let auxiliary: [u8; 32] = bytes(value("auxRand"))
+        .try_into()
+        .map_err(|_| Fault::Value)?;
     let (received, signature) =
         dealt(group).receive(&host(value("hostseckey"))?, &bytes(broadcast), &auxiliary)?;
     Ok((received, signature.to_vec()))

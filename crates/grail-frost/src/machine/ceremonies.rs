@@ -5,8 +5,7 @@ use thiserror::Error;
 use crate::{
     Draw, DrawRefused, Entropy, Group, SigningShare,
     dkg::{
-        Ceremony, CertifyError, DealError, Dealt, HostKey, Params, ReceiveError,
-        Received, deal,
+        Ceremony, CertifyError, DealError, Dealt, HostKey, Params, ReceiveError, Received, deal,
     },
 };
 

@@ -221,7 +221,8 @@ impl NonceContext {
 
     /// The same fields once more, for BIP-445's `extra_in`: if the draw fails, they still differ.
     fn bytes(self) -> [u8; 32] {
-        self.hash(TaggedHasher::new("grail/frost/context/v1")).finish()
+        self.hash(TaggedHasher::new("grail/frost/context/v1"))
+            .finish()
     }
 }
 
@@ -384,5 +385,94 @@ impl Open {
             return Err(SignRefusal::NotAmongThem(share.id()));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bitcoin::secp256k1::PublicKey;
+
+    use super::*;
+    use crate::scalar::Secret;
+
+    fn share(id: u32) -> SigningShare {
+        let secret = Secret::from_hash(&Zeroizing::new([3; 32])).unwrap();
+        SigningShare::new(HolderId(id), secret)
+    }
+
+    fn key(byte: u8) -> OutputKey {
+        let point: PublicKey = Secret::from_hash(&Zeroizing::new([byte; 32]))
+            .unwrap()
+            .public();
+        OutputKey::untweaked(point)
+    }
+
+    fn nonce(
+        draw: u8,
+        context: NonceContext,
+        share: &SigningShare,
+        key: &OutputKey,
+        message: u8,
+    ) -> [u8; 66] {
+        let draw = Draw::new([draw; 32]).unwrap();
+        SecretNonce::draw(
+            share,
+            &context.randomness(&draw),
+            key,
+            &[message; 32],
+            &context.bytes(),
+        )
+        .unwrap()
+        .1
+        .to_bytes()
+    }
+
+    /// With a generator that repeats itself, any field that differs still makes another nonce.
+    #[test]
+    fn every_field_of_the_context_changes_the_nonce() {
+        let base = NonceContext {
+            instance: Instance([1; 32]),
+            session: SessionId(1),
+            proposal: Proposal([1; 32]),
+            holder: HolderId(1),
+            input: 1,
+        };
+        let contexts = [
+            base,
+            NonceContext {
+                instance: Instance([2; 32]),
+                ..base
+            },
+            NonceContext {
+                session: SessionId(2),
+                ..base
+            },
+            NonceContext {
+                proposal: Proposal([2; 32]),
+                ..base
+            },
+            NonceContext {
+                holder: HolderId(2),
+                ..base
+            },
+            NonceContext { input: 2, ..base },
+        ];
+        let own = share(1);
+        let mut nonces: Vec<[u8; 66]> = contexts
+            .iter()
+            .map(|context| nonce(5, *context, &own, &key(4), 9))
+            .collect();
+        // The context alone, without what of it is in the randomness.
+        let mut contexts: Vec<[u8; 32]> = contexts.iter().map(|one| one.bytes()).collect();
+        nonces.push(nonce(6, base, &own, &key(4), 9));
+        nonces.push(nonce(5, base, &own, &key(5), 9));
+        nonces.push(nonce(5, base, &own, &key(4), 8));
+        assert_eq!(nonces[0], nonce(5, base, &own, &key(4), 9));
+        let count = (nonces.len(), contexts.len());
+        nonces.sort_unstable();
+        nonces.dedup();
+        contexts.sort_unstable();
+        contexts.dedup();
+        assert_eq!((nonces.len(), contexts.len()), count);
     }
 }

@@ -12,7 +12,7 @@ use bitcoin::{
 };
 use grail_frost::{
     Answer, Approved, Attempt, Commitments, Draw, Entropy, Group, HolderId, Order, OutputKey,
-    Proposal, Sessions, SigningShare, SignRefusal, ToSign,
+    Proposal, Sessions, SignRefusal, SigningShare, ToSign,
     dkg::{Ceremony, Coordinator, HostKey, Params, Received, deal},
 };
 use grail_types::{Bridge, BridgeApp, Epoch, Network};
@@ -71,7 +71,10 @@ impl Operators {
         let pairs: Vec<Keypair> = (0..count).map(|_| pair(random)).collect();
         Self {
             hosts: pairs.iter().map(HostKey::of_operator).collect(),
-            keys: pairs.iter().map(|pair| pair.x_only_public_key().0).collect(),
+            keys: pairs
+                .iter()
+                .map(|pair| pair.x_only_public_key().0)
+                .collect(),
         }
     }
 
