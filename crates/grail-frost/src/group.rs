@@ -321,6 +321,8 @@ pub(crate) fn at(id: HolderId) -> Scalar {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::scalar::generator;
 

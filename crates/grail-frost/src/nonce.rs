@@ -21,7 +21,7 @@ pub struct Malformed;
 /// The two secret nonces of one signer for one signature. Signing takes it by value, so it answers
 /// one challenge at most:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// use grail_frost::{SecretNonce, Session, SigningShare};
 ///
 /// fn sign_twice(one: &Session, other: &Session, share: &SigningShare, nonce: SecretNonce) {
@@ -32,12 +32,12 @@ pub struct Malformed;
 ///
 /// It cannot be kept by copying it, printing it or writing it down:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn needs_clone<T: Clone>() {}
 /// needs_clone::<grail_frost::SecretNonce>();
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn needs_debug<T: std::fmt::Debug>() {}
 /// needs_debug::<grail_frost::SecretNonce>();
 /// ```

@@ -288,6 +288,8 @@ fn less_the_order(bytes: &[u8; 32]) -> [u8; 32] {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]

@@ -221,6 +221,8 @@ impl<'a> Session<'a> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use zeroize::Zeroizing;
 
     use super::*;

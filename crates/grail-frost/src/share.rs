@@ -11,12 +11,12 @@ use crate::{
 /// One holder's share of a group's key. Made by a key generation or recovered from its transcript;
 /// it has no encoding and no copy.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn needs_clone<T: Clone>() {}
 /// needs_clone::<grail_frost::SigningShare>();
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn needs_debug<T: std::fmt::Debug>() {}
 /// needs_debug::<grail_frost::SigningShare>();
 /// ```

@@ -1,6 +1,8 @@
 //! BIP-445's published vectors (`tests/vectors`): valid ones give the published bytes, invalid ones
 //! the error that the draft names.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use bitcoin::secp256k1::{Message, PublicKey, schnorr::Signature};

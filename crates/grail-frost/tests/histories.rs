@@ -1,5 +1,7 @@
 //! Signatures of random quorums, and what becomes of them when somebody lies or is absent.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod common;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,7 @@
 //! A signer's sessions against coordinators, hosts and generators that misbehave.
 
+#![allow(clippy::unwrap_used, missing_docs)]
+
 mod common;
 
 use common::{ASKER, Holders, approved, asker, draw, order_signed, pair, verify};

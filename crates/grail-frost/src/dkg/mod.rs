@@ -51,7 +51,7 @@ const POSSESSION: &str = "BIP DKG/pop message";
 /// An operator's long-term key, as a holder of group keys uses it: to prove that messages are his
 /// and to open what is sent to him. Of even y, because rosters name operators by x alone.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn needs_clone<T: Clone>() {}
 /// needs_clone::<grail_frost::dkg::HostKey>();
 /// ```

@@ -35,7 +35,7 @@ pub enum DealError {
 /// What a holder remembers of his deal until the broadcast. Taken by value, so one deal is received
 /// once; lost with the process, and then another ceremony starts.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// use grail_frost::dkg::{Dealt, HostKey};
 ///
 /// fn receive_twice(dealt: Dealt, host: &HostKey, one: &[u8], other: &[u8]) {
@@ -153,6 +153,7 @@ pub enum CertifyError {
 ///
 /// # Errors
 /// [`DealError`].
+#[expect(clippy::needless_pass_by_value, reason = "a draw serves one deal")]
 pub fn deal(host: &HostKey, params: &Params, draw: Draw) -> Result<(Dealt, Vec<u8>), DealError> {
     let id = params.id_of(host).ok_or(DealError::NotAHolder)?;
     let context = params.context();
@@ -174,7 +175,7 @@ pub fn deal(host: &HostKey, params: &Params, draw: Draw) -> Result<(Dealt, Vec<u
         POSSESSION,
         polynomial.constant(),
         &possession_message(id, params),
-        &*expanded("simplpedpop aux"),
+        &expanded("simplpedpop aux"),
     )?;
     let mut shares = Vec::with_capacity(params.holders());
     for (to, receiver) in params.ids().zip(&params.host_keys) {

@@ -87,6 +87,8 @@ fn challenge(tag: &str, x: &[u8; 32], public: &PublicKey, message: &[u8]) -> Sca
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use bitcoin::secp256k1::{Message, schnorr::Signature};
     use zeroize::Zeroizing;
 

@@ -1,6 +1,8 @@
 //! ChillDKG's published vectors (`tests/vectors`): valid ones give the published bytes, invalid ones
 //! name the same kind of fault and the same party.
 
+#![allow(clippy::unwrap_used)]
+
 use serde_json::Value;
 
 use crate::{

@@ -10,7 +10,7 @@ pub struct Instance(pub [u8; 32]);
 
 /// 32 bytes of fresh randomness from hardware, for one session. By value, so it serves one:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// use grail_frost::{Draw, dkg::{HostKey, Params, deal}};
 ///
 /// fn deal_twice(host: &HostKey, one: &Params, other: &Params, draw: Draw) {

@@ -175,7 +175,7 @@ struct Open {
 
 /// The table of open sessions of one running enclave.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn needs_clone<T: Clone>() {}
 /// needs_clone::<grail_frost::Sessions>();
 /// ```
@@ -390,6 +390,8 @@ impl Open {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use bitcoin::secp256k1::PublicKey;
 
     use super::*;

@@ -1,5 +1,6 @@
 //! Holders of one key, each with an enclave of his own, and a coordinator that does what it should.
 
+#![allow(clippy::unwrap_used, missing_docs)]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::collections::BTreeMap;
@@ -167,7 +168,7 @@ impl Holders {
 
     /// Distinct holders in random order.
     pub fn some(&mut self, count: usize) -> Vec<HolderId> {
-        let mut ids: Vec<HolderId> = (0..self.shares.len() as u32).map(HolderId).collect();
+        let mut ids: Vec<HolderId> = self.shares.iter().map(SigningShare::id).collect();
         self.random.shuffle(&mut ids);
         ids.truncate(count);
         ids
