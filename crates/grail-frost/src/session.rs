@@ -282,4 +282,29 @@ mod tests {
         let extracted = determinant([one, two, answers]).times(whole.inverse());
         assert_eq!(extracted, share_at(0));
     }
+
+    #[test]
+    fn a_share_under_anothers_number_does_not_sign() {
+        let share_at = |id: u32| scalar(10).plus(scalar(7).times(scalar(id + 1)));
+        let ids = [HolderId(0), HolderId(1)];
+        let shares: Vec<_> = ids
+            .iter()
+            .map(|id| secret(share_at(id.0)).public().serialize())
+            .collect();
+        let signers = SignerSet::new(3, 2, &ids, &shares, &secret(scalar(10)).public()).unwrap();
+        let output = OutputKey::untweaked(signers.key());
+        let nonce = || SecretNonce::of_halves(secret(scalar(5)), secret(scalar(6)));
+        let aggregate = AggregateNonce::sum(&[nonce().1]);
+        let session = Session::new(&signers, &output, &aggregate, &[7; 32]).unwrap();
+        let sign = |id: u32, of: u32| {
+            session.sign(
+                &SigningShare::new(HolderId(id), secret(share_at(of))),
+                nonce().0,
+            )
+        };
+        sign(1, 1).unwrap();
+        assert_eq!(sign(1, 0), Err(SignError::ShareNotAmongThem));
+        assert_eq!(sign(2, 2), Err(SignError::ShareNotAmongThem));
+        assert_eq!(sign(2, 1), Err(SignError::NotAmongThem(HolderId(2))));
+    }
 }

@@ -771,7 +771,17 @@ fn a_ceremony_refuses_a_generator_that_stands_still() {
     let mut ceremonies = Ceremonies::default();
     let mut entropy = Entropy::start(&constant());
     let params = operators.params(T, 1);
-    let refused = ceremonies.deal(&operators.hosts[0], &params, constant(), &mut entropy);
+    let host = &operators.hosts[0];
+    let refused = ceremonies.deal(host, &params, constant(), &mut entropy);
+    assert!(matches!(
+        refused,
+        Err(CeremonyRefusal::Draw(DrawRefused::Repeated))
+    ));
+    let once = || Draw::new([7; 32]).unwrap();
+    ceremonies
+        .deal(host, &params, once(), &mut entropy)
+        .unwrap();
+    let refused = ceremonies.receive(host, &ceremony(1), &[], once(), &mut entropy);
     assert!(matches!(
         refused,
         Err(CeremonyRefusal::Draw(DrawRefused::Repeated))

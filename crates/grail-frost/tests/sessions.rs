@@ -324,6 +324,12 @@ fn a_generator_that_stands_still_is_noticed() {
     );
     assert_eq!(refused, Err(CommitRefusal::Draw(DrawRefused::Repeated)));
     assert!(sessions.is_empty());
+    // And later: each draw is compared with the one before it.
+    entropy.pass(Draw::new([5; 32]).unwrap()).unwrap();
+    assert_eq!(
+        entropy.pass(Draw::new([5; 32]).unwrap()).err(),
+        Some(DrawRefused::Repeated)
+    );
 }
 
 #[test]

@@ -157,3 +157,60 @@ impl Parsed {
         certified(params, signed, &self.certificate).map_err(RecoverError::Certificate)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::{Draw, dkg::Coordinator, dkg::deal, hash::Tagged, scalar::Secret};
+
+    /// Everybody signed a transcript whose share for one holder is off by one: only code that does
+    /// not check its share can have signed for him, and the share is not taken.
+    #[test]
+    fn a_certified_share_that_does_not_fit_is_refused() {
+        let hosts: Vec<HostKey> = (0..3_u8)
+            .map(|id| {
+                HostKey::as_it_is(
+                    Secret::from_hash(&Tagged::new("").add(&[id]).finish_secret()).unwrap(),
+                )
+            })
+            .collect();
+        let keys: Vec<_> = hosts.iter().map(|host| host.public.serialize()).collect();
+        let params = Params::of_draft(&keys, 2).unwrap();
+        let (dealt, deals): (Vec<_>, Vec<_>) = (1..)
+            .zip(&hosts)
+            .map(|(byte, host)| deal(host, &params, Draw::new([byte; 32]).unwrap()).unwrap())
+            .unzip();
+        let (coordinator, broadcast) = Coordinator::collect(&params, &deals).unwrap();
+        let signatures: Vec<Vec<u8>> = dealt
+            .into_iter()
+            .zip(&hosts)
+            .map(|(dealt, host)| {
+                dealt
+                    .receive(host, &broadcast, &[1; 32])
+                    .unwrap()
+                    .1
+                    .to_vec()
+            })
+            .collect();
+        let (certificate, _, mut transcript) = coordinator.certify(&signatures).unwrap();
+        recover(&hosts[1], &params, &transcript).unwrap();
+        transcript.truncate(transcript.len() - certificate.len());
+        // The last byte of the second of three shares.
+        let at = transcript.len() - 33;
+        transcript[at] ^= 1;
+        let signed = transcript.clone();
+        for (id, host) in params.ids().zip(&hosts) {
+            let message = certificate_message(id, &signed, &params);
+            transcript.extend(
+                tagged_schnorr::sign(CERTIFICATE, &host.secret, &message, &[2; 32]).unwrap(),
+            );
+        }
+        recover(&hosts[0], &params, &transcript).unwrap();
+        assert_eq!(
+            recover(&hosts[1], &params, &transcript).err(),
+            Some(RecoverError::Share)
+        );
+    }
+}
