@@ -150,6 +150,12 @@ impl Agreement {
         })
     }
 
+    /// Whether a proposal of `member` for `round` is one to look at.
+    pub fn wants(&self, member: usize, round: u32) -> bool {
+        let in_turn = round == self.memory.round && member == self.proposer();
+        in_turn && self.proposal.is_none()
+    }
+
     /// Takes a proposal of `member`. What it is locked by counts whoever shows it; the entry, only
     /// of the round's proposer, and only the first.
     pub fn see_proposal(&mut self, member: usize, proposal: Proposal) {

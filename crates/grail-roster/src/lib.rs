@@ -9,6 +9,10 @@ mod agreement;
 mod clone_order;
 mod entry;
 mod equivocation;
+mod health;
+mod lease;
+mod message;
+mod node;
 mod quorum;
 mod state;
 mod vote;
@@ -29,6 +33,16 @@ pub use entry::{
     Succession, addresses_digest, images_digest,
 };
 pub use equivocation::{Equivocation, EquivocationError};
+pub use health::{Health, Report, SILENT_MS, Summary};
+pub use lease::{LEASE_HELD_MS, LEASE_MS, LEASE_RENEWED_MS};
+pub use message::{
+    COUNTED_MAX_BYTES, Counted, ENTRIES_MAX, Fork, Kept, MESSAGE_MAX_BYTES, Message, ShownLock,
+    View,
+};
+pub use node::{
+    AGAIN_MS, Alarm, Anchoring, Duty, Event, FACTS_MAX, Fact, Node, PeerFault, RECENT_MAX,
+    ROUND_MAX_MS, ROUND_MS, Standing, StartError, To, VIEW_MS,
+};
 pub use quorum::{Quorum, QuorumError};
 pub use state::{EntryRefusal, LogState, ValidEntry};
 pub use vote::{
