@@ -91,6 +91,15 @@ impl Grants {
         true
     }
 
+    /// Of an instance that answers at once: for the models, which must find what breaks.
+    #[cfg(test)]
+    pub(crate) const fn at_once() -> Self {
+        Self {
+            from_ms: 0,
+            granted: BTreeMap::new(),
+        }
+    }
+
     /// Forgets operators that are no members any more.
     pub fn retain(&mut self, is_member: impl Fn(&XOnlyPublicKey) -> bool) {
         self.granted.retain(|operator, _| is_member(operator));

@@ -20,6 +20,8 @@ mod vote;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod testing;
 
 pub use agreement::{Accepts, Agreement, Lock, Memory, Outcome, Proposal};

@@ -66,6 +66,13 @@ impl Quorum {
         self.needed -= fewer;
         self
     }
+
+    /// A quorum of a smaller roster than the one that grants leases, likewise.
+    #[cfg(test)]
+    pub(crate) const fn of_fewer(mut self, fewer: usize) -> Self {
+        self.members -= fewer;
+        self
+    }
 }
 
 #[cfg(test)]

@@ -4,3 +4,4 @@
 //! model could not have found anything.
 
 mod height;
+mod slot;

@@ -129,12 +129,11 @@ impl Node {
 
     /// Follows the rules until they say nothing more.
     pub(super) fn run(&mut self, keys: &dyn VoteSigner) {
-        let mut proposed = false;
         loop {
             let votes = self.votes();
             let anchoring = self.anchoring();
-            if votes && !proposed {
-                proposed = self.propose(&anchoring);
+            if votes {
+                self.propose(&anchoring);
             }
             let mut agreement = self.agreement.clone();
             let outcome = agreement.advance(votes, &|entry| self.accepts(&anchoring, entry));
@@ -142,7 +141,6 @@ impl Node {
             self.note_round();
             if let Some((entry, certificate)) = outcome.counted {
                 self.count(&entry, &certificate);
-                proposed = false;
                 continue;
             }
             if outcome.ballots.is_empty() {
@@ -170,13 +168,18 @@ impl Node {
     }
 
     /// Proposes, if it is this member's turn and there is something to propose.
-    fn propose(&mut self, anchoring: &Anchoring) -> bool {
+    fn propose(&mut self, anchoring: &Anchoring) {
         let mut agreement = self.agreement.clone();
         let proposal = agreement.propose(|| self.wish(anchoring));
         self.agreement = agreement;
         let Some(proposal) = proposal else {
-            return false;
+            return;
         };
+        let said = Some((proposal.round, proposal.entry.named().hash()));
+        if self.proposed == said {
+            return;
+        }
+        self.proposed = said;
         let votes = proposal.lock.as_ref();
         let message = Message::Propose {
             round: proposal.round,
@@ -184,7 +187,6 @@ impl Node {
             votes: votes.map(|lock| lock.certificate().votes().clone()),
         };
         self.send(To::All, &message);
-        true
     }
 
     /// Takes what a member would like to be next. Whether it may be, is found out once.
@@ -336,6 +338,7 @@ impl Node {
             self.note_round();
             self.say_round();
         } else if self.now_ms >= self.again_ms.saturating_add(AGAIN_MS) {
+            self.proposed = None;
             for vote in self.said.clone() {
                 self.send(To::All, &Message::Vote(vote));
             }

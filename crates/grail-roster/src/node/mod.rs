@@ -200,6 +200,8 @@ pub struct Node {
     agreement: Agreement,
     remembered: Option<Kept>,
     said: Vec<SignedVote>,
+    /// The proposal that was said last: round and entry.
+    proposed: Option<(u32, EntryHash)>,
     anchor: Option<Anchor>,
     anchor_disputed: bool,
     attested: BTreeSet<(XOnlyPublicKey, [u8; 32])>,
@@ -248,6 +250,7 @@ impl Node {
             state,
             recent: VecDeque::new(),
             said: Vec::new(),
+            proposed: None,
             anchor: None,
             anchor_disputed: false,
             attested: BTreeSet::new(),

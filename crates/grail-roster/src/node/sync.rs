@@ -99,9 +99,11 @@ impl Node {
                 self.take(line)?;
             }
         }
-        let mut reports = self.health.of(&from.operator);
-        let theirs = reports.find(|(instance, _)| **instance == from.instance);
-        if theirs.is_some_and(|(_, report)| report.view.height > self.state.height()) {
+        let reports = self.health.of(&from.operator);
+        let mut theirs = reports.filter(|(instance, _)| **instance == from.instance);
+        let is_further = theirs.any(|(_, report)| report.view.height > self.state.height());
+        drop(theirs);
+        if is_further {
             self.want(from, self.state.next_height());
         }
         Ok(())
