@@ -23,6 +23,8 @@ mod model;
 mod simulation;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use agreement::{Accepts, Agreement, Lock, Memory, Outcome, Proposal};
 pub use clone_order::{

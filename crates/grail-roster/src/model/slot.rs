@@ -10,11 +10,11 @@ use crate::lease::{Grants, Lease};
 use crate::testing::{genesis, pair, public};
 use crate::{LogState, Peer, Quorum};
 
-/// How far time goes in a step, and how many steps there are: two leases, and somewhat more.
-const STEP_MS: u64 = 4_500;
-const STEPS: u64 = 6;
+/// How far time goes in a step, and how many steps there are: half a lease, and a lease and a half.
+const STEP_MS: u64 = 5_000;
+const STEPS: u64 = 3;
 /// Most questions of an instance.
-const NUMBERS: u64 = 2;
+const NUMBERS: u64 = 1;
 const GRANTORS: usize = 3;
 
 /// What is taken away from the rules, or added to what may happen.
@@ -34,6 +34,7 @@ struct Slot {
     variant: Variant,
     quorum: Quorum,
     instances: [Peer; 2],
+    grantors: Vec<bitcoin::XOnlyPublicKey>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,7 +47,6 @@ struct State {
     grants: Vec<Grants>,
     restarted: bool,
     asks: BTreeSet<(usize, usize, u64)>,
-    granted: BTreeSet<(usize, usize, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -54,8 +54,8 @@ enum Action {
     Pass,
     Pause(usize),
     Ask(usize),
+    /// The question arrives, and the answer at once: a late one only holds for less long.
     Answer(usize, usize, u64),
-    Hear(usize, usize, u64),
     Restart(usize),
 }
 
@@ -66,6 +66,7 @@ impl Slot {
         let operator = log.roster().signers()[0];
         let instance = |number| public(&pair(b'i', number));
         Self {
+            grantors: log.roster().signers()[1..].to_vec(),
             variant,
             quorum: match variant {
                 Variant::FewerGrants => quorum.of_fewer(2),
@@ -111,7 +112,6 @@ impl Model for Slot {
             grants: vec![Grants::at_once(); GRANTORS],
             restarted: false,
             asks: BTreeSet::new(),
-            granted: BTreeSet::new(),
         }]
     }
 
@@ -127,8 +127,6 @@ impl Model for Slot {
         }
         let asks = state.asks.iter();
         actions.extend(asks.map(|(at, grantor, number)| Action::Answer(*at, *grantor, *number)));
-        let granted = state.granted.iter();
-        actions.extend(granted.map(|(at, grantor, number)| Action::Hear(*at, *grantor, *number)));
         // More than one that forgets at once is more than the log bears, too.
         if !state.restarted {
             actions.extend((0..GRANTORS).map(Action::Restart));
@@ -157,13 +155,9 @@ impl Model for Slot {
                 state.asks.remove(&(at, grantor, number));
                 let grants = &mut state.grants[grantor];
                 if grants.grant(&self.instances[at], state.step * STEP_MS) {
-                    state.granted.insert((at, grantor, number));
+                    let operator = self.grantors[grantor];
+                    state.leases[at].grant(&self.quorum, operator, number);
                 }
-            }
-            Action::Hear(at, grantor, number) => {
-                state.granted.remove(&(at, grantor, number));
-                let operator = public(&pair(b's', u16::try_from(grantor).unwrap() + 20));
-                state.leases[at].grant(&self.quorum, operator, number);
             }
             Action::Restart(grantor) => {
                 state.restarted = true;

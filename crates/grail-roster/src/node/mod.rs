@@ -360,6 +360,18 @@ impl Node {
         }
     }
 
+    /// What it would remember of the height to come.
+    #[cfg(test)]
+    pub(crate) const fn memory(&self) -> &crate::Memory {
+        self.agreement.memory()
+    }
+
+    /// Whether the log has come to where it voted last.
+    #[cfg(test)]
+    pub(crate) const fn is_current(&self) -> bool {
+        self.remembered.is_none()
+    }
+
     fn receive(&mut self, from: &Peer, bytes: &[u8]) -> Result<(), PeerFault> {
         let message = decode::<Message>(bytes)?.message;
         // Who has left may still ask for entries, and shows none that others do not have.
