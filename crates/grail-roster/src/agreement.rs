@@ -189,9 +189,7 @@ impl Agreement {
     /// Whether this very vote, or a later one, is here already: no need to verify it again.
     pub fn knows(&self, member: usize, ballot: &Ballot) -> bool {
         let known = self.tally.get(&(member, ballot.phase));
-        known.is_some_and(|known| {
-            known.ballot().round > ballot.round || known.ballot() == ballot
-        })
+        known.is_some_and(|known| known.ballot().round > ballot.round || known.ballot() == ballot)
     }
 
     /// Takes a vote. The first of a member in its latest round counts.

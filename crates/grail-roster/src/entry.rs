@@ -338,12 +338,7 @@ impl std::hash::Hash for NamedEntry {
 }
 
 /// What a member signs to say where it is.
-pub fn addresses_digest(
-    log: &LogId,
-    epoch: Epoch,
-    sequence: u64,
-    addresses: &Addresses,
-) -> Digest {
+pub fn addresses_digest(log: &LogId, epoch: Epoch, sequence: u64, addresses: &Addresses) -> Digest {
     let head = TaggedHasher::new("grail/roster-addresses/v1")
         .bytes(&log.0)
         .u64(epoch.0)

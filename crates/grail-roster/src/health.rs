@@ -67,7 +67,10 @@ impl Health {
     }
 
     /// Every report of an operator, by instance.
-    pub fn of(&self, operator: &XOnlyPublicKey) -> impl Iterator<Item = (&XOnlyPublicKey, &Report)> {
+    pub fn of(
+        &self,
+        operator: &XOnlyPublicKey,
+    ) -> impl Iterator<Item = (&XOnlyPublicKey, &Report)> {
         self.reports.get(operator).into_iter().flatten()
     }
 

@@ -12,8 +12,8 @@ use fastrand::Rng;
 
 use crate::testing::{Keys, anchor, genesis, handover, moved, pair, pairs, public, succession};
 use crate::{
-    Alarm, Anchor, Body, Duty, Entry, EntryHash, Event, Genesis, Message, Node, Peer, To,
-    EntryRefusal, PeerFault,
+    Alarm, Anchor, Body, Duty, Entry, EntryHash, EntryRefusal, Event, Genesis, Message, Node, Peer,
+    PeerFault, To,
 };
 use grail_types::{BoundedVec, Epoch};
 use grail_wire::{decode, encode};
@@ -372,7 +372,10 @@ impl World {
         let stuck: Vec<_> = stuck
             .map(|node| (node.state().height(), node.votes(), node.anchoring()))
             .collect();
-        assert!(self.is_settled(settled), "seed {seed} does not go on: {stuck:?}");
+        assert!(
+            self.is_settled(settled),
+            "seed {seed} does not go on: {stuck:?}"
+        );
         Report {
             heights: self.counted.len(),
             rotated: !self.executed.is_empty(),

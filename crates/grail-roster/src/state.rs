@@ -317,7 +317,12 @@ impl LogState {
             Body::Images { images, consents } => {
                 check_next(self.images.counter, images.counter)?;
                 let digest = images_digest(&self.bridge, images);
-                self.check_consents(secp, consents, &digest, self.governance().threshold().into())
+                self.check_consents(
+                    secp,
+                    consents,
+                    &digest,
+                    self.governance().threshold().into(),
+                )
             }
             Body::Announced(handover) => {
                 let again = self.announced == Some((handover.attempt, handover.next));

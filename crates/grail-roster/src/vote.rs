@@ -114,7 +114,9 @@ pub enum VoteError {
 
 /// The digest that both signatures of a vote are over. A tagged hash: never a sighash.
 pub fn vote_digest(log: &LogId, voter: &Peer, ballot: &Ballot) -> Digest {
-    let lock = ballot.lock.map_or(0, |round| u64::from(round).saturating_add(1));
+    let lock = ballot
+        .lock
+        .map_or(0, |round| u64::from(round).saturating_add(1));
     let hasher = TaggedHasher::new("grail/roster-vote/v1")
         .bytes(&log.0)
         .bytes(&voter.operator.serialize())

@@ -10,7 +10,9 @@ use std::{collections::BTreeSet, fmt::Debug, sync::Arc};
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-use crate::testing::{Keys, anchor, genesis, handover, moved, pair, pairs, succession, unsigned, valid};
+use crate::testing::{
+    Keys, anchor, genesis, handover, moved, pair, pairs, succession, unsigned, valid,
+};
 use crate::{
     Accepts, Agreement, Anchor, Ballot, Body, Certificate, EntryHash, Lock, LogState, Memory, Peer,
     Phase, Proposal, ValidEntry, Vote,
@@ -111,7 +113,12 @@ impl Height {
         if self.mutant == Mutant::SmallQuorum {
             quorum = quorum.weakened(1);
         }
-        Agreement::new(quorum, self.log.epoch(), self.log.next_height(), Some(member))
+        Agreement::new(
+            quorum,
+            self.log.epoch(),
+            self.log.next_height(),
+            Some(member),
+        )
     }
 
     fn quorum(&self) -> usize {
@@ -154,7 +161,13 @@ impl Height {
     fn counted(&self, state: &State) -> BTreeSet<EntryHash> {
         let mut counted = BTreeSet::new();
         for entry in &self.entries {
-            for round in 0..=state.members.iter().map(Agreement::round).max().unwrap_or(0) {
+            for round in 0..=state
+                .members
+                .iter()
+                .map(Agreement::round)
+                .max()
+                .unwrap_or(0)
+            {
                 let hash = entry.named().hash();
                 if self.voted(state, Phase::Commit, round, hash).len() >= self.quorum() {
                     counted.insert(hash);
@@ -191,7 +204,11 @@ impl Height {
                 voter.forget_lock();
             }
         }
-        let locked = voter.memory().lock.as_ref().map(|lock| lock.entry().clone());
+        let locked = voter
+            .memory()
+            .lock
+            .as_ref()
+            .map(|lock| lock.entry().clone());
         if self.mutant == Mutant::RefusesCertified
             && locked.is_some_and(|entry| !self.accepts(seen, &entry))
         {
@@ -200,7 +217,10 @@ impl Height {
         }
         let outcome = voter.advance(true, accepts);
         for ballot in outcome.ballots {
-            let entry = self.entries.iter().find(|it| it.named().hash() == ballot.entry);
+            let entry = self
+                .entries
+                .iter()
+                .find(|it| it.named().hash() == ballot.entry);
             let fresh = ballot.phase == Phase::Prepare && ballot.lock.is_none();
             let ordinary = self.handover.is_some() && !Self::is_handover(entry.unwrap());
             state.voted_retired |= fresh && seen && ordinary;
@@ -242,8 +262,9 @@ impl Height {
             }
             Action::Forget(at) => {
                 state.forgot[at] = true;
-                state.members[at] =
-                    self.agreement(at + self.equivocating).remembering(Memory::default());
+                state.members[at] = self
+                    .agreement(at + self.equivocating)
+                    .remembering(Memory::default());
             }
             Action::SeeHandover(at) => {
                 state.seen[at] = true;
@@ -299,7 +320,10 @@ impl Height {
 
     /// Everybody shows everybody its lock, as at a change of round.
     fn show_locks(&self, state: &mut State) {
-        let locks = state.members.iter().map(|member| member.memory().lock.clone());
+        let locks = state
+            .members
+            .iter()
+            .map(|member| member.memory().lock.clone());
         for lock in locks.flatten().collect::<Vec<_>>() {
             for at in 0..state.members.len() {
                 state.members[at].see_lock(lock.clone());
@@ -314,7 +338,12 @@ impl Height {
     }
 
     fn explore_until(self, name: &str, end: HasDiscoveries) -> Vec<&'static str> {
-        let checker = self.checker().threads(2).finish_when(end).spawn_bfs().join();
+        let checker = self
+            .checker()
+            .threads(2)
+            .finish_when(end)
+            .spawn_bfs()
+            .join();
         let mut failed: Vec<_> = checker.discoveries().into_keys().collect();
         failed.sort_unstable();
         println!(
@@ -432,7 +461,10 @@ fn one_of_four_forgets_in_two_rounds() {
 fn one_of_four_equivocates_in_three_rounds() {
     let mut model = Height::new(4, 1, 1);
     model.last = 2;
-    assert_eq!(model.explore("one of four equivocates, three rounds"), NOTHING);
+    assert_eq!(
+        model.explore("one of four equivocates, three rounds"),
+        NOTHING
+    );
 }
 
 #[test]

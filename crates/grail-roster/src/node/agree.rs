@@ -4,7 +4,7 @@ use bitcoin::XOnlyPublicKey;
 use grail_wire::encode;
 
 use super::{
-    AGAIN_MS, Alarm, Anchoring, Duty, Node, PeerFault, Phase, ROUND_MAX_MS, ROUND_MS, RECENT_MAX,
+    AGAIN_MS, Alarm, Anchoring, Duty, Node, PeerFault, Phase, RECENT_MAX, ROUND_MAX_MS, ROUND_MS,
     Recent, Standing, To, height_of,
 };
 use crate::{
@@ -28,7 +28,9 @@ impl Node {
             return Ok(());
         }
         let entry = self.valid(entry)?;
-        let lock = votes.map(|votes| self.verify_lock(votes, &entry)).transpose()?;
+        let lock = votes
+            .map(|votes| self.verify_lock(votes, &entry))
+            .transpose()?;
         let proposal = Proposal { round, entry, lock };
         self.agreement.see_proposal(member, proposal);
         Ok(())
@@ -261,6 +263,7 @@ impl Node {
         let bytes = encode(self.state.epoch(), &counted);
         let (Ok(bytes), Ok(())) = (bytes, self.state.apply(entry)) else {
             self.standing = Standing::Forked;
+            self.agreement = height_of(&self.state, &self.me);
             self.alarm(Alarm::Bug("an entry that counts and does not fit"));
             return;
         };
@@ -306,6 +309,7 @@ impl Node {
         let is_member = |operator: &XOnlyPublicKey| state.member(operator).is_some();
         self.health.retain(is_member);
         self.grants.retain(is_member);
+        self.asked.retain(|operator, _| is_member(operator));
         if let Body::Executed(_) = entry.body {
             self.attested.clear();
             self.transcripts.clear();

@@ -8,7 +8,8 @@ use crate::{Message, lease::LEASE_MS};
 impl Node {
     /// Asks the others for this operator's vote, unless another of its instances has it.
     pub(super) fn ask_lease(&mut self) {
-        let may = self.standing == Standing::Ready && self.state.member(&self.me.operator).is_some();
+        let may =
+            self.standing == Standing::Ready && self.state.member(&self.me.operator).is_some();
         if !may || self.sibling(|_, votes| votes) {
             return;
         }

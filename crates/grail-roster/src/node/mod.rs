@@ -24,8 +24,8 @@ use thiserror::Error;
 use crate::lease::{Grants, Lease};
 use crate::{
     Agreement, Anchor, Body, Counted, EntryHash, EntryRefusal, Equivocation, EquivocationError,
-    Fork, Genesis, Health, Kept, LogState, Message, NamedEntry, Peer, Phase, Quorum,
-    SignedVote, ValidEntry, View, VoteError, VoteSigner,
+    Fork, Genesis, Health, Kept, LogState, Message, NamedEntry, Peer, Phase, Quorum, SignedVote,
+    ValidEntry, View, VoteError, VoteSigner,
 };
 
 pub use accept::Anchoring;
@@ -223,7 +223,9 @@ pub struct Node {
     round_seen: (u64, u32),
     view_ms: Option<u64>,
     again_ms: u64,
-    asked: Option<(Peer, u64)>,
+    /// Which operators were asked for entries, and when: each by itself, so that one who promises
+    /// and does not deliver keeps nobody from the others.
+    asked: BTreeMap<XOnlyPublicKey, u64>,
     duties: Vec<Duty>,
 }
 
@@ -270,7 +272,7 @@ impl Node {
             round_seen: (0, 0),
             view_ms: None,
             again_ms: now_ms,
-            asked: None,
+            asked: BTreeMap::new(),
             duties: Vec::new(),
         };
         for line in lines {
@@ -423,7 +425,10 @@ impl Node {
         self.now_ms = self.now_ms.max(now_ms);
         let now_ms = self.now_ms;
         self.ask_lease();
-        if self.view_ms.is_none_or(|last| now_ms >= last.saturating_add(VIEW_MS)) {
+        if self
+            .view_ms
+            .is_none_or(|last| now_ms >= last.saturating_add(VIEW_MS))
+        {
             self.say_view();
             self.say_wish();
         }
@@ -466,5 +471,10 @@ impl Node {
 fn height_of(state: &LogState, me: &Peer) -> Agreement {
     let position = state.roster().position(&me.operator);
     let position = position.map(|position| position.0.into());
-    Agreement::new(*state.quorum(), state.epoch(), state.next_height(), position)
+    Agreement::new(
+        *state.quorum(),
+        state.epoch(),
+        state.next_height(),
+        position,
+    )
 }

@@ -34,7 +34,9 @@ impl Node {
         let Standing::Recovering(told) = &self.standing else {
             return;
         };
-        let members = told.iter().filter(|operator| **operator != self.me.operator);
+        let members = told
+            .iter()
+            .filter(|operator| **operator != self.me.operator);
         let members = members.filter(|operator| self.state.roster().position(operator).is_some());
         if members.count().saturating_add(1) >= self.state.quorum().needed() {
             self.standing = Standing::Ready;
@@ -42,11 +44,9 @@ impl Node {
     }
 
     fn want(&mut self, from: &Peer, height: u64) {
-        let due = self.asked.as_ref().is_none_or(|(_, asked)| {
-            self.now_ms >= asked.saturating_add(AGAIN_MS)
-        });
-        if due {
-            self.asked = Some((*from, self.now_ms));
+        let asked = self.asked.get(&from.operator);
+        if asked.is_none_or(|asked| self.now_ms >= asked.saturating_add(AGAIN_MS)) {
+            self.asked.insert(from.operator, self.now_ms);
             self.send(To::One(*from), &Message::Want { from: height });
         }
     }
@@ -56,7 +56,10 @@ impl Node {
         if from == 0 || from > self.state.height() {
             return;
         }
-        let first = self.recent.front().map(|recent| recent.counted.entry.height);
+        let first = self
+            .recent
+            .front()
+            .map(|recent| recent.counted.entry.height);
         let skip = first.and_then(|first| from.checked_sub(first));
         let Some(skip) = skip.and_then(|skip| usize::try_from(skip).ok()) else {
             self.duties.push(Duty::Serve { to: *to, from });
@@ -82,15 +85,14 @@ impl Node {
     /// Takes the entries that a peer was asked for.
     pub(super) fn take_lines(&mut self, from: &Peer, lines: Vec<Counted>) -> Result<(), PeerFault> {
         // Whoever was not asked says nothing: verifying is dear.
-        if self.asked.take_if(|(asked, _)| asked == from).is_none() {
+        if self.asked.remove(&from.operator).is_none() {
             return Ok(());
         }
         for line in lines {
             let height = line.entry.height;
             if height <= self.state.height() {
                 self.compare(line)?;
-            } else if height == self.state.next_height()
-                && line.entry.previous != self.state.tip()
+            } else if height == self.state.next_height() && line.entry.previous != self.state.tip()
             {
                 // Another past: the entry that is instead of the tip shows it.
                 self.want(from, self.state.height());

@@ -144,11 +144,8 @@ fn the_key_moves_once_by_the_donor_that_the_log_names() {
     assert_eq!(permitted.is_granted_by(&Body::Clone { order, donor }), None);
     assert_eq!(case.check(), Err(CloneRefusal::Used));
     // Nor does a second signature of the same order.
-    case.order.signature = secp().sign_schnorr_with_aux_rand(
-        &case.order.digest(),
-        &pair(b'c', 1),
-        &[7; 32],
-    );
+    case.order.signature =
+        secp().sign_schnorr_with_aux_rand(&case.order.digest(), &pair(b'c', 1), &[7; 32]);
     assert_eq!(case.check(), Err(CloneRefusal::Used));
 }
 

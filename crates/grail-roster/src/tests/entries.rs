@@ -104,7 +104,10 @@ fn a_member_moves_by_its_own_signature_in_turn() {
     let member = log.member(&public(one)).unwrap();
     assert_eq!(member.addresses.first(), Some(&address("a:1")));
     let (expected, got) = (2, 1);
-    assert_eq!(refusal(&log, first), EntryRefusal::Sequence { expected, got });
+    assert_eq!(
+        refusal(&log, first),
+        EntryRefusal::Sequence { expected, got }
+    );
 }
 
 #[test]
@@ -221,7 +224,10 @@ fn announcements_count_upwards_and_are_taken_back_by_number() {
     grow(&mut log, announced(2));
     assert_eq!(log.announced(), Some((2, [9; 32])));
     let (known, got) = (2, 1);
-    assert_eq!(refusal(&log, announced(1)), EntryRefusal::Attempt { known, got });
+    assert_eq!(
+        refusal(&log, announced(1)),
+        EntryRefusal::Attempt { known, got }
+    );
     // The same again is another transaction of the same announcement.
     assert_eq!(check(&log, log.next(announced(2))), Ok(()));
     let (expected, got) = (2, 1);
@@ -232,7 +238,10 @@ fn announcements_count_upwards_and_are_taken_back_by_number() {
     grow(&mut log, cancelled(2, 9, 2));
     assert_eq!(log.announced(), None);
     let (known, got) = (2, 2);
-    assert_eq!(refusal(&log, announced(2)), EntryRefusal::Attempt { known, got });
+    assert_eq!(
+        refusal(&log, announced(2)),
+        EntryRefusal::Attempt { known, got }
+    );
 }
 
 #[test]

@@ -44,7 +44,10 @@ fn message(message: &Message) -> Vec<u8> {
 
 impl Net {
     fn new() -> Self {
-        let keys: Vec<_> = (0..4).zip(1..).map(|(at, number)| keys(at, number)).collect();
+        let keys: Vec<_> = (0..4)
+            .zip(1..)
+            .map(|(at, number)| keys(at, number))
+            .collect();
         let mut net = Self {
             nodes: keys.iter().map(|keys| start(keys, None, &[], 0)).collect(),
             keys,
@@ -109,7 +112,10 @@ impl Net {
     }
 
     fn heights(&self) -> Vec<u64> {
-        self.nodes.iter().map(|node| node.state().height()).collect()
+        self.nodes
+            .iter()
+            .map(|node| node.state().height())
+            .collect()
     }
 
     fn kept(&self, at: usize) -> Option<Vec<u8>> {
@@ -207,7 +213,10 @@ fn nobody_votes_before_a_quorum_has_told_its_tips() {
     net.up = vec![true, true, false, false];
     net.pass(60_000);
     assert!(!net.nodes[0].votes());
-    assert_eq!(net.nodes[0].standing(), &Standing::Recovering([net.keys[1].peer().operator].into()));
+    assert_eq!(
+        net.nodes[0].standing(),
+        &Standing::Recovering([net.keys[1].peer().operator].into())
+    );
     net.up[2] = true;
     net.pass(30_000);
     assert!(net.nodes[..3].iter().all(Node::votes));
@@ -352,7 +361,10 @@ fn newcomers_are_attested_and_transcripts_seen_before_a_vote() {
     let mut net = Net::voting();
     let signers = pairs(b's', 5);
     let next = succession(1, &signers, 3);
-    net.give(0, Event::Wish(Body::Announced(handover(1, next.clone(), 9))));
+    net.give(
+        0,
+        Event::Wish(Body::Announced(handover(1, next.clone(), 9))),
+    );
     net.pass(10_000);
     assert_eq!(net.heights(), [0; 4]);
     for (at, member) in (0..3).flat_map(|at| next.members.iter().map(move |it| (at, it))) {
@@ -456,10 +468,13 @@ fn an_instance_that_contradicts_itself_is_told_of_and_still_counted() {
     for _ in 0..2 {
         for vote in votes {
             let bytes = message(&Message::Vote(vote));
-            net.give(0, Event::Message {
-                from: culprit,
-                bytes,
-            });
+            net.give(
+                0,
+                Event::Message {
+                    from: culprit,
+                    bytes,
+                },
+            );
         }
     }
     for at in 0..3 {

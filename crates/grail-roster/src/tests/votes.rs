@@ -79,7 +79,10 @@ fn refuses_the_vote_of_a_stranger() {
     let vote = stranger.vote(log.log(), commit(&log));
     let refused = vote.verify(&secp(), log.log(), log.roster());
     assert_eq!(refused, Err(VoteError::NotMember));
-    let mut votes: Vec<_> = keys()[..2].iter().map(|it| it.vote(log.log(), commit(&log))).collect();
+    let mut votes: Vec<_> = keys()[..2]
+        .iter()
+        .map(|it| it.vote(log.log(), commit(&log)))
+        .collect();
     votes.push(vote);
     assert_eq!(certify(&log, votes), Err(VoteError::NotMember));
 }
@@ -141,7 +144,10 @@ fn contradict(voters: [Peer; 2], ballots: [Ballot; 2]) -> Result<(), Equivocatio
         ..keys[0].vote(log.log(), ballots[place])
     });
     let proof = Equivocation::of(&one, &other)?;
-    assert_eq!(Equivocation::of(&other, &one).unwrap().culprit(), proof.culprit());
+    assert_eq!(
+        Equivocation::of(&other, &one).unwrap().culprit(),
+        proof.culprit()
+    );
     proof.verify(&secp(), log.log())
 }
 
@@ -192,8 +198,14 @@ fn a_lock_that_is_broken_is_a_proof() {
     }
     let nothing = Err(EquivocationError::NoContradiction);
     // A certificate of a later round, or another order of the rounds.
-    assert_eq!(contradict([me, me], [committed, prepared(5, Some(4))]), nothing);
-    assert_eq!(contradict([me, me], [committed, prepared(2, None)]), nothing);
+    assert_eq!(
+        contradict([me, me], [committed, prepared(5, Some(4))]),
+        nothing
+    );
+    assert_eq!(
+        contradict([me, me], [committed, prepared(2, None)]),
+        nothing
+    );
     let same = Ballot {
         entry: committed.entry,
         ..prepared(5, None)
