@@ -2,15 +2,17 @@
 //! twice as long.
 
 /// Transaction ids, 32 bytes in the order of the hash.
-pub(crate) mod txid {
+pub mod txid {
     use bitcoin::{Txid, hashes::Hash};
     use serde::{Deserializer, Serializer};
 
-    pub(crate) fn serialize<S: Serializer>(txid: &Txid, serializer: S) -> Result<S::Ok, S::Error> {
+    /// As `#[serde(with)]` asks.
+    pub fn serialize<S: Serializer>(txid: &Txid, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(&txid.to_byte_array())
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    /// As `#[serde(with)]` asks.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Txid, D::Error> {
         serde_bytes::deserialize(deserializer).map(Txid::from_byte_array)
@@ -40,18 +42,20 @@ pub mod public_key {
 }
 
 /// BIP-340 signatures, 64 bytes.
-pub(crate) mod signature {
+pub mod signature {
     use bitcoin::secp256k1::schnorr::Signature;
     use serde::{Deserializer, Serializer, de::Error};
 
-    pub(crate) fn serialize<S: Serializer>(
+    /// As `#[serde(with)]` asks.
+    pub fn serialize<S: Serializer>(
         signature: &Signature,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(signature.as_ref())
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    /// As `#[serde(with)]` asks.
+    pub fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Signature, D::Error> {
         let bytes: [u8; 64] = serde_bytes::deserialize(deserializer)?;

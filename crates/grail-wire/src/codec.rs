@@ -43,6 +43,16 @@ pub enum Kind {
     Proposal = 32,
     /// [`crate::Answer`].
     Answer = 33,
+    /// `grail-roster`'s `Message`.
+    RosterMessage = 64,
+    /// `grail-roster`'s `Genesis`.
+    RosterGenesis = 65,
+    /// `grail-roster`'s `Entry`.
+    RosterEntry = 66,
+    /// `grail-roster`'s `Counted`.
+    RosterCounted = 67,
+    /// `grail-roster`'s `Kept`.
+    RosterKept = 68,
 }
 
 /// A message with a kind of its own.
