@@ -7,9 +7,10 @@ use grail_types::{Bridge, Measurement};
 use crate::{
     anchor::TrustAnchor,
     error::EvidenceError,
+    expect::{Attested, Expected},
     pinned::PinnedImages,
     time::UnixTime,
-    verify::{Attested, Expected, verify},
+    verify::verify,
 };
 
 /// What a signer's evidence must say.

@@ -20,6 +20,7 @@ mod cose;
 mod document;
 mod error;
 mod evidence;
+mod expect;
 mod images;
 mod pinned;
 mod protocol;
@@ -34,11 +35,14 @@ pub use document::{
 };
 pub use error::{CertificateFault, EvidenceError, Position};
 pub use evidence::{AttestedSigner, SignerExpectation, verify_signer_evidence};
-pub use images::{IMAGES_MAX, Image, ImageClass, Images, ImagesError, TeeKind};
+pub use expect::{Attested, Claims, Expected, expect};
+pub use images::{
+    IMAGES_MAX, Image, ImageClass, Images, ImagesError, NotResident, ShareHolder, TeeKind,
+};
 pub use pinned::{ImagesNotPinned, PinnedImages};
 pub use protocol::{PROTOCOL_JSON_BYTES_MAX, Protocol};
 pub use time::UnixTime;
-pub use verify::{Attested, Expected, FUTURE_TOLERANCE_MS, VerifiedDocument, verify};
+pub use verify::{FUTURE_TOLERANCE_MS, VerifiedDocument, verify};
 
 /// What simulated hardware writes documents with.
 #[cfg(feature = "development")]

@@ -43,7 +43,7 @@ impl PinnedImages {
 
     /// What images of one kind of TEE measure to. Nothing of another kind: what a platform's root
     /// vouches for says nothing about an image that was listed for another platform.
-    pub(crate) fn references(&self, tee: TeeKind) -> Vec<Measurement> {
+    pub fn references(&self, tee: TeeKind) -> Vec<Measurement> {
         self.0
             .images()
             .iter()

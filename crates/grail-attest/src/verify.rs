@@ -11,6 +11,7 @@ use crate::{
     cose::Envelope,
     document::{DOCUMENT_BYTES_MAX, PCR_BYTES, Payload, Pcrs},
     error::EvidenceError,
+    expect::{Attested, Claims, Expected, expect},
     time::UnixTime,
 };
 
@@ -92,47 +93,10 @@ fn measurement_of(pcrs: &Pcrs) -> Result<Measurement, EvidenceError> {
     Ok(Measurement { pcr0, pcr1, pcr2 })
 }
 
-/// What a document must say; everything is compared exactly, and an absent value only equals
-/// `None`.
-#[derive(Clone, Copy, Debug)]
-pub struct Expected<'a> {
-    /// The reference values: images that may run. None listed, none accepted.
-    pub references: &'a [Measurement],
-    /// `user_data`.
-    pub user_data: Option<&'a [u8]>,
-    /// The challenge that the document answers; `None` for a document that answers none, which
-    /// says nothing about freshness.
-    pub nonce: Option<&'a [u8]>,
-}
-
-/// A verified document that says what was expected of it.
-#[must_use]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attested {
-    document: VerifiedDocument,
-}
-
 impl VerifiedDocument {
     /// Holds the document against what it must say.
     pub fn expect(self, expected: &Expected<'_>) -> Result<Attested, EvidenceError> {
-        if !expected.references.contains(&self.measurement) {
-            return Err(EvidenceError::Measurement {
-                got: Box::new(self.measurement),
-            });
-        }
-        if self.user_data() != expected.user_data {
-            return Err(EvidenceError::UserData {
-                expected: shown(expected.user_data),
-                got: shown(self.user_data()),
-            });
-        }
-        if self.nonce() != expected.nonce {
-            return Err(EvidenceError::Nonce {
-                expected: shown(expected.nonce),
-                got: shown(self.nonce()),
-            });
-        }
-        Ok(Attested { document: self })
+        expect(self, expected)
     }
 
     /// A platform configuration register, 48 bytes; `None` if the document has none with this
@@ -194,10 +158,36 @@ impl fmt::Debug for VerifiedDocument {
     }
 }
 
+impl Claims for VerifiedDocument {
+    fn measurement(&self) -> &Measurement {
+        &self.measurement
+    }
+
+    fn check_user_data(&self, expected: Option<&[u8]>) -> Result<(), EvidenceError> {
+        if self.user_data() == expected {
+            return Ok(());
+        }
+        Err(EvidenceError::UserData {
+            expected: shown(expected),
+            got: shown(self.user_data()),
+        })
+    }
+
+    fn check_nonce(&self, expected: Option<&[u8]>) -> Result<(), EvidenceError> {
+        if self.nonce() == expected {
+            return Ok(());
+        }
+        Err(EvidenceError::Nonce {
+            expected: shown(expected),
+            got: shown(self.nonce()),
+        })
+    }
+}
+
 impl Attested {
     /// The document.
     pub fn document(&self) -> &VerifiedDocument {
-        &self.document
+        self.evidence()
     }
 }
 
