@@ -101,11 +101,7 @@ pub(crate) struct Verified {
 ///
 /// Neither kind carries a time of its own: nothing here is said about freshness, which comes from a
 /// nonce alone.
-pub fn verify(
-    evidence: &Evidence<'_>,
-    trust: &Trust,
-    at: UnixTime,
-) -> Result<VerifiedVm, VmError> {
+pub fn verify(evidence: &Evidence<'_>, trust: &Trust, at: UnixTime) -> Result<VerifiedVm, VmError> {
     let (tee, says, signed) = match evidence {
         Evidence::SevSnp(snp) => {
             let says = snp::verify(snp, &trust.snp, &trust.snp_floor, at)?;

@@ -35,7 +35,11 @@ fn collateral() -> Collateral {
 }
 
 fn snp(report: &[u8], vcek: &[u8], at: UnixTime) -> Result<VerifiedVm, VmError> {
-    verify(&Evidence::SevSnp(SnpEvidence { report, vcek }), &trust(), at)
+    verify(
+        &Evidence::SevSnp(SnpEvidence { report, vcek }),
+        &trust(),
+        at,
+    )
 }
 
 fn tdx(quote: &[u8], at: UnixTime) -> Result<VerifiedVm, VmError> {
@@ -48,7 +52,9 @@ fn tdx(quote: &[u8], at: UnixTime) -> Result<VerifiedVm, VmError> {
 }
 
 fn code<T>(result: Result<T, VmError>) -> &'static str {
-    result.map(|_| "accepted").unwrap_or_else(|error| error.code())
+    result
+        .map(|_| "accepted")
+        .unwrap_or_else(|error| error.code())
 }
 
 #[test]
@@ -88,14 +94,23 @@ fn a_real_quote_verifies_within_its_collaterals_dates() {
     assert_eq!(hex::encode(fmspc), "b0c06f000000");
     assert_eq!(*evaluation_number, 17);
     // Issued on 2025-06-19, to be renewed on 2025-07-19.
-    assert_eq!(code(tdx(QUOTE, UnixTime::from_secs(1_750_204_800))), "tdx-collateral-not-yet-valid");
-    assert_eq!(code(tdx(QUOTE, UnixTime::from_secs(1_753_056_000))), "tdx-collateral-expired");
+    assert_eq!(
+        code(tdx(QUOTE, UnixTime::from_secs(1_750_204_800))),
+        "tdx-collateral-not-yet-valid"
+    );
+    assert_eq!(
+        code(tdx(QUOTE, UnixTime::from_secs(1_753_056_000))),
+        "tdx-collateral-expired"
+    );
 }
 
 #[test]
 fn real_evidence_is_refused_outside_its_certificates_dates() {
     // 2020-01-01 and 2031-01-01.
-    let (early, late) = (UnixTime::from_secs(1_577_836_800), UnixTime::from_secs(1_924_992_000));
+    let (early, late) = (
+        UnixTime::from_secs(1_577_836_800),
+        UnixTime::from_secs(1_924_992_000),
+    );
     assert_eq!(code(snp(REPORT, VCEK, early)), "certificate-not-yet-valid");
     assert_eq!(code(snp(REPORT, VCEK, late)), "certificate-expired");
 }

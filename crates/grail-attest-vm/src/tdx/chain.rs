@@ -52,11 +52,7 @@ impl<'a> Root<'a> {
 
 impl Chain {
     /// Reads PEM whose last certificate is the root, byte for byte.
-    pub(crate) fn read(
-        which: &'static str,
-        pem: &[u8],
-        root: &Root<'_>,
-    ) -> Result<Self, TdxError> {
+    pub(crate) fn read(which: &'static str, pem: &[u8], root: &Root<'_>) -> Result<Self, TdxError> {
         let expected = if which == "pck" { 3 } else { 2 };
         let malformed = || TdxError::ChainForm { which, expected };
         // Quotes end with a zero byte, as texts in C do.

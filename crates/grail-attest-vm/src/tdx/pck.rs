@@ -75,7 +75,9 @@ fn fields(sequence: AnyRef<'_>) -> Result<Fields<'_>, TdxError> {
 
 fn find<'a>(fields: &Fields<'a>, oid: ObjectIdentifier) -> Result<AnyRef<'a>, TdxError> {
     let found = fields.iter().find(|(name, _)| *name == oid);
-    found.map(|(_, value)| *value).ok_or(malformed("a field is absent"))
+    found
+        .map(|(_, value)| *value)
+        .ok_or(malformed("a field is absent"))
 }
 
 fn number_of<T>(levels: &Fields<'_>, number: u32) -> Result<T, TdxError>
@@ -90,10 +92,7 @@ where
         .map_err(|_| malformed("level"))
 }
 
-fn octets<const N: usize>(
-    fields: &Fields<'_>,
-    oid: ObjectIdentifier,
-) -> Result<[u8; N], TdxError> {
+fn octets<const N: usize>(fields: &Fields<'_>, oid: ObjectIdentifier) -> Result<[u8; N], TdxError> {
     let value = find(fields, oid)?;
     let value = value
         .decode_as::<&OctetStringRef>()

@@ -231,10 +231,7 @@ fn check_header(bytes: &[u8]) -> Result<(), TdxError> {
 }
 
 /// A part that says its own length, to the end of what holds it.
-fn certification_data<'a>(
-    cursor: &mut Cursor<'a>,
-    expected: u16,
-) -> Result<&'a [u8], TdxError> {
+fn certification_data<'a>(cursor: &mut Cursor<'a>, expected: u16) -> Result<&'a [u8], TdxError> {
     let at = in_part("certification data");
     let got = cursor.u16().map_err(&at)?;
     if got != expected {

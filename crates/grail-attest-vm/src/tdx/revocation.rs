@@ -60,7 +60,12 @@ impl Revocations {
 
     /// A certificate is not on the list.
     pub(crate) fn check(&self, named: &Named<'_>) -> Result<(), TdxError> {
-        let revoked = self.list.tbs_cert_list.revoked_certificates.iter().flatten();
+        let revoked = self
+            .list
+            .tbs_cert_list
+            .revoked_certificates
+            .iter()
+            .flatten();
         let serial_number = named.certificate.serial_number();
         if revoked
             .into_iter()

@@ -2,12 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{
-    collateral::Dates,
-    error::TdxError,
-    pck::Pck,
-    quote::TdReport,
-};
+use super::{collateral::Dates, error::TdxError, pck::Pck, quote::TdReport};
 
 const WHICH: &str = "tcb info";
 const COMPONENTS: usize = 16;
