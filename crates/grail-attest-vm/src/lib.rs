@@ -18,7 +18,9 @@ mod verify;
 
 pub use anchor::{Product, SnpAnchor, TdxAnchor};
 pub use binding::report_data;
-pub use snp::{SNP_REPORT_BYTES, SnpError, SnpEvidence, SnpFloor, Tcb, TcbName, VCEK_BYTES_MAX};
+pub use snp::{
+    SNP_REPORT_BYTES, SnpError, SnpEvidence, SnpFloor, Tcb, TcbMalformed, TcbName, VCEK_BYTES_MAX,
+};
 pub use tdx::{
     COLLATERAL_BYTES_MAX, Collateral, CollateralError, QUOTE_BYTES_MAX, TdxError, TdxEvidence,
     TdxFloor,

@@ -21,7 +21,7 @@ use crate::{
 
 pub use error::SnpError;
 pub use report::SNP_REPORT_BYTES;
-pub use tcb::{SnpFloor, Tcb, TcbName};
+pub use tcb::{SnpFloor, Tcb, TcbMalformed, TcbName};
 pub use vcek::VCEK_BYTES_MAX;
 
 use report::Report;

@@ -1,6 +1,8 @@
 //! Levels of a platform's firmware.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
+
+use thiserror::Error;
 
 use super::error::SnpError;
 use crate::anchor::Product;
@@ -118,6 +120,33 @@ impl Tcb {
     }
 }
 
+/// Text that is no level of firmware.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("expected five numbers up to 255, fmc.bootloader.tee.snp.microcode, as in 0.3.0.8.115")]
+pub struct TcbMalformed;
+
+impl FromStr for Tcb {
+    type Err = TcbMalformed;
+
+    /// Reads what [`fmt::Display`] writes.
+    fn from_str(text: &str) -> Result<Self, TcbMalformed> {
+        let parts: Vec<u8> = text
+            .split('.')
+            .map(|part| part.parse().map_err(|_| TcbMalformed))
+            .collect::<Result<_, _>>()?;
+        let [fmc, bootloader, tee, snp, microcode] = parts[..] else {
+            return Err(TcbMalformed);
+        };
+        Ok(Self {
+            fmc,
+            bootloader,
+            tee,
+            snp,
+            microcode,
+        })
+    }
+}
+
 impl fmt::Display for Tcb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [fmc, bootloader, tee, snp, microcode] = self.parts();
@@ -164,6 +193,22 @@ mod tests {
             assert_eq!(refused.map_err(|error| error.code()), Err("snp-tcb-floor"));
             // A higher part does not make up for a lower one.
             assert_eq!(floor.check_floor(TcbName::Current, level), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_level_reads_back_and_nothing_else_is_one() {
+        let level = Tcb::of(Product::Turin, [1, 2, 3, 4, 0, 0, 0, 255]);
+        assert_eq!(level.to_string().parse(), Ok(level));
+        for wrong in [
+            "",
+            "1.2.3.4",
+            "1.2.3.4.5.6",
+            "1.2.3.4.256",
+            "1.2.3.4.-5",
+            "a.2.3.4.5",
+        ] {
+            assert_eq!(wrong.parse::<Tcb>(), Err(TcbMalformed), "{wrong}");
         }
     }
 
