@@ -288,15 +288,15 @@ fn a_chips_number_may_be_der_of_its_bytes() {
 }
 
 /// Signed bytes that decide nothing: which of the versions that are read, what the platform has
-/// switched on, whether the provider
-/// enabled an author's key or masks chips, what is reserved, the guest's drawn identifier, the
-/// stepping, builds and mitigations of the firmware, and levels above the floor.
+/// switched on, whether the provider enabled an author's key or masks chips, what is reserved, the
+/// guest's drawn identifier, the model within the product and its stepping, builds and mitigations
+/// of the firmware, and levels above the floor.
 const FREE: &[Range<usize>] = &[
     0..1,
     0x38..0x48,
     0x48..0x50,
     0x140..0x160,
-    0x18a..0x1a0,
+    0x189..0x1a0,
     0x1e0..0x1f8,
     0x1f8..SIGNED,
 ];

@@ -13,6 +13,7 @@
 //! which channel it came over: freshness comes from a nonce, binding from `user_data`.
 
 mod anchor;
+mod cache;
 mod cbor;
 mod certificate;
 mod chain;
@@ -28,6 +29,7 @@ mod time;
 mod verify;
 
 pub use anchor::TrustAnchor;
+pub use cache::ChainCache;
 pub use cbor::CborError;
 pub use document::{
     CABUNDLE_MAX, DOCUMENT_BYTES_MAX, MODULE_ID_BYTES_MAX, NONCE_BYTES_MAX, PCR_COUNT_MAX,
@@ -42,7 +44,7 @@ pub use images::{
 pub use pinned::{ImagesNotPinned, PinnedImages};
 pub use protocol::{PROTOCOL_JSON_BYTES_MAX, Protocol};
 pub use time::UnixTime;
-pub use verify::{FUTURE_TOLERANCE_MS, VerifiedDocument, verify};
+pub use verify::{FUTURE_TOLERANCE_MS, VerifiedDocument, verify, verify_with};
 
 /// What simulated hardware writes documents with.
 #[cfg(feature = "development")]

@@ -7,7 +7,8 @@ use grail_types::Measurement;
 
 use crate::{
     anchor::TrustAnchor,
-    chain::verify_chain,
+    cache::ChainCache,
+    chain::{Instants, verify_chain},
     cose::Envelope,
     document::{DOCUMENT_BYTES_MAX, PCR_BYTES, Payload, Pcrs},
     error::EvidenceError,
@@ -46,6 +47,17 @@ pub fn verify(
     anchor: &TrustAnchor,
     at: UnixTime,
 ) -> Result<VerifiedDocument, EvidenceError> {
+    verify_with(document, anchor, at, &mut ChainCache::new(0))
+}
+
+/// The same, with signatures of chains remembered: for whoever verifies many documents. The verdict
+/// is that of [`verify`], whatever was verified before.
+pub fn verify_with(
+    document: &[u8],
+    anchor: &TrustAnchor,
+    at: UnixTime,
+    cache: &mut ChainCache,
+) -> Result<VerifiedDocument, EvidenceError> {
     if document.len() > DOCUMENT_BYTES_MAX {
         return Err(EvidenceError::DocumentTooLarge {
             max: DOCUMENT_BYTES_MAX,
@@ -62,8 +74,11 @@ pub fn verify(
         anchor,
         &payload.cabundle,
         payload.certificate,
-        at,
-        timestamp,
+        Instants {
+            at,
+            signed_at: timestamp,
+        },
+        cache,
     )?;
     envelope.verify(&leaf.key)?;
     Ok(VerifiedDocument {
