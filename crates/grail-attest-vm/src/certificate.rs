@@ -11,7 +11,7 @@ use x509_cert::{
     Certificate as Parsed, Version,
     der::{
         Decode, Reader as _, SliceReader,
-        asn1::{AnyRef, ObjectIdentifier, UintRef},
+        asn1::{Any, AnyRef, ObjectIdentifier, UintRef},
         referenced::OwnedToRef as _,
     },
     ext::pkix::{BasicConstraints, KeyUsage},
@@ -263,7 +263,7 @@ fn check_pss_sha384(algorithm: &AlgorithmIdentifierOwned) -> Result<(), Certific
     let parameters = algorithm
         .parameters
         .as_ref()
-        .map(|found| found.value())
+        .map(Any::value)
         .unwrap_or_default();
     let trailer = parameters.strip_prefix(&PSS_SHA384[..]);
     let is_expected = trailer.is_some_and(|rest| rest.is_empty() || rest == TRAILER_FIELD);

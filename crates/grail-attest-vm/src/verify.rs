@@ -135,11 +135,6 @@ impl VerifiedVm {
         expect(self, expected)
     }
 
-    /// The kind of TEE that its anchor vouches for; images of other kinds are none that it may show.
-    pub const fn tee(&self) -> TeeKind {
-        self.tee
-    }
-
     /// What its platform can do with its memory: evidence of a guest that can be moved is refused.
     pub const fn class(&self) -> ImageClass {
         ImageClass::Resident
@@ -169,6 +164,10 @@ impl VerifiedVm {
 }
 
 impl Claims for VerifiedVm {
+    fn tee(&self) -> TeeKind {
+        self.tee
+    }
+
     fn measurement(&self) -> &Measurement {
         &self.says.measurement
     }

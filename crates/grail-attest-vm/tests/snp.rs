@@ -10,9 +10,12 @@ use std::sync::LazyLock;
 use common::issue::{Extension, p256_key_info, pss_sha384};
 use common::snp::{HARDWARE_ID, LEVEL, Plan, SIGNED, verify_snp};
 use common::{AT, DAY_MS, NONCE, USER_DATA, codes_of};
-use grail_attest::{Claims as _, EvidenceError, Expected, ImageClass, TeeKind};
+use grail_attest::{
+    Binding, Claims as _, EvidenceError, Expected, Image, ImageClass, Images, PinnedImages,
+    TeeKind, expect_pinned,
+};
 use grail_attest_vm::{Product, SnpAnchor, Trust, VerifiedVm};
-use grail_types::Measurement;
+use grail_types::{Measurement, Network, Params};
 use p384::ecdsa::SigningKey;
 use proptest::prelude::*;
 
@@ -91,6 +94,32 @@ fn refuses_another_image_binding_or_nonce_each_by_name() {
         ..right
     });
     assert!(matches!(error, Err(EvidenceError::Nonce { .. })));
+}
+
+#[test]
+fn an_image_counts_for_the_kind_that_it_is_listed_for_alone() {
+    let listed = |tee| {
+        let image = Image {
+            tee,
+            class: ImageClass::Resident,
+            measurement: *verified().measurement(),
+        };
+        let images = Images::new(1, vec![image]).unwrap();
+        let params = Params::preset(Network::Regtest, images.hash());
+        PinnedImages::new(images, &params).unwrap()
+    };
+    let binding = Binding {
+        user_data: Some(USER_DATA),
+        nonce: Some(NONCE),
+    };
+    // A root of one's own vouches for development hardware.
+    let pinned = listed(TeeKind::Development);
+    let attested = expect_pinned(verified(), &pinned, &binding).unwrap();
+    let _holder = pinned.share_holder(&attested).unwrap();
+    for other in [TeeKind::Nitro, TeeKind::SevSnp, TeeKind::Tdx] {
+        let refused = expect_pinned(verified(), &listed(other), &binding).unwrap_err();
+        assert_eq!(refused.code(), "measurement-not-listed", "{other:?}");
+    }
 }
 
 type Lie = (&'static str, fn(&mut Plan));
@@ -247,7 +276,7 @@ fn refuses_every_single_lie_by_its_name() {
         lie(&mut plan);
         let got = plan.verify().map_err(|error| error.code());
         assert_eq!(
-            got.map(|_| "accepted").unwrap_or_else(|code| code),
+            got.map_or_else(|code| code, |_| "accepted"),
             *code,
             "lie {index}"
         );

@@ -1,7 +1,7 @@
 //! Evidence from real hardware, each with its verdict. Sources: `vectors/README.md`.
 #![allow(clippy::unwrap_used)]
 
-use grail_attest::{ImageClass, TeeKind, UnixTime};
+use grail_attest::{Claims as _, ImageClass, TeeKind, UnixTime};
 use grail_attest_vm::{
     Collateral, Evidence, Platform, Product, SnpAnchor, SnpEvidence, SnpFloor, Tcb, TdxAnchor,
     TdxEvidence, TdxFloor, Trust, VerifiedVm, VmError, verify,
@@ -53,8 +53,7 @@ fn tdx(quote: &[u8], at: UnixTime) -> Result<VerifiedVm, VmError> {
 
 fn code<T>(result: Result<T, VmError>) -> &'static str {
     result
-        .map(|_| "accepted")
-        .unwrap_or_else(|error| error.code())
+        .map_or_else(|error| error.code(), |_| "accepted")
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use grail_types::Measurement;
 
-use crate::error::EvidenceError;
+use crate::{error::EvidenceError, images::TeeKind, pinned::PinnedImages};
 
 /// What must be said; everything is compared exactly, and an absent value only equals `None`.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +17,20 @@ pub struct Expected<'a> {
     pub nonce: Option<&'a [u8]>,
 }
 
+/// What evidence must be made for, and answer: [`Expected`] without its images.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding<'a> {
+    /// `user_data`.
+    pub user_data: Option<&'a [u8]>,
+    /// The challenge; `None` for evidence that answers none.
+    pub nonce: Option<&'a [u8]>,
+}
+
 /// What verified evidence says, whatever its kind. Only types that a verifier alone makes have it.
 pub trait Claims {
+    /// The kind of TEE that its anchor vouches for.
+    fn tee(&self) -> TeeKind;
+
     /// What runs.
     fn measurement(&self) -> &Measurement;
 
@@ -50,6 +62,23 @@ pub fn expect<E: Claims>(
     evidence.check_user_data(expected.user_data)?;
     evidence.check_nonce(expected.nonce)?;
     Ok(Attested { evidence })
+}
+
+/// Holds evidence against the pinned images of its own kind: what a platform's root vouches for says
+/// nothing about an image that was listed for another platform.
+pub fn expect_pinned<E: Claims>(
+    evidence: E,
+    images: &PinnedImages,
+    binding: &Binding<'_>,
+) -> Result<Attested<E>, EvidenceError> {
+    let references = images.references(evidence.tee());
+    let Binding { user_data, nonce } = *binding;
+    let expected = Expected {
+        references: &references,
+        user_data,
+        nonce,
+    };
+    expect(evidence, &expected)
 }
 
 impl<E> Attested<E> {

@@ -37,11 +37,11 @@ pub use document::{
 };
 pub use error::{CertificateFault, EvidenceError, Position};
 pub use evidence::{AttestedSigner, SignerExpectation, verify_signer_evidence};
-pub use expect::{Attested, Claims, Expected, expect};
+pub use expect::{Attested, Binding, Claims, Expected, expect, expect_pinned};
 pub use images::{
     IMAGES_MAX, Image, ImageClass, Images, ImagesError, NotResident, ShareHolder, TeeKind,
 };
-pub use pinned::{ImagesNotPinned, PinnedImages};
+pub use pinned::{ImagesNotPinned, PinnedImages, ShareRefused};
 pub use protocol::{PROTOCOL_JSON_BYTES_MAX, Protocol};
 pub use time::UnixTime;
 pub use verify::{FUTURE_TOLERANCE_MS, VerifiedDocument, verify, verify_with};

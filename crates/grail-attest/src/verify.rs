@@ -13,6 +13,7 @@ use crate::{
     document::{DOCUMENT_BYTES_MAX, PCR_BYTES, Payload, Pcrs},
     error::EvidenceError,
     expect::{Attested, Claims, Expected, expect},
+    images::TeeKind,
     time::UnixTime,
 };
 
@@ -26,6 +27,7 @@ const IMAGE_PCR_COUNT: usize = 3;
 /// yet whether that is what should run: see [`VerifiedDocument::expect`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifiedDocument {
+    tee: TeeKind,
     module_id: String,
     timestamp: UnixTime,
     leaf_not_after: UnixTime,
@@ -82,6 +84,7 @@ pub fn verify_with(
     )?;
     envelope.verify(&leaf.key)?;
     Ok(VerifiedDocument {
+        tee: anchor.tee(),
         module_id: payload.module_id.to_owned(),
         timestamp,
         leaf_not_after: leaf.not_after,
@@ -174,6 +177,10 @@ impl fmt::Debug for VerifiedDocument {
 }
 
 impl Claims for VerifiedDocument {
+    fn tee(&self) -> TeeKind {
+        self.tee
+    }
+
     fn measurement(&self) -> &Measurement {
         &self.measurement
     }

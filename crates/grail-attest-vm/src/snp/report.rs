@@ -1,4 +1,4 @@
-//! The report: fixed offsets, AMD 56860, table "ATTESTATION_REPORT Structure".
+//! The report: fixed offsets, AMD 56860, table "`ATTESTATION_REPORT` Structure".
 
 use p384::{FieldBytes, ecdsa::Signature};
 
@@ -39,6 +39,10 @@ const NUMBER_PADDED_BYTES: usize = 72;
 
 /// A report taken apart; nothing in it is verified yet.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the specification's names, in which the report is one of the words"
+)]
 pub(crate) struct Report<'a> {
     pub(crate) signed: &'a [u8],
     pub(crate) version: u32,

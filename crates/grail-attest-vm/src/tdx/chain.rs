@@ -19,11 +19,24 @@ pub(crate) struct Root<'a> {
     certificate: Certificate<'a>,
 }
 
-/// What stands above the root in a chain.
+/// A chain by what it is called in errors, and how many certificates it has, the root included.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) which: &'static str,
+    pub(crate) length: usize,
+}
+
+/// Platform, authority, root.
+pub(crate) const PCK: Shape = Shape {
+    which: "pck",
+    length: 3,
+};
+
+/// What stands below the root in a chain, leaf first.
 #[derive(Debug)]
 pub(crate) struct Chain {
-    which: &'static str,
-    above: Vec<Vec<u8>>,
+    shape: Shape,
+    below: Vec<Vec<u8>>,
 }
 
 /// A certificate, and what it is called in errors.
@@ -52,40 +65,40 @@ impl<'a> Root<'a> {
 
 impl Chain {
     /// Reads PEM whose last certificate is the root, byte for byte.
-    pub(crate) fn read(which: &'static str, pem: &[u8], root: &Root<'_>) -> Result<Self, TdxError> {
-        let expected = if which == "pck" { 3 } else { 2 };
-        let malformed = || TdxError::ChainForm { which, expected };
+    pub(crate) fn read(shape: Shape, pem: &[u8], root: &Root<'_>) -> Result<Self, TdxError> {
+        let Shape { which, length } = shape;
+        let malformed = || shape.malformed();
         // Quotes end with a zero byte, as texts in C do.
         let pem = pem.strip_suffix(&[0]).unwrap_or(pem);
         let mut rest = std::str::from_utf8(pem).map_err(|_| malformed())?.trim();
-        let mut certificates = Vec::with_capacity(expected);
+        let mut certificates = Vec::with_capacity(length);
         while !rest.is_empty() {
             let body = rest.strip_prefix(BEGIN).ok_or_else(malformed)?;
             let (body, after) = body.split_once(END).ok_or_else(malformed)?;
-            if certificates.len() == expected || body.len() > 2 * CERTIFICATE_BYTES_MAX {
+            if certificates.len() == length || body.len() > 2 * CERTIFICATE_BYTES_MAX {
                 return Err(malformed());
             }
             let text: String = body.split_ascii_whitespace().collect();
             certificates.push(STANDARD.decode(text).map_err(|_| malformed())?);
             rest = after.trim_start();
         }
-        let last = certificates.pop().ok_or_else(malformed)?;
-        if certificates.len() != expected - 1 {
+        if certificates.len() != length {
             return Err(malformed());
         }
+        let last = certificates.pop().ok_or_else(malformed)?;
         if last != root.der {
             return Err(TdxError::Root { which });
         }
         Ok(Self {
-            which,
-            above: certificates,
+            shape,
+            below: certificates,
         })
     }
 
     /// Of a platform's chain: the platform's certificate, and who issued it.
     pub(crate) fn leaf_and_authority(&self) -> Result<(Named<'_>, Named<'_>), TdxError> {
-        let [leaf, authority] = &self.above[..] else {
-            return Err(self.malformed());
+        let [leaf, authority] = &self.below[..] else {
+            return Err(self.shape.malformed());
         };
         Ok((
             Named::parse("pck", leaf)?,
@@ -95,18 +108,25 @@ impl Chain {
 
     /// Of a chain of two: its leaf, which the root issued.
     pub(crate) fn leaf(&self, root: &Root<'_>, at: UnixTime) -> Result<Named<'_>, TdxError> {
-        let [leaf] = &self.above[..] else {
-            return Err(self.malformed());
+        let [leaf] = &self.below[..] else {
+            return Err(self.shape.malformed());
         };
-        let leaf = Named::parse(self.which, leaf)?;
+        let leaf = Named::parse(self.shape.which, leaf)?;
         leaf.check_end(root.certificate(), at)?;
         Ok(leaf)
     }
+}
 
-    fn malformed(&self) -> TdxError {
+impl Shape {
+    /// A leaf that the root itself issued.
+    pub(crate) const fn of_leaf(which: &'static str) -> Self {
+        Self { which, length: 2 }
+    }
+
+    const fn malformed(self) -> TdxError {
         TdxError::ChainForm {
             which: self.which,
-            expected: self.above.len(),
+            expected: self.length,
         }
     }
 }

@@ -8,7 +8,7 @@ use thiserror::Error;
 use x509_cert::der::DateTime;
 
 use super::{
-    chain::{Chain, Named, Root},
+    chain::{Chain, Named, Root, Shape},
     error::TdxError,
     identity::Identity,
     revocation::Revocations,
@@ -129,7 +129,7 @@ impl Collateral {
         let root_revocations =
             Revocations::verify("root crl", &self.root_ca_crl, root.certificate(), at)?;
         let verified = |which, signed: &Signed| {
-            let chain = Chain::read(which, signed.chain.as_bytes(), root)?;
+            let chain = Chain::read(Shape::of_leaf(which), signed.chain.as_bytes(), root)?;
             let signer = chain.leaf(root, at)?;
             root_revocations.check(&signer)?;
             signed.check(which, &signer)

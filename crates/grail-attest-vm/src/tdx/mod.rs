@@ -27,7 +27,7 @@ pub use collateral::{COLLATERAL_BYTES_MAX, Collateral, CollateralError};
 pub use error::TdxError;
 pub use quote::QUOTE_BYTES_MAX;
 
-use chain::{Chain, Root};
+use chain::{Chain, PCK, Root};
 use pck::Pck;
 use quote::{Quote, TdReport};
 
@@ -62,7 +62,7 @@ pub(crate) fn verify(
     let quote = Quote::parse(evidence.quote)?;
     quote.report.check_guest()?;
     let root = Root::parse(anchor.der(), at)?;
-    let chain = Chain::read("pck", quote.pck_chain, &root)?;
+    let chain = Chain::read(PCK, quote.pck_chain, &root)?;
     let verdict = evidence.collateral.verify(&root, at)?;
 
     let (leaf, authority) = chain.leaf_and_authority()?;

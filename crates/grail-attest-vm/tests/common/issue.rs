@@ -48,7 +48,7 @@ pub struct Certificate {
     pub issuer: String,
     pub not_before: UnixTime,
     pub not_after: UnixTime,
-    /// DER of the SubjectPublicKeyInfo.
+    /// DER of the `SubjectPublicKeyInfo`.
     pub key: Vec<u8>,
     pub extensions: Vec<Extension>,
     pub signed_by: Issuer,
