@@ -52,8 +52,7 @@ fn tdx(quote: &[u8], at: UnixTime) -> Result<VerifiedVm, VmError> {
 }
 
 fn code<T>(result: Result<T, VmError>) -> &'static str {
-    result
-        .map_or_else(|error| error.code(), |_| "accepted")
+    result.map_or_else(|error| error.code(), |_| "accepted")
 }
 
 #[test]

@@ -139,7 +139,7 @@ impl<'a> Named<'a> {
     }
 
     /// The root issued it, to issue platforms' certificates with.
-    pub(crate) fn check_authority_of_one(
+    pub(crate) fn check_authority_under(
         &self,
         root: &Root<'_>,
         at: UnixTime,

@@ -66,7 +66,7 @@ pub(crate) fn verify(
     let verdict = evidence.collateral.verify(&root, at)?;
 
     let (leaf, authority) = chain.leaf_and_authority()?;
-    authority.check_authority_of_one(&root, at)?;
+    authority.check_authority_under(&root, at)?;
     leaf.check_end_of(&authority, at)?;
     verdict.root_revocations.check(&authority)?;
     evidence

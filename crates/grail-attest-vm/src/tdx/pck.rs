@@ -2,7 +2,7 @@
 //! Specification", section 1.3.5.
 
 use x509_cert::der::{
-    Decode as _, Reader as _, SliceReader,
+    Decode as _, Reader as _, SliceReader, Tag, Tagged as _,
     asn1::{AnyRef, ObjectIdentifier, OctetStringRef},
 };
 
@@ -54,6 +54,9 @@ impl Pck {
 /// A SEQUENCE of pairs of a name and a value.
 fn fields(sequence: AnyRef<'_>) -> Result<Fields<'_>, TdxError> {
     let fault = |_| malformed("not a sequence of fields");
+    if sequence.tag() != Tag::Sequence {
+        return Err(malformed("not a sequence"));
+    }
     let mut reader = SliceReader::new(sequence.value()).map_err(fault)?;
     let mut found = Vec::new();
     while !reader.is_finished() {

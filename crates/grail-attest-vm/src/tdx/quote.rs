@@ -79,15 +79,15 @@ impl<'a> Quote<'a> {
                 got: bytes.len(),
             });
         }
-        let (header, after) = bytes
-            .split_at_checked(HEADER_BYTES)
-            .ok_or(TdxError::QuoteLength { part: "header" })?;
+        let (signed, after) =
+            bytes
+                .split_at_checked(HEADER_BYTES + REPORT_BYTES)
+                .ok_or(TdxError::QuoteLength {
+                    part: "header and report",
+                })?;
+        let (header, report) = signed.split_at(HEADER_BYTES);
         check_header(header)?;
-        let (report, after) = after
-            .split_at_checked(REPORT_BYTES)
-            .ok_or(TdxError::QuoteLength { part: "report" })?;
         let report = TdReport::read(report).map_err(in_part("report"))?;
-        let signed = bytes.get(..HEADER_BYTES + REPORT_BYTES).unwrap_or(header);
 
         let mut cursor = Cursor::new(after);
         let at = in_part("signature data");

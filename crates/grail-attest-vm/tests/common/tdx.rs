@@ -52,6 +52,8 @@ pub struct Plan {
     pub enclave: Vec<u8>,
     /// Bound to the attestation key; `None` takes the right hash.
     pub enclave_binding: Option<Vec<u8>>,
+    /// What follows that hash.
+    pub after_binding: [u8; 32],
     pub attestation_key: SigningKey,
     /// As the quote shows it.
     pub shown_key: SigningKey,
@@ -109,6 +111,7 @@ impl Plan {
             quote: vec![0; SIGNED],
             enclave: vec![0; ENCLAVE_REPORT],
             enclave_binding: None,
+            after_binding: [0; 32],
             attestation_key: key(5),
             shown_key: key(5),
             certification_type: 6,
@@ -182,10 +185,9 @@ impl Plan {
         let shown = point.as_bytes().get(1..).unwrap().to_vec();
         let mut enclave = self.enclave.clone();
         let bound = sha256::Hash::hash(&[&shown, AUTHENTICATION_DATA].concat());
-        let binding = self
-            .enclave_binding
-            .clone()
-            .unwrap_or_else(|| [&bound.to_byte_array()[..], &[0; 32]].concat());
+        let hash = self.enclave_binding.clone();
+        let hash = hash.unwrap_or_else(|| bound.to_byte_array().to_vec());
+        let binding = [&hash[..], &self.after_binding].concat();
         enclave.get_mut(320..).unwrap().copy_from_slice(&binding);
 
         let chain = self.chain_pem().into_bytes();
@@ -265,7 +267,7 @@ pub fn verify_tdx(
 }
 
 impl PckFields {
-    fn encode(&self) -> Vec<u8> {
+    pub fn encode(&self) -> Vec<u8> {
         if let Some(raw) = &self.raw {
             return raw.clone();
         }
