@@ -40,8 +40,8 @@ pub enum CertificateFault {
         /// The version, counted from 1.
         got: u8,
     },
-    /// Another than this place asks for (Nitro: ecdsa-with-SHA384), or two different ones inside and
-    /// outside.
+    /// Another than this place asks for (Nitro: ecdsa-with-SHA384), or two different ones inside
+    /// and outside.
     #[error("signature algorithm is not the one expected here")]
     SignatureAlgorithm,
     /// Not an uncompressed point of the curve that this place asks for (Nitro: P-384).

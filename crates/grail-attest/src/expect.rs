@@ -64,8 +64,8 @@ pub fn expect<E: Claims>(
     Ok(Attested { evidence })
 }
 
-/// Holds evidence against the pinned images of its own kind: what a platform's root vouches for says
-/// nothing about an image that was listed for another platform.
+/// Holds evidence against the pinned images of its own kind: what a platform's root vouches for
+/// says nothing about an image that was listed for another platform.
 pub fn expect_pinned<E: Claims>(
     evidence: E,
     images: &PinnedImages,

@@ -1,7 +1,7 @@
 //! `grail`: reads the command line, runs one command, prints its answer.
 //!
-//! Exit codes: 0 done, 1 failed (the error has a code; `spell verify`, `attest verify` and `auditor`
-//! have printed what is wrong), 2 wrong usage.
+//! Exit codes: 0 done, 1 failed (the error has a code; `spell verify`, `attest verify` and
+//! `auditor` have printed what is wrong), 2 wrong usage.
 
 use std::io::Write as _;
 use std::process::ExitCode;
