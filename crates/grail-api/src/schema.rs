@@ -120,6 +120,8 @@ pub(crate) struct ImageSchema {
 pub(crate) enum TeeKindSchema {
     Development,
     Nitro,
+    SevSnp,
+    Tdx,
 }
 
 /// Whether the platform can snapshot or move a running enclave's memory.

@@ -119,10 +119,15 @@ impl<'a> Certificate<'a> {
         Ok(())
     }
 
-    pub(crate) fn check_issued_by(&self, issuer: &Self) -> Result<(), CertificateFault> {
-        if self.issuer != issuer.subject {
-            return Err(CertificateFault::Issuer);
+    pub(crate) fn check_issuer(&self, issuer: &Self) -> Result<(), CertificateFault> {
+        if self.issuer == issuer.subject {
+            return Ok(());
         }
+        Err(CertificateFault::Issuer)
+    }
+
+    /// The dear part: a P-384 verification.
+    pub(crate) fn check_signed_by(&self, issuer: &Self) -> Result<(), CertificateFault> {
         issuer
             .key
             .verify(self.tbs, &self.signature)

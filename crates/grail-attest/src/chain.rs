@@ -8,6 +8,7 @@ use p384::ecdsa::VerifyingKey;
 
 use crate::{
     anchor::TrustAnchor,
+    cache::{ChainCache, Prefix},
     certificate::Certificate,
     error::{CertificateFault, EvidenceError, Position},
     time::UnixTime,
@@ -20,14 +21,23 @@ pub(crate) struct VerifiedLeaf {
     pub(crate) not_after: UnixTime,
 }
 
-/// Verifies `cabundle` (root first) and `leaf` at the instant `at`, and that the leaf was also
-/// valid when it signed, at `timestamp`.
+/// When a chain must be valid.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Instants {
+    /// The instant of verification, for every certificate.
+    pub(crate) at: UnixTime,
+    /// When the leaf signed, for it.
+    pub(crate) signed_at: UnixTime,
+}
+
+/// Verifies `cabundle` (root first) and `leaf` at both instants. Signatures that `cache` remembers
+/// are not verified again; all else is.
 pub(crate) fn verify_chain(
     anchor: &TrustAnchor,
     cabundle: &[&[u8]],
     leaf: &[u8],
-    at: UnixTime,
-    timestamp: UnixTime,
+    instants: Instants,
+    cache: &mut ChainCache,
 ) -> Result<VerifiedLeaf, EvidenceError> {
     let (root, intermediates): (&[u8], _) = match cabundle {
         [root, intermediates @ ..] => (root, intermediates),
@@ -47,7 +57,9 @@ pub(crate) fn verify_chain(
         let position = Position::Intermediate(index);
         authorities.push((position, parse(position, der)?));
     }
+    let leaf_der = leaf;
     let leaf = parse(Position::Leaf, leaf)?;
+    let Instants { at, signed_at } = instants;
     for (below, (position, authority)) in authorities.iter().rev().enumerate() {
         authority
             .check_ca(below)
@@ -57,17 +69,23 @@ pub(crate) fn verify_chain(
     leaf.check_leaf()
         .and_then(|()| leaf.check_validity(at))
         .map_err(refused(Position::Leaf))?;
-    leaf.check_validity(timestamp)
-        .map_err(|_| EvidenceError::TimestampOutsideLeaf { timestamp })?;
+    leaf.check_validity(signed_at)
+        .map_err(|_| EvidenceError::TimestampOutsideLeaf {
+            timestamp: signed_at,
+        })?;
 
     let issued = authorities
         .iter()
         .skip(1)
         .map(|(position, certificate)| (*position, certificate))
         .chain([(Position::Leaf, &leaf)]);
-    for ((_, issuer), (position, certificate)) in authorities.iter().zip(issued) {
+    let ders = intermediates.iter().copied().chain([leaf_der]);
+    let mut prefix = Prefix::root(anchor.der());
+    for (((_, issuer), (position, certificate)), der) in authorities.iter().zip(issued).zip(ders) {
+        prefix = prefix.followed_by(der);
         certificate
-            .check_issued_by(issuer)
+            .check_issuer(issuer)
+            .and_then(|()| cache.once(prefix, || certificate.check_signed_by(issuer)))
             .map_err(refused(position))?;
     }
     Ok(VerifiedLeaf {

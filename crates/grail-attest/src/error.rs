@@ -40,11 +40,12 @@ pub enum CertificateFault {
         /// The version, counted from 1.
         got: u8,
     },
-    /// Not ecdsa-with-SHA384, or two different algorithms inside and outside.
-    #[error("signature algorithm is not ecdsa-with-sha384")]
+    /// Another than this place asks for (Nitro: ecdsa-with-SHA384), or two different ones inside
+    /// and outside.
+    #[error("signature algorithm is not the one expected here")]
     SignatureAlgorithm,
-    /// Not an uncompressed P-384 point.
-    #[error("public key is not an uncompressed p-384 point")]
+    /// Not an uncompressed point of the curve that this place asks for (Nitro: P-384).
+    #[error("public key is not an uncompressed point of the curve expected here")]
     PublicKey,
     /// The same extension twice.
     #[error("extension {oid} occurs twice")]

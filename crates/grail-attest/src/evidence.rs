@@ -7,9 +7,10 @@ use grail_types::{Bridge, Measurement};
 use crate::{
     anchor::TrustAnchor,
     error::EvidenceError,
+    expect::{Attested, Binding, expect_pinned},
     pinned::PinnedImages,
     time::UnixTime,
-    verify::{Attested, Expected, verify},
+    verify::verify,
 };
 
 /// What a signer's evidence must say.
@@ -48,15 +49,12 @@ pub fn verify_signer_evidence(
         .public_key()
         .and_then(|bytes| XOnlyPublicKey::from_slice(bytes).ok())
         .ok_or(EvidenceError::SignerKey)?;
-    let attested = document.expect(&Expected {
-        references: &images.references(anchor.tee()),
-        user_data: Some(&evidence_user_data(
-            bridge,
-            EvidencePurpose::Signer,
-            &public_key,
-        )),
+    let user_data = evidence_user_data(bridge, EvidencePurpose::Signer, &public_key);
+    let binding = Binding {
+        user_data: Some(&user_data),
         nonce: *nonce,
-    })?;
+    };
+    let attested = expect_pinned(document, images, &binding)?;
     Ok(AttestedSigner {
         public_key,
         attested,

@@ -15,6 +15,10 @@ pub enum TeeKind {
     Development,
     /// AWS Nitro Enclaves.
     Nitro,
+    /// AMD SEV-SNP.
+    SevSnp,
+    /// Intel TDX.
+    Tdx,
 }
 
 impl TeeKind {
@@ -23,6 +27,18 @@ impl TeeKind {
         match self {
             Self::Development => 0,
             Self::Nitro => 1,
+            Self::SevSnp => 2,
+            Self::Tdx => 3,
+        }
+    }
+
+    /// Its name, as documents of images have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Nitro => "nitro",
+            Self::SevSnp => "sev-snp",
+            Self::Tdx => "tdx",
         }
     }
 }
@@ -57,6 +73,44 @@ pub struct Image {
     pub class: ImageClass,
     /// What it measures to.
     pub measurement: Measurement,
+}
+
+/// An image whose platform leaves its memory where it is: it may hold a share of a group key, which
+/// a copy of its memory would double.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareHolder(Image);
+
+/// An image that may hold no share of a group key.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[error("expected an image of class resident to hold a share of a group key, got {got:?}")]
+pub struct NotResident {
+    /// Its class.
+    pub got: ImageClass,
+}
+
+impl Image {
+    /// The proof that it may hold a share of a group key.
+    pub const fn share_holder(self) -> Result<ShareHolder, NotResident> {
+        match self.class {
+            ImageClass::Resident => Ok(ShareHolder(self)),
+            got @ ImageClass::Migratable => Err(NotResident { got }),
+        }
+    }
+}
+
+impl ShareHolder {
+    /// The image.
+    pub const fn image(&self) -> &Image {
+        &self.0
+    }
+}
+
+impl NotResident {
+    /// A stable word for logs, APIs and metrics.
+    pub const fn code(&self) -> &'static str {
+        "image-not-resident"
+    }
 }
 
 /// The allowed images, under a counter that only grows. Always valid: made only by [`Images::new`].
@@ -185,6 +239,33 @@ mod tests {
             assert_eq!(Images::new(1, pair.to_vec()), Err(ImagesError::Unsorted));
         }
         assert!(Images::new(1, (0..64).map(image).collect()).is_ok());
+    }
+
+    #[test]
+    fn only_a_resident_image_may_hold_a_share() {
+        let resident = image(1);
+        assert_eq!(*resident.share_holder().unwrap().image(), resident);
+        let migratable = Image {
+            class: ImageClass::Migratable,
+            ..resident
+        };
+        let refused = migratable.share_holder().unwrap_err();
+        assert_eq!(refused.got, ImageClass::Migratable);
+        assert_eq!(refused.code(), "image-not-resident");
+    }
+
+    #[test]
+    fn each_kind_has_a_tag_and_a_name_of_its_own() {
+        let kinds = [
+            (TeeKind::Development, 0),
+            (TeeKind::Nitro, 1),
+            (TeeKind::SevSnp, 2),
+            (TeeKind::Tdx, 3),
+        ];
+        for (kind, tag) in kinds {
+            assert_eq!(kind.tag(), tag);
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
+        }
     }
 
     #[test]

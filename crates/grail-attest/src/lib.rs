@@ -13,6 +13,7 @@
 //! which channel it came over: freshness comes from a nonce, binding from `user_data`.
 
 mod anchor;
+mod cache;
 mod cbor;
 mod certificate;
 mod chain;
@@ -20,6 +21,7 @@ mod cose;
 mod document;
 mod error;
 mod evidence;
+mod expect;
 mod images;
 mod pinned;
 mod protocol;
@@ -27,6 +29,7 @@ mod time;
 mod verify;
 
 pub use anchor::TrustAnchor;
+pub use cache::ChainCache;
 pub use cbor::CborError;
 pub use document::{
     CABUNDLE_MAX, DOCUMENT_BYTES_MAX, MODULE_ID_BYTES_MAX, NONCE_BYTES_MAX, PCR_COUNT_MAX,
@@ -34,11 +37,14 @@ pub use document::{
 };
 pub use error::{CertificateFault, EvidenceError, Position};
 pub use evidence::{AttestedSigner, SignerExpectation, verify_signer_evidence};
-pub use images::{IMAGES_MAX, Image, ImageClass, Images, ImagesError, TeeKind};
-pub use pinned::{ImagesNotPinned, PinnedImages};
+pub use expect::{Attested, Binding, Claims, Expected, expect, expect_pinned};
+pub use images::{
+    IMAGES_MAX, Image, ImageClass, Images, ImagesError, NotResident, ShareHolder, TeeKind,
+};
+pub use pinned::{ImagesNotPinned, PinnedImages, ShareRefused};
 pub use protocol::{PROTOCOL_JSON_BYTES_MAX, Protocol};
 pub use time::UnixTime;
-pub use verify::{Attested, Expected, FUTURE_TOLERANCE_MS, VerifiedDocument, verify};
+pub use verify::{FUTURE_TOLERANCE_MS, VerifiedDocument, verify, verify_with};
 
 /// What simulated hardware writes documents with.
 #[cfg(feature = "development")]

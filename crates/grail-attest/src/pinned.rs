@@ -3,7 +3,10 @@
 use grail_types::{ImagesHash, Measurement, Params};
 use thiserror::Error;
 
-use crate::images::{Images, TeeKind};
+use crate::{
+    expect::{Attested, Claims},
+    images::{Images, NotResident, ShareHolder, TeeKind},
+};
 
 /// A document of images whose hash the protocol parameters carry. Evidence is verified against
 /// nothing else.
@@ -18,6 +21,17 @@ pub struct ImagesNotPinned {
     pub expected: ImagesHash,
     /// The document's.
     pub got: ImagesHash,
+}
+
+/// Why what evidence shows may hold no share of a group key.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ShareRefused {
+    /// No image of its kind.
+    #[error("no image of this kind and measurement is listed")]
+    NotListed,
+    /// Its platform may copy its memory.
+    #[error(transparent)]
+    NotResident(#[from] NotResident),
 }
 
 impl PinnedImages {
@@ -51,6 +65,36 @@ impl PinnedImages {
             .map(|image| image.measurement)
             .collect()
     }
+
+    /// The proof that what was attested may hold a share of a group key: every listing of it says
+    /// that its platform leaves its memory where it is.
+    pub fn share_holder<E: Claims>(
+        &self,
+        attested: &Attested<E>,
+    ) -> Result<ShareHolder, ShareRefused> {
+        let evidence = attested.evidence();
+        let mut shown = self.0.images().iter().filter(|image| {
+            image.tee == evidence.tee() && image.measurement == *evidence.measurement()
+        });
+        let holder = shown
+            .next()
+            .ok_or(ShareRefused::NotListed)?
+            .share_holder()?;
+        for other in shown {
+            let _also = other.share_holder()?;
+        }
+        Ok(holder)
+    }
+}
+
+impl ShareRefused {
+    /// A stable word for logs, APIs and metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotListed => "measurement-not-listed",
+            Self::NotResident(refused) => refused.code(),
+        }
+    }
 }
 
 impl ImagesNotPinned {
@@ -66,7 +110,11 @@ mod tests {
     use grail_types::Network;
 
     use super::*;
-    use crate::images::{Image, ImageClass};
+    use crate::{
+        error::EvidenceError,
+        expect::{Expected, expect},
+        images::{Image, ImageClass},
+    };
 
     fn image(tee: TeeKind, number: u8) -> Image {
         Image {
@@ -100,6 +148,61 @@ mod tests {
             got: other.hash(),
         };
         assert_eq!(PinnedImages::new(other, &params), Err(expected));
+    }
+
+    struct Shown(Image);
+
+    impl Claims for Shown {
+        fn tee(&self) -> TeeKind {
+            self.0.tee
+        }
+
+        fn measurement(&self) -> &Measurement {
+            &self.0.measurement
+        }
+
+        fn check_user_data(&self, _: Option<&[u8]>) -> Result<(), EvidenceError> {
+            Ok(())
+        }
+
+        fn check_nonce(&self, _: Option<&[u8]>) -> Result<(), EvidenceError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_holds_a_share_is_listed_as_resident_and_as_nothing_else() {
+        let resident = image(TeeKind::SevSnp, 1);
+        let migratable = Image {
+            class: ImageClass::Migratable,
+            ..resident
+        };
+        let code = |list: &[Image], shown: Image| {
+            let images = Images::new(1, list.to_vec()).unwrap();
+            let params = Params::preset(Network::Regtest, images.hash());
+            let pinned = PinnedImages::new(images, &params).unwrap();
+            let expected = Expected {
+                references: &[shown.measurement],
+                user_data: None,
+                nonce: None,
+            };
+            let attested = expect(Shown(shown), &expected).unwrap();
+            let holder = pinned.share_holder(&attested);
+            holder.map_or_else(|refused| refused.code(), |_| "holds")
+        };
+        assert_eq!(code(&[resident], resident), "holds");
+        assert_eq!(code(&[migratable], resident), "image-not-resident");
+        // Listed both ways, the weaker counts.
+        assert_eq!(
+            code(&[resident, migratable], resident),
+            "image-not-resident"
+        );
+        let of_another_kind = image(TeeKind::Tdx, 1);
+        assert_eq!(code(&[of_another_kind], resident), "measurement-not-listed");
+        assert_eq!(
+            code(&[image(TeeKind::SevSnp, 2)], resident),
+            "measurement-not-listed"
+        );
     }
 
     #[test]

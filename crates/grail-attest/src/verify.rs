@@ -7,10 +7,13 @@ use grail_types::Measurement;
 
 use crate::{
     anchor::TrustAnchor,
-    chain::verify_chain,
+    cache::ChainCache,
+    chain::{Instants, verify_chain},
     cose::Envelope,
     document::{DOCUMENT_BYTES_MAX, PCR_BYTES, Payload, Pcrs},
     error::EvidenceError,
+    expect::{Attested, Claims, Expected, expect},
+    images::TeeKind,
     time::UnixTime,
 };
 
@@ -24,6 +27,7 @@ const IMAGE_PCR_COUNT: usize = 3;
 /// yet whether that is what should run: see [`VerifiedDocument::expect`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct VerifiedDocument {
+    tee: TeeKind,
     module_id: String,
     timestamp: UnixTime,
     leaf_not_after: UnixTime,
@@ -45,6 +49,17 @@ pub fn verify(
     anchor: &TrustAnchor,
     at: UnixTime,
 ) -> Result<VerifiedDocument, EvidenceError> {
+    verify_with(document, anchor, at, &mut ChainCache::new(0))
+}
+
+/// The same, with signatures of chains remembered: for whoever verifies many documents. The verdict
+/// is that of [`verify`], whatever was verified before.
+pub fn verify_with(
+    document: &[u8],
+    anchor: &TrustAnchor,
+    at: UnixTime,
+    cache: &mut ChainCache,
+) -> Result<VerifiedDocument, EvidenceError> {
     if document.len() > DOCUMENT_BYTES_MAX {
         return Err(EvidenceError::DocumentTooLarge {
             max: DOCUMENT_BYTES_MAX,
@@ -61,11 +76,15 @@ pub fn verify(
         anchor,
         &payload.cabundle,
         payload.certificate,
-        at,
-        timestamp,
+        Instants {
+            at,
+            signed_at: timestamp,
+        },
+        cache,
     )?;
     envelope.verify(&leaf.key)?;
     Ok(VerifiedDocument {
+        tee: anchor.tee(),
         module_id: payload.module_id.to_owned(),
         timestamp,
         leaf_not_after: leaf.not_after,
@@ -92,47 +111,10 @@ fn measurement_of(pcrs: &Pcrs) -> Result<Measurement, EvidenceError> {
     Ok(Measurement { pcr0, pcr1, pcr2 })
 }
 
-/// What a document must say; everything is compared exactly, and an absent value only equals
-/// `None`.
-#[derive(Clone, Copy, Debug)]
-pub struct Expected<'a> {
-    /// The reference values: images that may run. None listed, none accepted.
-    pub references: &'a [Measurement],
-    /// `user_data`.
-    pub user_data: Option<&'a [u8]>,
-    /// The challenge that the document answers; `None` for a document that answers none, which
-    /// says nothing about freshness.
-    pub nonce: Option<&'a [u8]>,
-}
-
-/// A verified document that says what was expected of it.
-#[must_use]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attested {
-    document: VerifiedDocument,
-}
-
 impl VerifiedDocument {
     /// Holds the document against what it must say.
     pub fn expect(self, expected: &Expected<'_>) -> Result<Attested, EvidenceError> {
-        if !expected.references.contains(&self.measurement) {
-            return Err(EvidenceError::Measurement {
-                got: Box::new(self.measurement),
-            });
-        }
-        if self.user_data() != expected.user_data {
-            return Err(EvidenceError::UserData {
-                expected: shown(expected.user_data),
-                got: shown(self.user_data()),
-            });
-        }
-        if self.nonce() != expected.nonce {
-            return Err(EvidenceError::Nonce {
-                expected: shown(expected.nonce),
-                got: shown(self.nonce()),
-            });
-        }
-        Ok(Attested { document: self })
+        expect(self, expected)
     }
 
     /// A platform configuration register, 48 bytes; `None` if the document has none with this
@@ -194,10 +176,40 @@ impl fmt::Debug for VerifiedDocument {
     }
 }
 
+impl Claims for VerifiedDocument {
+    fn tee(&self) -> TeeKind {
+        self.tee
+    }
+
+    fn measurement(&self) -> &Measurement {
+        &self.measurement
+    }
+
+    fn check_user_data(&self, expected: Option<&[u8]>) -> Result<(), EvidenceError> {
+        if self.user_data() == expected {
+            return Ok(());
+        }
+        Err(EvidenceError::UserData {
+            expected: shown(expected),
+            got: shown(self.user_data()),
+        })
+    }
+
+    fn check_nonce(&self, expected: Option<&[u8]>) -> Result<(), EvidenceError> {
+        if self.nonce() == expected {
+            return Ok(());
+        }
+        Err(EvidenceError::Nonce {
+            expected: shown(expected),
+            got: shown(self.nonce()),
+        })
+    }
+}
+
 impl Attested {
     /// The document.
     pub fn document(&self) -> &VerifiedDocument {
-        &self.document
+        self.evidence()
     }
 }
 

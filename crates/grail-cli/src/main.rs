@@ -1,14 +1,14 @@
 //! `grail`: reads the command line, runs one command, prints its answer.
 //!
-//! Exit codes: 0 done, 1 failed (the error has a code; `spell verify` and `auditor` have printed
-//! what is wrong), 2 wrong usage.
+//! Exit codes: 0 done, 1 failed (the error has a code; `spell verify`, `attest verify` and
+//! `auditor` have printed what is wrong), 2 wrong usage.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use grail_cli::arguments::{
-    Arguments, Command, Explained, OperatorCommand, OperatorKey, PassphraseCommand, Receipts,
-    ReceiptsCommand, SpellCommand, WalletCommand,
+    Arguments, AttestCommand, Command, Explained, OperatorCommand, OperatorKey, PassphraseCommand,
+    Receipts, ReceiptsCommand, SpellCommand, WalletCommand,
 };
 use grail_cli::home::keep_private;
 use grail_cli::progress::{Bar, JsonNotes, Progress};
@@ -43,7 +43,10 @@ fn run(arguments: &Arguments) -> Result<bool, Failure> {
         &mut bar
     };
     let is_json = arguments.is_json();
-    let is_of_wallet = !matches!(arguments.command, Command::Spell(_) | Command::Auditor(_));
+    let is_of_wallet = !matches!(
+        arguments.command,
+        Command::Spell(_) | Command::Attest(_) | Command::Auditor(_)
+    );
     if let Some(settings) = arguments.settings().filter(|_| is_of_wallet) {
         keep_private(&settings.home, progress);
     }
@@ -145,6 +148,12 @@ fn answer(arguments: &Arguments, progress: &mut dyn Progress) -> Result<Answer, 
             let mut stdin = std::io::stdin().lock();
             let report = SpellsReport(commands::verify(&asked.files, network, &mut stdin));
             is_good = report.all_valid();
+            Box::new(report)
+        }
+        Command::Attest(AttestCommand::Verify(asked)) => {
+            let mut stdin = std::io::stdin().lock();
+            let report = commands::verify_evidence(asked, &mut stdin)?;
+            is_good = report.is_valid;
             Box::new(report)
         }
         Command::Operator(asked) => operator(asked, arguments, progress)?,

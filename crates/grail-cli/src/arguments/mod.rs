@@ -1,5 +1,6 @@
 //! The command line.
 
+mod attest;
 mod explain;
 mod operator;
 
@@ -16,6 +17,7 @@ use grail_wallet::fund::{FEE_RATE_MAX, FEE_RATE_MIN};
 use crate::passphrase::{PASSPHRASE, PassphraseSource};
 use crate::session::Settings;
 
+pub use attest::{AttestCommand, EvidenceKind, ExpectedRegister, VerifyEvidence};
 pub use explain::{AtBlock, Explain, Explained};
 pub use operator::{
     Approve, BasisArguments, CancelRotation, NewOperatorKey, OperatorCommand, OperatorKey,
@@ -178,6 +180,9 @@ pub enum Command {
     /// Spells of transactions; needs no wallet, no node and no network.
     #[command(subcommand)]
     Spell(SpellCommand),
+    /// Attestation evidence of a TEE; needs no wallet, no node and no network.
+    #[command(subcommand)]
+    Attest(AttestCommand),
     /// Follow the roster NFT from its deployment and check every step, from a Bitcoin node alone.
     Auditor(Audit),
     /// What the operators' administrators do: rotations are proposed, approved, taken back and paid

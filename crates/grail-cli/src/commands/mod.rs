@@ -1,6 +1,7 @@
 //! The commands, one file each: what is asked of node and API, in which order, and the answer.
 
 mod address;
+mod attest;
 mod auditor;
 mod balance;
 mod bridge;
@@ -26,6 +27,7 @@ mod status;
 mod words;
 
 pub use address::address;
+pub use attest::verify_evidence;
 pub use auditor::{Question, audit, read_chain};
 pub use balance::balance;
 pub use bridge::bridge;

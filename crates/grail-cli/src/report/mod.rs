@@ -3,6 +3,7 @@
 mod audit;
 mod bridge;
 mod diagnostic;
+mod evidence;
 mod explain;
 mod operator;
 mod receipts;
@@ -22,6 +23,7 @@ pub use bridge::{
     RostersReport, SignerReport,
 };
 pub use diagnostic::diagnostic;
+pub use evidence::{EvidenceReport, EvidenceView, PlatformView, RegisterView};
 pub use explain::{Counted, Explanation, Reason, SpellSummary, StepExplanation};
 pub use operator::{ChangedValue, OperatorKeyMade, RosterToCome, RotationReport};
 pub use receipts::{HandedIn, HandedInReceipts, Outcome};
