@@ -1,55 +1,55 @@
 //! The calls, by name.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
-use crate::{ask, believe, failure::Failure, keys, receipts, reclaim};
+use crate::ask::{CheckAnswer, Wish};
+use crate::believe::Shown;
+use crate::failure::Failure;
+use crate::keys::{self, CheckWords, NewWords, SlotOf, SlotsAt};
+use crate::receipts::{CheckReceipt, CheckStatus};
+use crate::reclaim::Reclaim;
 
-/// Everything that a page can ask.
-#[derive(Deserialize)]
-#[serde(tag = "call", rename_all = "kebab-case")]
-pub enum Call {
-    /// Which core this is.
-    About,
-    /// What the API shows of its bridge, with a verdict on each part.
-    Bridge(believe::Shown),
-    /// Whether a wish can be served, and what it offers for the fee.
-    Wish(ask::Wish),
-    /// The answer to a wish: the one call that gives an address to pay to.
-    CheckAnswer(Box<ask::CheckAnswer>),
-    /// A receipt as it lies in a file.
-    CheckReceipt(receipts::CheckReceipt),
-    /// What the API says of a request.
-    CheckStatus(Box<receipts::CheckStatus>),
-    /// New words.
-    NewWords(keys::NewWords),
-    /// Whether these are words of a wallet.
-    CheckWords(keys::CheckWords),
-    /// What a request takes from the words.
-    Slot(keys::SlotOf),
-    /// The slots of a time.
-    Slots(keys::SlotsAt),
-    /// A deposit taken back: a signed transaction.
-    Reclaim(Box<reclaim::Reclaim>),
+/// Answers the call `name` with these arguments.
+pub fn answer(name: &str, arguments: Map<String, Value>) -> Result<Value, Failure> {
+    match name {
+        // Which core this is.
+        "about" => json(keys::about()),
+        // What the API shows of its bridge, with a verdict on each part.
+        "bridge" => json(read::<Shown>(arguments)?.verdict()?),
+        // Whether a wish can be served, and what it offers for the fee.
+        "wish" => json(read::<Wish>(arguments)?.check()?),
+        // The answer to a wish: the one call that gives an address to pay to.
+        "check-answer" => json(read::<CheckAnswer>(arguments)?.check()?),
+        // A receipt as it lies in a file.
+        "check-receipt" => json(read::<CheckReceipt>(arguments)?.check()?),
+        // What the API says of a request.
+        "check-status" => json(read::<CheckStatus>(arguments)?.check()?),
+        "new-words" => json(read::<NewWords>(arguments)?.make()?),
+        "check-words" => json(read::<CheckWords>(arguments)?.check()?),
+        // What a request takes from the words.
+        "slot" => json(read::<SlotOf>(arguments)?.terms()?),
+        // The slots of a time.
+        "slots" => json(read::<SlotsAt>(arguments)?.list()),
+        // A deposit taken back: a signed transaction.
+        "reclaim" => json(read::<Reclaim>(arguments)?.make()?),
+        other => Err(Failure::new(
+            "call-unknown",
+            format!("this core does not know the call {other:?}"),
+        )),
+    }
 }
 
-impl Call {
-    /// Its answer.
-    pub fn answer(self) -> Result<Value, Failure> {
-        match self {
-            Self::About => json(keys::about()),
-            Self::Bridge(shown) => json(shown.verdict()?),
-            Self::Wish(wish) => json(wish.check()?),
-            Self::CheckAnswer(call) => json(call.check()?),
-            Self::CheckReceipt(call) => json(call.check()?),
-            Self::CheckStatus(call) => json(call.check()?),
-            Self::NewWords(call) => json(call.make()?),
-            Self::CheckWords(call) => json(call.check()?),
-            Self::Slot(call) => json(call.terms()?),
-            Self::Slots(call) => json(call.list()),
-            Self::Reclaim(call) => json(call.make()?),
-        }
-    }
+/// One way of reading for all calls: each more would be another copy of every type's reader.
+fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, Failure> {
+    read_value(Value::Object(arguments))
+}
+
+/// The same of a part.
+pub fn read_value<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
+    serde_json::from_value(value)
+        .map_err(|error| Failure::new("call-malformed", error.to_string()))
 }
 
 fn json(value: impl Serialize) -> Result<Value, Failure> {

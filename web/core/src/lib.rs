@@ -18,9 +18,8 @@ mod receipts;
 mod reclaim;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use call::Call;
 use failure::Failure;
 
 /// Longest call that is read: a history of a few hundred rosters with their transactions.
@@ -48,7 +47,10 @@ fn answered(call: &[u8]) -> Result<Value, Failure> {
         let detail = format!("expected at most {CALL_BYTES_MAX} bytes, got {}", call.len());
         return Err(Failure::new("call-too-long", detail));
     }
-    let call: Call = serde_json::from_slice(call)
+    let mut call: Map<String, Value> = serde_json::from_slice(call)
         .map_err(|error| Failure::new("call-malformed", error.to_string()))?;
-    call.answer()
+    match call.remove("call") {
+        Some(Value::String(name)) => call::answer(&name, call),
+        _ => Err(Failure::new("call-malformed", "expected a call that names itself")),
+    }
 }

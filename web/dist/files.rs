@@ -1,0 +1,12 @@
+// Written by `cargo xtask web`: the page's files, as `grail-backend` embeds them.
+&[
+    ("assets/core-BmiQ6SAj.wasm.gz", include_bytes!("assets/core-BmiQ6SAj.wasm.gz")),
+    #[cfg(feature = "development")]
+    ("assets/core-development-CO_W_eY0.wasm.gz", include_bytes!("assets/core-development-CO_W_eY0.wasm.gz")),
+    ("assets/core.worker-DZQ4WnvO.js.gz", include_bytes!("assets/core.worker-DZQ4WnvO.js.gz")),
+    ("assets/index-CGRnXf-g.js.gz", include_bytes!("assets/index-CGRnXf-g.js.gz")),
+    ("assets/index-D4wDECvE.css.gz", include_bytes!("assets/index-D4wDECvE.css.gz")),
+    ("icon.svg.gz", include_bytes!("icon.svg.gz")),
+    ("index.html", include_bytes!("index.html")),
+    ("manifest.json", include_bytes!("manifest.json")),
+]
