@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::contracts::{self, LINKER, RUST_SOURCES};
 use crate::setup;
-use crate::shell::{on_path, output_of, root, run};
+use crate::shell::{cargo, on_path, output_of, root, run};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Least version of Node, major and minor: what Vite asks for.
@@ -75,16 +75,26 @@ pub fn test() -> Result<()> {
         "tsconfig.json",
     ])?;
     node(&["node_modules/vitest/vitest.mjs", "run"])?;
+    // The same calls, natively and in both files.
+    for features in ["", "development"] {
+        run(cargo().current_dir(folder().join("core")).args([
+            "test",
+            "--locked",
+            "--features",
+            features,
+        ]))?;
+    }
     node(&["--test", "tests/imports.mjs", "tests/verdicts.mjs"])
 }
 
 /// The page in a real browser, on a bridge that runs: a peg-in from the form to `paid`.
-pub fn end_to_end(demo: &Path) -> Result<()> {
+pub fn end_to_end(demo: &Path, bitcoind: &Path) -> Result<()> {
     check_node()?;
     install_packages()?;
     run(node_in_web()?
         .args(["--test", "tests/peg-in.e2e.mjs"])
-        .env("GRAIL_DEMO", demo))
+        .env("GRAIL_DEMO", demo)
+        .env("BITCOIND_EXE", bitcoind))
 }
 
 fn compile(core: Core) -> Result<Vec<u8>> {

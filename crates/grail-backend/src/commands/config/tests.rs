@@ -38,7 +38,7 @@ const SAMPLES: [(&str, Sample); 16] = [
     ("prover-fee-address", Like("bc1q…")),
     ("prover-fee-max", Like("5000")),
     ("web", Like("/usr/share/grail/web")),
-    ("no-web", Like("true")),
+    ("no-web", Set("false")),
 ];
 
 const HEAD: &str = "\
