@@ -4,7 +4,7 @@
     #[cfg(feature = "development")]
     ("assets/core-development-CO_W_eY0.wasm.gz", include_bytes!("assets/core-development-CO_W_eY0.wasm.gz")),
     ("assets/core.worker-DZQ4WnvO.js.gz", include_bytes!("assets/core.worker-DZQ4WnvO.js.gz")),
-    ("assets/index-CGRnXf-g.js.gz", include_bytes!("assets/index-CGRnXf-g.js.gz")),
+    ("assets/index-Cn3Au8bA.js.gz", include_bytes!("assets/index-Cn3Au8bA.js.gz")),
     ("assets/index-D4wDECvE.css.gz", include_bytes!("assets/index-D4wDECvE.css.gz")),
     ("icon.svg.gz", include_bytes!("icon.svg.gz")),
     ("index.html", include_bytes!("index.html")),

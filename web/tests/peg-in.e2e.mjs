@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 
 import { bridge as running, browser as launched, helper, picture } from "./support.mjs";
 
@@ -17,6 +17,7 @@ before(async () => {
   bridge = await running();
   browser = await launched(bridge.api);
 });
+afterEach(() => browser.close());
 after(async () => {
   await browser?.end();
   bridge?.end();
@@ -27,6 +28,7 @@ const at = (path) => new URL(path, bridge.api).href;
 /** Words made in the page and typed again, as somebody with a paper does. */
 async function makeWords(page) {
   await page.getByRole("button", { name: "Make new words" }).click();
+  await page.locator("[data-test=words] li").first().waitFor();
   const words = await page.locator("[data-test=words] li").allTextContents();
   assert.equal(words.length, 12);
   await page.getByRole("button", { name: "I have written them down" }).click();

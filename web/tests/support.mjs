@@ -58,8 +58,10 @@ export async function browser(api) {
   const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
   const running = await chromium.launch({ executablePath, args: CHROMIUM_ARGUMENTS });
   const faults = [];
+  const contexts = [];
   const open = async (options = {}) => {
     const context = await running.newContext({ viewport: WIDTHS.wide, acceptDownloads: true, ...options });
+    contexts.push(context);
     await context.addInitScript(() => {
       addEventListener("securitypolicyviolation", (event) =>
         console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI}`),
@@ -79,7 +81,9 @@ export async function browser(api) {
     });
     return page;
   };
-  return { open, faults, end: () => running.close() };
+  /** Ends what was opened: each page holds connections. */
+  const close = () => Promise.all(contexts.splice(0).map((context) => context.close()));
+  return { open, close, faults, end: () => running.close() };
 }
 
 /** Pictures of what is shown at both widths, and in the dark. */

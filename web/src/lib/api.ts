@@ -99,16 +99,35 @@ export function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Events of a request, or of the bridge: hints. `heard` asks anew; `lost` is told of silence. */
+/**
+ * Events of a request, or of the bridge: hints. `heard` asks anew; `lost` is told of silence. A tab
+ * that nobody sees has no stream: browsers open six connections to an address in all their tabs.
+ */
 export function follow(request: string | null, heard: () => void, lost: (is: boolean) => void) {
-  const stream = new EventSource(request ? `/v1/events?request=${request}` : "/v1/events");
-  for (const name of ["request", "settlement", "tip", "reset"]) {
-    stream.addEventListener(name, heard);
-  }
-  stream.onopen = () => {
-    lost(false);
-    heard();
+  let stream: EventSource | null = null;
+  const open = () => {
+    stream = new EventSource(request ? `/v1/events?request=${request}` : "/v1/events");
+    for (const name of ["request", "settlement", "tip", "reset"]) {
+      stream.addEventListener(name, heard);
+    }
+    stream.onopen = () => {
+      lost(false);
+      heard();
+    };
+    stream.onerror = () => lost(true);
   };
-  stream.onerror = () => lost(true);
-  return () => stream.close();
+  const close = () => {
+    stream?.close();
+    stream = null;
+  };
+  const seen = () => {
+    if (document.hidden) close();
+    else if (!stream) open();
+  };
+  document.addEventListener("visibilitychange", seen);
+  seen();
+  return () => {
+    document.removeEventListener("visibilitychange", seen);
+    close();
+  };
 }
