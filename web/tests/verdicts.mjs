@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { load } from "./imports.mjs";
+import { load } from "./core.mjs";
 
 const folder = join(import.meta.dirname, "../core/tests");
 const read = (name) => JSON.parse(readFileSync(join(folder, name), "utf8"));

@@ -9,7 +9,7 @@ export interface Step {
 }
 
 const LINE: RequestState[] = ["awaiting-deposit", "unconfirmed", "ready", "settling", "paid"];
-const NAMES = ["Deposit paid", "Deposit confirmed", "Taken into a settlement", "Settlement signed and mined", "Paid"];
+const NAMES = ["Deposit seen", "Deposit confirmed", "Taken into a settlement", "Settlement signed and mined", "Paid"];
 
 /** Of a request that is served, five stages; of one that is not, those until it left the line. */
 export function steps(status: Pick<RequestStatus, "state" | "deposit" | "settlement">): Step[] {
