@@ -44,6 +44,13 @@ pub fn build(verify: bool) -> Result<()> {
     check_node()?;
     core()?;
     install_packages()?;
+    // The API's types, as its committed description has them.
+    node(&[
+        "node_modules/openapi-typescript/bin/cli.js",
+        "../docs/api/openapi.json",
+        "--output",
+        "built/schema.d.ts",
+    ])?;
     node(&["node_modules/vite/bin/vite.js", "build"])?;
     let pack = ["tools/pack.mjs", "--verify"];
     node(if verify { &pack } else { &pack[..1] })
@@ -104,8 +111,18 @@ fn compile(core: Core) -> Result<Vec<u8>> {
     let flags = rustflags(&target_dir)?;
     let mut cargo = contracts::cargo(&workspace);
     cargo
-        .args(["build", "--locked", "--release", "--lib", "--target", TARGET])
-        .args(["-Zbuild-std=std,panic_abort", "-Zbuild-std-features=optimize_for_size"])
+        .args([
+            "build",
+            "--locked",
+            "--release",
+            "--lib",
+            "--target",
+            TARGET,
+        ])
+        .args([
+            "-Zbuild-std=std,panic_abort",
+            "-Zbuild-std-features=optimize_for_size",
+        ])
         .arg("--target-dir")
         .arg(&target_dir)
         .env("RUSTC_BOOTSTRAP", "1")

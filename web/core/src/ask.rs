@@ -155,7 +155,9 @@ impl Wish {
         let roster = roster.map_err(|error| Failure::new("roster-invalid", error.to_string()))?;
         let rate = FeeRate::from_sat_per_kwu(self.fee_rate_sat_per_kvb.unwrap_or(0).div_ceil(4));
         let cap = default_fee_cap(Amount::from_sat(self.amount_sat), rate);
-        let create = Create::read(self.kind, &self.body)?.filled(protocol.bridge().network)?.capped(cap);
+        let create = Create::read(self.kind, &self.body)?
+            .filled(protocol.bridge().network)?
+            .capped(cap);
         Ok(WishVerdict {
             default_fee_cap_sat: cap.to_sat(),
             refused: create.parse(&protocol, &roster).err(),
@@ -214,7 +216,10 @@ impl CheckAnswer {
         let parsed = create.parse(&protocol, &roster)?;
         let checked = check_answer(&parsed, &roster, &self.answer)?;
         if self.answer.kind != self.kind {
-            return Err(Failure::new("answer-contradicts", "the answer is of another kind"));
+            return Err(Failure::new(
+                "answer-contradicts",
+                "the answer is of another kind",
+            ));
         }
         let delay_min = protocol.params().reclaim_delay_min;
         let own = self.own.as_ref();

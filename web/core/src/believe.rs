@@ -149,7 +149,10 @@ impl Shown {
             None => (
                 served.clone(),
                 first.ok_or_else(|| {
-                    Failure::new("history-gap", "expected the roster of epoch 0 first, got none")
+                    Failure::new(
+                        "history-gap",
+                        "expected the roster of epoch 0 first, got none",
+                    )
                 })?,
             ),
         };
@@ -157,8 +160,7 @@ impl Shown {
             let detail = "the API serves another bridge than the one that this browser has pinned";
             return Err(Failure::new("bridge-changed", detail));
         }
-        let followed =
-            follow_protocol(&pinned, MinedBy::Genesis(genesis), served, &self.rosters)?;
+        let followed = follow_protocol(&pinned, MinedBy::Genesis(genesis), served, &self.rosters)?;
         Ok(OfThePin { followed, genesis })
     }
 

@@ -48,11 +48,9 @@ fn read<T: DeserializeOwned>(arguments: Map<String, Value>) -> Result<T, Failure
 
 /// The same of a part.
 pub fn read_value<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
-    serde_json::from_value(value)
-        .map_err(|error| Failure::new("call-malformed", error.to_string()))
+    serde_json::from_value(value).map_err(|error| Failure::new("call-malformed", error.to_string()))
 }
 
 fn json(value: impl Serialize) -> Result<Value, Failure> {
-    serde_json::to_value(value)
-        .map_err(|error| Failure::new("answer-unwritten", error.to_string()))
+    serde_json::to_value(value).map_err(|error| Failure::new("answer-unwritten", error.to_string()))
 }

@@ -44,9 +44,8 @@ impl NewWords {
     /// The words.
     pub fn make(&self) -> Result<Words, Failure> {
         let mut entropy = Zeroizing::new([0; ENTROPY_BYTES]);
-        hex::decode_to_slice(self.entropy.as_str(), entropy.as_mut_slice()).map_err(|_| {
-            Failure::new("no-randomness", "expected 16 bytes of randomness in hex")
-        })?;
+        hex::decode_to_slice(self.entropy.as_str(), entropy.as_mut_slice())
+            .map_err(|_| Failure::new("no-randomness", "expected 16 bytes of randomness in hex"))?;
         let seed = Seed::from_entropy(&entropy, self.network)?;
         Ok(Words {
             words: seed.words().to_string(),
@@ -119,8 +118,9 @@ impl SlotOf {
         let secp = Secp256k1::new();
         let seed = Seed::parse(&self.words, self.network)?;
         let terms = SlotKeys::new(&secp, &seed).terms(&secp, self.slot);
-        let address = Address::from_script(&terms.destination, bitcoin::Network::from(self.network))
-            .map_err(|error| Failure::new("bad-address", error.to_string()))?;
+        let address =
+            Address::from_script(&terms.destination, bitcoin::Network::from(self.network))
+                .map_err(|error| Failure::new("bad-address", error.to_string()))?;
         Ok(SlotAnswer {
             slot: self.slot,
             reclaim_public_key: terms.reclaim_key.to_string(),

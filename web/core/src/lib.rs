@@ -44,13 +44,19 @@ pub fn answer(call: &[u8]) -> Vec<u8> {
 
 fn answered(call: &[u8]) -> Result<Value, Failure> {
     if call.len() > CALL_BYTES_MAX {
-        let detail = format!("expected at most {CALL_BYTES_MAX} bytes, got {}", call.len());
+        let detail = format!(
+            "expected at most {CALL_BYTES_MAX} bytes, got {}",
+            call.len()
+        );
         return Err(Failure::new("call-too-long", detail));
     }
     let mut call: Map<String, Value> = serde_json::from_slice(call)
         .map_err(|error| Failure::new("call-malformed", error.to_string()))?;
     match call.remove("call") {
         Some(Value::String(name)) => call::answer(&name, call),
-        _ => Err(Failure::new("call-malformed", "expected a call that names itself")),
+        _ => Err(Failure::new(
+            "call-malformed",
+            "expected a call that names itself",
+        )),
     }
 }

@@ -6,8 +6,8 @@ use bitcoin::{Amount, FeeRate, OutPoint, Transaction};
 use grail_api::CheckedReceipt;
 use grail_wallet::amount::parse_address;
 use grail_wallet::charms::CharmReader;
-use grail_wallet::reclaim::{Deposit, reclaim_plain};
 use grail_wallet::receipt::read_kept;
+use grail_wallet::reclaim::{Deposit, reclaim_plain};
 use grail_wallet::seed::Seed;
 use grail_wallet::slot::find_reclaim_key;
 use serde::{Deserialize, Serialize};
@@ -79,7 +79,11 @@ impl Reclaim {
         let wanted = &receipt.terms().reclaim_key;
         let key = find_reclaim_key(&secp, &seed, wanted, slot, self.height)?;
         let signed = reclaim_plain(&secp, &receipt, &deposit, to, rate, &key)?;
-        let amount = signed.output.iter().map(|output| output.value).sum::<Amount>();
+        let amount = signed
+            .output
+            .iter()
+            .map(|output| output.value)
+            .sum::<Amount>();
         let fee = deposit.output.value.checked_sub(amount);
         Ok(Reclaimed {
             id: receipt.request().to_string(),
@@ -99,7 +103,12 @@ impl Reclaim {
             let terms = receipt.terms();
             let mut reader = CharmReader::new(terms.network, Some(&terms.bridge));
             let carried = reader.carried(&transaction, vout);
-            return Ok(Deposit::from_transaction(receipt, &transaction, vout, carried)?);
+            return Ok(Deposit::from_transaction(
+                receipt,
+                &transaction,
+                vout,
+                carried,
+            )?);
         }
         match (self.outpoint, self.amount_sat) {
             (Some(outpoint), Some(amount)) => {
@@ -120,6 +129,9 @@ fn read_transaction(hex: &str) -> Result<Transaction, Failure> {
         return Err(Failure::new("bad-transaction", detail));
     }
     deserialize_hex(hex).map_err(|error| {
-        Failure::new("bad-transaction", format!("expected a transaction in hex: {error}"))
+        Failure::new(
+            "bad-transaction",
+            format!("expected a transaction in hex: {error}"),
+        )
     })
 }

@@ -70,18 +70,28 @@ fn every_call_is_answered_as_it_was() {
         let text = serde_json::to_string_pretty(&answers).unwrap();
         std::fs::write(answers_file(), format!("{text}\n")).unwrap();
     }
-    assert_eq!(read(&answers_file()), answers, "to write them anew: GRAIL_BLESS=1");
+    assert_eq!(
+        read(&answers_file()),
+        answers,
+        "to write them anew: GRAIL_BLESS=1"
+    );
 }
 
 #[test]
 fn what_is_no_call_is_told_so() {
-    let answer = |call: &[u8]| -> Value {
-        serde_json::from_slice(&grail_web_core::answer(call)).unwrap()
-    };
+    let answer =
+        |call: &[u8]| -> Value { serde_json::from_slice(&grail_web_core::answer(call)).unwrap() };
     for call in ["", "[]", "null", "{}", "{\"call\":1}", "\u{0}"] {
-        assert_eq!(answer(call.as_bytes())["error"]["code"], "call-malformed", "{call}");
+        assert_eq!(
+            answer(call.as_bytes())["error"]["code"],
+            "call-malformed",
+            "{call}"
+        );
     }
-    assert_eq!(answer(b"{\"call\":\"no\"}")["error"]["code"], "call-unknown");
+    assert_eq!(
+        answer(b"{\"call\":\"no\"}")["error"]["code"],
+        "call-unknown"
+    );
     let long = vec![b' '; grail_web_core::CALL_BYTES_MAX + 1];
     assert_eq!(answer(&long)["error"]["code"], "call-too-long");
 }

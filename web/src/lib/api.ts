@@ -1,5 +1,5 @@
 /** The HTTP API, typed from the committed OpenAPI. Believes nothing: the core checks answers. */
-import type { components } from "../api/schema";
+import type { components } from "../../built/schema";
 import { Failed } from "./failed";
 
 type Schemas = components["schemas"];

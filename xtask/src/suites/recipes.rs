@@ -6,7 +6,9 @@ use anyhow::Result;
 
 use super::Shard;
 use crate::shell::{cargo, root, run, succeeds};
-use crate::{bitcoind, contracts, fuzz, mutants, production, prover_server, setup, wallet_wasm, web};
+use crate::{
+    bitcoind, contracts, fuzz, mutants, production, prover_server, setup, wallet_wasm, web,
+};
 
 /// Tells tests that the programs they start were built from the sources as they are.
 const PROGRAMS_BUILT: &str = "GRAIL_PROGRAMS_BUILT";

@@ -317,7 +317,8 @@ pub async fn serve(backend: Arc<Backend>, doors: Doors) -> anyhow::Result<()> {
     });
     let serving = Arc::clone(&backend);
     roles.spawn(async move {
-        if let Err(error) = api::serve_with_page(serving, doors.api, doors.limits, doors.page).await {
+        if let Err(error) = api::serve_with_page(serving, doors.api, doors.limits, doors.page).await
+        {
             tracing::error!(error = %format!("{error:#}"), "the API ended");
         }
     });

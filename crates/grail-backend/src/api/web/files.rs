@@ -92,7 +92,10 @@ fn list(folder: &Path, within: &Path, names: &mut Vec<PathBuf>) -> anyhow::Resul
             names.push(name);
         }
         if names.len() > FILES_MAX {
-            bail!("--web: expected at most {FILES_MAX} files in {}", folder.display());
+            bail!(
+                "--web: expected at most {FILES_MAX} files in {}",
+                folder.display()
+            );
         }
     }
     Ok(())

@@ -65,7 +65,10 @@ impl Web {
         if let Some(file) = self.files.get(name) {
             return Some(file);
         }
-        let is_screen = !name.rsplit('/').next().is_some_and(|last| last.contains('.'));
+        let is_screen = !name
+            .rsplit('/')
+            .next()
+            .is_some_and(|last| last.contains('.'));
         self.files.get("index.html").filter(|_| is_screen)
     }
 }

@@ -65,7 +65,14 @@ async fn got(router: &Router, path: &str) -> Got {
 #[tokio::test]
 async fn every_screen_is_the_page() {
     let router = embedded();
-    for path in ["/", "/index.html", "/peg-in", "/requests/ab", "/nothing", "/v1x"] {
+    for path in [
+        "/",
+        "/index.html",
+        "/peg-in",
+        "/requests/ab",
+        "/nothing",
+        "/v1x",
+    ] {
         assert!(got(&router, path).await.is_page(), "{path}");
     }
 }
@@ -74,7 +81,14 @@ async fn every_screen_is_the_page() {
 async fn what_is_the_apis_stays_the_apis() {
     let router = embedded();
     assert_eq!(got(&router, "/v1/status").await.body, b"status");
-    for path in ["/v1", "/v1/nothing", "/v1/peg-in.js", "/metrics", "/healthz", "/openapi.json"] {
+    for path in [
+        "/v1",
+        "/v1/nothing",
+        "/v1/peg-in.js",
+        "/metrics",
+        "/healthz",
+        "/openapi.json",
+    ] {
         assert!(got(&router, path).await.is_problem(), "{path}");
     }
     let posted = call(&router, Method::POST, "/peg-in", None).await;
@@ -85,7 +99,13 @@ async fn what_is_the_apis_stays_the_apis() {
 #[tokio::test]
 async fn a_missing_file_is_an_error_and_no_page() {
     let router = embedded();
-    for path in ["/assets/gone.js", "/sw.js", "/../Cargo.toml", "/%2e%2e/Cargo.toml", "/files.rs"] {
+    for path in [
+        "/assets/gone.js",
+        "/sw.js",
+        "/../Cargo.toml",
+        "/%2e%2e/Cargo.toml",
+        "/files.rs",
+    ] {
         assert!(got(&router, path).await.is_problem(), "{path}");
     }
 }
@@ -122,7 +142,10 @@ async fn the_page_loads_nothing_from_elsewhere_and_makes_no_scripts() {
     assert_eq!(page.header("access-control-allow-origin"), "");
     let text = String::from_utf8(page.body).unwrap();
     assert!(!text.contains("<style") && !text.contains("http://") && !text.contains("https://"));
-    assert_eq!(text.matches("<script").count(), text.matches("<script type=\"module\"").count());
+    assert_eq!(
+        text.matches("<script").count(),
+        text.matches("<script type=\"module\"").count()
+    );
 }
 
 #[tokio::test]
@@ -133,12 +156,21 @@ async fn files_with_a_hash_in_their_name_are_kept_for_good() {
     let script = after.split('"').next().unwrap();
     let script = got(&router, script).await;
     assert_eq!(script.status, StatusCode::OK);
-    assert_eq!(script.header("content-type"), "text/javascript; charset=utf-8");
+    assert_eq!(
+        script.header("content-type"),
+        "text/javascript; charset=utf-8"
+    );
     assert_eq!(script.header("content-encoding"), "gzip");
     assert_eq!(script.header("cache-control"), headers::IMMUTABLE);
-    assert_eq!(script.header("cross-origin-embedder-policy"), "require-corp");
+    assert_eq!(
+        script.header("cross-origin-embedder-policy"),
+        "require-corp"
+    );
     assert_eq!(script.body[..2], [0x1f, 0x8b]);
-    assert_eq!(got(&router, "/manifest.json").await.header("cache-control"), "no-cache");
+    assert_eq!(
+        got(&router, "/manifest.json").await.header("cache-control"),
+        "no-cache"
+    );
 }
 
 #[tokio::test]
@@ -208,7 +240,10 @@ async fn another_folder_is_served_and_its_links_are_not_followed() {
     let router = served(&args);
     assert_eq!(got(&router, "/").await.body, b"<!doctype html>another");
     let script = got(&router, "/assets/a.js").await;
-    assert_eq!((script.header("content-encoding"), script.body.as_slice()), ("", &b"a"[..]));
+    assert_eq!(
+        (script.header("content-encoding"), script.body.as_slice()),
+        ("", &b"a"[..])
+    );
     assert!(got(&router, "/assets/b.js").await.is_problem());
 }
 
