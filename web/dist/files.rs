@@ -5,7 +5,7 @@
     ("assets/core-development-CO_W_eY0.wasm.gz", include_bytes!("assets/core-development-CO_W_eY0.wasm.gz")),
     ("assets/core.worker-DZQ4WnvO.js.gz", include_bytes!("assets/core.worker-DZQ4WnvO.js.gz")),
     ("assets/index-BK_4yAP2.css.gz", include_bytes!("assets/index-BK_4yAP2.css.gz")),
-    ("assets/index-DXrEMmHc.js.gz", include_bytes!("assets/index-DXrEMmHc.js.gz")),
+    ("assets/index-CLKyzlKH.js.gz", include_bytes!("assets/index-CLKyzlKH.js.gz")),
     ("icon.svg.gz", include_bytes!("icon.svg.gz")),
     ("index.html", include_bytes!("index.html")),
     ("manifest.json", include_bytes!("manifest.json")),

@@ -107,8 +107,14 @@ test("a peg-in goes from the form to paid, over a reload and in another browser"
   await page.getByRole("heading", { name: "Save the receipt" }).waitFor({ timeout: 120_000 });
   assert.equal(await page.locator(".fours").count(), 0, "no address before the receipt is saved");
   assert.equal(await page.locator(".qr").count(), 0);
-  await page.getByText("Your words alone find this deposit too").waitFor();
+  await page.getByText("Your words find this deposit too").waitFor();
   await picture(page, "peg-in-receipt");
+  // Another receipt is none of this one: nothing is shown for it.
+  await page.getByText("No files on this device?").click();
+  await page.getByLabel("Paste it here").fill("{}");
+  await page.getByRole("button", { name: "Compare" }).click();
+  await page.getByText("This is no receipt").waitFor();
+  assert.equal(await page.locator(".fours, .qr").count(), 0);
   const receipt = JSON.parse(await saveReceipt(page));
 
   await page.locator(ADDRESS).waitFor();
@@ -134,6 +140,25 @@ test("a peg-in goes from the form to paid, over a reload and in another browser"
   await page.goto(at("/requests"));
   await page.getByText("Paid", { exact: true }).waitFor();
   await picture(page, "requests-one");
+});
+
+test("a receipt that somebody else gives shows no address to pay to", async () => {
+  const page = await browser.open();
+  await ask(page);
+  await page.getByRole("heading", { name: "Save the receipt" }).waitFor({ timeout: 120_000 });
+  const receipt = await saveReceipt(page);
+  await page.locator(ADDRESS).waitFor();
+  const victim = await browser.open();
+  await victim.goto(at("/requests"));
+  await victim.locator("#receipt").setInputFiles({
+    name: "receipt.json",
+    mimeType: "application/json",
+    buffer: Buffer.from(receipt),
+  });
+  await untilState(victim, "awaiting-deposit");
+  await victim.getByText("This browser did not ask for this request").waitFor();
+  assert.equal(await victim.locator(".fours, .qr").count(), 0);
+  await picture(victim, "request-of-another");
 });
 
 test("a deposit is taken back from its receipt, without the network", async () => {

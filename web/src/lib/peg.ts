@@ -110,6 +110,7 @@ export async function request(wish: Wish, network: string, height: number): Prom
       network,
       file: JSON.stringify(payable.file, null, 2),
       isSaved: false,
+      isAsked: true,
       amountSat: wish.amountSat.toString(),
       at: now.now,
     });

@@ -45,14 +45,15 @@ export function fileName(id: string): string {
   return `grail-receipt-${id.slice(0, 12)}.json`;
 }
 
-/** A checked receipt as it is kept here. */
-export function kept(verdict: ReceiptVerdict, file: string, isSaved: boolean): Kept {
+/** A receipt that was imported, as it is kept here: its owner has the file. */
+export function kept(verdict: ReceiptVerdict, file: string, isAsked: boolean): Kept {
   return {
     id: verdict.id,
     kind: verdict.kind,
     network: verdict.network,
     file,
-    isSaved,
+    isSaved: true,
+    isAsked,
     amountSat: null,
     at: Math.floor(Date.now() / 1000),
   };

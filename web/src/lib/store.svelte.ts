@@ -20,6 +20,8 @@ export interface Kept {
   file: string;
   /** The owner has the file elsewhere, or words that find the deposit without it. */
   isSaved: boolean;
+  /** This browser asked for it and checked the answer; a receipt that was imported is anybody's. */
+  isAsked: boolean;
   amountSat: string | null;
   at: number;
 }
