@@ -4,8 +4,8 @@
     #[cfg(feature = "development")]
     ("assets/core-development-CO_W_eY0.wasm.gz", include_bytes!("assets/core-development-CO_W_eY0.wasm.gz")),
     ("assets/core.worker-DZQ4WnvO.js.gz", include_bytes!("assets/core.worker-DZQ4WnvO.js.gz")),
-    ("assets/index-BK_4yAP2.css.gz", include_bytes!("assets/index-BK_4yAP2.css.gz")),
-    ("assets/index-CLKyzlKH.js.gz", include_bytes!("assets/index-CLKyzlKH.js.gz")),
+    ("assets/index-9rDnIRuF.css.gz", include_bytes!("assets/index-9rDnIRuF.css.gz")),
+    ("assets/index-B7xvig9p.js.gz", include_bytes!("assets/index-B7xvig9p.js.gz")),
     ("icon.svg.gz", include_bytes!("icon.svg.gz")),
     ("index.html", include_bytes!("index.html")),
     ("manifest.json", include_bytes!("manifest.json")),
