@@ -25,7 +25,7 @@ const TARGET: &str = "wasm32-wasip1";
 const WASI_LIBC: &str = "/usr/lib/wasm32-wasi";
 /// The standard library's sources: `rustc` reports them under the first, which is a link to the
 /// second.
-const RUST_SOURCES: [&str; 2] = ["/usr/lib/rustlib/src/rust", "/usr/src/rustc-1.96.0"];
+pub const RUST_SOURCES: [&str; 2] = ["/usr/lib/rustlib/src/rust", "/usr/src/rustc-1.96.0"];
 
 /// A file of each package that the recipe needs.
 const TOOLS: [(&str, &str); 5] = [
@@ -261,7 +261,7 @@ fn rustflags(
     flags
 }
 
-fn cargo_home() -> Result<PathBuf> {
+pub fn cargo_home() -> Result<PathBuf> {
     if let Some(home) = env::var_os("CARGO_HOME") {
         return Ok(PathBuf::from(home));
     }
@@ -270,7 +270,7 @@ fn cargo_home() -> Result<PathBuf> {
 }
 
 /// The folders under which cargo unpacks crates, one per registry, in a fixed order.
-fn registry_sources() -> Result<Vec<PathBuf>> {
+pub fn registry_sources() -> Result<Vec<PathBuf>> {
     let sources = cargo_home()?.join("registry/src");
     let mut folders = fs::read_dir(&sources)
         .with_context(|| format!("reading {}", sources.display()))?

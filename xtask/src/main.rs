@@ -17,6 +17,7 @@ mod suites;
 mod tidy;
 mod verbs;
 mod wallet_wasm;
+mod web;
 
 use std::process::ExitCode;
 
@@ -48,6 +49,15 @@ enum Task {
     },
     /// Build the wallet's core for a browser.
     WalletWasm,
+    /// Build the web app to `web/dist`, which the backend embeds.
+    Web {
+        /// Compare with what is committed and write nothing.
+        #[arg(long)]
+        verify: bool,
+        /// Build the core alone, to `web/built`, for whoever works on the page with `npx vite`.
+        #[arg(long, conflicts_with = "verify")]
+        core: bool,
+    },
     /// Run the fuzz targets from their corpus, for a short while each.
     Fuzz {
         /// How long each target runs, in seconds.
@@ -170,6 +180,8 @@ fn run(task: Task) -> anyhow::Result<()> {
             contracts::build(verify)
         }
         Task::WalletWasm => wallet_wasm::build(),
+        Task::Web { core: true, .. } => web::core(),
+        Task::Web { verify, .. } => web::build(verify),
         Task::Fuzz { seconds, target } => {
             let targets = fuzz::targets(target.as_deref())?;
             fuzz::fuzz(&targets, seconds, fuzz::Start::Anywhere)

@@ -50,6 +50,9 @@ pub const CONTRACTS: &[Package] = &[
 /// What building the wallet for a browser takes besides.
 pub const WALLET_WASM: &[Package] = &[any("clang")];
 
+/// The browser that the web app is tried in.
+pub const BROWSER: &[Package] = &[any("chromium")];
+
 /// What building upstream's prover server takes.
 pub const UPSTREAM: &[Package] = &[
     any("clang"),

@@ -166,6 +166,13 @@ pub const SUITES: &[Suite] = &[
         budget_minutes: 90,
         recipe: |_| recipes::prover_server(),
     },
+    Suite {
+        name: "web",
+        tier: Tier::Slow,
+        shards: 1,
+        budget_minutes: 45,
+        recipe: |_| recipes::web(),
+    },
 ];
 
 #[cfg(test)]

@@ -6,7 +6,9 @@ use anyhow::Result;
 
 use super::Shard;
 use crate::shell::{cargo, root, run, succeeds};
-use crate::{bitcoind, contracts, fuzz, mutants, production, prover_server, setup, wallet_wasm};
+use crate::{
+    bitcoind, contracts, fuzz, mutants, production, prover_server, setup, wallet_wasm, web,
+};
 
 /// Tells tests that the programs they start were built from the sources as they are.
 const PROGRAMS_BUILT: &str = "GRAIL_PROGRAMS_BUILT";
@@ -127,6 +129,23 @@ pub fn production() -> Result<()> {
 /// The wallet's core, built and linked for a browser.
 pub fn wallet_wasm() -> Result<()> {
     wallet_wasm::build()
+}
+
+/// The web app: built again, its own tests, its core against the native one, and a real browser in
+/// front of a bridge.
+pub fn web() -> Result<()> {
+    setup::install(setup::BASE)?;
+    setup::install(setup::BROWSER)?;
+    let bitcoind = bitcoind::find_or_build()?;
+    web::test()?;
+    run(cargo().args([
+        "build",
+        "--workspace",
+        "--bins",
+        "--features",
+        "development",
+    ]))?;
+    web::end_to_end(&root().join("target/debug/grail-demo"), &bitcoind)
 }
 
 /// Grail against upstream's own prover server.

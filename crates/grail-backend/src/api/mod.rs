@@ -33,6 +33,7 @@ mod starting;
 mod states;
 mod status;
 mod view;
+mod web;
 
 use std::sync::Arc;
 
@@ -49,6 +50,7 @@ pub use buckets::Rate;
 pub use caller::{TrustedProxy, TrustedProxyError};
 pub use guard::Limits;
 pub use starting::{Starting, serve_starting};
+pub use web::{Web, WebArgs};
 
 use crate::backend::Backend;
 use answer::Answer;
@@ -167,7 +169,18 @@ pub async fn serve(
     listener: TcpListener,
     limits: Limits,
 ) -> anyhow::Result<()> {
-    serve::serve(router_with(backend, limits.clone()), &limits, &listener).await
+    serve_with_page(backend, listener, limits, None).await
+}
+
+/// The same with the page around them, if there is one.
+pub async fn serve_with_page(
+    backend: Arc<Backend>,
+    listener: TcpListener,
+    limits: Limits,
+    page: Option<Arc<Web>>,
+) -> anyhow::Result<()> {
+    let router = web::around(router_with(backend, limits.clone()), page);
+    serve::serve(router, &limits, &listener).await
 }
 
 /// Serves the routes for whoever runs the backend, for as long as it is polled.

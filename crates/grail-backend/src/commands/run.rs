@@ -68,6 +68,8 @@ pub struct RunArgs {
     prove_workers: u16,
     #[command(flatten)]
     prover: ProverArgs,
+    #[command(flatten)]
+    web: api::WebArgs,
 }
 
 /// Runs `run`. Ends well when it is asked to end, also while it waits for its node. While it waits
@@ -77,7 +79,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut end = pin!(asked_to_end());
     let notify = Notify::from_env();
     let files = read(&args).context(Fault::Configuration)?;
-    let doors = doors(&args).await.context(Fault::Address)?;
+    let mut doors = doors(&args).await.context(Fault::Address)?;
+    doors.page.clone_from(&files.page);
     let starting = Starting::default();
     let (backend, broker) = tokio::select! {
         started = start(&args, files, |what| {
@@ -118,6 +121,7 @@ async fn start(
         deployment,
         prover,
         wasm,
+        page: _,
     } = files;
     let network = deployment.protocol.bridge().network;
     waits_for("the database");
@@ -162,6 +166,7 @@ struct Files {
     deployment: Deployment,
     prover: Arc<dyn Prover>,
     wasm: Vec<u8>,
+    page: Option<Arc<api::Web>>,
 }
 
 /// What files say.
@@ -175,10 +180,12 @@ fn read(args: &RunArgs) -> anyhow::Result<Files> {
     let bridge = deployment.protocol.bridge();
     let prover = (args.prover).prover(bridge.network, deployment.protocol.params())?;
     let wasm = load_wasm(&args.wasm, &bridge.app)?;
+    let page = api::Web::of(&args.web, bridge.network)?;
     Ok(Files {
         deployment,
         prover,
         wasm,
+        page,
     })
 }
 
@@ -209,6 +216,7 @@ async fn doors(args: &RunArgs) -> anyhow::Result<Doors> {
         metrics: TcpListener::bind(metrics)
             .await
             .with_context(|| format!("cannot listen for metrics on {metrics}: --metrics ADDR"))?,
+        page: None,
         limits: api::Limits {
             trusted_proxies: args.trusted_proxy.clone(),
             ..api::Limits::default()
@@ -255,6 +263,8 @@ pub struct Doors {
     pub admin: Option<admin::Door>,
     /// Limits of the public one.
     pub limits: api::Limits,
+    /// The page that the public one serves.
+    pub page: Option<Arc<api::Web>>,
 }
 
 /// Runs every role in a task of its own, so that what one of them computes keeps no other waiting.
@@ -307,7 +317,8 @@ pub async fn serve(backend: Arc<Backend>, doors: Doors) -> anyhow::Result<()> {
     });
     let serving = Arc::clone(&backend);
     roles.spawn(async move {
-        if let Err(error) = api::serve(serving, doors.api, doors.limits).await {
+        if let Err(error) = api::serve_with_page(serving, doors.api, doors.limits, doors.page).await
+        {
             tracing::error!(error = %format!("{error:#}"), "the API ended");
         }
     });

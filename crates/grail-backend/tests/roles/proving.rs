@@ -279,6 +279,7 @@ async fn a_slow_proof_keeps_no_other_role_waiting_and_no_stop_either() {
         api: listener,
         metrics: tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap(),
         limits: grail_backend::api::Limits::default(),
+        page: None,
     };
     let serving = tokio::spawn(run::serve(Arc::clone(&w.backend), doors));
     let first = w.ask_peg_in().await;

@@ -22,7 +22,7 @@ fn program() -> Command {
 }
 
 /// Values of the example where there is no default.
-const SAMPLES: [(&str, Sample); 14] = [
+const SAMPLES: [(&str, Sample); 16] = [
     ("deployment", Set("deployment.json")),
     ("database", Set("sqlite:grail.db")),
     ("wasm", Set("bridge.wasm")),
@@ -37,6 +37,8 @@ const SAMPLES: [(&str, Sample); 14] = [
     ("prover-url", Set("https://prover.example")),
     ("prover-fee-address", Like("bc1q…")),
     ("prover-fee-max", Like("5000")),
+    ("web", Like("/usr/share/grail/web")),
+    ("no-web", Set("false")),
 ];
 
 const HEAD: &str = "\
