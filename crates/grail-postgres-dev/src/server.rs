@@ -1,0 +1,293 @@
+//! A server: its folder, its life.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    os::unix::{fs::PermissionsExt as _, fs::chown, net::UnixStream},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+/// Where the programs of `PostgreSQL` are, if they are not where Debian has them.
+const PROGRAMS_VARIABLE: &str = "GRAIL_POSTGRES_BIN";
+/// Oldest version that will do.
+const VERSION_MIN: u32 = 15;
+/// Debian's user and group of what has no rights.
+const NOBODY: u32 = 65_534;
+/// Longest wait for a server.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pause between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The one role, who may do everything.
+const ROLE: &str = "grail";
+/// Part of the socket's name.
+const PORT: u16 = 5432;
+
+/// Ends the server when its owner has ended, however that was, and clears its folder away.
+const WATCH: &str = r#"
+owner=$1 folder=$2; shift 2
+"$@" &
+server=$!
+while kill -0 "$owner" 2> /dev/null; do
+    kill -0 "$server" 2> /dev/null || exit 0
+    sleep 0.5
+done
+kill -INT "$server"
+wait "$server"
+rm -rf "$folder" "$folder.lock"
+"#;
+
+/// What a server keeps when it is ended in the middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// What was committed, also without the power.
+    Kept,
+    /// What was committed, but not without the power: much faster.
+    KeptWhilePowered,
+}
+
+/// A server of a test's own. Dropped, it is ended and its folder gone.
+#[derive(Debug)]
+pub struct Server {
+    folder: PathBuf,
+    durability: Durability,
+    owner: u32,
+}
+
+impl Server {
+    /// A new server, which runs.
+    pub fn start(durability: Durability) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("grail-postgres-{process}-{count}");
+        Self::make(&std::env::temp_dir().join(name), durability, process)
+    }
+
+    /// A new server in `folder`, which ends with the process `owner`.
+    pub(crate) fn make(folder: &Path, durability: Durability, owner: u32) -> Result<Self> {
+        // What a process of the same number left.
+        fs::remove_dir_all(folder).ok();
+        fs::create_dir(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+        if is_root()? {
+            chown(folder, Some(NOBODY), Some(NOBODY))?;
+        }
+        let made = Self {
+            folder: folder.to_owned(),
+            durability,
+            owner,
+        };
+        let data = made.data();
+        // Text is ordered as people do, so that a statement which relies on an order of its own
+        // is seen to ask for it.
+        made.program("initdb")?
+            .args(["--no-sync", "--auth=trust", "--encoding=UTF8"])
+            .args([
+                "--locale=C.UTF-8",
+                "--locale-provider=icu",
+                "--icu-locale=en",
+            ])
+            .args(["--username", ROLE, "--pgdata"])
+            .arg(&data)
+            .succeeds()?;
+        made.start_again()?;
+        Ok(made)
+    }
+
+    /// One that another process made.
+    pub(crate) fn join(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            durability: Durability::KeptWhilePowered,
+            owner: 0,
+        }
+    }
+
+    /// Starts it after it was stopped.
+    pub fn start_again(&self) -> Result<()> {
+        let mut server = self.program("postgres")?;
+        server
+            .arg("-D")
+            .arg(self.data())
+            .arg("-k")
+            .arg(&self.folder);
+        for setting in [
+            "listen_addresses=",
+            "max_connections=200",
+            "shared_buffers=64MB",
+            "log_destination=stderr",
+        ] {
+            server.args(["-c", setting]);
+        }
+        if self.durability == Durability::KeptWhilePowered {
+            server.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
+        }
+        let log = fs::File::create(self.log())?;
+        let mut watched = Command::new("setsid");
+        watched
+            .args(["sh", "-c", WATCH, "watch", &self.owner.to_string()])
+            .arg(&self.folder)
+            .arg(server.get_program())
+            .args(server.get_args())
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("cannot start a server")?;
+        self.until("started", |it| it.answers())
+    }
+
+    /// Stops it at once: it keeps what it has written, and ends nothing that is under way.
+    pub fn stop_immediately(&self) -> Result<()> {
+        self.program("pg_ctl")?
+            .args(["stop", "--mode=immediate", "--wait", "--silent", "--pgdata"])
+            .arg(self.data())
+            .succeeds()
+    }
+
+    /// The URL of one of its databases.
+    pub fn url(&self, database: &str) -> String {
+        let folder = self.folder.display().to_string().replace('/', "%2F");
+        format!("postgres://{ROLE}@{folder}:{PORT}/{database}")
+    }
+
+    /// Makes a database, empty.
+    pub fn create(&self, database: &str) -> Result<()> {
+        self.tell(&format!("CREATE DATABASE {database}"))
+    }
+
+    /// Drops a database, whoever is connected to it.
+    pub fn drop_database(&self, database: &str) -> Result<()> {
+        self.tell(&format!("DROP DATABASE {database} WITH (FORCE)"))
+    }
+
+    /// Runs a statement outside of every test's database.
+    pub fn tell(&self, statement: &str) -> Result<()> {
+        self.psql(statement).map(|_| ())
+    }
+
+    fn psql(&self, statement: &str) -> Result<String> {
+        self.program("psql")?
+            .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
+            .args(["--username", ROLE, "--dbname", "postgres", "--host"])
+            .arg(&self.folder)
+            .args(["--command", statement])
+            .output_of()
+    }
+
+    fn answers(&self) -> bool {
+        let socket = self.folder.join(format!(".s.PGSQL.{PORT}"));
+        UnixStream::connect(socket).is_ok() && self.psql("SELECT 1").is_ok()
+    }
+
+    fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) -> Result<()> {
+        let began = Instant::now();
+        while !is_so(self) {
+            if began.elapsed() > PATIENCE {
+                let log = fs::read_to_string(self.log()).unwrap_or_default();
+                bail!("PostgreSQL has not {what} in {PATIENCE:?}:\n{log}");
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+
+    /// One of `PostgreSQL`'s programs, without rights.
+    fn program(&self, name: &str) -> Result<Program> {
+        let path = programs()?.join(name);
+        let mut command = if is_root()? {
+            let mut command = Command::new("setpriv");
+            let nobody = NOBODY.to_string();
+            command
+                .args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups"])
+                .arg(path);
+            command
+        } else {
+            Command::new(path)
+        };
+        command.current_dir("/").stdin(Stdio::null());
+        Ok(Program(command))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.owner == std::process::id() {
+            self.stop_immediately().ok();
+            fs::remove_dir_all(&self.folder).ok();
+        }
+    }
+}
+
+struct Program(Command);
+
+impl Program {
+    fn args<S: AsRef<OsStr>>(&mut self, args: impl IntoIterator<Item = S>) -> &mut Self {
+        self.0.args(args);
+        self
+    }
+
+    fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
+        self.0.arg(arg);
+        self
+    }
+
+    fn get_program(&self) -> &OsStr {
+        self.0.get_program()
+    }
+
+    fn get_args(&self) -> impl Iterator<Item = &OsStr> {
+        self.0.get_args()
+    }
+
+    fn succeeds(&mut self) -> Result<()> {
+        self.output_of().map(|_| ())
+    }
+
+    fn output_of(&mut self) -> Result<String> {
+        let output = self.0.output().with_context(|| format!("{:?}", self.0))?;
+        let words = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{:?}: {words}", self.0);
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+fn is_root() -> Result<bool> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let effective = uid.and_then(|ids| ids.split_whitespace().nth(1));
+    Ok(effective == Some("0"))
+}
+
+/// Where the programs are: the newest version that is there.
+fn programs() -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os(PROGRAMS_VARIABLE) {
+        return Ok(folder.into());
+    }
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let newest = versions
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        .max();
+    match newest {
+        Some(version) if version >= VERSION_MIN => {
+            Ok(format!("/usr/lib/postgresql/{version}/bin").into())
+        }
+        _ => bail!(
+            "tests need PostgreSQL {VERSION_MIN} or later: `cargo xtask test` installs it, as does \
+             `apt-get install postgresql-15`; {PROGRAMS_VARIABLE} says where it is else"
+        ),
+    }
+}
