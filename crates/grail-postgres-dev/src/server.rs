@@ -158,7 +158,8 @@ impl Server {
 
     /// Makes a database, empty.
     pub fn create(&self, database: &str) -> Result<()> {
-        self.tell(&format!("CREATE DATABASE {database}"))
+        // Copying files takes a fifth of the time of writing them to the log.
+        self.tell(&format!("CREATE DATABASE {database} STRATEGY file_copy"))
     }
 
     /// Drops a database, whoever is connected to it.

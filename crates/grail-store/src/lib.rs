@@ -29,6 +29,7 @@ mod handovers;
 mod jobs;
 mod lists;
 mod merges;
+mod moving;
 mod probe;
 mod proofs;
 mod queue;
@@ -59,6 +60,7 @@ pub use jobs::{
     ATTEMPTS_MAX, BACKOFF_MAX_SECONDS, Enqueued, Failed, Job, JobId, JobState, Lease, NewJob,
 };
 pub use lists::{AnswerSummary, ListedRequest, ServedRequest};
+pub use moving::{MoveError, Moved, MovedTable, move_rows};
 pub use proofs::{
     ListedProof, MadeProof, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, ProofRecord, ProofState,
     ProofTotals,

@@ -43,7 +43,8 @@ pub struct RebuildArgs {
     /// The deployment file.
     #[arg(long)]
     deployment: PathBuf,
-    /// The database to make, `sqlite:PATH`. It must not have read a block yet.
+    /// The database to make: `sqlite:PATH`, or `postgres://USER@HOST/DATABASE`, which is there and
+    /// empty. It must not have read a block yet.
     #[arg(long)]
     database: String,
     #[command(flatten)]

@@ -34,6 +34,7 @@ mod handovers;
 mod history;
 #[path = "../store/jobs.rs"]
 mod jobs;
+mod moving;
 #[path = "../store/probe.rs"]
 mod probe;
 #[path = "../store/proofs.rs"]
@@ -65,7 +66,7 @@ fn every_module_of_the_store_s_tests_runs_here_too() {
     let modules = |main: &str| -> Vec<String> {
         main.lines()
             .filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'))
-            .filter(|name| !["proxy", "schemas", "server"].contains(name))
+            .filter(|name| !["moving", "proxy", "schemas", "server"].contains(name))
             .map(str::to_owned)
             .collect()
     };
