@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fs,
+    net::TcpListener,
     os::unix::{fs::PermissionsExt as _, fs::chown, net::UnixStream},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -24,8 +25,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 /// The one role, who may do everything.
 const ROLE: &str = "grail";
-/// Part of the socket's name.
+/// Part of the socket's name, and nothing else while nobody is listened to but there.
 const PORT: u16 = 5432;
+/// What is asked of `openssl`: a certificate of the name that this machine has for itself.
+const CERTIFICATE: &str = "\
+[req]
+distinguished_name = name
+x509_extensions = extensions
+prompt = no
+[name]
+CN = localhost
+[extensions]
+basicConstraints = critical, CA:FALSE
+subjectAltName = DNS:localhost
+";
 
 /// Ends the server when its owner has ended, however that was, and clears its folder away.
 const WATCH: &str = r#"
@@ -56,6 +69,8 @@ pub struct Server {
     folder: PathBuf,
     durability: Durability,
     owner: u32,
+    port: u16,
+    speaks_tls: bool,
 }
 
 impl Server {
@@ -80,11 +95,13 @@ impl Server {
             folder: folder.to_owned(),
             durability,
             owner,
+            port: PORT,
+            speaks_tls: false,
         };
         let data = made.data();
         // Text is ordered as people do, so that a statement which relies on an order of its own
         // is seen to ask for it.
-        made.program("initdb")?
+        Self::program("initdb")?
             .args(["--no-sync", "--auth=trust", "--encoding=UTF8"])
             .args([
                 "--locale=C.UTF-8",
@@ -104,19 +121,28 @@ impl Server {
             folder: folder.to_owned(),
             durability: Durability::KeptWhilePowered,
             owner: 0,
+            port: PORT,
+            speaks_tls: false,
         }
     }
 
     /// Starts it after it was stopped.
     pub fn start_again(&self) -> Result<()> {
-        let mut server = self.program("postgres")?;
+        let mut server = Self::program("postgres")?;
         server
             .arg("-D")
             .arg(self.data())
             .arg("-k")
             .arg(&self.folder);
+        server.args(["-p", &self.port.to_string()]);
+        let tcp: [&str; 2] = if self.speaks_tls {
+            ["listen_addresses=localhost", "ssl=on"]
+        } else {
+            ["listen_addresses=", "ssl=off"]
+        };
         for setting in [
-            "listen_addresses=",
+            tcp[0],
+            tcp[1],
             "max_connections=200",
             "shared_buffers=64MB",
             "log_destination=stderr",
@@ -127,9 +153,15 @@ impl Server {
             server.args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
         }
         let log = fs::File::create(self.log())?;
-        let mut watched = Command::new("setsid");
-        watched
-            .args(["sh", "-c", WATCH, "watch", &self.owner.to_string()])
+        let started = Command::new("setsid")
+            .args([
+                "--fork",
+                "sh",
+                "-c",
+                WATCH,
+                "watch",
+                &self.owner.to_string(),
+            ])
             .arg(&self.folder)
             .arg(server.get_program())
             .args(server.get_args())
@@ -137,23 +169,51 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
-            .spawn()
+            .status()
             .context("cannot start a server")?;
+        ensure!(started.success(), "cannot start a server: {started}");
         self.until("started", |it| it.answers())
     }
 
     /// Stops it at once: it keeps what it has written, and ends nothing that is under way.
     pub fn stop_immediately(&self) -> Result<()> {
-        self.program("pg_ctl")?
+        Self::program("pg_ctl")?
             .args(["stop", "--mode=immediate", "--wait", "--silent", "--pgdata"])
             .arg(self.data())
             .succeeds()
     }
 
+    /// Starts it again with a door on the loopback that speaks TLS; the certificate that it shows
+    /// there.
+    pub fn speak_tls(&mut self) -> Result<PathBuf> {
+        let certificate = self.data().join("server.crt");
+        let request = self.folder.join("request");
+        fs::write(&request, CERTIFICATE)?;
+        Self::unprivileged(Path::new("openssl"))?
+            .args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"])
+            .args(["-pkeyopt", "ec_paramgen_curve:prime256v1", "-config"])
+            .arg(request)
+            .arg("-keyout")
+            .arg(self.data().join("server.key"))
+            .arg("-out")
+            .arg(&certificate)
+            .succeeds()?;
+        self.stop_immediately()?;
+        self.port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        self.speaks_tls = true;
+        self.start_again()?;
+        Ok(certificate)
+    }
+
+    /// The URL of one of its databases over the loopback, by a name of this machine.
+    pub fn tcp_url(&self, host: &str, database: &str) -> String {
+        format!("postgres://{ROLE}@{host}:{}/{database}", self.port)
+    }
+
     /// The URL of one of its databases.
     pub fn url(&self, database: &str) -> String {
         let folder = self.folder.display().to_string().replace('/', "%2F");
-        format!("postgres://{ROLE}@{folder}:{PORT}/{database}")
+        format!("postgres://{ROLE}@{folder}:{}/{database}", self.port)
     }
 
     /// Makes a database, empty.
@@ -173,16 +233,18 @@ impl Server {
     }
 
     fn psql(&self, statement: &str) -> Result<String> {
-        self.program("psql")?
+        Self::program("psql")?
             .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"])
-            .args(["--username", ROLE, "--dbname", "postgres", "--host"])
+            .args(["--username", ROLE, "--dbname", "postgres", "--port"])
+            .arg(self.port.to_string())
+            .arg("--host")
             .arg(&self.folder)
             .args(["--command", statement])
             .output_of()
     }
 
     fn answers(&self) -> bool {
-        let socket = self.folder.join(format!(".s.PGSQL.{PORT}"));
+        let socket = self.folder.join(format!(".s.PGSQL.{}", self.port));
         UnixStream::connect(socket).is_ok() && self.psql("SELECT 1").is_ok()
     }
 
@@ -207,8 +269,11 @@ impl Server {
     }
 
     /// One of `PostgreSQL`'s programs, without rights.
-    fn program(&self, name: &str) -> Result<Program> {
-        let path = programs()?.join(name);
+    fn program(name: &str) -> Result<Program> {
+        Self::unprivileged(&programs()?.join(name))
+    }
+
+    fn unprivileged(path: &Path) -> Result<Program> {
         let mut command = if is_root()? {
             let mut command = Command::new("setpriv");
             let nobody = NOBODY.to_string();

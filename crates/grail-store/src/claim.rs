@@ -2,10 +2,15 @@
 //! process, and another's would not hear them (ADR 41). Holds nobody back from writing: every step
 //! is right whoever does it.
 
+use std::time::Duration;
+
 use crate::{
     Store, StoreError,
     db::{self, Connection, Engine},
 };
+
+/// Longest wait for an answer: a network that swallows everything gives none.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The claim of one backend. It ends with its connection.
 #[derive(Debug)]
@@ -41,10 +46,11 @@ impl Claim {
         if pools.engine == Engine::Sqlite {
             return Ok(());
         }
-        if let Some(connection) = &mut self.connection
-            && sqlx::query("SELECT 1").execute(connection).await.is_ok()
-        {
-            return Ok(());
+        if let Some(connection) = &mut self.connection {
+            let answer = sqlx::query("SELECT 1").execute(connection);
+            if matches!(tokio::time::timeout(PATIENCE, answer).await, Ok(Ok(_))) {
+                return Ok(());
+            }
         }
         self.connection = None;
         let mut connection = db::connect(pools.engine, &pools.options).await?;

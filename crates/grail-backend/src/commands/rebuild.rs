@@ -81,6 +81,8 @@ pub async fn rebuild(args: RebuildArgs) -> anyhow::Result<()> {
     let store = Store::open(&args.database)
         .await
         .context("cannot open the database")?;
+    // None runs on it meanwhile.
+    let claim = store.claim().await?;
     // Nobody is told where: no operator connects, and nothing is asked.
     let broker = EmbeddedBroker::listen(([127, 0, 0, 1], 0).into()).await?;
     let backend = Backend::new(Parts {
@@ -107,6 +109,7 @@ pub async fn rebuild(args: RebuildArgs) -> anyhow::Result<()> {
         "receipts_left": rebuilt.receipts_left,
     });
     println!("{line}");
+    drop(claim);
     backend.store.close().await;
     Ok(())
 }

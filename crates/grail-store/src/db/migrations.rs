@@ -145,4 +145,22 @@ mod tests {
         let own = MIGRATIONS.iter().filter(|schema| schema.postgres.is_some());
         assert_eq!(files("postgres"), own.map(name).collect::<Vec<_>>());
     }
+
+    /// Databases remember the very words that made them, and are not opened with others.
+    #[test]
+    fn what_a_migration_is_on_postgresql_never_changes() {
+        use bitcoin::hashes::{Hash as _, sha256};
+        let digest = |schema: &Schema| {
+            let words = schema.on(Engine::Postgres);
+            sha256::Hash::hash(words.as_bytes()).to_string()[..8].to_owned()
+        };
+        let digests: Vec<_> = MIGRATIONS.iter().map(digest).collect();
+        assert_eq!(digests, RELEASED);
+    }
+
+    const RELEASED: [&str; 18] = [
+        "43456351", "284506ec", "b9808bb4", "381d1f4c", "10f23813", "97d6bfb4", "b2683b1e",
+        "761bd625", "a62269dd", "56a84195", "b3aa46e5", "cb61c7f9", "4b459d5b", "a2491f54",
+        "c101a0d9", "ce333617", "cfcaef0f", "f2785fe4",
+    ];
 }

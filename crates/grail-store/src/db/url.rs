@@ -61,6 +61,10 @@ pub(crate) fn read(url: &str) -> Result<(Engine, AnyConnectOptions), UrlError> {
     };
     let mut options: AnyConnectOptions = url.parse().map_err(|_| UrlError::Unreadable)?;
     let url = &mut options.database_url;
+    if url.fragment().is_some() {
+        // What stands behind `#` would be cut off a file's name.
+        return Err(UrlError::Unreadable);
+    }
     match engine {
         Engine::Sqlite => {
             if !url.query_pairs().any(|(name, _)| name == "mode") {
@@ -125,6 +129,7 @@ mod tests {
             ("sqlite:grail.db", Ok(Engine::Sqlite)),
             ("sqlite:///var/lib/grail.db?mode=rw", Ok(Engine::Sqlite)),
             ("sqlite:", Err(UrlError::Scheme)),
+            ("sqlite:/srv/disk#1/grail.db", Err(UrlError::Unreadable)),
             ("mysql://grail@localhost/grail", Err(UrlError::Scheme)),
             ("grail.db", Err(UrlError::Scheme)),
             ("postgres://grail@localhost/grail", Ok(Engine::Postgres)),

@@ -207,3 +207,40 @@ async fn what_the_database_says_of_itself_names_no_secret() {
     assert!(matches!(error, StoreError::Database(_)));
     assert!(!format!("{error:?} {error}").contains("hunter2"));
 }
+
+#[tokio::test]
+async fn a_server_on_another_machine_shows_that_it_is_the_right_one() {
+    let mut server = Server::start(Durability::KeptWhilePowered).unwrap();
+    server.create("grail").unwrap();
+    let own = server.speak_tls().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = folder.path().join("server.pem");
+    std::fs::copy(own, &certificate).unwrap();
+    // Of a server of the same name that somebody else runs.
+    let mut stranger = Server::start(Durability::KeptWhilePowered).unwrap();
+    let other = folder.path().join("other.pem");
+    std::fs::copy(stranger.speak_tls().unwrap(), &other).unwrap();
+    let url = |host: &str, mode: &str, root: &std::path::Path| {
+        let url = server.tcp_url(host, "grail");
+        format!("{url}?sslmode={mode}&sslrootcert={}", root.display())
+    };
+    let right = url("localhost", "verify-full", &certificate);
+    Store::open(&right).await.unwrap();
+    let mut connection = <sqlx::AnyConnection as sqlx::Connection>::connect(&right)
+        .await
+        .unwrap();
+    let shown = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    let row = sqlx::query(shown).fetch_one(&mut connection).await.unwrap();
+    assert!(sqlx::Row::get::<bool, _>(&row, "ssl"));
+
+    Store::open(&url("127.0.0.1", "verify-ca", &certificate))
+        .await
+        .unwrap();
+    for wrong in [
+        url("localhost", "verify-full", &other),
+        url("localhost", "verify-ca", &other),
+        url("127.0.0.1", "verify-full", &certificate),
+    ] {
+        assert_eq!(code(Store::open(&wrong).await), "transient", "{wrong}");
+    }
+}
