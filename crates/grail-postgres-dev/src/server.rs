@@ -20,7 +20,7 @@ const VERSION_MIN: u32 = 15;
 /// Debian's user and group of what has no rights.
 const NOBODY: u32 = 65_534;
 /// Longest wait for a server.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The one role, who may do everything.
@@ -172,7 +172,7 @@ impl Server {
             .status()
             .context("cannot start a server")?;
         ensure!(started.success(), "cannot start a server: {started}");
-        self.until("started", |it| it.answers())
+        self.wait_until_it_answers()
     }
 
     /// Stops it at once: it keeps what it has written, and ends nothing that is under way.
@@ -248,12 +248,12 @@ impl Server {
         UnixStream::connect(socket).is_ok() && self.psql("SELECT 1").is_ok()
     }
 
-    fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) -> Result<()> {
+    fn wait_until_it_answers(&self) -> Result<()> {
         let began = Instant::now();
-        while !is_so(self) {
+        while !self.answers() {
             if began.elapsed() > PATIENCE {
                 let log = fs::read_to_string(self.log()).unwrap_or_default();
-                bail!("PostgreSQL has not {what} in {PATIENCE:?}:\n{log}");
+                bail!("PostgreSQL does not answer within {PATIENCE:?}:\n{log}");
             }
             std::thread::sleep(PAUSE);
         }

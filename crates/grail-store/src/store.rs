@@ -41,10 +41,10 @@ impl Store {
     /// there. Creates a SQLite file, and tables, as needed.
     ///
     /// # Errors
-    /// [`StoreError::Transient`] when the file cannot be opened or the server not be reached now,
+    /// [`StoreError::Transient`] when the file cannot be opened or the server not be reached now;
     /// [`StoreError::Database`] when there is no such database, it lets nobody in, or it is none of
-    /// this program, [`StoreError::Newer`] when it is of a newer version, [`StoreError::Moved`] when
-    /// its rows went on elsewhere.
+    /// this program; [`StoreError::Newer`] when it is of a newer version; [`StoreError::Moved`]
+    /// when its rows went on elsewhere.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let store = Self::open_moved(url).await?;
         match store.read().await?.fact(MOVED).await? {

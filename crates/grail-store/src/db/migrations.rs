@@ -1,4 +1,5 @@
-//! The schema's history: one folder, `migrations/sqlite`, of which `PostgreSQL`'s is derived (ADR 41).
+//! The schema's history: one folder, `migrations/sqlite`, of which `PostgreSQL`'s is derived (ADR
+//! 41).
 //!
 //! A file never changes once it is released: databases remember what they were made by.
 

@@ -3,8 +3,8 @@
 use super::Failure;
 
 /// What every connection is set to. A statement waits this long for another process's lock. With a
-/// write-ahead log the default of `NORMAL` may lose the newest commits with the power; what was told
-/// to others must not be forgotten.
+/// write-ahead log the default of `NORMAL` may lose the newest commits with the power; what was
+/// told to others must not be forgotten.
 macro_rules! settings {
     () => {
         "PRAGMA busy_timeout = 10000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -14,8 +14,8 @@ macro_rules! settings {
 
 /// Of connections that read.
 pub(super) const READER: &str = settings!();
-/// Of the one that writes. It keeps 16 MiB of the file in memory: the upper levels of every index of
-/// millions of rows, which a block asks thousands of questions.
+/// Of the one that writes. It keeps 16 MiB of the file in memory: the upper levels of every index
+/// of millions of rows, which a block asks thousands of questions.
 pub(super) const WRITER: &str = concat!(settings!(), " PRAGMA cache_size = -16384;");
 
 /// Sorts SQLite's result codes (<https://www.sqlite.org/rescode.html>).
