@@ -86,7 +86,7 @@ fn check(url: &::url::Url) -> Result<(), UrlError> {
     if url.password().is_some() || !named(&["password"]).is_empty() {
         return Err(UrlError::Password);
     }
-    let has_name = url.path().trim_start_matches('/') != "" || !named(&["dbname"]).is_empty();
+    let has_name = !url.path().trim_start_matches('/').is_empty() || !named(&["dbname"]).is_empty();
     let has_user = !url.username().is_empty() || !named(&["user"]).is_empty();
     if !has_name || !has_user {
         return Err(UrlError::Name);
