@@ -30,7 +30,7 @@ enum Command {
     Admin(admin::AdminArgs),
     /// Show all alarms of a database, also while no backend runs.
     Alarms(alarms::AlarmArgs),
-    /// Move all rows of a SQLite file to an empty `PostgreSQL` database.
+    /// Move all rows of a SQLite file to an empty PostgreSQL database.
     Migrate(migrate::MigrateArgs),
     /// Make a new database from the chain and from users' receipts.
     Rebuild(rebuild::RebuildArgs),

@@ -1,4 +1,4 @@
-//! `PostgreSQL` for tests: a server on a socket in a folder of its own, which nobody else reaches
+//! PostgreSQL for tests: a server on a socket in a folder of its own, which nobody else reaches
 //! and which ends with whoever runs the tests.
 //!
 //! Owns what it starts and nothing else: it never touches a server of the machine. The server

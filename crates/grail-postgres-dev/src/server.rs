@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// Where the programs of `PostgreSQL` are, if they are not where Debian has them.
+/// Where the programs of PostgreSQL are, if they are not where Debian has them.
 const PROGRAMS_VARIABLE: &str = "GRAIL_POSTGRES_BIN";
 /// Oldest version that will do.
 const VERSION_MIN: u32 = 15;
@@ -268,7 +268,7 @@ impl Server {
         self.folder.join("log")
     }
 
-    /// One of `PostgreSQL`'s programs, without rights.
+    /// One of PostgreSQL's programs, without rights.
     fn program(name: &str) -> Result<Program> {
         Self::unprivileged(&programs()?.join(name))
     }

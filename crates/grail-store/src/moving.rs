@@ -1,4 +1,4 @@
-//! Moving all rows from a SQLite file to a `PostgreSQL` database (ADR 41).
+//! Moving all rows from a SQLite file to a PostgreSQL database (ADR 41).
 //!
 //! The file is marked as moved before a row is copied: were both to be opened, both would be the
 //! truth. All is copied in one transaction, which is kept only when count and digest of every table
@@ -58,7 +58,7 @@ pub struct MovedTable {
     pub rows: u64,
     /// SHA-256 of all its rows in order of their key, the same on both sides.
     pub digest: sha256::Hash,
-    /// Texts of which a NUL was replaced by U+FFFD, since `PostgreSQL` holds none.
+    /// Texts of which a NUL was replaced by U+FFFD, since PostgreSQL holds none.
     pub cleaned: u64,
 }
 
@@ -74,7 +74,7 @@ pub struct Moved {
 /// Why nothing was moved.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
-    /// The only way is from a SQLite file to a `PostgreSQL` database.
+    /// The only way is from a SQLite file to a PostgreSQL database.
     #[error("expected to move from sqlite: to postgres:")]
     Direction,
     /// Somebody has used the database to move to.

@@ -1,4 +1,4 @@
-//! A whole bridge whose backend has its rows on `PostgreSQL`, which dies in the middle.
+//! A whole bridge whose backend has its rows on PostgreSQL, which dies in the middle.
 #![allow(clippy::unwrap_used)]
 
 mod common;

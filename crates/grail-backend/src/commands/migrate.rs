@@ -1,4 +1,4 @@
-//! `migrate`: moves the rows of a SQLite file to a `PostgreSQL` database, all or none.
+//! `migrate`: moves the rows of a SQLite file to a PostgreSQL database, all or none.
 
 use anyhow::Context as _;
 use grail_store::{MoveError, StoreError, move_rows};

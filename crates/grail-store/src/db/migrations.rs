@@ -1,4 +1,4 @@
-//! The schema's history: one folder, `migrations/sqlite`, of which `PostgreSQL`'s is derived (ADR
+//! The schema's history: one folder, `migrations/sqlite`, of which PostgreSQL's is derived (ADR
 //! 41).
 //!
 //! A file never changes once it is released: databases remember what they were made by.
@@ -18,7 +18,7 @@ struct Schema {
     version: i64,
     name: &'static str,
     sqlite: &'static str,
-    /// What it is on `PostgreSQL`, where it speaks SQLite: it has functions or triggers. Such a
+    /// What it is on PostgreSQL, where it speaks SQLite: it has functions or triggers. Such a
     /// database is never older than this version, so there are no rows of before to move.
     postgres: Option<&'static str>,
 }
@@ -82,7 +82,7 @@ impl Schema {
     }
 }
 
-/// `PostgreSQL`'s words for types. Text is ordered by its bytes whatever the database's locale:
+/// PostgreSQL's words for types. Text is ordered by its bytes whatever the database's locale:
 /// outpoints and hashes are compared and paged by.
 fn in_postgres(sqlite: &str) -> String {
     sqlite

@@ -67,7 +67,7 @@ impl Engine {
     }
 
     /// Begins a transaction that writes. On SQLite it takes the write lock at once, so that what it
-    /// reads cannot change before it writes; on `PostgreSQL` [`Engine::take_turn`] comes next, and
+    /// reads cannot change before it writes; on PostgreSQL [`Engine::take_turn`] comes next, and
     /// sees whatever was committed while it waited.
     pub(crate) const fn begin_write(self) -> &'static str {
         match self {
@@ -107,7 +107,7 @@ impl Engine {
         }
     }
 
-    /// Makes sure that a step can still be committed: `PostgreSQL` answers a COMMIT of a step that
+    /// Makes sure that a step can still be committed: PostgreSQL answers a COMMIT of a step that
     /// an error has spoiled with "done", and undoes it.
     pub(crate) async fn hold(self, connection: &mut Connection) -> Result<(), StoreError> {
         if self == Self::Postgres {

@@ -1,4 +1,4 @@
-//! `PostgreSQL`, 15 or later.
+//! PostgreSQL, 15 or later.
 
 use sqlx::Row as _;
 

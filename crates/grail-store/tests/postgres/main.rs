@@ -1,4 +1,4 @@
-//! The tests of `tests/store` on `PostgreSQL`, and those of what only a server does.
+//! The tests of `tests/store` on PostgreSQL, and those of what only a server does.
 
 #![allow(clippy::unwrap_used)]
 

@@ -45,7 +45,7 @@ pub async fn run(store: &TestStore, sql: &str) -> Result<u64, sqlx::Error> {
     Ok(done.rows_affected())
 }
 
-/// `x'00'` as `PostgreSQL` spells it.
+/// `x'00'` as PostgreSQL spells it.
 fn with_bytes(sql: &str) -> String {
     let mut parts = sql.split(" x'");
     let mut text = parts.next().unwrap_or_default().to_owned();
