@@ -166,6 +166,7 @@ fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Setup { contracts } => {
             setup::install(setup::BASE)?;
+            setup::install(setup::TESTS)?;
             if contracts {
                 setup::install(setup::CONTRACTS)?;
             }

@@ -38,6 +38,12 @@ pub const BASE: &[Package] = &[
     any("pkg-config"),
 ];
 
+/// What tests take besides: a server for each run of them, on a socket of its own.
+pub const TESTS: &[Package] = &[Package {
+    name: "postgresql",
+    least: Some((15, 0)),
+}];
+
 /// What building the contracts takes.
 pub const CONTRACTS: &[Package] = &[
     compiler("cargo-web"),

@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use grail_backend::commands::{
     admin, alarms, config, deploy,
     exit::{self, Fault},
-    init, rebuild, run,
+    init, migrate, rebuild, run,
 };
 use grail_program::options::{OptionsError, Told, log_level};
 use tracing_subscriber::EnvFilter;
@@ -30,6 +30,8 @@ enum Command {
     Admin(admin::AdminArgs),
     /// Show all alarms of a database, also while no backend runs.
     Alarms(alarms::AlarmArgs),
+    /// Move all rows of a SQLite file to an empty PostgreSQL database.
+    Migrate(migrate::MigrateArgs),
     /// Make a new database from the chain and from users' receipts.
     Rebuild(rebuild::RebuildArgs),
     /// Run all roles for a deployed bridge.
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
             Command::Deploy(args) => deploy::deploy(args).await,
             Command::Admin(args) => admin::admin(args).await,
             Command::Alarms(args) => alarms::alarms(args).await,
+            Command::Migrate(args) => Box::pin(migrate::migrate(args)).await,
             Command::Rebuild(args) => Box::pin(rebuild::rebuild(args)).await,
             Command::Run(args) => Box::pin(run::run(args)).await,
         }

@@ -267,7 +267,8 @@ async fn keep(store: &Store, record: &SignerRecord) -> anyhow::Result<()> {
     let text = serde_json::to_string(record)?;
     let mut tx = store.begin().await?;
     let most = u32::try_from(OPERATORS_MAX).unwrap_or(u32::MAX);
-    tx.put_evidence(&record.public_key, &text, most, clock::now())
+    let now = tx.now(clock::now());
+    tx.put_evidence(&record.public_key, &text, most, now)
         .await?;
     tx.commit().await?;
     Ok(())

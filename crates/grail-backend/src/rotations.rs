@@ -249,7 +249,7 @@ pub async fn take(
         next: &next,
         cancels: rotation.proposed().is_none(),
         document: &document,
-        now: clock::now(),
+        now: tx.now(clock::now()),
     };
     let is_new = match tx.keep_rotation(&signed).await {
         Err(StoreError::Stale { .. }) => return Err(NotTaken::Conflict),

@@ -90,10 +90,7 @@ pub async fn perform<'a>(backend: &'a Backend, lease: &Lease) -> JobOutcome<'a> 
 pub async fn run(backend: &Backend, kind: JobKind) -> anyhow::Result<()> {
     while !backend.is_stopping() {
         let hint = backend.hints.jobs.notified();
-        let lease = backend
-            .store
-            .lease_job(kind, clock::now(), lease_seconds(backend))
-            .await?;
+        let lease = lease(backend, kind).await?;
         let Some(lease) = lease else {
             tokio::select! {
                 _ = tokio::time::timeout(JOB_POLL, hint) => {}
@@ -112,6 +109,16 @@ pub async fn run(backend: &Backend, kind: JobKind) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Leases the job of a kind that is due longest. When it is due and until when it is leased go by
+/// the database's time, which is one for all processes on it.
+async fn lease(backend: &Backend, kind: JobKind) -> Result<Option<Lease>, StoreError> {
+    let mut tx = backend.store.begin().await?;
+    let now = tx.now(clock::now());
+    let lease = tx.lease_job(kind, now, lease_seconds(backend)).await?;
+    tx.commit().await?;
+    Ok(lease)
 }
 
 /// Instants are cut to seconds, so that a lease may end almost one sooner than it says.
@@ -138,13 +145,9 @@ async fn prolong(backend: &Backend, lease: &Lease) {
 
 async fn prolong_once(backend: &Backend, lease: &Lease) -> Result<(), StoreError> {
     let mut tx = backend.store.begin().await?;
-    tx.extend_lease(
-        lease.job.id,
-        lease.token,
-        clock::now(),
-        lease_seconds(backend),
-    )
-    .await?;
+    let now = tx.now(clock::now());
+    tx.extend_lease(lease.job.id, lease.token, now, lease_seconds(backend))
+        .await?;
     tx.commit().await
 }
 
@@ -152,7 +155,7 @@ async fn prolong_once(backend: &Backend, lease: &Lease) -> Result<(), StoreError
 async fn give_back(backend: &Backend, lease: &Lease) -> anyhow::Result<()> {
     let job = &lease.job;
     let mut tx = backend.store.begin().await?;
-    let now = clock::now();
+    let now = tx.now(clock::now());
     if let Some(Work::Prove { settlement }) = job.work {
         tx.requeue_proof(settlement, None).await?;
     }
@@ -186,7 +189,7 @@ pub async fn finish(
         Err(JobError::RetryWith(step, error)) => retry(lease, step.tx, &error).await,
         Err(JobError::NotOurs) => {
             let mut tx = backend.store.begin().await?;
-            let (now, reason) = (clock::now(), "of a newer version");
+            let (now, reason) = (tx.now(clock::now()), "of a newer version");
             let run_after = now.saturating_add(NOT_OURS_SECONDS);
             let deferred = tx
                 .defer_job(job.id, lease.token, reason, run_after, now)
@@ -195,7 +198,7 @@ pub async fn finish(
         }
         Err(JobError::Poison(error)) => {
             let mut tx = backend.store.begin().await?;
-            let (now, error) = (clock::now(), format!("{error:#}"));
+            let (now, error) = (tx.now(clock::now()), format!("{error:#}"));
             let alarm = Alarm::DeadJob {
                 job: job.idempotency_key.clone(),
                 error: error.clone(),
@@ -211,7 +214,7 @@ pub async fn finish(
 async fn retry(lease: &Lease, mut tx: StoreTx, error: &anyhow::Error) -> anyhow::Result<()> {
     let job = &lease.job;
     tracing::warn!(job = job.idempotency_key, attempt = job.attempts, error = %format!("{error:#}"), "job failed");
-    let (now, reason) = (clock::now(), format!("{error:#}"));
+    let (now, reason) = (tx.now(clock::now()), format!("{error:#}"));
     let given_back = if is_outage(error) {
         let run_after = now.saturating_add(DEFER_SECONDS);
         tx.defer_job(job.id, lease.token, &reason, run_after, now)

@@ -6,7 +6,7 @@ use grail_types::{Epoch, SignerIndex};
 
 use crate::{
     Reader, StoreError, StoreTx,
-    column::{Columns, after, at_most, integer},
+    column::{Columns, after, at_most, integer, printable},
     db::DbRow,
 };
 
@@ -175,17 +175,17 @@ impl StoreTx {
         let (code, details, signatures) = match verdict {
             Verdict::Signed { signatures } => (None, None, Some(signatures.as_slice())),
             Verdict::Refused { code, details } | Verdict::Faulty { code, details } => {
-                (Some(code.as_str()), Some(details.as_str()), None)
+                (Some(code), Some(details), None)
             }
         };
         at_most(
             "length of the code",
-            code.map_or(0, str::len),
+            code.map_or(0, String::len),
             CODE_BYTES_MAX,
         )?;
         at_most(
             "length of the details",
-            details.map_or(0, str::len),
+            details.map_or(0, String::len),
             DETAILS_BYTES_MAX,
         )?;
         at_most(
@@ -211,8 +211,8 @@ impl StoreTx {
         .bind(i64::from(attempt))
         .bind(integer("epoch", epoch.0)?)
         .bind(verdict.name())
-        .bind(code)
-        .bind(details)
+        .bind(code.map(|code| printable(code, CODE_BYTES_MAX)))
+        .bind(details.map(|details| printable(details, DETAILS_BYTES_MAX)))
         .bind(signatures)
         .bind(i64::from(is_late))
         .bind(integer("now", now)?)

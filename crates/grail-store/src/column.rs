@@ -60,7 +60,7 @@ pub(crate) fn json<T: Serialize>(what: &'static str, value: &T) -> Result<String
     serde_json::to_string(value).map_err(|error| StoreError::corrupt(what, error))
 }
 
-/// Foreign text as a column may hold it: cut to `chars_max`, and without NUL (which `PostgreSQL`
+/// Foreign text as a column may hold it: cut to `chars_max`, and without NUL (which PostgreSQL
 /// refuses) or other control characters (which forge lines of logs).
 pub(crate) fn printable(text: &str, chars_max: usize) -> String {
     text.chars()

@@ -53,6 +53,12 @@ pub enum StoreError {
         /// Version of its form.
         version: u8,
     },
+    /// Its rows went on in another database: it is a copy of before.
+    #[error("the rows of this database were moved to {to}")]
+    Moved {
+        /// Where they are now.
+        to: String,
+    },
     /// The database refused for a reason that retrying will not change: a bug.
     #[error("database refused")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -146,6 +152,9 @@ pub enum Conflict {
         /// The settlement.
         id: SettlementId,
     },
+    /// Another backend runs on this database.
+    #[error("another backend runs on this database")]
+    Claimed,
     /// A constraint of the database that no check above it caught.
     #[error("constraint: {0}")]
     Constraint(String),
@@ -162,6 +171,7 @@ impl StoreError {
             Self::Transient(_) => "transient",
             Self::Corrupt { .. } => "corrupt",
             Self::Newer { .. } => "newer",
+            Self::Moved { .. } => "moved",
             Self::Database(_) => "database",
         }
     }

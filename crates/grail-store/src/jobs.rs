@@ -125,12 +125,15 @@ pub enum Failed {
     Dead,
 }
 
+macro_rules! columns {
+    () => {
+        "id, kind, idempotency_key, payload, state, attempts, due_at, last_error"
+    };
+}
+
 macro_rules! select {
     ($rest:literal) => {
-        concat!(
-            "SELECT id, kind, idempotency_key, payload, state, attempts, due_at, last_error FROM jobs ",
-            $rest
-        )
+        concat!("SELECT ", columns!(), " FROM jobs ", $rest)
     };
 }
 
@@ -271,18 +274,18 @@ impl StoreTx {
         let Some(due) = due else { return Ok(None) };
         let id = JobId(due.u64("id")?);
         let token = self.next_number("lease").await?;
-        sqlx::query(sql(format!("UPDATE jobs SET state = '{LEASED}', attempts = attempts + 1, due_at = $2, token = $3, updated_at = $4 \
-             WHERE id = $1")))
+        let leased = sqlx::query(sql(format!(
+            "UPDATE jobs SET state = '{LEASED}', attempts = attempts + 1, due_at = $2, token = $3, \
+             updated_at = $4 WHERE id = $1 RETURNING {}",
+            columns!()
+        )))
         .bind(after(id.0))
         .bind(until)
         .bind(token)
         .bind(at)
-        .execute(self.connection())
+        .fetch_one(self.connection())
         .await?;
-        let job = self
-            .job(id)
-            .await?
-            .ok_or(StoreError::NotFound { what: "job" })?;
+        let job = read(&leased)?;
         let token =
             u64::try_from(token).map_err(|error| StoreError::corrupt("counters.value", error))?;
         Ok(Some(Lease { job, token }))

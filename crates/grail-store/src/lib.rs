@@ -7,13 +7,14 @@
 //! caller to apply the machines of `grail-flow`; never decides what follows what, reads no clock,
 //! and holds neither secrets nor personal data.
 //!
-//! SQL is written for SQLite and PostgreSQL alike; what is particular to the first is in `db` and
-//! in `migrations/sqlite`.
+//! SQL is written for SQLite and PostgreSQL alike (ADR 41); what is particular to one of them is in
+//! `db`, and its schema in `migrations`.
 
 mod admin;
 mod alarms;
 mod answers;
 mod blocks;
+mod claim;
 mod column;
 mod db;
 mod deposits;
@@ -28,6 +29,7 @@ mod handovers;
 mod jobs;
 mod lists;
 mod merges;
+mod moving;
 mod probe;
 mod proofs;
 mod queue;
@@ -46,6 +48,8 @@ pub use answers::{
     Answer, DETAILS_BYTES_MAX, NewAnswer, Recorded, SIGNATURES_BYTES_MAX, Verdict, VerdictKind,
 };
 pub use blocks::{BLOCKS_KEPT, Rewound};
+pub use claim::Claim;
+pub use db::{Engine, UrlError};
 pub use deposits::{DepositRow, DepositState, Reclaim};
 pub use error::{Conflict, StoreError};
 pub use evidence::EVIDENCE_BYTES_MAX;
@@ -56,6 +60,7 @@ pub use jobs::{
     ATTEMPTS_MAX, BACKOFF_MAX_SECONDS, Enqueued, Failed, Job, JobId, JobState, Lease, NewJob,
 };
 pub use lists::{AnswerSummary, ListedRequest, ServedRequest};
+pub use moving::{MoveError, Moved, MovedTable, move_rows};
 pub use proofs::{
     ListedProof, MadeProof, NewAttempt, NewProof, OP_RETURN_BYTES_MAX, ProofRecord, ProofState,
     ProofTotals,

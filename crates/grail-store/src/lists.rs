@@ -9,7 +9,7 @@ use grail_types::{Kind, RequestId, SignerIndex};
 use crate::{
     Reader, Settlement, SettlementItem, StoreError, VerdictKind,
     column::{Columns, after, page},
-    db::{DbRow, IS_LISTED, list, sql},
+    db::{DbRow, list, sql},
     handovers::NEWEST_EPOCH,
     requests, settlements,
 };
@@ -118,8 +118,9 @@ impl Reader {
         &mut self,
         outpoints: Vec<OutPoint>,
     ) -> Result<HashMap<OutPoint, (Amount, Option<Amount>)>, StoreError> {
+        let is_listed = self.engine().is_listed_text();
         let rows = sqlx::query(sql(format!(
-            "SELECT outpoint, amount_sat, token_sat FROM deposits WHERE outpoint {IS_LISTED}"
+            "SELECT outpoint, amount_sat, token_sat FROM deposits WHERE outpoint {is_listed}"
         )))
         .bind(list(outpoints.iter().map(OutPoint::to_string)))
         .fetch_all(self.connection())
@@ -137,8 +138,9 @@ impl Reader {
         &mut self,
         ids: BTreeSet<SettlementId>,
     ) -> Result<HashMap<SettlementId, Txid>, StoreError> {
+        let is_listed = self.engine().is_listed_number();
         let rows = sqlx::query(sql(format!(
-            "SELECT id, txid FROM settlements WHERE id {IS_LISTED} AND txid IS NOT NULL"
+            "SELECT id, txid FROM settlements WHERE id {is_listed} AND txid IS NOT NULL"
         )))
         .bind(list(ids.iter().map(|id| id.0)))
         .fetch_all(self.connection())

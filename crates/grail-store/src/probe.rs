@@ -9,7 +9,7 @@ use grail_types::RequestId;
 use crate::{
     Reader, StoreError,
     column::Columns,
-    db::{IS_LISTED, list, sql},
+    db::{list, sql},
     requests,
 };
 
@@ -20,8 +20,9 @@ impl Reader {
         &mut self,
         scripts: impl IntoIterator<Item = &Script>,
     ) -> Result<HashMap<ScriptBuf, RequestId>, StoreError> {
+        let is_listed = self.engine().is_listed_text();
         let rows = sqlx::query(sql(format!(
-            "SELECT deposit_script, id FROM requests WHERE deposit_script {IS_LISTED}"
+            "SELECT deposit_script, id FROM requests WHERE deposit_script {is_listed}"
         )))
         .bind(list(scripts.into_iter().map(Script::to_hex_string)))
         .fetch_all(self.connection())
@@ -36,9 +37,10 @@ impl Reader {
         &mut self,
         outpoints: impl IntoIterator<Item = &OutPoint>,
     ) -> Result<HashSet<OutPoint>, StoreError> {
+        let is_listed = self.engine().is_listed_text();
         let rows = sqlx::query(sql(format!(
-            "SELECT outpoint FROM deposits WHERE outpoint {IS_LISTED} \
-             UNION ALL SELECT outpoint FROM vault_outputs WHERE outpoint {IS_LISTED}"
+            "SELECT outpoint FROM deposits WHERE outpoint {is_listed} \
+             UNION ALL SELECT outpoint FROM vault_outputs WHERE outpoint {is_listed}"
         )))
         .bind(list(outpoints.into_iter().map(OutPoint::to_string)))
         .fetch_all(self.connection())
@@ -51,8 +53,9 @@ impl Reader {
         &mut self,
         txids: impl IntoIterator<Item = &Txid>,
     ) -> Result<HashSet<Txid>, StoreError> {
+        let is_listed = self.engine().is_listed_text();
         let rows = sqlx::query(sql(format!(
-            "SELECT txid FROM settlements WHERE txid {IS_LISTED}"
+            "SELECT txid FROM settlements WHERE txid {is_listed}"
         )))
         .bind(list(txids.into_iter().map(Txid::to_string)))
         .fetch_all(self.connection())

@@ -197,7 +197,7 @@ impl Reader {
     pub async fn open_request_epochs(&mut self) -> Result<Vec<(Epoch, u64)>, StoreError> {
         let open = RequestStage::those(RequestStage::needs_roster).map(RequestStage::name);
         let rows = sqlx::query(sql(format!(
-            "SELECT epoch, SUM(total) AS total FROM request_totals \
+            "SELECT epoch, CAST(SUM(total) AS BIGINT) AS total FROM request_totals \
              WHERE state_name IN ({}) AND total > 0 GROUP BY epoch ORDER BY epoch",
             listed(open)
         )))
@@ -211,7 +211,7 @@ impl Reader {
     /// How many requests are in each state, by name.
     pub async fn request_counts(&mut self) -> Result<Vec<(String, u64)>, StoreError> {
         let rows = sqlx::query(
-            "SELECT state_name, SUM(total) AS total FROM request_totals WHERE total > 0 \
+            "SELECT state_name, CAST(SUM(total) AS BIGINT) AS total FROM request_totals WHERE total > 0 \
              GROUP BY state_name ORDER BY state_name",
         )
         .fetch_all(self.connection())

@@ -35,6 +35,7 @@ pub fn contracts() -> Result<()> {
 /// The workspace's tests, on a real Bitcoin Core.
 pub fn workspace() -> Result<()> {
     setup::install(setup::BASE)?;
+    setup::install(setup::TESTS)?;
     let bitcoind = bitcoind::find_or_build()?;
     build_programs_and_tests()?;
     // The enclave is what operators trust, and quick to build as it ships; the other programs take

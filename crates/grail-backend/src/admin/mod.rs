@@ -18,7 +18,8 @@ pub use client::{AskError, ask};
 pub use door::Door;
 pub use perform::perform;
 
-/// Where the socket of a database lies; none if the database is no file.
+/// Where the socket of a database lies, unless `--admin-socket` says; none if the database is no
+/// file.
 pub fn socket_of(database: &str) -> Option<PathBuf> {
     let path = database.strip_prefix("sqlite:")?;
     let path = path.strip_prefix("//").unwrap_or(path);

@@ -44,7 +44,7 @@ impl Asked<'_> {
             subject,
             reason: self.reason.map(Reason::as_str),
             uid: self.uid,
-            now: clock::now(),
+            now: tx.now(clock::now()),
         };
         let id = tx.record_action(&new).await?;
         tracing::warn!(
@@ -214,11 +214,12 @@ async fn discard_job(backend: &Backend, asked: Asked<'_>, id: JobId) -> Done {
         }
     };
     let note = format!("discarded by user {}", asked.uid);
-    tx.discard_job(id, &note, clock::now()).await?;
+    let now = tx.now(clock::now());
+    tx.discard_job(id, &note, now).await?;
     // Its alarm is about nothing any more.
     let subject = AlarmSubject::Job(key.clone());
     if let Some(alarm) = tx.open_alarm(AlarmCode::DeadJob, &subject).await? {
-        tx.acknowledge_alarm(alarm, clock::now()).await?;
+        tx.acknowledge_alarm(alarm, now).await?;
     }
     let action = asked.record(&mut tx, &subject.to_string()).await?;
     tx.commit().await?;
@@ -229,7 +230,8 @@ async fn discard_job(backend: &Backend, asked: Asked<'_>, id: JobId) -> Done {
 
 async fn acknowledge(backend: &Backend, asked: Asked<'_>, id: u64) -> Done {
     let mut tx = backend.store.begin().await?;
-    match tx.acknowledge_alarm(id, clock::now()).await {
+    let now = tx.now(clock::now());
+    match tx.acknowledge_alarm(id, now).await {
         Ok(()) => {}
         Err(StoreError::NotFound { .. }) => {
             let detail = format!("expected the number of an open alarm, got {id}");

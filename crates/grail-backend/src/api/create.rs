@@ -236,7 +236,11 @@ async fn store(
     new: &NewRequest<'_>,
 ) -> Answer<(StatusCode, grail_store::Request)> {
     let mut tx = backend.store.begin().await?;
-    let created = tx.create_request(new).await.map_err(refused)?;
+    let now = tx.now(new.now);
+    let created = tx
+        .create_request(&NewRequest { now, ..*new })
+        .await
+        .map_err(refused)?;
     match created {
         Created::Existing(request) => Ok((StatusCode::OK, request)),
         Created::New(request) => {

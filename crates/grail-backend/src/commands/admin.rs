@@ -1,5 +1,7 @@
 //! `admin`: asks a backend that runs for what only whoever runs it may ask for.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 
 use super::exit::Fault;
@@ -11,9 +13,12 @@ use crate::admin::{
 /// Arguments of `admin`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AdminArgs {
-    /// The database of the backend that runs, `sqlite:PATH`: its socket lies beside it.
+    /// The database of the backend that runs: the socket lies beside a SQLite file.
     #[arg(long)]
     database: String,
+    /// Where the backend listens for admins, if not beside its database.
+    #[arg(long)]
+    admin_socket: Option<PathBuf>,
     /// Print the answer as a line of JSON.
     #[arg(long, global = true)]
     json: bool,
@@ -134,8 +139,9 @@ impl From<AdminCommand> for Request {
 
 /// Runs `admin`.
 pub async fn admin(args: AdminArgs) -> anyhow::Result<()> {
-    let socket = admin::socket_of(&args.database)
-        .with_context(|| format!("--database: expected sqlite:PATH, got {}", args.database))
+    let socket = (args.admin_socket)
+        .or_else(|| admin::socket_of(&args.database))
+        .context("the database is no file of this machine: --admin-socket PATH")
         .context(Fault::Configuration)?;
     let request = args.command.into();
     let answer = admin::ask(&socket, &request).await.map_err(|error| {

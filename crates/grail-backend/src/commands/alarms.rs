@@ -10,7 +10,7 @@ const PAGE: u32 = 500;
 /// Arguments of `alarms`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct AlarmArgs {
-    /// The database, `sqlite:PATH`.
+    /// The database: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`.
     #[arg(long)]
     database: String,
 }

@@ -23,7 +23,7 @@ pub const CODES: [(u8, &str); 8] = [
     ),
     (
         Fault::Refused.exit_code(),
-        "`admin` alone: refused; the answer has a code",
+        "`admin` and `migrate` alone: refused; the answer has a code",
     ),
 ];
 
@@ -48,7 +48,7 @@ pub enum Fault {
     /// `admin` asks a backend that runs, and none does.
     #[error("no backend runs")]
     NotRunning,
-    /// The backend refused what `admin` asked for.
+    /// The backend refused what `admin` asked for, or `migrate` would spoil something.
     #[error("refused")]
     Refused,
 }

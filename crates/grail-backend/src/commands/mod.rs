@@ -6,5 +6,6 @@ pub mod config;
 pub mod deploy;
 pub mod exit;
 pub mod init;
+pub mod migrate;
 pub mod rebuild;
 pub mod run;

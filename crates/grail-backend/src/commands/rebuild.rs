@@ -43,7 +43,8 @@ pub struct RebuildArgs {
     /// The deployment file.
     #[arg(long)]
     deployment: PathBuf,
-    /// The database to make, `sqlite:PATH`. It must not have read a block yet.
+    /// The database to make: `sqlite:PATH`, or `postgres://USER@HOST/DATABASE`, which is there and
+    /// empty. It must not have read a block yet.
     #[arg(long)]
     database: String,
     #[command(flatten)]
@@ -80,6 +81,8 @@ pub async fn rebuild(args: RebuildArgs) -> anyhow::Result<()> {
     let store = Store::open(&args.database)
         .await
         .context("cannot open the database")?;
+    // None runs on it meanwhile.
+    let claim = store.claim().await?;
     // Nobody is told where: no operator connects, and nothing is asked.
     let broker = EmbeddedBroker::listen(([127, 0, 0, 1], 0).into()).await?;
     let backend = Backend::new(Parts {
@@ -106,6 +109,7 @@ pub async fn rebuild(args: RebuildArgs) -> anyhow::Result<()> {
         "receipts_left": rebuilt.receipts_left,
     });
     println!("{line}");
+    drop(claim);
     backend.store.close().await;
     Ok(())
 }

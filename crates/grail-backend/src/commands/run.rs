@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 use grail_broker::EmbeddedBroker;
 use grail_program::notify::Notify;
 use grail_prover::Prover;
-use grail_store::{JobKind, Store, StoreError};
+use grail_store::{Claim, Conflict, Engine, JobKind, Store, StoreError};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{
@@ -33,9 +33,13 @@ pub struct RunArgs {
     /// The deployment file.
     #[arg(long)]
     deployment: PathBuf,
-    /// The database, `sqlite:PATH`.
+    /// The database: `sqlite:PATH` or `postgres://USER@HOST/DATABASE`.
     #[arg(long)]
     database: String,
+    /// Where admins are listened to: a Unix socket. Beside the database where that is a file,
+    /// nowhere else.
+    #[arg(long)]
+    admin_socket: Option<PathBuf>,
     #[command(flatten)]
     node: NodeArgs,
     /// The bridge contract.
@@ -82,7 +86,11 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut doors = doors(&args).await.context(Fault::Address)?;
     doors.page.clone_from(&files.page);
     let starting = Starting::default();
-    let (backend, broker) = tokio::select! {
+    let Started {
+        backend,
+        claim,
+        broker,
+    } = tokio::select! {
         started = start(&args, files, |what| {
             notify.status(&format!("waiting for {what}"));
             starting.waits_for(format!("waiting for {what}"));
@@ -104,6 +112,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let mut serving = pin!(serve(Arc::clone(&backend), doors));
     tokio::select! {
         ended = &mut serving => return ended,
+        error = keep(claim) => {
+            return Err(of_database(error));
+        }
         () = &mut end => {}
     }
     notify.stopping();
@@ -111,12 +122,41 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     serving.await
 }
 
+/// Between two looks whether the database is still ours.
+const CLAIM_SECONDS: u64 = 5;
+/// Looks in a row that somebody else must have it: a server that lost us notices after half a
+/// minute.
+const CLAIM_LOOKS_MAX: u32 = 12;
+
+/// Keeps the claim for as long as it is polled; ends with the error when another backend has it.
+async fn keep(mut claim: Claim) -> StoreError {
+    let mut taken = 0_u32;
+    loop {
+        tokio::time::sleep(Duration::from_secs(CLAIM_SECONDS)).await;
+        match claim.hold().await {
+            Ok(()) => taken = 0,
+            Err(error @ StoreError::Conflict(Conflict::Claimed)) => {
+                taken = taken.saturating_add(1);
+                if taken >= CLAIM_LOOKS_MAX {
+                    return error;
+                }
+                tracing::error!("the database is claimed by another backend");
+            }
+            Err(error) => tracing::warn!(%error, "the claim of the database is not certain"),
+        }
+    }
+}
+
+/// What runs.
+struct Started {
+    backend: Arc<Backend>,
+    claim: Claim,
+    /// Where the broker listens.
+    broker: SocketAddr,
+}
+
 /// All parts, once the node is there; and where the broker listens. Says what it waits for.
-async fn start(
-    args: &RunArgs,
-    files: Files,
-    waits_for: impl Fn(&str),
-) -> anyhow::Result<(Arc<Backend>, SocketAddr)> {
+async fn start(args: &RunArgs, files: Files, waits_for: impl Fn(&str)) -> anyhow::Result<Started> {
     let Files {
         deployment,
         prover,
@@ -126,6 +166,7 @@ async fn start(
     let network = deployment.protocol.bridge().network;
     waits_for("the database");
     let store = Store::open(&args.database).await.map_err(of_database)?;
+    let claim = store.claim().await.map_err(of_database)?;
     let node = Node::wait(&args.node, network, |code| {
         waits_for(&format!("the node ({code})"));
     })
@@ -159,7 +200,11 @@ async fn start(
             Err(error) => error.context(Fault::Database),
         }
     })?;
-    Ok((backend, broker_address))
+    Ok(Started {
+        backend,
+        claim,
+        broker: broker_address,
+    })
 }
 
 struct Files {
@@ -171,11 +216,8 @@ struct Files {
 
 /// What files say.
 fn read(args: &RunArgs) -> anyhow::Result<Files> {
-    ensure!(
-        args.database.starts_with("sqlite:"),
-        "--database: expected sqlite:PATH, got {}",
-        args.database
-    );
+    // Never shows the URL, which may hold what nobody is to read.
+    Engine::of(&args.database).context("--database")?;
     let deployment = Deployment::load(&args.deployment)?;
     let bridge = deployment.protocol.bridge();
     let prover = (args.prover).prover(bridge.network, deployment.protocol.params())?;
@@ -189,9 +231,13 @@ fn read(args: &RunArgs) -> anyhow::Result<Files> {
     })
 }
 
-/// One that is only busy is worth another start.
+/// One that is only busy is worth another start, and so is one that another backend has: a server
+/// takes a while to notice that a machine is gone.
 fn of_database(error: StoreError) -> anyhow::Error {
-    let is_busy = matches!(error, StoreError::Transient(_));
+    let is_busy = matches!(
+        error,
+        StoreError::Transient(_) | StoreError::Conflict(Conflict::Claimed)
+    );
     let error = anyhow::Error::new(error).context("cannot open the database");
     if is_busy {
         error
@@ -203,7 +249,7 @@ fn of_database(error: StoreError) -> anyhow::Error {
 async fn doors(args: &RunArgs) -> anyhow::Result<Doors> {
     let (api, metrics) = (args.api, args.metrics);
     Ok(Doors {
-        admin: match admin::socket_of(&args.database) {
+        admin: match (args.admin_socket.clone()).or_else(|| admin::socket_of(&args.database)) {
             Some(path) => Some(
                 (admin::Door::open(&path).await)
                     .with_context(|| format!("cannot listen for admins on {}", path.display()))?,

@@ -8,7 +8,7 @@ use grail_flow::{Alarm, AlarmCode, AlarmSubject, confirmations};
 use grail_script::LAST_RESORT_AGE;
 use grail_store::StoreError;
 
-use crate::{backend::Backend, clock, step::Step};
+use crate::{backend::Backend, step::Step};
 
 /// Blocks of age from which the last resort is near: half a year.
 pub const NEAR: u32 = LAST_RESORT_AGE as u32 / 2;
@@ -37,7 +37,8 @@ pub async fn watch(backend: &Backend, near: u32) -> Result<(), StoreError> {
         (false, Some(alarm)) => {
             tracing::info!(age, "the vault was made anew: the last resort is far again");
             let mut step = Step::begin(backend).await?;
-            step.tx.acknowledge_alarm(alarm, clock::now()).await?;
+            let now = step.now();
+            step.tx.acknowledge_alarm(alarm, now).await?;
             step.commit().await
         }
         (true, Some(_)) | (false, None) => Ok(()),

@@ -69,7 +69,7 @@ pub async fn tell(backend: &Backend) -> anyhow::Result<usize> {
             subject: *subject,
             kind: KIND,
             body,
-            now: clock::now(),
+            now: tx.now(clock::now()),
         };
         tx.append_event(&event).await?;
     }

@@ -58,11 +58,12 @@ impl<'a> Step<'a> {
             .last_block()
             .await?
             .map_or(backend.deployment.start_height, |block| block.height);
+        let now = tx.now(clock::now());
         Ok(Self {
             backend,
             tx,
             tip_height,
-            now: clock::now(),
+            now,
             told: VecDeque::new(),
             wakes_build: false,
         })

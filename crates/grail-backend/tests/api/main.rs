@@ -8,6 +8,8 @@ mod bridge;
 mod chain;
 mod client;
 mod create;
+#[path = "../support/database.rs"]
+mod database;
 mod events;
 mod health;
 mod limits;

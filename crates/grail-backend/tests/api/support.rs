@@ -43,6 +43,7 @@ pub struct TestBackend {
     pub chain: Arc<PaperChain>,
     pub router: Router,
     _folder: tempfile::TempDir,
+    _database: Option<grail_postgres_dev::Database>,
 }
 
 /// An answer.
@@ -101,7 +102,7 @@ impl TestBackend {
     /// With an empty database, on a chain that there is.
     pub async fn on(chain: Arc<PaperChain>, limits: Limits) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("grail.db").display());
+        let (url, database) = crate::database::new_in(folder.path());
         let broker = EmbeddedBroker::listen(([127, 0, 0, 1], 0).into())
             .await
             .unwrap();
@@ -127,6 +128,7 @@ impl TestBackend {
             backend,
             chain,
             _folder: folder,
+            _database: database,
         }
     }
 

@@ -11,6 +11,8 @@ mod bridge;
 #[allow(dead_code, reason = "shared with other tests")]
 mod chain;
 mod collected;
+#[path = "../support/database.rs"]
+mod database;
 #[path = "../support/operators.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod operators;

@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "shared with the other tests")]
 mod bridge;
 mod config;
+mod moving;
 #[path = "../support/operators.rs"]
 #[allow(dead_code, reason = "shared with the other tests")]
 mod operators;
@@ -337,6 +338,16 @@ fn what_a_person_must_mend_has_a_code_of_its_own() {
         (3, node("main", &up()), ("--ask-seconds", "1")),
         (4, regtest, ("--database", "sqlite:not.db")),
         (3, regtest, ("--database", "nosql:grail.db")),
+        (
+            3,
+            regtest,
+            ("--database", "postgres://grail@db.example/grail"),
+        ),
+        (
+            3,
+            regtest,
+            ("--database", "postgres://grail:secret@localhost/grail"),
+        ),
         (5, regtest, ("--api", taken.as_str())),
         (5, regtest, ("--metrics", taken.as_str())),
         (5, regtest, ("--broker", taken.as_str())),

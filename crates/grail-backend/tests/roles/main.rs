@@ -12,6 +12,8 @@ mod bridge;
 mod chain;
 mod coinbase;
 mod crash;
+#[path = "../support/database.rs"]
+mod database;
 mod deposits;
 mod disguised;
 mod fees;

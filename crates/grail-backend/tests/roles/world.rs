@@ -26,6 +26,7 @@ use grail_broker::{
     messages::{BrokerMessage, decode, encode},
 };
 use grail_flow::{RequestState, SettlementId, SettlementState};
+use grail_postgres_dev::Database;
 use grail_prover::Prover;
 use grail_store::{JobKind, JobState, Lease, Settlement, Store, Verdict};
 use grail_types::{BoundedBytes, Epoch, SignerIndex};
@@ -66,6 +67,7 @@ pub struct World {
     asks: Mutex<Subscription>,
     numbers: AtomicU8,
     folder: TempDir,
+    _database: Option<Database>,
 }
 
 struct Running {
@@ -127,7 +129,7 @@ impl World {
     /// A deployed bridge with another prover, where leases last so long.
     pub async fn with_lease(prover: Arc<dyn Prover>, lease_seconds: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("grail.db").display());
+        let (url, database) = crate::database::new_in(folder.path());
         let chain = Arc::new(PaperChain::new());
         let running = start(&url, &chain, &prover, lease_seconds).await;
         let world = Self {
@@ -140,6 +142,7 @@ impl World {
             asks: Mutex::new(running.asks),
             numbers: AtomicU8::new(100),
             folder,
+            _database: database,
         };
         world.mine(vec![world.backend.deployment_tx.clone()]).await;
         world
@@ -173,7 +176,9 @@ impl World {
 
     /// A process with an empty database, on the same chain.
     pub async fn emptied(&self) -> Self {
-        self.on(tempfile::tempdir().unwrap()).await
+        let folder = tempfile::tempdir().unwrap();
+        let (url, database) = crate::database::new_in(folder.path());
+        self.on(folder, url, database).await
     }
 
     /// A copy of the database as it is now.
@@ -188,11 +193,11 @@ impl World {
 
     /// A process with a database that was copied before, on the same chain.
     pub async fn restored(&self, backup: TempDir) -> Self {
-        self.on(backup).await
+        let url = format!("sqlite:{}", backup.path().join("grail.db").display());
+        self.on(backup, url, None).await
     }
 
-    async fn on(&self, folder: TempDir) -> Self {
-        let url = format!("sqlite:{}", folder.path().join("grail.db").display());
+    async fn on(&self, folder: TempDir, url: String, database: Option<Database>) -> Self {
         let running = start(&url, &self.chain, &self.prover, self.lease_seconds).await;
         Self {
             chain: Arc::clone(&self.chain),
@@ -204,6 +209,7 @@ impl World {
             asks: Mutex::new(running.asks),
             numbers: AtomicU8::new(self.numbers.load(Ordering::Relaxed)),
             folder,
+            _database: database,
         }
     }
 

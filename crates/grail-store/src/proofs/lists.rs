@@ -129,12 +129,21 @@ impl Reader {
             .map(|row| Ok((row.text("state")?, row.u64("total")?)))
             .collect::<Result<_, StoreError>>()?;
         // Every call ended with a proof, with a no for good, is under way, or had no verdict.
+        let interrupted = format!(
+            "attempts - CASE WHEN state IN ('{PROVING}', '{PROVEN}', '{FAILED}') THEN ended ELSE 0 END"
+        );
+        // A sum of integers is no integer to `PostgreSQL`.
+        let sum =
+            |of: &str, name: &str| format!("CAST(COALESCE(SUM({of}), 0) AS BIGINT) AS {name}");
         let row = sqlx::query(sql(format!(
-            "SELECT COALESCE(SUM(reused), 0) AS reused, COALESCE(SUM(attempts), 0) - COALESCE(SUM(CASE \
-             WHEN state IN ('{PROVING}', '{PROVEN}', '{FAILED}') THEN ended ELSE 0 END), 0) AS interrupted, \
-             COALESCE(SUM(timed), 0) AS timed, COALESCE(SUM(duration_ms), 0) AS duration, \
-             COALESCE(SUM(fee_sat), 0) AS fee, COALESCE(SUM(fuel_thousands), 0) AS thousands, \
-             COALESCE(SUM(fuel_rest), 0) AS rest FROM proof_totals"
+            "SELECT {}, {}, {}, {}, {}, {}, {} FROM proof_totals",
+            sum("reused", "reused"),
+            sum(&interrupted, "interrupted"),
+            sum("timed", "timed"),
+            sum("duration_ms", "duration"),
+            sum("fee_sat", "fee"),
+            sum("fuel_thousands", "thousands"),
+            sum("fuel_rest", "rest"),
         )))
         .fetch_one(self.connection())
         .await?;

@@ -2,12 +2,11 @@
 
 use bitcoin::{Amount, OutPoint, Transaction, Witness};
 use grail_flow::{AbandonCode, BlockRef, SettlementId, SettlementState};
-use grail_store::{AdoptedSettlement, Conflict, SettlementItem, Store, StoreError, StoreTx};
+use grail_store::{AdoptedSettlement, Conflict, SettlementItem, StoreError, StoreTx};
 use grail_types::Epoch;
-use sqlx::{Connection, SqliteConnection};
 
 use crate::support::{
-    NOW, TestStore, add_deposit, add_request, block, conflict, create_settlement, deposit, item,
+    NOW, add_deposit, add_request, block, conflict, create_settlement, deposit, item,
     move_settlement, new_store, outpoint, terms, transaction,
 };
 
@@ -187,10 +186,10 @@ async fn what_an_abandoned_settlement_was_to_pay_is_nobodys() {
     assert_eq!(tx.unclaimed_items(&terms(1).id()).await.unwrap(), []);
 }
 
+sqlite_alone! {
 /// The database as a version that adopted nothing left it.
-async fn downgrade(store: &TestStore) {
+async fn downgrade(store: &crate::support::TestStore) {
     store.close().await;
-    let mut connection = SqliteConnection::connect(&store.url).await.unwrap();
     for sql in [
         "CREATE TABLE old_items (settlement BIGINT NOT NULL REFERENCES settlements (id), \
          position BIGINT NOT NULL, request TEXT NOT NULL REFERENCES requests (id), \
@@ -206,9 +205,8 @@ async fn downgrade(store: &TestStore) {
         "ALTER TABLE settlements DROP COLUMN adopted",
         "DELETE FROM _sqlx_migrations WHERE version = 12",
     ] {
-        sqlx::query(sql).execute(&mut connection).await.unwrap();
+        crate::support::run(store, sql).await.unwrap();
     }
-    connection.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -232,7 +230,7 @@ async fn settlements_of_before_keep_their_items_and_were_made_here() {
     tx.commit().await.unwrap();
     downgrade(&store).await;
 
-    let again = Store::open(&store.url).await.unwrap();
+    let again = grail_store::Store::open(&store.url).await.unwrap();
     let mut tx = again.begin().await.unwrap();
     assert_eq!(tx.settlement_items(live).await.unwrap(), items);
     assert_eq!(tx.known_items(live).await.unwrap(), items);
@@ -243,4 +241,5 @@ async fn settlements_of_before_keep_their_items_and_were_made_here() {
     create_settlement(&mut tx, outpoint(51), &[item(3)])
         .await
         .unwrap();
+}
 }

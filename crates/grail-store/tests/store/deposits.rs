@@ -1,13 +1,12 @@
 //! Deposits.
 
-use bitcoin::{Amount, OutPoint};
+use bitcoin::Amount;
 use grail_flow::{Deposit, DepositCharms, DepositOrigin, ReclaimCode};
 use grail_store::{Conflict, DepositState, Reclaim, Recorded};
 use grail_types::{RequestId, SUPPLY_MAX_SAT};
 
 use crate::support::{
-    NOW, add_deposit, add_request, block, code, conflict, deposit, new_store, outpoint, run,
-    transaction, txid,
+    NOW, add_deposit, add_request, block, code, conflict, deposit, new_store, outpoint, txid,
 };
 
 #[tokio::test]
@@ -185,21 +184,22 @@ async fn a_deposit_that_a_reward_made_is_read_back_as_one() {
     assert_eq!(code(unknown), "not-found");
 }
 
+sqlite_alone! {
 #[tokio::test]
 async fn deposits_of_before_are_told_apart_by_their_transactions() {
     const MIGRATION: &str = include_str!("../../migrations/sqlite/0007_coinbase_deposits.sql");
     let (_, update) = MIGRATION.split_once("UPDATE").unwrap();
-    let update: &'static str = Box::leak(format!("UPDATE{update}").into_boxed_str());
+    let update = format!("UPDATE{update}");
     let store = new_store().await;
     let mut tx = store.begin().await.unwrap();
     let mut made = Vec::new();
     for (seed, input, has_witness, origin) in [
-        (1, OutPoint::null(), true, DepositOrigin::Coinbase),
-        (2, OutPoint::null(), false, DepositOrigin::Coinbase),
+        (1, bitcoin::OutPoint::null(), true, DepositOrigin::Coinbase),
+        (2, bitcoin::OutPoint::null(), false, DepositOrigin::Coinbase),
         (3, outpoint(9), true, DepositOrigin::Payment),
         (4, outpoint(9), false, DepositOrigin::Payment),
     ] {
-        let mut transaction = transaction(input);
+        let mut transaction = crate::support::transaction(input);
         transaction.output[0].value = Amount::from_sat(u64::from(seed));
         if has_witness {
             transaction.input[0].witness.push([0; 32]);
@@ -207,7 +207,7 @@ async fn deposits_of_before_are_told_apart_by_their_transactions() {
         tx.put_transaction(&transaction).await.unwrap();
         let request = add_request(&mut tx, seed).await.id;
         let given = Deposit {
-            outpoint: OutPoint::new(transaction.compute_txid(), 0),
+            outpoint: bitcoin::OutPoint::new(transaction.compute_txid(), 0),
             ..deposit(seed)
         };
         let recorded = tx.record_deposit(&request, &given, NOW).await.unwrap();
@@ -215,10 +215,11 @@ async fn deposits_of_before_are_told_apart_by_their_transactions() {
         made.push((given.outpoint, origin));
     }
     tx.commit().await.unwrap();
-    assert_eq!(run(&store, update).await.unwrap(), 2);
+    assert_eq!(crate::support::run(&store, &update).await.unwrap(), 2);
     let mut reader = store.read().await.unwrap();
     for (outpoint, origin) in made {
         let row = reader.deposit(&outpoint).await.unwrap().unwrap();
         assert_eq!(row.deposit.origin, origin);
     }
+}
 }

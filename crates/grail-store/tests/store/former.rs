@@ -55,7 +55,9 @@ async fn no_settlement_that_is_not_there_is_marked() {
     let mut tx = store.begin().await.unwrap();
     let unknown = SettlementId(7);
     assert!(tx.note_former_settlement(unknown, Epoch(0)).await.is_err());
-    assert_eq!(tx.former_epoch(unknown).await.unwrap(), None);
+    drop(tx);
+    let mut reader = store.read().await.unwrap();
+    assert_eq!(reader.former_epoch(unknown).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -5,13 +5,11 @@ use bitcoin::{Amount, TxOut};
 use grail_flow::SettlementId;
 use grail_store::{
     Enqueued, JobKind, Lease, NewAttempt, NewJob, NewProof, OP_RETURN_BYTES_MAX, ProofRecord,
-    ProofState, Store, StoreError, StoreTx, Work,
+    ProofState, StoreError, StoreTx, Work,
 };
-use sqlx::{Connection as _, SqliteConnection};
 
 use crate::support::{
-    NOW, TestStore, add_deposit, code, create_settlement, item, move_settlement, new_store,
-    outpoint, script,
+    NOW, add_deposit, code, create_settlement, item, new_store, outpoint, script,
 };
 
 const LEASE: u64 = 60;
@@ -303,17 +301,16 @@ async fn proofs_are_listed_newest_first_by_state_and_page() {
     );
 }
 
+sqlite_alone! {
 /// The database as a version without records of proving left it.
-async fn downgrade(store: &TestStore) {
+async fn downgrade(store: &crate::support::TestStore) {
     store.close().await;
-    let mut connection = SqliteConnection::connect(&store.url).await.unwrap();
     for sql in [
         "DROP TABLE proofs",
         "DELETE FROM _sqlx_migrations WHERE version = 3",
     ] {
-        sqlx::query(sql).execute(&mut connection).await.unwrap();
+        crate::support::run(store, sql).await.unwrap();
     }
-    connection.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -321,13 +318,13 @@ async fn drafts_from_before_records_wait_for_their_proof_after_the_upgrade() {
     let store = new_store().await;
     let mut tx = store.begin().await.unwrap();
     let (draft, proven) = (queued(&mut tx, 1).await, queued(&mut tx, 2).await);
-    move_settlement(&mut tx, proven, grail_flow::SettlementState::Proven {})
+    crate::support::move_settlement(&mut tx, proven, grail_flow::SettlementState::Proven {})
         .await
         .unwrap();
     tx.commit().await.unwrap();
     downgrade(&store).await;
 
-    let again = Store::open(&store.url).await.unwrap();
+    let again = grail_store::Store::open(&store.url).await.unwrap();
     let mut tx = again.begin().await.unwrap();
     assert_eq!(tx.proof_record(proven).await.unwrap(), None);
     let upgraded = record(&mut tx, draft).await;
@@ -337,4 +334,5 @@ async fn drafts_from_before_records_wait_for_their_proof_after_the_upgrade() {
     );
     let lease = lease(&mut tx, NOW).await;
     tx.begin_proof(&attempt(draft), &lease).await.unwrap();
+}
 }

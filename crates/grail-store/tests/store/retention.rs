@@ -4,15 +4,14 @@ use bitcoin::{Amount, OutPoint, Transaction, Witness};
 use grail_flow::{AbandonCode, Deposit, SettlementId, SettlementState};
 use grail_store::{
     BlockRef, BuiltTransaction, DepositState, Horizon, Idempotency, NewAnswer, NewEvent,
-    NewRequest, NewSettlement, Reclaim, Store, StoreTx, Subject, VaultKind, VaultOutput, Verdict,
+    NewRequest, NewSettlement, Reclaim, StoreTx, Subject, VaultKind, VaultOutput, Verdict,
     VerdictKind, Work,
 };
 use grail_types::{Epoch, SignerIndex};
-use sqlx::{Connection as _, SqliteConnection};
 
 use crate::support::{
-    NOW, TestStore, add_deposit, add_request, block, deposit, item, move_settlement, new_store,
-    outpoint, roster, run, script, terms, transaction,
+    NOW, add_deposit, add_request, block, deposit, item, move_settlement, new_store, outpoint,
+    roster, run, script, terms, transaction,
 };
 
 /// The height of all that is settled here.
@@ -505,10 +504,10 @@ async fn sums_are_those_of_the_rows_whatever_moves() {
     assert_eq!(tx.open_request_epochs().await.unwrap(), [(Epoch(0), 2)]);
 }
 
+sqlite_alone! {
 /// The database as a version left it that kept everything in wide rows.
-async fn downgrade(store: &TestStore) {
+async fn downgrade(store: &crate::support::TestStore) {
     store.close().await;
-    let mut connection = SqliteConnection::connect(&store.url).await.unwrap();
     for sql in [
         "DROP TRIGGER requests_counted",
         "DROP TRIGGER requests_moved",
@@ -544,9 +543,8 @@ async fn downgrade(store: &TestStore) {
         "DROP TABLE settlement_bodies",
         "DELETE FROM _sqlx_migrations WHERE version = 15",
     ] {
-        sqlx::query(sql).execute(&mut connection).await.unwrap();
+        crate::support::run(store, sql).await.unwrap();
     }
-    connection.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -575,7 +573,7 @@ async fn wide_rows_of_before_are_read_after_the_upgrade() {
     tx.commit().await.unwrap();
     downgrade(&store).await;
 
-    let again = Store::open(&store.url).await.unwrap();
+    let again = grail_store::Store::open(&store.url).await.unwrap();
     let mut tx = again.begin().await.unwrap();
     assert_eq!(
         tx.signed_transaction(whole).await.unwrap(),
@@ -591,4 +589,5 @@ async fn wide_rows_of_before_are_read_after_the_upgrade() {
     assert_eq!(counts, [("awaiting-deposit".to_owned(), 3)]);
     let counts = tx.settlement_counts().await.unwrap();
     assert_eq!(counts, [("asked".to_owned(), 1), ("draft".to_owned(), 2)]);
+}
 }

@@ -3,9 +3,14 @@
 
 use grail_flow::{RequestState, SettlementId};
 
-use crate::support::{
-    NOW, TestStore, add_deposit, add_request, code, create_settlement, item, new_store, outpoint,
-    run, terms, transaction,
+use grail_store::Engine;
+
+use crate::{
+    ENGINE,
+    support::{
+        NOW, TestStore, add_deposit, add_request, code, create_settlement, item, new_store,
+        outpoint, run, terms, transaction,
+    },
 };
 
 fn is_constraint(result: Result<u64, sqlx::Error>) -> bool {
@@ -135,7 +140,7 @@ async fn a_transaction_stored_under_another_name_is_corrupt() {
     tx.commit().await.unwrap();
     run(
         &store,
-        "UPDATE transactions SET raw = (SELECT max(raw) FROM transactions)",
+        "UPDATE transactions SET raw = (SELECT raw FROM transactions ORDER BY raw LIMIT 1)",
     )
     .await
     .unwrap();
@@ -158,12 +163,20 @@ async fn rows_in_the_form_of_the_version_before_are_read_and_moved_on() {
     let store = two_settlements().await;
     for sql in [
         // States, terms and rosters had no version, nor had drafts.
-        "UPDATE requests SET state = json_extract(state, '$.is'), \
-         terms = json_extract(terms, '$.is'), roster = json_extract(roster, '$.is')",
-        "UPDATE settlements SET state = json_extract(state, '$.is')",
+        "UPDATE requests SET state = is_of(state), terms = is_of(terms), roster = is_of(roster)",
+        "UPDATE settlements SET state = is_of(state)",
         "UPDATE settlement_bodies SET body = x'a0' WHERE kind = 'draft'",
     ] {
-        assert!(run(&store, sql).await.unwrap() > 0, "{sql}");
+        let sql = ["state", "terms", "roster"]
+            .iter()
+            .fold(sql.to_owned(), |sql, column| {
+                let own = match ENGINE {
+                    Engine::Sqlite => format!("json_extract({column}, '$.is')"),
+                    Engine::Postgres => format!("({column}::json ->> 'is')"),
+                };
+                sql.replace(&format!("is_of({column})"), &own)
+            });
+        assert!(run(&store, &sql).await.unwrap() > 0, "{sql}");
     }
     let mut tx = store.begin().await.unwrap();
     let id = terms(1).id();

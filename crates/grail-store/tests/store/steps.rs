@@ -5,10 +5,10 @@ use std::time::Duration;
 use bitcoin::Amount;
 use grail_flow::Alarm;
 use grail_store::{Conflict, Store};
-use sqlx::Connection as _;
 
 use crate::support::{
-    NONE_OPEN, NOW, add_request, code, conflict, new_store, outpoint, terms, transaction,
+    NONE_OPEN, NOW, Place, add_request, code, conflict, new_store, outpoint, run, terms,
+    transaction,
 };
 
 #[tokio::test]
@@ -85,8 +85,8 @@ async fn two_processes_take_turns_and_both_get_through() {
 
 #[tokio::test]
 async fn processes_that_open_a_new_database_together_all_find_it_ready() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("grail.db").display());
+    let place = Place::new();
+    let url = place.url();
     let opening: Vec<_> = (0..4)
         .map(|_| {
             let url = url.clone();
@@ -99,6 +99,7 @@ async fn processes_that_open_a_new_database_together_all_find_it_ready() {
     }
 }
 
+sqlite_alone! {
 #[tokio::test]
 async fn a_file_that_is_no_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,20 +111,17 @@ async fn a_file_that_is_no_database_is_refused() {
     let opened = Store::open(&format!("sqlite:{}", nowhere.display())).await;
     assert_eq!(code(opened), "transient");
 }
+}
 
 /// Put back after a newer version has run: that one's rows are not for it to read.
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_left_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("grail.db").display());
-    drop(Store::open(&url).await.unwrap());
-    let mut connection = sqlx::SqliteConnection::connect(&url).await.unwrap();
+    let store = new_store().await;
     let newer = "INSERT INTO _sqlx_migrations \
                  (version, description, success, checksum, execution_time) \
-                 VALUES (200, 'of tomorrow', 1, x'00', 1)";
-    sqlx::query(newer).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-    assert_eq!(code(Store::open(&url).await), "newer");
+                 VALUES (200, 'of tomorrow', true, x'00', 1)";
+    run(&store, newer).await.unwrap();
+    assert_eq!(code(Store::open(&store.url).await), "newer");
 }
 
 #[tokio::test]
@@ -171,4 +169,66 @@ async fn a_value_out_of_range_leaves_no_half_of_a_row() {
     tx.commit().await.unwrap();
     let mut reader = store.read().await.unwrap();
     assert!(reader.requests(0, 10).await.unwrap().is_empty());
+}
+
+/// Text of others may hold what one of the databases refuses: it must not stop whoever keeps it.
+#[tokio::test]
+async fn foreign_text_with_nul_is_kept_on_every_database() {
+    const WORDS: &str = "a\0b";
+    let store = new_store().await;
+    let mut tx = store.begin().await.unwrap();
+    crate::support::add_deposit(&mut tx, 1).await;
+    let items = [crate::support::item(1)];
+    let id = crate::support::create_settlement(&mut tx, outpoint(50), &items)
+        .await
+        .unwrap();
+    let alarm = crate::support::dead_job(WORDS);
+    tx.raise_alarm(&alarm, NOW).await.unwrap();
+    let verdict = grail_store::Verdict::Refused {
+        code: WORDS.to_owned(),
+        details: WORDS.to_owned(),
+    };
+    let answer = grail_store::NewAnswer {
+        settlement: id,
+        signer: grail_types::SignerIndex(1),
+        epoch: grail_types::Epoch(0),
+        attempt: 0,
+        verdict: &verdict,
+    };
+    let _ = tx.record_answer(&answer, NOW).await.unwrap();
+    let job = grail_store::NewJob {
+        work: grail_store::Work::Prove { settlement: id },
+        run_after: NOW,
+        now: NOW,
+    };
+    tx.enqueue(&job).await.unwrap();
+    let lease = tx.lease_job(grail_store::JobKind::Prove, NOW, 60).await;
+    let lease = lease.unwrap().unwrap();
+    tx.fail_job(lease.job.id, lease.token, WORDS, NOW)
+        .await
+        .unwrap();
+    tx.fail_proof(id, WORDS, WORDS, NOW).await.ok();
+    let action = grail_store::NewAction {
+        uid: 0,
+        action: grail_store::AdminAction::Pause,
+        subject: WORDS,
+        reason: Some(WORDS),
+        now: NOW,
+    };
+    tx.record_action(&action).await.unwrap();
+    let event = grail_store::NewEvent {
+        subject: grail_store::Subject::Settlement(id),
+        kind: "test",
+        body: &serde_json::json!({ "words": WORDS }),
+        now: NOW,
+    };
+    tx.append_event(&event).await.unwrap();
+    tx.commit().await.unwrap();
+    let mut reader = store.read().await.unwrap();
+    let answers = reader.answers(id).await.unwrap();
+    let expected = grail_store::Verdict::Refused {
+        code: "a\u{fffd}b".to_owned(),
+        details: "a\u{fffd}b".to_owned(),
+    };
+    assert_eq!(answers[0].verdict, expected);
 }

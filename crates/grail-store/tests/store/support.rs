@@ -9,12 +9,15 @@ use bitcoin::{
     transaction::Version,
 };
 use grail_flow::{Alarm, Deposit, DepositCharms, DepositOrigin, SettlementId, SettlementState};
+use grail_postgres_dev::Database;
 use grail_store::{
-    BlockRef, Conflict, NewRequest, NewSettlement, OpenAlarms, Recorded, Request, SettlementItem,
-    Store, StoreError, StoreTx,
+    BlockRef, Conflict, Engine, NewRequest, NewSettlement, OpenAlarms, Recorded, Request,
+    SettlementItem, Store, StoreError, StoreTx,
 };
 use grail_types::{BridgeApp, Epoch, Kind, Network, RequestId, Roster, Terms, Threshold};
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{AnyConnection, Connection as _};
+
+use crate::ENGINE;
 
 /// A time.
 pub const NOW: u64 = 1_800_000_000;
@@ -30,18 +33,34 @@ pub fn dead_job(key: &str) -> Alarm {
     }
 }
 
-/// Runs a statement behind the store's back.
-pub async fn run(store: &TestStore, sql: &'static str) -> Result<u64, sqlx::Error> {
-    let mut connection = SqliteConnection::connect(&store.url).await.unwrap();
+/// Runs a statement behind the store's back. Bytes are spelled as SQLite does.
+pub async fn run(store: &TestStore, sql: &str) -> Result<u64, sqlx::Error> {
+    sqlx::any::install_default_drivers();
+    let mut connection = AnyConnection::connect(&store.url).await.unwrap();
+    let sql = sqlx::AssertSqlSafe(match ENGINE {
+        Engine::Sqlite => sql.to_owned(),
+        Engine::Postgres => with_bytes(sql),
+    });
     let done = sqlx::query(sql).execute(&mut connection).await?;
     Ok(done.rows_affected())
 }
 
-/// A store and the folder that holds its file.
+/// `x'00'` as PostgreSQL spells it.
+fn with_bytes(sql: &str) -> String {
+    let mut parts = sql.split(" x'");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (bytes, rest) = part.split_once('\'').unwrap();
+        text += &format!(" '\\x{bytes}'::bytea{rest}");
+    }
+    text
+}
+
+/// A store and what holds its rows.
 pub struct TestStore {
     pub store: Store,
     pub url: String,
-    _folder: tempfile::TempDir,
+    _place: Place,
 }
 
 impl std::ops::Deref for TestStore {
@@ -52,14 +71,37 @@ impl std::ops::Deref for TestStore {
     }
 }
 
+/// Where a database is; dropped, it is gone.
+pub enum Place {
+    File(tempfile::TempDir),
+    Server(Database),
+}
+
+impl Place {
+    /// A new one, in which nobody has written.
+    pub fn new() -> Self {
+        match ENGINE {
+            Engine::Sqlite => Self::File(tempfile::tempdir().unwrap()),
+            Engine::Postgres => Self::Server(Database::new().unwrap()),
+        }
+    }
+
+    pub fn url(&self) -> String {
+        match self {
+            Self::File(folder) => format!("sqlite:{}", folder.path().join("grail.db").display()),
+            Self::Server(database) => database.url(),
+        }
+    }
+}
+
 /// A new, empty store.
 pub async fn new_store() -> TestStore {
-    let folder = tempfile::tempdir().unwrap();
-    let url = format!("sqlite:{}", folder.path().join("grail.db").display());
+    let place = Place::new();
+    let url = place.url();
     TestStore {
         store: Store::open(&url).await.unwrap(),
         url,
-        _folder: folder,
+        _place: place,
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Backend {
     broker: SocketAddr,
     api_port: u16,
     pub(super) prover: Vec<String>,
+    /// URL of its database, if that is no file.
+    pub(super) server: Option<String>,
     process: Option<Process>,
 }
 
@@ -60,6 +62,7 @@ impl Backend {
             broker,
             api_port,
             prover: Vec::new(),
+            server: None,
             process: None,
         }
     }
@@ -79,9 +82,15 @@ impl Backend {
         Client::new(&self.url())
     }
 
-    /// Its database's file.
+    /// Its database's file, if it has one.
     pub fn database(&self) -> PathBuf {
         self.folder.join("backend.sqlite")
+    }
+
+    /// Its database.
+    pub fn database_url(&self) -> String {
+        let file = || format!("sqlite:{}", self.database().display());
+        self.server.clone().unwrap_or_else(file)
     }
 
     /// Whether it runs.
@@ -98,7 +107,7 @@ impl Backend {
             .args(["run", "--deployment"])
             .arg(self.folder.join("deployment.json"))
             .arg("--database")
-            .arg(format!("sqlite:{}", self.database().display()))
+            .arg(self.database_url())
             .args(["--node-url", &self.node_url, "--node-cookie"])
             .arg(&self.node_cookie)
             .arg("--wasm")

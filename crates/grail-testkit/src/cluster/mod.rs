@@ -62,6 +62,8 @@ pub struct ClusterConfig {
     /// Options about the prover, for the deployment and the backend. Usual: none, so the mock
     /// prover.
     pub prover: Vec<String>,
+    /// URL of the backend's database. Usual: none, so a file of its own.
+    pub database: Option<String>,
     /// Changes of the protocol's parameters.
     pub params: fn(&mut ParamsValues),
     /// Keep everything here. Usual: a temporary folder.
@@ -83,6 +85,7 @@ impl Default for ClusterConfig {
             node_args: Vec::new(),
             backend: BackendConfig::default(),
             prover: Vec::new(),
+            database: None,
             params: |_| {},
             folder: None,
         }
@@ -195,6 +198,7 @@ impl Cluster {
         let node_url = gate.as_ref().map_or_else(|| node.rpc_url(), Gate::url);
         let mut backend = Backend::new(folder, node_url, node.cookie_path(), broker, quiet_port()?);
         backend.prover.clone_from(&config.prover);
+        backend.server.clone_from(&config.database);
         backend.start(&programs, &config.backend)?;
         let cluster = Self {
             operators,
@@ -251,7 +255,7 @@ impl Cluster {
 
     /// The backend's rows.
     pub fn rows(&self) -> Result<Rows> {
-        Rows::open(&self.backend.database())
+        Rows::open(&self.backend.database_url())
     }
 
     /// Starts the backend, with the state that it has.

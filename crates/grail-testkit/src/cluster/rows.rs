@@ -1,6 +1,5 @@
 //! The backend's rows, read beside it: the API does not tell every state apart.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -28,12 +27,11 @@ impl std::fmt::Debug for Rows {
 }
 
 impl Rows {
-    pub(super) fn open(database: &Path) -> Result<Self> {
+    pub(super) fn open(url: &str) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let url = format!("sqlite:{}", database.display());
-        let store = runtime.block_on(Store::open(&url))?;
+        let store = runtime.block_on(Store::open(url))?;
         Ok(Self { store, runtime })
     }
 

@@ -22,9 +22,10 @@ fn program() -> Command {
 }
 
 /// Values of the example where there is no default.
-const SAMPLES: [(&str, Sample); 16] = [
+const SAMPLES: [(&str, Sample); 17] = [
     ("deployment", Set("deployment.json")),
     ("database", Set("sqlite:grail.db")),
+    ("admin-socket", Like("/run/grail/admin.sock")),
     ("wasm", Set("bridge.wasm")),
     ("broker", Set("10.0.0.5:7000")),
     ("api", Set("127.0.0.1:8080")),

@@ -126,7 +126,8 @@ pub async fn build_at(backend: &Backend, now: u64) -> anyhow::Result<Built> {
         drop(reader);
         let alarm = Alarm::ParamsUnknown { expected, got };
         let mut tx = backend.store.begin().await?;
-        alarm::raise(&mut tx, &alarm, clock::now()).await?;
+        let now = tx.now(clock::now());
+        alarm::raise(&mut tx, &alarm, now).await?;
         tx.commit().await?;
         return Ok(Built::Hold);
     }
@@ -228,7 +229,8 @@ async fn settle(backend: &Backend, rosters: &Rosters, holder: &Roster) -> anyhow
         if !short.is_empty() {
             let alarm = Alarm::VaultShort { requests: short };
             let mut tx = backend.store.begin().await?;
-            alarm::raise(&mut tx, &alarm, clock::now()).await?;
+            let now = tx.now(clock::now());
+            alarm::raise(&mut tx, &alarm, now).await?;
             tx.commit().await?;
             return Ok(Built::Hold);
         }

@@ -181,16 +181,16 @@ async fn make<'a>(
     request: ProveRequest,
     hash: &[u8; 32],
 ) -> Result<Result<Made, No>, JobError<'a>> {
+    // On record before the call: whoever finds this row after a crash knows that a proof may have
+    // been paid for.
+    let mut tx = backend.store.begin().await?;
     let attempt = NewAttempt {
         settlement: id,
         worker: &backend.instance,
         prover: backend.prover.kind(),
         request_hash: hash,
-        now: clock::now(),
+        now: tx.now(clock::now()),
     };
-    // On record before the call: whoever finds this row after a crash knows that a proof may have
-    // been paid for.
-    let mut tx = backend.store.begin().await?;
     tx.begin_proof(&attempt, lease).await?;
     tx.commit().await?;
     tracing::info!(settlement = id.0, prover = attempt.prover, "proving");
@@ -254,7 +254,8 @@ async fn make<'a>(
     // the holder of the lease may, so that two workers never leave two proofs of one
     // settlement.
     let mut tx = backend.store.begin().await?;
-    tx.keep_proof(id, &proof, lease, clock::now()).await?;
+    let now = tx.now(clock::now());
+    tx.keep_proof(id, &proof, lease, now).await?;
     tx.commit().await?;
     Ok(Ok(Made {
         op_return,

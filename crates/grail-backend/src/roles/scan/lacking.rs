@@ -29,6 +29,7 @@ pub(super) async fn note(backend: &Backend, error: &anyhow::Error) -> Result<(),
     };
     let alarm = Alarm::NodeLacksBlocks { words };
     let mut tx = backend.store.begin().await?;
-    alarm::raise(&mut tx, &alarm, clock::now()).await?;
+    let now = tx.now(clock::now());
+    alarm::raise(&mut tx, &alarm, now).await?;
     tx.commit().await
 }

@@ -131,7 +131,8 @@ impl<'a> Scanner<'a> {
                     oldest_height,
                 };
                 let mut tx = self.backend.store.begin().await?;
-                alarm::raise(&mut tx, &alarm, clock::now()).await?;
+                let now = tx.now(clock::now());
+                alarm::raise(&mut tx, &alarm, now).await?;
                 tx.commit().await?;
                 Err(error.into())
             }
@@ -147,7 +148,8 @@ impl<'a> Scanner<'a> {
                 words: words.clone(),
             };
             let mut tx = self.backend.store.begin().await?;
-            alarm::raise(&mut tx, &alarm, clock::now()).await?;
+            let now = tx.now(clock::now());
+            alarm::raise(&mut tx, &alarm, now).await?;
             tx.commit().await?;
             self.disagreement = Some(words);
         }
