@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use crate::shell::{cargo, output_of, root, run, succeeds};
-use crate::suites::contracts_cargo;
+use crate::suites::{apps_cargo, contracts_cargo};
 use crate::{bitcoind, setup, tidy};
 
 /// The committed description of the HTTP API.
@@ -42,6 +42,9 @@ pub fn check() -> Result<()> {
     tidy::run(false)?;
     openapi(true)?;
     run(cargo().args(["fmt", "--all", "--check"]))?;
+    run(cargo()
+        .args(["fmt", "--all", "--check", "--manifest-path"])
+        .arg(root().join("apps/Cargo.toml")))?;
     if succeeds(cargo().args(["deny", "--version"])) {
         run(cargo().args(["deny", "check", "bans", "licenses", "sources"]))?;
     } else {
@@ -56,7 +59,12 @@ pub fn check() -> Result<()> {
         shipped.args(["--package", program]);
     }
     run(shipped.args(["--", "-D", "warnings"]))?;
-    run(contracts_cargo(&["clippy"]).args(["--all-targets", "--", "-D", "warnings"]))?;
+    for mut lint in [
+        contracts_cargo(&["clippy"]),
+        apps_cargo(&["clippy", "--workspace"]),
+    ] {
+        run(lint.args(["--all-targets", "--", "-D", "warnings"]))?;
+    }
     run(cargo().args([
         "clippy",
         "--workspace",

@@ -14,7 +14,7 @@ use anyhow::Result;
 
 use crate::verbs;
 
-pub use recipes::contracts_cargo;
+pub use recipes::{apps_cargo, contracts_cargo};
 pub use run::{Order, list, run};
 pub use shard::{Part, Shard};
 
@@ -65,7 +65,7 @@ pub const SUITES: &[Suite] = &[
         name: "check",
         tier: Tier::Check,
         shards: 1,
-        budget_minutes: 8,
+        budget_minutes: 7,
         recipe: |_| verbs::check(),
     },
     Suite {
@@ -86,21 +86,28 @@ pub const SUITES: &[Suite] = &[
         name: "spells",
         tier: Tier::Default,
         shards: 1,
-        budget_minutes: 9,
+        budget_minutes: 7,
         recipe: |_| recipes::spells(),
+    },
+    Suite {
+        name: "apps",
+        tier: Tier::Default,
+        shards: 1,
+        budget_minutes: 5,
+        recipe: |_| recipes::apps(),
     },
     Suite {
         name: "fuzz",
         tier: Tier::Default,
         shards: 1,
-        budget_minutes: 5,
+        budget_minutes: 4,
         recipe: |_| recipes::fuzz_shortly(),
     },
     Suite {
         name: "wallet-wasm",
         tier: Tier::Default,
         shards: 1,
-        budget_minutes: 4,
+        budget_minutes: 3,
         recipe: |_| recipes::wallet_wasm(),
     },
     Suite {

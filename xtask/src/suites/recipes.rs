@@ -21,7 +21,7 @@ const HISTORIES: u32 = 10_000;
 const CHAOS_ROUNDS: u32 = 19;
 const CHAOS_DISTURBANCES: u32 = 20;
 
-/// The contract, built again: the committed wasm, bit for bit.
+/// Contract and apps, built again: the committed wasm, bit for bit.
 pub fn contract_wasm() -> Result<()> {
     setup::install(setup::CONTRACTS)?;
     contracts::build(true)
@@ -30,6 +30,11 @@ pub fn contract_wasm() -> Result<()> {
 /// The tests of the contracts' own workspace.
 pub fn contracts() -> Result<()> {
     run(&mut contracts_cargo(runner()))
+}
+
+/// The tests of the apps' own workspace.
+pub fn apps() -> Result<()> {
+    run(apps_cargo(runner()).arg("--workspace"))
 }
 
 /// The workspace's tests, on a real Bitcoin Core.
@@ -182,12 +187,24 @@ fn runner() -> &'static [&'static str] {
 
 /// A cargo task in the contracts' own workspace.
 pub fn contracts_cargo(task: &[&str]) -> Command {
+    cargo_in("contracts", task)
+}
+
+/// A cargo task in the apps' own workspace.
+pub fn apps_cargo(task: &[&str]) -> Command {
+    cargo_in("apps", task)
+}
+
+fn cargo_in(workspace: &str, task: &[&str]) -> Command {
     let mut command = cargo();
     command
         .args(task)
         .args(["--locked", "--manifest-path"])
-        .arg(root().join("contracts/Cargo.toml"))
-        .env("CARGO_TARGET_DIR", root().join("target/contracts-test"));
+        .arg(root().join(workspace).join("Cargo.toml"))
+        .env(
+            "CARGO_TARGET_DIR",
+            root().join("target").join(format!("{workspace}-test")),
+        );
     command
 }
 
