@@ -13,7 +13,7 @@ use crate::{
 /// Bytes of a pair of points.
 pub(crate) const BYTES_OF_A_PAIR: usize = 2 * BYTES_OF_A_POINT;
 
-/// Bytes that are no number, or no point, of the kind expected. Whose fault it is, the caller knows.
+/// Bytes that are no number, or no point, of the kind expected. Whose fault it is the caller knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("malformed")]
 pub struct Malformed;

@@ -109,8 +109,8 @@ impl Scalar {
     }
 }
 
-/// A secret number, never zero. Erased when it is dropped; copies that libsecp256k1's binding leaves
-/// on the stack are not.
+/// A secret number, never zero. Erased when it is dropped; copies that libsecp256k1's binding
+/// leaves on the stack are not.
 pub(crate) struct Secret(SecretKey);
 
 impl Drop for Secret {

@@ -33,7 +33,7 @@ pub(super) fn received(
     pad(&shared, &dealer.serialize(), id, &host.public, context)
 }
 
-/// The pad from a holder to himself: no Diffie-Hellman, so no statement about the host key's square.
+/// The pad from a holder to himself: no Diffie-Hellman, so nothing on the host key's square.
 pub(super) fn to_myself(
     host: &HostKey,
     id: HolderId,

@@ -1,5 +1,5 @@
-//! ChillDKG's published vectors (`tests/vectors`): valid ones give the published bytes, invalid ones
-//! name the same kind of fault and the same party.
+//! ChillDKG's published vectors (`tests/vectors`): valid ones give the published bytes, invalid
+//! ones name the same kind of fault and the same party.
 
 #![allow(clippy::unwrap_used)]
 
