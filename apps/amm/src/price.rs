@@ -1,8 +1,9 @@
 //! The one price of a clearing, and what it pays whom.
 //!
-//! With reserves `x`, `y`, sums after the fee `SA`, `SB` and weight `w`: `X = x + w * SA`, `Y = y +
-//! w * SB`, and one unit of A is worth `Y / X` of B. Both are below 2^63 + 1, since `x + SA` and `y
-//! + SB` are at most 2^62; an amount is at most 2^62; so every product stays below 2^126.
+//! With reserves `x` and `y`, sums after the fee `SA` and `SB`, and weight `w`, the price is made of
+//! `X = x + w * SA` and `Y = y + w * SB`: one unit of A is worth `Y / X` of B. Since `x + SA` and
+//! `y + SB` are at most 2^62, both are at most 2^63, an amount is at most 2^62, and every product
+//! stays below 2^126.
 
 use std::cmp::Ordering;
 
