@@ -1,6 +1,6 @@
 //! The one price of a clearing, and what it pays whom.
 //!
-//! With reserves `x` and `y`, sums after the fee `SA` and `SB`, and weight `w`, the price is made of
+//! With reserves `x` and `y`, sums after the fee `SA` and `SB`, and weight `w`, the price is of
 //! `X = x + w * SA` and `Y = y + w * SB`: one unit of A is worth `Y / X` of B. Since `x + SA` and
 //! `y + SB` are at most 2^62, both are at most 2^63, an amount is at most 2^62, and every product
 //! stays below 2^126.
