@@ -1,4 +1,5 @@
-//! How long a plan takes: `cargo bench -p grail-amm`. The goal is 10 ms for what one clearing holds.
+//! How long a plan takes: `cargo bench -p grail-amm`. The goal is 10 ms for what one clearing
+//! holds.
 #![allow(clippy::unwrap_used, clippy::arithmetic_side_effects)]
 
 use std::hint::black_box;
@@ -24,8 +25,8 @@ fn pool() -> Pool {
         .pool
 }
 
-/// Swaps of both sides with limits within `spread` thousandths of the pool's price, and of ten orders one add
-/// that wants all the shares that it can get.
+/// Swaps of both sides with limits within `spread` thousandths of the pool's price, and of ten
+/// orders one add that wants all the shares that it can get.
 fn orders(count: u64, spread: u64, with_adds: bool) -> Vec<Order> {
     let mut rng = fastrand::Rng::with_seed(count);
     let swap = |rng: &mut fastrand::Rng| {

@@ -31,15 +31,17 @@ pub fn check_age(terms: Terms, age: u16) -> Result<(), WholeRefusal> {
     Ok(())
 }
 
-/// Executes orders against a pool: first all swaps at one price, then adds and removals one after the other.
+/// Executes orders against a pool: first all swaps at one price, then adds and removals one after
+/// the other.
 ///
-/// The outcome of the swaps depends on neither their order nor on adds and removals. All roundings favour the
-/// pool.
+/// The outcome of the swaps depends on neither their order nor on adds and removals. All roundings
+/// favour the pool.
 ///
 /// # Errors
-/// [`Refusal::Order`] names the order that a plan leaves out first: one whose shape is wrong, then one that takes
-/// a reserve past its bound, then the swap that gets the smallest part of what it wants (the last of equals),
-/// then the first add or removal that does not stand. [`Refusal::Whole`] where leaving out helps nobody.
+/// [`Refusal::Order`] names the order that a plan leaves out first: one whose shape is wrong, then
+/// one that takes a reserve past its bound, then the swap that gets the smallest part of what it
+/// wants (the last of equals), then the first add or removal that does not stand.
+/// [`Refusal::Whole`] where leaving out helps nobody.
 pub fn settle(terms: Terms, pool: &Pool, orders: &[Order]) -> Result<Outcome, Refusal> {
     let mut legs = Vec::with_capacity(orders.len());
     for (index, order) in orders.iter().enumerate() {

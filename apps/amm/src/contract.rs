@@ -11,8 +11,8 @@ use crate::pool::{LOCKED_SHARES, Pool};
 use crate::refusal::{OrderRefusal, Refusal, WholeRefusal};
 use crate::terms::{Terms, TermsError, Weight};
 
-/// Tags of charms that are no asset of a pool: Charms moves `t` and `n` without their contract (ADR 5), binds `s` to
-/// Scrolls' addresses, and `r` is the bridge's roster.
+/// Tags of charms that are no asset of a pool: Charms moves `t` and `n` without their contract (ADR
+/// 5), binds `s` to Scrolls' addresses, and `r` is the bridge's roster.
 const REFUSED_TAGS: [char; 4] = ['t', 'n', 's', 'r'];
 
 /// Tag of the shares.
@@ -124,8 +124,8 @@ impl Config {
     }
 }
 
-/// What an order wants, and which of what it may be paid it names: charms that it does not name, operators let nobody
-/// put on its output. Bitcoin needs no name.
+/// What an order wants, and which of what it may be paid it names: charms that it does not name,
+/// operators let nobody put on its output. Bitcoin needs no name.
 struct Wanted {
     amounts: Amounts,
     names_a: bool,
@@ -151,7 +151,8 @@ impl Wanted {
                 Asset::Charm(app) if *app == config.b => {
                     (&mut wanted.amounts.b, &mut wanted.names_b)
                 }
-                // The pool does not know its own identity: the SDK holds another pool's share apart (S8).
+                // The pool does not know its own identity: the SDK holds another pool's share apart
+                // (S8).
                 Asset::Charm(app) if app.tag == SHARE_TAG => {
                     (&mut wanted.amounts.shares, &mut wanted.names_share)
                 }
@@ -231,7 +232,8 @@ impl App for Amm {
 /// The orders of the pool's next clearing: the AMM's own faster way to what the plain loop over
 /// [`App::settle`] gives.
 ///
-/// `orders` by age; answers with the places of those that are executed, ascending, and what happens to each.
+/// `orders` by age; answers with the places of those that are executed, ascending, and what happens
+/// to each.
 ///
 /// # Errors
 /// [`WholeRefusal`], where no choice of orders makes a clearing of this pool.

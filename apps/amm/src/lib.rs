@@ -1,8 +1,9 @@
 //! The swap app: a pool of two assets, and one price for all swaps of a clearing.
 //!
-//! Owns the arithmetic of prices, shares and limits, and the choice of the orders of a clearing. Whole units
-//! only: no floats, no product beyond 128 bits, every rounding in the pool's favour. Trusts nothing about orders
-//! but that what they bring really lies in their deposits. Never sees a transaction, a script or a key.
+//! Owns the arithmetic of prices, shares and limits, and the choice of the orders of a clearing.
+//! Whole units only: no floats, no product beyond 128 bits, every rounding in the pool's favour.
+//! Trusts nothing about orders but that what they bring really lies in their deposits. Never sees a
+//! transaction, a script or a key.
 //!
 //! Rules P1-P10, encoding and a worked example: `docs/spec/amm.md`; why this price: ADR 38.
 

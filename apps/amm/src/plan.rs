@@ -1,9 +1,10 @@
 //! Which open orders a clearing executes. The backend's half, and the audit's: no contract runs it.
 //!
-//! [`plan`] gives what the plain loop over [`settle`] gives (leave out whom it names until it stands, then try
-//! those left out again by age, each alone, until a whole pass admits none), without running [`settle`] for
-//! every trial: a swap stands or falls by the price alone, so of each side only the one that demands most has to
-//! be looked at. A test holds the two against each other.
+//! [`plan`] gives what the plain loop over [`settle`] gives (leave out whom it names until it
+//! stands, then try those left out again by age, each alone, until a whole pass admits none),
+//! without running [`settle`] for every trial: a swap stands or falls by the price alone, so of
+//! each side only the one that demands most has to be looked at. A test holds the two against each
+//! other.
 
 use std::cmp::Ordering;
 
@@ -14,7 +15,8 @@ use crate::price::{Book, demands};
 use crate::refusal::{OrderRefusal, WholeRefusal};
 use crate::terms::Terms;
 
-/// Most open orders that a plan looks at, the oldest: so that no flood of orders makes planning slow.
+/// Most open orders that a plan looks at, the oldest: so that no flood of orders makes planning
+/// slow.
 pub const OPEN_ORDERS_MAX: usize = 1_000;
 
 /// What a clearing executes, and why the rest waits.
@@ -41,8 +43,8 @@ pub enum Verdict {
 
 /// Chooses, of the open orders by age, those of the next clearing: `places` at most.
 ///
-/// Pure and deterministic: same pool, same orders, same plan. Orders beyond [`OPEN_ORDERS_MAX`] are not looked at
-/// and have no verdict.
+/// Pure and deterministic: same pool, same orders, same plan. Orders beyond [`OPEN_ORDERS_MAX`] are
+/// not looked at and have no verdict.
 ///
 /// # Errors
 /// [`WholeRefusal::Overflow`] alone, for a mistake of ours.
@@ -250,7 +252,8 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// The chosen swaps of a side, the one that demands most last; the later of equals after the earlier.
+    /// The chosen swaps of a side, the one that demands most last; the later of equals after the
+    /// earlier.
     fn by_demand(&self, side: Side) -> Vec<(usize, Sale)> {
         let mut sales: Vec<(usize, Sale)> = self
             .chosen_sales()

@@ -1,17 +1,18 @@
 //! Reserves and shares: what adds, removals and the way out do to them.
 //!
-//! `S`, the total, is the shares that are tokens plus [`LOCKED_SHARES`] that nobody holds. Once a pool is
-//! opened, `S` is never zero and so neither reserve is: no price divides by zero, and no pool starts again.
+//! `S`, the total, is the shares that are tokens plus [`LOCKED_SHARES`] that nobody holds. Once a
+//! pool is opened, `S` is never zero and so neither reserve is: no price divides by zero, and no
+//! pool starts again.
 
 use crate::order::Amounts;
 use crate::refusal::{OrderRefusal, Refusal, WholeRefusal};
 use crate::units::{less, mul_div_ceil, mul_div_floor, narrow, sqrt_of_product, sum};
 
-/// Most units of an asset that a pool holds, with all that a clearing brings: then no product of two amounts
-/// leaves 128 bits. Bitcoin has about 2^51 satoshis.
+/// Most units of an asset that a pool holds, with all that a clearing brings: then no product of
+/// two amounts leaves 128 bits. Bitcoin has about 2^51 satoshis.
 pub const RESERVE_MAX: u64 = 1 << 62;
-/// Shares that are nobody's. With them a drained pool keeps a remainder, and the first to add cannot make a
-/// share so dear that others' adds round to nothing.
+/// Shares that are nobody's. With them a drained pool keeps a remainder, and the first to add
+/// cannot make a share so dear that others' adds round to nothing.
 pub const LOCKED_SHARES: u64 = 1_000;
 
 /// A pool before or after a clearing.
@@ -129,7 +130,8 @@ impl Open {
         if made == 0 {
             return Err(OrderRefusal::TooSmall.into());
         }
-        // More shares than the bound would take more than the bound of both reserves, since `S^2 <= x * y`.
+        // More shares than the bound would take more than the bound of both reserves, since `S^2 <=
+        // x * y`.
         let made = u64::try_from(made).map_err(|_| OrderRefusal::ReserveAboveMax)?;
         let taken_a = narrow(mul_div_ceil(made, self.a, self.total))?;
         let taken_b = narrow(mul_div_ceil(made, self.b, self.total))?;
@@ -162,8 +164,9 @@ impl Open {
         Ok((Pool::Open(after), part))
     }
 
-    /// What so many shares are worth, rounded down: the part of both reserves that a removal pays, and that the
-    /// way out of a broken app pays (`exit`, without [`crate::settle`]). The part of [`LOCKED_SHARES`] stays.
+    /// What so many shares are worth, rounded down: the part of both reserves that a removal pays,
+    /// and that the way out of a broken app pays (`exit`, without [`crate::settle`]). The part of
+    /// [`LOCKED_SHARES`] stays.
     pub fn part_of(&self, shares: u64) -> Result<Amounts, WholeRefusal> {
         Ok(Amounts {
             a: narrow(mul_div_floor(shares, self.a, self.total))?,

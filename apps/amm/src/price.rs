@@ -1,8 +1,9 @@
 //! The one price of a clearing, and what it pays whom.
 //!
-//! With reserves `x`, `y`, sums after the fee `SA`, `SB` and weight `w`:
-//! `X = x + w * SA`, `Y = y + w * SB`, and one unit of A is worth `Y / X` of B. Both are below 2^63 + 1, since
-//! `x + SA` and `y + SB` are at most 2^62; an amount is at most 2^62; so every product stays below 2^126.
+//! With reserves `x` and `y`, sums after the fee `SA` and `SB`, and weight `w`, the price is of
+//! `X = x + w * SA` and `Y = y + w * SB`: one unit of A is worth `Y / X` of B. Since `x + SA` and
+//! `y + SB` are at most 2^62, both are at most 2^63, an amount is at most 2^62, and every product
+//! stays below 2^126.
 
 use std::cmp::Ordering;
 
@@ -114,7 +115,8 @@ impl Book {
     }
 }
 
-/// Of two swaps of one side, which demands the higher price. Equal limits: equal, however large the orders.
+/// Of two swaps of one side, which demands the higher price. Equal limits: equal, however large the
+/// orders.
 pub(crate) fn demands(one: &Sale, other: &Sale) -> Ordering {
     if product_is_less(one.want, other.effective, other.want, one.effective) {
         Ordering::Less
@@ -125,7 +127,8 @@ pub(crate) fn demands(one: &Sale, other: &Sale) -> Ordering {
     }
 }
 
-/// Of two swaps of either side, which gets the smaller part of what it wants at this price. `Greater`: the first.
+/// Of two swaps of either side, which gets the smaller part of what it wants at this price.
+/// `Greater`: the first.
 pub(crate) fn falls_short(
     price: &Price,
     one: &Sale,

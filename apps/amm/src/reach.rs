@@ -7,11 +7,12 @@ use crate::refusal::WholeRefusal;
 use crate::terms::Terms;
 use crate::units::sum;
 
-/// For each order, whether its limit is out of reach: no clearing of it and any of the others meets it.
+/// For each order, whether its limit is out of reach: no clearing of it and any of the others meets
+/// it.
 ///
-/// The best that a swap can hope for is to stand alone on its side with all of the other side that is itself in
-/// reach. Whoever plans lets those sleep that not even that helps: so that they neither fill the list that
-/// [`crate::plan`] looks at nor move its prices. True for swaps alone.
+/// The best that a swap can hope for is to stand alone on its side with all of the other side that
+/// is itself in reach. Whoever plans lets those sleep that not even that helps: so that they
+/// neither fill the list that [`crate::plan`] looks at nor move its prices. True for swaps alone.
 pub fn out_of_reach(
     terms: Terms,
     pool: &Pool,
@@ -52,7 +53,8 @@ pub fn out_of_reach(
     }
 }
 
-/// The price with this swap alone on its side, and as much on the other as the bound of the reserve has room for.
+/// The price with this swap alone on its side, and as much on the other as the bound of the reserve
+/// has room for.
 fn best_price(
     pool: Open,
     terms: Terms,

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::terms::TermsError;
 
-/// Why [`crate::settle`] refuses. A contract refuses all the same; a planner leaves out the order that is named
-/// and goes on.
+/// Why [`crate::settle`] refuses. A contract refuses all the same; a planner leaves out the order
+/// that is named and goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// One order cannot be executed beside the others; without it they may be.

@@ -69,7 +69,8 @@ impl Terms {
     pub const BASIS: u16 = 10_000;
     /// A tenth: above it a fee is a trap.
     pub const FEE_MAX_BPS: u16 = 1_000;
-    /// So that an order of the shortest delay, 144 blocks less a margin of 36, still meets three clearings.
+    /// So that an order of the shortest delay, 144 blocks less a margin of 36, still meets three
+    /// clearings.
     pub const SPACING_MAX: u8 = 36;
 
     /// Terms within bounds.

@@ -2,7 +2,8 @@
 
 use crate::refusal::WholeRefusal;
 
-/// `a * b`. Two numbers of 64 bits have a product of 128: nothing wraps, and nothing is spent on looking.
+/// `a * b`. Two numbers of 64 bits have a product of 128: nothing wraps, and nothing is spent on
+/// looking.
 fn product(a: u64, b: u64) -> u128 {
     u128::from(a).wrapping_mul(u128::from(b))
 }
@@ -22,13 +23,14 @@ pub fn product_is_less(a: u64, b: u64, c: u64, d: u64) -> bool {
     product(a, b) < product(c, d)
 }
 
-/// The largest integer whose square is at most `a * b`. Below 2^64, since the product is below 2^128.
+/// The largest integer whose square is at most `a * b`. Below 2^64, since the product is below
+/// 2^128.
 pub fn sqrt_of_product(a: u64, b: u64) -> Result<u64, WholeRefusal> {
     u64::try_from(product(a, b).isqrt()).map_err(|_| WholeRefusal::Overflow)
 }
 
-/// `floor(amount * part / whole)` where `part` is at most `whole`, in 64 bits alone: a division of 128 bits is
-/// dear where proofs run. None where `whole` is zero.
+/// `floor(amount * part / whole)` where `part` is at most `whole`, in 64 bits alone: a division of
+/// 128 bits is dear where proofs run. None where `whole` is zero.
 pub fn part_floor(amount: u64, part: u16, whole: u16) -> Option<u64> {
     let (part, whole) = (u64::from(part), u64::from(whole));
     let wholes = amount.checked_div(whole)?.checked_mul(part)?;

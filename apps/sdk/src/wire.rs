@@ -94,6 +94,26 @@ impl<T: Wire> Wire for Option<T> {
     }
 }
 
+/// A list, in order. How long it may be is for the app to bound: states have
+/// [`BODY_BYTES_MAX`](crate::BODY_BYTES_MAX) in all.
+impl<T: Wire> Wire for Vec<T> {
+    fn write(&self, writer: &mut Writer) {
+        writer.array(self.len());
+        for item in self {
+            item.write(writer);
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Fault> {
+        let length = usize::try_from(reader.array()?).map_err(|_| Fault::Cut)?;
+        // Each item takes a byte at least: a longer list is a lie, which nothing is reserved for.
+        if length > reader.rest().len() {
+            return Err(Fault::Cut);
+        }
+        (0..length).map(|_| T::read(reader)).collect()
+    }
+}
+
 impl Wire for AppId {
     fn write(&self, writer: &mut Writer) {
         writer.array(3);

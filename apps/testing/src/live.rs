@@ -258,7 +258,7 @@ impl<A: App> Live<A> {
     pub fn apply(&mut self, cleared: &Cleared) {
         self.next += 1_000;
         let mut made = cleared.plan.outputs.iter().enumerate();
-        let mut spendable = |(index, coin): (usize, &PlannedCoin)| {
+        let spendable = |(index, coin): (usize, &PlannedCoin)| {
             let seed = self.next + u16::try_from(index).unwrap();
             (outpoint(seed), coin.clone())
         };

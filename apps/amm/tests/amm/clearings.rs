@@ -216,7 +216,8 @@ fn swaps_agree(case: &Case, payouts: &[Amounts]) -> Amounts {
         after_a -= payout.a;
         after_b -= payout.b;
     }
-    // Without any rounding the pool would hold no more, and by less than a few units of either asset less.
+    // Without any rounding the pool would hold no more, and by less than a few units of either
+    // asset less.
     let pure = Swaps::new(case.terms, a, b, case.orders, false);
     let (sold_a, sold_b) = (pure.sum(true), pure.sum(false));
     let weight = exact(case.terms.weight().number());

@@ -1,7 +1,9 @@
-//! The AMM told by another mind: exact fractions, equations instead of formulas, a ledger instead of floors.
+//! The AMM told by another mind: exact fractions, equations instead of formulas, a ledger instead
+//! of floors.
 //!
-//! The price is not computed but checked against the equation that defines it. Shares cost what their part of
-//! the reserves is worth, to the fraction. No code and no number type is shared with what is tested.
+//! The price is not computed but checked against the equation that defines it. Shares cost what
+//! their part of the reserves is worth, to the fraction. No code and no number type is shared with
+//! what is tested.
 
 use grail_amm::{Amounts, Kind, Order, Terms, Weight};
 use num_bigint::BigInt;
@@ -67,8 +69,8 @@ impl Swaps {
 
     /// How far a price is from what defines it; zero for the right one, and falling in the price.
     ///
-    /// Weight 1: the product of the reserves is the same before and after. Weight 2: the price is the ratio of
-    /// the reserves after.
+    /// Weight 1: the product of the reserves is the same before and after. Weight 2: the price is
+    /// the ratio of the reserves after.
     fn defect(&self, price: &Exact) -> Exact {
         let net = self.net(price);
         let (x, y) = (&self.x + &net, &self.y - price * &net);

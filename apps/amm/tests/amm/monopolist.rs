@@ -1,4 +1,5 @@
-//! One backend alone, which also takes the arbitrage afterwards: what its choice of orders is worth to it.
+//! One backend alone, which also takes the arbitrage afterwards: what its choice of orders is worth
+//! to it.
 //!
 //! Fractions by machine numbers: the question is which of two is larger by far, not a unit.
 
@@ -37,7 +38,8 @@ impl Curve {
 
 const VICTIM: f64 = 1e4;
 
-/// Own order beside the victim's, or before it, then the arbitrage: the best take, and the own order for it.
+/// Own order beside the victim's, or before it, then the arbitrage: the best take, and the own
+/// order for it.
 fn best_take(weight: f64, held_back: bool) -> (f64, f64) {
     let mut best = (f64::MIN, 0.0);
     for step in 0..2_200_u32 {

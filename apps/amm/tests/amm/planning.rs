@@ -8,8 +8,9 @@ use grail_amm::{
 use crate::random;
 use crate::shares::{add, opened, remove, sell_a, sell_b};
 
-/// The plan as words say it, with `settle` alone: leave out whom it names until it stands; keep the oldest that
-/// there are places for; again; then try by age, each alone, until a whole pass admits none.
+/// The plan as words say it, with `settle` alone: leave out whom it names until it stands; keep the
+/// oldest that there are places for; again; then try by age, each alone, until a whole pass admits
+/// none.
 fn plain(terms: Terms, pool: &Pool, orders: &[Order], places: usize) -> Vec<usize> {
     let mut chosen: Vec<usize> = (0..orders.len()).collect();
     stand(terms, pool, orders, &mut chosen);
@@ -124,7 +125,8 @@ fn orders_that_stand_only_together_are_both_executed() {
 
 #[test]
 fn who_was_left_out_for_anothers_sake_is_tried_again() {
-    // The first wants most and is left out first; then the large one; then the first stands after all.
+    // The first wants most and is left out first; then the large one; then the first stands after
+    // all.
     let pool = opened(1_000_000, 1_000_000);
     let orders = [
         wanting_b(sell_a(10_000), 9_700),
@@ -159,8 +161,8 @@ fn places_go_to_the_oldest_and_the_rest_is_told_so() {
 #[test]
 fn place_that_becomes_free_is_filled() {
     let pool = opened(1_000_000, 1_000_000);
-    // Three stand together, two places: without the third, which sells the other way, the first fails and the
-    // third takes its place.
+    // Three stand together, two places: without the third, which sells the other way, the first
+    // fails and the third takes its place.
     let orders = [
         wanting_b(sell_a(50_000), 49_000),
         sell_a(100),

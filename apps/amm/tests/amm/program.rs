@@ -1,4 +1,5 @@
-//! The program that proofs run, beside the native code: a pool's life, every fault, and what it costs.
+//! The program that proofs run, beside the native code: a pool's life, every fault, and what it
+//! costs.
 
 use grail_amm::{Amm, Config, Kind};
 use grail_app::{AppId, Asset, EXIT_PAYLOAD, Violation, judge};
@@ -9,8 +10,8 @@ const CONTRACT: Contract = Contract {
     wasm: include_bytes!("../../../amm.wasm"),
 };
 
-/// Fuel of 100 swaps of bitcoin in one clearing, at most: found 6.8 million. The design of apps asks for 40 million for
-/// the runs of pool and token together.
+/// Fuel of 100 swaps of bitcoin in one clearing, at most: found 6.8 million. The design of apps
+/// asks for 40 million for the runs of pool and token together.
 const FUEL_100_SWAPS_MAX: u64 = 8_000_000;
 
 fn gtt() -> AppId {

@@ -74,7 +74,8 @@ pub fn swap(rng: &mut Rng, pool: &Pool, sells_a: bool) -> Order {
     }
 }
 
-/// An order of any kind; a swap in three of four, of which half have a limit near the pool's own price.
+/// An order of any kind; a swap in three of four, of which half have a limit near the pool's own
+/// price.
 pub fn order(rng: &mut Rng, pool: &Pool) -> Order {
     let Amounts { a, b, shares } = pool.holdings();
     let mut order = match rng.u8(..8) {

@@ -16,8 +16,8 @@ fn sale(a: u64, b: u64) -> Order {
     }
 }
 
-/// Own order beside victims' in one clearing, all that it got sold back alone in the next: what is left over
-/// what was put in. None where rounding leaves one of the two nothing.
+/// Own order beside victims' in one clearing, all that it got sold back alone in the next: what is
+/// left over what was put in. None where rounding leaves one of the two nothing.
 fn round_trip(terms: Terms, pool: &Pool, victims: &[Order], own: Order) -> Option<i128> {
     let mut orders = victims.to_vec();
     orders.push(own);
@@ -73,13 +73,14 @@ fn no_order_beside_any_victims_pays_at_weight_2() {
 
 #[test]
 fn tiny_pools_lose_no_more_than_what_rounding_left() {
-    // What n orders' roundings left in the pool, an own order beside them may find: less than n^2 / 8 over the
-    // reserve that the second clearing pays from.
+    // What n orders' roundings left in the pool, an own order beside them may find: less than n^2 /
+    // 8 over the reserve that the second clearing pays from.
     let mut rng = random::seeded(63);
     let terms = free(Weight::Two);
     let (mut tried, mut paid, mut most) = (0, 0, 0);
     while tried < 20_000 {
-        // Many small buyers of a unit or two of A, which is dear: what rounding leaves is a part of all there is.
+        // Many small buyers of a unit or two of A, which is dear: what rounding leaves is a part of
+        // all there is.
         let (a, b, shares) = (rng.u64(20..300), 1_000_000_000, 0);
         let pool = Pool::read(Amounts { a, b, shares }, true).unwrap();
         let buyer = sale(0, rng.u64(b / a..b * 8 / a));
@@ -108,14 +109,16 @@ fn tiny_pools_lose_no_more_than_what_rounding_left() {
     assert!(paid > 0, "the bound was never tried");
 }
 
-/// Own orders of `own` of A in all, over `clearings` before the victim and, sold back, as many after it.
+/// Own orders of `own` of A in all, over `clearings` before the victim and, sold back, as many
+/// after it.
 struct Spread {
     clearings: u64,
     victim: u64,
     own: u64,
 }
 
-/// What the attacker gains and what the victim gets. Pool of 10^12 each, so that rounding does not show.
+/// What the attacker gains and what the victim gets. Pool of 10^12 each, so that rounding does not
+/// show.
 fn spread(plan: &Spread) -> (i128, u64) {
     let terms = free(Weight::Two);
     let mut pool = random::pool_of(POOL, POOL);
@@ -141,8 +144,9 @@ fn spread(plan: &Spread) -> (i128, u64) {
 
 const POOL: u64 = 1_000_000_000_000;
 
-/// The attacker's best gain and the victim's loss against being alone, both in thousandths of a percent of the
-/// victim's order, where the victim takes no less than `limit_bps` below what it would get alone.
+/// The attacker's best gain and the victim's loss against being alone, both in thousandths of a
+/// percent of the victim's order, where the victim takes no less than `limit_bps` below what it
+/// would get alone.
 fn best_spread(clearings: u64, victim: u64, limit_bps: u64) -> (i128, u64) {
     let at = |own: u64| {
         spread(&Spread {
@@ -182,7 +186,8 @@ fn best_spread(clearings: u64, victim: u64, limit_bps: u64) -> (i128, u64) {
 #[test]
 fn orders_spread_over_clearings_approach_constant_product() {
     let ten_thousand = POOL / 100;
-    // (clearings, victim, limit) and what was found: the attacker's gain, the victim's loss; 1 = 0.001 %.
+    // (clearings, victim, limit) and what was found: the attacker's gain, the victim's loss; 1 =
+    // 0.001 %.
     let table = [
         (1, ten_thousand, 1_000, 488, 985),
         (3, ten_thousand, 1_000, 1_436, 2_825),

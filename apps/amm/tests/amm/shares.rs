@@ -136,7 +136,8 @@ fn first_to_add_cannot_make_others_adds_round_to_nothing() {
     }
     let Amounts { a, b, .. } = pool.holdings();
     assert!(a > 1_000_000 && b > 1_000_000, "{a} {b}");
-    // Who adds then pays for whole shares alone: the rest goes back, and what was paid comes out again.
+    // Who adds then pays for whole shares alone: the rest goes back, and what was paid comes out
+    // again.
     let given = (a / 2 + 77, b / 2 + 77);
     let added = run(&pool, &[add(given.0, given.1)]).unwrap();
     let got = added.payouts[0];
@@ -228,7 +229,8 @@ fn shares_too_few_for_a_unit_are_refused() {
         run(&pool, &[remove(1)]).map(|outcome| outcome.payouts[0].a),
         Ok(0)
     );
-    // 1,001,000 shares over one unit of A and no more than 1,002,001,000,000 of B: swap B out first.
+    // 1,001,000 shares over one unit of A and no more than 1,002,001,000,000 of B: swap B out
+    // first.
     let poor = Pool::read(
         Amounts {
             a: 3,
