@@ -19,6 +19,10 @@ impl Tags {
     /// The tag of the main cell and cells, and that of the shares, if the app has them: the compiler
     /// refuses what no app can have.
     ///
+    /// ```compile_fail
+    /// const TAGS: grail_app::Tags = grail_app::Tags::new('t', None);
+    /// ```
+    ///
     /// # Panics
     ///
     /// At compile time, where it is a constant's value.

@@ -257,17 +257,17 @@ impl<A: App> Live<A> {
     /// The app after a clearing.
     pub fn apply(&mut self, cleared: &Cleared) {
         self.next += 1_000;
-        let mut made = cleared.plan.outputs.iter().enumerate();
-        let spendable = |(index, coin): (usize, &PlannedCoin)| {
-            let seed = self.next + u16::try_from(index).unwrap();
-            (outpoint(seed), coin.clone())
-        };
-        self.main = spendable(made.next().unwrap());
+        let made = &cleared.plan.outputs;
+        let others = cleared.facts.orders.len() + cleared.facts.prices.len();
+        let mut cells: Vec<Spendable> = made[..made.len() - others]
+            .iter()
+            .zip(self.next..)
+            .map(|(coin, seed)| (outpoint(seed), coin.clone()))
+            .collect();
+        self.main = cells.remove(0);
         let spent: Vec<[u8; 36]> = cleared.inputs.iter().map(|it| it.0).collect();
         self.cells.retain(|(outpoint, _)| !spent.contains(outpoint));
-        let others = cleared.facts.orders.len() + cleared.facts.prices.len();
-        let cells = cleared.plan.outputs.len() - others - 1;
-        self.cells.extend(made.take(cells).map(spendable));
+        self.cells.extend(cells);
         self.next += 1_000;
     }
 

@@ -1,6 +1,6 @@
 //! The tip jar: what the tutorial says.
 
-use grail_app::{App, AppId, Asset, Violation, judge};
+use grail_app::{AppId, Asset, Violation, judge};
 use grail_app_examples::tip_jar::{Config, Order, State, TipJar};
 use grail_app_testing::{Ask, Contract, Live, Sky};
 
@@ -96,5 +96,24 @@ fn the_jar_takes_its_own_token_alone() {
     let ask = Ask::say(&Order::Tip {}).giving(&other, 1);
     let refused = jar.clear(&[], &Sky::default(), &[ask]).unwrap_err();
     assert_eq!(refused, Violation::OrderCharms(0));
-    assert_eq!(TipJar::TAGS.main(), 'j');
+}
+
+#[test]
+fn the_tutorial_shows_this_app_and_this_test() {
+    let page = include_str!("../../../../docs/users/first-app.md");
+    let shown = [
+        include_str!("../../src/tip_jar.rs"),
+        include_str!("../../src/bin/tip-jar.rs"),
+        include_str!("tip_jar.rs"),
+    ];
+    let blocks: Vec<&str> = page
+        .split("```rust\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(blocks.len() >= 5, "{}", blocks.len());
+    for block in blocks {
+        let is_there = shown.iter().any(|source| source.contains(block.trim_end()));
+        assert!(is_there, "the tutorial shows what is not there:\n{block}");
+    }
 }
