@@ -102,6 +102,7 @@ impl Agreement {
     }
 
     /// The same, of a member that remembers.
+    #[must_use]
     pub fn remembering(self, memory: Memory) -> Self {
         Self { memory, ..self }
     }

@@ -169,9 +169,10 @@ impl World {
         let duties = node.handle(&machine.keys, event);
         let from = machine.keys.peer();
         // Sometimes the machine stops with its duties half done.
-        let done = match self.peace || self.rng.u16(0..2_000) > 0 {
-            true => duties.len(),
-            false => self.rng.usize(0..=duties.len()),
+        let done = if self.peace || self.rng.u16(0..2_000) > 0 {
+            duties.len()
+        } else {
+            self.rng.usize(0..=duties.len())
         };
         if done < duties.len() {
             self.machines[at].node = None;

@@ -261,7 +261,7 @@ pub fn unsigned(member: usize, voter: Peer, ballot: Ballot) -> Vote {
         ballot,
         signatures,
     };
-    Vote::unsigned(member, signed)
+    Vote::unsigned(member, &signed)
 }
 
 pub fn ballot(log: &LogState, round: u32, phase: Phase, entry: &ValidEntry) -> Ballot {

@@ -201,8 +201,11 @@ impl Vote {
 
     /// A vote whose signatures nobody looks at: the models' votes come from nowhere else.
     #[cfg(test)]
-    pub(crate) const fn unsigned(member: usize, signed: SignedVote) -> Self {
-        Self { member, signed }
+    pub(crate) const fn unsigned(member: usize, signed: &SignedVote) -> Self {
+        Self {
+            member,
+            signed: *signed,
+        }
     }
 }
 

@@ -176,7 +176,7 @@ impl Model for Slot {
                 !(Self::is_held(state, 0) && Self::is_held(state, 1))
             }),
             Property::sometimes("another takes over", |_, state: &State| {
-                let first = &state.leases[0] != &Lease::default();
+                let first = state.leases[0] != Lease::default();
                 first && !Self::is_held(state, 0) && Self::is_held(state, 1)
             }),
         ]

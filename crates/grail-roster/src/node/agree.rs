@@ -36,7 +36,7 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn see_vote(&mut self, vote: SignedVote) -> Result<(), PeerFault> {
+    pub(super) fn see_vote(&mut self, vote: &SignedVote) -> Result<(), PeerFault> {
         let ballot = &vote.ballot;
         let here = (self.state.epoch(), self.state.next_height());
         let member = self.state.roster().position(&vote.voter.operator);
@@ -155,15 +155,15 @@ impl Node {
                     ballot: *ballot,
                     signatures: keys.sign(self.state.log(), ballot),
                 };
-                self.say(vote);
+                self.say(&vote);
             }
         }
     }
 
     /// Says a vote, and hears it like everybody else's.
-    fn say(&mut self, vote: SignedVote) {
-        self.said.push(vote);
-        self.send(To::All, &Message::Vote(vote));
+    fn say(&mut self, vote: &SignedVote) {
+        self.said.push(*vote);
+        self.send(To::All, &Message::Vote(*vote));
         if self.see_vote(vote).is_err() {
             self.alarm(Alarm::Bug("an own vote that is not good"));
         }

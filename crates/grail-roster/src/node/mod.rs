@@ -402,7 +402,7 @@ impl Node {
             } => member.map_or(Ok(()), |member| {
                 self.see_proposal(member.0.into(), round, entry, votes)
             }),
-            Message::Vote(vote) => self.see_vote(vote),
+            Message::Vote(vote) => self.see_vote(&vote),
             Message::Round {
                 height,
                 round,

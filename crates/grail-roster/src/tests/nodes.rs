@@ -324,11 +324,11 @@ fn the_nft_decides_what_is_accepted() {
         }
         net.pass(10_000);
         assert_eq!(net.heights(), [0; 4]);
+        assert!(matches!(net.nodes[0].anchoring(), Anchoring::HandsOver(_)));
     }
     for at in 0..4 {
         net.give(at, Event::Anchor(anchor(&next, 9)));
     }
-    assert!(matches!(net.nodes[0].anchoring(), Anchoring::HandsOver(_)));
     net.wish(1, "b:1");
     net.pass(30_000);
     assert_eq!(net.nodes[0].state().epoch(), Epoch(1));
