@@ -40,20 +40,20 @@ pub mod public_key {
 }
 
 /// BIP-340 signatures, 64 bytes.
-pub(crate) mod signature {
+pub mod signature {
     use bitcoin::secp256k1::schnorr::Signature;
     use serde::{Deserializer, Serializer, de::Error};
 
-    pub(crate) fn serialize<S: Serializer>(
+    /// As `#[serde(with)]` asks.
+    pub fn serialize<S: Serializer>(
         signature: &Signature,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_bytes(signature.as_ref())
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Signature, D::Error> {
+    /// As `#[serde(with)]` asks.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Signature, D::Error> {
         let bytes: [u8; 64] = serde_bytes::deserialize(deserializer)?;
         Signature::from_slice(&bytes).map_err(D::Error::custom)
     }
