@@ -323,15 +323,17 @@ impl Channel {
 
     fn farewell(&mut self, reason: Reason) -> Option<Output> {
         let number = reason.number();
-        let bytes = match &mut self.keys {
-            Some(keys) => keys.sealing.seal(FrameKind::Farewell, &[number]),
-            None => {
-                let refusal = Refusal { reason: number };
-                grail_wire::encode(self.local.premises.epoch, &refusal)
-                    .map_err(|_| Reason::Malformed)
-                    .and_then(|bytes| frame::plain(&bytes))
-            }
+        let bytes = if let Some(keys) = &mut self.keys {
+            keys.sealing.seal(FrameKind::Farewell, &[number])
+        } else {
+            let refusal = Refusal { reason: number };
+            grail_wire::encode(self.local.premises.epoch, &refusal)
+                .map_err(|_| Reason::Malformed)
+                .and_then(|bytes| frame::plain(&bytes))
         };
         bytes.ok().map(Output::Bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

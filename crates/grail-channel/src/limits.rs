@@ -42,7 +42,7 @@ pub const PING_AFTER: Duration = Duration::from_secs(10);
 pub const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// Age at which a channel is closed: the next one has fresh keys, and evidence of today.
-pub const LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub const LIFE_MAX: Duration = Duration::from_hours(24);
 
 const _: () = assert!(PROOF_MAX_BYTES <= FRAME_BODY_MAX_BYTES);
 const _: () = assert!(HELLO_MAX_BYTES <= FRAME_MAX_BYTES);

@@ -56,10 +56,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const BACKOFF_MIN: Duration = Duration::from_secs(1);
 
 /// The longest wait between two tries.
-const BACKOFF_MAX: Duration = Duration::from_secs(5 * 60);
+const BACKOFF_MAX: Duration = Duration::from_mins(5);
 
 /// How long the few stay the same.
-const FEW_FOR: Duration = Duration::from_secs(10 * 60);
+const FEW_FOR: Duration = Duration::from_mins(10);
 
 /// How long everybody is dialled after a broadcast was asked for.
 const BROADCAST_FOR: Duration = Duration::from_secs(30);
@@ -145,7 +145,12 @@ pub struct Mesh {
     few: BTreeSet<XOnlyPublicKey>,
     few_until: Millis,
     broadcast_until: Millis,
+    /// Whether everybody has a channel to everybody.
+    is_full: bool,
+    /// Strangers', so many that they may come to share one.
     buckets: Buckets,
+    /// Members' own, which no flood of strangers fills.
+    member_buckets: Buckets,
     draws: Draws,
     now: Millis,
 }
@@ -186,7 +191,9 @@ impl Mesh {
             few: BTreeSet::new(),
             few_until: Millis(0),
             broadcast_until: Millis(0),
+            is_full: true,
             buckets: Buckets::default(),
+            member_buckets: Buckets::default(),
             draws: seed.into_draws(),
             now: Millis(0),
         }
@@ -219,14 +226,21 @@ impl Mesh {
             });
         }
         self.few_until = self.now;
+        counts.entry(self.me.signer).or_default();
+        self.is_full = counts.len() < FULL_BELOW;
         Ok(self.drop_strangers_to(&counts))
     }
 
     /// Somebody connected from `address`.
     pub fn incoming(&mut self, now: Millis, address: Address) -> Admission {
         self.advance(now);
-        let is_known = self.places.keys().any(|place| place.address == address);
-        if !self.buckets.take(self.now, address) {
+        let is_known = self.is_member_address(address);
+        let buckets = if is_known {
+            &mut self.member_buckets
+        } else {
+            &mut self.buckets
+        };
+        if !buckets.take(self.now, address) {
             return Admission::TooOften;
         }
         let waiting: Vec<LinkId> = self

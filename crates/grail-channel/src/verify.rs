@@ -97,7 +97,7 @@ impl Verifier for AttestVerifier<'_> {
 const CACHE_MAX: usize = 256;
 
 /// How long a verdict on a document's signatures and certificates is taken for today's.
-const CACHED_FOR: Duration = Duration::from_secs(5 * 60);
+const CACHED_FOR: Duration = Duration::from_mins(5);
 
 /// Documents whose form, signature and certificates verified lately, by hash of anchor and bytes.
 /// What they say is held against the claim every time. Only what verified is remembered: whoever
@@ -130,10 +130,10 @@ impl DocumentCache {
         let digest = sha256::Hash::hash(evidence).to_byte_array();
         let key = [anchor.digest(), digest].concat();
         let key = sha256::Hash::hash(&key).to_byte_array();
-        if let Some(known) = self.documents.get(&key) {
-            if (known.from..=known.until).contains(&at) {
-                return Ok(known.document.clone());
-            }
+        if let Some(known) = self.documents.get(&key)
+            && (known.from..=known.until).contains(&at)
+        {
+            return Ok(known.document.clone());
         }
         self.verified = self.verified.saturating_add(1);
         let document = verify(evidence, anchor, at)?;
@@ -152,10 +152,10 @@ impl DocumentCache {
         if self.documents.insert(key, remembered).is_none() {
             self.oldest_first.push_back(key);
         }
-        if self.oldest_first.len() > CACHE_MAX {
-            if let Some(oldest) = self.oldest_first.pop_front() {
-                self.documents.remove(&oldest);
-            }
+        if self.oldest_first.len() > CACHE_MAX
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.documents.remove(&oldest);
         }
     }
 }

@@ -284,7 +284,7 @@ impl Channel {
                 let transcript = Transcript::resumed(own.statement.transcript).then(&bytes);
                 self.wait_for_peers_proof(peer, transcript);
             }
-            Then::Open(peer) => self.open(*peer, outputs),
+            Then::Open(peer) => self.open(peer, outputs),
         }
         Ok(())
     }
@@ -308,26 +308,26 @@ impl Channel {
             transcript,
         } = **waiting;
         let vouched = verify_proof(&statement, &body, verifier)?;
-        let peer = Peer {
+        let peer = Box::new(Peer {
             id: statement.speaker,
             own_role: self.role,
             images_counter: statement.images_counter,
             vouched,
-        };
+        });
         match self.role {
             crate::Role::Initiator => self.open(peer, outputs),
             crate::Role::Responder => {
                 let transcript = transcript.then(&body);
-                self.ask_for_own_proof(peer.id, transcript, Then::Open(Box::new(peer)), outputs);
+                self.ask_for_own_proof(peer.id, transcript, Then::Open(peer), outputs);
             }
         }
         Ok(())
     }
 
-    fn open(&mut self, peer: Peer, outputs: &mut Vec<Output>) {
+    fn open(&mut self, peer: Box<Peer>, outputs: &mut Vec<Output>) {
         self.state = State::Open(Open::default());
         self.heard = self.now;
-        outputs.push(Output::Established(Box::new(peer)));
+        outputs.push(Output::Established(peer));
     }
 
     fn ask_for_own_proof(
@@ -430,3 +430,59 @@ fn verify_proof(
         .verify(&statement.claim(), &proof.evidence)
         .map_err(|refused| Reason::Evidence(refused.0))
 }
+
+/// States as they are, for tests of what comes in them.
+#[cfg(test)]
+mod states {
+    use super::*;
+    use crate::{identity::Local, statement::Role, verify::Vouched};
+
+    fn statement(role: Role, speaker: PeerId, local: &Local, listener: PeerId) -> Statement {
+        Statement {
+            role,
+            transcript: [1; 32],
+            premises: local.premises,
+            speaker,
+            images_counter: 1,
+            listener,
+        }
+    }
+
+    pub(in crate::channel) fn waiting_for_answer(hello: Hello, seed: Seed) -> State {
+        State::Accept(Box::new(Dialling {
+            hello,
+            transcript: Transcript::of_hello(&[]),
+            offer: Some(Offer::new(seed)),
+        }))
+    }
+
+    pub(in crate::channel) fn waiting_for_peer(local: &Local, peer: PeerId) -> State {
+        State::PeerProof(Box::new(PeerProof {
+            statement: statement(Role::Initiator, peer, local, local.id),
+            transcript: Transcript::resumed([1; 32]),
+        }))
+    }
+
+    pub(in crate::channel) fn waiting_for_own(local: &Local, peer: PeerId) -> State {
+        let vouched = Vouched {
+            measurement: grail_types::Measurement {
+                pcr0: [1; 48],
+                pcr1: [1; 48],
+                pcr2: [1; 48],
+            },
+            evidence_digest: [1; 32],
+        };
+        State::OwnProof(Box::new(OwnProof {
+            statement: statement(Role::Responder, local.id, local, peer),
+            then: Then::Open(Box::new(Peer {
+                id: peer,
+                own_role: Role::Responder,
+                images_counter: 1,
+                vouched,
+            })),
+        }))
+    }
+}
+
+#[cfg(test)]
+pub(super) use states::{waiting_for_answer, waiting_for_own, waiting_for_peer};

@@ -1,21 +1,19 @@
 //! Whom to dial, and when again.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use bitcoin::XOnlyPublicKey;
 
 use super::{
-    BACKOFF_MAX, BACKOFF_MIN, DIALS_MAX, Duty, FEW, FEW_FOR, FULL_BELOW, Link, Mesh, PATIENCE,
-    Place, Unlinked,
+    Attempts, BACKOFF_MAX, BACKOFF_MIN, DIALS_MAX, Duty, FEW, FEW_FOR, Link, Mesh, PATIENCE, Place,
+    Unlinked,
 };
-use crate::statement::Role;
+use crate::{identity::PeerId, statement::Role};
 
 impl Mesh {
-    /// Whether everybody has a channel to everybody.
-    fn is_full(&self) -> bool {
-        self.operators().len() < FULL_BELOW
-    }
-
     /// All operators, this one among them.
     fn operators(&self) -> BTreeSet<XOnlyPublicKey> {
         let others = self.places.keys().map(|place| place.signer);
@@ -24,7 +22,7 @@ impl Mesh {
 
     /// Draws the few anew when it is time, and gives up what this end began to the former few.
     pub(super) fn redraw(&mut self) -> Vec<Duty> {
-        if self.is_full() {
+        if self.is_full {
             self.few.clear();
             return Vec::new();
         }
@@ -60,11 +58,12 @@ impl Mesh {
             .values()
             .filter(|link| link.role == Role::Initiator && link.peer.is_none())
             .count();
+        let connected = self.connected();
         let due: Vec<_> = self
             .places
-            .keys()
-            .filter(|place| self.is_due(place))
-            .copied()
+            .iter()
+            .filter(|(place, attempts)| self.is_due(place, attempts, &connected))
+            .map(|(&place, _)| place)
             .take(DIALS_MAX.saturating_sub(under_way))
             .collect();
         due.into_iter().map(|place| self.dial(place)).collect()
@@ -83,24 +82,21 @@ impl Mesh {
         Duty::Dial { link, place }
     }
 
-    fn is_due(&self, place: &Place) -> bool {
-        let Some(attempts) = self.places.get(place) else {
-            return false;
-        };
-        if attempts.link.is_some() || attempts.due > self.now || self.is_connected(place) {
+    fn is_due(&self, place: &Place, attempts: &Attempts, connected: &Connected) -> bool {
+        if attempts.link.is_some() || attempts.due > self.now {
             return false;
         }
         // In a full mesh the lower key dials. Among the few each dials those that it chose, and
         // whoever has something to say to everybody waits for nobody.
-        let is_own_turn = !self.is_full()
+        let is_own_turn = !self.is_full
             || self.is_broadcasting()
             || self.me.signer <= place.signer
             || self.now.since(attempts.free_since) >= PATIENCE;
-        is_own_turn && self.is_wanted(place)
+        is_own_turn && self.is_wanted(place) && !connected.has(place, attempts)
     }
 
     fn is_wanted(&self, place: &Place) -> bool {
-        self.is_full()
+        self.is_full
             || self.is_broadcasting()
             || place.signer == self.me.signer
             || self.few.contains(&place.signer)
@@ -110,25 +106,16 @@ impl Mesh {
         self.broadcast_until > self.now
     }
 
-    /// Whether whoever is at `place` has a channel already, whoever began it. Where an operator has
-    /// one place, its one peer is there; where it has several, who answered there last tells.
-    fn is_connected(&self, place: &Place) -> bool {
-        let mut places = self
-            .places
-            .iter()
-            .filter(|(other, _)| other.signer == place.signer);
-        let is_alone = places.nth(1).is_none();
-        let instance = self
-            .places
-            .get(place)
-            .and_then(|attempts| attempts.instance);
-        self.links
-            .values()
-            .filter_map(|link| link.peer)
-            .any(|peer| {
-                let is_there = instance == Some(peer.instance);
-                peer.signer == place.signer && (is_there || is_alone)
-            })
+    fn connected(&self) -> Connected {
+        let mut places: BTreeMap<_, usize> = BTreeMap::new();
+        for place in self.places.keys() {
+            let count = places.entry(place.signer).or_default();
+            *count = count.saturating_add(1);
+        }
+        Connected {
+            peers: self.links.values().filter_map(|link| link.peer).collect(),
+            places,
+        }
     }
 
     /// Doubled with each failure up to a limit, then drawn between half of it and all.
@@ -137,5 +124,26 @@ impl Mesh {
         let longest = BACKOFF_MIN.saturating_mul(factor).min(BACKOFF_MAX);
         let half = u64::try_from(longest.as_millis() / 2).unwrap_or(u64::MAX);
         Duration::from_millis(half.saturating_add(self.draws.below(half.saturating_add(1))))
+    }
+}
+
+/// Who has a channel, whoever began it.
+struct Connected {
+    peers: BTreeSet<PeerId>,
+    /// How many places each operator has.
+    places: BTreeMap<XOnlyPublicKey, usize>,
+}
+
+impl Connected {
+    /// Whether whoever is at `place` is among them. Where an operator has one place, its one peer
+    /// is there; where it has several, who answered there last tells.
+    fn has(&self, place: &Place, attempts: &Attempts) -> bool {
+        let signer = place.signer;
+        if self.places.get(&signer) == Some(&1) {
+            return self.peers.iter().any(|peer| peer.signer == signer);
+        }
+        attempts
+            .instance
+            .is_some_and(|instance| self.peers.contains(&PeerId { signer, instance }))
     }
 }
