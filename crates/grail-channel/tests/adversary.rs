@@ -571,7 +571,7 @@ fn rewritten_hellos() -> Vec<Case> {
         "name another caller in the hello",
         &|frame| {
             changed_hello(frame, 7, |hello| {
-                hello.from = Enclave::new(3, 3).id().signer
+                hello.from = Enclave::new(3, 3).id().signer;
             })
         },
         ("not-authentic", "not-authentic"),
@@ -580,7 +580,7 @@ fn rewritten_hellos() -> Vec<Case> {
         "name another instance in the hello",
         &|frame| {
             changed_hello(frame, 7, |hello| {
-                hello.instance = Enclave::new(1, 9).id().instance
+                hello.instance = Enclave::new(1, 9).id().instance;
             })
         },
         ("not-authentic", "not-authentic"),

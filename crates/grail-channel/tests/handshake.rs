@@ -332,10 +332,12 @@ fn no_evidence_at_all_and_none_to_be_had_close_the_channel() {
     assert_eq!(reason, Reason::ByPeer(Reason::NoProof.number()));
 }
 
+type Change = fn(&mut Enclave);
+
 #[test]
 fn what_differs_before_any_talk_is_named() {
     let one = Enclave::new(1, 1);
-    let cases: [(fn(&mut Enclave), Reason); 4] = [
+    let cases: [(Change, Reason); 4] = [
         (|two| two.premises.epoch = Epoch(8), Reason::EpochDiffers),
         (|two| two.premises.params.0 = [7; 32], Reason::ParamsDiffer),
         (

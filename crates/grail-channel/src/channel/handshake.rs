@@ -431,6 +431,9 @@ fn verify_proof(
         .map_err(|refused| Reason::Evidence(refused.0))
 }
 
+#[cfg(test)]
+pub(super) use states::{waiting_for_answer, waiting_for_own, waiting_for_peer};
+
 /// States as they are, for tests of what comes in them.
 #[cfg(test)]
 mod states {
@@ -483,6 +486,3 @@ mod states {
         }))
     }
 }
-
-#[cfg(test)]
-pub(super) use states::{waiting_for_answer, waiting_for_own, waiting_for_peer};
