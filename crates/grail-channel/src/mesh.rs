@@ -110,6 +110,8 @@ pub enum Unlinked {
     NotAMember,
     /// Nobody needs it now.
     NotNeeded,
+    /// The oldest of an operator that has more instances than it may have places.
+    TooMany,
 }
 
 /// What to do with a stream that somebody else began.
@@ -305,7 +307,7 @@ impl Mesh {
             .find(|&(&id, other)| id != link && other.peer == Some(peer))
             .map(|(&id, other)| (id, other.role));
         match other {
-            None => Vec::new(),
+            None => self.bound_instances(&peer.signer),
             Some((older, role)) if role == known.role => {
                 self.give_up([(older, Unlinked::Replaced)])
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bitcoin::XOnlyPublicKey;
 
-use super::{Duty, Link, LinkId, Mesh, Unlinked};
+use super::{Duty, Link, LinkId, Mesh, PLACES_MAX, Unlinked};
 use crate::{bucket::Address, identity::PeerId, statement::Role};
 
 impl Mesh {
@@ -31,6 +31,21 @@ impl Mesh {
         } else {
             Role::Responder
         }
+    }
+
+    /// However many instances an operator starts, its channels are as many as it may have places:
+    /// one more, and the oldest goes.
+    pub(super) fn bound_instances(&mut self, signer: &XOnlyPublicKey) -> Vec<Duty> {
+        let theirs: Vec<LinkId> = self
+            .links
+            .iter()
+            .filter(|(_, link)| link.peer.is_some_and(|peer| peer.signer == *signer))
+            .map(|(&id, _)| id)
+            .collect();
+        if theirs.len() <= PLACES_MAX {
+            return Vec::new();
+        }
+        self.give_up(theirs.first().map(|&oldest| (oldest, Unlinked::TooMany)))
     }
 
     pub(super) fn give_up(

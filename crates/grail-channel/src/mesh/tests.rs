@@ -263,6 +263,25 @@ fn an_instance_that_comes_again_the_same_way_replaces_its_older_channel() {
 }
 
 #[test]
+fn an_operator_with_ever_new_instances_has_eight_channels_at_most() {
+    let mut mesh = Mesh::new(id(1, 1), seed(1));
+    let start = Millis(1_000_000);
+    let _none = mesh.set_places(start, &BTreeSet::from([place(2, 2)])).unwrap();
+    let mut given_up = Vec::new();
+    for number in 0..20_u16 {
+        let now = Millis(start.0 + u64::from(number) * 2_000);
+        let Admission::Admitted { link, .. } = mesh.incoming(now, address(2)) else {
+            panic!("one at a time is let in");
+        };
+        given_up.extend(mesh.established(now, link, id(2, number)));
+    }
+    assert_eq!(mesh.peers().count(), PLACES_MAX);
+    let why = Unlinked::TooMany;
+    let oldest = (0..12).map(LinkId).map(|link| Duty::Close { link, why });
+    assert_eq!(given_up, oldest.collect::<Vec<_>>());
+}
+
+#[test]
 fn clones_have_channels_to_each_other_and_to_everybody() {
     let members = [(1, 1), (1, 2), (2, 3), (2, 4), (3, 5)];
     let mut net = Net::new(&members);
