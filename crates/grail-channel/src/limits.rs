@@ -27,8 +27,8 @@ pub const HELLO_MAX_BYTES: usize = 2 * 1024;
 /// Longest proof: a document as verifiers take it, two signatures and their names.
 pub const PROOF_MAX_BYTES: usize = DOCUMENT_MAX_BYTES + 512;
 
-/// Frames under one key, 32 MiB. The cipher would bear far more; a key that leaks tells nothing about
-/// what came before it.
+/// Frames under one key, 32 MiB. The cipher would bear far more; a key that leaks tells nothing
+/// about what came before it.
 pub const REKEY_FRAMES: u64 = 1_024;
 
 /// Longest handshake: two round trips around the world, and a slow device making evidence.

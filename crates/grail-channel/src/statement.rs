@@ -1,7 +1,7 @@
 //! What one end of a handshake says, and what proves it.
 
 use bitcoin::secp256k1::Message;
-use grail_tee::{AttestError, Attester, attest_channel, channel_user_data};
+use grail_tee::{AttestError, AttestRequest, Attester, EvidencePurpose, evidence_user_data};
 use grail_types::TaggedHasher;
 
 use crate::{
@@ -87,13 +87,11 @@ impl Statement {
 
     /// Has the speaker's TEE make the evidence.
     pub fn attest(&self, attester: &(impl Attester + ?Sized)) -> Result<Vec<u8>, AttestError> {
-        attest_channel(
-            attester,
-            &self.premises.bridge,
-            &self.speaker.signer,
-            &self.digest(),
-            &self.transcript,
-        )
+        attester.attest(&AttestRequest {
+            user_data: Some(&self.user_data()),
+            nonce: Some(&self.transcript),
+            public_key: Some(&self.speaker.signer.serialize()),
+        })
     }
 
     /// What the evidence must say.
@@ -103,9 +101,21 @@ impl Statement {
             bridge: premises.bridge,
             signer: self.speaker.signer,
             nonce: self.transcript,
-            user_data: channel_user_data(&premises.bridge, &self.speaker.signer, &self.digest()),
+            user_data: self.user_data(),
             images_counter: self.images_counter,
         }
+    }
+
+    /// Of what evidence about a channel's signer says, and of the statement.
+    fn user_data(&self) -> [u8; 32] {
+        let Self {
+            premises, speaker, ..
+        } = self;
+        let about = evidence_user_data(&premises.bridge, EvidencePurpose::Channel, &speaker.signer);
+        TaggedHasher::new("grail/mesh/evidence/v1")
+            .bytes(&about)
+            .bytes(&self.digest())
+            .finish()
     }
 
     fn message(&self, tag: &str) -> Message {

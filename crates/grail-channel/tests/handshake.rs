@@ -373,7 +373,7 @@ fn only_members_are_let_in() {
 }
 
 #[test]
-fn the_initiator_speaks_first_and_the_responder_proves_nothing_to_strangers() {
+fn the_initiator_proves_first_and_strangers_get_no_proof() {
     // Whoever has no member's key cannot make a responder attest, nor verify.
     let one = Enclave::new(1, 1);
     let two = Enclave::new(2, 2);
@@ -469,7 +469,7 @@ fn a_handshake_ends_after_ten_seconds_even_if_its_own_tee_is_slow() {
 }
 
 #[test]
-fn a_document_shown_twice_is_verified_in_full_once_and_held_to_each_claim() {
+fn a_document_shown_twice_is_verified_once_and_held_to_each_claim() {
     let [one, two] = two();
     let mut statements = Vec::new();
     let kept = std::cell::RefCell::new(Vec::new());
@@ -489,7 +489,7 @@ fn a_document_shown_twice_is_verified_in_full_once_and_held_to_each_claim() {
         bridge: PREMISES.bridge,
         signer: two.id().signer,
         nonce: statements[0].transcript(),
-        user_data: grail_tee_user_data(&evidence),
+        user_data: user_data_of(&evidence),
         images_counter: 1,
     };
     for _ in 0..3 {
@@ -531,7 +531,7 @@ fn a_document_shown_twice_is_verified_in_full_once_and_held_to_each_claim() {
 }
 
 /// What the document says, read with production's parser.
-fn grail_tee_user_data(evidence: &[u8]) -> [u8; 32] {
+fn user_data_of(evidence: &[u8]) -> [u8; 32] {
     let anchor = grail_attest::TrustAnchor::of(PREMISES.bridge.network);
     let document = grail_attest::verify(evidence, &anchor, AT).unwrap();
     document.user_data().unwrap().try_into().unwrap()

@@ -34,32 +34,13 @@ pub fn evidence_user_data(
     purpose: EvidencePurpose,
     signer: &XOnlyPublicKey,
 ) -> [u8; 32] {
-    about_signer(bridge, purpose, signer).finish()
-}
-
-/// `user_data` of evidence about one end of a channel: `statement` is the hash of all that the
-/// speaker says of itself, its peer and the handshake.
-pub fn channel_user_data(
-    bridge: &Bridge,
-    signer: &XOnlyPublicKey,
-    statement: &[u8; 32],
-) -> [u8; 32] {
-    about_signer(bridge, EvidencePurpose::Channel, signer)
-        .bytes(statement)
-        .finish()
-}
-
-fn about_signer(
-    bridge: &Bridge,
-    purpose: EvidencePurpose,
-    signer: &XOnlyPublicKey,
-) -> TaggedHasher {
     TaggedHasher::new("grail/evidence/v2")
         .u8(bridge.network.tag())
         .bytes(&bridge.app.identity)
         .bytes(&bridge.app.vk)
         .u8(purpose.tag())
         .bytes(&signer.serialize())
+        .finish()
 }
 
 /// Has a TEE make a signer's evidence.
@@ -73,23 +54,6 @@ pub fn attest_signer(
     attester.attest(&AttestRequest {
         user_data: Some(&user_data),
         nonce,
-        public_key: Some(&signer.serialize()),
-    })
-}
-
-/// Has a TEE make evidence about one end of a channel. `transcript` is the handshake's, fresh with
-/// every one, and stands as the nonce.
-pub fn attest_channel(
-    attester: &(impl Attester + ?Sized),
-    bridge: &Bridge,
-    signer: &XOnlyPublicKey,
-    statement: &[u8; 32],
-    transcript: &[u8; 32],
-) -> Result<Vec<u8>, AttestError> {
-    let user_data = channel_user_data(bridge, signer, statement);
-    attester.attest(&AttestRequest {
-        user_data: Some(&user_data),
-        nonce: Some(transcript),
         public_key: Some(&signer.serialize()),
     })
 }

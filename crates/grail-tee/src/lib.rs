@@ -8,9 +8,7 @@
 mod evidence;
 mod tee;
 
-pub use evidence::{
-    EvidencePurpose, attest_channel, attest_signer, channel_user_data, evidence_user_data,
-};
+pub use evidence::{EvidencePurpose, attest_signer, evidence_user_data};
 pub use tee::{
     AttestError, AttestRequest, Attester, SEALED_PLAINTEXT_BYTES_MAX, SealContext, SealError,
     SealNonce, Sealer, Tee,
