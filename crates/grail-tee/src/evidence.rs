@@ -14,6 +14,8 @@ use crate::tee::{AttestError, AttestRequest, Attester};
 pub enum EvidencePurpose {
     /// An enclave holds this signer's key.
     Signer,
+    /// An enclave that holds this signer's key ends one channel of the mesh (ADR 32).
+    Channel,
 }
 
 impl EvidencePurpose {
@@ -21,6 +23,7 @@ impl EvidencePurpose {
     pub const fn tag(self) -> u8 {
         match self {
             Self::Signer => 0,
+            Self::Channel => 1,
         }
     }
 }

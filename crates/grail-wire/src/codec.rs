@@ -43,6 +43,16 @@ pub enum Kind {
     Proposal = 32,
     /// [`crate::Answer`].
     Answer = 33,
+    /// `grail-channel`'s `Hello`: the mesh's first message.
+    MeshHello = 48,
+    /// `grail-channel`'s `Accept`.
+    MeshAccept = 49,
+    /// `grail-channel`'s `Retry`.
+    MeshRetry = 50,
+    /// `grail-channel`'s `Refusal`.
+    MeshRefusal = 51,
+    /// `grail-channel`'s `Proof`.
+    MeshProof = 52,
     /// `grail-roster`'s `Message`.
     RosterMessage = 64,
     /// `grail-roster`'s `Genesis`.
