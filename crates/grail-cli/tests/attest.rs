@@ -211,6 +211,25 @@ fn real_documents_are_valid_then_and_not_now() {
 }
 
 #[test]
+fn what_evidence_says_cannot_steer_a_terminal() {
+    let folder = tempfile::tempdir().unwrap();
+    let collateral = folder.path().join("collateral.json");
+    std::fs::write(&collateral, r#"{"\u001b[2J\u001b]0;owned\u0007": 1}"#).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_grail"))
+        .env_clear()
+        .args(["attest", "verify", "--kind", "tdx", "--collateral"])
+        .arg(&collateral)
+        .arg(sample("tdx_quote"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("[collateral-malformed]"), "{text:?}");
+    let is_plain = |letter: char| letter == '\n' || !letter.is_control();
+    assert!(text.chars().all(is_plain), "{text:?}");
+}
+
+#[test]
 fn files_may_be_hexadecimal_and_are_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let report = hex::encode(std::fs::read(sample("snp_report_milan")).unwrap());

@@ -105,6 +105,8 @@ impl Display for EvidenceReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let (kind, at) = (self.kind, self.at_ms);
         if let (Some(reason), Some(code)) = (&self.reason, self.code) {
+            // Names and words of certificates, documents and collateral are in it.
+            let reason = plain(reason);
             write!(f, "{kind}: INVALID at {at} ms: {reason} [{code}]")?;
         } else {
             write!(f, "{kind}: valid at {at} ms")?;
@@ -115,6 +117,13 @@ impl Display for EvidenceReport {
             None => Ok(()),
         }
     }
+}
+
+/// Foreign text for a terminal: whole, since values are compared by eye, and without control
+/// characters.
+fn plain(text: &str) -> String {
+    let letters = text.chars();
+    letters.filter(|letter| !letter.is_control()).collect()
 }
 
 impl Display for EvidenceView {
@@ -132,7 +141,7 @@ impl Display for EvidenceView {
         ];
         for (name, text) in texts {
             if let Some(text) = text {
-                write!(f, "\n  {name:<13} {text}")?;
+                write!(f, "\n  {name:<13} {}", plain(text))?;
             }
         }
         if let Some(made) = self.made_at_ms {
