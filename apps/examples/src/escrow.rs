@@ -1,4 +1,5 @@
-//! An escrow: one cell for each deal, which its payer fills, and releases to its payee or takes back after a height.
+//! An escrow: one cell for each deal, which its payer fills, and releases to its payee or takes
+//! back after a height.
 
 use grail_app::{
     Amounts, App, AppId, CELL_CARRIER_SAT, Clearing, Code, Held, Outcome, Placed, Refuse, Tags,

@@ -1,5 +1,5 @@
-//! The part of CBOR (RFC 8949) that facts and states are written in: definite lengths, each head in its shortest form, so
-//! that one value has one encoding.
+//! The part of CBOR (RFC 8949) that facts and states are written in: definite lengths, each head in
+//! its shortest form, so that one value has one encoding.
 
 use alloc::vec::Vec;
 use core::fmt;

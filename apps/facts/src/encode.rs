@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use crate::{AppId, Asset, Coin, FORMAT, Facts, Order, Price, cbor::Writer};
 
 impl Facts {
-    /// The canonical bytes: a CBOR array of `[1, home or null, lock height, age, cells in, prices, orders]`.
+    /// The canonical bytes: a CBOR array of `[1, home or null, lock height, age, cells in, prices,
+    /// orders]`.
     ///
     /// What is beyond the limits is written all the same, and refused by [`Facts::decode`].
     pub fn encode(&self) -> Vec<u8> {

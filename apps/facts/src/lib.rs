@@ -1,11 +1,13 @@
 //! Facts: what operators saw of a clearing and its contract cannot see, under one hash.
 //!
-//! A contract sees no lock time, no sequence, no signature, no taproot tree, or sees them at a price. Operators look at
-//! these natively and sign only when the app's public input is `[1, hash]` of what they saw; the contract is given the
-//! bytes as its private input and checks them against the hash (ADR 36). This crate owns the canonical form of those
-//! bytes, their limits and the hash, for contract, policy and backend alike; it decides nothing.
+//! A contract sees no lock time, no sequence, no signature, no taproot tree, or sees them at a
+//! price. Operators look at these natively and sign only when the app's public input is `[1, hash]`
+//! of what they saw; the contract is given the bytes as its private input and checks them against
+//! the hash (ADR 36). This crate owns the canonical form of those bytes, their limits and the hash,
+//! for contract, policy and backend alike; it decides nothing.
 //!
-//! Everything here is a function of the transaction and of what its scripts commit to, but for prices, which feeds sign.
+//! Everything here is a function of the transaction and of what its scripts commit to, but for
+//! prices, which feeds sign.
 
 #![no_std]
 
@@ -25,7 +27,8 @@ pub use destination::{Destination, DestinationError};
 
 /// Version of the layout: the first item of the facts, and of the public input that names them.
 pub const FORMAT: u64 = 1;
-/// Most orders of a clearing: as many inputs as a standard transaction can have by roster scripts, and some.
+/// Most orders of a clearing: as many inputs as a standard transaction can have by roster scripts,
+/// and some.
 pub const ORDERS_MAX: usize = 250;
 /// Most prices of a clearing: an app has one ticket at most.
 pub const PRICES_MAX: usize = 1;
@@ -37,7 +40,8 @@ pub const PAYLOAD_MAX: usize = 256;
 pub const FACTS_BYTES_MAX: usize = 250_000;
 /// From here on Bitcoin reads a lock time as seconds (BIP 65): facts know heights alone.
 pub const LOCK_HEIGHT_LIMIT: u32 = 500_000_000;
-/// Bytes of a transaction id in wire order and of an index, little-endian: an outpoint as Charms hashes it.
+/// Bytes of a transaction id in wire order and of an index, little-endian: an outpoint as Charms
+/// hashes it.
 pub const OUTPOINT_BYTES: usize = 36;
 
 const HASH_TAG: &[u8] = b"grail/facts/v1";
@@ -78,7 +82,8 @@ pub enum Asset {
 pub enum Coin {
     /// It does not: all of it goes back with the output, less the fee share.
     Keep,
-    /// What is above `keep` satoshis is given to the app; `keep`, less the fee share, goes back with the output.
+    /// What is above `keep` satoshis is given to the app; `keep`, less the fee share, goes back
+    /// with the output.
     Offer {
         /// Satoshis that stay.
         keep: u64,
@@ -131,11 +136,13 @@ pub struct Price {
 /// What operators saw of a clearing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// Where the app's cells go, if the clearing moves them to another roster's home: a P2TR script. None: they stay.
+    /// Where the app's cells go, if the clearing moves them to another roster's home: a P2TR
+    /// script. None: they stay.
     pub home: Option<[u8; 34]>,
     /// The lock time, a height: the chain is at least this high once the transaction is mined.
     pub lock_height: u32,
-    /// Blocks since the main cell's coin was mined, at least: its relative lock (BIP 68), zero where it has none.
+    /// Blocks since the main cell's coin was mined, at least: its relative lock (BIP 68), zero
+    /// where it has none.
     pub age: u16,
     /// Inputs 0 to this one, exclusive, are the app's, at home.
     pub cells_in: u16,
@@ -146,7 +153,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The hash that the app's public input names: SHA-256 tagged as in BIP 340 over [`Facts::encode`].
+    /// The hash that the app's public input names: SHA-256 tagged as in BIP 340 over
+    /// [`Facts::encode`].
     pub fn hash(&self) -> [u8; 32] {
         hash(&self.encode())
     }

@@ -7,8 +7,8 @@ use crate::wire::Wire;
 /// Why an app refuses, in a word for people and machines: `limit-not-met`.
 pub type Code = &'static str;
 
-/// The tags of an app's charms: letters other than `t n s`, which Charms moves or binds by itself, and `r z`, which are
-/// the bridge's.
+/// The tags of an app's charms: letters other than `t n s`, which Charms moves or binds by itself,
+/// and `r z`, which are the bridge's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tags {
     pub(crate) main: char,
@@ -16,8 +16,8 @@ pub struct Tags {
 }
 
 impl Tags {
-    /// The tag of the main cell and cells, and that of the shares, if the app has them: the compiler
-    /// refuses what no app can have.
+    /// The tag of the main cell and cells, and that of the shares, if the app has them: the
+    /// compiler refuses what no app can have.
     ///
     /// ```compile_fail
     /// const TAGS: grail_app::Tags = grail_app::Tags::new('t', None);
@@ -58,14 +58,16 @@ const fn is_allowed(tag: char) -> bool {
 pub enum Exit {
     /// They cannot: what the main cell holds is not the whole of their claim.
     None,
-    /// An order with the payload `exit` that gives shares takes its part of everything that the main cell holds.
+    /// An order with the payload `exit` that gives shares takes its part of everything that the
+    /// main cell holds.
     ProRata {
         /// Shares that nobody has and that count with those in existence.
         locked: u64,
     },
 }
 
-/// An app. Everything here is pure: the same code plans clearings natively and judges them in proofs.
+/// An app. Everything here is pure: the same code plans clearings natively and judges them in
+/// proofs.
 pub trait App: Sized {
     /// Its charms.
     const TAGS: Tags;
@@ -80,8 +82,9 @@ pub trait App: Sized {
     /// What an order says.
     type Order: Wire;
 
-    /// Charms that it holds, pays out and takes, besides bitcoin and its own shares: at most [`ASSETS_MAX`], in strictly
-    /// ascending order. The positions here are those in [`Amounts::assets`].
+    /// Charms that it holds, pays out and takes, besides bitcoin and its own shares: at most
+    /// [`ASSETS_MAX`], in strictly ascending order. The positions here are those in
+    /// [`Amounts::assets`].
     fn assets(config: &Self::Config) -> Vec<AppId> {
         let _ = config;
         Vec::new()
@@ -92,9 +95,10 @@ pub trait App: Sized {
 
     /// What a clearing makes of what it finds.
     ///
-    /// May assume nothing about orders but what their fields say: anybody can send one. Everything that comes in must be
-    /// in what goes out: bitcoin (with [`CELL_CARRIER_SAT`](crate::CELL_CARRIER_SAT) for each cell before, and for each
-    /// cell after) and each asset. Shares may be made and destroyed.
+    /// May assume nothing about orders but what their fields say: anybody can send one. Everything
+    /// that comes in must be in what goes out: bitcoin (with
+    /// [`CELL_CARRIER_SAT`](crate::CELL_CARRIER_SAT) for each cell before, and for each cell after)
+    /// and each asset. Shares may be made and destroyed.
     fn settle(clearing: Clearing<'_, Self>) -> Result<Outcome<Self>, Refuse>;
 }
 
@@ -169,7 +173,8 @@ pub struct Placed<O> {
     pub given: Amounts,
     /// The key that signed for this coin, as operators checked.
     pub author: Option<[u8; 32]>,
-    /// What it must at least get. Checked by this crate and by operators: here for those who plan with limits.
+    /// What it must at least get. Checked by this crate and by operators: here for those who plan
+    /// with limits.
     pub wants: Vec<Want>,
 }
 

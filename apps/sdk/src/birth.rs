@@ -15,8 +15,8 @@ use crate::{
 
 /// Public input of a birth, a text.
 pub const CREATE: &str = "create";
-/// Tags of assets that no app pools: Charms moves `t` and `n` without their contract (ADR 5) and binds `s` to Scrolls'
-/// addresses.
+/// Tags of assets that no app pools: Charms moves `t` and `n` without their contract (ADR 5) and
+/// binds `s` to Scrolls' addresses.
 const REFUSED_ASSET_TAGS: [char; 3] = ['t', 'n', 's'];
 
 /// The public input of a birth, as CBOR.
@@ -31,7 +31,8 @@ pub fn identity_of(first_input: &[u8; 36]) -> [u8; 32] {
     Sha256::digest(first_input).into()
 }
 
-/// The charm of the main cell of an app that is born with this configuration at this script, as CBOR.
+/// The charm of the main cell of an app that is born with this configuration at this script, as
+/// CBOR.
 pub fn born<A: App>(app: &AppId, config: A::Config, home: [u8; 34]) -> Result<Vec<u8>, Violation> {
     check_assets::<A>(app, &config)?;
     let state = A::create(&config).map_err(Violation::BirthRefused)?;

@@ -1,7 +1,8 @@
 //! A clearing, laid out: from inputs and facts to the outputs that must be.
 //!
-//! The contract compares these outputs with those of the spell, and whoever plans a clearing takes them for his
-//! transaction. Inputs: main cell, cells, ticket, orders. Outputs: the same, in the same order.
+//! The contract compares these outputs with those of the spell, and whoever plans a clearing takes
+//! them for his transaction. Inputs: main cell, cells, ticket, orders. Outputs: the same, in the
+//! same order.
 
 use grail_app_facts::{Asset, Coin, Facts, Order, Want};
 
@@ -19,7 +20,8 @@ use crate::{
 
 /// Satoshis under a main cell besides what it holds.
 pub const MAIN_CARRIER_SAT: u64 = 1_000;
-/// Satoshis under a cell besides what it holds: they come out of what the orders give and return with the cell.
+/// Satoshis under a cell besides what it holds: they come out of what the orders give and return
+/// with the cell.
 pub const CELL_CARRIER_SAT: u64 = 330;
 
 /// An input as the layout needs it.
@@ -460,8 +462,8 @@ fn order_output(
     })
 }
 
-/// S8: what is wanted is paid, and no charm is that is neither wanted nor was given. The operators' guard asks for the
-/// same, whatever the app.
+/// S8: what is wanted is paid, and no charm is that is neither wanted nor was given. The operators'
+/// guard asks for the same, whatever the app.
 fn check_wants(
     keys: &Keys,
     index: usize,
@@ -525,8 +527,9 @@ fn charms(
     Ok(charms)
 }
 
-/// Least coin that nodes relay at a standard script, at their default rate of 3,000 satoshis per 1,000 virtual bytes
-/// (Bitcoin Core, `GetDustThreshold`): what spending it would cost, and the output itself.
+/// Least coin that nodes relay at a standard script, at their default rate of 3,000 satoshis per
+/// 1,000 virtual bytes (Bitcoin Core, `GetDustThreshold`): what spending it would cost, and the
+/// output itself.
 pub fn dust_sat(script: &[u8]) -> u64 {
     let is_witness = matches!(script, [0x00 | 0x51, 0x14 | 0x20, ..]);
     let input_bytes = if is_witness { 67 } else { 148 };

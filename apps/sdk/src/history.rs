@@ -1,9 +1,10 @@
 //! S2, where charms come from: the transactions that the inputs spend.
 //!
-//! Charms believes spells in witnesses, to which no transaction id commits, charms that were beamed from another
-//! ledger, and every protocol version since the first: each of these could put charms into an app's history that its
-//! contract never judged (ADR 5). So whatever spends them looks one step back, and by induction all of the history is of
-//! the one form that is believed. The rules are those of the bridge (R45 to R49 of `docs/spec/bridge-contract.md`).
+//! Charms believes spells in witnesses, to which no transaction id commits, charms that were beamed
+//! from another ledger, and every protocol version since the first: each of these could put charms
+//! into an app's history that its contract never judged (ADR 5). So whatever spends them looks one
+//! step back, and by induction all of the history is of the one form that is believed. The rules
+//! are those of the bridge (R45 to R49 of `docs/spec/bridge-contract.md`).
 
 use grail_app_facts::cbor::Reader;
 
@@ -19,8 +20,9 @@ const OP_RETURN: u8 = 0x6a;
 /// `version` of a transaction, in hexadecimal digits.
 const VERSION_DIGITS: usize = 8;
 
-/// Checks that the previous transactions are exactly those that are spent, each without witness, and that those that
-/// bring a charm of `app` have one spell, as provers write it, of a version that is believed.
+/// Checks that the previous transactions are exactly those that are spent, each without witness,
+/// and that those that bring a charm of `app` have one spell, as provers write it, of a version
+/// that is believed.
 pub fn check_history(shown: &Shown<'_>, app: &[u8]) -> Result<(), Violation> {
     let mut spent: Vec<&[u8]> = Vec::with_capacity(shown.ins.len());
     let mut bringing: Vec<&[u8]> = Vec::new();
@@ -55,7 +57,8 @@ pub fn check_history(shown: &Shown<'_>, app: &[u8]) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The transaction as Charms shows it, `{"bitcoin": "<hex>"}`: no other ledger, no proof of inclusion, which beaming needs.
+/// The transaction as Charms shows it, `{"bitcoin": "<hex>"}`: no other ledger, no proof of
+/// inclusion, which beaming needs.
 fn bitcoin_hex(data: &[u8]) -> Option<&[u8]> {
     let mut reader = Reader::new(data);
     let hex = (reader.map().ok()? == 1 && reader.text().ok()? == b"bitcoin")
@@ -95,8 +98,8 @@ fn is_spell(mut script: Digits<'_>) -> Option<()> {
     script.instruction()?.1?.is(SPELL_MARKER).then_some(())
 }
 
-/// The version of a spell as provers write it: `OP_RETURN`, the marker, and one payload, which begins with an array of two,
-/// a map, and the version as its first entry.
+/// The version of a spell as provers write it: `OP_RETURN`, the marker, and one payload, which
+/// begins with an array of two, a map, and the version as its first entry.
 fn version_in(mut script: Digits<'_>) -> Option<u32> {
     if script.instruction()?.0 != OP_RETURN {
         return None;
@@ -156,7 +159,8 @@ impl Digits<'_> {
         Some(Self { hex })
     }
 
-    /// The next instruction of a script: its opcode, and what it pushes if it is a push with a length.
+    /// The next instruction of a script: its opcode, and what it pushes if it is a push with a
+    /// length.
     fn instruction(&mut self) -> Option<(u8, Option<Self>)> {
         let opcode = self.byte()?;
         let length = match opcode {

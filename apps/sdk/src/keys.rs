@@ -1,7 +1,7 @@
 //! Apps and scripts as the runner writes them: a number for each byte.
 //!
-//! Compared as they are written, since one value has one encoding there: decoding 64 numbers for each charm would be
-//! most of what a clearing costs.
+//! Compared as they are written, since one value has one encoding there: decoding 64 numbers for
+//! each charm would be most of what a clearing costs.
 
 use std::rc::Rc;
 

@@ -1,10 +1,11 @@
 //! What a developer of an app writes, and what is checked around it.
 //!
-//! An app is one pure function, [`App::settle`]: from state, holdings and orders to state, holdings and payouts. This
-//! crate builds the transaction that this outcome stands for ([`plan`]) and, in the proof, demands that the transaction be
-//! exactly that one ([`judge`]). It owns layout, history, conservation, facts and births: the rules S1 to S10 of
-//! `docs/spec/apps.md`, whose numbers the comments name. It trusts what the Charms runner shows and what operators
-//! vouch for by the facts (ADR 36), and never answers with a bare `bool`.
+//! An app is one pure function, [`App::settle`]: from state, holdings and orders to state, holdings
+//! and payouts. This crate builds the transaction that this outcome stands for ([`plan`]) and, in
+//! the proof, demands that the transaction be exactly that one ([`judge`]). It owns layout,
+//! history, conservation, facts and births: the rules S1 to S10 of `docs/spec/apps.md`, whose
+//! numbers the comments name. It trusts what the Charms runner shows and what operators vouch for
+//! by the facts (ADR 36), and never answers with a bare `bool`.
 
 mod app;
 mod birth;
@@ -38,8 +39,8 @@ pub use state::{BODY_BYTES_MAX, CellState, MainState, StateError};
 pub use violation::Violation;
 pub use wire::Wire;
 
-/// The program that Charms runs: reads `(app, tx, x, w)` from standard input, and ends abnormally unless the app of
-/// this type accepts.
+/// The program that Charms runs: reads `(app, tx, x, w)` from standard input, and ends abnormally
+/// unless the app of this type accepts.
 #[macro_export]
 macro_rules! program {
     ($app:ty) => {
@@ -53,7 +54,8 @@ macro_rules! program {
 ///
 /// # Panics
 ///
-/// Unless the contract accepts: the runner takes any other end for consent, since its `proc_exit` does nothing.
+/// Unless the contract accepts: the runner takes any other end for consent, since its `proc_exit`
+/// does nothing.
 pub fn run(contract: impl FnOnce(&[u8]) -> Result<(), String>) {
     let mut shown = Vec::new();
     let verdict = match std::io::stdin().read_to_end(&mut shown) {

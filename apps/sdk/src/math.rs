@@ -1,13 +1,15 @@
 //! Products and quotients that do not overflow on the way.
 
-/// `value * numerator / denominator`, rounded down; none if the denominator is zero or the result above 64 bits.
+/// `value * numerator / denominator`, rounded down; none if the denominator is zero or the result
+/// above 64 bits.
 #[must_use]
 pub fn mul_div_floor(value: u64, numerator: u64, denominator: u64) -> Option<u64> {
     let product = u128::from(value).checked_mul(u128::from(numerator))?;
     u64::try_from(product.checked_div(u128::from(denominator))?).ok()
 }
 
-/// `value * numerator / denominator`, rounded up; none if the denominator is zero or the result above 64 bits.
+/// `value * numerator / denominator`, rounded up; none if the denominator is zero or the result
+/// above 64 bits.
 #[must_use]
 pub fn mul_div_ceil(value: u64, numerator: u64, denominator: u64) -> Option<u64> {
     let product = u128::from(value).checked_mul(u128::from(numerator))?;

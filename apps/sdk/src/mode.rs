@@ -12,7 +12,8 @@ pub const EXIT_PAYLOAD: &[u8] = b"exit";
 /// Payload of an order that pays for moving cells to another home.
 pub const MIGRATE_PAYLOAD: &[u8] = b"migrate";
 
-/// What a clearing does. No app's own words can be one of the payloads: those are CBOR that is no text.
+/// What a clearing does. No app's own words can be one of the payloads: those are CBOR that is no
+/// text.
 pub enum Mode {
     /// The app settles.
     Settle,

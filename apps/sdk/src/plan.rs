@@ -1,4 +1,5 @@
-//! A clearing planned: the same layout that the contract demands, for those who build the transaction.
+//! A clearing planned: the same layout that the contract demands, for those who build the
+//! transaction.
 
 use grail_app_facts::{AppId, Facts, OUTPOINT_BYTES, cbor::Writer, public_input};
 
@@ -31,7 +32,8 @@ pub struct Plan {
     pub private_input: Vec<u8>,
 }
 
-/// The clearing of `facts` that spends `inputs`, in their order: the one that [`judge`](crate::judge) accepts.
+/// The clearing of `facts` that spends `inputs`, in their order: the one that
+/// [`judge`](crate::judge) accepts.
 pub fn plan<A: App>(
     app: &AppId,
     facts: &Facts,

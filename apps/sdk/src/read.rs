@@ -1,8 +1,9 @@
 //! Reads what the Charms runner shows a contract, in place.
 //!
-//! The runner writes `(app, tx, x, w)` of `charms_data`'s types with one encoder (`ciborium`), so that each value has one
-//! encoding. Only that encoding is read here: shortest heads, definite lengths, fields in their order, maps ascending.
-//! Charms, scripts and previous transactions stay the bytes that they are; whoever needs a value decodes that one.
+//! The runner writes `(app, tx, x, w)` of `charms_data`'s types with one encoder (`ciborium`), so
+//! that each value has one encoding. Only that encoding is read here: shortest heads, definite
+//! lengths, fields in their order, maps ascending. Charms, scripts and previous transactions stay
+//! the bytes that they are; whoever needs a value decodes that one.
 
 use std::{fmt, str};
 
@@ -38,7 +39,8 @@ impl From<Fault> for Unreadable {
 
 type Read<T> = Result<T, Unreadable>;
 
-/// Charms of one input or output: apps as [`raw_app`](crate::raw_app) writes them, and CBOR data, by ascending app.
+/// Charms of one input or output: apps as [`raw_app`](crate::raw_app) writes them, and CBOR data,
+/// by ascending app.
 pub type Charms<'a> = Vec<(&'a [u8], &'a [u8])>;
 
 /// What a contract is shown.

@@ -120,9 +120,11 @@ fn named_facts(shown: &Shown<'_>) -> Result<Facts, Violation> {
     Facts::decode(encoded).map_err(Violation::Facts)
 }
 
-/// S9: shares are conserved, or the main cell comes in and goes out, whose own run then accounts for the difference.
+/// S9: shares are conserved, or the main cell comes in and goes out, whose own run then accounts
+/// for the difference.
 ///
-/// It does run: Charms runs every app that the spell lists, and the main tag is none that it moves by itself.
+/// It does run: Charms runs every app that the spell lists, and the main tag is none that it moves
+/// by itself.
 fn check_share<A: App>(shown: &Shown<'_>) -> Result<(), Violation> {
     if shown.x != NULL || shown.w != NULL {
         return Err(Violation::ShareInput);

@@ -13,7 +13,8 @@ const CELL_KIND: u8 = 1;
 /// Longest body of a main cell or a cell: it stands on chain with every clearing.
 pub const BODY_BYTES_MAX: usize = 2_048;
 
-/// The main cell's charm: `[0, home, birth, serial, shares, body]`, where body is the bytes of `[config, state]`.
+/// The main cell's charm: `[0, home, birth, serial, shares, body]`, where body is the bytes of
+/// `[config, state]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MainState<C, S> {
     /// The P2TR script that the app's cells lie at.

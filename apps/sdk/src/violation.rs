@@ -1,4 +1,5 @@
-//! What can be wrong with a spell: one variant for each rule of `docs/spec/apps.md`, each with a stable code.
+//! What can be wrong with a spell: one variant for each rule of `docs/spec/apps.md`, each with a
+//! stable code.
 
 use std::fmt;
 
@@ -47,7 +48,8 @@ pub enum Violation {
     BirthCoin(u64),
     /// S3: the main cell is born with holdings.
     BirthHoldings,
-    /// S3: an asset of a tag that Charms moves by itself, of the app itself, out of order, or too many.
+    /// S3: an asset of a tag that Charms moves by itself, of the app itself, out of order, or too
+    /// many.
     BirthAssets,
     /// S3: the app creates no state for this configuration.
     BirthRefused(Code),

@@ -7,8 +7,8 @@ use grail_app_facts::{
 
 /// A value with exactly one encoding.
 ///
-/// Implement it with [`wire_struct!`](crate::wire_struct) and [`wire_enum!`](crate::wire_enum): an implementation of one's
-/// own must read only what it writes.
+/// Implement it with [`wire_struct!`](crate::wire_struct) and [`wire_enum!`](crate::wire_enum): an
+/// implementation of one's own must read only what it writes.
 pub trait Wire: Sized {
     /// Writes one CBOR item.
     fn write(&self, writer: &mut Writer);
@@ -167,7 +167,8 @@ macro_rules! wire_struct {
     };
 }
 
-/// [`Wire`] for an enum of struct-like variants: an array of the variant's number and its fields, in the order given.
+/// [`Wire`] for an enum of struct-like variants: an array of the variant's number and its fields,
+/// in the order given.
 #[macro_export]
 macro_rules! wire_enum {
     ($name:ident { $($number:literal => $variant:ident { $($field:ident),* $(,)? }),* $(,)? }) => {

@@ -33,8 +33,8 @@ impl Contract {
         RUNNER.vk(self.wasm).0
     }
 
-    /// Judges each app of this program that the spell lists, natively; and what Charms asks of every spell: that each charm's
-    /// app is listed.
+    /// Judges each app of this program that the spell lists, natively; and what Charms asks of
+    /// every spell: that each charm's app is listed.
     pub fn judge(&self, spell: &Spell) -> Result<(), Refusal> {
         self.each(spell, |bytes, _, _, _| (self.native)(bytes))
     }

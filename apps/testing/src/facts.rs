@@ -1,11 +1,12 @@
-//! Faults in facts, under a hash that fits them: lies that operators did not see and the contract must.
+//! Faults in facts, under a hash that fits them: lies that operators did not see and the contract
+//! must.
 
 use grail_app::{Asset, Coin, Destination, Facts, Price, Want};
 
 use crate::spell::script;
 
-/// Facts with one change each. Heights, ages, ids, authors and payloads are the operators' to see, or the app's: the
-/// contract has nothing to compare them with.
+/// Facts with one change each. Heights, ages, ids, authors and payloads are the operators' to see,
+/// or the app's: the contract has nothing to compare them with.
 pub fn changed(facts: &Facts) -> Vec<(String, Facts)> {
     let mut all = Vec::new();
     let mut add = |name: String, change: &dyn Fn(&mut Facts)| {

@@ -16,16 +16,18 @@ pub struct Scope {
     pub own: Vec<App>,
     /// An app whose clearings are exact; else a token, which cares for its own charms alone.
     pub is_exact: bool,
-    /// Inputs that are cells beside the main one. What they say is the past, and their order nobody's gain: another past is
-    /// another honest clearing, wherever the app does not care.
+    /// Inputs that are cells beside the main one. What they say is the past, and their order
+    /// nobody's gain: another past is another honest clearing, wherever the app does not care.
     pub cells: std::ops::Range<usize>,
-    /// Values of its own charms on outputs that whoever makes the spell may choose: what a birth is of.
+    /// Values of its own charms on outputs that whoever makes the spell may choose: what a birth is
+    /// of.
     pub is_chosen: fn(&App, &Data) -> bool,
     /// First input that is an order: its script is the operators' to judge.
     pub first_order: usize,
 }
 
-/// Calls `judge` with each spell that differs from `spell` by one fault, and its name. Answers with how many.
+/// Calls `judge` with each spell that differs from `spell` by one fault, and its name. Answers with
+/// how many.
 pub fn for_each_fault(spell: &Spell, scope: &Scope, judge: &mut dyn FnMut(&str, &Spell)) -> usize {
     let mut count = 0;
     let mut add = |name: &str, change: &dyn Fn(&mut Spell)| {

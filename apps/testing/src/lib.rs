@@ -1,5 +1,5 @@
-//! For the tests of apps: spells as the Charms runner shows them, both judges (native code and wasm), and every single fault
-//! of a spell.
+//! For the tests of apps: spells as the Charms runner shows them, both judges (native code and
+//! wasm), and every single fault of a spell.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

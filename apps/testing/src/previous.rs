@@ -6,7 +6,8 @@ use charms_data::Data;
 
 use crate::spell::script;
 
-/// A transaction of one input that pays a script, and a spell of version 15 behind it: hexadecimal, without witness.
+/// A transaction of one input that pays a script, and a spell of version 15 behind it: hexadecimal,
+/// without witness.
 pub fn previous() -> String {
     previous_with(&[script(0x11), spell_output(15)])
 }

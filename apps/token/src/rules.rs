@@ -85,7 +85,8 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Judges what the runner shows about one app of a spell. A spell obeys when this accepts each that it lists.
+/// Judges what the runner shows about one app of a spell. A spell obeys when this accepts each that
+/// it lists.
 pub fn judge(bytes: &[u8]) -> Result<(), Violation> {
     let shown = Shown::read(bytes).map_err(|_| Violation::Unreadable)?;
     if shown.tag != METADATA_TAG && shown.tag != TOKEN_TAG {

@@ -1,4 +1,5 @@
-//! Every single fault of the examples' clearings and births is refused, natively and by the wasm; and what they cost.
+//! Every single fault of the examples' clearings and births is refused, natively and by the wasm;
+//! and what they cost.
 
 use grail_app_examples::{escrow::Order as Deal, tip_jar::Order as Tip};
 use grail_app_testing::{Ask, Cleared, Contract, Live, Scope, Sky, Spell, for_each_fault};

@@ -185,7 +185,8 @@ pub fn wrong(what: u8) -> Ask {
     Ask::say(&Order::Wrong { what })
 }
 
-/// A club that holds 50,000 satoshis, 500 and 70 units of its tokens, has as many shares as satoshis, and two cells.
+/// A club that holds 50,000 satoshis, 500 and 70 units of its tokens, has as many shares as
+/// satoshis, and two cells.
 pub fn club() -> Live<Club> {
     let (mut club, birth) = Live::born(&CONTRACT, config()).unwrap();
     CONTRACT.judge(&birth).unwrap();

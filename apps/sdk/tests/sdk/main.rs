@@ -1,4 +1,5 @@
-//! The rules that are checked around every app: each with what breaks it alone, on an app that does as it is told.
+//! The rules that are checked around every app: each with what breaks it alone, on an app that does
+//! as it is told.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

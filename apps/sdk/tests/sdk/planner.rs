@@ -1,4 +1,5 @@
-//! What the planner makes is what the contract accepts, and what the planner refuses it refuses alike.
+//! What the planner makes is what the contract accepts, and what the planner refuses it refuses
+//! alike.
 
 use grail_app::{Asset, Facts, cbor, facts};
 use grail_app_testing::{Ask, Live, Sky, Spell, charms_app, data};
@@ -48,7 +49,8 @@ fn ask() -> impl Strategy<Value = Ask> {
         )
 }
 
-/// The spell of facts and inputs, with no outputs: it is refused before those are looked at, or for them.
+/// The spell of facts and inputs, with no outputs: it is refused before those are looked at, or for
+/// them.
 fn bare(club: &Live<Club>, asks: &[Ask], cells: &[usize]) -> Spell {
     // Inputs and facts are those of a plan that the app does not spoil.
     let quiet: Vec<Ask> = asks

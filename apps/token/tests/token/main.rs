@@ -1,4 +1,5 @@
-//! The token's rules, each with the spell that breaks it alone; every fault of its spells; what they cost.
+//! The token's rules, each with the spell that breaks it alone; every fault of its spells; what
+//! they cost.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

@@ -1,4 +1,5 @@
-//! One test for each rule: a spell that is accepted, one thing changed, that rule's code; natively and by the wasm.
+//! One test for each rule: a spell that is accepted, one thing changed, that rule's code; natively
+//! and by the wasm.
 
 use charms_data::{Data, TxId, UtxoId};
 use grail_app::AppId;

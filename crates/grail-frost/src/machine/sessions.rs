@@ -246,8 +246,8 @@ impl Sessions {
         self.open.is_empty()
     }
 
-    /// Draws nonces for what was just approved. Asking again replaces the same asker's session for the same proposal and no other.
-    /// `now` is in seconds on any clock that only moves forward.
+    /// Draws nonces for what was just approved. Asking again replaces the same asker's session for
+    /// the same proposal and no other. `now` is in seconds on any clock that only moves forward.
     ///
     /// # Errors
     /// [`CommitRefusal`].

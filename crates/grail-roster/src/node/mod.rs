@@ -230,8 +230,9 @@ pub struct Node {
 }
 
 impl Node {
-    /// An instance that starts now, from what its host says was kept: `kept` of its votes, and lines
-    /// of the log from height 1 on. What does not verify is left out, as if it were not there.
+    /// An instance that starts now, from what its host says was kept: `kept` of its votes, and
+    /// lines of the log from height 1 on. What does not verify is left out, as if it were not
+    /// there.
     pub fn start<'a>(
         me: Peer,
         genesis: &Genesis,
