@@ -76,9 +76,9 @@ fn no_fault_of_the_tokens_spells_is_accepted() {
 fn fuel_stays_within_bounds() {
     let cases = [
         ("birth, both", birth(), 1_000_000),
-        ("transfer of 1", payment(1), 600_000),
-        ("transfer of 10", payment(10), 1_000_000),
-        ("transfer of 100", payment(100), 8_000_000),
+        ("transfer of 1", payment(1), 400_000),
+        ("transfer of 10", payment(10), 650_000),
+        ("transfer of 100", payment(100), 3_200_000),
     ];
     for (name, spell, fuel_max) in cases {
         let fuel = CONTRACT.judge_both(&spell).unwrap();
