@@ -12,9 +12,7 @@ pub mod txid {
     }
 
     /// As `#[serde(with)]` asks.
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Txid, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Txid, D::Error> {
         serde_bytes::deserialize(deserializer).map(Txid::from_byte_array)
     }
 }
@@ -55,9 +53,7 @@ pub mod signature {
     }
 
     /// As `#[serde(with)]` asks.
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Signature, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Signature, D::Error> {
         let bytes: [u8; 64] = serde_bytes::deserialize(deserializer)?;
         Signature::from_slice(&bytes).map_err(D::Error::custom)
     }
