@@ -430,7 +430,7 @@ fn a_network_in_turmoil_has_one_log_and_goes_on() {
     let seed = std::env::var("GRAIL_ROSTER_SEED").ok();
     match seed.and_then(|seed| seed.parse().ok()) {
         Some(seed) => run(std::iter::once(seed)),
-        None => run(0..20),
+        None => run(0..10),
     }
 }
 

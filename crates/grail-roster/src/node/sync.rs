@@ -97,6 +97,9 @@ impl Node {
                 // Another past: the entry that is instead of the tip shows it.
                 self.want(from, self.state.height());
                 return Ok(());
+            } else if height > self.state.next_height() {
+                // The answer to a question from before a restart: it begins further on.
+                return Ok(());
             } else {
                 self.take(line)?;
             }
