@@ -148,7 +148,7 @@ async fn a_server_that_dies_in_a_step_loses_that_step_alone() {
 #[tokio::test]
 async fn a_step_whose_last_answer_is_lost_may_have_been_kept() {
     let database = Database::new().unwrap();
-    let mut proxy = Proxy::before(&database.url()).await;
+    let mut proxy = Proxy::before(&database.url());
     let store = Store::open(proxy.url()).await.unwrap();
     let mut tx = store.begin().await.unwrap();
     let id = add_request(&mut tx, 1).await.id;

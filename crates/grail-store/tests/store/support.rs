@@ -51,7 +51,7 @@ fn with_bytes(sql: &str) -> String {
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (bytes, rest) = part.split_once('\'').unwrap();
-        text += &format!(" '\\x{bytes}'::bytea{rest}");
+        text.extend([" '\\x", bytes, "'::bytea", rest]);
     }
     text
 }
