@@ -142,7 +142,7 @@ fn changed() -> Vec<(&'static str, Facts)> {
         ("outpoint", |it| it.orders[0].outpoint[35] ^= 1),
         ("id", |it| it.orders[0].id[0] ^= 1),
         ("destination", |it| {
-            it.orders[0].destination = destination(8)
+            it.orders[0].destination = destination(8);
         }),
         ("keep", |it| it.orders[0].coin = Coin::Offer { keep: 1_331 }),
         ("coin", |it| it.orders[0].coin = Coin::Keep),
@@ -152,7 +152,7 @@ fn changed() -> Vec<(&'static str, Facts)> {
         ("no want", |it| it.orders[0].wants.clear()),
         ("want's amount", |it| it.orders[0].wants[1].amount += 1),
         ("want's asset", |it| {
-            it.orders[0].wants[1].asset = Asset::Charm(app(10))
+            it.orders[0].wants[1].asset = Asset::Charm(app(10));
         }),
         ("want's tag", |it| {
             it.orders[0].wants[1].asset = Asset::Charm(app(9).with_tag('g'));

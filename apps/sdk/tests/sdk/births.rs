@@ -50,7 +50,7 @@ fn s3_a_birth_is_exactly_what_the_app_creates() {
         it.tx.outs[0].insert(app.clone(), Data::from(&7));
     });
     refused(&spell, "birth-refused:refused", |it| {
-        stated(it, &app, |it| it.config.is_refused = true)
+        stated(it, &app, |it| it.config.is_refused = true);
     });
 }
 
@@ -139,7 +139,7 @@ fn s3_the_coin_is_the_carrier_and_no_private_input_is_read() {
     let (club, spell) = birth();
     for amount in [999, 1_001] {
         refused(&spell, "birth-coin", |it| {
-            it.tx.coin_outs.as_mut().unwrap()[0].amount = amount
+            it.tx.coin_outs.as_mut().unwrap()[0].amount = amount;
         });
     }
     refused(&spell, "birth-private-input", |it| {
@@ -177,7 +177,7 @@ fn s3_assets_are_ascending_few_and_none_that_move_without_contract() {
         club.app.with_tag('x'),
     ] {
         refused(&spell, "birth-assets", |it| {
-            stated(it, &app, |it| it.config.assets = vec![own])
+            stated(it, &app, |it| it.config.assets = vec![own]);
         });
     }
     let other = AppId {

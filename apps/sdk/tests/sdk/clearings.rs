@@ -214,10 +214,10 @@ fn s5_inputs_are_as_many_and_what_the_facts_say() {
     }
     let share = charms_app(&club.share().unwrap());
     refused(spell, "holdings", |it| {
-        it.tx.coin_ins.as_mut().unwrap()[0].amount = 999
+        it.tx.coin_ins.as_mut().unwrap()[0].amount = 999;
     });
     refused(spell, "holdings", |it| {
-        it.tx.coin_ins.as_mut().unwrap()[1].amount = 329
+        it.tx.coin_ins.as_mut().unwrap()[1].amount = 329;
     });
     refused(spell, "holdings", |it| {
         it.tx.ins[1].1.insert(charms_app(&token(1)), Data::from(&0));
@@ -311,7 +311,7 @@ fn s6_outputs_are_exactly_the_outcome() {
     });
     for index in 0..spell.tx.outs.len() {
         refused(spell, "output-coin", |it| {
-            it.tx.coin_outs.as_mut().unwrap()[index].amount += 1
+            it.tx.coin_outs.as_mut().unwrap()[index].amount += 1;
         });
         refused(spell, "output-script", |it| {
             it.tx.coin_outs.as_mut().unwrap()[index].dest[20] ^= 1;

@@ -45,7 +45,7 @@ fn s9_shares_move_among_their_owners_and_are_conserved() {
 fn s9_shares_have_no_inputs_to_their_contract_and_a_history() {
     for x in [Data::from(&"create"), data(&[0x82, 1, 0x40])] {
         refused(&transfer(), "share-input", |it| {
-            it.list(charms_app(&share()), x)
+            it.list(charms_app(&share()), x);
         });
     }
     refused(&transfer(), "share-input", |it| {

@@ -90,10 +90,6 @@ fn fuel_stays_within_bounds() {
 #[test]
 fn the_committed_vk_is_the_hash_of_the_committed_wasm() {
     let committed = include_str!("../../../token.vk");
-    let vk: String = CONTRACT
-        .vk()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let vk = hex::encode(CONTRACT.vk());
     assert_eq!(committed.trim(), vk);
 }
