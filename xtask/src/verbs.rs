@@ -22,19 +22,23 @@ const BOARD: [(&str, &str); 2] = [
 pub fn demo(keep: bool) -> Result<()> {
     setup::install(setup::BASE)?;
     let bitcoind = bitcoind::find_or_build()?;
-    // The whole workspace in one go: with a selection of packages, cargo builds what they share
-    // once more for every selection.
+    build_development()?;
+    let own = std::env::current_exe().context("path of this program")?;
+    run(Command::new(own.with_file_name("grail-demo"))
+        .args(keep.then_some("--keep"))
+        .env("BITCOIND_EXE", bitcoind))
+}
+
+/// Builds every program as a bridge on regtest runs it (ADR 10). The whole workspace in one go:
+/// with a selection of packages, cargo builds what they share once more for every selection.
+pub fn build_development() -> Result<()> {
     run(cargo().args([
         "build",
         "--workspace",
         "--bins",
         "--features",
         "development",
-    ]))?;
-    let own = std::env::current_exe().context("path of this program")?;
-    run(Command::new(own.with_file_name("grail-demo"))
-        .args(keep.then_some("--keep"))
-        .env("BITCOIND_EXE", bitcoind))
+    ]))
 }
 
 /// Tidiness, the API's description, format, dependencies and lints.

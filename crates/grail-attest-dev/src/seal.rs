@@ -93,8 +93,6 @@ fn associated_data(context: &SealContext<'_>) -> [u8; 32] {
     TaggedHasher::new("grail/sealing-context/v2")
         .u8(VERSION)
         .bytes(purpose.as_bytes())
-        .u8(bridge.network.tag())
-        .bytes(&bridge.app.identity)
-        .bytes(&bridge.app.vk)
+        .bridge(bridge)
         .finish()
 }

@@ -123,13 +123,10 @@ impl Statement {
     }
 
     fn digest(&self) -> [u8; 32] {
-        let bridge = &self.premises.bridge;
         TaggedHasher::new("grail/mesh/statement/v1")
             .u8(self.role.tag())
             .bytes(&self.transcript)
-            .u8(bridge.network.tag())
-            .bytes(&bridge.app.identity)
-            .bytes(&bridge.app.vk)
+            .bridge(&self.premises.bridge)
             .u64(self.premises.epoch.0)
             .bytes(&self.premises.params.0)
             .bytes(&self.speaker.signer.serialize())

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use bitcoin::{Amount, OutPoint, Transaction, TxOut, absolute::LockTime, transaction::Version};
 use charms_data::{App, Data};
 use grail_spell::{
-    BridgeCharms, CharmAmounts, NormalizedSpell, ProofError, SpellError, SpentOutput,
-    VerifiedSpell, read_strict,
+    BridgeCharms, CharmAmounts, ProofError, SpellError, SpentOutput, VerifiedSpell, read_strict,
 };
 use grail_types::{Age, Bridge, Destination, MockAllowed, Params};
 use grail_wire::{ActionKind, Proposal};
@@ -114,30 +113,34 @@ impl Outline {
         params: &Params,
         apps: &[(App, Data)],
     ) -> Result<Framed, Refusal> {
-        self.framed_by(transaction, params, |spell| {
-            let named = spell.app_public_inputs.iter();
-            if named.eq(apps.iter().map(|(app, input)| (app, input))) {
-                Ok(())
-            } else {
-                Err(Refusal::WrongApps)
-            }
-        })
+        let spell = self.spell(transaction)?;
+        let named = &spell.spell().app_public_inputs;
+        if !named
+            .iter()
+            .eq(apps.iter().map(|(app, input)| (app, input)))
+        {
+            return Err(Refusal::WrongApps);
+        }
+        Framed::new(spell, transaction, params)
     }
 
-    /// The spell, if what it names passes `check`.
-    pub(crate) fn framed_by(
-        &self,
-        transaction: &Transaction,
-        params: &Params,
-        check: impl FnOnce(&NormalizedSpell) -> Result<(), Refusal>,
-    ) -> Result<Framed, Refusal> {
-        let spell = read_strict(transaction, self.mock).map_err(|error| match error {
+    /// The spell, whatever it names.
+    pub(crate) fn spell(&self, transaction: &Transaction) -> Result<VerifiedSpell, Refusal> {
+        read_strict(transaction, self.mock).map_err(|error| match error {
             SpellError::Proof(ProofError::MockRefused) => Refusal::MockSpell,
             other => Refusal::SpellInvalid(other.to_string()),
-        })?;
-        check(spell.spell())?;
+        })
+    }
+}
+
+impl Framed {
+    pub(crate) fn new(
+        spell: VerifiedSpell,
+        transaction: &Transaction,
+        params: &Params,
+    ) -> Result<Self, Refusal> {
         let (committed, prover_fee) = check_places(transaction, &spell, params)?;
-        Ok(Framed {
+        Ok(Self {
             spell,
             committed,
             prover_fee,

@@ -53,9 +53,7 @@ impl CloneOrder {
     /// Its name.
     pub fn id(&self) -> OrderId {
         TaggedHasher::new("grail/clone-order/v1")
-            .u8(self.bridge.network.tag())
-            .bytes(&self.bridge.app.identity)
-            .bytes(&self.bridge.app.vk)
+            .bridge(&self.bridge)
             .bytes(&self.operator.serialize())
             .u8(self.slot)
             .bytes(&self.recipient.serialize())

@@ -353,9 +353,7 @@ pub fn addresses_digest(log: &LogId, epoch: Epoch, sequence: u64, addresses: &Ad
 /// What administrators sign to let other images join.
 pub fn images_digest(bridge: &Bridge, images: &ImagesPin) -> Digest {
     let hasher = TaggedHasher::new("grail/roster-images/v1")
-        .u8(bridge.network.tag())
-        .bytes(&bridge.app.identity)
-        .bytes(&bridge.app.vk)
+        .bridge(bridge)
         .u64(images.counter)
         .bytes(&images.hash.0);
     Digest::from_digest(hasher.finish())

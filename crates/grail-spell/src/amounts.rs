@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use charms_data::App;
+use charms_data::{App, B32};
+use grail_types::CharmApp;
 
 use crate::read::VerifiedSpell;
 use crate::spell::PROTOCOL_VERSION;
@@ -13,6 +14,24 @@ pub const CHARMS_MAX: usize = 64;
 
 /// The charms of an output by app: an amount, or `None` where a charm is something else.
 pub type CharmAmounts = BTreeMap<App, Option<u64>>;
+
+/// An app as Charms writes it.
+pub fn charms_app(app: &CharmApp) -> App {
+    App {
+        tag: app.tag,
+        identity: B32(app.identity),
+        vk: B32(app.vk),
+    }
+}
+
+/// The same back.
+pub fn charm_app(app: &App) -> CharmApp {
+    CharmApp {
+        tag: app.tag,
+        identity: app.identity.0,
+        vk: app.vk.0,
+    }
+}
 
 impl VerifiedSpell {
     /// The charms of output `vout`, where contracts of today are shown them. `None` if they may not

@@ -28,7 +28,7 @@ mod spell;
 mod strict;
 mod version_zero;
 
-pub use amounts::{CHARMS_MAX, CharmAmounts};
+pub use amounts::{CHARMS_MAX, CharmAmounts, charm_app, charms_app};
 pub use bridge::{BridgeCharms, bridge_charms, deployment_identity, nft_app, token_app};
 pub use claimed::Claimed;
 pub use content::{ContentError, DEPTH_MAX};

@@ -35,9 +35,7 @@ pub fn evidence_user_data(
     signer: &XOnlyPublicKey,
 ) -> [u8; 32] {
     TaggedHasher::new("grail/evidence/v2")
-        .u8(bridge.network.tag())
-        .bytes(&bridge.app.identity)
-        .bytes(&bridge.app.vk)
+        .bridge(bridge)
         .u8(purpose.tag())
         .bytes(&signer.serialize())
         .finish()

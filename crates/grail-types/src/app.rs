@@ -83,10 +83,7 @@ impl ZkApp {
     /// What the script of its address commits to, so that a coin there is this app's on this bridge
     /// and nobody else's.
     pub fn home(&self, bridge: &Bridge) -> HomeId {
-        let of_bridge = TaggedHasher::new("grail/app/v1")
-            .u8(bridge.network.tag())
-            .bytes(&bridge.app.identity)
-            .bytes(&bridge.app.vk);
+        let of_bridge = TaggedHasher::new("grail/app/v1").bridge(bridge);
         HomeId(self.0.hashed(of_bridge).finish())
     }
 }

@@ -39,7 +39,8 @@ impl Consent {
     /// The digest that an administrator's BIP-340 signature is over. A tagged hash: it can never be
     /// a sighash.
     pub fn digest(&self) -> Message {
-        let head = of_bridge("grail/consent/v1", &self.bridge)
+        let head = TaggedHasher::new("grail/consent/v1")
+            .bridge(&self.bridge)
             .u64(self.epoch.0)
             .u64(self.attempt)
             .bytes(&self.next);
@@ -54,18 +55,12 @@ impl Consent {
 /// What the script of a notice coin commits to: the announcement that made it, so that the coin of
 /// another attempt, epoch or bridge is another script.
 pub fn notice_commitment(bridge: &Bridge, epoch: Epoch, serial: u64, next: &[u8; 32]) -> [u8; 32] {
-    of_bridge("grail/notice/v1", bridge)
+    TaggedHasher::new("grail/notice/v1")
+        .bridge(bridge)
         .u64(epoch.0)
         .u64(serial)
         .bytes(next)
         .finish()
-}
-
-fn of_bridge(tag: &str, bridge: &Bridge) -> TaggedHasher {
-    TaggedHasher::new(tag)
-        .u8(bridge.network.tag())
-        .bytes(&bridge.app.identity)
-        .bytes(&bridge.app.vk)
 }
 
 #[cfg(test)]

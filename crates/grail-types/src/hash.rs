@@ -2,6 +2,8 @@
 
 use bitcoin::hashes::{Hash, HashEngine, sha256};
 
+use crate::Bridge;
+
 /// BIP-340 tagged SHA-256 over unambiguous fields: fixed-size integers are big-endian, byte strings
 /// carry their length first, so two different lists of fields never hash alike.
 #[must_use]
@@ -35,6 +37,13 @@ impl TaggedHasher {
         let mut next = self.u64(value.len() as u64);
         next.0.input(value);
         next
+    }
+
+    /// Adds a bridge: network, identity, program.
+    pub fn bridge(self, bridge: &Bridge) -> Self {
+        self.u8(bridge.network.tag())
+            .bytes(&bridge.app.identity)
+            .bytes(&bridge.app.vk)
     }
 
     /// The hash of all fields added.

@@ -184,7 +184,7 @@ impl OrderTerms {
     /// The commitment: what the deposit script carries, and the order's name. Of another domain
     /// than a peg's, so that no deposit is both.
     pub fn id(&self) -> RequestId {
-        let head = of_bridge("grail/order/v1", &self.bridge);
+        let head = TaggedHasher::new("grail/order/v1").bridge(&self.bridge);
         let head = self.app.charm().hashed(head);
         let head = head.bytes(self.destination.script().as_bytes());
         let head = match self.coin {
@@ -218,13 +218,6 @@ pub fn author_digest(order: RequestId, deposit: OutPoint) -> Message {
         .bytes(&order.0)
         .bytes(&bitcoin::consensus::serialize(&deposit));
     Message::from_digest(hasher.finish())
-}
-
-fn of_bridge(tag: &str, bridge: &Bridge) -> TaggedHasher {
-    TaggedHasher::new(tag)
-        .u8(bridge.network.tag())
-        .bytes(&bridge.app.identity)
-        .bytes(&bridge.app.vk)
 }
 
 #[cfg(test)]

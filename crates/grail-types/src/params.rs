@@ -148,9 +148,7 @@ impl Params {
     pub fn hash(&self, bridge: &Bridge) -> ParamsHash {
         let sections = self.sections();
         let head = TaggedHasher::new("grail/params/v2")
-            .u8(bridge.network.tag())
-            .bytes(&bridge.app.identity)
-            .bytes(&bridge.app.vk)
+            .bridge(bridge)
             .u64(sections.len() as u64);
         let all = sections.iter().fold(head, |hasher, section| {
             let body = TaggedHasher::new("grail/params-section/v1")

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Shard;
 use crate::shell::{cargo, root, run, succeeds};
 use crate::{
-    bitcoind, contracts, fuzz, mutants, production, prover_server, setup, wallet_wasm, web,
+    bitcoind, contracts, fuzz, mutants, production, prover_server, setup, verbs, wallet_wasm, web,
 };
 
 /// Tells tests that the programs they start were built from the sources as they are.
@@ -86,14 +86,7 @@ pub fn histories(shard: &Shard) -> Result<()> {
 pub fn chaos(shard: &Shard) -> Result<()> {
     setup::install(setup::BASE)?;
     let bitcoind = bitcoind::find_or_build()?;
-    // A bridge on regtest runs on development builds (ADR 10).
-    run(cargo().args([
-        "build",
-        "--workspace",
-        "--bins",
-        "--features",
-        "development",
-    ]))?;
+    verbs::build_development()?;
     run(Command::new(root().join("target/debug/grail-chaos"))
         .args(["--seed", &shard.own_seed().to_string()])
         .args(["--rounds", &CHAOS_ROUNDS.to_string()])
@@ -144,13 +137,7 @@ pub fn web() -> Result<()> {
     setup::install(setup::BROWSER)?;
     let bitcoind = bitcoind::find_or_build()?;
     web::test()?;
-    run(cargo().args([
-        "build",
-        "--workspace",
-        "--bins",
-        "--features",
-        "development",
-    ]))?;
+    verbs::build_development()?;
     web::end_to_end(&root().join("target/debug/grail-demo"), &bitcoind)
 }
 

@@ -3,12 +3,12 @@
 //! way; what it is told is built here from the orders' terms alone.
 
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, XOnlyPublicKey, absolute::LockTime};
-use charms_data::{App, B32, Data};
+use charms_data::{App, Data};
 use grail_app_facts::{self as facts, Facts, public_input};
 use grail_policy::{Approved, Decision, Refusal};
 use grail_script::{DepositTree, HomeTree, InternalKey};
 use grail_spell::{
-    NormalizedCharms, NormalizedSpell, NormalizedTransaction, utxo_id_from_outpoint,
+    NormalizedCharms, NormalizedSpell, NormalizedTransaction, charms_app, utxo_id_from_outpoint,
 };
 use grail_types::{
     Age, Asset, BoundedVec, CharmApp, OrderCoin, OrderTerms, Payload, Want, Wants, ZkApp,
@@ -56,16 +56,8 @@ fn charm_app(tag: char) -> CharmApp {
     }
 }
 
-pub fn as_charms(app: &CharmApp) -> App {
-    App {
-        tag: app.tag,
-        identity: B32(app.identity),
-        vk: B32(app.vk),
-    }
-}
-
 fn main_app() -> App {
-    as_charms(app().charm())
+    charms_app(app().charm())
 }
 
 pub fn wants(wants: &[(Asset, u64)]) -> Wants {
@@ -161,7 +153,7 @@ impl World {
 
     /// The same of other terms.
     pub fn clearing_of(&self, buying: OrderTerms, selling: OrderTerms) -> ClearingDraft {
-        let tokens = |amount: u64| (as_charms(&token()), Data::from(&amount));
+        let tokens = |amount: u64| (charms_app(&token()), Data::from(&amount));
         let cell = [(main_app(), Data::from(&"one")), tokens(HELD)];
         let given = [tokens(5_000)];
         let pooled = self.conjured(
@@ -200,8 +192,8 @@ impl World {
             former: None,
         };
         draft.put_charm(0, &main_app(), Data::from(&"two"));
-        draft.put_charm(0, &as_charms(&token()), Data::from(&(HELD + 5_000 - 100)));
-        draft.put_charm(1, &as_charms(&token()), Data::from(&100_u64));
+        draft.put_charm(0, &charms_app(&token()), Data::from(&(HELD + 5_000 - 100)));
+        draft.put_charm(1, &charms_app(&token()), Data::from(&100_u64));
         ClearingDraft {
             draft,
             request: ClearingRequest {

@@ -1,9 +1,9 @@
 //! What else the spell may name: whatever moves, and nothing that would be told something.
 
 use charms_data::App;
-use grail_spell::nft_app;
+use grail_spell::{charms_app, nft_app};
 
-use super::{Scene, charms_app};
+use super::Scene;
 use crate::refusal::Refusal;
 
 /// The app is named; every other app that is named moves here and has a public input of nothing.

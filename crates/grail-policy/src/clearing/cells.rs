@@ -1,8 +1,9 @@
 //! What is the app's: its cells, in and out, at home.
 
 use bitcoin::{Amount, TxOut};
+use grail_spell::charms_app;
 
-use super::{Scene, charms_app};
+use super::Scene;
 use crate::refusal::Refusal;
 
 /// Every input before the orders lies at home and carries the app's charm, and so does every such

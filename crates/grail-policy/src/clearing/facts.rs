@@ -2,10 +2,10 @@
 
 use charms_data::Data;
 use grail_app_facts::{AppId, Asset, Coin, Destination, Facts, Order, Want, public_input};
-use grail_spell::utxo_id_from_outpoint;
+use grail_spell::{charms_app, utxo_id_from_outpoint};
 use grail_types::{Age, CharmApp, OrderCoin};
 
-use super::{Placed, Scene, charms_app};
+use super::{Placed, Scene};
 use crate::refusal::Refusal;
 
 /// Builds the facts from transaction and terms alone, and compares their hash with the public input

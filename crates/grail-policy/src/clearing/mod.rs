@@ -17,9 +17,8 @@ use bitcoin::{
     Amount, TxOut,
     secp256k1::{Secp256k1, Verification},
 };
-use charms_data::{App, B32};
 use grail_script::{DepositTree, HomeTree, InternalKey, Spend};
-use grail_types::{Bridge, CharmApp, Network, RequestId, Roster, ZkApp};
+use grail_types::{Bridge, Network, RequestId, Roster, ZkApp};
 use grail_wire::{ClearingRequest, Proposal};
 
 use crate::{
@@ -155,8 +154,10 @@ impl<'a> Scene<'a> {
         if request.orders.is_empty() {
             return Err(Refusal::Empty);
         }
-        let framed = outline.framed_by(&proposal.transaction, &proposal.params, |_| Ok(()))?;
-        let inputs = proposal.transaction.input.len();
+        let transaction = &proposal.transaction;
+        let spell = outline.spell(transaction)?;
+        let framed = Framed::new(spell, transaction, &proposal.params)?;
+        let inputs = transaction.input.len();
         let cells_in = beside_orders("inputs", inputs, request)?;
         let cells_out = beside_orders("outputs in the spell", framed.committed, request)?;
         let home = HomeTree::new(secp, InternalKey::Nums, &request.app, bridge, &roster);
@@ -259,13 +260,4 @@ fn sum(mut amounts: impl Iterator<Item = Amount>) -> Result<Amount, Refusal> {
     amounts
         .try_fold(Amount::ZERO, Amount::checked_add)
         .ok_or(Refusal::Overflow)
-}
-
-/// An app as Charms writes it.
-fn charms_app(app: &CharmApp) -> App {
-    App {
-        tag: app.tag,
-        identity: B32(app.identity),
-        vk: B32(app.vk),
-    }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 
 use bitcoin::secp256k1::{Secp256k1, Verification};
 use charms_data::App;
-use grail_types::{Asset, CharmApp, Network, author_digest};
+use grail_spell::{charm_app, charms_app};
+use grail_types::{Asset, Network, author_digest};
 
-use super::{Placed, Scene, charms_app};
+use super::{Placed, Scene};
 use crate::{bridge::deposit::check_rules, refusal::Refusal};
 
 /// Longest delay of an order's way back, blocks.
@@ -133,13 +134,5 @@ impl Placed<'_> {
             request: self.tree.request,
             what,
         }
-    }
-}
-
-fn charm_app(app: &App) -> CharmApp {
-    CharmApp {
-        tag: app.tag,
-        identity: app.identity.0,
-        vk: app.vk.0,
     }
 }

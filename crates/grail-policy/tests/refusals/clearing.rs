@@ -4,7 +4,7 @@ use bitcoin::{Amount, ScriptBuf, Sequence, absolute::LockTime};
 use charms_data::{App, Data};
 use grail_app_facts::{self as facts, Facts};
 use grail_bridge_contract::Action as ContractAction;
-use grail_spell::{nft_app, token_app};
+use grail_spell::{charms_app, nft_app, token_app};
 use grail_types::{Asset, BoundedVec, CharmApp, Epoch, Network, OrderCoin, OrderTerms, Payload};
 use grail_wire::{Action, PlacedOrder, ShownRoster};
 
@@ -12,7 +12,7 @@ use crate::{
     refusals,
     support::{
         ClearingDraft, Former, Setup, World,
-        clearing::{HELD, SHARE, app, as_charms, authored, token, wants},
+        clearing::{HELD, SHARE, app, authored, token, wants},
         code, coin, funding, input, keypair, output, p2tr, public, world,
     },
 };
@@ -91,7 +91,7 @@ refusals! {
     });
     refuses_another_app_that_is_told_something => "app-list": clearing(|_, draft| {
         let told = Data::from(&"create");
-        draft.draft.spell.app_public_inputs.insert(as_charms(&token()), told);
+        draft.draft.spell.app_public_inputs.insert(charms_app(&token()), told);
     });
     refuses_an_app_of_which_nothing_moves => "app-list": clearing(|world, draft| {
         draft.draft.list_app(&token_app(&world.bridge.app));
@@ -106,7 +106,7 @@ refusals! {
         put_cell(draft, stray);
     });
     refuses_a_cell_at_home_of_another_app_of_the_program => "app-input": clearing(|world, draft| {
-        let shares = as_charms(with_tag('q').charm());
+        let shares = charms_app(with_tag('q').charm());
         let other = [(shares.clone(), Data::from(&1_u64))];
         put_cell(draft, world.conjured(312, &[(1_000, world.home(), &other)]));
         draft.draft.list_app(&shares);
@@ -182,7 +182,7 @@ refusals! {
         let mut draft = world().clearing_of(terms.clone(), terms);
         let moved = 30_000 + 45_000 - 5_000;
         draft.draft.shift(2, 0, moved);
-        draft.draft.put_charm(2, &as_charms(&token()), Data::from(&5_000_u64));
+        draft.draft.put_charm(2, &charms_app(&token()), Data::from(&5_000_u64));
         draft.refusal(world())
     };
     refuses_a_delay_too_short_for_a_clearing_to_be_mined => "terms-unfit": with_terms(|terms| {
@@ -224,18 +224,18 @@ refusals! {
         terms.wants = wants(&[(Asset::Btc, 1), (Asset::Charm(token()), 100)]);
     });
     refuses_a_token_less_than_wanted => "order-wants": clearing(|_, draft| {
-        draft.draft.put_charm(1, &as_charms(&token()), Data::from(&99_u64));
+        draft.draft.put_charm(1, &charms_app(&token()), Data::from(&99_u64));
     });
     refuses_no_token_where_one_was_wanted => "order-wants": clearing(|_, draft| {
-        let index = draft.draft.spell.app_index(&as_charms(&token())).unwrap();
+        let index = draft.draft.spell.app_index(&charms_app(&token())).unwrap();
         draft.draft.spell.tx.outs[1].remove(&index);
     });
     refuses_a_charm_that_is_no_amount_for_one => "order-wants": clearing(|_, draft| {
-        draft.draft.put_charm(1, &as_charms(&token()), Data::from(&"a hundred"));
+        draft.draft.put_charm(1, &charms_app(&token()), Data::from(&"a hundred"));
     });
     refuses_a_charm_that_was_neither_asked_for_nor_given => "order-charms": clearing(|_, draft| {
         let alien = CharmApp { identity: [0x52; 32], ..token() };
-        draft.draft.put_charm(1, &as_charms(&alien), Data::from(&1_u64));
+        draft.draft.put_charm(1, &charms_app(&alien), Data::from(&1_u64));
     });
     refuses_a_charm_that_another_order_gave => "order-charms": {
         let buying = OrderTerms { wants: wants(&[]), ..world().buying() };
@@ -397,7 +397,7 @@ fn with_tag(tag: char) -> grail_types::ZkApp {
 }
 
 fn main_app() -> App {
-    as_charms(app().charm())
+    charms_app(app().charm())
 }
 
 fn state() -> (App, Data) {
@@ -438,7 +438,7 @@ fn what_an_app_holds_is_no_operators_business() {
     let mut draft = world().clearing();
     draft
         .draft
-        .put_charm(0, &as_charms(&token()), Data::from(&1_u64));
+        .put_charm(0, &charms_app(&token()), Data::from(&1_u64));
     draft.draft.shift(0, 2, HELD);
     assert_eq!(draft.refusal(world()), "approved");
 }

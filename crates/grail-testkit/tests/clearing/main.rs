@@ -8,7 +8,7 @@ mod operators;
 
 use bitcoin::{Amount, OutPoint, ScriptBuf, Sequence, Transaction, absolute::LockTime};
 use chain::{Chain, Charmed};
-use charms_data::{App, B32, Data};
+use charms_data::{App, Data};
 use grail_amm::{Amm, Config, Kind};
 use grail_app::{
     AppId, Coin, Destination, Facts, MAIN_CARRIER_SAT, Order, PlannedCoin, Want, Wire as _, born,
@@ -54,11 +54,7 @@ fn app_of(outpoint: OutPoint, tag: char, wasm: &[u8]) -> AppId {
 }
 
 fn charms_app(app: &AppId) -> App {
-    App {
-        tag: app.tag,
-        identity: B32(app.identity),
-        vk: B32(app.vk),
-    }
+    grail_spell::charms_app(&charm_app(app))
 }
 
 fn charm_app(app: &AppId) -> CharmApp {
